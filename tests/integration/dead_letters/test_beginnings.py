@@ -1,4 +1,4 @@
-"""Causes, plans and runs by how they begin: the one that is meant, or an error that names the candidates."""
+"""Prefixes of causes, plans and runs: the one that matches, or an error that names the candidates."""
 
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ async def causes(database_url: str) -> list[str]:
 
 
 async def test_cause_is_found_by_how_it_begins(database_url: str) -> None:
-    """Whatever else the filter names; keys on both sides of zero are found."""
+    """Prefixes are completed beside any other filter, also of causes with negative and positive keys."""
     words = ("one", "two", "three", "four", "five", "six", "seven", "eight")
     await add_dropped(database_url, [dropped(number, error=word) for number, word in enumerate(words)])
     found = await causes(database_url)
@@ -33,7 +33,7 @@ async def test_cause_is_found_by_how_it_begins(database_url: str) -> None:
 
 
 async def test_cause_of_nobody_and_of_another_organisation_is_none(database_url: str) -> None:
-    """A beginning tells an organisation nothing of others' causes."""
+    """An unused cause and another organisation's have the same error."""
     await add_dropped(database_url, [dropped(1, error="one")])
     (cause,) = await causes(database_url)
     for begin, org_ids in (("0" * 15, None), (cause[:6], (99,))):
@@ -42,7 +42,7 @@ async def test_cause_of_nobody_and_of_another_organisation_is_none(database_url:
 
 
 async def test_cause_is_one_of_the_organisations_dead_letters(database_url: str) -> None:
-    """However many have it; that of another organisation is none."""
+    """A prefix matches the organisation's own causes only."""
     rows = [
         dropped(1, error="own"),
         dropped(2, error="own"),
@@ -59,7 +59,7 @@ async def test_cause_is_one_of_the_organisations_dead_letters(database_url: str)
 
 
 async def test_beginning_of_several_names_them(database_url: str) -> None:
-    """Plans and runs alike; a whole id is itself, although another begins so."""
+    """A prefix of several plans or runs is refused; a whole id matches even if it is another one's prefix."""
     async with connection(database_url, "test") as conn:
         for last in ("1", "2"):
             await freeze(
@@ -94,6 +94,6 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
 
 
 def test_beginning_that_was_not_made_whole_is_a_defect() -> None:
-    """It would be another cause."""
+    """A cause that was not completed would select another cause."""
     with pytest.raises(InvariantViolation, match="'0f3a' is the beginning of a cause"):
         conditions(DeadLetterFilter(cause=("0f3a",)))

@@ -1,4 +1,4 @@
-"""`kpi` and `gate show` by site: each class of refusal, of a registered site, an unregistered one, and of no identity."""
+"""`kpi` and `gate show` by site: each class of refusal, for a registered, an unregistered and no site."""
 
 import asyncio
 import json
@@ -26,8 +26,8 @@ JSON, VIOLATION = DroppedReason.INVALID_PAYLOAD_JSON, DroppedReason.SCHEMA_VIOLA
 DUPLICATE, REJECTED = DroppedReason.DUPLICATE_EVENT_ID, DroppedReason.SINK_REJECTED_ROW
 EXHAUSTED = DroppedReason.RETRY_EXHAUSTED
 
-# What is sent, by reason and site. A duplicate and a rejected row have passed the registry, and what waits for a script
-# names one: these have no other identity.
+# What is sent, by reason and site. Duplicates and rejected rows have passed the registry, and an exhausted retry
+# names a script: these have no other identity.
 REFUSALS: list[tuple[DroppedReason, int, dict[str, Any]]] = [
     (JSON, REGISTERED, {"value": b"{", "key": b"1:e"}),
     (JSON, UNREGISTERED, {"value": b"{", "key": b"12:e"}),
@@ -46,7 +46,7 @@ GIVE_UP = RetryPolicy((), {}, 0, 0.0)
 
 
 async def drop_all(dsn: str) -> None:
-    """Sends each refusal `EACH` times; of each, the first is replayed to success and the second is discarded."""
+    """Send each refusal `EACH` times; mark the first of each as replayed and the second as discarded."""
     now = time.time_ns() // 1_000_000
     given = {"occurred_at": now, "timestamp": now}
     records: list[RawRecord] = [record(0, event_id="sent-before", **given)]
@@ -80,7 +80,7 @@ async def told(dsn: str, *words: str) -> Any:
 
 
 async def test_figures_add_up_by_site(database_url: str) -> None:
-    """A drop and what became of it count for the site that its dead letter names, registered or not."""
+    """A drop and its outcome count for the site of its dead letter, registered or not."""
     await drop_all(database_url)
     sent = Counter({(site, reason): EACH for reason, site, _ in REFUSALS})
     total: Counter[str] = Counter()
@@ -99,7 +99,7 @@ async def test_figures_add_up_by_site(database_url: str) -> None:
 
 
 async def test_the_gates_drops_add_up_by_site(database_url: str) -> None:
-    """Sites that the registry does not know have rows of their own; the verdict judges what windows count."""
+    """Unregistered sites have rows of their own; the verdict is judged by the windows' counts."""
     await drop_all(database_url)
     shown = {one["target"]: one for one in await told(database_url, "gate", "show")}
     assert list(shown) == ["site:0", "site:1", "site:12", "total"]

@@ -1,4 +1,4 @@
-"""open -> discarded is a compare-and-set: what a replay took in the meantime stays the replay's."""
+"""open -> discarded is a compare-and-set: a dead letter that a replay has claimed stays the replay's."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ def place(offset: int) -> Provenance:
 
 
 async def test_only_what_is_still_open_is_discarded(database_url: str) -> None:
-    """Claimed, replayed and discarded before, duplicates and strangers: untouched and not counted."""
+    """Claimed, replayed, discarded, duplicate and unknown ones are unchanged and not counted."""
     others = ["claimed", "replayed", "discarded", None]
     rows = [dropped(0), *(dropped(1 + number, disposition=one) for number, one in enumerate(others)), dropped(9)]
     await add_dropped(database_url, rows)
@@ -32,7 +32,7 @@ async def test_only_what_is_still_open_is_discarded(database_url: str) -> None:
 
 
 async def test_one_that_is_being_claimed_is_waited_for_and_left(database_url: str) -> None:
-    """A claim that commits while the discard waits for its lock has won."""
+    """A discard that waits for a claim's lock leaves the claimed dead letter."""
     await add_dropped(database_url, [dropped(0), dropped(1)])
     claiming = await asyncpg.connect(database_url)
     try:
@@ -48,7 +48,7 @@ async def test_one_that_is_being_claimed_is_waited_for_and_left(database_url: st
 
 
 async def test_what_is_no_dead_letter_is_named(database_url: str) -> None:
-    """Those that the ledger does not know to be dropped."""
+    """Provenances that the ledger doesn't have as dropped are returned."""
     await add_dropped(database_url, [dropped(0)])
     assert await not_dropped(database_url, [place(0), place(1)]) == [place(1)]
     assert await not_dropped(database_url, []) == []

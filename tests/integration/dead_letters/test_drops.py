@@ -1,4 +1,4 @@
-"""What became of dropped events: each counts once, by the last of its replays; in total, by site and by day."""
+"""Outcomes of dropped events: each counts once, by its last replay, in total, by site and by day."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def replayed(offset: int, successor: int, **changed: object) -> DroppedRow:
 
 
 def life(offset: int, before: int, **changed: object) -> DroppedRow:
-    """A replay of the row at `before`, dropped again unless it is changed."""
+    """A replay of the row at `before`, dropped again unless `changed` has other values."""
     return dropped(offset, replay_of=f"bridge.raw:0:{before}", **changed)
 
 
@@ -34,11 +34,11 @@ ROWS = [
     dropped(1, disposition="discarded"),
     dropped(2, disposition="claimed"),
     dropped(3, **DUPLICATE),
-    # Sent again by its producer, of which the last life was closed for that.
+    # Its producer sent it again, for which its last replay generation was closed.
     replayed(20, 120),
     life(120, 20, disposition="discarded"),
     dropped(4, disposition="discarded"),
-    # Persisted at once, which leaves no row; healed after a retry; its event was persisted; dropped again and open.
+    # Persisted, without a row of its own; persisted after a retry; dropped as a duplicate; dropped again and open.
     replayed(10, 110),
     replayed(11, 111),
     life(111, 11, dropped_reason=None, disposition=None),
@@ -46,7 +46,7 @@ ROWS = [
     life(112, 12, **DUPLICATE),
     replayed(13, 113),
     life(113, 13),
-    # Dropped twice, then persisted; dropped again and discarded; waiting for a retry; the second replay is claimed.
+    # Dropped twice, then persisted; dropped again and discarded; waiting for a retry; claimed by a second replay.
     replayed(14, 114, site_id=None),
     replayed(114, 115, replay_of="bridge.raw:0:14", site_id=None),
     replayed(115, 116, replay_of="bridge.raw:0:114", site_id=None),
@@ -69,7 +69,7 @@ async def filled(dsn: str) -> None:
 
 
 async def test_a_dropped_event_counts_once_by_its_last_replay(database_url: str) -> None:
-    """All rows that say `dropped` are accounted for."""
+    """The outcomes sum up to all rows with a dropped_reason."""
     await filled(database_url)
     async with connection(database_url, "test") as conn:
         found = await became(conn)
@@ -90,7 +90,7 @@ async def test_a_dropped_event_counts_once_by_its_last_replay(database_url: str)
 
 
 async def test_drops_count_where_and_when_they_happened(database_url: str) -> None:
-    """By day and by site, 0 without a readable one."""
+    """By day and by site, with site 0 for events without a readable one."""
     await filled(database_url)
     by_site = await drops_by(database_url, "site", DROPPED_AT)
     assert by_site["0"].became == {Afterwards.RECOVERED: 1, Afterwards.REPLAY: 2}

@@ -1,4 +1,4 @@
-"""An export is read piece by piece: whatever fits all the time comes once, in order, however long its reader takes."""
+"""An export is read in pieces: a dead letter that fits throughout appears once, in order, with any slow reader."""
 
 from contextlib import aclosing
 from datetime import timedelta
@@ -23,7 +23,7 @@ async def execute(dsn: str, statement: str, *values: object) -> None:
 
 
 async def test_export_holds_each_once_while_the_ledger_changes(database_url: str) -> None:
-    """Equal times do not matter; what is dropped after the start is left out, what is closed before its turn too."""
+    """Equal times cause no gap; dead letters dropped after the start or closed before their piece are left out."""
     rows = [dropped(number, dropped_at=DROPPED_AT + timedelta(seconds=number // 100)) for number in range(ROWS)]
     await add_dropped(database_url, rows)
     seen: list[int] = []
@@ -39,7 +39,7 @@ async def test_export_holds_each_once_while_the_ledger_changes(database_url: str
 
 
 async def test_export_holds_no_snapshot_between_pieces(database_url: str) -> None:
-    """Vacuum is not held up by a reader that takes its time, of exports or of a discard's places."""
+    """A slow reader of an export, or of a discard's provenances, doesn't hold up vacuum."""
     await add_dropped(database_url, [dropped(number) for number in range(ROWS)])
     connection = await asyncpg.connect(database_url)
     try:
@@ -54,7 +54,7 @@ async def test_export_holds_no_snapshot_between_pieces(database_url: str) -> Non
 
 
 async def test_large_ones_are_read_some_at_a_time(database_url: str) -> None:
-    """As many as come to 4 MiB, and one at least, however large; each once."""
+    """Each piece has up to 4 MiB and at least one dead letter."""
     sizes = [0, 3, 1, 1, 9, 1, 1, 1, 1, 1]
     await add_dropped(database_url, [dropped(number, payload=b"x" * size * MIB) for number, size in enumerate(sizes)])
     async with aclosing(whole_letters(database_url, DeadLetterFilter())) as pieces:
@@ -63,7 +63,7 @@ async def test_large_ones_are_read_some_at_a_time(database_url: str) -> None:
 
 
 async def held(connection: asyncpg.Connection) -> list[tuple[str, object]]:
-    """What the sessions that read dead letters hold."""
+    """The state and snapshot of the sessions that read dead letters."""
     rows = await connection.fetch(
         "SELECT state, backend_xmin FROM pg_stat_activity "
         "WHERE datname = current_database() AND application_name LIKE '%dead letters%'"

@@ -1,4 +1,4 @@
-"""What the compiled filter finds in Postgres is what its predicate says of the same rows."""
+"""The compiled filter selects the same rows in Postgres as its predicate does in Python."""
 
 import asyncio
 import secrets
@@ -35,7 +35,7 @@ PLACES = [Provenance("bridge.raw", 0, offset) for offset in range(6)]
 
 
 def rows() -> list[DroppedRow]:
-    """As mixed as a seed makes them."""
+    """Random rows of a seed."""
     chance = Random(6)
     made = []
     for offset in range(ROWS):
@@ -53,7 +53,7 @@ def rows() -> list[DroppedRow]:
 
 @pytest.fixture(scope="module")
 def filled(stack: StackAddresses, template_database: str) -> Iterator[str]:
-    """The URL of a database that holds the rows."""
+    """The URL of a database with these rows."""
     name = f"filtered_rows_{secrets.token_hex(4)}"
     url = create_database(stack, name, template=template_database)
     try:
@@ -65,7 +65,7 @@ def filled(stack: StackAddresses, template_database: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ledger(filled: str) -> Iterator[tuple[asyncio.Runner, asyncpg.Connection, list[DeadLetterLine]]]:
-    """A connection in a loop that outlives the examples, and every dropped event that is there."""
+    """A connection in a loop that outlives the examples, and every dropped event."""
     with asyncio.Runner() as runner:
         connection = runner.run(asyncpg.connect(filled))
         everything = DeadLetterFilter(dropped_reason=tuple(DroppedReason), disposition=None)
@@ -99,7 +99,7 @@ FILTERS = st.fixed_dictionaries(
 
 
 def test_the_rows_are_all_there(ledger: tuple[asyncio.Runner, asyncpg.Connection, list[DeadLetterLine]]) -> None:
-    """Read whole, with the organisation of their site; so what follows is not about nothing."""
+    """All rows are read, with their site's organisation; otherwise the other tests would compare empty sets."""
     lines = ledger[2]
     assert len(lines) == ROWS
     assert {(line.site_id, line.org_id) for line in lines} == {(site, ORGS.get(site or 0)) for site in SITES}
@@ -111,7 +111,7 @@ def test_the_rows_are_all_there(ledger: tuple[asyncio.Runner, asyncpg.Connection
 @example({"disposition": None, "org_ids": ()})
 @given(FILTERS)
 def test_sql_and_predicate_agree(ledger, fields: dict[str, object]) -> None:  # type: ignore[no-untyped-def]  # as above
-    """Every filter means the same rows on both sides, values with SQL's own signs among them."""
+    """Both sides select the same rows, also for values with SQL's own signs."""
     runner, connection, lines = ledger
     chosen = DeadLetterFilter.model_validate(fields)
     found = runner.run(read_lines(connection, chosen, limit=2 * ROWS))
@@ -119,7 +119,7 @@ def test_sql_and_predicate_agree(ledger, fields: dict[str, object]) -> None:  # 
 
 
 def test_a_group_s_key_finds_its_group(ledger) -> None:  # type: ignore[no-untyped-def]  # as above
-    """And nothing else, on both sides."""
+    """The key selects exactly its group on both sides."""
     runner, connection, lines = ledger
     chosen = DeadLetterFilter(cause=(lines[0].cause,), disposition=None)
     found = runner.run(read_lines(connection, chosen, limit=2 * ROWS))
@@ -128,7 +128,7 @@ def test_a_group_s_key_finds_its_group(ledger) -> None:  # type: ignore[no-untyp
 
 
 def test_parameters_follow_the_statement_s_own() -> None:
-    """No value stands in the text."""
+    """The statement's text contains no value."""
     text, parameters = conditions(DeadLetterFilter(site_id=(7, 0), text="Robert'); --"), after=2)
     assert "Robert" not in text
     assert "l.site_id = $3::bigint OR l.site_id IS NULL" in text
@@ -137,12 +137,12 @@ def test_parameters_follow_the_statement_s_own() -> None:
 
 @pytest.mark.parametrize("statement", ["SELECT 1", "a /* conditions */ true b /* conditions */ true"])
 def test_a_statement_has_one_place_for_them(statement: str) -> None:
-    """None or two is a mistake of ours."""
+    """Any other number of marks is a defect."""
     with pytest.raises(InvariantViolation, match="must hold"):
         Conditions("x", ()).within(statement)
 
 
 def test_as_it_stands_a_statement_means_everything() -> None:
-    """The mark is a condition that always holds, so that the files can be tried as they are."""
+    """The mark is a condition that is always true, so that the SQL files can be run unchanged."""
     names = ("dead_letters_page", "dead_letters_count", "dead_letters_groups")
     assert [sql(name).count("/* conditions */ true") for name in names] == [1, 1, 1]

@@ -1,4 +1,4 @@
-"""Groups by cause: what is one cause, how it is counted, and which events come again and again."""
+"""Groups by cause: their definition, their counts, and events that are dropped repeatedly."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,14 +42,14 @@ async def grouped(database_url: str, **fields: object) -> Groups:
 async def test_messages_that_differ_by_values_are_one_cause(
     database_url: str, messages: list[str], message: str
 ) -> None:
-    """Numbers, ids, times and quoted values are left out; words and names of constraints are not."""
+    """Numbers, ids, times and quoted values are replaced; words and names of constraints stay."""
     await add_dropped(database_url, [dropped(number, error=text) for number, text in enumerate(messages)])
     found = await grouped(database_url)
     assert [(one.message, one.dead_letters) for one in found.groups] == [(message, len(messages))]
 
 
 async def test_other_reasons_classes_and_words_are_other_causes(database_url: str) -> None:
-    """The most frequent comes first; what is not open or is a duplicate does not count."""
+    """The most frequent cause comes first; closed dead letters and duplicates don't count."""
     exhausted = {"dropped_reason": DroppedReason.RETRY_EXHAUSTED, "error": "same"}
     rows = [
         *(dropped(number, error="same") for number in range(3)),
@@ -70,7 +70,7 @@ async def test_other_reasons_classes_and_words_are_other_causes(database_url: st
 
 
 async def test_a_group_tells_when_what_was_dropped_first_came(database_url: str) -> None:
-    """The oldest of them, well before its drop where it was retried."""
+    """It is the oldest time of receipt, which for retried events is well before their drop."""
     await add_dropped(database_url, [dropped(0), dropped(1), dropped(2, dropped_at=DROPPED_AT + timedelta(minutes=1))])
     async with connection(database_url, "test") as conn:
         await conn.execute(
@@ -81,7 +81,7 @@ async def test_a_group_tells_when_what_was_dropped_first_came(database_url: str)
 
 
 async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: str) -> None:
-    """The example is the latest that the filter means."""
+    """The example is the latest dead letter that fits the filter."""
     ages = [
         timedelta(minutes=5),
         timedelta(minutes=50),
@@ -101,7 +101,7 @@ async def test_a_group_tells_when_how_often_lately_and_an_example(database_url: 
 
 
 async def test_a_group_names_whose_it_is(database_url: str) -> None:
-    """The sites that have most of it, their organisations, and the scripts of the latest; and how many sites there are."""
+    """A group lists its most frequent sites with organisations and latest scripts, and counts all its sites."""
     rows = [
         *(dropped(number, site_id=11, script_id="shop") for number in range(4)),
         *(dropped(10 + number, site_id=12, script_id=f"app-{number}") for number in range(2)),
@@ -118,7 +118,7 @@ async def test_a_group_names_whose_it_is(database_url: str) -> None:
 
 
 async def test_replays_of_an_event_are_no_further_drops_of_it(database_url: str) -> None:
-    """A mended event whose replay met one that was sent again is dropped twice by us, and once by its producer."""
+    """A corrected event whose replay is a duplicate counts once; an event sent twice counts twice."""
     rows = [
         dropped(0, event_id="mended", disposition="replayed", replayed_as="bridge.raw:0:1"),
         dropped(1, event_id="mended", disposition=None, replay_of="bridge.raw:0:0",
@@ -134,7 +134,7 @@ async def test_replays_of_an_event_are_no_further_drops_of_it(database_url: str)
 
 
 async def test_many_causes_are_asked_for_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question for each of a thousand would keep Postgres busy for seconds; anybody can make so many."""
+    """One query for each cause would keep Postgres busy for seconds, and clients can create many causes."""
     asked: list[str] = []
 
     @asynccontextmanager
@@ -154,7 +154,7 @@ async def test_many_causes_are_asked_for_at_once(database_url: str, monkeypatch:
 
 
 async def test_events_that_come_again_and_again_are_named(database_url: str) -> None:
-    """Duplicates and former lives count, other sites' events of the same id do not."""
+    """Duplicates and earlier replay generations count; other sites' events with the same id don't."""
     copy = {"dropped_reason": DroppedReason.DUPLICATE_EVENT_ID, "disposition": None, "event_id": "again"}
     rows = [
         *(dropped(number, dropped_at=DROPPED_AT + timedelta(seconds=number), **copy) for number in range(3)),
@@ -179,7 +179,7 @@ async def test_events_that_come_again_and_again_are_named(database_url: str) -> 
 
 
 async def test_duplicates_are_counted_by_script(database_url: str) -> None:
-    """All of them, however few each event has, with how many are replays; of what the filter means, and if it means any."""
+    """All duplicates that fit the filter count, also of events with few, and replays among them are shown."""
     copy = {"dropped_reason": DroppedReason.DUPLICATE_EVENT_ID, "disposition": None}
     rows = [
         *(dropped(number, event_id=f"e-{number}", script_id="shop", **copy) for number in range(5)),
@@ -199,5 +199,5 @@ async def test_duplicates_are_counted_by_script(database_url: str) -> None:
 
 
 async def test_nothing_dropped_is_no_group(database_url: str) -> None:
-    """And no error."""
+    """No group and no error."""
     assert await grouped(database_url) == Groups([], 0, 0, Often([], 0, [], 0, 0))

@@ -1,4 +1,4 @@
-"""The owner of what can't be read: guessed by its text for the eyes of operators, and nowhere else."""
+"""The site that an unreadable text names: shown to operators as unproven, and used nowhere else."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ async def dlq(dsn: str, *words: str) -> str:
 
 
 async def test_the_owner_of_broken_json_is_guessed_and_never_asked_by(database_url: str) -> None:
-    """Groups, list and show name it with a mark; the site and organisation that it names have no dead letter of it."""
+    """Groups, list and show mark it as unproven; filters by that site and its organisation don't find it."""
     await add_dropped(
         database_url,
         [
@@ -53,7 +53,7 @@ async def test_the_owner_of_broken_json_is_guessed_and_never_asked_by(database_u
 
 
 async def test_a_text_that_contradicts_its_record_key_is_told(database_url: str) -> None:
-    """The key's site has the dead letter, in every view; groups, list and show say what the text names beside it."""
+    """The dead letter belongs to the record key's site; groups, list and show also have the text's site."""
     keyed = NOBODY | {"site_id": 21, "key": b"21:k8"}
     of_31 = b'{"site_id": 31, "script_id": "app" "x"}'
     await add_dropped(

@@ -1,4 +1,4 @@
-"""Items that a plan never sent, and that others dealt with meanwhile."""
+"""Items of a plan that it never sent and that were closed or claimed elsewhere."""
 
 import json
 import uuid
@@ -11,7 +11,7 @@ OTHER = str(uuid.uuid4())
 
 
 async def test_only_what_nobody_dealt_with_is_open(stack, database_url, topic_prefix) -> None:
-    """The status and the end of a plan say why the others are not, as a replay would."""
+    """The plan's status and end show the reason for each other item, as a replay would."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await add_dropped(database_url, [dropped(offset) for offset in range(5)])
     plan_id, _ = await plan(settings, "--all", "--yes")

@@ -1,4 +1,4 @@
-"""One dead letter whole, and its lives in both directions."""
+"""A whole dead letter, and its replay generations in both directions."""
 
 import asyncpg
 from support.events.dead_letters import DROPPED_AT, add_dropped, dropped
@@ -23,7 +23,7 @@ async def execute(database_url: str, statement: str, *values: object) -> None:
 
 
 async def normalized(database_url: str, offset: int, attempt: int) -> None:
-    """The raw event of this offset became an event."""
+    """Insert the event that the raw event of this offset became."""
     await execute(
         database_url,
         "INSERT INTO bridge_event (received_at, occurred_at, site_id, script_id, event_id, event_type, properties,"
@@ -40,7 +40,7 @@ async def lives(database_url: str, offset: int) -> list[Life]:
 
 
 async def test_it_is_shown_whole(database_url: str) -> None:
-    """Key, payload and headers byte for byte."""
+    """Key, payload and headers are shown byte for byte."""
     await add_dropped(database_url, [dropped(1, key=b"\x00k", payload=b"\xff\x00", headers=encode_headers(HEADERS))])
     found = await show(database_url, place(1))
     assert found is not None
@@ -51,7 +51,7 @@ async def test_it_is_shown_whole(database_url: str) -> None:
 
 
 async def test_every_life_is_found_from_each_of_them(database_url: str) -> None:
-    """Dropped, replayed and dropped again, replayed and persisted at once: in order, from either end."""
+    """Dropped, replayed and dropped again, replayed and persisted: in order, from either end."""
     rows = [
         dropped(0, disposition="replayed", replayed_as=str(place(5))),
         dropped(5, disposition="replayed", replay_of=str(place(0)), replayed_as=str(place(9)), attempt=3),
@@ -68,7 +68,7 @@ async def test_every_life_is_found_from_each_of_them(database_url: str) -> None:
 
 
 async def test_a_replay_that_waits_healed_or_is_gone_says_so(database_url: str) -> None:
-    """The last life is told from the ledger, from the events, or is not known any more."""
+    """The last generation is read from the ledger or the events, and otherwise unknown."""
     rows = [dropped(number, disposition="replayed", replayed_as=str(place(10 + number))) for number in range(3)]
     await add_dropped(database_url, [*rows, dropped(10, replay_of=str(place(0))), dropped(11, replay_of=str(place(1)))])
     waiting = "next_retry_at = now(), normalized = false, retry_count = 2"
@@ -87,13 +87,13 @@ async def test_a_replay_that_waits_healed_or_is_gone_says_so(database_url: str) 
     ]
     assert ends[0].error is not None
     assert ends[1].error is None
-    # They were not dropped themselves.
+    # These are not dropped themselves.
     assert await show(database_url, place(10)) is None
     assert await show(database_url, place(77)) is None
 
 
 async def test_a_chain_that_bites_its_tail_ends(database_url: str) -> None:
-    """No state of the ledger makes the command run for ever."""
+    """A cycle in the ledger ends the search."""
     rows = [
         dropped(0, disposition="replayed", replay_of=str(place(1)), replayed_as=str(place(1))),
         dropped(1, disposition="replayed", replay_of=str(place(0)), replayed_as=str(place(0))),

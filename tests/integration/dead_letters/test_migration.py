@@ -1,4 +1,4 @@
-"""Dead letters from before there were groups, and those that the release before still writes."""
+"""Dead letters from before groups existed, and those that the previous release still writes."""
 
 import secrets
 
@@ -23,7 +23,7 @@ VALUES ('bridge.raw', 0, $1, 'e-1', $2, $2, $2, $3, 'schema_violation', true, 's
 
 
 async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddresses) -> None:
-    """What was dropped before has its time and its group, and what is written as before has them too."""
+    """Older rows and rows that the previous release writes have a time and a group."""
     name = f"before_{secrets.token_hex(4)}"
     connection = await asyncpg.connect(create_database(stack, name))
     try:
@@ -42,12 +42,12 @@ async def test_rows_of_the_release_before_are_found_like_others(stack: StackAddr
         drop_database(stack, name)
     assert len({row["cause"] for row in rows} - {None}) == 1
     assert len({row["event_hash"] for row in rows} - {None}) == 1
-    # The one that is written now was dropped now, whatever its writer says of other times.
+    # The new row counts as dropped now, regardless of the times in its columns.
     assert [row["at_the_drop"] for row in rows] == [True, False]
 
 
 async def test_a_cause_is_what_it_was_and_has_a_bound(stack: StackAddresses) -> None:
-    """For each message of 256 characters and less, with what Postgres adds; of a longer one the beginning decides."""
+    """Messages of up to 256 characters keep their cause; of a longer one the beginning decides."""
     name = f"cause_{secrets.token_hex(4)}"
     quoted = f"script '{'x' * 128}' is not registered"
     ordinary = [

@@ -1,4 +1,4 @@
-"""No page of dead letters, and no piece of an export, is found by reading the whole ledger."""
+"""No page of dead letters and no piece of an export scans the whole ledger."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def ledger(stack: StackAddresses, template_database: str):  # type: ignore[no-un
     """The URL of a database with dead letters of every kind."""
     name = f"planned_pages_{secrets.token_hex(4)}"
     create_database(stack, name, template=template_database)
-    # To fill it ends with a CHECKPOINT, which is the superuser's.
+    # The fixture ends with a CHECKPOINT, which needs a superuser.
     url = with_database(stack.admin_database_url, name)
     try:
         run_apart(fill(url, ROWS))
@@ -38,14 +38,14 @@ def ledger(stack: StackAddresses, template_database: str):  # type: ignore[no-un
 @pytest.mark.parametrize("after", [None, Place(NOW, Provenance("bridge.raw", 3, 17))], ids=["first", "later"])
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_a_page_is_found_by_an_index(ledger: str, name: str, after: Place | None) -> None:
-    """Postgres' own plan, for the values that are asked for."""
+    """EXPLAIN shows an index for these values."""
     chosen = DeadLetterFilter.model_validate(QUESTIONS[name])
     await assert_by_index(ledger, *page_statement(chosen, limit=50, after=after))
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_a_piece_of_an_export_is_found_by_an_index(ledger: str, name: str) -> None:
-    """In the middle of it: what stands before is not read again."""
+    """A piece in the middle doesn't read earlier rows again."""
     chosen = DeadLetterFilter.model_validate(QUESTIONS[name])
     after, last = (Place(at, Provenance("bridge.raw", 3, 17)) for at in (NOW - timedelta(days=3), NOW))
     text = sql("dead_letters_export")

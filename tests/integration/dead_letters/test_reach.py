@@ -1,4 +1,4 @@
-"""How many items of a plan are taken into memory at once."""
+"""The number of items of a plan in memory at the same time."""
 
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 
 
 async def test_large_ones_are_taken_some_at_a_time(database_url: str) -> None:
-    """As many as come to 16 MiB, and one at least, however large; of small ones as many as were asked for."""
+    """Up to 16 MiB and at least one item; of small items the number requested."""
     sizes = [0, 9, 6, 1, 20, 1, 1, 1]
     await add_dropped(database_url, [dropped(offset, payload=b"x" * size * MIB) for offset, size in enumerate(sizes)])
     async with planning(database_url, keep=False) as conn:

@@ -1,4 +1,4 @@
-"""`bridge dlq plan|replay|cancel|status`, as an operator uses them, on a real stream."""
+"""`bridge dlq plan|replay|cancel|status` on a real stream."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from sinks.postgres.registry.admin import add_script
 
 
 async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, database_url, topic_prefix) -> None:
-    """By reason, site and age; what passes by now, fails still, is persisted meanwhile, or is a copy."""
+    """The plan counts items by reason, site, age and forecast: passes, fails, persisted, copy."""
     settings = replay_settings(stack, database_url, topic_prefix)
     values = [*late(6), event(0, **LATE), event(50, event_type=""), b"{", event(51, **LATE)]
     await dead_letters(settings, values)
@@ -57,7 +57,7 @@ async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, dat
 
 
 async def test_a_replay_tells_what_became_of_the_items(stack, database_url, topic_prefix) -> None:
-    """Persisted, a duplicate that changed nothing, dropped again with its earlier life; original bytes and headers."""
+    """Persisted, a duplicate, dropped again with its earlier generation; bytes and headers stay."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, [*late(20), event(3, **LATE), event(50, event_type="")])
     await add_script(database_url, "late", 1)
@@ -93,7 +93,7 @@ async def test_a_replay_tells_what_became_of_the_items(stack, database_url, topi
 
 
 async def test_nobody_replays_an_item_twice_unless_forced(stack, database_url, topic_prefix) -> None:
-    """A second plan passes over it and says why; forced, it is a duplicate, and the first plan keeps what it became."""
+    """A second plan skips such items with the reason; forced, they are duplicates, and the first outcome stays."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(5))
     await add_script(database_url, "late", 1)
@@ -115,7 +115,7 @@ async def test_nobody_replays_an_item_twice_unless_forced(stack, database_url, t
 
 
 async def test_overlapping_plans_at_once_double_nothing(stack, database_url, topic_prefix) -> None:
-    """Two operators, the same dead letters, at the same time: each item is in one of them."""
+    """Two concurrent replays of the same dead letters: each item is sent by one of them."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(3000))
     await add_script(database_url, "late", 1)
@@ -133,7 +133,7 @@ async def test_overlapping_plans_at_once_double_nothing(stack, database_url, top
 
 
 async def test_a_canary_that_fails_stops_the_rest(stack, database_url, topic_prefix) -> None:
-    """The first few are dropped again, nothing else is sent; once it is mended, a new plan passes with its canary."""
+    """Only the canary's items are dropped again; after the fix a new plan passes with its canary."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(40))
     first, _ = await plan(settings, "--all", "--yes")
@@ -160,7 +160,7 @@ async def test_a_canary_that_fails_stops_the_rest(stack, database_url, topic_pre
 
 
 async def test_a_cancel_is_seen_within_five_seconds(stack, database_url, topic_prefix) -> None:
-    """What was sent is settled, the rest is open for another plan, and the cancelled one can't be taken up again."""
+    """Sent items are persisted, the others are open for another plan, and the cancelled one cannot be resumed."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(2000))
     await add_script(database_url, "late", 1)
@@ -192,7 +192,7 @@ async def test_a_cancel_is_seen_within_five_seconds(stack, database_url, topic_p
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
 async def test_told_to_stop_it_can_be_gone_on_with(stack, database_url, topic_prefix, which: signal.Signals) -> None:
-    """The batch in hand is brought to its end, so that nothing is left in doubt; the same command goes on."""
+    """The batch in flight is completed, so that no item is in doubt; the same command resumes."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(400))
     await add_script(database_url, "late", 1)
@@ -215,7 +215,7 @@ async def test_told_to_stop_it_can_be_gone_on_with(stack, database_url, topic_pr
 
 
 async def test_corrected_events_pass_and_the_originals_stay_whole(stack, database_url, topic_prefix, tmp_path) -> None:
-    """Shown as a diff before anything is sent; who changed what and why is on the record."""
+    """A diff is shown before anything is sent; the corrections, their author and their reason are recorded."""
     settings = replay_settings(stack, database_url, topic_prefix)
     wrong = [event(number, currency="EURO", value=1.5) for number in range(4)]
     await dead_letters(settings, wrong)
@@ -249,7 +249,7 @@ async def test_corrected_events_pass_and_the_originals_stay_whole(stack, databas
 
 
 async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(stack, database_url, topic_prefix) -> None:
-    """Seconds become milliseconds by one plan; an item that the expression does not fit is named and never sent."""
+    """One plan converts seconds to milliseconds; an item that doesn't fit the expression is skipped and reported."""
     settings = replay_settings(stack, database_url, topic_prefix)
     seconds = int(datetime.now(UTC).timestamp()) - 60
     wrong = [event(number, occurred_at=seconds, value="1990") for number in range(3)]
@@ -267,7 +267,7 @@ async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(sta
     async with working(settings):
         out, told = await dlq(settings, "replay", plan_id, "--json-output", "-")
         _, again = await dlq(settings, "replay", plan_id)
-    # What is not sent again is not shown as if it were.
+    # Items that are not sent again show no diff.
     assert ["corrected bridge." in said or "corrections, because" in said for said in (told, again)] == [True, False]
     summary = ReplaySummary.model_validate_json(out)
     assert (summary.outcomes, summary.skipped_by_reason) == ({"persisted": 3, "skipped": 1}, {why: 1})
@@ -299,7 +299,7 @@ async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(sta
 
 
 async def test_a_loop_ends_after_its_lives(stack, database_url, topic_prefix) -> None:
-    """What is replayed and dropped again and again is refused at last, and the plan says so."""
+    """An item that is dropped after each replay is refused after BRIDGE_REPLAY_MAX_LIVES generations."""
     settings = replay_settings(stack, database_url, topic_prefix)
     most = {"BRIDGE_REPLAY_MAX_LIVES": "3"}
     await dead_letters(settings, [event(1, event_type="")])
@@ -318,7 +318,10 @@ async def test_a_loop_ends_after_its_lives(stack, database_url, topic_prefix) ->
 
 
 async def test_old_dead_letters(stack, database_url, topic_prefix) -> None:
-    """Older than the bound on occurred_at: persisted. Of a removed month: refused. Beyond the keys: not written twice."""
+    """An event beyond occurred_at's bound is persisted, and one of a removed month refused.
+
+    So is an event that is persisted and whose key was pruned.
+    """
     settings = replay_settings(stack, database_url, topic_prefix)
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     last_month = month - timedelta(days=20)
@@ -363,7 +366,7 @@ async def test_old_dead_letters(stack, database_url, topic_prefix) -> None:
     ],
 )
 async def test_bad_input(stack, database_url, topic_prefix, words: tuple[str, ...], says: str) -> None:
-    """One line that says what is wrong; exit code 3."""
+    """A mistake exits with code 3 and one line that names it."""
     settings = replay_settings(stack, database_url, topic_prefix)
     _, err = await dlq(settings, *words, code=3)
     assert says in err

@@ -1,6 +1,6 @@
-"""What a replay never sends: what was dropped after its plan, what another is claiming, and anything while the brake is on.
+"""Bounds of a replay: it never sends items outside its plan, claimed ones, or any while the breaker is open.
 
-And what it sends whatever another account wrote into its plan.
+It sends its items regardless of what another account wrote into its plan.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from sinks.postgres.replay_items.items import claim, read_items
 
 
 async def test_a_plan_holds_what_it_held(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # the stack's own
-    """What fits its filter and was dropped later stays open: what was looked at is what is sent."""
+    """A dead letter that fits the filter but was dropped after the plan stays open."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(5))
     frozen, _ = await plan(settings, "--script-id", "late")
@@ -42,12 +42,12 @@ async def test_a_plan_holds_what_it_held(stack, database_url, topic_prefix) -> N
 
 
 async def test_what_another_is_claiming_is_waited_for_and_left(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
-    """Between the look at an item and its claim nobody gets in: else both would send it."""
+    """The replay locks an item from its check to its claim; otherwise two replays could both send it."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(3))
     first, _ = await plan(settings, "--script-id", "late")
     second, _ = await plan(settings, "--script-id", "late")
-    # As a run that has taken it up.
+    # As if a run had started it.
     await fetch(settings, "UPDATE replay SET state = 'running' WHERE replay_id = $1::text::uuid", first)
     conn = await asyncpg.connect(settings.dsn)
     try:
@@ -65,7 +65,7 @@ async def test_what_another_is_claiming_is_waited_for_and_left(stack, database_u
 
 
 async def test_nothing_is_sent_while_the_brake_is_on(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
-    """It says so and ends; off again, the same goes on."""
+    """The replay ends with the breaker's reason, and the same command resumes after the release."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(5))
     await add_script(database_url, "late", 1)
@@ -87,7 +87,10 @@ async def test_nothing_is_sent_while_the_brake_is_on(stack, database_url, topic_
 
 
 async def test_a_replay_goes_on_where_the_ledger_says(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
-    """Also over a gap of millions of positions, where another account wrote that all was sent, or passed over."""
+    """The replay reads the ledger, not the plan's own progress, which another account has changed here.
+
+    A gap of millions of positions is passed quickly.
+    """
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(6))
     await add_script(database_url, "late", 1)
@@ -112,12 +115,12 @@ async def test_a_replay_goes_on_where_the_ledger_says(stack, database_url, topic
 
 
 async def test_a_replay_whose_items_are_opened_again_is_not_sent(stack, database_url, topic_prefix) -> None:  # type: ignore[no-untyped-def]  # as above
-    """It says how many are open; the same again sends them."""
+    """The replay stops with the number of open items, and the same command sends them."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(3))
     await add_script(database_url, "late", 1)
     plan_id, _ = await plan(settings, "--script-id", "late")
-    # What another account does by `let_go_dead_letters` while a run is in hand.
+    # Another account does this with `let_go_dead_letters` during a run.
     await execute(
         database_url,
         "CREATE FUNCTION let_go() RETURNS trigger LANGUAGE plpgsql AS "
@@ -133,7 +136,7 @@ async def test_a_replay_whose_items_are_opened_again_is_not_sent(stack, database
     async with working(settings):
         out, _ = await dlq(settings, "replay", plan_id, "--wait", "60s", "--json-output", "-")
     summary = ReplaySummary.model_validate_json(out)
-    # What was sent first came in as new events, since no claim was left.
+    # The first copies were new events, since their claims were released.
     assert (summary.state, summary.outcomes) == ("sent", {"duplicate": 3})
     assert (await fetch(settings, "SELECT count(*) FROM bridge_event"))[0][0] == 3
 
@@ -141,7 +144,7 @@ async def test_a_replay_whose_items_are_opened_again_is_not_sent(stack, database
 async def test_a_replay_without_a_rate_waits_for_what_it_sent(
     stack, database_url, topic_prefix, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # type: ignore[no-untyped-def]  # as above
-    """Other events stand behind one turn of it at most; here the test is the worker that settles it."""
+    """At most one turn of items is in flight; here the test acts as the worker that commits them."""
 
     async def has_members(_: Settings) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""A replay that is killed, and what is in doubt after it: nothing is lost, nothing counts twice."""
+"""A replay that is killed, and its items in doubt: none is lost, none counts twice."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ KILLS = 5
 
 
 async def prepared(stack: Any, database_url: str, topic_prefix: str, items: int) -> tuple[Settings, str]:
-    """Dead letters that pass by now, and a plan of them."""
+    """Dead letters that would pass now, and a plan of them."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(items))
     await add_script(database_url, "late", 1)
@@ -35,14 +35,14 @@ async def prepared(stack: Any, database_url: str, topic_prefix: str, items: int)
 
 
 async def test_killed_five_times(stack, database_url, topic_prefix) -> None:
-    """With SIGKILL at any point: every item ends replayed exactly once in effect, and the audit balances."""
+    """After SIGKILL at any point every event is persisted exactly once, and the audit balances."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, ITEMS)
     random_ = random.Random(6)
     async with working(settings):
         for kill in range(1, KILLS + 1):
             running = start("dlq", "replay", plan_id, "--rate", "450/s", settings=environment_of(settings), quiet=True)
             try:
-                # The last kill leaves enough to be sent that a busy machine is not too late for it.
+                # Enough items remain after the last kill, also on a busy machine.
                 sent = kill * ITEMS // (KILLS + 3)
                 await until(settings, "SELECT published >= $1 FROM replay", sent)
                 await asyncio.sleep(random_.uniform(0, 0.2))  # anywhere within a batch
@@ -61,7 +61,7 @@ async def test_killed_five_times(stack, database_url, topic_prefix) -> None:
 
 
 async def crashed(settings: Settings, plan_id: str) -> None:
-    """A run of two batches that ends as if it had been killed: nothing is tidied up."""
+    """A run that fails without cleaning up, as if it had been killed."""
     _, code = await perform(replay_job(settings, ReplayOptions(plan_id)), settings, RunOptions(plan_id))
     assert code != 0
 
@@ -94,7 +94,7 @@ async def test_killed_between_publication_and_its_note(stack, database_url, topi
 
 
 async def test_settled_before_the_next_run(stack, database_url, topic_prefix, monkeypatch) -> None:
-    """What a worker settled meanwhile is not published again, and counts as sent."""
+    """Items that a worker has committed meanwhile count as sent and are not published again."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
 
     async def killed(*_: object) -> None:
@@ -114,7 +114,7 @@ async def test_settled_before_the_next_run(stack, database_url, topic_prefix, mo
 async def crashed_at_publishing(
     settings: Settings, plan_id: str, monkeypatch: pytest.MonkeyPatch, *, published: bool
 ) -> None:
-    """A run that was killed behind its publishing, or before."""
+    """A run that is killed before or after it has published its batch."""
     publish = ReplayPublisher.publish
 
     async def killed(self: ReplayPublisher, *arguments: Any) -> Any:
@@ -129,7 +129,7 @@ async def crashed_at_publishing(
 
 @pytest.mark.parametrize("published", [True, False])
 async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, monkeypatch, published: bool) -> None:
-    """What is in doubt is opened again only once the workers have read all that may have been sent."""
+    """Items in doubt are opened only after the workers have read all copies that may have been sent."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
     await crashed_at_publishing(settings, plan_id, monkeypatch, published=published)
     assert (await status(settings, plan_id))["outcomes"] == {"in_doubt": 200}
@@ -149,7 +149,7 @@ async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, 
 async def test_cancelled_whatever_the_plan_says(
     stack, database_url, topic_prefix, monkeypatch, published: bool, said: str
 ) -> None:
-    """As by an account that claims dead letters and writes that they were sent: the second cancel knows from the raw topic."""
+    """A forged state of the plan doesn't matter: the cancel checks the raw topic."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, 20)
     await crashed_at_publishing(settings, plan_id, monkeypatch, published=published)
     await fetch(settings, "UPDATE replay SET sent_to = 20, published = 20, state = $1", said)
@@ -174,7 +174,7 @@ async def test_cancelled_whatever_the_plan_says(
 
 
 async def test_a_plan_that_says_sent_is_cancelled_while_items_are_open(stack, database_url, topic_prefix) -> None:
-    """Other accounts can write so; a plan of which all was sent has nothing to cancel."""
+    """An account can forge the state; if all items are really closed, the cancel is refused."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, 2)
     await fetch(settings, "UPDATE replay SET sent_to = 2, published = 2, state = 'sent'")
     await dlq(settings, "cancel", plan_id, "--reason", "enough")
@@ -187,7 +187,7 @@ async def test_a_plan_that_says_sent_is_cancelled_while_items_are_open(stack, da
 
 
 async def test_only_one_run_of_a_plan_at_a_time(stack, database_url, topic_prefix) -> None:
-    """The second says who holds the lock; exit code 3."""
+    """The second run exits with 3 and names the holder of the lock."""
     settings, plan_id = await prepared(stack, database_url, topic_prefix, 200)
     running = start("dlq", "replay", plan_id, "--rate", "10/s", settings=environment_of(settings), quiet=True)
     try:

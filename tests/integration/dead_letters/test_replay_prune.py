@@ -1,4 +1,4 @@
-"""Plans of replays are removed long after anybody touched them, with their items; none that still holds an event."""
+"""Plans of replays are removed with their items long after their last change, unless they hold an event."""
 
 from support.events.replays import dead_letters, late, plan, replay_settings, until
 from support.events.settled import fetch, working
@@ -10,7 +10,7 @@ KEEP_SECONDS = 90 * 86400.0
 
 
 async def plans(settings: Settings) -> set[str]:
-    """Those that are there, none of which lacks its items."""
+    """The remaining plans, each with all of its items."""
     rows = await fetch(settings, "SELECT replay_id::text AS plan, count(*) AS items FROM replay_item GROUP BY 1")
     assert {row["items"] for row in rows} <= {3}
     found = {row["plan"] for row in await fetch(settings, "SELECT replay_id::text AS plan FROM replay")}
@@ -19,7 +19,7 @@ async def plans(settings: Settings) -> set[str]:
 
 
 async def test_old_plans_are_removed_unless_they_hold_an_event(stack, database_url: str, topic_prefix: str) -> None:
-    """By whatever worker runs, at its start and each hour; the dead letters and the history of runs stay."""
+    """A worker removes them at its start and every hour; dead letters and the history of runs stay."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(3))
     old, holding, young = [(await plan(settings, "--all", "--yes"))[0] for _ in range(3)]

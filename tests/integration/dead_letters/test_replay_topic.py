@@ -1,4 +1,4 @@
-"""`bridge dlq replay --from-topic`: dead letters that no ledger knows."""
+"""`bridge dlq replay --from-topic`: dead letters that are not in the ledger."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from sinks.postgres.registry.admin import add_script
 
 
 async def copies_of(settings: Settings, count: int) -> list[Any]:
-    """The product's own dead letters, as they stand in Kafka."""
+    """The product's own dead letters as they are in Kafka."""
     found: list[Any] = []
     consumer = AIOKafkaConsumer(settings.topics.dlq, **settings.kafka_client(), auto_offset_reset="earliest")
     async with started(settings, consumer), asyncio.timeout(30):
@@ -28,7 +28,7 @@ async def copies_of(settings: Settings, count: int) -> list[Any]:
 
 
 async def test_springs_dead_letters_and_our_own(stack, database_url, topic_prefix) -> None:
-    """Spring's are sent once, without its headers; what the ledger knows is left; the same again finds nothing new."""
+    """Spring's are sent once, without its headers; those in the ledger are skipped; a second run finds nothing new."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(3))
     await add_script(database_url, "late", 1)
@@ -36,7 +36,7 @@ async def test_springs_dead_letters_and_our_own(stack, database_url, topic_prefi
     async with kafka_admin(settings) as client:
         await client.create_topics([NewTopic(topic, 2, 1)])
     async with make_producer(settings) as producer:
-        # As a mirror of the product's own would hold them.
+        # As in a mirror of the product's own topic.
         for own in await copies_of(settings, 3):
             await producer.send_and_wait(topic, own.value, key=own.key, headers=list(own.headers), partition=0)
         for number in range(4):
@@ -77,7 +77,7 @@ async def test_springs_dead_letters_and_our_own(stack, database_url, topic_prefi
     ],
 )
 async def test_bad_input(stack, database_url, topic_prefix, words: tuple[str, ...], says: str) -> None:
-    """One line; exit code 3."""
+    """A mistake exits with code 3 and one line."""
     settings = replay_settings(stack, database_url, topic_prefix)
     _, err = await dlq(settings, "replay", *words, code=3)
     assert says in err
@@ -85,7 +85,7 @@ async def test_bad_input(stack, database_url, topic_prefix, words: tuple[str, ..
 
 @pytest.mark.parametrize("name", ["dlq", "gate", "retry.5s", "retry.of-a-former-tier"])
 async def test_a_topic_of_the_product_is_refused(stack, database_url, topic_prefix, name: str) -> None:
-    """Its writers would have any event sent: what is in the ledger is replayed by a plan."""
+    """Otherwise its writers could have any event sent; dead letters in the ledger are replayed by a plan."""
     settings = replay_settings(stack, database_url, topic_prefix)
     _, err = await dlq(settings, "replay", "--from-topic", f"{topic_prefix}{name}", "--dry-run", code=3)
     assert f"{topic_prefix}{name} is a topic of this product" in err

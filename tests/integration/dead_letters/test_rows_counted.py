@@ -1,4 +1,4 @@
-"""`kpi`, `gate show` and `audit` agree: what was normalized and what is recovered are the rows, each once."""
+"""`kpi`, `gate show` and `audit` agree: normalized and recovered events are the rows, each once."""
 
 import json
 
@@ -14,7 +14,7 @@ OTHER = {"script_id": "later", "site_id": 2}
 
 
 async def test_normalized_and_recovered_are_the_rows(stack, database_url, topic_prefix) -> None:
-    """By site and in all: of copies in a plan, of what producers sent again, and of a replay that was forced after another."""
+    """By site and in total, with copies in a plan, events sent again, and a forced second replay."""
     settings = replay_settings(stack, database_url, topic_prefix)
     sent_wrong = [event(number, event_type="", **OWN) for number in range(10, 13)]
     await dead_letters(settings, [*late(4), *late(1), *(event(number, **OTHER) for number in range(2)), *sent_wrong])

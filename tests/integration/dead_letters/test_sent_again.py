@@ -1,4 +1,4 @@
-"""Dead letters whose producers have sent their events again, corrected: found, closed, and counted as recovered."""
+"""Dead letters whose producers have sent the corrected event: found, closed, and counted as recovered."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ PLAIN = event_key(1, "e-1")
 
 
 async def test_what_was_sent_again_is_told_and_closed_and_counts_once(stack, database_url, topic_prefix) -> None:
-    """`plan` and `groups` say how many; `discard --persisted` takes just these, whatever other ones have the cause."""
+    """`plan` and `groups` show their number; `discard --persisted` closes only these."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, [event(number, event_type="") for number in range(5)])
     await produce(settings, [event(number) for number in range(3)])
@@ -53,7 +53,7 @@ async def test_what_was_sent_again_is_told_and_closed_and_counts_once(stack, dat
 
 
 async def test_what_persisted_leaves_open_is_told_with_the_reason(stack, database_url, topic_prefix) -> None:
-    """Broken JSON has no event id: whether a mended copy of it was persisted can't be known, and it is never `none`."""
+    """A broken text has no event id, so it is unknown whether its corrected copy was persisted."""
     unread = {"event_id": None, "sender": DIRECT}
     await add_dropped(
         database_url,
@@ -84,7 +84,7 @@ async def test_what_persisted_leaves_open_is_told_with_the_reason(stack, databas
 async def test_an_event_is_the_same_within_its_class_of_sender(
     database_url: str, claimed: dict[bytes, Sender | None], shared: bool, found: set[Sender]
 ) -> None:
-    """A visitor's event does not recover a server's; a dead letter that is older than the classes is left alone."""
+    """A visitor's event does not recover a server's; dead letters without a sender class are skipped."""
     senders = [*Sender, None]
     await add_dropped(database_url, [dropped(number, sender=sender) for number, sender in enumerate(senders)])
     conn = await asyncpg.connect(database_url)
