@@ -1,4 +1,4 @@
-"""`bridge dlq` as an operator calls it, on what a worker really dropped."""
+"""`bridge dlq` as an operator calls it, on events that a worker dropped."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ Dlq = Callable[..., CompletedProcess[bytes]]
 
 
 def dlq_of(settings: Settings) -> Dlq:
-    """`bridge dlq` with these settings; no call of it may show a traceback."""
+    """`bridge dlq` with these settings, whose calls never show a traceback."""
 
     def call(*words: str, **more: Any) -> CompletedProcess[bytes]:
         done = bridge("dlq", *words, settings=environment_of(settings), **more)
@@ -43,7 +43,7 @@ def settings(stack, database_url: str, topic_prefix: str) -> Settings:  # type: 
 
 
 async def test_from_groups_to_one_dead_letter_to_its_end(settings: Settings, tmp_path: Path) -> None:
-    """Groups name a cause, the list takes it, show tells all, export keeps it, discard closes it and is on record."""
+    """Groups name a cause, `list` filters by it, `show` and `export` return everything, `discard` records the end."""
     await settle_everything(settings)
     dlq = dlq_of(settings)
     ask = ("--json-output", "-")
@@ -56,7 +56,7 @@ async def test_from_groups_to_one_dead_letter_to_its_end(settings: Settings, tmp
         ("schema_violation", "schema_violation", 1),
         ("retry_exhausted", "unknown_script", 1),
     }
-    # Both duplicates came once: their first copies were persisted, and never dropped.
+    # The first copies of both duplicates were persisted, so each counts once.
     assert grouped["repeated"] == []
     (group,) = [one for one in grouped["groups"] if one["dropped_reason"] == "retry_exhausted"]
     assert group["message"] == "script … is not registered"
@@ -118,21 +118,21 @@ async def filled(settings: Settings) -> Dlq:
 
 
 def bytes_of(one: dict[str, str], name: str) -> bytes | None:
-    """What stands in an export, as it was."""
+    """The bytes of an exported field."""
     if not one[f"{name}_encoding"]:
         return None
     return base64.b64decode(one[name]) if one[f"{name}_encoding"] == "base64" else one[name].encode()
 
 
 def cells_of(directory: Path) -> list[dict[str, str]]:
-    """The rows of the one file that is there."""
+    """The rows of the one file in the directory."""
     (path,) = directory.iterdir()
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
 async def test_an_export_loses_nothing(filled: Dlq, tmp_path: Path) -> None:
-    """Lines of JSON and CSV hold the same, byte for byte but for a formula's mark; a file holds what standard output does."""
+    """JSON lines and CSV have the same bytes, except for the mark before a formula; a file equals standard output."""
     plain = await asyncio.to_thread(filled, "export")
     assert plain.stderr.decode().endswith("exported 4 dead letters\n")
     lines = [json.loads(line) for line in plain.stdout.decode().splitlines()]
@@ -153,7 +153,7 @@ async def test_an_export_loses_nothing(filled: Dlq, tmp_path: Path) -> None:
 
 
 async def test_what_a_producer_wrote_does_not_reach_the_terminal_as_it_is(filled: Dlq) -> None:
-    """No escape sequence in the tables, nor a line break within a cell."""
+    """Tables contain no escape sequence, and no line break within a cell."""
     for words in (
         ["list"],
         ["groups"],
@@ -170,7 +170,7 @@ async def test_what_a_producer_wrote_does_not_reach_the_terminal_as_it_is(filled
 
 
 async def test_discarding_leaves_what_is_not_open(filled: Dlq, settings: Settings) -> None:
-    """Claimed, replayed and discarded ones, and duplicates; it says how many, and that is in the history."""
+    """Claimed, replayed and discarded ones and duplicates stay; their numbers are shown and recorded."""
     words = ("discard", "--site-id", "1", "--site-id", "0", "--reason", "not worth it", "--yes", "--json-output", "-")
     done = document(await asyncio.to_thread(filled, *words))
     assert done["processed_total"] == 4
@@ -194,7 +194,7 @@ WRONG = {
 
 
 async def test_what_is_wrong_is_said_in_one_line(filled: Dlq, settings: Settings) -> None:
-    """What, where, and what to do; nothing is changed."""
+    """The line names the mistake and the remedy; nothing is changed."""
     for words, said in WRONG.items():
         done = await asyncio.to_thread(filled, *words.split())
         assert (done.returncode, said in (done.stderr + done.stdout).decode()) == (3, True), (words, done.stderr)
@@ -203,7 +203,7 @@ async def test_what_is_wrong_is_said_in_one_line(filled: Dlq, settings: Settings
 
 
 async def test_whoever_has_read_enough_may_close_the_pipe(settings: Settings) -> None:
-    """Like `head`: the rest is not written, and nothing is said of it."""
+    """A reader such as `head` ends the output without an error."""
     import subprocess
 
     from support.processes.command import words

@@ -1,4 +1,4 @@
-"""Rows that one account keeps locked: neither a change of the registry nor a worker waits for them for ever."""
+"""Rows that one account keeps locked: changes of the registry and workers wait for them a bounded time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,13 +37,13 @@ from sinks.postgres.tokens.api_tokens import create_api_token, list_api_tokens, 
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 @asynccontextmanager
 async def keeping(url: str, rows: str, strength: str = "UPDATE") -> AsyncIterator[asyncpg.Connection]:
-    """A session that locks the rows in a transaction that it leaves open."""
+    """A session that locks the rows in an open transaction."""
     conn = await asyncpg.connect(url, server_settings={"application_name": "kept"})
     try:
         await conn.execute("SET idle_in_transaction_session_timeout = 0")
@@ -63,7 +63,7 @@ async def test_no_service_locks_a_token(database_url: str, service: Service, str
 
 
 async def test_a_token_is_revoked_though_the_api_keeps_what_it_may_lock(database_url: str) -> None:
-    """When tokens were used last is noted beside them."""
+    """The last use of a token is in a table of its own, so that its locks don't concern the token."""
     made = await create_api_token(database_url, "ops", Role.ADMIN)
     first, second = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 7, 2, tzinfo=UTC)
     with account(database_url, Service.API) as url:
@@ -76,7 +76,7 @@ async def test_a_token_is_revoked_though_the_api_keeps_what_it_may_lock(database
 
 
 async def test_a_use_that_the_release_before_noted_is_shown(database_url: str) -> None:
-    """An API of that release runs beside this one."""
+    """An API of the previous release may run beside this one."""
     at = datetime(2026, 7, 1, tzinfo=UTC)
     await create_api_token(database_url, "ops", Role.VIEWER)
     await execute(database_url, f"UPDATE api_token SET last_used_at = '{at.isoformat()}'")
@@ -92,7 +92,7 @@ CHANGES: dict[str, Callable[[str], Awaitable[object]]] = {
 
 @pytest.mark.parametrize("table", CHANGES)
 async def test_a_change_says_who_keeps_its_rows(database_url: str, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
-    """It ends, names the session, and can be made once that has ended."""
+    """The change fails with the name of the session, and succeeds once that session has ended."""
     monkeypatch.setattr(registry_admin, "LOCK_SECONDS", 2.5)
     await create_api_token(database_url, "ops", Role.ADMIN)
     await add_script(database_url, "shop", 3)
@@ -105,7 +105,7 @@ async def test_a_change_says_who_keeps_its_rows(database_url: str, monkeypatch: 
 
 
 async def bound(url: str, *, waited: str = "10", age: str = "60 s") -> None:
-    """Has an account of every right own the function, and its bounds be as given."""
+    """Give the function an owner with every right, and set its bounds."""
     conn = await asyncpg.connect(url)
     try:
         text = await conn.fetchval("SELECT pg_get_functiondef('end_blocking_sessions'::regproc)")
@@ -118,7 +118,7 @@ async def bound(url: str, *, waited: str = "10", age: str = "60 s") -> None:
 
 
 async def committed(sink: PostgresSink, batch: Outcomes) -> None:
-    """Settles the batch, by as many tries as it takes, as a lane does."""
+    """Commit the batch with retries, as a lane does."""
     while True:
         with suppress(SinkUnavailable):
             await sink.commit([batch])
@@ -128,7 +128,7 @@ async def committed(sink: PostgresSink, batch: Outcomes) -> None:
 async def test_a_worker_goes_on_past_rows_that_another_account_keeps(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its session is ended, idle or not, once the worker has waited too long."""
+    """The other session is ended after the bounded wait, whether it is idle or active."""
     monkeypatch.setattr(postgres_sink, "KEPT_SECONDS", 1.0)
     await bound(database_url, waited="1")
     with account(database_url, Service.WORKER) as mine, account(database_url, Service.WORKER) as other:
@@ -147,7 +147,10 @@ async def test_a_worker_goes_on_past_rows_that_another_account_keeps(
 async def test_a_worker_goes_on_past_sessions_in_turns(
     database_url: str, monkeypatch: pytest.MonkeyPatch, strength: str
 ) -> None:
-    """Each is younger than any bound, and more of them queue before the worker; one try is shorter than one turn."""
+    """Sessions that take turns and are each younger than any bound are ended too, also when they queue for the lock.
+
+    One try of the worker is shorter than one turn.
+    """
     monkeypatch.setattr(postgres_sink, "KEPT_SECONDS", 3.0)
     await bound(database_url, waited="3")
     taken, over = asyncio.Event(), asyncio.Event()
@@ -176,7 +179,7 @@ async def test_a_worker_goes_on_past_sessions_in_turns(
 
 @pytest.mark.parametrize("case", ["not long", "my own", "not mine", "a superuser's"])
 async def test_no_other_session_is_ended(database_url: str, case: str) -> None:
-    """Neither before the wait is long, nor of the same account, nor for another account's wait, nor an administrator's."""
+    """Four exceptions: a short wait, the same account, another account's wait, and a superuser's session."""
     await bound(database_url, age="1 h" if case in ("not long", "my own") else "0 s")
     with account(database_url, Service.WORKER) as mine, account(database_url, Service.WORKER) as other:
         async with owner(mine, lock_timeout=30) as sink:
@@ -200,7 +203,7 @@ async def test_no_other_session_is_ended(database_url: str, case: str) -> None:
 @pytest.mark.parametrize("strength", ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
 @pytest.mark.parametrize("service", [one for one in PROCESSES if one is not Service.WORKER])
 async def test_no_other_service_locks_the_stream_s_rows(database_url: str, service: Service, strength: str) -> None:
-    """Lanes and retries wait for those of the ledger, and sessions can join a lock for share for ever."""
+    """Lanes and retries wait for row locks, and shared locks could follow one another without end."""
     with account(database_url, service) as url:
         for table in ("bridge_event_raw", "bridge_event_key", "bridge_event", "stream_offset", "brake", "gate_judge"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -219,7 +222,7 @@ CLOSED = {
 
 @pytest.mark.parametrize("service", PROCESSES)
 async def test_what_runs_by_the_owner_s_rights_is_for_one_service(database_url: str, service: Service) -> None:
-    """Postgres lets everybody execute a new function unless that is taken away."""
+    """Postgres lets every role execute a new function unless that is revoked."""
     with account(database_url, service) as url:
         if service is Service.API:
             await note_begin(url, "run_1", "dlq-discard", datetime.now(UTC))
@@ -229,7 +232,7 @@ async def test_what_runs_by_the_owner_s_rights_is_for_one_service(database_url: 
 
 
 async def test_no_claim_changes_while_a_lane_keeps_them(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that has changed some and goes on is ended; more wait until the lane has settled."""
+    """A session with open claims is ended; new claims wait until the lane has committed."""
     monkeypatch.setattr(postgres_sink, "KEPT_SECONDS", 1.0)
     await bound(database_url, waited="1")
     calls = [call for call, mine in CLOSED.items() if mine is Service.API]
@@ -261,7 +264,7 @@ BEFORE_0024 = (
 
 
 async def test_an_account_of_the_release_before_starts_this_one(database_url: str) -> None:
-    """Its rights on the ledger become those on the functions, until it is granted again."""
+    """Its rights on the ledger become rights on the functions, until grants are applied again."""
     functions = [call.partition("(")[0] for call, mine in CLOSED.items() if mine is Service.API]
     with account(database_url, Service.API) as url:
         role = urlsplit(url).username
@@ -281,7 +284,7 @@ async def test_an_account_of_the_release_before_starts_this_one(database_url: st
 
 
 async def test_a_plan_locks_no_row_that_waits(database_url: str) -> None:
-    """The account that writes plans may name any row as an item."""
+    """The function that locks a plan's items skips rows that wait for a retry, although a plan may name any row."""
     plan = "11111111-1111-4111-8111-111111111111"
     await execute(
         database_url,
@@ -329,7 +332,7 @@ BRIEF: dict[str, list[Callable[[str], Awaitable[object]]]] = {
 async def test_a_command_says_who_keeps_its_rows(
     database_url: str, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    """No wait for a row has no end, whichever command it is of."""
+    """Every command's wait for a row ends with an error that names the session."""
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 3.0)
     monkeypatch.setattr(postgres, "WATCH_SECONDS", 1.0)
     await execute(
@@ -349,7 +352,7 @@ async def test_a_command_says_who_keeps_its_rows(
 
 
 async def test_every_session_bounds_its_waits_for_locks(database_url: str) -> None:
-    """A bound that the role or the database sets does not undo it."""
+    """A setting of the role or the database does not disable the bound."""
     await execute(database_url, f'ALTER DATABASE "{urlsplit(database_url).path[1:]}" SET lock_timeout = 0')
     async with connection(database_url, "any") as conn:
         assert await conn.fetchval("SHOW lock_timeout") == "15s"

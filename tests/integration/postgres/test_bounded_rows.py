@@ -1,4 +1,4 @@
-"""What readers cast, follow or add up has bounds; rows beyond them, from before there were any, break no command."""
+"""Bounds on values that readers cast, follow or add up; older rows beyond them break no command."""
 
 import asyncio
 import json
@@ -49,18 +49,18 @@ ODD_PLACES = ("x:y:z", "x", "t:99999999999:1", "t:2147483648:1", "t:0:9223372036
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 async def refused(url: str, statement: str) -> None:
-    """That no row is so, whoever writes it."""
+    """Check that a constraint refuses the row for every account."""
     with pytest.raises(asyncpg.CheckViolationError):
         await execute(url, statement)
 
 
 async def test_words_have_lengths(database_url: str) -> None:
-    """Whoever writes them: one row is read by each worker, or by each command that lists."""
+    """The lengths are bounded for every account: each worker, or each command that lists, reads these rows."""
     run = "INSERT INTO script_run (run_id, script, started_by, started_at) VALUES ('r', 'dlq-plan', 'x', now())"
     brake = "INSERT INTO brake (group_id, engaged, changed_by, reason, details) VALUES ('g', true, 'x', '', '{}')"
     gate = "INSERT INTO gate_state (target, passed, change) VALUES ('total', true, '{}')"
@@ -91,7 +91,7 @@ async def test_words_have_lengths(database_url: str) -> None:
 
 
 async def test_metrics_tell_of_known_jobs_only(database_url: str) -> None:
-    """Rows of others, and rows from before names had lengths, are no series; an exit code of no meaning is a failure."""
+    """Other accounts' rows and older rows with long names are no series; an unknown exit code counts as a failure."""
     await execute(
         database_url,
         "ALTER TABLE script_run DROP CONSTRAINT script_run_words",
@@ -104,7 +104,7 @@ async def test_metrics_tell_of_known_jobs_only(database_url: str) -> None:
 
 
 async def test_a_place_is_one_that_readers_can_cast(database_url: str) -> None:
-    """Up to the last partition and offset that there can be."""
+    """Up to the largest partition and offset."""
     await add_dropped(database_url, [dropped(0)])
     await execute(database_url, *PLANNED)
     columns = (("bridge_event_raw", "replayed_as"), ("bridge_event_raw", "replay_of"), ("replay_item", "replayed_as"))
@@ -115,7 +115,7 @@ async def test_a_place_is_one_that_readers_can_cast(database_url: str) -> None:
 
 
 async def test_a_reason_has_the_form_of_one(database_url: str) -> None:
-    """A later release's is taken."""
+    """A later release's reason is accepted."""
     await add_dropped(database_url, [dropped(0)])
     for column in ("dropped_reason", "error_class"):
         for odd in ("", "Foo", "a b", "a" * 64, "9", "\u001b[2J"):
@@ -124,7 +124,7 @@ async def test_a_reason_has_the_form_of_one(database_url: str) -> None:
 
 
 async def test_counts_have_bounds(database_url: str) -> None:
-    """Of windows, also where one is taken from another; of plans."""
+    """Counts of windows, positive and negative, and of plans."""
     for count in (10**12 + 1, -(10**12) - 1, MOST):
         await refused(database_url, WINDOW.format(later="0 s", site=1, count=count))
     for site, count in enumerate((10**12, -(10**12))):
@@ -137,7 +137,7 @@ async def test_counts_have_bounds(database_url: str) -> None:
 
 @pytest.mark.parametrize("place", ODD_PLACES)
 async def test_a_row_that_names_no_place_breaks_no_figure(database_url: str, place: str) -> None:
-    """What became of it is not known: it is no success."""
+    """Their outcome is unknown and not a success."""
     await add_dropped(database_url, [dropped(0, disposition="replayed", replay_id=PLAN)])
     await execute(
         database_url,
@@ -155,7 +155,7 @@ async def test_a_row_that_names_no_place_breaks_no_figure(database_url: str, pla
 
 
 async def test_dead_letters_that_replay_each_other_are_followed_to_an_end(database_url: str) -> None:
-    """They count once each."""
+    """A cycle of replays ends, and each dead letter counts once."""
     await add_dropped(
         database_url,
         [
@@ -163,7 +163,7 @@ async def test_dead_letters_that_replay_each_other_are_followed_to_an_end(databa
             for one, after in ((0, 0), (1, 2), (2, 1))
         ],
     )
-    # As a plan whose item was claimed anew by force.
+    # As a plan whose item was claimed again by force.
     await execute(database_url, *PLANNED, "UPDATE replay_item SET replayed_as = 'bridge.raw:0:0'")
     async with asyncio.timeout(15):
         found = summed((await drops_by(database_url, "site", SINCE)).values())
@@ -171,7 +171,7 @@ async def test_dead_letters_that_replay_each_other_are_followed_to_an_end(databa
 
 
 async def test_the_longest_chain_of_replays_is_followed_to_its_end(database_url: str) -> None:
-    """As long as `replay_max_lives` may be."""
+    """A chain as long as the highest `replay_max_lives`."""
     lives = [
         dropped(number, disposition="replayed" if number < 99 else "open", replayed_as=f"bridge.raw:0:{number + 1}")
         for number in range(100)
@@ -182,7 +182,7 @@ async def test_the_longest_chain_of_replays_is_followed_to_its_end(database_url:
 
 
 async def test_a_reason_of_a_later_release_is_shown(database_url: str) -> None:
-    """Beside those that this release knows."""
+    """It is shown beside the known reasons."""
     await add_dropped(database_url, [dropped(0), dropped(1, dropped_reason="of_a_later_release")])
     settings = {"BRIDGE_DATABASE_URL": database_url}
     told = await asyncio.to_thread(bridge, "kpi", settings=settings)
@@ -192,7 +192,7 @@ async def test_a_reason_of_a_later_release_is_shown(database_url: str) -> None:
 
 
 async def test_sums_out_of_range_stop_at_their_bound(database_url: str) -> None:
-    """Of windows, offsets and plans; the gate goes on to judge."""
+    """Sums of windows, offsets and plans are capped; the gate still judges."""
     await execute(
         database_url,
         *UNBOUNDED,
@@ -219,7 +219,7 @@ async def test_sums_out_of_range_stop_at_their_bound(database_url: str) -> None:
 
 
 async def test_a_window_that_has_not_begun_counts_for_nothing(database_url: str) -> None:
-    """It would for as long as it lies ahead; clocks may differ by an hour."""
+    """A window of the future doesn't count, beyond an hour for differing clocks."""
     for later, count in (("0 s", 1), ("59 min", 10), ("61 min", 100), ("40 d", 1000)):
         await execute(database_url, WINDOW.format(later=later, site=1, count=count))
     assert {one.processed for one in await window_sums(database_url, 300)} == {11}
@@ -234,7 +234,7 @@ async def test_a_window_that_has_not_begun_counts_for_nothing(database_url: str)
     ['{"a": 1}', '{"sites": [1]}', '{"topic": [], "partition": {}}', '{"errors": 5}', '{"errors": [1]}', "[1]"],
 )
 async def test_the_brake_is_shown_whatever_is_written_beside_it(stack, database_url: str, details: str) -> None:  # type: ignore[no-untyped-def]  # the stack's own
-    """Who, why and since when; what can't be read is shown as it is."""
+    """Account, reason and time are shown; unreadable details are shown as they are."""
     await execute(
         database_url,
         "ALTER TABLE brake DROP CONSTRAINT brake_details",

@@ -1,4 +1,4 @@
-"""Texts that services' accounts write have lengths, names of logs a form; rows beyond them, from before, break no command."""
+"""Bounds on texts that services' accounts write, and a form for names of logs; older rows break no command."""
 
 import asyncio
 
@@ -51,18 +51,18 @@ SENTENCES = {"bridge_event_raw": "event_id, last_error, script_id", "stream_offs
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 async def refused(url: str, statement: str) -> None:
-    """That no row is so, whoever writes it."""
+    """Check that a constraint refuses the row for every account."""
     with pytest.raises(asyncpg.CheckViolationError):
         await execute(url, statement)
 
 
 async def test_texts_of_the_ledger_and_of_offsets_have_lengths(database_url: str) -> None:
-    """A page of dead letters, and a list of offsets, is as long as its rows are many."""
+    """Their length bounds the size of a page of dead letters and of a list of offsets."""
     await add_dropped(database_url, [dropped(0)])
     superseded = "INSERT INTO bridge_event_superseded VALUES (1, 'e', 't', 0, 0)"
     await execute(database_url, OFFSET.format("t", 0), superseded)
@@ -80,7 +80,7 @@ async def test_texts_of_the_ledger_and_of_offsets_have_lengths(database_url: str
 
 
 async def test_texts_of_an_event_have_lengths(database_url: str) -> None:
-    """Events come by COPY, under the worker's account, in whatever month."""
+    """Events arrive by COPY under the worker's account, in every month."""
     made = (
         "INSERT INTO bridge_event (received_at, occurred_at, site_id, script_id, event_id, event_type, properties, schema_version,"
         " raw_topic, raw_partition, raw_offset, attempt, url) VALUES (now(), now(), 1, 's', 'e', 'x', {}, 1, 't', 0, 0, 1, {})"
@@ -92,7 +92,7 @@ async def test_texts_of_an_event_have_lengths(database_url: str) -> None:
 
 
 async def test_the_longest_headers_that_are_kept_are_taken(database_url: str) -> None:
-    """Of 1 MiB beside the value at most, in the form that takes most."""
+    """Up to 1 MiB of headers beside the value, in their longest form, is accepted."""
     await add_dropped(database_url, [dropped(0)])
     name = "\x01" * (2**20 // MOST_HEADERS)
     kept = encode_headers(RawBody(None, None, [(name, b"")] * MOST_HEADERS).headers)
@@ -106,7 +106,7 @@ async def test_the_longest_headers_that_are_kept_are_taken(database_url: str) ->
 
 @pytest.mark.parametrize("odd", ODD_LOGS)
 async def test_a_log_has_a_name_that_readers_can_read(database_url: str, odd: str) -> None:
-    """A topic's, or that of one of its later logs."""
+    """The name is a topic's, or that of a replaced log."""
     await add_dropped(database_url, [dropped(0)])
     await execute(
         database_url,
@@ -127,7 +127,7 @@ async def test_a_log_has_a_name_that_readers_can_read(database_url: str, odd: st
 
 
 async def test_offsets_of_no_log_break_no_command(stack: StackAddresses, database_url: str) -> None:
-    """Each names them beside the others; the log that workers read stays the one that it was."""
+    """Each command shows them beside the others; the log that workers read stays the same."""
     await execute(database_url, UNBOUNDED, OFFSET.format("bridge.raw", 5), *(OFFSET.format(odd, 9) for odd in ODD_LOGS))
     given = Settings(database_url=SecretStr(database_url), kafka_bootstrap_servers=stack.kafka)
     shown = await stored_offsets(given, ask_kafka=False)
@@ -151,7 +151,7 @@ async def test_offsets_of_no_log_break_no_command(stack: StackAddresses, databas
 async def test_the_log_in_kafka_is_the_last_that_has_a_name(
     stack: StackAddresses, database_url: str, topic_prefix: str
 ) -> None:
-    """What no release wrote stands beside it, without bounds."""
+    """A name that no release wrote is shown without bounds."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     raw = settings.topics.raw
@@ -166,7 +166,7 @@ async def test_the_log_in_kafka_is_the_last_that_has_a_name(
 
 
 async def test_what_holds_a_partition_is_noted_however_long(database_url: str) -> None:
-    """Whatever Kafka's client says."""
+    """The reason is cut and stored, regardless of the length of the client's message."""
     await execute(database_url, OFFSET.format("bridge.raw", 5))
     sink = PostgresSink(database_url, "ghostlink-bridge")
     try:
@@ -180,7 +180,7 @@ async def test_what_holds_a_partition_is_noted_however_long(database_url: str) -
     "odd", ["", "bridge.raw", "bridge.raw:", ":0", "bridge.raw:x", "bridge.raw:-1", "bridge.raw:99999999999"]
 )
 async def test_a_pause_of_no_partition_keeps_no_registry_from_being_read(database_url: str, odd: str) -> None:
-    """It pauses nothing; the others do."""
+    """An invalid target pauses nothing; the other pauses are in effect."""
     await execute(
         database_url,
         *(

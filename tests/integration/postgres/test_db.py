@@ -1,4 +1,4 @@
-"""The schema: migrated by two at once, compared thing by thing, and enough for a role with no more than it needs."""
+"""The schema: migrated concurrently, compared item by item, and sufficient for a role with minimal grants."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from sinks.postgres.schema.monthly_partitions import make_partitions
 
 MONTHS_AHEAD = 2
 
-# What is changed, and what the check must say of it.
+# The change, and the line that the check must report.
 CHANGES = {
     "table": ("DROP TABLE script_run", "table script_run: missing"),
     "column": (
@@ -100,12 +100,12 @@ async def _execute(url: str, *texts: str) -> None:
 
 
 async def test_a_migrated_database_is_as_needed(database_url: str) -> None:
-    """No difference is found where there is none."""
+    """The check reports no difference."""
     assert await check_database(database_url, months_ahead=MONTHS_AHEAD) == []
 
 
 async def test_the_snapshot_is_what_the_migrations_make(empty_database: str) -> None:
-    """Renew it with `bridge db snapshot > sinks/postgres/schema/schema_snapshot.json` on a database that was migrated anew."""
+    """Renew it with `bridge db snapshot > sinks/postgres/schema/schema_snapshot.json` on a newly migrated database."""
     await migrate(empty_database)
 
     assert json.loads(await snapshot(empty_database)) == expected_catalogue()
@@ -113,7 +113,7 @@ async def test_the_snapshot_is_what_the_migrations_make(empty_database: str) -> 
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_difference_is_named(database_url: str, change: str) -> None:
-    """Whatever was changed by hand is named in one line."""
+    """Each manual change is reported in one line."""
     statement, expected = CHANGES[change]
     await _execute(database_url, statement)
 
@@ -133,7 +133,7 @@ async def test_other_peoples_tables_are_left_alone(database_url: str) -> None:
 async def test_a_worker_settles_under_exactly_its_grants(
     stack: StackAddresses, database_url: str, topic_prefix: str
 ) -> None:
-    """A role with exactly the privileges of the check settles a stream; one that lacks one of them is told which."""
+    """A role with exactly the checked privileges commits a stream; a missing privilege is reported."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(0), event(1), event(0), b"{bad", event(2, script_id="nobody")])
@@ -158,7 +158,7 @@ async def test_a_worker_settles_under_exactly_its_grants(
 
 
 def test_two_migrations_at_once_both_end_well(empty_database: str) -> None:
-    """Each waits for the other; one applies, the other finds everything done, and both exit with 0."""
+    """One applies the migrations, the other waits and finds nothing to do; both exit with 0."""
     command = [sys.executable, "-m", "bridge", "db", "migrate"]
     url = {"BRIDGE_DATABASE_URL": empty_database}
     assert run([*command[:-1], "status"], changed=url).returncode == 1
@@ -185,7 +185,7 @@ async def test_many_migrations_at_the_same_moment(empty_database: str) -> None:
 
 
 async def test_months_are_made_by_many_at_once(empty_database: str) -> None:
-    """Workers that make the same month at the same moment don't fail one another."""
+    """Workers that create the same month at the same time don't fail one another."""
     await migrate(empty_database)
 
     async def make() -> list[str]:

@@ -1,4 +1,4 @@
-"""Postgres with several hosts, a session that is lost without a word, and poolers."""
+"""Postgres with several hosts, lost sessions, and poolers."""
 
 import asyncio
 import socket
@@ -42,7 +42,7 @@ async def two_hosts(database_url: str) -> AsyncIterator[tuple[Proxy, str]]:
 
 
 async def test_a_silent_host_of_two_delays_nobody(database_url: str) -> None:
-    """It takes connections and says nothing, as a server that hangs does; the other one is used."""
+    """A host that accepts connections and doesn't answer is skipped for the other one."""
     async with two_hosts(database_url) as (proxy, url):
         proxy.stall()
         async with connection(url, "test") as conn:
@@ -52,7 +52,7 @@ async def test_a_silent_host_of_two_delays_nobody(database_url: str) -> None:
 async def test_of_two_hosts_without_a_word_on_roles_a_standby_is_passed_over(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the stream does is writing, whether or not the URL says target_session_attrs."""
+    """Connections require a primary unless the URL sets target_session_attrs."""
     asked: list[object] = []
     connect = asyncpg.connect
 
@@ -70,7 +70,10 @@ async def test_of_two_hosts_without_a_word_on_roles_a_standby_is_passed_over(
 
 
 async def test_work_whose_session_is_gone_goes_on_by_another_host(database_url: str) -> None:
-    """The old primary says nothing, and the new one does not know the session: nobody waits for a time-out."""
+    """A commit fails as soon as the new primary doesn't know its session, without waiting for a time-out.
+
+    The old primary doesn't answer.
+    """
     async with two_hosts(database_url) as (proxy, url):
         sink = PostgresSink(url, GROUP, lock_timeout=4.0)
         await sink.claim({SOURCE: 0})
@@ -100,7 +103,7 @@ async def test_work_whose_session_is_gone_goes_on_by_another_host(database_url: 
 async def test_a_short_pieces_connection_is_cut_when_its_session_is_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it waits for: a statement of a command, or the registry's news."""
+    """The connection is closed during any wait of a command or of the registry."""
     monkeypatch.setattr(postgres, "WATCH_SECONDS", 0.2)
     async with two_hosts(database_url) as (proxy, url):
         other = await asyncpg.connect(database_url)
@@ -119,7 +122,7 @@ async def test_a_short_pieces_connection_is_cut_when_its_session_is_gone(
 async def test_a_slow_statement_on_a_server_that_lives_ends_well(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its session is looked for again and again, and found."""
+    """Its session is checked repeatedly and found alive, so that the commit completes."""
     looks: list[bool] = []
     is_gone = postgres_sink.is_gone
 
@@ -145,7 +148,7 @@ async def test_a_slow_statement_on_a_server_that_lives_ends_well(
 
 
 async def test_a_peer_that_acknowledges_nothing_is_noticed_by_the_kernel(database_url: str) -> None:
-    """After about 20 seconds, whether it owes an answer or not."""
+    """Keepalive and TCP_USER_TIMEOUT close the connection after about 20 seconds, with or without a pending answer."""
     async with connection(database_url, "test") as conn:
         sock = conn._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -154,13 +157,13 @@ async def test_a_peer_that_acknowledges_nothing_is_noticed_by_the_kernel(databas
 
 
 async def test_a_stopped_workers_lock_is_broken_through_a_pooler(database_url: str) -> None:
-    """The pooler's number is nobody's backend: the session is told by the server's own."""
+    """A pooler's backend number is unknown to the server, so the session is found by the server's own number."""
     async with pooler(database_url, by_transaction=False) as url, owner(url) as heir:
         await commits_past_a_stopped_worker(heir, database_url)
 
 
 async def test_a_pooler_in_session_mode_is_welcome(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And its connections are not cut: nothing is known of sessions whose number is the pooler's."""
+    """Its connections are kept: sessions can't be checked by a pooler's number."""
     monkeypatch.setattr(postgres, "WATCH_SECONDS", 0.1)
     async with pooler(database_url, by_transaction=False) as url:
         assert not await shares_sessions(url)
@@ -171,7 +174,7 @@ async def test_a_pooler_in_session_mode_is_welcome(database_url: str, monkeypatc
 async def test_a_pooler_in_transaction_mode_is_refused(
     stack: StackAddresses, database_url: str, topic_prefix: str
 ) -> None:
-    """In one line that says what to change, before anything is touched."""
+    """The start ends with one line that names the needed mode, before any change."""
     async with pooler(database_url, by_transaction=True) as url:
         assert await shares_sessions(url)
         with pytest.raises(Exception, match="session mode"):

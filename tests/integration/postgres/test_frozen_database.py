@@ -1,4 +1,4 @@
-"""A Postgres whose processes are stopped keeps its connections and answers nothing: its lanes are paused until it goes on."""
+"""A Postgres whose processes are stopped keeps its connections without answering: its lanes pause meanwhile."""
 
 import asyncio
 import signal
@@ -59,7 +59,7 @@ async def frozen_during_a_commit() -> AsyncIterator[tuple[PostgresSink, "asyncio
 async def test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing is cut, tried again or stored twice."""
+    """The commit is neither cancelled, nor repeated, nor stored twice."""
     monkeypatch.setattr(postgres, "LOOK_SECONDS", 0.5)
     async with frozen_during_a_commit() as (sink, committing, machines, url):
         await wait_until(lambda: sink.silent, budget_seconds=60, describe="a server known to be silent")
@@ -71,7 +71,7 @@ async def test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_go
 
 
 async def test_work_that_a_frozen_database_leaves_unanswered_is_not_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is cut off after the longest time of an operation, and tried again as it is: halves would wait as long."""
+    """It is cancelled after OPERATION_SECONDS and tried again whole: smaller batches would wait as long."""
     monkeypatch.setattr(postgres, "LOOK_SECONDS", 0.3)
     monkeypatch.setattr(postgres_sink, "LOOK_SECONDS", 0.3)
     monkeypatch.setattr(postgres_sink, "OPERATION_SECONDS", 20.0)

@@ -1,4 +1,4 @@
-"""History names the account that wrote it; the items of a plan and the right to judge are closed to other accounts."""
+"""History names the account that wrote it; a plan's items and the right to judge are closed to other accounts."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ ITEMS = "SELECT count(*) FROM replay_item"
 
 
 async def value(url: str, query: str) -> object:
-    """The one value that the query gives."""
+    """The single value of the query."""
     conn = await asyncpg.connect(url)
     try:
         return await conn.fetchval(query)
@@ -43,13 +43,13 @@ async def value(url: str, query: str) -> object:
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 @pytest.mark.parametrize("service", [Service.WORKER, Service.API])
 async def test_a_run_whose_id_is_taken_does_nothing_and_says_so(database_url: str, service: Service) -> None:
-    """Two runs of one second may have one id, and whoever writes runs may take the ids of seconds to come."""
+    """Two runs of one second can have one id, and an account can take the ids of later seconds."""
     now = datetime.now(UTC)
     with account(database_url, service) as url:
         await note_begin(url, "run_1", "dlq-plan", now)
@@ -60,7 +60,7 @@ async def test_a_run_whose_id_is_taken_does_nothing_and_says_so(database_url: st
 
 @pytest.mark.parametrize("service", [Service.WORKER, Service.API])
 async def test_a_run_says_which_account_wrote_it(database_url: str, service: Service) -> None:
-    """The account can neither set nor change that, other than `started_by`."""
+    """Postgres sets `written_by`; the account can only choose `started_by`."""
     with account(database_url, service) as url:
         role = urlsplit(url).username
         await note_begin(url, "run_1", "dlq-plan", datetime.now(UTC))
@@ -78,7 +78,7 @@ async def test_a_run_says_which_account_wrote_it(database_url: str, service: Ser
 
 
 async def test_a_plan_holds_its_items_once_it_is_made(database_url: str) -> None:
-    """The transaction that makes a plan leaves out what would not pass; later ones can't remove an item."""
+    """Only the transaction that creates a plan removes items that would not pass."""
     with account(database_url, Service.API) as url:
         conn = await asyncpg.connect(url)
         try:
@@ -90,7 +90,7 @@ async def test_a_plan_holds_its_items_once_it_is_made(database_url: str) -> None
             await conn.execute("UPDATE replay SET state = 'stopped'")
             assert await conn.fetchval(ITEMS) == 2
             async with conn.transaction():
-                # The row's version is this transaction's then, the plan is not.
+                # The row's version belongs to this transaction then, the plan does not.
                 await conn.execute("UPDATE replay SET updated_at = updated_at")
                 await conn.execute(sql("replay_keep_passing"), PLAN)
             assert await conn.fetchval(ITEMS) == 2
@@ -109,13 +109,13 @@ async def test_a_plan_holds_its_items_once_it_is_made(database_url: str) -> None
 
 
 async def refused(url: str, statement: str) -> None:
-    """That the account may not do it."""
+    """Check that the account lacks the right for this statement."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await execute(url, statement)
 
 
 async def test_only_the_transaction_that_makes_a_plan_gives_it_items(database_url: str) -> None:
-    """At positions that a run comes to; and none is exchanged, by whatever grants."""
+    """Positions are bounded, and an item can't be exchanged under any grants."""
     with account(database_url, Service.API) as url, account(database_url, None) as former:
         await execute(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {urlsplit(former).username}")
         await execute(database_url, MADE, FILLED)
@@ -132,7 +132,7 @@ async def test_only_the_transaction_that_makes_a_plan_gives_it_items(database_ur
 
 
 async def test_a_plan_keeps_its_report_and_names_who_ended_it(database_url: str) -> None:
-    """What the dry run said and how many items there are; the plan's age is Postgres' word, too."""
+    """The report, the number of items and the age can't be changed, and Postgres records the ending account."""
     whole = """UPDATE replay SET planned = 2, report = '{"items": 2}', updated_at = now()"""
     ender = "SELECT ended_written_by FROM replay"
     with account(database_url, Service.API) as url, account(database_url, None) as former:
@@ -157,7 +157,7 @@ async def test_a_plan_keeps_its_report_and_names_who_ended_it(database_url: str)
 
 @pytest.mark.parametrize("service", [Service.WORKER, Service.API])
 async def test_a_run_is_ended_by_the_account_that_began_it(database_url: str, service: Service) -> None:
-    """And by the owner; one of a release that did not note accounts by any."""
+    """The owner can end every run; a run of a release without `written_by` can be ended by any account."""
     now = datetime.now(UTC)
     with account(database_url, service) as url:
         await note_begin(database_url, "run_1", "dlq-discard", now)
@@ -177,7 +177,7 @@ async def test_a_run_is_ended_by_the_account_that_began_it(database_url: str, se
 
 
 async def test_an_item_became_what_the_ledger_says(database_url: str) -> None:
-    """Its successor is that of its dead letter; who passed it over is Postgres' word."""
+    """`replayed_as` must be that of the dead letter, and Postgres records the account that skipped an item."""
     await execute(
         database_url,
         MADE,
@@ -187,7 +187,7 @@ async def test_an_item_became_what_the_ledger_says(database_url: str) -> None:
             VALUES ('t', 0, 0, '', 'x', 'x', now(), now(), now(), 0, true, 'schema_violation', 'replayed', '{PLAN}', 't:0:7')""",
     )
     with account(database_url, Service.API) as url:
-        # As an account of the release before may, which kept successors by a statement of its own.
+        # An account of the previous release has this grant and sets `replayed_as` by its own statement.
         await execute(database_url, f"GRANT UPDATE (replayed_as) ON replay_item TO {urlsplit(url).username}")
         await refused(url, "UPDATE replay_item SET replayed_as = 't:0:8' WHERE position = 1")
         await refused(url, "UPDATE replay_item SET replayed_as = 't:0:7' WHERE position = 2")
@@ -201,7 +201,7 @@ async def test_an_item_became_what_the_ledger_says(database_url: str) -> None:
 
 
 async def test_no_advisory_lock_stops_verdicts(database_url: str) -> None:
-    """The right to judge is a row, which only those lock who may change it; one judges at a time."""
+    """The right to judge is a row lock that only workers can take; one worker judges at a time."""
     limits = Settings().gate_limits
     assert isinstance(limits, WindowLimits)
     failing = "INSERT INTO gate_window SELECT date_trunc('minute', now()), 1, 't', 0, false, 1000, 0, 0, 1000, 0, 1000, 0, 0, 0"
@@ -223,7 +223,7 @@ async def test_no_advisory_lock_stops_verdicts(database_url: str) -> None:
 
 
 async def test_who_holds_a_runs_lock_is_named(database_url: str) -> None:
-    """Also where it is no run, but an account that took the lock by itself."""
+    """The error has session and role, also of a lock that is no run's."""
     with account(database_url, Service.API) as url:
         stranger = await asyncpg.connect(url)
         try:
@@ -237,7 +237,7 @@ async def test_who_holds_a_runs_lock_is_named(database_url: str) -> None:
 
 
 async def test_an_account_that_made_plans_goes_on_after_the_migration(database_url: str) -> None:
-    """The release before removes items by its own grant, which stays until grants are given again."""
+    """It removes items by its own grant, which stays until grants are applied again."""
     await execute(
         database_url,
         "DROP TABLE gate_judge",

@@ -1,4 +1,4 @@
-"""Two settlements lock what they share in one order, whatever order they read it in: they wait, and never deadlock."""
+"""Commits lock shared rows in one order, regardless of the order of reading: they wait without deadlock."""
 
 import asyncio
 
@@ -22,13 +22,13 @@ async def awaited(conn: asyncpg.Connection) -> None:
 
 @pytest.mark.parametrize("first", [0, 1])
 async def test_offset_rows_are_locked_by_topic_and_partition(database_url: str, first: int) -> None:
-    """The row of the second one is held by a stranger: that of the first is locked already."""
+    """The first row is locked before the commit waits for the second, which another session holds."""
     looking, stranger = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
     name = await looking.fetchval("SELECT current_database()")
     for setting in UNORDERED:
         await looking.execute(f"ALTER DATABASE {name} SET {setting} = off")
     async with owner(database_url, lock_timeout=30) as sink:
-        # The second one's row lies before the first one's.
+        # The second batch's row comes first in the table.
         await sink.claim({OTHER: 0})
         await sink.claim({SOURCE: 0})
         await stranger.execute("BEGIN")
@@ -46,7 +46,7 @@ async def test_offset_rows_are_locked_by_topic_and_partition(database_url: str, 
 
 @pytest.mark.parametrize("larger_first", [False, True], ids=["smaller first", "larger first"])
 async def test_keys_are_claimed_in_their_order(database_url: str, larger_first: bool) -> None:
-    """A stranger holds the larger key: the smaller one is claimed already, whichever event came first."""
+    """The smaller key is claimed before the commit waits for the larger one, in any order of events."""
     batch = outcomes(0, 2)
     smaller, larger = sorted(one.key for one in batch.candidates)
     batch.candidates.sort(key=lambda one: one.key, reverse=larger_first)

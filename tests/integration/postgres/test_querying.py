@@ -1,4 +1,4 @@
-"""For those who query: the usual questions, the months that they read, a reader's account, and columns of one's own."""
+"""Queries for analysts: the usual questions, the months that they read, a reader's account, and own columns."""
 
 import re
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ from sinks.postgres.schema.privileges import READABLE
 
 MONTHS_AHEAD = 6
 NOW = datetime.now(UTC)
-# In a month that the fixture makes, far enough from its ends.
+# In a month that the fixture creates, far from its ends.
 NOON = datetime(month(NOW.date(), 3).year, month(NOW.date(), 3).month, 15, 12, tzinfo=UTC)
 QUESTIONS = ("conversions_by_campaign", "top_pages", "events_per_hour")
 
@@ -47,7 +47,7 @@ _OFFSETS = count()
 async def stored(
     conn: asyncpg.Connection, occurred: datetime, *, received: datetime | None = None, **more: Any
 ) -> None:
-    """Writes an event; `received` is `occurred` unless stated otherwise."""
+    """Insert an event; `received` is `occurred` unless given."""
     row = {
         "received_at": received or occurred,
         "occurred_at": occurred,
@@ -67,7 +67,7 @@ async def stored(
 
 
 async def months_read(conn: asyncpg.Connection, question: str, *parameters: Any) -> set[str]:
-    """The months that Postgres scans for it, as YYYY_MM."""
+    """The months that Postgres scans for the query, as YYYY_MM."""
     plan = "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {question}", *parameters))
     assert "Function Scan" not in plan
     return set(re.findall(r" on bridge_event_(\d{4}_\d\d)\b", plan))
@@ -75,7 +75,7 @@ async def months_read(conn: asyncpg.Connection, question: str, *parameters: Any)
 
 @pytest.mark.parametrize("question", QUESTIONS)
 async def test_a_question_reads_the_months_of_its_range_only(owner: asyncpg.Connection, question: str) -> None:
-    """A day in the middle reads one month; the first day of a month reads that before it, too, for clocks that are ahead."""
+    """A day in the middle reads one month; the first day also reads the previous one, as clocks may be ahead."""
     ask = f"SELECT * FROM {question}($1, $2)"
     first = NOON.replace(day=1, hour=0)
 
@@ -98,7 +98,7 @@ async def test_a_view_of_30_days_reads_their_months_only(owner: asyncpg.Connecti
 
 
 async def test_conversions_are_counted_by_campaign_and_day(owner: asyncpg.Connection) -> None:
-    """By currency, too; what happened in the range but was received late counts, what happened outside does not."""
+    """By currency, too; an event counts by the time when it occurred, not when it was received."""
     bought = {"event_type": "purchase", "utm_campaign": "autumn", "currency": "EUR"}
     await stored(owner, NOON, value=Decimal("12.5"), **bought)
     await stored(owner, NOON, received=NOON + timedelta(days=7, hours=23), value=Decimal("7.5"), **bought)
@@ -118,7 +118,7 @@ async def test_conversions_are_counted_by_campaign_and_day(owner: asyncpg.Connec
 
 
 async def test_pages_and_hours_leave_out_what_another_event_counts_instead_of(owner: asyncpg.Connection) -> None:
-    """A visitor's event that a server's superseded is counted by neither."""
+    """A visitor's event that a server's event superseded is in neither."""
     page = {"url_host": "shop.example", "url_path": "/a", "visitor_id": "v1"}
     await stored(owner, NOON, **page)
     await stored(owner, NOON, **page)
@@ -134,7 +134,7 @@ async def test_pages_and_hours_leave_out_what_another_event_counts_instead_of(ow
 
 
 async def test_drop_reasons_are_of_the_site_that_the_event_names(owner: asyncpg.Connection, database_url: str) -> None:
-    """By day, site, registered or not, and reason, without replays; every reason is there, and duplicates too."""
+    """By day, site, registration and reason, without replays; all reasons, duplicates included."""
     reasons, sites = list(DroppedReason), (7, 12, None)
     kinds = [(reason, site) for reason in reasons for site in sites]
     rows = [
@@ -152,7 +152,7 @@ async def test_drop_reasons_are_of_the_site_that_the_event_names(owner: asyncpg.
 
 
 async def test_a_reader_reads_what_is_for_readers_and_nothing_else(stack: StackAddresses, database_url: str) -> None:
-    """No payload of a dead letter, no digest of a token, and nothing can be written."""
+    """It reads no payload of a dead letter and no digest of a token, and writes nothing."""
     admin = as_admin(stack, database_url)
     with account(admin, Service.READER) as url:
         assert await check_database(url, months_ahead=2, service=Service.READER) == []
@@ -180,7 +180,7 @@ async def test_a_reader_reads_what_is_for_readers_and_nothing_else(stack: StackA
 
 
 async def test_dead_letters_are_shown_without_what_was_sent(owner: asyncpg.Connection) -> None:
-    """The message keeps its words; what it quotes, and numbers, are left out."""
+    """The message keeps its words; quoted texts and numbers are replaced."""
     await owner.execute(
         "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, payload, record_time, received_at,"
         " first_failed_at, last_error, error_class, normalized, dropped_reason)"
@@ -222,7 +222,7 @@ _REFUSED = "writing events: InvalidTextRepresentationError: "
 async def test_no_word_of_a_value_is_in_a_dead_letter_s_message(
     owner: asyncpg.Connection, error_class: str, said: str, shown: str
 ) -> None:
-    """Whoever quotes it, in whatever marks, and wherever the message was cut."""
+    """This holds for every kind of quotation mark, and for messages that were cut."""
     await owner.execute(_SAID, 1, said, error_class)
     assert await owner.fetchval("SELECT message FROM bridge_dead_letter") == shown
 
@@ -239,7 +239,7 @@ async def summarized(conn: asyncpg.Connection) -> dict[str, bool]:
 
 
 async def test_every_month_is_summarised_by_itself(database_url: str, owner: asyncpg.Connection) -> None:
-    """New months, and one that an earlier release made; a query that locks the month delays it and is not waited for."""
+    """New months and those of an earlier release; a query that locks the month delays it without being blocked."""
     older = f"bridge_event_{month(NOW.date(), 1):%Y_%m}"
     found = await summarized(owner)
     assert len(found) == MONTHS_AHEAD + 2
@@ -277,7 +277,7 @@ OWN = (
 async def test_a_worker_goes_on_with_own_columns(
     stack: StackAddresses, database_url: str, topic_prefix: str, owner: asyncpg.Connection
 ) -> None:
-    """They are no difference and no reason to refuse a start; what was stored before and after has them."""
+    """They are no difference and no reason to refuse a start; events from before and after have them."""
     settings = settings_for(stack.kafka, database_url, topic_prefix, strict_db_mode=True)
     await prepare(settings)
     counted = await owner.fetchval("SELECT pg_get_viewdef('bridge_event_counted'::regclass)")
@@ -324,7 +324,7 @@ async def test_a_worker_goes_on_with_own_columns(
 async def test_an_own_thing_that_stops_writes_is_named(
     database_url: str, owner: asyncpg.Connection, statement: str, expected: str
 ) -> None:
-    """The prefix excuses neither what a row can break nor an index that is not complete."""
+    """The prefix doesn't excuse constraints on rows or an incomplete index."""
     await owner.execute(statement)
 
     (line,) = await check_database(database_url, months_ahead=2)
@@ -333,7 +333,7 @@ async def test_an_own_thing_that_stops_writes_is_named(
 
 
 async def test_the_pages_statements_run_as_they_are(owner: asyncpg.Connection) -> None:
-    """Each block of SQL, in order; the months that an index is made on are this month and those to come."""
+    """Each block of SQL, in order; the months of an index are this month and those to come."""
     page = (CHECKOUT / "docs" / "querying.md").read_text()
     statements = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     assert len(statements) > 5

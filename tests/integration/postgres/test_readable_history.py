@@ -1,4 +1,4 @@
-"""No account writes what readers can't read; rows of another form, from before, break no listing."""
+"""No account can write what readers can't read; older rows in another form break no listing."""
 
 import asyncpg
 import pytest
@@ -52,7 +52,7 @@ FORMS = {
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
@@ -64,7 +64,7 @@ def database_url(stack: StackAddresses, database_url: str) -> str:
 async def test_no_account_writes_a_time_that_no_client_reads(
     database_url: str, service: Service, statement: str, at: str
 ) -> None:
-    """Postgres' times reach further than those of any listing."""
+    """Postgres accepts times beyond those of Python and other clients."""
     with account(database_url, service) as url:
         with pytest.raises(asyncpg.CheckViolationError):
             await execute(url, statement.format(**FORMS | {"at": at}))
@@ -83,13 +83,13 @@ async def test_no_account_writes_a_time_that_no_client_reads(
     ],
 )
 async def test_no_account_writes_json_of_another_form(database_url: str, statement: str, odd: dict[str, str]) -> None:
-    """Nor deeper than readers recurse."""
+    """JSON nested deeper than readers recurse is refused too."""
     with account(database_url, Service.API) as url, pytest.raises(asyncpg.CheckViolationError):
         await execute(url, statement.format(**FORMS | odd))
 
 
 def test_each_time_that_a_service_writes_is_bounded() -> None:
-    """Also that of a table that is added later."""
+    """This covers the tables of later migrations."""
     catalogue = expected_catalogue()
     written = {
         one.relation
@@ -112,7 +112,7 @@ def test_each_time_that_a_service_writes_is_bounded() -> None:
 
 
 async def test_rows_of_another_form_from_before_break_no_listing(database_url: str) -> None:
-    """What can't be read is shown as it is, beside the others."""
+    """Unreadable values are shown as they are, beside the other rows."""
     numbers = '{"count": ' + "9" * 5000 + "}"
     drop = [f"ALTER TABLE {one} DROP CONSTRAINT {one}_{name}" for one, name in (
         ("script_run", "summary"), ("replay", "filter"), ("replay", "corrections"), ("replay", "report"), ("brake", "details"),
@@ -141,7 +141,7 @@ async def test_rows_of_another_form_from_before_break_no_listing(database_url: s
 
 
 async def test_a_change_of_verdict_that_no_judge_wrote_keeps_no_other_from_being_told(database_url: str) -> None:
-    """The account of a worker may write any object there."""
+    """A worker's account may write any object as a change; others are still sent."""
     settings = Settings(database_url=SecretStr(database_url))
     with account(database_url, Service.WORKER) as url:
         for number, odd in enumerate(("{}", '{"target": 1}', '{"reasons": 1}')):
@@ -155,7 +155,7 @@ async def test_a_change_of_verdict_that_no_judge_wrote_keeps_no_other_from_being
 
 
 async def test_a_row_of_no_ledgers_form_is_read(database_url: str) -> None:
-    """Headers and classes of sender are as an account of a worker wrote them."""
+    """Invalid headers and sender classes of a worker's account are read."""
     with account(database_url, Service.WORKER) as url:
         await execute(url, DROPPED.format(at="now"))
     await execute(
@@ -174,7 +174,7 @@ async def test_a_row_of_no_ledgers_form_is_read(database_url: str) -> None:
 
 
 async def test_no_account_notes_a_use_of_a_token_that_no_client_reads(database_url: str) -> None:
-    """By the account of the API, which may note it for each token."""
+    """The API's account may record a use of every token."""
     await execute(
         database_url,
         "INSERT INTO api_token (key_id, name, digest, role, created_by) VALUES ('k', 'n', sha256(''), 'viewer', 'x')",
@@ -185,7 +185,7 @@ async def test_no_account_notes_a_use_of_a_token_that_no_client_reads(database_u
 
 
 async def test_rows_from_before_keep_no_migration(database_url: str) -> None:
-    """Only new rows are looked at; those that are there stay until the owner removes them."""
+    """Constraints apply to new rows; older rows stay until the owner removes them."""
     drop = [
         f"ALTER TABLE {relation} DROP CONSTRAINT {name.partition('.')[2]}"
         for relation, of in expected_catalogue().items()
@@ -203,7 +203,7 @@ async def test_rows_from_before_keep_no_migration(database_url: str) -> None:
 
 
 async def test_what_runs_by_its_owners_rights_is_open_to_no_other_account(database_url: str) -> None:
-    """An account without grants may execute none of it; the worker of a release before ends who holds a lock as before."""
+    """An account without grants can execute none of these functions; a worker of the previous release keeps its own."""
     definers = "SELECT oid FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     allowed = f"SELECT count(*) FROM ({definers}) AS f WHERE has_function_privilege(oid, 'EXECUTE')"
     formerly = "SELECT has_function_privilege('end_lock_holders(int)', 'EXECUTE'), has_function_privilege('keep_passing(uuid)', 'EXECUTE')"

@@ -1,4 +1,4 @@
-"""The history of the registry: every change by commands and by SQL is on record, nothing else is, and nobody rewrites it."""
+"""The registry's history: it records every change by commands and by SQL, nothing else, and can't be rewritten."""
 
 import json
 import re
@@ -35,28 +35,28 @@ PLACE = ("shop", 3, 7)
 
 @pytest.fixture
 def admin_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 async def noted(url: str, since: int = 0) -> list[RegistryChange]:
-    """The history, the oldest first, without the first ones."""
+    """The history, oldest first, without the first `since` changes."""
     return (await list_changes(url, None, None, 1000))[::-1][since:]
 
 
 async def shop(url: str) -> int:
-    """Registers the script shop of site 3 and organisation 7; how many changes that is."""
+    """Register the script shop of site 3 and organisation 7; return the number of changes."""
     await add_script(url, *PLACE[:2], org_id=7, origins=[A])
     return len(await noted(url))
 
 
 def plain(one: RegistryChange) -> tuple[Any, ...]:
-    """What was changed, without who and when."""
+    """The change without account and time."""
     return (one.subject, one.change, one.name, (one.script_id, one.site_id, one.org_id), one.old, one.new)
 
 
 async def test_a_new_script_is_noted_with_its_site_and_organisation(database_url: str) -> None:
-    """By whom, under which account, and when; the same again is no change."""
+    """With author, account and time; the same again is no change."""
     before = datetime.now(UTC) - timedelta(minutes=5)
     for _ in range(2):
         await shop(database_url)
@@ -75,17 +75,17 @@ async def test_a_new_script_is_noted_with_its_site_and_organisation(database_url
 
 
 async def moves(url: str) -> None:
-    """The script to another site of another organisation, with a new origin."""
+    """Move the script to another site of another organisation, with a new origin."""
     await add_script(url, "shop", 4, org_id=8, origins=[B], move=True)
 
 
 async def moves_site(url: str) -> None:
-    """The site to another organisation."""
+    """Move the site to another organisation."""
     await add_script(url, "shop", 3, org_id=8, move=True)
 
 
 async def shares_ids(url: str) -> None:
-    """The script's senders share their ids."""
+    """Let the script's senders share their ids."""
     await add_script(url, "shop", 3, shared_ids=True)
 
 
@@ -115,13 +115,13 @@ COMMANDS: dict[str, tuple[Callable[[str], Awaitable[Any]], tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("kind", COMMANDS)
 async def test_a_change_by_a_command_is_noted_once(database_url: str, kind: str) -> None:
-    """With the columns that changed, and no others; the same again is no change."""
+    """With the changed columns only; the same again is no change."""
     begin = await shop(database_url)
     act, expected = COMMANDS[kind]
     for _ in range(2):
         await act(database_url)
 
-    # What the script moved to is new too.
+    # The target site and organisation are new too.
     (found,) = [one for one in await noted(database_url, begin) if (one.subject, one.change) == expected[:2]]
 
     assert plain(found) == expected
@@ -129,7 +129,7 @@ async def test_a_change_by_a_command_is_noted_once(database_url: str, kind: str)
 
 
 async def test_a_pause_that_ends_says_who_ended_it_and_why(database_url: str) -> None:
-    """The row that said so is gone, and of a pause that is not there nothing is noted."""
+    """The removed row no longer has author and reason; ending a missing pause is no change."""
     begin = await shop(database_url)
     await start_pause(database_url, PauseKind.SCRIPT, "shop", "flood")
     for _ in range(2):
@@ -143,12 +143,12 @@ async def test_a_pause_that_ends_says_who_ended_it_and_why(database_url: str) ->
 
 
 async def rows_as_text(url: str) -> str:
-    """All that the history holds, as JSON text."""
+    """The whole history as JSON text."""
     return str(await value_of(url, "SELECT jsonb_agg(to_jsonb(c))::text FROM registry_change AS c"))
 
 
 async def test_keys_and_tokens_are_noted_without_what_is_secret(database_url: str) -> None:
-    """Neither the secret nor its digest is there; that a digest was exchanged is."""
+    """The history has neither the secret nor its digest, but the exchange of a digest."""
     begin = await shop(database_url)
     key = await create_token(database_url, "shop", "the backend")
     assert await revoke_token(database_url, "shop", key.key_id)
@@ -179,7 +179,7 @@ async def test_keys_and_tokens_are_noted_without_what_is_secret(database_url: st
 
 
 def assert_no_secret(text: str, *made: NewKey) -> None:
-    """Neither a secret nor a digest, in any spelling of bytes."""
+    """Check for secrets and digests in any spelling of bytes."""
     for one in made:
         secret = one.text.split("_")[-1]
         assert one.key_id in text
@@ -202,7 +202,7 @@ OF_SQL = {
         {"script_id": "shop", "site_id": 3, "enabled": True, "origins": [A], "shared_ids": False}, {},
     ),
     "INSERT INTO org (org_id) VALUES (9)": ("org", "added", "9", {}, {"org_id": 9}),
-    # As the release before writes them, which says nothing in `bridge.changed_by`.
+    # As the previous release writes them, without `bridge.changed_by`.
     "INSERT INTO script (script_id, site_id, origins) VALUES ('old', 3, '{}')": (
         "script", "added", "old", {}, {"script_id": "old", "site_id": 3, "enabled": True, "origins": [], "shared_ids": False},
     ),
@@ -215,7 +215,7 @@ OF_SQL = {
 
 @pytest.mark.parametrize("statement", OF_SQL)
 async def test_a_change_by_sql_is_noted(database_url: str, statement: str) -> None:
-    """Under the session's account; who it was is known only where the row says so."""
+    """Under the session's account; the author is known only where the row has it."""
     begin = await shop(database_url)
     await execute(database_url, statement)
 
@@ -227,7 +227,7 @@ async def test_a_change_by_sql_is_noted(database_url: str, statement: str) -> No
 
 
 async def test_what_changes_nothing_is_not_noted(database_url: str) -> None:
-    """Neither a row that is written again, nor when a token was used, nor what is rolled back."""
+    """A row written again, a token's last use and a rolled-back change are not recorded."""
     await shop(database_url)
     await create_token(database_url, "shop")
     token = await create_api_token(database_url, "ops", Role.VIEWER)
@@ -249,7 +249,7 @@ async def test_what_changes_nothing_is_not_noted(database_url: str) -> None:
 
 
 async def test_every_column_of_the_registry_is_compared(database_url: str) -> None:
-    """But for those that only say when: a column that a migration adds is noted, or named here."""
+    """Except for those that hold a time only: a later migration's column is compared, or listed here."""
     query = """
         SELECT c.relname, a.attname FROM pg_class AS c
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -268,7 +268,7 @@ async def test_every_column_of_the_registry_is_compared(database_url: str) -> No
 
 @pytest.mark.parametrize("service", [*PROCESSES, Service.READER, None])
 async def test_no_account_but_the_owner_s_writes_the_history(admin_url: str, service: Service | None) -> None:
-    """Whatever grants it has, it removes and rewrites nothing, and what it adds bears its name."""
+    """With any grants it removes and rewrites nothing, and its additions carry its name."""
     await shop(admin_url)
     forged = (
         "INSERT INTO registry_change (written_at, written_by, subject, change, name)"
@@ -288,7 +288,7 @@ async def test_no_account_but_the_owner_s_writes_the_history(admin_url: str, ser
         await execute(url, forged)
         newest = (await noted(admin_url))[-1]
         assert (newest.written_by, newest.written_at.year) == (role, datetime.now(UTC).year)
-        # Its trigger on a table of the account's own would write what the account likes.
+        # Its trigger on a table of the account's own could write any values.
         await execute(admin_url, f"GRANT CREATE ON SCHEMA public TO {role}")
         await execute(url, "CREATE TABLE own (org_id bigint)")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -300,7 +300,7 @@ async def test_no_account_but_the_owner_s_writes_the_history(admin_url: str, ser
 
 
 async def test_an_account_that_may_change_the_registry_needs_no_right_to_its_history(admin_url: str) -> None:
-    """Its changes are on record under its own name."""
+    """Its changes are recorded under its own name."""
     await shop(admin_url)
     with account(admin_url, Service.GATEWAY) as url:
         role = urlsplit(url).username
@@ -311,7 +311,7 @@ async def test_an_account_that_may_change_the_registry_needs_no_right_to_its_his
 
 
 async def test_a_reader_sees_changes_of_scripts_and_not_who_made_them(admin_url: str) -> None:
-    """As it sees the registry, and neither keys nor tokens nor pauses."""
+    """It sees the same scripts as in the registry, and no keys, tokens or pauses."""
     await shop(admin_url)
     await create_token(admin_url, "shop")
     await start_pause(admin_url, PauseKind.SITE, "3", "flood")
@@ -326,7 +326,7 @@ async def test_a_reader_sees_changes_of_scripts_and_not_who_made_them(admin_url:
 
 
 async def test_a_script_s_history_is_that_of_its_sites_and_organisations_too(database_url: str) -> None:
-    """Of those that it has left as well; not of its neighbours, and not of API tokens."""
+    """Former sites and organisations are included; neighbours and API tokens are not."""
     await shop(database_url)
     await add_script(database_url, "other", 3)
     await add_script(database_url, "far", 30, org_id=70)
@@ -350,7 +350,7 @@ async def test_a_script_s_history_is_that_of_its_sites_and_organisations_too(dat
 
 
 async def test_the_list_of_scripts_says_when_each_was_last_changed(database_url: str) -> None:
-    """Also where a statement of SQL left updated_at as it was."""
+    """Also where a statement of SQL left updated_at unchanged."""
     await shop(database_url)
     (added,) = await list_scripts(database_url)
     await execute(database_url, "UPDATE script SET enabled = false")
@@ -362,7 +362,7 @@ async def test_the_list_of_scripts_says_when_each_was_last_changed(database_url:
 
 
 async def test_the_command_shows_the_newest_changes(database_url: str) -> None:
-    """All or some, as a table and as JSON; what is wrong is said in a line."""
+    """All or some, as a table and as JSON; a mistake gives one line."""
     variables = {"BRIDGE_DATABASE_URL": database_url}
 
     async def bridge(*words: str) -> tuple[int, str, str]:

@@ -1,4 +1,4 @@
-"""A change of the registry is made whether or not Postgres takes a notification of it; floods of them stop nobody."""
+"""Changes of the registry succeed without their notification, and floods of notifications stop no service."""
 
 import asyncio
 import time
@@ -26,12 +26,12 @@ from sinks.postgres.tokens.script_tokens import create_token, list_tokens, revok
 
 @pytest.fixture
 def admin_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 async def change_all(url: str) -> int:
-    """Changes scripts, tokens and pauses; how often."""
+    """Change scripts, tokens and pauses; return the number of changes."""
     await add_script(url, "shop", 3, org_id=7)
     await set_enabled(url, "shop", enabled=False)
     made = await create_token(url, "shop")
@@ -44,7 +44,7 @@ async def change_all(url: str) -> int:
 
 
 async def test_a_change_is_made_though_nobody_can_be_told(admin_url: str) -> None:
-    """As when the queue of notifications is full, which any account can bring about; a revoked token is no good then too."""
+    """The queue of notifications can be full, which any account can cause; a revoked token is still refused."""
     with account(admin_url, Service.OWNER) as url:
         await execute(admin_url, "REVOKE EXECUTE ON FUNCTION pg_notify FROM PUBLIC")
         with capture_logs() as logs:
@@ -56,13 +56,13 @@ async def test_a_change_is_made_though_nobody_can_be_told(admin_url: str) -> Non
 
 
 async def test_each_change_is_told_once_it_is_committed(database_url: str) -> None:
-    """Those who follow the registry read it then."""
+    """Listeners receive one notification per change."""
     heard: list[object] = []
     listener = await asyncpg.connect(database_url)
     try:
         await listener.add_listener(CHANNEL, lambda *told: heard.append(told))
         changes = await change_all(database_url)
-        # What came before this answer has been heard.
+        # Earlier notifications have arrived with this answer.
         await listener.fetchval("SELECT 1")
         assert len(heard) == changes
     finally:
@@ -81,7 +81,7 @@ class CountedCache(RegistryCache):
 
 @asynccontextmanager
 async def followed(url: str, *, refresh_seconds: float) -> AsyncIterator[CountedCache]:
-    """A copy that is kept fresh, once it has read the registry."""
+    """A copy that follows the registry and has read it once."""
     cache = CountedCache(url, refresh_seconds=refresh_seconds)
     following = asyncio.create_task(cache.follow())
     try:
@@ -97,14 +97,14 @@ LONG_ONES = "SELECT pg_notify($1, lpad(i::text, 4000, '.')) FROM generate_series
 
 
 async def test_many_notifications_have_the_registry_read_once_a_second(database_url: str) -> None:
-    """Any account may send them, and each read takes the time of the loop that serves events."""
+    """Any account can send them, and each read takes time of the loop that serves events."""
     conn = await asyncpg.connect(database_url)
     try:
         async with followed(database_url, refresh_seconds=3600) as cache:
             began, before = time.monotonic(), cache.reads
             for _ in range(MOST_TOLD // 2):
                 await conn.execute(FLOOD, CHANNEL, 1)
-                # Those who follow have their turn between two.
+                # The follower runs between two of them.
                 await asyncio.sleep(0.02)
             assert cache.reads - before <= time.monotonic() - began + 1
             await add_script(database_url, "late", 3)
@@ -114,10 +114,10 @@ async def test_many_notifications_have_the_registry_read_once_a_second(database_
 
 
 async def test_a_turn_of_the_loop_takes_few_notifications(database_url: str) -> None:
-    """However many Postgres would send while the loop is at something else."""
+    """This holds even if Postgres has many to send after a blocked turn."""
 
     async def flood(pid: int) -> None:
-        """Returns when Postgres can send the listener no more."""
+        """Return when Postgres can send the listener no more."""
         conn = await asyncpg.connect(database_url)
         try:
             await conn.execute(LONG_ONES, CHANNEL)
@@ -135,14 +135,14 @@ async def test_a_turn_of_the_loop_takes_few_notifications(database_url: str) -> 
     async with connection(database_url, "test") as listener:
         receive_little(listener)
         await listener.add_listener(CHANNEL, hear)
-        # The loop of this test stands still meanwhile.
+        # The test's loop is blocked meanwhile.
         run_apart(flood(listener.get_server_pid()))
         await wait_until(lambda: heard, budget_seconds=20, describe="the first turn")
     assert sum(map(len, heard)) <= 64 * 1024
 
 
 async def test_a_flood_of_notifications_is_not_listened_to(database_url: str) -> None:
-    """The connection is ended after a small part of it, and the timer finds the changes; later ones are told again."""
+    """The connection is closed after MOST_TOLD of them; the timer finds the changes, and notifications resume later."""
     conn = await asyncpg.connect(database_url)
     try:
         with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Nobody but the owner makes functions where the product's statements look for theirs, and where others could, it is named."""
+"""Only the owner creates functions in the schema that the product's statements search; other rights are reported."""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -35,12 +35,12 @@ $$
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 async def test_a_function_of_others_takes_no_place_of_postgres_own(database_url: str) -> None:
-    """A call whose types are those of Postgres' own function finds that one first."""
+    """A call with exact types of Postgres' own function resolves to that one; the check reports the other."""
     await execute(database_url, UPGRADED)
     with account(database_url, Service.READER) as url:
         await execute(url, SHADOW)
@@ -54,7 +54,7 @@ async def test_a_function_of_others_takes_no_place_of_postgres_own(database_url:
 
 
 async def test_who_may_make_functions_is_named_until_it_is_taken(database_url: str) -> None:
-    """By each service's check and the doctor; the owner's grants take it, and a migration."""
+    """Each service's check and the doctor report the right; the owner's grants and a migration revoke it."""
     with account(database_url, Service.WORKER) as url, account(database_url, None) as other:
         stranger = urlsplit(other).username or ""
         await execute(database_url, UPGRADED, f"GRANT CREATE ON SCHEMA public TO {stranger}")
@@ -75,7 +75,10 @@ async def test_who_may_make_functions_is_named_until_it_is_taken(database_url: s
 
 
 async def test_a_migration_takes_what_an_upgrade_has_left(stack: StackAddresses, empty_database: str) -> None:
-    """Where the account may; elsewhere it goes on, and the check names it. So does the script that makes the accounts."""
+    """Where the account lacks that right, the migration continues and the check reports it.
+
+    The script that creates the accounts revokes it as well.
+    """
     assert "\nREVOKE CREATE ON SCHEMA public FROM PUBLIC;\n" in ACCOUNTS
     url = as_admin(stack, empty_database)
     with account(url, Service.OWNER) as owner:
@@ -96,7 +99,7 @@ async def test_a_migration_takes_what_an_upgrade_has_left(stack: StackAddresses,
 
 
 async def test_a_session_looks_into_one_schema_and_into_its_own_last(database_url: str) -> None:
-    """Nothing temporary hides a relation of the product."""
+    """A temporary relation never shadows one of the product's."""
     async with connection(database_url, "test") as conn:
         assert await conn.fetchval("SHOW search_path") == "public, pg_temp"
         await conn.execute("CREATE TEMP TABLE brake (x int)")
@@ -110,7 +113,7 @@ async def test_a_session_looks_into_one_schema_and_into_its_own_last(database_ur
 
 
 async def test_functions_that_an_extension_brings_are_not_named(database_url: str) -> None:
-    """A superuser's are his business."""
+    """A superuser's functions are not reported."""
     await execute(database_url, SHADOW)
     with account(database_url, Service.READER) as url:
         assert await check_database(url, months_ahead=2, service=Service.READER) == []

@@ -1,4 +1,4 @@
-"""Sessions on a database whose own settings change the texts that Postgres renders."""
+"""Sessions on a database whose settings change the texts that Postgres renders."""
 
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ SELECT TIMESTAMPTZ '2026-11-02 00:00:00+00' || '|' || INTERVAL '1 year 2 days 03
 
 
 async def test_texts_are_the_same_whatever_the_database_has_set(empty_database: str) -> None:
-    """The months are found, the catalogue is as needed, and a value's text is the usual one."""
+    """The months are found, the catalogue has no difference, and a value's text is the usual one."""
     name = urlsplit(empty_database).path.removeprefix("/")
     conn = await asyncpg.connect(empty_database)
     try:

@@ -1,4 +1,4 @@
-"""What all sessions of a Postgres server share, and which accounts may fill it."""
+"""Resources that all sessions of a Postgres server share, and the accounts that could exhaust them."""
 
 from urllib.parse import urlsplit
 
@@ -18,13 +18,13 @@ MONTHS_AHEAD = 2
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 @pytest.mark.parametrize("service", [*PROCESSES, Service.READER])
 async def test_no_service_fills_what_all_sessions_share(database_url: str, service: Service) -> None:
-    """One session with fifteen thousand advisory locks lets nobody else lock, or connect."""
+    """A session with fifteen thousand advisory locks would keep all others from locking and connecting."""
     with account(database_url, service) as url:
         for statement in not_needed(service):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -38,14 +38,14 @@ async def test_no_service_fills_what_all_sessions_share(database_url: str, servi
         assert [one.partition(";")[0] for one in named] == [
             f"role {role}: has EXECUTE on pg_advisory_xact_lock(bigint), which it does not need"
         ]
-        # Not every administrator can take it from PUBLIC, so that no start depends on it.
+        # Not every administrator can revoke it from PUBLIC, so no start depends on it.
         assert await excess_privileges(url, service) == []
         await grants(database_url, role, service, apply=True)
         assert await check_database(url, months_ahead=MONTHS_AHEAD, service=service) == []
 
 
 async def test_an_account_keeps_its_runs_lock_until_grants_are_given(database_url: str) -> None:
-    """An administrator takes the functions from all while services of the release before run."""
+    """An administrator may revoke the functions from PUBLIC while services of the previous release run."""
     with account(database_url, Service.API) as url:
         role = urlsplit(url).username or ""
         await execute(database_url, f"REVOKE EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) FROM {role}", GUARD)

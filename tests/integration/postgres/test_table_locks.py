@@ -1,4 +1,4 @@
-"""Migrations, new months and grants wait for a table that another session uses, and hold nobody up behind them."""
+"""Migrations, new months and grants wait for a table in use without blocking other sessions behind them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ UNDONE = ("DELETE FROM schema_migration WHERE version = 15", "ALTER TABLE bridge
 
 @asynccontextmanager
 async def an_analyst(database_url: str, table: str = "bridge_event") -> AsyncIterator[asyncpg.Connection]:
-    """A session that has read the table in a transaction that it leaves open."""
+    """A session that has read the table in an open transaction."""
     conn = await asyncpg.connect(database_url, server_settings={"application_name": "notebook"})
     try:
         await conn.execute("BEGIN")
@@ -43,7 +43,7 @@ async def new_month(url: str, **options: object) -> object:
 async def test_a_long_query_delays_a_new_month_and_nobody_else(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Writers pass between two tries; it is said which session is waited for, and the month is made once that has ended."""
+    """Writers proceed between two tries; the blocking session is named, and the month is created after its end."""
     monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
     told: list[str] = []
     async with an_analyst(database_url) as analyst:
@@ -51,7 +51,7 @@ async def test_a_long_query_delays_a_new_month_and_nobody_else(
         making = asyncio.create_task(new_month(database_url, tell=told.append))
         await wait_until(lambda: len(told) >= 2, budget_seconds=60, describe="two tries")
         writer = await asyncpg.connect(database_url)
-        # Behind a try that waits: it is let pass when the try ends, well before the analyst does.
+        # It waits behind a pending try and proceeds when that try ends, well before the analyst's session.
         await writer.execute("SELECT count(*) FROM bridge_event", timeout=30)
         await writer.close()
         assert not making.done()
@@ -65,7 +65,7 @@ async def test_a_long_query_delays_a_new_month_and_nobody_else(
 async def test_the_wait_for_a_table_ends(
     database_url: str, monkeypatch: pytest.MonkeyPatch, work: Callable[..., Awaitable[object]]
 ) -> None:
-    """With an error that names table and session; nothing is half done, and the next run completes it."""
+    """The error names table and session; no change is partial, and the next run completes them."""
     monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
     await execute(database_url, *UNDONE)
     async with an_analyst(database_url) as analyst:
@@ -76,7 +76,7 @@ async def test_the_wait_for_a_table_ends(
 
 
 async def test_the_command_says_whom_it_waits_for_and_ends_with_3(database_url: str) -> None:
-    """Within its two minutes a session that ends lets it go on; the line is on standard error."""
+    """If the session ends within two minutes the command continues; its line is on standard error."""
     await execute(database_url, *UNDONE)
     async with an_analyst(database_url) as analyst:
         running = asyncio.create_task(
@@ -101,7 +101,7 @@ async def test_the_command_says_whom_it_waits_for_and_ends_with_3(database_url: 
 async def test_a_new_owner_waits_for_a_table_like_a_migration(
     stack: StackAddresses, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`bridge db grants --service owner --apply` locks each table that it gives away."""
+    """`bridge db grants --service owner --apply` locks each table whose owner it changes."""
     monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
     admin = as_admin(stack, database_url)
     with account(admin, None) as url:

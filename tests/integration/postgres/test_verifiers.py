@@ -1,4 +1,4 @@
-"""A password reaches the server as a verifier where others could read what is sent."""
+"""A password is sent to the server as a SCRAM verifier where others could read the statement."""
 
 import secrets
 import subprocess
@@ -20,12 +20,12 @@ def verifier(given: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_accounts_are_not_given_clear_text_by_one_who_is_no_superuser(superuser_database: str) -> None:
-    """Nobody but a superuser can keep a password out of what the server shows; a verifier may be seen."""
+    """Only a superuser can keep a password out of the server's logs; a verifier may appear there."""
     name, password = f"t_{secrets.token_hex(4)}", secrets.token_hex(8)
     run_apart(execute(superuser_database, f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD '{password}'"))
     try:
         url = as_account(superuser_database, name, password)
-        # Each statement is echoed as it is sent.
+        # psql echoes each statement that it sends.
         sent = [PSQL, "--no-psqlrc", "-e", "-f", str(CHECKOUT / "deploy" / "postgres" / "accounts.sql"), url]
         given = {f"{service.upper()}_PASSWORD": "kept to oneself" for service in SERVICES}
         done = run(sent, changed=given)

@@ -1,4 +1,4 @@
-"""What the account of a service says is held against what Postgres knows: runs, claims, and how plans end."""
+"""Claims of a service's account are checked against what Postgres knows: runs, claims, and ends of plans."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -51,7 +51,7 @@ def claimed(replay_id: str, *offsets: int) -> str:
 
 
 async def rows(url: str, query: str) -> list[tuple[object, ...]]:
-    """What the query gives."""
+    """The rows of the query."""
     conn = await asyncpg.connect(url)
     try:
         return [tuple(row) for row in await conn.fetch(query)]
@@ -60,7 +60,7 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
 
 
 async def let(url: str, replay_id: str, *offsets: int) -> int:
-    """Lets these dead letters go."""
+    """Release the claims of these dead letters."""
     async with connected(url) as conn:
         return await let_go(conn, replay_id, [Provenance("t", 0, one) for one in offsets])
 
@@ -77,13 +77,13 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 @pytest.mark.parametrize("sent_again", [False, True])
 async def test_a_dead_letter_is_discarded_by_a_run_in_hand_of_its_account(database_url: str, sent_again: bool) -> None:
-    """By none of another account, by none that has ended, and by none that is not there; the owner may all."""
+    """Another account's run, an ended one and a missing one are refused; the owner's run is always accepted."""
     await execute(database_url, LETTERS)
     await note_begin(database_url, "of_the_owner", "dlq-discard", NOW)
     with account(database_url, Service.API) as url:
@@ -99,7 +99,7 @@ async def test_a_dead_letter_is_discarded_by_a_run_in_hand_of_its_account(databa
 
 
 async def test_a_row_that_comes_with_a_change_names_who_wrote_it(database_url: str) -> None:
-    """As one that is changed later; and no item comes with what it became."""
+    """A forged account in an insert is replaced, as in an update; an item can't be inserted with its outcome."""
     ended = (
         "INSERT INTO replay (replay_id, requested_by, filter, planned, state, ended_by, ended_written_by)"
         f" VALUES ('{FIRST}', 'root@host', '{{}}', 0, 'cancelled', 'root@host', 'bridge_owner')"
@@ -120,14 +120,14 @@ async def test_a_row_that_comes_with_a_change_names_who_wrote_it(database_url: s
 
 
 async def test_only_items_of_a_plan_in_hand_are_claimed(database_url: str) -> None:
-    """All of those that are named or none; under no plan that is not there, or that nobody has taken up."""
+    """All of the named items are claimed or none; a missing plan, or one that no run has started, is refused."""
     await execute(database_url, LETTERS, plan(FIRST), plan(SECOND, "planned"))
     with account(database_url, Service.API) as url:
         for forged in (claimed(FIRST, 0, 2), claimed(SECOND, 0), claimed("00000000-0000-0000-0000-000000000000", 0)):
             with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="can be claimed for the plan"):
                 await execute(url, forged)
         assert {row[1] for row in await rows(database_url, STANDS)} == {"open"}
-        # A cancel lets the batch in hand go out.
+        # A cancel lets the batch in flight be sent.
         await execute(url, claimed(FIRST, 0), f"UPDATE replay SET state = 'cancelled' WHERE replay_id = '{FIRST}'")
         await execute(url, claimed(FIRST, 1))
         with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
@@ -136,7 +136,7 @@ async def test_only_items_of_a_plan_in_hand_are_claimed(database_url: str) -> No
 
 
 async def test_what_is_let_go_is_what_it_was(database_url: str) -> None:
-    """A dead letter that was replayed before is replayed again, and its plan keeps what became of it meanwhile."""
+    """A release restores the earlier replay of a dead letter, and its plan keeps the outcome meanwhile."""
     outcome = f"SELECT position, replayed_as FROM replay_outcome WHERE replay_id = '{FIRST}' ORDER BY position"
     await execute(
         database_url,
@@ -159,7 +159,7 @@ async def test_what_is_let_go_is_what_it_was(database_url: str) -> None:
 
 
 async def test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter(database_url: str) -> None:
-    """Whatever its statement says; what is older goes, as by the worker of the release before."""
+    """This holds for any statement; older plans are removed, also by the worker of the previous release."""
     held, old = SECOND, "00000000-0000-4000-8000-000000000003"
     await execute(database_url, LETTERS, plan(FIRST, "sent"), plan(held, age="2 days"), plan(old, "sent", age="2 days"))
     await execute(
@@ -179,7 +179,7 @@ async def test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter(da
 
 
 async def test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is(database_url: str) -> None:
-    """Its size keeps places of its organisation, by its age it is pruned, and what it has sent is told by how far it is."""
+    """Size, age and progress are checked: the limits, the pruning and the status of plans depend on them."""
     made = (
         "INSERT INTO replay (replay_id, requested_by, filter, planned, sent_to, state, created_at, updated_at)"
         f" VALUES ('{FIRST}', 'x', '{{}}', %s, %s, 'planned', '0001-01-02', '%s')"
@@ -203,12 +203,12 @@ async def test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is(database_url
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match=r"replay\.sent_to: the last item is at 30"):
             await execute(url, "UPDATE replay SET sent_to = 31")
         await execute(url, "UPDATE replay SET sent_to = 30", "UPDATE replay SET sent_to = 10")
-    # The owner may, as when history is brought from elsewhere.
+    # The owner may, as when history is imported.
     await execute(database_url, "UPDATE replay SET planned = 4, sent_to = 40")
 
 
 async def test_history_is_as_old_as_the_clock_says(database_url: str) -> None:
-    """Whenever the account began its transaction."""
+    """The time of the statement counts, not that of the transaction's start."""
     made = f"INSERT INTO replay (replay_id, requested_by, filter, planned, state) VALUES ('{FIRST}', 'x', '{{}}', 0, 'planned')"
     run = "INSERT INTO script_run (run_id, script, started_by, started_at) VALUES ('r', 'dlq-plan', 'x', now())"
     with account(database_url, Service.API) as url:
@@ -222,13 +222,13 @@ async def test_history_is_as_old_as_the_clock_says(database_url: str) -> None:
         async with connected(url) as conn, conn.transaction():
             await conn.execute("UPDATE replay SET state = 'running', updated_at = now()")
             assert await conn.fetchval("SELECT updated_at > now() FROM replay")
-    # The owner may say otherwise, as when history is brought from elsewhere.
+    # The owner may set other times, as when history is imported.
     await execute(database_url, "UPDATE replay SET updated_at = now() - interval '2 days'")
     assert await rows(database_url, "SELECT updated_at < now() - interval '1 day' FROM replay") == [(True,)]
 
 
 async def test_a_transaction_that_is_open_makes_no_plan_of_others(database_url: str) -> None:
-    """Not even where its number is that of the one that did: numbers begin again in a restored database."""
+    """Equal transaction numbers don't suffice: in a restored database numbers start again."""
     made = f"INSERT INTO replay (replay_id, requested_by, filter, planned, state) VALUES ('{FIRST}', 'x', '{{}}', 0, 'planned')"
     item = f"INSERT INTO replay_item VALUES ('{FIRST}', 1, 't', 0, 0, 'fails')"
     with account(database_url, Service.API) as url:
