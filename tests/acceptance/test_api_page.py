@@ -1,4 +1,4 @@
-"""Every command on the page about the operators' API does what the page says of it."""
+"""Every command on the page about the operators' API gives the page's answer."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the page's
 
 
 async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
-    """In their order; only the group's key, the plan's id and the service's address are others."""
+    """The commands run in order; only the group's key, the plan's id and the service's address differ."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await apply_topics(settings)
     row = dropped(
@@ -57,7 +57,7 @@ async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, 
     assert (planned["report"]["items"], begun["plan_id"]) == (5, planned["replay_id"])
     assert (status["replay_id"], status["running"]) == (planned["replay_id"], True)
     assert (cancelled["state"], discarded["processed_total"]) == ("cancelled", 0)
-    # The canary's two are on their way, unless the replay was cancelled before it sent them.
+    # The canary's two items are in flight, unless the replay was cancelled before it sent them.
     assert corrected["report"]["items"] in (3, 5)
     assert others[0] == ["api", "token", "revoke", "alice"]
     ended = [await ran(words) for words in others]
@@ -72,7 +72,7 @@ async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, 
 
 
 async def _requests(one: httpx.AsyncClient, names: dict[str, str], place: Path) -> list[dict[str, object]]:
-    """What each request of the page is answered, but for the export's."""
+    """The answer of each request on the page, except the export's."""
     cause = (await one.get("/v1/dead-letters/groups")).json()["groups"][0]["cause"]
     answers = []
     for line in commands(PAGE, "curl"):

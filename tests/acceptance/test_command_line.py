@@ -30,7 +30,7 @@ def event(event_id: str, script_id: str = GOOD) -> bytes:
 
 @contextmanager
 def worker(settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A running `bridge worker`, killed if the test has not ended it."""
+    """A running `bridge worker`, killed if it is still running at the test's end."""
     process = start("worker", settings=settings, quiet=True)
     try:
         yield process
@@ -41,7 +41,10 @@ def worker(settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_from_nothing_to_a_balanced_audit(stack: StackAddresses, empty_database: str, topic_prefix: str) -> None:
-    """Topics, schema and script are made, lines are published and settled, an unknown script heals, all balances."""
+    """Topics, schema and script are created, lines are published and committed, and a retried event is normalized.
+
+    The audit balances.
+    """
     settings = {
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
         "BRIDGE_DATABASE_URL": empty_database,

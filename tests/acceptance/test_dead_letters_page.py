@@ -1,4 +1,4 @@
-"""Every command on the page about dead letters does what the page says of it."""
+"""Every command on the page about dead letters gives the page's answer."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ UNREGISTERED = 5
 
 
 async def test_the_page_s_commands(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # the stack's own
-    """In their order, on dead letters such as the page's; only the group's key and the place of files are others."""
+    """The commands run in order, on the page's dead letters; only the group's key and the paths of files differ."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     minute_ago = datetime.now(UTC) - timedelta(minutes=1)
     unregistered = dropped(

@@ -1,4 +1,4 @@
-"""`bridge demo` and `bridge up`: their own stack, a real worker, and nothing left behind."""
+"""`bridge demo` and `bridge up`: a stack of their own, a real worker, and no process left at the end."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from support.wait import wait_until
 from bridge.dev.demo.mix import Mix
 from bridge.dev.stack import Stack
 
-# `make test` needs no program that a bare machine lacks: -H HEADER URL -d DATA.
+# A curl of our own for bare machines: -H HEADER URL -d DATA.
 CURL = b"""curl() { python -c '
 import sys, urllib.request
 _, header, url, _, data = sys.argv[1:]
@@ -33,13 +33,13 @@ print(urllib.request.urlopen(request, timeout=30).read().decode())' "$@"; }
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A directory for temporary files that Postgres' account can pass into."""
+    """A directory for temporary files that Postgres' account can pass through."""
     with stack_directory() as made:
         yield made
 
 
 def paste(*lines: bytes) -> bytes:
-    """What a shell writes that is given these lines."""
+    """The output of a shell that runs these lines."""
     changed = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-ec", b"".join(lines)], env=environment(changed), capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -47,7 +47,7 @@ def paste(*lines: bytes) -> bytes:
 
 
 async def persisted(url: str, event_id: str) -> None:
-    """Returns when the event has a row."""
+    """Return once the event has a row."""
     conn = await asyncpg.connect(url)
     try:
         await wait_until(
@@ -60,7 +60,7 @@ async def persisted(url: str, event_id: str) -> None:
 
 
 def left_over(directory: Path) -> list[list[str]]:
-    """The processes that name the directory in their words."""
+    """The processes with the directory in their command lines."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
@@ -70,7 +70,7 @@ def left_over(directory: Path) -> list[list[str]]:
 
 
 def test_a_small_demo_is_as_its_mix_says(directory: Path) -> None:
-    """The demo ends with 0, balanced and as expected, with the run summary's fields, whatever the environment names."""
+    """The demo exits with 0, a balanced audit and the expected counts, regardless of the environment."""
     elsewhere = {
         "TMPDIR": str(directory),
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
@@ -95,7 +95,7 @@ def test_a_small_demo_is_as_its_mix_says(directory: Path) -> None:
 
 
 def workers_among(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that run a worker; a stack's own helpers come and go meanwhile."""
+    """Those that run a worker; the stack's helper processes may change meanwhile."""
     found = []
     for one in processes:
         with suppress(psutil.NoSuchProcess):
@@ -105,7 +105,7 @@ def workers_among(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def test_ctrl_c_ends_up_cleanly(directory: Path) -> None:
-    """`bridge up` says how to send, and settles it; at Ctrl-C it drains, ends with 0 and leaves only its data."""
+    """`bridge up` prints how to send events and commits them; Ctrl-C drains it, and only its data stays."""
     home = directory / "stack"
     with start("up", "--dir", str(home)) as process:
         assert process.stdout is not None
@@ -116,7 +116,7 @@ def test_ctrl_c_ends_up_cleanly(directory: Path) -> None:
         url = exports[1].decode().partition("=")[2].strip()
         run_apart(persisted(url, json.loads(said)["results"][0]["event_id"]))
         process.send_signal(signal.SIGINT)
-        # Read to the end, so that a full pipe holds nothing up.
+        # Read to the end: a full pipe would block the process.
         process.communicate(timeout=60)
         assert process.returncode == 0
     assert b"BRIDGE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:" in exports[0]
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_up_cleanly(directory: Path) -> None:
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_an_ended_demo_takes_everything_with_it(directory: Path, number: int, exit_code: int) -> None:
-    """Interrupted, told to stop, or killed in the middle: worker, Kafka and Postgres end with the demo."""
+    """Interrupted, terminated or killed, the demo takes worker, Kafka and Postgres with it."""
     with start("demo", settings={"TMPDIR": str(directory)}) as process:
         assert process.stderr is not None
         assert any(line.startswith(b"in ") for line in iter(process.stderr.readline, b""))
@@ -144,7 +144,7 @@ def test_an_ended_demo_takes_everything_with_it(directory: Path, number: int, ex
 
 
 def test_a_worker_that_dies_is_one_line_and_the_logs_are_kept(directory: Path) -> None:
-    """If the worker is killed the demo ends with 1 and one line that says so and names the logs, which are there."""
+    """If the worker is killed the demo exits with 1 and one line that names the log files."""
     with start("demo", settings={"TMPDIR": str(directory)}) as process:
         assert process.stderr is not None
         assert any(line.startswith(b"in ") for line in iter(process.stderr.readline, b""))

@@ -1,4 +1,4 @@
-"""The way from a page to a mended replay, in under ten commands, as the documentation tells it."""
+"""From a page to a replay of corrected events in under ten commands, as the documentation shows it."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ WRONG = 30
 
 
 async def test_from_a_page_to_a_mended_replay(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # the stack's own
-    """Each command answers as it is told; then every event is a row with its correction, and nothing is open."""
+    """Each command gives the documented answer; then every event is a corrected row, and no dead letter is open."""
     assert len(steps(PAGE)) < 10
 
     async with a_plugin_writes_a_wrong_currency(Place(stack, database_url, topic_prefix, tmp_path), WRONG) as trouble:

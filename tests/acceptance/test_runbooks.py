@@ -1,4 +1,4 @@
-"""Every command and query of every runbook runs, in the trouble that the runbook is for, and answers as the page shows."""
+"""Every command and query of a runbook runs in the runbook's situation and gives the answer on the page."""
 
 import sys
 from pathlib import Path
@@ -62,7 +62,7 @@ SITUATIONS: dict[str, Situation] = {
     "service-away": database_away,
     "workers-down": nobody_reads,
 }
-# Commands that need a cluster of Kubernetes or another machine: all there are, so that none slips by unseen.
+# Commands that need a Kubernetes cluster or another machine, as a complete list.
 ELSEWHERE = {
     "df -h",
     "kafka-transactions.sh --bootstrap-server $BROKERS abort --topic bridge.raw --partition 0 --start-offset 1234",
@@ -80,19 +80,19 @@ LANGUAGES = RUN | {"promql", "console"}
 
 
 def say(line: str) -> None:
-    """For the report of a test that fails; a key that a page makes is none of the report's."""
+    """Print a line for the report of a failed test, with keys redacted."""
     sys.stdout.write(masked_text(line) + "\n")
 
 
 def test_every_runbook_has_its_trouble() -> None:
-    """None is left untried, and no trouble outlives its runbook."""
+    """Every runbook has a situation here, and every situation a runbook."""
     pages = {path.stem for path in (CHECKOUT / "docs" / "runbooks").glob("*.md")} - {"README"}
 
     assert pages == SITUATIONS.keys()
 
 
 def test_what_can_t_be_run_here_is_known() -> None:
-    """Blocks are run (`sh`, `sql`), asked of Prometheus (`promql`, see tests/alerts), or stand in the list above."""
+    """Blocks are run (`sh`, `sql`), are queries to Prometheus (`promql`, see tests/alerts), or are listed above."""
     found = [step for name in SITUATIONS for step in steps(f"runbooks/{name}.md")]
 
     assert {step.language for step in found} == LANGUAGES
@@ -101,7 +101,7 @@ def test_what_can_t_be_run_here_is_known() -> None:
 
 @pytest.mark.parametrize("name", sorted(SITUATIONS))
 async def test_a_runbook_s_commands(stack, database_url: str, topic_prefix: str, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]  # the stack's own
-    """From top to bottom, as somebody who is paged would."""
+    """The commands run from top to bottom, as the operator on call would run them."""
     async with SITUATIONS[name](Place(stack, database_url, topic_prefix, tmp_path)) as trouble:
         trouble.words["audit.json"] = str(tmp_path / "audit.json")
         await run_page(f"runbooks/{name}.md", trouble, say)

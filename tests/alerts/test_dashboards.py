@@ -1,4 +1,4 @@
-"""The dashboards are as their code says, and Grafana's own types know every field of theirs."""
+"""The dashboards equal their code, and Grafana's own types know each of their fields."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ register_default_plugins()
 
 
 def lost(given: Any, kept: Any, where: str) -> list[str]:
-    """Paths of what was given and is not kept as it was."""
+    """Paths of values that were not kept as given."""
     if isinstance(given, dict) and isinstance(kept, dict):
         return [one for name, value in given.items() for one in lost(value, kept.get(name, ...), f"{where}.{name}")]
     if isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
@@ -29,7 +29,7 @@ def test_the_files_are_as_the_code_says() -> None:
 
 @pytest.mark.parametrize("uid", sorted(DASHBOARDS))
 def test_grafana_knows_every_field(uid: str) -> None:
-    """Read into Grafana's own types and written again, nothing is missing or other than it was."""
+    """Read into Grafana's own types and written again, every field is kept."""
     given = dashboard(uid)
 
     kept = json.loads(json.dumps(Dashboard.from_json(given), cls=JSONEncoder))
@@ -39,7 +39,7 @@ def test_grafana_knows_every_field(uid: str) -> None:
 
 @pytest.mark.parametrize("uid", sorted(DASHBOARDS))
 def test_panels_lie_side_by_side(uid: str) -> None:
-    """None covers another, and each row is full or the last."""
+    """No panel covers another, and each row is full or the last."""
     cells = [
         (place["x"] + column, place["y"] + row)
         for panel in dashboard(uid)["panels"]

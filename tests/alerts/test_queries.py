@@ -1,4 +1,4 @@
-"""What runbooks and dashboards ask Prometheus: promtool takes each query, and its metrics and labels are ones that there are."""
+"""The queries of runbooks and dashboards: promtool accepts each, and their metrics and labels exist."""
 
 import json
 import re
@@ -24,7 +24,7 @@ RECORDED = [rule["record"] for group in load(RULES)["groups"] for rule in group[
 
 
 def test_promtool_takes_every_query(tmp_path: Path) -> None:
-    """As rules that record them, since it checks nothing else."""
+    """The queries become recording rules, as promtool checks only rules."""
     rules = [{"record": f"runbook:{number}", "expr": query} for number, (_, query) in enumerate(QUERIES + PANELS)]
     place = tmp_path / "queries.rules.yml"
     place.write_text(json.dumps({"groups": [{"name": "runbooks", "rules": rules}]}))
@@ -36,7 +36,7 @@ def test_promtool_takes_every_query(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "query"), QUERIES + PANELS)
 def test_a_query_asks_for_what_there_is(name: str, query: str) -> None:
-    """A misspelt metric or label answers nothing, which looks like health."""
+    """A misspelt metric or label returns nothing, which looks like health."""
     known = {one.name: set(one.labels) for one in metrics.defined()}
     known |= {
         f"{metric}{suffix}": labels for metric, labels in known.items() for suffix in ("_bucket", "_count", "_sum")

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration, by amtool: who is told of what, and what silences what."""
+"""Alertmanager's configuration, by amtool: receivers of alerts, and inhibitions."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def test_amtool_takes_the_configuration() -> None:
 
 @pytest.mark.parametrize("alert", sorted(ALERTS))
 def test_an_alert_reaches_who_answers_in_its_time(alert: str) -> None:
-    """By its priority alone."""
+    """The receiver depends on the priority alone."""
     labels = [f"{name}={value}" for name, value in {"alertname": alert, **ALERTS[alert]["labels"]}.items()]
 
     routed = ran("amtool", "config", "routes", "test", f"--config.file={CONFIG}", *labels)
@@ -30,7 +30,7 @@ def test_an_alert_reaches_who_answers_in_its_time(alert: str) -> None:
 
 
 def test_everybody_hears_by_slack_and_pages_wake_people() -> None:
-    """P2 wakes nobody."""
+    """A P2 pages no one."""
     receivers: dict[str, Any] = {one["name"]: one for one in load(CONFIG)["receivers"]}
 
     assert all(one["slack_configs"] for one in receivers.values())
@@ -38,7 +38,7 @@ def test_everybody_hears_by_slack_and_pages_wake_people() -> None:
 
 
 def test_what_is_followed_is_caused_by_some_alert_and_silenced() -> None:
-    """A misspelt word would inhibit nothing."""
+    """A misspelt cause would inhibit nothing."""
     causes = {rule["labels"]["causes"] for rule in ALERTS.values() if "causes" in rule["labels"]}
     followed = {word for rule in ALERTS.values() for word in rule["labels"].get("follows", "").split()}
     inhibiting = {
@@ -52,6 +52,6 @@ def test_what_is_followed_is_caused_by_some_alert_and_silenced() -> None:
     for rule in ALERTS.values():
         for word in rule["labels"].get("follows", "").split():
             sources = [one["labels"] for one in ALERTS.values() if one["labels"].get("causes") == word]
-            # Whoever sleeps through a P1 is not to miss a P0.
+            # A P1 must not inhibit a P0.
             assert max(one["priority"] for one in sources) <= rule["labels"]["priority"], (rule["alert"], word)
         assert rule["labels"].get("causes") not in rule["labels"].get("follows", "").split()

@@ -1,4 +1,4 @@
-"""Every alert fires just when it should and is silent just before, by promtool; and tells people what they need."""
+"""Every alert fires exactly when it should, by promtool, and its texts have what an operator needs."""
 
 import json
 import re
@@ -90,20 +90,20 @@ def told_by(directory: Path, tests: list[dict[str, Any]], *, alert: str | None =
 
 
 def test_the_rules_are_as_their_template_says() -> None:
-    """Whoever edits one renews the other."""
+    """`python -m deploy` renews the rules and their page after a change of the template."""
     assert RULES.read_text() == render(), "renew it: python -m deploy"
     assert rules.PAGE.read_text() == rules.page(), "renew it: python -m deploy"
 
 
 def test_promtool_takes_the_rules_and_the_configuration() -> None:
-    """Rules in their own times and scaled ones, and the configuration that loads them."""
+    """The rules in their own times, and the configuration that loads them."""
     for words in (("check", "rules", str(RULES)), ("check", "config", str(RULES.parent / "prometheus.yml"))):
         checked = ran("promtool", *words)
         assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_scaled_rules_differ_in_their_times_only(tmp_path: Path) -> None:
-    """A thirtieth of each time, and promtool takes them."""
+    """With all times divided by thirty, promtool accepts the rules."""
     scaled = tmp_path / "scaled.rules.yml"
     scaled.write_text(render(30))
     checked = ran("promtool", "check", "rules", str(scaled))
@@ -117,13 +117,13 @@ def test_scaled_rules_differ_in_their_times_only(tmp_path: Path) -> None:
 
 
 def test_every_alert_has_its_cases() -> None:
-    """And no case outlives its alert."""
+    """Every case has its alert, too."""
     assert CASES.keys() == ALERTS.keys()
 
 
 @pytest.mark.parametrize("alert", sorted(CASES))
 def test_an_alert_fires_when_it_should_and_is_silent_just_before(alert: str, tmp_path: Path) -> None:
-    """Over the limit it fires at the given moment and not one evaluation earlier; at the limit it never does."""
+    """Over the limit it fires at the given moment and not one evaluation earlier; at the limit it never fires."""
     case = CASES[alert]
     tests = [
         unit_test(case["over"], moments(alert, case["fires"])),
@@ -137,12 +137,12 @@ def test_an_alert_fires_when_it_should_and_is_silent_just_before(alert: str, tmp
 
 
 REFUSED = {
-    # 60 events a minute that the stream refuses, and as many that are retried: what a visitor may send of them.
+    # A visitor's rate: 60 refused and 60 retried events a minute.
     'bridge_events_total{outcome="dropped",sender="visitor"}': "0+15x400",
     'bridge_events_total{outcome="retried",sender="visitor"}': "0+15x400",
     'bridge_dropped_events_total{reason="schema_violation",sender="visitor"}': "0+15x400",
     'bridge_dead_letters_total{reason="schema_violation",sender="visitor"}': "0+15x400",
-    # What one address's may come to, with the tokens of 64 scripts.
+    # The most of one address, with the tokens of 64 scripts.
     'bridge_retries_waiting{tier="60s",sender="visitor",instance="a"}': "6720x400",
     'bridge_gate_failing{instance="a"}': "1x400",
     'bridge_gate_failing_sites{instance="a"}': "1x400",
@@ -178,7 +178,7 @@ PAGES = {"expr": 'count by (alertname) (ALERTS{alertstate="firing",priority=~"P0
 
 @pytest.mark.parametrize("refused", [0, 1])
 def test_a_server_s_duplicates_alert_nobody(refused: int, tmp_path: Path) -> None:
-    """One event 150 times in 15 seconds, alone or beside one that is refused: too little was decided for an alert."""
+    """One event sent 150 times in 15 seconds, alone or beside a refused one, is too little for a verdict."""
     series = QUIET | {
         'bridge_events_total{outcome="normalized",sender="server"}': "0x40 1x400",
         'bridge_events_total{outcome="dropped",sender="server"}': f"0x40 0+{149 + refused}x400",
@@ -195,7 +195,7 @@ def test_a_server_s_duplicates_alert_nobody(refused: int, tmp_path: Path) -> Non
 def test_one_visitor_at_his_bounds_pages_nobody(
     visitor: dict[str, str], servers: dict[str, str], tmp_path: Path
 ) -> None:
-    """Neither alone nor beside servers' 15 events a second; what he does is told in working hours."""
+    """Neither alone nor beside 15 events a second of servers; only alerts for working hours fire."""
     asked = [PAGES | {"eval_time": f"{minute}m"} for minute in range(99)]
     told = [
         "BridgeGateFailingSites", "BridgeVisitorsRateLimitingSpike", "BridgeVisitorsAuthFailuresSpike",
@@ -208,7 +208,7 @@ def test_one_visitor_at_his_bounds_pages_nobody(
 
 
 def test_a_script_that_is_paused_pages_nobody(tmp_path: Path) -> None:
-    """Its requests are answered 503, as an operator has decided, however many somebody sends."""
+    """Requests of a paused script get 503 by an operator's decision, in any number."""
     paused = {
         'bridge_gateway_requests_total{route="events",status="503"}': "0x40 0+7500x400",
         'bridge_gateway_rejected_total{error_code="script_paused",script="s1"}': "_x40 7500+7500x400",
@@ -230,7 +230,7 @@ def test_a_script_that_is_paused_pages_nobody(tmp_path: Path) -> None:
     ],
 )
 def test_a_burn_rate_tells_how_long_the_month_lasts_at_today_s_figure(alert: str, lasts: str, tmp_path: Path) -> None:
-    """Not at the limit's."""
+    """The time is computed from the current rate, not from the limit."""
     case, rule = CASES[alert], ALERTS[alert]
     asked = {"alertname": alert, "eval_time": f"{seconds(case['fires'])}s", "exp_alerts": []}
     test = unit_test(case["over"], []) | {"alert_rule_test": [asked]}
@@ -241,7 +241,7 @@ def test_a_burn_rate_tells_how_long_the_month_lasts_at_today_s_figure(alert: str
 
 @pytest.mark.parametrize("alert", sorted(ALERTS))
 def test_an_alert_says_what_is_wrong_and_what_to_do(alert: str) -> None:
-    """Its priority, a number, a runbook and a dashboard."""
+    """Every alert has a priority, a number, a runbook and a dashboard."""
     rule = ALERTS[alert]
 
     assert rule["labels"]["priority"] in {"P0", "P1", "P2"}
@@ -250,9 +250,9 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(alert: str) -> None:
     assert re.fullmatch(re.escape(DASHBOARDS) + r"bridge-[a-z]+", rule["annotations"]["dashboard_url"])
 
 
-# What others' processes and the gateway show.
+# Metrics of other processes and of the gateway count as well.
 def test_the_rules_ask_for_metrics_that_exist() -> None:
-    """A misspelt name never fires."""
+    """An alert on a misspelt name never fires."""
     known = {one.name for one in metrics.defined()}
     known |= {f"{name}{suffix}" for name in known for suffix in ("_bucket", "_count", "_sum")}
     for group in load(RULES)["groups"]:
@@ -263,7 +263,7 @@ def test_the_rules_ask_for_metrics_that_exist() -> None:
 
 
 def test_a_frozen_server_pages_within_half_a_minute() -> None:
-    """From the 12 s that partitions go on waiting before they say so, if all that watches them has its worst time."""
+    """12 s of the worker's own wait and the longest delays of scrape, rule and route add up to at most 30 s."""
     deployed = RULES.parent
     prometheus, routes = load(deployed / "prometheus.yml"), load(deployed.parent / "alertmanager" / "alertmanager.yml")
     (job,) = (one for one in prometheus["scrape_configs"] if one["job_name"] == "bridge-worker")

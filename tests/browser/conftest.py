@@ -1,4 +1,4 @@
-"""A shop's page in a real browser, on an origin of its own, and behind its script the real gateway and a real worker."""
+"""A shop's page in a real browser on an origin of its own, with the real gateway and a real worker."""
 
 import secrets
 import subprocess
@@ -25,7 +25,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="session")
 def ground(stack: StackAddresses, template_database: str) -> Iterator[Settings]:
-    """Topics, a database, and a worker that fills it, for all: each test has a script and a site of its own."""
+    """Topics, a database and a worker for all tests: each test has its own script and site."""
     name = f"browser_{secrets.token_hex(4)}"
     url = create_database(stack, name, template=template_database)
     settings = settings_for(stack.kafka, url, f"b{secrets.token_hex(3)}.")
@@ -46,7 +46,7 @@ def ground(stack: StackAddresses, template_database: str) -> Iterator[Settings]:
 
 @pytest.fixture
 async def connection(ground: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """To look into the database."""
+    """A connection to the database."""
     made = await asyncpg.connect(ground.dsn)
     yield made
     await made.close()
@@ -54,7 +54,7 @@ async def connection(ground: Settings) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def context() -> AsyncIterator[BrowserContext]:
-    """A browser with a profile that nothing was done in."""
+    """A browser with a new profile."""
     path = program(*BROWSERS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -68,7 +68,7 @@ async def context() -> AsyncIterator[BrowserContext]:
 async def open_shop(
     ground: Settings, connection: asyncpg.Connection, context: BrowserContext, tmp_path: Path
 ) -> AsyncIterator[OpenShop]:
-    """Opens a shop, with attributes of its script tag and settings of its gateway."""
+    """Open a shop, with attributes of its script tag and settings of its gateway."""
     opened: list[tuple[Shop, web.AppRunner]] = []
 
     async def make(attributes: str = "", **settings: Any) -> Shop:

@@ -1,4 +1,4 @@
-"""The producers' pages work when they are pasted: every block of them is run, in order, and its events arrive."""
+"""The producers' pages: every block runs in order, and its events arrive."""
 
 import re
 import subprocess
@@ -24,13 +24,13 @@ BLOCK = re.compile(r"^```(sh|python|html)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 
 
 def blocks(page: str, *languages: str) -> list[tuple[str, str]]:
-    """The page's blocks in these languages; the others are said to be something else, or are for reading."""
+    """The page's blocks in these languages; blocks in others are not run."""
     return [(language, text) for language, text in BLOCK.findall((PAGES / page).read_text()) if language in languages]
 
 
 @pytest.fixture
 def gateway(ground: Settings, tmp_path: Path) -> Iterator[RestartedGateway]:
-    """What the pages mean by http://127.0.0.1:8000."""
+    """The gateway at the pages' address http://127.0.0.1:8000."""
     process = RestartedGateway(ground, tmp_path)
     process.start()
     yield process
@@ -38,7 +38,7 @@ def gateway(ground: Settings, tmp_path: Path) -> Iterator[RestartedGateway]:
 
 
 def shell(page: str, ground: Settings, gateway: RestartedGateway, directory: Path) -> str:
-    """Runs the page's blocks as one script, as somebody does who pastes one after the other; what they wrote."""
+    """Run the page's blocks as one script, as when pasted one after the other, and return the output."""
     topic = ground.topics.raw
     script = ["set -euo pipefail"]
     for number, (language, text) in enumerate(blocks(page, "sh", "python")):
@@ -62,7 +62,7 @@ def shell(page: str, ground: Settings, gateway: RestartedGateway, directory: Pat
 
 
 async def arrived(connection: asyncpg.Connection, kinds: dict[str, int]) -> None:
-    """Returns when Postgres holds so many events of each type."""
+    """Return once Postgres has so many events of each type."""
     counts = (
         "SELECT event_type, count(*) FROM bridge_event WHERE script_id = 'shop' AND event_type = ANY($1) GROUP BY 1"
     )
@@ -76,7 +76,7 @@ async def arrived(connection: asyncpg.Connection, kinds: dict[str, int]) -> None
 async def test_curl(
     ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    """One event, lines, a rehearsal, a new key in place of the old."""
+    """One event, lines, a dry run, and a new key in place of the old."""
     program("curl")
     said = shell("curl.md", ground, gateway, tmp_path)
 
@@ -88,7 +88,7 @@ async def test_curl(
 async def test_kafka(
     ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    """By kcat and by the product's own command, with the key that the contract wants."""
+    """By kcat and by the product's own command, with the contract's key."""
     program("kcat")
     shell("kafka.md", ground, gateway, tmp_path)
 
@@ -98,7 +98,7 @@ async def test_kafka(
 async def test_python(
     ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    """With asyncio and without, and the spool is empty afterwards."""
+    """With asyncio and without; the spool is empty afterwards."""
     shell("python.md", ground, gateway, tmp_path)
 
     await arrived(connection, {"signup_async": 1, "purchase_async": 1, "order_spooled": 3})
@@ -108,13 +108,13 @@ async def test_python(
 async def test_browser(
     ground: Settings, connection: asyncpg.Connection, context: BrowserContext, tmp_path: Path
 ) -> None:
-    """The page as it stands, on an origin of its own, under the policy that it recommends."""
+    """The page unchanged, on an origin of its own, under the policy that it recommends."""
     ((_, html),) = blocks("browser.md", "html")
     (policy,) = re.findall(r"^```\n(script-src .*)\n```$", (PAGES / "browser.md").read_text(), re.MULTILINE)
     process = RestartedGateway(ground, tmp_path)
 
     async def page(_request: web.Request) -> web.Response:
-        # The example's inline scripts and handler are what the page says needs a nonce.
+        # By the page, the example's inline scripts and handler need a nonce.
         policed = policy.replace(GATEWAY, process.url).replace("script-src", "script-src 'unsafe-inline'")
         return web.Response(
             text=html.replace(GATEWAY, process.url),
@@ -145,7 +145,7 @@ async def test_browser(
 
 
 def test_every_page_is_listed() -> None:
-    """By the overview, and no page is without a test above; the mappings and the fields have theirs among the unit tests."""
+    """The overview lists every page, and each has a test above; mappings and fields have unit tests."""
     pages = {path.name for path in PAGES.glob("*.md")} - {"README.md"}
 
     assert pages == {"browser.md", "curl.md", "kafka.md", "python.md", "mappings.md", "what-becomes-of-an-event.md"}

@@ -1,4 +1,4 @@
-"""How the snippet behaves towards the page and its visitor: it obeys, it stays within bounds, it never throws."""
+"""The snippet's manners towards page and visitor: it respects opt-outs, stays within bounds, and never throws."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ NONSENSE = """() => {
 
 
 async def test_opting_out_ends_it(open_shop: OpenShop) -> None:
-    """What is queued is forgotten, nothing is tracked, also after a reload, until somebody opts in again."""
+    """The queue is emptied and nothing is tracked, also after a reload, until the visitor opts in."""
     shop = await open_shop()
     page = await shop.open()
     await shop.context.set_offline(True)
@@ -44,7 +44,7 @@ async def test_opting_out_ends_it(open_shop: OpenShop) -> None:
 async def test_the_browsers_wish_is_respected_where_the_page_says_so(
     open_shop: OpenShop, attributes: str, signal: str, tracked: bool
 ) -> None:
-    """By option, and never over the visitor's own word."""
+    """The option decides, and the visitor's own opt-in has precedence."""
     shop = await open_shop(attributes)
     value = "true" if signal == "globalPrivacyControl" else "'1'"
     await shop.context.add_init_script(f"Object.defineProperty(navigator, '{signal}', {{get: () => {value}}})")
@@ -66,7 +66,7 @@ async def test_the_browsers_wish_is_respected_where_the_page_says_so(
     ids=["storage forbidden", "storage full", "no locks", "others' keys"],
 )
 async def test_a_poor_browser_still_sends(open_shop: OpenShop, spoilt: str) -> None:
-    """With less to stand on: it keeps events in memory, or sends without asking other tabs."""
+    """Without storage it keeps events in memory; without locks it sends without asking other tabs."""
     shop = await open_shop()
     await shop.context.add_init_script(f"try {{ {spoilt} }} catch (e) {{}}")
     page = await shop.open()
@@ -76,7 +76,7 @@ async def test_a_poor_browser_still_sends(open_shop: OpenShop, spoilt: str) -> N
 
 
 async def test_what_visitors_write_into_the_page_leads_no_event_elsewhere(open_shop: OpenShop) -> None:
-    """HTML without scripts hides properties of the document; the snippet asks past it."""
+    """HTML elements can shadow the document's properties; the snippet reads the originals."""
     shop = await open_shop()
     hidden = ("currentScript", "querySelector", "referrer", "hidden", "addEventListener")
     elements = (f'<img name="{name}" src="http://127.0.0.1:9/bridge/{shop.script_id}.js">' for name in hidden)
@@ -89,7 +89,7 @@ async def test_what_visitors_write_into_the_page_leads_no_event_elsewhere(open_s
 
 
 def test_the_documented_page_has_the_stub_that_is_tested() -> None:
-    """Customers copy it."""
+    """Customers copy it from there."""
     assert STUB in (Path(__file__).parents[2] / "docs" / "producers" / "browser.md").read_text()
 
 
@@ -104,7 +104,7 @@ def test_the_documented_page_has_the_stub_that_is_tested() -> None:
     ],
 )
 async def test_an_element_by_the_stubs_name_keeps_no_call_from_its_queue(open_shop: OpenShop, element: str) -> None:
-    """What the page tracks before the snippet has come is tracked once it is there."""
+    """Calls made before the snippet is loaded are tracked once it is."""
     shop = await open_shop()
     shop.written, shop.begun = element, "<script>bridge('track', 'first')</script>"
     page = await shop.open()
@@ -118,7 +118,7 @@ async def test_an_element_by_the_stubs_name_keeps_no_call_from_its_queue(open_sh
 
 
 async def test_nothing_is_thrown_into_the_page(open_shop: OpenShop) -> None:
-    """Nonsense is ignored with a word on the console, and what is sound still goes."""
+    """Invalid calls are ignored with a warning on the console, and valid ones are sent."""
     shop = await open_shop()
     page = await shop.open()
     await page.evaluate(NONSENSE)
@@ -132,7 +132,7 @@ async def test_nothing_is_thrown_into_the_page(open_shop: OpenShop) -> None:
 
 
 async def test_the_queue_is_bounded(open_shop: OpenShop) -> None:
-    """By number and by size: the oldest go, and what is left arrives."""
+    """Bounds on number and size remove the oldest events; the others arrive."""
     shop = await open_shop()
     page = await shop.open()
     await shop.context.set_offline(True)

@@ -1,4 +1,7 @@
-"""The snippet where something is present and refused, or an intermediary answers: each event arrives once, and the page can read why not."""
+"""The snippet with refused browser features, or with an intermediary that answers: each event arrives once.
+
+The page can read the reason of a delay.
+"""
 
 import json
 
@@ -26,7 +29,7 @@ async def track(page: Page, texts: list[str]) -> list[str]:
 
 
 async def state_of(page: Page) -> tuple[str, str, int]:
-    """The snippet's state, its reason, and how many events are queued."""
+    """The snippet's state, its reason, and the number of queued events."""
     found = await page.evaluate("bridge('state')")
     assert found["since"] > 1.7e12
     return found["state"], found["reason"], found["queued"]
@@ -56,7 +59,7 @@ async def state_of(page: Page) -> tuple[str, str, int]:
     ],
 )
 async def test_what_a_page_refuses_costs_no_event(open_shop: OpenShop, spoilt: str) -> None:
-    """Blocked cookies, sandboxes, and what the page's other scripts do to the browser."""
+    """Blocked cookies, sandboxes, and other scripts' changes of the browser lose no event."""
     shop = await open_shop()
     await shop.context.add_init_script(spoilt)
     page = await shop.open()
@@ -68,7 +71,7 @@ async def test_what_a_page_refuses_costs_no_event(open_shop: OpenShop, spoilt: s
 
 
 async def test_a_library_that_changes_json_changes_no_event(open_shop: OpenShop) -> None:
-    """Arrays stay arrays, objects objects, and times times, as Prototype.js 1.6 does not leave them."""
+    """Arrays, objects and times are sent unchanged, although Prototype.js 1.6 changes their toJSON."""
     shop = await open_shop()
     page = await shop.open()
     await page.evaluate(OLD_LIBRARY)
@@ -113,7 +116,7 @@ async def test_only_the_gateways_202_empties_the_queue(open_shop: OpenShop, stat
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["answered", "hidden by the browser"])
 async def test_a_firewall_refuses_one_event_and_the_others_arrive(open_shop: OpenShop, *, hidden: bool) -> None:
-    """The one stays queued for a later try and is named on the console."""
+    """The refused event stays queued for a later try and is named on the console."""
     shop = await open_shop()
     page = await shop.open()
     said: list[str] = []
@@ -151,7 +154,7 @@ async def test_a_firewall_refuses_one_event_and_the_others_arrive(open_shop: Ope
 
 @pytest.mark.parametrize("goes", [False, True], ids=["comes", "goes"])
 async def test_a_gateway_that_comes_or_goes_refuses_no_event(open_shop: OpenShop, *, goes: bool) -> None:
-    """Between a post and the look whether the gateway is there: the event is sent again soon, not in an hour."""
+    """The event is sent again soon, not after an hour, if the gateway comes or goes between a post and the check."""
     shop = await open_shop()
     page = await shop.open()
     looks = 0
@@ -160,7 +163,7 @@ async def test_a_gateway_that_comes_or_goes_refuses_no_event(open_shop: OpenShop
         nonlocal looks
         look = '"events":[]' in (route.request.post_data or "")
         looks += look
-        # It comes with the first look; or it is there for that look only, and comes with the third.
+        # It comes with the first check, or answers only the first and then the third.
         there = looks >= 3 or (looks == 1 and (look or not goes))
         await (route.continue_() if there else route.abort())
 
@@ -171,7 +174,7 @@ async def test_a_gateway_that_comes_or_goes_refuses_no_event(open_shop: OpenShop
 
 
 async def test_an_origin_that_is_not_listed_is_named(open_shop: OpenShop) -> None:
-    """The browser hides the gateway's answer; state and console say where to look."""
+    """The browser hides the gateway's answer; state and console name the likely cause."""
     shop = await open_shop()
     page = await shop.context.new_page()
     await page.goto(shop.origin.replace("127.0.0.1", "localhost"))
@@ -187,7 +190,7 @@ async def test_an_origin_that_is_not_listed_is_named(open_shop: OpenShop) -> Non
 
 @pytest.mark.parametrize("command", ["identify", "toString", "constructor", "__proto__", ""])
 async def test_an_unknown_command_is_named(open_shop: OpenShop, command: str) -> None:
-    """With those that there are."""
+    """The warning lists the known commands."""
     shop = await open_shop()
     page = await shop.open()
     said: list[str] = []
@@ -199,7 +202,7 @@ async def test_an_unknown_command_is_named(open_shop: OpenShop, command: str) ->
 
 
 async def test_the_state_of_a_visitor_who_opted_out(open_shop: OpenShop) -> None:
-    """Blocked, by the visitor's own word."""
+    """The state is blocked, with the opt-out as its reason."""
     shop = await open_shop()
     page = await shop.open()
     await page.evaluate("bridge('optout')")

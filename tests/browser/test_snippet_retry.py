@@ -1,4 +1,4 @@
-"""How the snippet tries again: later each time and spread at random, not before it is asked to, in smaller batches."""
+"""The snippet's retries: backoff with jitter, Retry-After, and smaller batches."""
 
 import time
 from email.utils import formatdate
@@ -10,7 +10,7 @@ from support.wait import wait_until
 
 HOUR = 3600
 TOO_LARGE = 413
-# No pause takes its time, and what it would have taken is noted; what the page waits for otherwise is left as it is.
+# Long timers fire early and their length is recorded; the page's other timers are unchanged.
 QUICK = """chance => {
   const timer = window.setTimeout;
   window.pauses = [];
@@ -28,7 +28,7 @@ IMPATIENT = """() => {
 
 
 async def warm(page: Page) -> list[str]:
-    """The ids of an event that has gone, so that the page has its token."""
+    """The ids of an event that has been sent, so that the page has its token."""
     ids: list[str] = [await page.evaluate("bridge('track', 'click')")]
     await emptied(page)
     return ids
@@ -39,7 +39,7 @@ async def warm(page: Page) -> list[str]:
     [(0, [1000, 2000, 4000, 8000, 16000, 30000, 30000]), (1, [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000])],
 )
 async def test_it_tries_later_each_time(open_shop: OpenShop, chance: int, pauses: list[int]) -> None:
-    """Up to a minute, and by chance as little as half of that, so that pages don't come back together."""
+    """The backoff grows to a minute, with jitter down to half of it, so that pages don't retry together."""
     shop = await open_shop()
     page = await shop.open()
     ids = await warm(page)
@@ -59,7 +59,7 @@ async def test_it_tries_later_each_time(open_shop: OpenShop, chance: int, pauses
     ids=["seconds", "for ever", "a date", "nonsense", "the past"],
 )
 async def test_what_is_asked_for_is_kept_within_reason(open_shop: OpenShop, asked: object, seconds: int) -> None:
-    """By all tabs: an hour at most, in either form of the header; what is no time asks for nothing."""
+    """All tabs wait for Retry-After in either form, at most an hour; an invalid value is ignored."""
     shop = await open_shop()
     page = await shop.open()
     await warm(page)
@@ -83,7 +83,7 @@ async def test_what_is_asked_for_is_kept_within_reason(open_shop: OpenShop, aske
 
 
 async def test_only_what_is_asked_for_holds_for_all_tabs(open_shop: OpenShop) -> None:
-    """A tab's own pause, which grows with its failures, is its own: a gateway that comes back is not kept waiting by it."""
+    """A tab's own backoff does not apply to other tabs, and ends with a shorter Retry-After."""
     shop = await open_shop()
     page = await shop.open()
     ids = await warm(page)
@@ -105,7 +105,7 @@ async def test_only_what_is_asked_for_holds_for_all_tabs(open_shop: OpenShop) ->
 
 
 async def test_a_clock_that_was_set_back_is_not_waited_for(open_shop: OpenShop) -> None:
-    """What was asked for by another time: nobody may ask for so long."""
+    """A stored wait of more than an hour is ignored, as it comes from another clock."""
     shop = await open_shop()
     page = await shop.open()
     ids = await warm(page)
@@ -116,7 +116,7 @@ async def test_a_clock_that_was_set_back_is_not_waited_for(open_shop: OpenShop) 
 
 
 async def test_an_answer_that_never_comes_is_not_waited_for(open_shop: OpenShop) -> None:
-    """The post is cut off and sent again."""
+    """The post is aborted and sent again."""
     shop = await open_shop()
     page = await shop.open()
     ids = await warm(page)
@@ -137,7 +137,7 @@ async def test_an_answer_that_never_comes_is_not_waited_for(open_shop: OpenShop)
 
 
 async def test_a_batch_that_is_too_large_is_cut(open_shop: OpenShop) -> None:
-    """Until its parts are taken; then large ones are tried again."""
+    """It is halved until its parts are accepted; later, larger ones are tried again."""
     shop = await open_shop(max_events=7)
     page = await shop.open()
     ids = await page.evaluate("Array.from({length: 60}, () => bridge('track', 'click'))")
@@ -150,7 +150,7 @@ async def test_a_batch_that_is_too_large_is_cut(open_shop: OpenShop) -> None:
 
 
 async def test_an_event_that_nobody_takes_holds_up_no_other(open_shop: OpenShop) -> None:
-    """Refused alone it is forgotten."""
+    """An event that is refused alone is removed."""
     shop = await open_shop(max_body_bytes=20_000)
     page = await shop.open()
     before = await page.evaluate("[1, 2].map(() => bridge('track', 'click'))")
@@ -162,10 +162,13 @@ async def test_an_event_that_nobody_takes_holds_up_no_other(open_shop: OpenShop)
 
 
 async def test_a_page_that_comes_back_sends_as_before(open_shop: OpenShop) -> None:
-    """Left: by beacon and at once, and without a lock that would keep it from being shown again; then in batches."""
+    """A left page sends by beacon and releases its lock, which would keep it from the back-forward cache.
+
+    When shown again, it sends in batches.
+    """
     shop = await open_shop()
     page = await shop.open()
-    # Their own time to end never comes.
+    # Keeps the lock's own time-out from firing.
     await page.evaluate(
         "() => { const timer = setTimeout; setTimeout = (work, ms) => ms == 5000 ? 0 : timer(work, ms) }"
     )
@@ -175,7 +178,7 @@ async def test_a_page_that_comes_back_sends_as_before(open_shop: OpenShop) -> No
     await page.evaluate("dispatchEvent(new Event('pagehide'))")
 
     async def let_go() -> bool:
-        # Playwright's own waiting takes a promise for true.
+        # Playwright's wait_for_function treats a promise as true.
         return not await page.evaluate(f"async () => {sent}")
 
     await wait_until(let_go, budget_seconds=20, describe="the end of the page's lock")

@@ -1,4 +1,4 @@
-"""The client's own wheel: one package, what it declares as dependencies is enough, and it delivers where nothing else is."""
+"""The client's own wheel: one package with all dependencies declared, which works without the product."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def succeed(words: list[str], directory: Path) -> str:
 
 
 def borrow(needed: list[str], site_packages: Path) -> None:
-    """Links the installed files of these distributions and of what they need, and of nothing else."""
+    """Link the installed files of these distributions and of their dependencies only."""
     seen: set[str] = set()
     while needed:
         one = Requirement(needed.pop())
@@ -97,7 +97,7 @@ def borrow(needed: list[str], site_packages: Path) -> None:
 
 
 def test_client_wheel_holds_one_package_and_its_license(wheel: Path) -> None:
-    """No generic name that another distribution may have, and no import of one."""
+    """It has no generic name that another distribution could have, and imports none."""
     with ZipFile(wheel) as archive:
         names = archive.namelist()
         texts = {name: archive.read(name).decode() for name in names if name.endswith(".py")}
@@ -115,7 +115,7 @@ def test_client_wheel_holds_one_package_and_its_license(wheel: Path) -> None:
 
 
 def test_client_wheel_delivers_where_nothing_else_is(wheel: Path, tmp_path: Path) -> None:
-    """In an environment with its declared dependencies only: events go through a spool to a gateway."""
+    """With its declared dependencies only, events are sent through a spool to a gateway."""
     home = tmp_path / "venv"
     venv.create(home, with_pip=False, symlinks=True)
     python = str(home / "bin" / "python")

@@ -1,4 +1,4 @@
-"""The wheel holds what runs and nothing else, and works where no sources are."""
+"""The wheel has the product's packages only, and works without the sources."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ print(json.dumps({name: [importlib.import_module(name).__file__, sorted(set(owne
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the checkout with the tools that are installed."""
+    """The wheel, built from the checkout with the installed tools."""
     target = tmp_path_factory.mktemp("dist")
     succeed([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target)], cwd=CHECKOUT)
     (built,) = target.glob("*.whl")
@@ -42,10 +42,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel in it, in a directory from which no source can be seen.
+    """A new environment with the wheel, in a directory from which no source can be imported.
 
-    The dependencies are borrowed from the running interpreter to be quick. A `.pth` file inside a borrowed directory
-    is not followed, so the checkout that is installed there as editable can't be imported by way of it.
+    The dependencies are borrowed from the running interpreter to be quick. Python ignores a `.pth` file inside a
+    borrowed
+    directory, so the checkout that is installed there as editable can't be imported.
     """
     home = tmp_path_factory.mktemp("away") / "venv"
     venv.create(home, with_pip=False, symlinks=True)
@@ -58,7 +59,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def succeed(words: list[str], *, cwd: Path) -> str:
-    """Runs the words without the checkout on the path; fails with what they said unless they end with 0."""
+    """Run the words without the checkout on the path, and fail with their output unless they exit with 0."""
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(
         words, cwd=cwd, env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
@@ -68,7 +69,7 @@ def succeed(words: list[str], *, cwd: Path) -> str:
 
 
 def test_top_level_is_the_four_packages(wheel: Path) -> None:
-    """No fifth package appears unnoticed, and no tests, benchmarks or documents travel along."""
+    """There is no fifth package, and no tests, benchmarks or documents."""
     with ZipFile(wheel) as archive:
         top = {name.split("/")[0] for name in archive.namelist()}
     (metadata,) = (name for name in top if name.endswith(".dist-info"))
@@ -77,7 +78,7 @@ def test_top_level_is_the_four_packages(wheel: Path) -> None:
 
 
 def test_every_tracked_module_and_data_file_is_in_the_wheel(wheel: Path) -> None:
-    """What the checkout's packages hold, the wheel holds: modules, SQL, migrations, snapshots, lock and log settings."""
+    """The wheel has all of the packages' modules, SQL, migrations, snapshots, lock and log settings."""
     wanted = {
         str(path.relative_to(CHECKOUT))
         for package in PACKAGES
@@ -94,7 +95,7 @@ def test_every_tracked_module_and_data_file_is_in_the_wheel(wheel: Path) -> None
 
 
 def test_packages_come_from_the_wheel(environment: Path) -> None:
-    """Generic names such as `schemas` could be another distribution's: whose they are is looked up."""
+    """Generic names such as `schemas` could belong to another distribution, so their origin is checked."""
     import json
 
     found = json.loads(succeed([str(environment / "bin" / "python"), "-c", WHERE, *PACKAGES], cwd=environment.parent))

@@ -1,4 +1,4 @@
-"""The scheduled workflow: valid by its schema, names and defaults as operators know them, and steps that run."""
+"""The scheduled workflow: valid by its schema, with stable names and defaults, and with steps that run."""
 
 import importlib.util
 import json
@@ -23,13 +23,13 @@ EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 @pytest.fixture(scope="module")
 def workflow() -> dict[str, Any]:
-    """The workflow; `on` is a truth value for YAML 1.1 and a word here."""
+    """The workflow in YAML 1.2, as YAML 1.1 reads `on` as true."""
     loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(WORKFLOW)
     return loaded
 
 
 def evaluated(text: str, known: dict[str, str]) -> str:
-    """GitHub's expressions as far as this workflow uses them: names and texts, the first that is not empty."""
+    """Evaluate GitHub's expressions as far as this workflow uses them: names, texts, and the first non-empty one."""
 
     def value(found: re.Match[str]) -> str:
         for part in (part.strip() for part in found[1].split("||")):
@@ -42,7 +42,7 @@ def evaluated(text: str, known: dict[str, str]) -> str:
 
 
 def test_it_keeps_the_schema(workflow: dict[str, Any]) -> None:
-    """By the workflow schema that check-jsonschema ships."""
+    """The schema is the one that check-jsonschema ships."""
     found = importlib.util.find_spec("check_jsonschema")
     assert found is not None
     assert found.origin is not None
@@ -69,10 +69,10 @@ def test_names_and_defaults(workflow: dict[str, Any]) -> None:
     assert keeping["with"]["path"] == "bridge-worker-summary.json"
 
 
-# They install from a package index.
+# These install from a package index.
 @pytest.mark.timeout(900)
 async def test_its_steps_run(workflow, stack, database_url, topic_prefix, tmp_path) -> None:
-    """In a copy of the checkout, as a shell would run them; the gate fails the job, the summary is there all the same."""
+    """In a copy of the checkout, as a shell would run them; a failed gate fails the job, and the summary is written."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(number) for number in range(20)] + [b"{"] * 3)
@@ -91,7 +91,7 @@ async def test_its_steps_run(workflow, stack, database_url, topic_prefix, tmp_pa
     job = workflow["jobs"]["process"]
     environment = {name: evaluated(text, known) for name, text in job["env"].items()}
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    # What a site sets beside the workflow's own variables.
+    # Values that a site sets beside the workflow's own variables.
     own = {"BRIDGE_TOPIC_PREFIX": topic_prefix, "BRIDGE_TOPIC_PARTITIONS": "2", "BRIDGE_GROUP": settings.group}
     codes = [
         subprocess.run(

@@ -12,7 +12,7 @@ from bridge.cli.app import app
 from bridge.dev.stack import StackAddresses
 
 CLOSED = "127.0.0.1:1"
-PASSWORD = "not-to-be-told-4711"  # of nobody
+PASSWORD = "not-to-be-told-4711"  # a password that no account has
 DATABASE = {"BRIDGE_DATABASE_URL": f"postgresql://nobody:{PASSWORD}@{CLOSED}/none"}
 KAFKA = {"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": CLOSED}
 

@@ -1,4 +1,4 @@
-"""Each service under an account with exactly its grants: it works, it may do nothing else, and it changes no history."""
+"""Each service under an account with exactly its grants: it works, it can do nothing else, and changes no history."""
 
 import asyncio
 import re
@@ -36,19 +36,19 @@ BEGAN = datetime(2026, 7, 1, tzinfo=UTC)
 
 @pytest.fixture
 def database_url(stack: StackAddresses, database_url: str) -> str:
-    """The URL for the superuser, who makes the accounts."""
+    """The superuser's URL, which creates the accounts."""
     return as_admin(stack, database_url)
 
 
 @pytest.mark.parametrize("service", Service)
 async def test_grants_are_exactly_what_a_service_needs(database_url: str, service: Service) -> None:
-    """The check finds nothing lacking and nothing more; a grant of them less is lacking."""
+    """The check finds neither a missing nor an excess grant; a revoked one is missing."""
     with account(database_url, service) as url:
         assert await check_database(url, months_ahead=MONTHS_AHEAD, service=service) == []
         if service is Service.OWNER:
             return
         role = urlsplit(url).username
-        # Without the migrations nothing else can be judged, see below.
+        # Without SELECT on schema_migration nothing else can be checked, see below.
         needed = sorted(needed_privileges(expected_catalogue(), service) - {("schema_migration", "SELECT", "")})
         granted = [
             (
@@ -64,7 +64,7 @@ async def test_grants_are_exactly_what_a_service_needs(database_url: str, servic
 
 @pytest.mark.parametrize("service", PROCESSES)
 async def test_each_statement_of_a_service_is_permitted(database_url: str, service: Service) -> None:
-    """Postgres judges privileges before it explains; what was read out of a statement is what it needs."""
+    """Postgres checks privileges before EXPLAIN, so this proves the privileges that were read from the statements."""
     with account(database_url, service) as url:
         conn = await asyncpg.connect(url)
         try:
@@ -103,7 +103,7 @@ EXCESS = {
 
 @pytest.mark.parametrize("statement", EXCESS)
 async def test_what_a_gateway_may_do_besides_is_named(database_url: str, statement: str) -> None:
-    """By table, column, schema, role or attribute; `bridge db grants` takes what it gave on the product's tables."""
+    """The excess is named by table, column, schema, role or attribute; `bridge db grants` revokes it on tables."""
     with account(database_url, Service.GATEWAY) as url:
         role, database = urlsplit(url).username or "", urlsplit(url).path[1:]
         await execute(database_url, statement.format(role=role, database=database))
@@ -119,7 +119,7 @@ async def test_what_a_gateway_may_do_besides_is_named(database_url: str, stateme
 
 @pytest.mark.parametrize("service", [Service.WORKER, Service.API])
 async def test_an_update_of_a_whole_table_becomes_one_of_columns(database_url: str, service: Service) -> None:
-    """As a release granted it that knew no columns: nothing is lacking, each is named, and a new grant takes them away."""
+    """Earlier releases granted whole tables: nothing is missing, each excess is named, and new grants revoke it."""
     tables = {one.relation for one in needed_privileges(expected_catalogue(), service) if one.column}
     with account(database_url, service) as url:
         role = urlsplit(url).username or ""
@@ -176,7 +176,7 @@ FORGED = {
 
 @pytest.mark.parametrize("service", FORGED)
 async def test_no_service_rewrites_what_an_event_is(database_url: str, service: Service) -> None:
-    """Neither its payload nor whose it is, beyond the columns that the service's statements set."""
+    """Only the columns that the service's statements set can be updated, not payload, site or script."""
     with account(database_url, service) as url:
         for statement in FORGED[service]:
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -184,7 +184,7 @@ async def test_no_service_rewrites_what_an_event_is(database_url: str, service: 
 
 
 async def test_a_column_that_is_to_come_is_named(database_url: str) -> None:
-    """A grant of columns, other than one of a whole table, does not reach those of later releases."""
+    """A grant of columns, unlike one of the whole table, does not cover columns of later releases."""
     with account(database_url, Service.API) as url:
         role = urlsplit(url).username
         await execute(database_url, "ALTER TABLE replay DROP COLUMN ended_because")
@@ -197,7 +197,7 @@ async def test_a_column_that_is_to_come_is_named(database_url: str) -> None:
 
 
 async def test_a_migration_waits_for_the_lock_and_names_who_holds_it(database_url: str) -> None:
-    """An account that may take advisory locks, as all may where nobody has taken the functions from PUBLIC."""
+    """By default every role may take advisory locks, so another account can hold the lock of migrations."""
     await execute(database_url, "DELETE FROM schema_migration WHERE version = 22")
     with account(database_url, Service.GATEWAY) as url:
         await execute(database_url, f"GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO {urlsplit(url).username}")
@@ -216,7 +216,7 @@ async def test_a_migration_waits_for_the_lock_and_names_who_holds_it(database_ur
 
 
 async def test_a_month_that_was_granted_by_itself_is_named(database_url: str) -> None:
-    """A partition takes what is granted on it, whatever its parent allows."""
+    """A grant on a partition is excess even if the parent has none."""
     with account(database_url, Service.GATEWAY) as url:
         role, month = urlsplit(url).username or "", f"bridge_event_{datetime.now(UTC):%Y_%m}"
         await execute(database_url, f"GRANT DELETE ON {month} TO {role}")
@@ -229,7 +229,7 @@ async def test_a_month_that_was_granted_by_itself_is_named(database_url: str) ->
 
 @pytest.mark.parametrize("service", PROCESSES)
 async def test_no_service_makes_itself_a_token(database_url: str, service: Service) -> None:
-    """Neither of the API nor of a script, and none changes one."""
+    """No service inserts or changes a token of the API or of a script."""
     await execute(
         database_url,
         "INSERT INTO api_token (key_id, name, digest, role, created_by) VALUES ('k', 'n', sha256(''), 'viewer', 'x')",
@@ -255,7 +255,7 @@ async def test_no_service_makes_itself_a_token(database_url: str, service: Servi
 
 
 async def test_history_is_appended_to_and_a_run_ends_once(database_url: str) -> None:
-    """By the accounts that write it; an account with every grant that an earlier release asked for can no more."""
+    """Only inserts and one end per run are possible, also with every grant that an earlier release asked for."""
     rewritten = [
         "UPDATE script_run SET started_by = 'somebody else'",
         "UPDATE script_run SET exit_code = 0",
@@ -277,7 +277,7 @@ async def test_history_is_appended_to_and_a_run_ends_once(database_url: str) -> 
     )
     with account(database_url, None) as former, account(database_url, Service.API) as api:
         await execute(database_url, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {urlsplit(former).username}")
-        # As in a database where nobody has taken it from all.
+        # As in a database that grants TEMPORARY to PUBLIC.
         await execute(database_url, f"GRANT TEMPORARY ON DATABASE {urlsplit(former).path[1:]} TO PUBLIC")
         await note_begin(api, "run_1", "dlq-plan", BEGAN)
         await note_end(api, "run_1", "dlq-plan", (BEGAN, BEGAN), 1, "{}")
@@ -294,11 +294,11 @@ async def test_history_is_appended_to_and_a_run_ends_once(database_url: str) -> 
             for statement in rewritten:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await execute(url, *_CATALOGUE_OF_MINE, statement)
-    # The owner mends what has to be mended.
+    # The owner can correct the history.
     await execute(database_url, *rewritten)
 
 
-# Temporary relations are found before those of pg_catalog: in these, all that is the product's belongs to who asks.
+# Temporary relations shadow pg_catalog's: by these, the caller would own all of the product's relations.
 _CATALOGUE_OF_MINE = (
     "CREATE TEMP TABLE pg_class AS SELECT oid, current_user::regrole::oid AS relowner FROM pg_catalog.pg_class",
     "CREATE TEMP TABLE pg_roles AS SELECT oid, rolname, true AS rolsuper FROM pg_catalog.pg_roles",
@@ -307,7 +307,7 @@ _CATALOGUE_OF_MINE = (
 
 
 async def test_an_owner_who_is_no_superuser_migrates(superuser_database: str) -> None:
-    """A new database, and one that a superuser has made before."""
+    """A new database, and one that a superuser has created before."""
     with account(superuser_database, Service.OWNER) as url:
         await migrate(url)
         assert await check_database(url, months_ahead=MONTHS_AHEAD) == []
@@ -316,7 +316,7 @@ async def test_an_owner_who_is_no_superuser_migrates(superuser_database: str) ->
 
 
 def test_the_command_prints_what_it_applies(database_url: str) -> None:
-    """Statement by statement, for psql; nothing is changed without --apply. A role that is not there is named."""
+    """The statements suit psql; nothing is changed without --apply, and a missing role is reported."""
     with account(database_url, None) as url:
         role = urlsplit(url).username or ""
         command = ["db", "grants", role, "--service", "gateway"]
@@ -343,7 +343,7 @@ KEPT_BY_A_SESSION = [
 
 
 async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_database: str, tmp_path: Path) -> None:
-    """By deploy/postgres/accounts.sql, over a schema that a superuser has made: the owner migrates and grants, twice over."""
+    """deploy/postgres/accounts.sql over a superuser's schema: the owner migrates and grants, twice."""
     prefix = f"t{secrets.token_hex(4)}_"
     text = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text().replace("bridge_", prefix)
     text = re.sub(r"\bmonitor\b", f"{prefix}monitor", text)
@@ -352,12 +352,12 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
     text = text.replace("('postgres', 'template1')", f"('{other}')")
     passwords = {name: secrets.token_hex(8) for name in (*SERVICES, "monitor")}
     file = tmp_path / "accounts.sql"
-    # After each change of a password another session looks at what this one shows of itself.
+    # After each change of a password another session reads what pg_stat_activity shows of this one.
     watch = f"{PSQL} {superuser_database} --no-psqlrc -Atc \"SELECT 'seen: ' || query FROM pg_stat_activity\""
     text = re.sub(r"(\nALTER ROLE \w+ PASSWORD .*)", rf"\1\n\\! {watch}", text)
     file.write_text(text.replace("COMMIT;", "SHOW log_min_error_statement;\nCOMMIT;"))
     given = {f"{name.upper()}_PASSWORD": password for name, password in passwords.items()}
-    # A server that logs everything; what it logs is sent to the session, too.
+    # The server logs every statement and sends its log to the session as well.
     given["PGOPTIONS"] = "-c log_statement=all -c log_min_duration_statement=0 -c client_min_messages=log"
     urls = {name: as_account(superuser_database, f"{prefix}{name}", password) for name, password in passwords.items()}
     await execute(superuser_database, f'CREATE DATABASE "{other}"', f"CREATE ROLE {stranger} LOGIN PASSWORD 'x'")
@@ -391,7 +391,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
                     await execute(urlsplit(url)._replace(path=f"/{other}").geturl())
             await execute(as_account(stack.admin_database_url, stranger, "x").rpartition("/")[0] + f"/{other}")
     finally:
-        # What one account has granted to another goes with the database only.
+        # Grants of one account to another end with the database only.
         drop_database(stack, urlsplit(superuser_database).path[1:])
         drop_database(stack, other)
         await execute(

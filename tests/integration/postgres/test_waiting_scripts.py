@@ -1,4 +1,4 @@
-"""Which scripts' events wait for a retry: `gate show` and the doctor name them before anything is dropped."""
+"""Scripts whose events wait for a retry: `gate show` and the doctor name them before anything is dropped."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ FROM generate_series(0, $6 - 1) AS n
 
 @pytest.fixture
 async def waiting(database_url: str) -> str:
-    """Five events of a script that is not registered, three of another organisation's, one without a readable site."""
+    """Five events of an unregistered script, three of another organisation's, one without a readable site."""
     conn = await asyncpg.connect(database_url)
     try:
         await conn.execute("INSERT INTO org (org_id) VALUES (2); INSERT INTO site (site_id, org_id) VALUES (21, 2)")
@@ -39,7 +39,7 @@ async def waiting(database_url: str) -> str:
 
 
 async def test_gate_show_names_the_scripts_that_wait(waiting: str) -> None:
-    """With site, organisation, class of error, count, and since when; the most frequent first, or of one site."""
+    """With site, organisation, error class, count and first failure; most frequent first, optionally of one site."""
     settings = {"BRIDGE_DATABASE_URL": waiting}
     shown = (await asyncio.to_thread(bridge, "gate", "show", settings=settings)).stdout.decode()
     assert [line.split() for line in shown.splitlines()[-3:]] == [
@@ -53,7 +53,7 @@ async def test_gate_show_names_the_scripts_that_wait(waiting: str) -> None:
 
 
 async def test_only_so_many_waiting_events_are_looked_at(waiting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are due first, whatever else waits; how many they are is said."""
+    """Those that are due first are read, up to MOST_WAITING; their number is shown."""
     monkeypatch.setattr(vitals, "MOST_WAITING", 6)
     found = await waiting_scripts(waiting, 10)
     assert {one.looked_at for one in found} == {sum(one.waiting for one in found)} == {6}
