@@ -1,4 +1,4 @@
-"""The rules against the running product: silent while all is well, and each fault told by its alert and no other."""
+"""The rules against the running product: silent while it is healthy, and one alert for each fault."""
 
 import asyncio
 import os
@@ -20,11 +20,11 @@ from tools.alerts.servers import DIVISOR, STEP_MS, Watching, watching
 HEALTHY_SECONDS = float(os.environ.get("ALERTS_HEALTHY_MINUTES", "10")) * 60 / DIVISOR
 """Ten minutes in the rules' time."""
 TELL_SECONDS = 90 * 30 / DIVISOR
-# What no healthy product has to show.
+# Series that a healthy product doesn't have.
 MAY_BE_EMPTY = {"Runs within the hour", "Retries waiting", "Retries scheduled", "Open dead letters", "Replays"}
 SHOWN_IN_TROUBLE = (
     "gateway",
-    # There is one only where jobs run.
+    # A series exists only where jobs run.
     "bridge_run_last_success_timestamp_seconds",
     "bridge_api_",
     "bridge_open_transaction_seconds",
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.timeout(400 * 30 / DIVISOR)
 
 
 async def silent(watched: Watching, seconds: float) -> None:
-    """Nobody is told of anything, and nothing fires, for so long."""
+    """Check that no notification is sent for so many seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         told = await watched.told()
@@ -46,7 +46,7 @@ async def silent(watched: Watching, seconds: float) -> None:
 
 
 async def test_nothing_fires_while_all_is_well(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
-    """Ten minutes, in the rules' time, of load with a twentieth of duplicates; then every panel has something to show."""
+    """Ten minutes of load in the rules' time, a twentieth of it duplicates; afterwards every panel has values."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     async with running(settings, tmp_path, gateways=1) as product, watching(tmp_path, product.scraped) as watched:
@@ -70,7 +70,7 @@ async def every_panel_shows_something(watched: Watching) -> None:
 
 
 async def every_runbook_is_answered(watched: Watching) -> None:
-    """With figures, but for what only a trouble or a gateway has to show."""
+    """Every query has values, except those of a fault or a gateway."""
     asked = [(name, query) for name, query in QUERIES if not any(part in query for part in SHOWN_IN_TROUBLE)]
     silent = [f"{name}: {query}" for name, query in asked if not await watched.query(query)]
     assert silent == []
@@ -80,7 +80,7 @@ async def every_runbook_is_answered(watched: Watching) -> None:
 async def test_a_fault_is_told_by_its_alert(
     stack, database_url: str, topic_prefix: str, tmp_path: Path, name: str
 ) -> None:
-    """Nothing before it; then its alert, with numbers in its summary, and no other of the same priority."""
+    """Nothing fires before the fault; then its alert, with numbers in its summary, alone in its priority."""
     fault = FAULTS[name]
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
@@ -91,7 +91,7 @@ async def test_a_fault_is_told_by_its_alert(
         await silent(watched, 5)
 
         await fault.strike(product)
-        # As people were told of it first: a fault's alert may be over again when the test looks next.
+        # As first notified: the alert may have ended when the test reads it next.
         seen: dict[str, dict[str, Any]] = {}
 
         async def told() -> bool:
@@ -102,7 +102,7 @@ async def test_a_fault_is_told_by_its_alert(
         await wait_until(
             told, budget_seconds=TELL_SECONDS, describe=lambda: f"{fault.alert}, told: {list(seen)}; {product.logs()}"
         )
-        # What else the same fault sets off comes with it or shortly after.
+        # Further alerts of the same fault come with it or shortly after.
         for _ in range(6):
             await asyncio.sleep(STEP_MS / 1000)
             await told()

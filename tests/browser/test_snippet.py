@@ -1,4 +1,4 @@
-"""The snippet in a real browser against the real gateway: each event arrives once in effect."""
+"""The snippet in a real browser against the real gateway: each event is persisted exactly once."""
 
 import asyncio
 import gzip
@@ -32,7 +32,7 @@ HIDE = """() => {
   document.dispatchEvent(new Event('visibilitychange'));
   return id;
 }"""
-# This tab goes on seeing what was queued, until it removes it by itself.
+# This tab keeps seeing the queue's earlier entries until it removes them itself.
 LATE = """() => {
   const real = window.localStorage, stale = {...real};
   for (const key in stale) if (!key.includes(':event:')) delete stale[key];
@@ -51,14 +51,14 @@ KEEP_TOKEN = "([key, kept]) => { localStorage[key] = JSON.stringify({...kept, un
 
 
 async def track(page: Page, count: int = 1) -> list[str]:
-    """Tracks so many events at once; their ids."""
+    """Track so many events in one turn and return their ids."""
     ids: list[str] = await page.evaluate(TRACK_MANY, count)
     assert all(ids)
     return ids
 
 
 async def queued(page: Page, count: int) -> None:
-    """Returns when the page sees so many events in the queue: what other tabs write it sees a little later."""
+    """Return once the page sees so many events in the queue; other tabs' writes appear a little later."""
 
     async def so_many() -> bool:
         return len(await queue_of(page)) == count
@@ -67,14 +67,14 @@ async def queued(page: Page, count: int) -> None:
 
 
 async def failed_request(page: Page) -> None:
-    """Returns when the next request of the page has failed."""
+    """Return once a request of the page has failed."""
     failed: list[object] = []
     page.on("requestfailed", lambda request: failed.append(request))  # noqa: PLW0108 - Playwright takes no built-in
     await wait_until(lambda: failed, budget_seconds=20, describe="a failed request")
 
 
 async def test_it_is_small(open_shop: OpenShop) -> None:
-    """As it is served: at most 4 KB, and the same bytes each time."""
+    """At most 4 KB as served, and the same bytes each time."""
     shop = await open_shop()
     url = f"{shop.gateway.url}/bridge/{shop.script_id}.js"
     bodies = []
@@ -91,7 +91,7 @@ async def test_it_is_small(open_shop: OpenShop) -> None:
 
 
 async def test_events_arrive_with_what_the_page_knows(open_shop: OpenShop) -> None:
-    """Those from before the snippet was there as well; fields of the contract are fields, the rest is properties."""
+    """Events tracked before the snippet was loaded arrive too; names outside of the contract become properties."""
     shop = await open_shop()
     await shop.context.add_init_script("addEventListener('DOMContentLoaded', () => bridge('track', 'pageview'))")
     page = await shop.open("/products?utm_source=mail")
@@ -114,10 +114,10 @@ async def test_events_arrive_with_what_the_page_knows(open_shop: OpenShop) -> No
 
 
 async def test_offline_events_wait(open_shop: OpenShop) -> None:
-    """And go as soon as the browser says that it is online again."""
+    """They are sent as soon as the browser reports that it is online."""
     shop = await open_shop()
     page = await shop.open()
-    # No pause ends: what is sent is sent because of the browser's word.
+    # No timer fires, so events are sent only because of the browser's report.
     await page.evaluate(
         "() => { const timer = setTimeout; window.setTimeout = (work, ms) => ms > 500 ? 0 : timer(work, ms) }"
     )
@@ -133,7 +133,7 @@ async def test_offline_events_wait(open_shop: OpenShop) -> None:
 
 
 async def test_an_outage_and_a_reload_lose_nothing(open_shop: OpenShop) -> None:
-    """The gateway is killed; what is tracked before and after a reload arrives when it is back."""
+    """The gateway is killed; events tracked before and after a reload arrive after its restart."""
     shop = await open_shop()
     page = await shop.open()
     ids = await track(page, 2)
@@ -154,11 +154,11 @@ async def test_an_outage_and_a_reload_lose_nothing(open_shop: OpenShop) -> None:
 
 
 async def test_too_much_is_sent_when_the_gateway_says(open_shop: OpenShop) -> None:
-    """After 429 nothing is posted before Retry-After has passed, also not by a page that is loaded meanwhile."""
+    """After 429 nothing is posted before Retry-After has passed, also not by a page loaded meanwhile."""
     shop = await open_shop(script_events_per_second=5)
     page = await shop.open()
     ids: list[str] = []
-    # Each batch takes more than is left, until one is turned away.
+    # Each batch exceeds the remaining rate, until one is refused.
     while not any(post.status == TOO_MANY for post in shop.posts):
         ids += await track(page, 20)
         await wait_until(
@@ -179,7 +179,7 @@ async def test_too_much_is_sent_when_the_gateway_says(open_shop: OpenShop) -> No
 
 
 async def test_an_expired_token_is_renewed(open_shop: OpenShop) -> None:
-    """By its own time, and where the clock deceives, by the gateway's word: 401, another token, and the events go."""
+    """The page renews its token by its expiry, or, with a wrong clock, after a 401."""
     shop = await open_shop(token_ttl="4s")
     page = await shop.open()
     statuses: list[int] = []
@@ -195,7 +195,7 @@ async def test_an_expired_token_is_renewed(open_shop: OpenShop) -> None:
     statuses.clear()
     ids += await track(page)
     await emptied(page)
-    # But for 503: Kafka may be slow for once.
+    # 503 is accepted, as Kafka may be slow once.
     assert statuses[0] == 200
     assert set(statuses) <= {200, 202, 503}
 
@@ -212,7 +212,7 @@ async def test_an_expired_token_is_renewed(open_shop: OpenShop) -> None:
 
 
 async def expired(shop: Shop, token: str) -> None:
-    """Returns when the gateway refuses the token."""
+    """Return once the gateway refuses the token."""
     headers = {"Authorization": f"Bearer {token}", "Origin": shop.origin}
     url = f"{shop.gateway.url}/api/bridge/{shop.script_id}/events:validate"
 
@@ -224,13 +224,13 @@ async def expired(shop: Shop, token: str) -> None:
 
 
 async def test_a_page_that_is_left_sends_by_beacon(open_shop: OpenShop) -> None:
-    """At once and without another page of the shop; the next page sends again what a beacon can't confirm."""
+    """The beacon is sent immediately; a beacon has no answer, so the next page sends the event again."""
     shop = await open_shop()
     page = await shop.open()
     ids = await track(page)
     await shop.arrived(ids)
     await emptied(page)
-    # The click that leads away: tracked, and gone long before the next batch is due.
+    # The click that leaves the page: tracked and sent long before the next batch is due.
     ids.append(await page.evaluate(LEAVE))
     await page.wait_for_url("about:blank")
 
@@ -243,7 +243,7 @@ async def test_a_page_that_is_left_sends_by_beacon(open_shop: OpenShop) -> None:
 
 
 async def counted(shop: Shop, copies: int) -> None:
-    """Returns when at least so many copies were taken out as duplicates."""
+    """Return once at least so many copies were dropped as duplicates."""
 
     async def all_of_them() -> bool:
         return await shop.doubles() >= copies
@@ -252,7 +252,7 @@ async def counted(shop: Shop, copies: int) -> None:
 
 
 async def test_a_page_that_is_hidden_sends_at_once(open_shop: OpenShop) -> None:
-    """It may never be shown again: what it has goes, by requests that outlive it."""
+    """A hidden page may never be shown again, so it sends its events by requests that outlive it."""
     shop = await open_shop()
     page = await shop.open()
     ids = await track(page)
@@ -267,7 +267,7 @@ async def test_a_page_that_is_hidden_sends_at_once(open_shop: OpenShop) -> None:
 
 
 async def test_a_closed_tab_is_no_loss(open_shop: OpenShop) -> None:
-    """What a tab could not send, another tab of the shop does."""
+    """Another tab of the shop sends the events of a closed tab."""
     shop = await open_shop()
     page = await shop.open()
     ids = await track(page)
@@ -283,7 +283,7 @@ async def test_a_closed_tab_is_no_loss(open_shop: OpenShop) -> None:
 
 
 async def test_tabs_share_one_queue(open_shop: OpenShop) -> None:
-    """All track at once, while the gateway is away and after it is back: nothing is lost, and nothing is sent twice."""
+    """Four tabs track events during an outage and after it: none is lost, and none is sent twice."""
     shop = await open_shop()
     pages = [await shop.open() for _ in range(4)]
     ids = await track(pages[0])
@@ -304,7 +304,10 @@ async def test_tabs_share_one_queue(open_shop: OpenShop) -> None:
 
 
 async def test_what_another_tab_has_sent_is_known_at_once(open_shop: OpenShop) -> None:
-    """Also while the browser still shows it in the queue: a removal takes its time from one tab to the next."""
+    """A tab doesn't send them again even if the browser still shows them in its queue.
+
+    A removal reaches other tabs with a delay.
+    """
     shop = await open_shop()
     sender, late = await shop.open(), await shop.open()
     ids = await track(sender)
@@ -315,7 +318,7 @@ async def test_what_another_tab_has_sent_is_known_at_once(open_shop: OpenShop) -
     async def hold(route: Route) -> None:
         held.append(route)
 
-    # However slow this machine is, the browser's own delay is longer here.
+    # A delay that is longer than the browser's own, also on a slow machine.
     await sender.evaluate(
         "() => { const timer = setTimeout; setTimeout = (work, ms) => ms == 5000 ? 0 : timer(work, ms) }"
     )
@@ -336,7 +339,7 @@ async def test_what_another_tab_has_sent_is_known_at_once(open_shop: OpenShop) -
 
 
 async def test_a_lost_answer_is_no_second_event(open_shop: OpenShop) -> None:
-    """Kafka has the batch, the answer does not reach the page: it is posted again and counts once."""
+    """Kafka has the batch and the page lost the answer: it posts the batch again, which counts once."""
     shop = await open_shop()
     page = await shop.open()
     cut: list[int] = []

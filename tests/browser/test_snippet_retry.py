@@ -83,7 +83,7 @@ async def test_what_is_asked_for_is_kept_within_reason(open_shop: OpenShop, aske
 
 
 async def test_only_what_is_asked_for_holds_for_all_tabs(open_shop: OpenShop) -> None:
-    """A tab's own backoff does not apply to other tabs, and ends with a shorter Retry-After."""
+    """Only Retry-After holds for all tabs; a tab's own backoff, which grows with its failures, does not."""
     shop = await open_shop()
     page = await shop.open()
     ids = await warm(page)

@@ -16,7 +16,7 @@ from schemas.reasons import DroppedReason, ErrorClass
 from sinks.kafka.topics import apply_topics
 
 ORGS = {1: 10, 2: 10, 3: 20}
-"""By site."""
+"""Organisations by site."""
 
 
 @pytest.fixture

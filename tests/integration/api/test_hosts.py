@@ -16,7 +16,7 @@ from schemas.config.settings import Settings
 
 ASKED = "evil.example"
 STORED = "db-7.internal"
-"""Of a row that a release before wrote."""
+"""A host in the rows of an earlier release."""
 HOSTS = re.compile(rf"{ASKED}|{STORED}|(?<![\w.-]){re.escape(socket.gethostname())}(?![\w.-])")
 
 

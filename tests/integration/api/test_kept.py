@@ -22,7 +22,7 @@ from schemas.documents.run_summary import MOST_IN_HISTORY
 from schemas.errors import BridgeError, InvariantViolation, LimitReached, RowRejected, SinkUnavailable
 
 LONG = [f"{number:01000}" for number in range(240)]
-"""Event ids of a filter that is as large as a request may be."""
+"""Event ids of a filter as large as the limit of a request."""
 ONE = {"event_id": ["e-0"]}
 
 

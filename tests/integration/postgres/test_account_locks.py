@@ -325,7 +325,7 @@ BRIEF: dict[str, list[Callable[[str], Awaitable[object]]]] = {
         lambda url: note_end(url, "r", "x", (datetime.now(UTC), datetime.now(UTC)), 0, "{}"),
     ],
 }
-"""By what is kept: what commands do to these rows."""
+"""The commands that change rows of a locked table, by table."""
 
 
 @pytest.mark.parametrize("table", BRIEF)

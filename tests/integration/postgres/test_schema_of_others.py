@@ -20,7 +20,7 @@ from sinks.postgres.schema.migrate import migrate
 
 ACCOUNTS = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text()
 UPGRADED = "GRANT CREATE ON SCHEMA public TO PUBLIC"
-"""What pg_upgrade keeps of Postgres 14 and older."""
+"""The grant that pg_upgrade keeps from Postgres 14 and older."""
 MAY = "SELECT has_schema_privilege('public', 'CREATE')"
 NAMED = "every role has CREATE on schema public: "
 REPLACES = "can take the place of one of Postgres in statements: see what it does, and drop it"

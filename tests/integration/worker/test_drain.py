@@ -14,7 +14,7 @@ from sinks.postgres.connection import connection
 from tools.faults.servers import prepared_servers
 
 MOST_SECONDS = 45.0
-"""Kubernetes and the compose file give a minute, after which it is killed."""
+"""Less than the minute after which Kubernetes and Compose kill the worker."""
 
 
 async def settled(settings: Settings) -> bool:

@@ -26,11 +26,11 @@ LARGE_BYTES = 1_000_000
 REQUEST_BYTES = 30 * MEBIBYTE
 RETRIES = 100_000
 IDLE_BYTES = 250 * MEBIBYTE
-"""What a worker may take before it has read anything."""
+"""A worker's allowance before it has read anything."""
 PER_PARTITION_BYTES = MEBIBYTE
-"""The client reads ahead so much of each partition, whatever the lanes do meanwhile."""
+"""The client's read-ahead of each partition, regardless of the lanes' progress."""
 IN_HAND_BYTES = 250 * MEBIBYTE
-"""One settlement of each lane, and its copies on their way to Kafka and Postgres."""
+"""One batch of each lane, and its copies in flight to Kafka and Postgres."""
 
 
 class Measured:

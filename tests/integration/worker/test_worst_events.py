@@ -21,7 +21,7 @@ from sinks.postgres.registry.admin import add_script
 
 EVENTS = 1000
 ANSWER_SECONDS = 5
-"""What a template's liveness probe waits. The bound of half a second is measured by `python -m bench worst_events`."""
+"""The time-out of the templates' liveness probes. The bound of half a second is measured by `python -m bench worst_events`."""
 
 HELD = """
 import sys
