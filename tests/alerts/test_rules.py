@@ -178,7 +178,7 @@ PAGES = {"expr": 'count by (alertname) (ALERTS{alertstate="firing",priority=~"P0
 
 @pytest.mark.parametrize("refused", [0, 1])
 def test_a_server_s_duplicates_alert_nobody(refused: int, tmp_path: Path) -> None:
-    """One event sent 150 times in 15 seconds, alone or beside a refused one, is too little for a verdict."""
+    """One event sent 150 times in 15 seconds, alone or beside a refused one, has too few outcomes for an alert."""
     series = QUIET | {
         'bridge_events_total{outcome="normalized",sender="server"}': "0x40 1x400",
         'bridge_events_total{outcome="dropped",sender="server"}': f"0x40 0+{149 + refused}x400",

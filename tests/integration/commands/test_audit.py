@@ -1,4 +1,4 @@
-"""The audit: balanced for a commit and during it, unbalanced by every tampering."""
+"""The audit: balanced while and after a worker commits, unbalanced after each tampering."""
 
 import json
 import secrets

@@ -67,7 +67,10 @@ async def secured_url(stack: StackAddresses, database_url: str, made: Certificat
 async def test_production_without_plaintext(
     secured_url: str, topic_prefix: str, made: Certificates, tmp_path: Path, way: Way
 ) -> None:
-    """An event is persisted and the doctor finds no fault; a wrong password, authority or protocol is refused."""
+    """An event is persisted and the doctor finds no fault.
+
+    A wrong password, authority, certificate or protocol is refused.
+    """
     with secured_kafka(tmp_path, made, USER, PASSWORD, way) as kafka:
         sasl = {"kafka_sasl_mechanism": way.mechanism, "kafka_sasl_username": USER, "kafka_sasl_password": PASSWORD}
         shown = {"kafka_ssl_certfile": str(made.certificate), "kafka_ssl_keyfile": str(made.key)}

@@ -70,7 +70,7 @@ async def test_other_reasons_classes_and_words_are_other_causes(database_url: st
 
 
 async def test_a_group_tells_when_what_was_dropped_first_came(database_url: str) -> None:
-    """It is the oldest time of receipt, which for retried events is well before their drop."""
+    """`since` is the oldest time of receipt, for retried events well before their drop."""
     await add_dropped(database_url, [dropped(0), dropped(1), dropped(2, dropped_at=DROPPED_AT + timedelta(minutes=1))])
     async with connection(database_url, "test") as conn:
         await conn.execute(

@@ -239,7 +239,7 @@ async def summarized(conn: asyncpg.Connection) -> dict[str, bool]:
 
 
 async def test_every_month_is_summarised_by_itself(database_url: str, owner: asyncpg.Connection) -> None:
-    """New months and those of an earlier release; a query that locks the month delays it without being blocked."""
+    """New months and those of an earlier release; a month that a query locks is skipped until the next run."""
     older = f"bridge_event_{month(NOW.date(), 1):%Y_%m}"
     found = await summarized(owner)
     assert len(found) == MONTHS_AHEAD + 2
