@@ -23,7 +23,7 @@ def lost(given: Any, kept: Any, where: str) -> list[str]:
 
 
 def test_the_files_are_as_the_code_says() -> None:
-    """Neither is edited without the other."""
+    """The dashboards' files equal what their code renders."""
     assert {path: path.read_text() for path in DIRECTORY.iterdir()} == files(), "renew them: python -m deploy"
 
 

@@ -195,7 +195,7 @@ def test_a_server_s_duplicates_alert_nobody(refused: int, tmp_path: Path) -> Non
 def test_one_visitor_at_his_bounds_pages_nobody(
     visitor: dict[str, str], servers: dict[str, str], tmp_path: Path
 ) -> None:
-    """Neither alone nor beside 15 events a second of servers; only alerts for working hours fire."""
+    """One visitor fires only alerts for working hours, alone and beside 15 events a second of servers."""
     asked = [PAGES | {"eval_time": f"{minute}m"} for minute in range(99)]
     told = [
         "BridgeGateFailingSites", "BridgeVisitorsRateLimitingSpike", "BridgeVisitorsAuthFailuresSpike",

@@ -88,7 +88,7 @@ async def test_curl(
 async def test_kafka(
     ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    """By kcat and by the product's own command, with the contract's key."""
+    """kcat and the product's own command publish events with the contract's key."""
     program("kcat")
     shell("kafka.md", ground, gateway, tmp_path)
 
@@ -98,7 +98,7 @@ async def test_kafka(
 async def test_python(
     ground: Settings, gateway: RestartedGateway, connection: asyncpg.Connection, tmp_path: Path
 ) -> None:
-    """With asyncio and without; the spool is empty afterwards."""
+    """The client works with asyncio and without, and its spool is empty afterwards."""
     shell("python.md", ground, gateway, tmp_path)
 
     await arrived(connection, {"signup_async": 1, "purchase_async": 1, "order_spooled": 3})

@@ -74,7 +74,7 @@ async def failed_request(page: Page) -> None:
 
 
 async def test_it_is_small(open_shop: OpenShop) -> None:
-    """At most 4 KB as served, and the same bytes each time."""
+    """The snippet is at most 4 KB as served, and the same bytes each time."""
     shop = await open_shop()
     url = f"{shop.gateway.url}/bridge/{shop.script_id}.js"
     bodies = []
@@ -114,7 +114,7 @@ async def test_events_arrive_with_what_the_page_knows(open_shop: OpenShop) -> No
 
 
 async def test_offline_events_wait(open_shop: OpenShop) -> None:
-    """They are sent as soon as the browser reports that it is online."""
+    """Queued events are sent as soon as the browser reports that it is online."""
     shop = await open_shop()
     page = await shop.open()
     # No timer fires, so events are sent only because of the browser's report.

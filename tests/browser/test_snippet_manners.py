@@ -66,7 +66,7 @@ async def test_the_browsers_wish_is_respected_where_the_page_says_so(
     ids=["storage forbidden", "storage full", "no locks", "others' keys"],
 )
 async def test_a_poor_browser_still_sends(open_shop: OpenShop, spoilt: str) -> None:
-    """Without storage it keeps events in memory; without locks it sends without asking other tabs."""
+    """Without storage the snippet keeps events in memory; without locks it sends without asking other tabs."""
     shop = await open_shop()
     await shop.context.add_init_script(f"try {{ {spoilt} }} catch (e) {{}}")
     page = await shop.open()

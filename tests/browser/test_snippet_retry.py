@@ -137,7 +137,7 @@ async def test_an_answer_that_never_comes_is_not_waited_for(open_shop: OpenShop)
 
 
 async def test_a_batch_that_is_too_large_is_cut(open_shop: OpenShop) -> None:
-    """It is halved until its parts are accepted; later, larger ones are tried again."""
+    """A batch is halved until its parts are accepted; later, larger ones are tried again."""
     shop = await open_shop(max_events=7)
     page = await shop.open()
     ids = await page.evaluate("Array.from({length: 60}, () => bridge('track', 'click'))")

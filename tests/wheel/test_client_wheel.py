@@ -97,7 +97,7 @@ def borrow(needed: list[str], site_packages: Path) -> None:
 
 
 def test_client_wheel_holds_one_package_and_its_license(wheel: Path) -> None:
-    """It has no generic name that another distribution could have, and imports none."""
+    """The wheel has no generic package name that another distribution could have, and imports none."""
     with ZipFile(wheel) as archive:
         names = archive.namelist()
         texts = {name: archive.read(name).decode() for name in names if name.endswith(".py")}

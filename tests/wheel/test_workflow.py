@@ -72,7 +72,7 @@ def test_names_and_defaults(workflow: dict[str, Any]) -> None:
 # These install from a package index.
 @pytest.mark.timeout(900)
 async def test_its_steps_run(workflow, stack, database_url, topic_prefix, tmp_path) -> None:
-    """In a copy of the checkout, as a shell would run them; a failed gate fails the job, and the summary is written."""
+    """The steps run in a copy of the checkout; a failed gate fails the job, and the summary is written."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(number) for number in range(20)] + [b"{"] * 3)

@@ -59,7 +59,7 @@ async def test_a_foreign_one_is_told_from_none_by_nothing(bound: httpx.AsyncClie
 
 
 async def test_groups_and_exports_are_one_s_own(bound: httpx.AsyncClient, unbound: httpx.AsyncClient) -> None:
-    """Counts, shares, examples and repeated events too."""
+    """Counts, shares, examples, repeated events and exports are those of the organisation only."""
     groups = ok(await bound.get("/v1/dead-letters/groups"))
     assert (groups["total"], groups["causes"], groups["groups"][0]["share_pct"]) == (10, 1, 100.0)
     assert ok(await unbound.get("/v1/dead-letters/groups"))["causes"] == 2
@@ -242,7 +242,7 @@ async def test_a_site_that_changed_hands_is_not_replayed(bound: httpx.AsyncClien
 async def test_a_correction_writes_into_no_other_organisation(
     stack, database_url, topic_prefix, tmp_path, correction: dict[str, object]
 ) -> None:
-    """Neither the plan nor the replay accepts it; the dead letter stays open."""
+    """Neither plan nor replay accepts such a correction, and the dead letter stays open."""
     from support.processes.api import api, client, token, when
 
     settings = replay_settings(stack, database_url, topic_prefix)

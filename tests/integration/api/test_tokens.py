@@ -34,7 +34,7 @@ async def cli(settings: Settings, *words: str, code: int = 0) -> tuple[str, str]
 
 
 async def test_from_its_making_to_its_end(running: Api, two_orgs: Settings) -> None:
-    """By the command line: shown once, stored as a digest, used, listed, and refused once it is revoked."""
+    """A token of the command line is shown once, stored as a digest, used, listed, and refused once it is revoked."""
     out, err = await cli(two_orgs, "create", "alice", "--role", "operator", "--org-id", "10", "--expires", "12h")
     text = out.strip()
     assert "operator of organisation 10" in err

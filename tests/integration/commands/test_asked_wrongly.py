@@ -63,7 +63,7 @@ async def test_what_the_environment_refuses_is_a_failed_run(plans: Settings) -> 
 
 
 async def test_a_plan_that_was_sent_is_called_so_when_it_is_cancelled(plans: Settings) -> None:
-    """The answer has the plan's current state."""
+    """The answer of a cancel has the plan's current state."""
     done = await warm_command.bridge(
         "dlq", "cancel", SENT, "--reason", "x", settings=environment_of(plans), timeout_seconds=60
     )

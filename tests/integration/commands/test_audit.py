@@ -150,7 +150,7 @@ async def test_a_settled_stream_is_balanced(settings: Settings) -> None:
 
 
 async def test_the_quick_audit_agrees(settings: Settings) -> None:
-    """It finds the same sums in the running totals without counting rows."""
+    """The quick audit finds the same sums in the running totals without counting rows."""
     quick, deep = await audit(settings, deep=False), await audit(settings)
 
     assert quick.balanced
@@ -272,7 +272,7 @@ def test_the_command_reports_and_ends_with_the_verdict(settings: Settings) -> No
 
 
 async def test_kafka_away_is_the_environments_trouble(settings: Settings) -> None:
-    """One line names the brokers."""
+    """The error is one line with the brokers' addresses."""
     with pytest.raises(PreconditionFailed, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
         await audit(settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"}))
 

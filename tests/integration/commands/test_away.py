@@ -94,7 +94,7 @@ async def test_postgres_away_is_exit_code_3(stack: StackAddresses, command: str)
 async def test_kafka_away_is_exit_code_3(
     stack: StackAddresses, database_url: str, topic_prefix: str, command: str
 ) -> None:
-    """Postgres has already answered."""
+    """Each command ends so when Kafka is away, also after Postgres has answered."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
 

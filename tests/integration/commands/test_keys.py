@@ -9,7 +9,7 @@ KEY = "93f1c07be2a85d4610fc7b3e9d2a8645"
 
 
 def test_keys_show_prints_the_derived_secret() -> None:
-    """It is alone on standard output for use in a pipe; neither stream contains BRIDGE_SECRET_KEY."""
+    """The secret is alone on standard output for use in a pipe; neither stream contains BRIDGE_SECRET_KEY."""
     done = bridge("keys", "show", "webhook", settings={"BRIDGE_SECRET_KEY": KEY})
 
     assert (done.returncode, done.stdout.decode()) == (0, f"{webhook_secret(KEY)}\n")

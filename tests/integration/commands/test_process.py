@@ -202,7 +202,7 @@ async def test_told_to_stop(stack, database_url, topic_prefix, tmp_path) -> None
 
 @pytest.mark.parametrize("away", ["BRIDGE_DATABASE_URL", "BRIDGE_KAFKA_BOOTSTRAP_SERVERS"])
 async def test_a_service_that_is_away(stack, database_url, topic_prefix, tmp_path, away: str) -> None:
-    """One line that names it, a summary, and exit code 3."""
+    """A missing service gives one line that names it, a summary, and exit code 3."""
     settings = await fresh(stack, database_url, topic_prefix, [])
     gone = {"BRIDGE_DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}[
         away

@@ -183,7 +183,7 @@ async def test_a_file_that_is_no_lines_of_events_is_refused(
 
 
 async def test_lines_that_hold_several_events_fail_alone(settings: Settings, given: dict[str, str]) -> None:
-    """As dead letters they could not be replayed; an invalid event and a byte order mark are published."""
+    """Such a line could not be replayed as a dead letter; an invalid event and a byte order mark are published."""
     lines = [b"\xef\xbb\xbf" + ONE, ONE + ONE, b"[" + ONE + b"]", b"{bad", b"\xef\xbb\xbf" + ONE, b"{", b"},{", b"{}"]
     done = bridge("produce", "-", "--no-key", "--json-output", "-", settings=given, stdin=b"\n".join(lines))
     found = json.loads(done.stdout)

@@ -15,7 +15,7 @@ from sinks.postgres.registry.cache import RegistryCache
 
 
 async def test_adding_is_idempotent(database_url: str) -> None:
-    """The same again is unchanged; values that are not given stay."""
+    """Adding a script again changes nothing; values that are not given stay."""
     shop = "https://shop.example.com"
     assert await add_script(database_url, "s1", 3, org_id=7, origins=[shop]) is Change.ADDED
     assert await add_script(database_url, "s1", 3, org_id=7, origins=[shop, shop]) is Change.UNCHANGED
@@ -58,7 +58,7 @@ async def test_two_that_add_the_same_script_agree(database_url: str) -> None:
 
 
 async def test_disabling_and_enabling(database_url: str) -> None:
-    """It takes effect once, and an unknown script is an error."""
+    """A script is disabled or enabled once, and an unknown script is an error."""
     await add_script(database_url, "s1", 1)
     assert await set_enabled(database_url, "s1", enabled=False) is Change.DISABLED
     assert await set_enabled(database_url, "s1", enabled=False) is Change.UNCHANGED
@@ -101,7 +101,7 @@ async def test_a_running_worker_learns_of_it(database_url: str) -> None:
     ],
 )
 def test_an_origin_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
-    """In lower case, and without the scheme's default port."""
+    """An origin is stored in lower case and without the scheme's default port."""
     assert check_origin(given) == kept
 
 

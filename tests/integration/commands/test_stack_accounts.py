@@ -142,7 +142,7 @@ async def test_a_reader_of_the_stack_has_no_more_than_it_needs(directory: Path) 
 
 
 def test_no_file_is_open_whatever_the_umask(directory: Path) -> None:
-    """This holds for Kafka's data, logs and the state; started by root, Postgres' account may pass two directories."""
+    """Kafka's data, logs and the state file are closed; started by root, Postgres' account may pass two directories."""
     before = os.umask(0)
     try:
         Stack(directory).start()
@@ -279,7 +279,7 @@ def cut_off(*_arguments: object, **_named: object) -> None:
 
 @pytest.mark.parametrize("where", [after_the_password, before_a_database_changes_hands, before_it_is_remembered])
 async def test_an_interrupted_conversion_is_completed(older: Path, where: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next start completes it, at whichever step it ended."""
+    """The next start completes a conversion, at whichever step it was interrupted."""
     with monkeypatch.context() as patch:
         where(patch)
         with pytest.raises(PreconditionFailed, match="cut off"):
@@ -304,7 +304,7 @@ async def test_a_lost_password_is_replaced(directory: Path) -> None:
 
 
 async def test_a_running_stack_of_an_earlier_release_is_named(directory: Path) -> None:
-    """It has to be stopped first, as its clients use it without a password."""
+    """The stack has to be stopped first, as its clients use it without a password."""
     await asyncio.to_thread(Stack(directory).start)
     path = directory / state.FILE_NAME
     found = json.loads(path.read_text())

@@ -230,7 +230,7 @@ def settings_like(settings: Settings, **changed: Any) -> Settings:
 
 
 async def test_services_that_are_away_are_told_together_after_the_time_out(production: Settings) -> None:
-    """Both lines appear after the time-out, and within ten seconds."""
+    """The refusal names both services after the time-out, and within ten seconds."""
     away = settings_like(
         production,
         kafka_bootstrap_servers=NOWHERE,
@@ -289,7 +289,7 @@ async def test_a_start_without_postgres_waits_for_it(production: Settings) -> No
 
 
 async def test_a_start_without_kafka_waits_for_it(production: Settings) -> None:
-    """The same with startup_without_kafka."""
+    """With startup_without_kafka a start waits beyond its time-out; without it the start is refused."""
     host, _, port = production.brokers.rpartition(":")
     await apply_topics(production)
     staging = {"env": "staging", "start_timeout": "0s"}

@@ -49,7 +49,7 @@ async def test_a_default_partition_is_named(database_url: str) -> None:
 
 
 async def test_a_default_partition_without_need_is_only_told(database_url: str) -> None:
-    """A start is allowed, and `db check` names it."""
+    """An empty default partition doesn't refuse a start, and `db check` reports it."""
     conn = await asyncpg.connect(database_url)
     await conn.execute("CREATE TABLE somebodys_rest PARTITION OF bridge_event DEFAULT")
     await conn.close()

@@ -163,7 +163,7 @@ def assert_harmless(command: str, said: str) -> None:
 
 @pytest.mark.parametrize("group", COMMANDS)
 async def test_no_stored_text_controls_the_terminal(hostile: Settings, group: str) -> None:
-    """Neither do tables, lines, errors and JSON of any command; control characters are shown escaped."""
+    """Tables, lines, errors and JSON of every command show control characters escaped."""
     variables = environment_of(hostile)
     seen = ""
     for command in COMMANDS[group]:

@@ -156,7 +156,7 @@ async def test_away_is_one_line(settings: Settings, changed: dict[str, str], sai
 
 
 async def test_kafkas_lag_is_shown_while_postgres_is_away(settings: Settings) -> None:
-    """The lag by the offsets committed to Kafka."""
+    """Without Postgres the lag is that of the offsets committed to Kafka."""
     await produce(settings, [event(number) for number in range(30)])
     own = environment_of(settings, BRIDGE_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     told = await asyncio.to_thread(bridge, "top", "--json-output", "-", settings=own)

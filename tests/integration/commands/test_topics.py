@@ -48,7 +48,7 @@ async def test_apply_makes_what_is_missing(stack: StackAddresses, topic_prefix: 
 
 
 async def test_two_that_apply_at_once_both_end_well(stack: StackAddresses, topic_prefix: str) -> None:
-    """The second one finds the topic in place."""
+    """The second apply finds the topic in place."""
     settings = _settings(stack, topic_prefix)
 
     await asyncio.gather(*(apply_topics(settings) for _ in range(3)))
@@ -57,7 +57,7 @@ async def test_two_that_apply_at_once_both_end_well(stack: StackAddresses, topic
 
 
 async def test_a_dry_run_changes_nothing(stack: StackAddresses, topic_prefix: str) -> None:
-    """It reports what it would change."""
+    """A dry run reports what it would change."""
     settings = _settings(stack, topic_prefix)
     before = await check_topics(settings)
 
@@ -123,7 +123,7 @@ async def test_what_kafka_cannot_change_is_left_and_named(stack: StackAddresses,
 
 
 async def test_a_refusal_says_so(stack: StackAddresses, topic_prefix: str) -> None:
-    """More replicas than brokers: one line with Kafka's reason."""
+    """A topic with more replicas than brokers gives one line with Kafka's reason."""
     with pytest.raises(PreconditionFailed, match=r"refused: .*creating .*raw"):
         await apply_topics(_settings(stack, topic_prefix, topic_replication=9))
 

@@ -90,7 +90,7 @@ async def test_a_dropped_event_counts_once_by_its_last_replay(database_url: str)
 
 
 async def test_drops_count_where_and_when_they_happened(database_url: str) -> None:
-    """By day and by site, with site 0 for events without a readable one."""
+    """Drops count by day and by site, and those without a readable site for site 0."""
     await filled(database_url)
     by_site = await drops_by(database_url, "site", DROPPED_AT)
     assert by_site["0"].became == {Afterwards.RECOVERED: 1, Afterwards.REPLAY: 2}

@@ -199,5 +199,5 @@ async def test_duplicates_are_counted_by_script(database_url: str) -> None:
 
 
 async def test_nothing_dropped_is_no_group(database_url: str) -> None:
-    """No group and no error."""
+    """An empty ledger gives no group and no error."""
     assert await grouped(database_url) == Groups([], 0, 0, Often([], 0, [], 0, 0))

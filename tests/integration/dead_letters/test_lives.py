@@ -93,7 +93,7 @@ async def test_a_replay_that_waits_healed_or_is_gone_says_so(database_url: str) 
 
 
 async def test_a_chain_that_bites_its_tail_ends(database_url: str) -> None:
-    """A cycle in the ledger ends the search."""
+    """The search ends at a cycle in the ledger."""
     rows = [
         dropped(0, disposition="replayed", replay_of=str(place(1)), replayed_as=str(place(1))),
         dropped(1, disposition="replayed", replay_of=str(place(0)), replayed_as=str(place(0))),

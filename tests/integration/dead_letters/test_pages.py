@@ -12,7 +12,7 @@ from sinks.postgres.dead_letters.pages import Place, page
 
 
 async def test_pages_follow_one_another(database_url: str) -> None:
-    """This also holds for equal times and while newer dead letters arrive."""
+    """Pages have no gap or repeat, also with equal times and while newer dead letters arrive."""
     rows = [dropped(number, dropped_at=DROPPED_AT + timedelta(seconds=number // 10)) for number in range(35)]
     others = [dropped(100 + number, site_id=2) for number in range(5)]
     await add_dropped(database_url, rows + others)
@@ -33,7 +33,7 @@ async def test_pages_follow_one_another(database_url: str) -> None:
 
 
 async def test_a_page_that_is_not_full_is_all_there_is(database_url: str) -> None:
-    """Such a page has no next one, and nothing is counted."""
+    """A page below its limit has no next one, and nothing is counted."""
     await add_dropped(database_url, [dropped(1), dropped(2, disposition="replayed")])
     found = await page(database_url, DeadLetterFilter(), limit=1)
     assert ([line.provenance for line in found.lines], found.total) == ([Provenance("bridge.raw", 0, 1)], 1)

@@ -85,7 +85,7 @@ async def test_bad_input(stack, database_url, topic_prefix, words: tuple[str, ..
 
 @pytest.mark.parametrize("name", ["dlq", "gate", "retry.5s", "retry.of-a-former-tier"])
 async def test_a_topic_of_the_product_is_refused(stack, database_url, topic_prefix, name: str) -> None:
-    """Otherwise its writers could have any event sent; dead letters in the ledger are replayed by a plan."""
+    """Writers of such a topic could have any event sent; dead letters in the ledger are replayed by a plan."""
     settings = replay_settings(stack, database_url, topic_prefix)
     _, err = await dlq(settings, "replay", "--from-topic", f"{topic_prefix}{name}", "--dry-run", code=3)
     assert f"{topic_prefix}{name} is a topic of this product" in err

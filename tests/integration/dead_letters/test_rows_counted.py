@@ -14,7 +14,7 @@ OTHER = {"script_id": "later", "site_id": 2}
 
 
 async def test_normalized_and_recovered_are_the_rows(stack, database_url, topic_prefix) -> None:
-    """By site and in total, with copies in a plan, events sent again, and a forced second replay."""
+    """The counts agree by site and in total, with copies in a plan, events sent again, and a forced second replay."""
     settings = replay_settings(stack, database_url, topic_prefix)
     sent_wrong = [event(number, event_type="", **OWN) for number in range(10, 13)]
     await dead_letters(settings, [*late(4), *late(1), *(event(number, **OTHER) for number in range(2)), *sent_wrong])

@@ -15,7 +15,7 @@ AT_ONCE = 10
 
 
 async def test_dear_bodies_of_a_visitor_refuse_nobody_else(settings: Settings, tmp_path: Path) -> None:
-    """They once blocked the loop for longer than the wait for Kafka's answer, so that all got 503 (finding 2)."""
+    """Other requests get no 503, although such bodies once blocked the loop for longer than the wait for Kafka."""
     await add_script(settings.dsn, "s1", 1, origins=[ORIGIN])
     other = bearer((await create_token(settings.dsn, "s2")).text)
     statuses: list[int] = []

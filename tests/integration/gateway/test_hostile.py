@@ -106,7 +106,7 @@ async def test_headers_that_trickle_are_not_waited_for(running: Gateway, key: st
     [b"x-large: " + b"x" * MEGABYTE, b"".join(b"x-%d: y\r\n" % number for number in range(50_000)), b"x" * MEGABYTE],
 )
 async def test_large_headers_are_refused(running: Gateway, key: str, lines: bytes) -> None:
-    """They are refused before they end."""
+    """Headers over the limit are refused before they end."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key) + lines)
         answer = await answer_of(reader)
@@ -285,7 +285,7 @@ async def in_hand(found: Gateway, size: int) -> bool:
 
 @pytest.mark.parametrize("length", ["9" * 400, "-1", "1e3", "5, 5", "0x10"])
 async def test_absurd_lengths_are_refused(running: Gateway, key: str, length: str) -> None:
-    """The parser or the limit refuses them."""
+    """The parser or the body limit refuses such a length."""
     async with raw_connection(running.address) as (reader, writer):
         writer.write(head(key, f"content-length: {length}") + b"\r\n")
         assert (await answer_of(reader)).split(b" ", 2)[1] in (b"400", b"413")

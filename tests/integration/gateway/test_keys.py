@@ -45,7 +45,7 @@ async def test_an_idempotency_key_publishes_once(client: httpx.AsyncClient, sett
 async def test_an_idempotency_key_is_of_events_not_of_bytes(
     client: httpx.AsyncClient, settings: Settings, key: str, first_type: str
 ) -> None:
-    """The same bytes under another media type hold other events: no replayed answer and no 5xx."""
+    """The same bytes under another media type hold other events: they get no stored answer and no 5xx."""
     bad, good = b"{bad" + b" " * 70_000, body(event())
     types = [first_type, *{"application/json", "application/x-ndjson"} - {first_type}]
     answers = [

@@ -135,7 +135,7 @@ async def test_doctor_and_command_of_a_script_that_is_enabled_again(running: Gat
     ],
 )
 def test_no_gateway_is_exit_code_3(options: str, port: str, said: str) -> None:
-    """One line without the URL's credentials."""
+    """The error is one line without the URL's credentials."""
     done = bridge("refused", *options.split(), settings={"BRIDGE_GATEWAY_PORT": port})
     (line,) = done.stderr.decode().splitlines()
     assert done.returncode == 3

@@ -38,7 +38,7 @@ def unread(found: Gateway) -> Iterator[None]:
 
 
 async def test_connections_whose_answers_nobody_reads_give_way(settings: Settings, key: str, tmp_path: Path) -> None:
-    """Otherwise a client without credential could hold all connections and keep everyone else out."""
+    """A client without credential cannot hold all connections by leaving its answers unread."""
     bounds = {
         "gateway_max_connections": CONNECTIONS,
         "gateway_address_connections_share": 1,

@@ -57,7 +57,7 @@ async def keeping(url: str, rows: str, strength: str = "UPDATE") -> AsyncIterato
 @pytest.mark.parametrize("service", PROCESSES)
 @pytest.mark.parametrize("strength", ["UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"])
 async def test_no_service_locks_a_token(database_url: str, service: Service, strength: str) -> None:
-    """A lock would keep a token from being revoked."""
+    """No service can lock a token, which would keep it from being revoked."""
     with account(database_url, service) as url, pytest.raises(asyncpg.InsufficientPrivilegeError):
         await execute(url, f"SELECT FROM api_token FOR {strength}")
 
@@ -76,7 +76,7 @@ async def test_a_token_is_revoked_though_the_api_keeps_what_it_may_lock(database
 
 
 async def test_a_use_that_the_release_before_noted_is_shown(database_url: str) -> None:
-    """An API of the previous release may run beside this one."""
+    """An API of the previous release may run beside this one, and its note of a token's use is shown."""
     at = datetime(2026, 7, 1, tzinfo=UTC)
     await create_api_token(database_url, "ops", Role.VIEWER)
     await execute(database_url, f"UPDATE api_token SET last_used_at = '{at.isoformat()}'")

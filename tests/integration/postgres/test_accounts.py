@@ -307,7 +307,7 @@ _CATALOGUE_OF_MINE = (
 
 
 async def test_an_owner_who_is_no_superuser_migrates(superuser_database: str) -> None:
-    """A new database, and one that a superuser has created before."""
+    """An owner without superuser rights migrates a new database, and one that a superuser has created."""
     with account(superuser_database, Service.OWNER) as url:
         await migrate(url)
         assert await check_database(url, months_ahead=MONTHS_AHEAD) == []

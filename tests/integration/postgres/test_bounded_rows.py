@@ -104,7 +104,7 @@ async def test_metrics_tell_of_known_jobs_only(database_url: str) -> None:
 
 
 async def test_a_place_is_one_that_readers_can_cast(database_url: str) -> None:
-    """Up to the largest partition and offset."""
+    """The largest partition and offset are accepted, and nothing beyond."""
     await add_dropped(database_url, [dropped(0)])
     await execute(database_url, *PLANNED)
     columns = (("bridge_event_raw", "replayed_as"), ("bridge_event_raw", "replay_of"), ("replay_item", "replayed_as"))
@@ -124,7 +124,7 @@ async def test_a_reason_has_the_form_of_one(database_url: str) -> None:
 
 
 async def test_counts_have_bounds(database_url: str) -> None:
-    """Counts of windows, positive and negative, and of plans."""
+    """Counts of windows and plans have bounds, negative ones as well."""
     for count in (10**12 + 1, -(10**12) - 1, MOST):
         await refused(database_url, WINDOW.format(later="0 s", site=1, count=count))
     for site, count in enumerate((10**12, -(10**12))):
@@ -137,7 +137,7 @@ async def test_counts_have_bounds(database_url: str) -> None:
 
 @pytest.mark.parametrize("place", ODD_PLACES)
 async def test_a_row_that_names_no_place_breaks_no_figure(database_url: str, place: str) -> None:
-    """Their outcome is unknown and not a success."""
+    """The outcome of such a row is unknown and not a success."""
     await add_dropped(database_url, [dropped(0, disposition="replayed", replay_id=PLAN)])
     await execute(
         database_url,
@@ -171,7 +171,7 @@ async def test_dead_letters_that_replay_each_other_are_followed_to_an_end(databa
 
 
 async def test_the_longest_chain_of_replays_is_followed_to_its_end(database_url: str) -> None:
-    """A chain as long as the highest `replay_max_lives`."""
+    """A chain is followed to its end if it is as long as the highest `replay_max_lives`."""
     lives = [
         dropped(number, disposition="replayed" if number < 99 else "open", replayed_as=f"bridge.raw:0:{number + 1}")
         for number in range(100)
@@ -182,7 +182,7 @@ async def test_the_longest_chain_of_replays_is_followed_to_its_end(database_url:
 
 
 async def test_a_reason_of_a_later_release_is_shown(database_url: str) -> None:
-    """It is shown beside the known reasons."""
+    """An unknown reason is shown beside the known ones."""
     await add_dropped(database_url, [dropped(0), dropped(1, dropped_reason="of_a_later_release")])
     settings = {"BRIDGE_DATABASE_URL": database_url}
     told = await asyncio.to_thread(bridge, "kpi", settings=settings)

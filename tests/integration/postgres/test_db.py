@@ -100,7 +100,7 @@ async def _execute(url: str, *texts: str) -> None:
 
 
 async def test_a_migrated_database_is_as_needed(database_url: str) -> None:
-    """The check reports no difference."""
+    """The check of a migrated database reports no difference."""
     assert await check_database(database_url, months_ahead=MONTHS_AHEAD) == []
 
 

@@ -71,7 +71,7 @@ async def test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_go
 
 
 async def test_work_that_a_frozen_database_leaves_unanswered_is_not_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is cancelled after OPERATION_SECONDS and tried again whole: smaller batches would wait as long."""
+    """The commit is cancelled after OPERATION_SECONDS and tried again whole: smaller batches would wait as long."""
     monkeypatch.setattr(postgres, "LOOK_SECONDS", 0.3)
     monkeypatch.setattr(postgres_sink, "LOOK_SECONDS", 0.3)
     monkeypatch.setattr(postgres_sink, "OPERATION_SECONDS", 20.0)

@@ -237,7 +237,7 @@ async def test_who_holds_a_runs_lock_is_named(database_url: str) -> None:
 
 
 async def test_an_account_that_made_plans_goes_on_after_the_migration(database_url: str) -> None:
-    """It removes items by its own grant, which stays until grants are applied again."""
+    """Such an account removes items by its own grant, which stays until grants are applied again."""
     await execute(
         database_url,
         "DROP TABLE gate_judge",

@@ -88,7 +88,7 @@ async def test_a_question_reads_the_months_of_its_range_only(owner: asyncpg.Conn
 
 @pytest.mark.parametrize("question", QUESTIONS)
 async def test_a_view_of_30_days_reads_their_months_only(owner: asyncpg.Connection, question: str) -> None:
-    """The months of the last 30 days and of the 8 to come."""
+    """The view reads the months of the last 30 days and of the 8 to come."""
     days = [NOW + timedelta(days=day) for day in range(-31, 9)]
 
     found = await months_read(owner, f"SELECT * FROM {question}_30d")
@@ -98,7 +98,7 @@ async def test_a_view_of_30_days_reads_their_months_only(owner: asyncpg.Connecti
 
 
 async def test_conversions_are_counted_by_campaign_and_day(owner: asyncpg.Connection) -> None:
-    """By currency, too; an event counts by the time when it occurred, not when it was received."""
+    """Conversions count by currency, too, and by the time when they occurred, not when they were received."""
     bought = {"event_type": "purchase", "utm_campaign": "autumn", "currency": "EUR"}
     await stored(owner, NOON, value=Decimal("12.5"), **bought)
     await stored(owner, NOON, received=NOON + timedelta(days=7, hours=23), value=Decimal("7.5"), **bought)
@@ -134,7 +134,7 @@ async def test_pages_and_hours_leave_out_what_another_event_counts_instead_of(ow
 
 
 async def test_drop_reasons_are_of_the_site_that_the_event_names(owner: asyncpg.Connection, database_url: str) -> None:
-    """By day, site, registration and reason, without replays; all reasons, duplicates included."""
+    """Drops count by day, site, registration and reason, without replays and with duplicates."""
     reasons, sites = list(DroppedReason), (7, 12, None)
     kinds = [(reason, site) for reason in reasons for site in sites]
     rows = [
@@ -152,7 +152,7 @@ async def test_drop_reasons_are_of_the_site_that_the_event_names(owner: asyncpg.
 
 
 async def test_a_reader_reads_what_is_for_readers_and_nothing_else(stack: StackAddresses, database_url: str) -> None:
-    """It reads no payload of a dead letter and no digest of a token, and writes nothing."""
+    """A reader sees no payload of a dead letter and no digest of a token, and can't write."""
     admin = as_admin(stack, database_url)
     with account(admin, Service.READER) as url:
         assert await check_database(url, months_ahead=2, service=Service.READER) == []
@@ -222,7 +222,7 @@ _REFUSED = "writing events: InvalidTextRepresentationError: "
 async def test_no_word_of_a_value_is_in_a_dead_letter_s_message(
     owner: asyncpg.Connection, error_class: str, said: str, shown: str
 ) -> None:
-    """This holds for every kind of quotation mark, and for messages that were cut."""
+    """Values are replaced in every kind of quotation mark, and in messages that were cut."""
     await owner.execute(_SAID, 1, said, error_class)
     assert await owner.fetchval("SELECT message FROM bridge_dead_letter") == shown
 
@@ -277,7 +277,7 @@ OWN = (
 async def test_a_worker_goes_on_with_own_columns(
     stack: StackAddresses, database_url: str, topic_prefix: str, owner: asyncpg.Connection
 ) -> None:
-    """They are no difference and no reason to refuse a start; events from before and after have them."""
+    """Own columns are no difference and no reason to refuse a start; earlier and later events have them."""
     settings = settings_for(stack.kafka, database_url, topic_prefix, strict_db_mode=True)
     await prepare(settings)
     counted = await owner.fetchval("SELECT pg_get_viewdef('bridge_event_counted'::regclass)")

@@ -89,7 +89,7 @@ async def test_no_account_writes_json_of_another_form(database_url: str, stateme
 
 
 def test_each_time_that_a_service_writes_is_bounded() -> None:
-    """This covers the tables of later migrations."""
+    """Every time that a service writes has a constraint, so a table without one fails this test."""
     catalogue = expected_catalogue()
     written = {
         one.relation
@@ -174,7 +174,7 @@ async def test_a_row_of_no_ledgers_form_is_read(database_url: str) -> None:
 
 
 async def test_no_account_notes_a_use_of_a_token_that_no_client_reads(database_url: str) -> None:
-    """The API's account may record a use of every token."""
+    """A use of a token must have a time that clients can read; the API's account may record one for every token."""
     await execute(
         database_url,
         "INSERT INTO api_token (key_id, name, digest, role, created_by) VALUES ('k', 'n', sha256(''), 'viewer', 'x')",

@@ -56,7 +56,7 @@ def plain(one: RegistryChange) -> tuple[Any, ...]:
 
 
 async def test_a_new_script_is_noted_with_its_site_and_organisation(database_url: str) -> None:
-    """With author, account and time; the same again is no change."""
+    """An addition is recorded with author, account and time; the same again is no change."""
     before = datetime.now(UTC) - timedelta(minutes=5)
     for _ in range(2):
         await shop(database_url)
@@ -115,7 +115,7 @@ COMMANDS: dict[str, tuple[Callable[[str], Awaitable[Any]], tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("kind", COMMANDS)
 async def test_a_change_by_a_command_is_noted_once(database_url: str, kind: str) -> None:
-    """With the changed columns only; the same again is no change."""
+    """A change is recorded with its changed columns only; the same again is no change."""
     begin = await shop(database_url)
     act, expected = COMMANDS[kind]
     for _ in range(2):
@@ -215,7 +215,7 @@ OF_SQL = {
 
 @pytest.mark.parametrize("statement", OF_SQL)
 async def test_a_change_by_sql_is_noted(database_url: str, statement: str) -> None:
-    """Under the session's account; the author is known only where the row has it."""
+    """A change by SQL is recorded under the session's account, with an author only where the row has one."""
     begin = await shop(database_url)
     await execute(database_url, statement)
 
@@ -249,7 +249,7 @@ async def test_what_changes_nothing_is_not_noted(database_url: str) -> None:
 
 
 async def test_every_column_of_the_registry_is_compared(database_url: str) -> None:
-    """Except for those that hold a time only: a later migration's column is compared, or listed here."""
+    """Columns that hold a time only are left out; a later migration's column is compared, or listed here."""
     query = """
         SELECT c.relname, a.attname FROM pg_class AS c
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -268,7 +268,7 @@ async def test_every_column_of_the_registry_is_compared(database_url: str) -> No
 
 @pytest.mark.parametrize("service", [*PROCESSES, Service.READER, None])
 async def test_no_account_but_the_owner_s_writes_the_history(admin_url: str, service: Service | None) -> None:
-    """With any grants it removes and rewrites nothing, and its additions carry its name."""
+    """An account with any grants removes and rewrites nothing, and its additions carry its name."""
     await shop(admin_url)
     forged = (
         "INSERT INTO registry_change (written_at, written_by, subject, change, name)"
@@ -300,7 +300,7 @@ async def test_no_account_but_the_owner_s_writes_the_history(admin_url: str, ser
 
 
 async def test_an_account_that_may_change_the_registry_needs_no_right_to_its_history(admin_url: str) -> None:
-    """Its changes are recorded under its own name."""
+    """An account's changes are recorded under its own name, without a right to the history."""
     await shop(admin_url)
     with account(admin_url, Service.GATEWAY) as url:
         role = urlsplit(url).username
@@ -311,7 +311,7 @@ async def test_an_account_that_may_change_the_registry_needs_no_right_to_its_his
 
 
 async def test_a_reader_sees_changes_of_scripts_and_not_who_made_them(admin_url: str) -> None:
-    """It sees the same scripts as in the registry, and no keys, tokens or pauses."""
+    """A reader sees changes of the scripts that it can read, and none of keys, tokens or pauses."""
     await shop(admin_url)
     await create_token(admin_url, "shop")
     await start_pause(admin_url, PauseKind.SITE, "3", "flood")
@@ -350,7 +350,7 @@ async def test_a_script_s_history_is_that_of_its_sites_and_organisations_too(dat
 
 
 async def test_the_list_of_scripts_says_when_each_was_last_changed(database_url: str) -> None:
-    """Also where a statement of SQL left updated_at unchanged."""
+    """The list has the time of the last change, also where a statement of SQL left updated_at unchanged."""
     await shop(database_url)
     (added,) = await list_scripts(database_url)
     await execute(database_url, "UPDATE script SET enabled = false")
@@ -362,7 +362,7 @@ async def test_the_list_of_scripts_says_when_each_was_last_changed(database_url:
 
 
 async def test_the_command_shows_the_newest_changes(database_url: str) -> None:
-    """All or some, as a table and as JSON; a mistake gives one line."""
+    """The command shows all or the newest changes, as a table and as JSON; a mistake gives one line."""
     variables = {"BRIDGE_DATABASE_URL": database_url}
 
     async def bridge(*words: str) -> tuple[int, str, str]:

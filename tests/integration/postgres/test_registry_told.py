@@ -114,7 +114,7 @@ async def test_many_notifications_have_the_registry_read_once_a_second(database_
 
 
 async def test_a_turn_of_the_loop_takes_few_notifications(database_url: str) -> None:
-    """This holds even if Postgres has many to send after a blocked turn."""
+    """One turn of the loop reads at most 64 KiB, even if Postgres has more to send after a blocked turn."""
 
     async def flood(pid: int) -> None:
         """Return when Postgres can send the listener no more."""

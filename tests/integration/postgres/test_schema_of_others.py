@@ -75,7 +75,7 @@ async def test_who_may_make_functions_is_named_until_it_is_taken(database_url: s
 
 
 async def test_a_migration_takes_what_an_upgrade_has_left(stack: StackAddresses, empty_database: str) -> None:
-    """Where the account lacks that right, the migration continues and the check reports it.
+    """A migration revokes the right where it can; elsewhere it continues, and the check reports the right.
 
     The script that creates the accounts revokes it as well.
     """

@@ -39,7 +39,7 @@ async def waiting(database_url: str) -> str:
 
 
 async def test_gate_show_names_the_scripts_that_wait(waiting: str) -> None:
-    """With site, organisation, error class, count and first failure; most frequent first, optionally of one site."""
+    """Scripts are shown with site, organisation, error class, count and first failure, the most frequent first."""
     settings = {"BRIDGE_DATABASE_URL": waiting}
     shown = (await asyncio.to_thread(bridge, "gate", "show", settings=settings)).stdout.decode()
     assert [line.split() for line in shown.splitlines()[-3:]] == [
@@ -53,7 +53,7 @@ async def test_gate_show_names_the_scripts_that_wait(waiting: str) -> None:
 
 
 async def test_only_so_many_waiting_events_are_looked_at(waiting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are due first are read, up to MOST_WAITING; their number is shown."""
+    """Up to MOST_WAITING events are read, those that are due first, and their number is shown."""
     monkeypatch.setattr(vitals, "MOST_WAITING", 6)
     found = await waiting_scripts(waiting, 10)
     assert {one.looked_at for one in found} == {sum(one.waiting for one in found)} == {6}

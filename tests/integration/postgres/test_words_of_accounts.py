@@ -159,7 +159,7 @@ async def test_what_is_let_go_is_what_it_was(database_url: str) -> None:
 
 
 async def test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter(database_url: str) -> None:
-    """This holds for any statement; older plans are removed, also by the worker of the previous release."""
+    """No statement of an account removes such a plan; older plans can be removed."""
     held, old = SECOND, "00000000-0000-4000-8000-000000000003"
     await execute(database_url, LETTERS, plan(FIRST, "sent"), plan(held, age="2 days"), plan(old, "sent", age="2 days"))
     await execute(

@@ -49,7 +49,7 @@ async def test_a_port_that_is_taken_ends_the_start_in_one_line(
 async def test_of_two_starts_in_one_instant_one_gets_the_port(
     stack, database_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """The other one exits with 3, as for any taken port."""
+    """One worker starts, and the other exits with 3 as for any taken port."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     port = choose(asked=None, remembered=None, taken=(), purpose="the metrics'")

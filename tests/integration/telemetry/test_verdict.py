@@ -51,7 +51,7 @@ async def changes(settings: Settings) -> list[GateChange]:
 
 
 async def test_each_change_is_told_once(stack, database_url, topic_prefix) -> None:
-    """Fail, still failing, recovered: two changes for the site."""
+    """A site that fails, still fails and recovers has two changes."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 960, 0, 40)
     await add(settings, 2, 9000, 0, 0)
@@ -86,7 +86,7 @@ async def test_a_target_without_events_passes_again(stack, database_url, topic_p
 
 
 async def test_a_change_that_was_not_published_is_published_later(stack, database_url, topic_prefix) -> None:
-    """It keeps its id."""
+    """A change keeps its id when it is published later."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await add(settings, 1, 0, 200, 0)
     tried: list[str] = []

@@ -17,7 +17,7 @@ SECRET = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 async def test_the_schemes_own_implementation_accepts_the_signature() -> None:
-    """It refuses a body with one byte more."""
+    """The other implementation accepts the signature, and refuses a body with one byte more."""
     async with listening(lambda _: 204) as (url, calls):
         assert await call_webhook(url, [SECRET], "bridge.run.failed", {"reason": "51 dropped – é"}, message_id="run_1")
     ((headers, body),) = calls

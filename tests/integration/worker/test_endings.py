@@ -63,7 +63,7 @@ async def test_a_run_that_can_not_begin_leaves_a_summary_and_is_told(
 
 
 async def test_a_dry_run_that_can_not_begin_tells_nobody(tmp_path: Path) -> None:
-    """It leaves its summary only."""
+    """A dry run leaves its summary only."""
     code, summary, calls, _ = await process(tmp_path, "--dry-run", "--limit", "abc")
 
     assert (code, summary["dry_run"], calls) == (3, True, [])

@@ -86,7 +86,7 @@ async def test_an_event_with_large_headers_is_not_retried(stack, database_url, t
 
 
 async def test_a_retry_whose_copy_is_refused_becomes_a_dead_letter(stack, database_url, topic_prefix) -> None:
-    """It is dead-lettered if the retry topics refuse even the copy without value, key and headers."""
+    """A retry is dead-lettered if the retry topics refuse even the copy without value, key and headers."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await limit(settings, *settings.topics.retries)
