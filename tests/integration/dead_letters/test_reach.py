@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 
 
 async def test_large_ones_are_taken_some_at_a_time(database_url: str) -> None:
-    """One read takes up to 16 MiB and at least one item, and of small items the number requested."""
+    """One read has at most 16 MiB and at least one item, and of small items the number requested."""
     sizes = [0, 9, 6, 1, 20, 1, 1, 1]
     await add_dropped(database_url, [dropped(offset, payload=b"x" * size * MIB) for offset, size in enumerate(sizes)])
     async with planning(database_url, keep=False) as conn:
