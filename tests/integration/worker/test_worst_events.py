@@ -21,7 +21,7 @@ from sinks.postgres.registry.admin import add_script
 
 EVENTS = 1000
 ANSWER_SECONDS = 5
-"""The time-out of the templates' liveness probes. The bound of half a second is measured by `python -m bench worst_events`."""
+"""The time-out of the templates' liveness probes; `python -m bench worst_events` measures the bound of half a second."""
 
 HELD = """
 import sys
