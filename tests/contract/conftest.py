@@ -1,4 +1,4 @@
-"""The two stores of truth behind one face, so that the same suite runs on both."""
+"""The two sinks behind one interface, so that the same suite runs on memory and on Postgres."""
 
 import time
 from collections.abc import AsyncIterator
@@ -67,7 +67,7 @@ class Totals(NamedTuple):
 
 
 class World(Protocol):
-    """A store of truth that can be looked into."""
+    """A sink whose stored state a test can inspect."""
 
     now_ms: int
 
@@ -245,7 +245,7 @@ def _provenance(row: asyncpg.Record) -> Provenance:
 
 @pytest.fixture(params=["memory", "postgres"])
 async def world(request: pytest.FixtureRequest) -> World:
-    """A fresh store of each kind; Postgres starts only when it is asked for."""
+    """A fresh store of each kind; the Postgres server starts on first use."""
     if request.param == "memory":
         return MemoryWorld()
     made = PostgresWorld(request.getfixturevalue("database_url"))
@@ -254,7 +254,7 @@ async def world(request: pytest.FixtureRequest) -> World:
 
 
 class Bench:
-    """A sink with claimed partitions, and what a lane does with a batch."""
+    """A sink with claimed partitions, and a lane's steps on a batch."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -268,7 +268,7 @@ class Bench:
         return record(offset, occurred_at=self.world.now_ms, timestamp=self.world.now_ms, **given)
 
     async def judge(self, *batches: Batch) -> list[Outcomes]:
-        """By what the retry records say, so that a test can choose how an attempt ends; not by the ledger's bodies."""
+        """Process batches against the attempts that the retry records name, so that a test chooses the outcome."""
         named = [Provenance(RAW, 0, offset) for offset in range(20)]
         states = await self.sink.ledger(named)
         judged_by = context(now_ms=self.world.now_ms, ledger=states, registry=self.registry)

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: valid by the specification's own schema, and true of the records that are really written."""
+"""The AsyncAPI document is valid against the specification's schema and matches the records that are written."""
 
 import copy
 import gzip
@@ -28,7 +28,7 @@ def by_the_specification() -> jsonschema.Draft7Validator:
 
 
 def test_the_document_is_valid() -> None:
-    """By the schema that AsyncAPI publishes, which does refuse what is wrong."""
+    """The document passes the schema that AsyncAPI publishes, and a broken one fails."""
     wrong = copy.deepcopy(DOCUMENT)
     wrong["operations"]["judge"]["action"] = "shout"
 
@@ -48,7 +48,7 @@ def references(part: Any) -> Iterator[str]:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    """Within the document, as JSON pointers."""
+    """Each JSON pointer resolves within the document."""
     found = set(references(DOCUMENT))
     for reference in found:
         place: Any = DOCUMENT
@@ -59,7 +59,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_every_topic_is_a_channel_and_every_header_is_said() -> None:
-    """As they are declared; nothing is left out when one is added."""
+    """The document lists every declared topic and header."""
     declared = {topic["name"]: topic for topic in contracts()["topics"]}
     said = {
         name
@@ -78,13 +78,13 @@ def test_every_topic_is_a_channel_and_every_header_is_said() -> None:
 
 
 def schema_of(message: str, part: str) -> dict[str, Any]:
-    """The part of a message as a JSON Schema that stands alone."""
+    """The part of a message as a self-contained JSON Schema."""
     return {**DOCUMENT["components"]["messages"][message][part], "components": DOCUMENT["components"]}
 
 
 @pytest.mark.parametrize(("message", "dropped"), [("retry", None), ("deadLetter", DroppedReason.SCHEMA_VIOLATION)])
 def test_headers_are_those_that_the_stream_writes(message: str, dropped: DroppedReason | None) -> None:
-    """No required one is missing, each fits, and none is written that the document does not know."""
+    """Written records have all required headers, valid values and no undeclared header."""
     failure = Failure(
         record=record(77, b"{}", headers=[(names.REQUEST_ID, b"req-1"), (names.SITE_ID, b"7")]),
         provenance=Provenance("t.raw", 3, 77),
@@ -109,7 +109,7 @@ def test_headers_are_those_that_the_stream_writes(message: str, dropped: Dropped
 
 
 def test_a_sound_event_fits_its_message() -> None:
-    """And one without an id does not."""
+    """A valid event passes, and one without an id fails."""
     schema = schema_of("rawEvent", "payload")
     jsonschema.validate(json.loads(body()), schema)
 

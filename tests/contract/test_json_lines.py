@@ -1,4 +1,4 @@
-"""What COPY reads from JSON lines is what was written, whatever the texts hold."""
+"""COPY reads back from JSON lines exactly what was written, for any text."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -19,7 +19,7 @@ MARKS = ["null", "", '"', "\\", '\\"', "\\\\", "\\.", "\n", "\r\n", "]\n[", "],[
 
 
 class Row(msgspec.Struct):
-    """One of each kind of column."""
+    """A row with one column of each type."""
 
     text: str
     absent: str | None
@@ -56,7 +56,7 @@ def alike(row: Row) -> tuple[object, ...]:
 
 
 async def test_every_row_comes_back(stack, database_url: str) -> None:
-    """Texts with COPY's, CSV's and JSON's own marks, absent and empty ones, and times of any zone."""
+    """Rows survive with COPY's, CSV's and JSON's delimiters, absent and empty texts, and times of any zone."""
     import asyncio
 
     connection = await asyncpg.connect(database_url)
@@ -73,7 +73,7 @@ async def test_every_row_comes_back(stack, database_url: str) -> None:
 
 
 async def test_more_rows_than_one_part(stack, database_url: str) -> None:
-    """No row is lost or glued to another where parts meet."""
+    """No row is lost or merged with another at the boundary of two parts."""
     zone = timezone(timedelta(hours=5, minutes=30))
     many = [Row(str(n), None, n, None, datetime(2026, 1, 1, tzinfo=zone), "{}") for n in range(1001)]
     connection = await asyncpg.connect(database_url)
@@ -82,7 +82,7 @@ async def test_more_rows_than_one_part(stack, database_url: str) -> None:
 
 
 async def test_what_has_no_utf8_is_an_error_that_leaves_the_connection_whole(stack, database_url: str) -> None:
-    """The sink takes it for the event's fault and looks for the row by the same connection."""
+    """The sink attributes the error to the event and bisects over the same connection."""
     connection = await asyncpg.connect(database_url)
     row = Row("\ud800", None, 1, None, datetime(2026, 1, 1, tzinfo=UTC), "{}")
     with pytest.raises(UNENCODABLE):

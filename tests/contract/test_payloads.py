@@ -1,4 +1,4 @@
-"""The payloads of other tools as rows of Postgres: by the page's mappings, through the processor, read as a report reads them."""
+"""Payloads of other tools become rows of Postgres through the documented mappings and the processor."""
 
 import asyncpg
 from support.events.making import judged, record
@@ -10,7 +10,7 @@ from sinks.postgres.transaction import write_events
 
 
 async def test_all_payloads_are_rows(database_url: str) -> None:
-    """Each with the values that its case says, in the view without superseded events."""
+    """Each row has its case's values in the view without superseded events."""
     page, made = mappings(), list(cases())
     values = [raw_event(case, page) for case in made]
     records = [

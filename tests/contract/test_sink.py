@@ -1,4 +1,4 @@
-"""What any store of truth must do with offsets, keys, events and windows: the same suite on memory and Postgres."""
+"""What every sink does with offsets, keys, events and windows: the same suite on memory and Postgres."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def named(events: Sequence[Event]) -> list[tuple[str, int]]:
 
 
 async def test_a_claim_makes_rows_at_the_beginning_and_keeps_those_that_stand(bench: Bench) -> None:
-    """The first owner's row begins where the log does; a later owner gets what is stored."""
+    """The first owner's row begins at the log's start; a later owner gets the stored row."""
     new = TopicPartition(RAW, 7)
     assert await bench.sink.claim({new: 40}) == {new: 40}
     assert await bench.sink.claim({new: 90, SOURCE: 3}) == {new: 40, SOURCE: 0}
@@ -25,13 +25,13 @@ async def test_a_claim_makes_rows_at_the_beginning_and_keeps_those_that_stand(be
 
 
 async def test_stored_tells_the_offsets_and_leaves_out_what_has_no_row(bench: Bench) -> None:
-    """A partition that nobody claimed is missing from the answer."""
+    """`stored` omits a partition that no owner has claimed."""
     await bench.commit(bench.record(0))
     assert await bench.sink.stored([SOURCE, TopicPartition("nobody", 3)]) == {SOURCE: 1}
 
 
 async def test_lose_records_the_gap_once(bench: Bench) -> None:
-    """What retention deleted unread is lost, and the offset moves over it; a log that begins earlier loses nothing."""
+    """Records deleted unread count as lost and the offset moves past them; an earlier log start loses nothing."""
     assert await bench.sink.lose(SOURCE, 5) == 5
     assert await bench.sink.lose(SOURCE, 5) == 0
     assert await bench.sink.lose(SOURCE, 2) == 0
@@ -40,7 +40,7 @@ async def test_lose_records_the_gap_once(bench: Bench) -> None:
 
 
 async def test_a_commit_writes_everything(bench: Bench) -> None:
-    """One batch with each outcome: an event, a retry, a drop and two holes."""
+    """One commit holds each outcome: an event, a retry, a drop and two holes."""
     committed = await bench.commit(
         bench.record(0),
         bench.record(1, script_id="nowhere"),
@@ -62,7 +62,7 @@ async def test_a_commit_writes_everything(bench: Bench) -> None:
 
 
 async def test_the_committed_states_are_read_back(bench: Bench) -> None:
-    """What `ledger` gives is what the next attempt is judged by; unknown provenances are left out."""
+    """`ledger` returns the states for the next attempt and omits unknown provenances."""
     await bench.commit(bench.record(0, script_id="nowhere"), bench.record(1, value=b"["))
     one, two, none = (Provenance(RAW, 0, offset) for offset in (0, 1, 9))
     states = await bench.sink.ledger([one, two, none])
@@ -76,7 +76,7 @@ async def test_the_committed_states_are_read_back(bench: Bench) -> None:
 
 @pytest.mark.parametrize("prev", [0, 3])
 async def test_a_batch_that_does_not_continue_the_offset_changes_nothing(bench: Bench, prev: int) -> None:
-    """Behind the stored offset or beyond it: refused, whatever else is in the settlement."""
+    """A commit with a batch behind or beyond the stored offset is refused as a whole."""
     await bench.commit(bench.record(0), following=1)
     judged = await bench.judge(
         batch(bench.record(0, source=OTHER, event_id="other")), batch(bench.record(prev, event_id="again"))
@@ -88,7 +88,7 @@ async def test_a_batch_that_does_not_continue_the_offset_changes_nothing(bench: 
 
 
 async def test_a_missing_offset_row_is_a_refusal(bench: Bench) -> None:
-    """Two first owners would be unfenced otherwise."""
+    """Without a row to compare, two first owners would not be fenced from each other."""
     unclaimed = TopicPartition(RAW, 9)
     before = await bench.everything()
     with pytest.raises(BatchRefused, match="has no stored offset"):
@@ -97,7 +97,7 @@ async def test_a_missing_offset_row_is_a_refusal(bench: Bench) -> None:
 
 
 async def test_of_two_owners_only_one_settles_a_batch(bench: Bench) -> None:
-    """A zombie with a sink of its own is refused after the other has moved the offset."""
+    """A zombie's commit is refused after the other owner has moved the offset."""
     zombie = bench.world.sink()
     judged = await bench.judge(batch(bench.record(0)))
     await bench.commit(bench.record(0))
@@ -109,7 +109,7 @@ async def test_of_two_owners_only_one_settles_a_batch(bench: Bench) -> None:
 
 
 async def test_a_duplicate_in_the_same_batch_loses_to_the_first(bench: Bench) -> None:
-    """It is noted in the ledger without its payload, and no dead letter is published."""
+    """The ledger notes the duplicate without its payload, and no dead letter is published."""
     committed = await bench.settle(batch(bench.record(0, event_id="x"), bench.record(1, event_id="x")))
     assert committed.tally[:4] == (2, 1, 0, 1)
     assert named(await bench.world.events()) == [("x", 0)]
@@ -119,7 +119,7 @@ async def test_a_duplicate_in_the_same_batch_loses_to_the_first(bench: Bench) ->
 
 
 async def test_a_duplicate_in_a_later_batch_or_partition_loses(bench: Bench) -> None:
-    """The key table knows it, whichever partition it comes from; the same id of another site is another event."""
+    """The key table holds for all partitions; the same id of another site is another event."""
     await bench.commit(bench.record(0, event_id="x"))
     committed = await bench.commit(bench.record(1, event_id="x"))
     assert (committed.tally.dropped, committed.keys) == (1, [])
@@ -135,7 +135,7 @@ async def test_a_duplicate_in_a_later_batch_or_partition_loses(bench: Bench) -> 
 
 
 async def test_duplicates_across_the_batches_of_one_settlement_are_counted_where_they_came(bench: Bench) -> None:
-    """The offset row of each partition gets its own share."""
+    """Each partition's offset row counts its own duplicates."""
     committed = await bench.settle(
         batch(bench.record(0, event_id="x")), batch(bench.record(0, source=OTHER, event_id="x"))
     )
@@ -146,7 +146,7 @@ async def test_duplicates_across_the_batches_of_one_settlement_are_counted_where
 
 
 async def test_a_redelivered_batch_changes_nothing(bench: Bench) -> None:
-    """Guarantee 2: events, ledger, windows, offsets and keys stand as they stood."""
+    """Guarantee 2: events, ledger, windows, offsets and keys stay unchanged."""
     records = [bench.record(0), bench.record(1, script_id="nowhere"), bench.record(2, value=b"x")]
     await bench.settle(batch(*records))
     before = await bench.everything()
@@ -157,7 +157,7 @@ async def test_a_redelivered_batch_changes_nothing(bench: Bench) -> None:
 
 
 async def test_a_first_attempt_that_meets_its_own_ledger_row_is_a_defect(bench: Bench) -> None:
-    """It can't happen while offsets guard the batch, so it stops the process rather than doubling an event."""
+    """Offsets rule this case out, so it stops the process instead of duplicating an event."""
     await bench.commit(bench.record(0, value=b"{"))
     judged = await bench.judge(batch(bench.record(0, value=b"{"), prev=1, following=2))
     before = await bench.everything()
@@ -167,7 +167,7 @@ async def test_a_first_attempt_that_meets_its_own_ledger_row_is_a_defect(bench: 
 
 
 async def test_a_refused_row_writes_nothing_and_says_so(bench: Bench) -> None:
-    """RowRejected carries the SQLSTATE of a constraint."""
+    """RowRejected carries the SQLSTATE of the constraint."""
     before = await bench.everything()
     with pytest.raises(RowRejected) as caught:
         await bench.commit(bench.record(0), bench.record(1, event_type=REFUSED), bench.record(2, value=b"{"))
@@ -177,7 +177,7 @@ async def test_a_refused_row_writes_nothing_and_says_so(bench: Bench) -> None:
 
 @pytest.mark.parametrize("bad", [{0}, {4}, {2, 3}, {0, 3, 6}, set(range(7))])
 async def test_bisecting_finds_exactly_the_bad_rows(bench: Bench, bad: set[int]) -> None:
-    """The neighbours of a bad row are written, whatever the pattern; the bad ones are dead letters."""
+    """Bad rows become dead letters and all other rows are written, for any pattern of bad rows."""
     records = [bench.record(one, event_type=REFUSED if one in bad else "click") for one in range(7)]
     (judged,) = await bench.judge(batch(*records))
     assert {one.candidate.record.offset for one in await bench.sink.rejected([judged])} == bad
@@ -191,7 +191,7 @@ async def test_bisecting_finds_exactly_the_bad_rows(bench: Bench, bad: set[int])
 
 
 async def test_the_copy_of_a_refused_first_still_counts(bench: Bench) -> None:
-    """The winner among equal keys is chosen after the bad row is gone."""
+    """The first of equal keys is chosen after the bad row is removed."""
     await bench.settle(
         batch(
             bench.record(0, event_id="x", event_type=REFUSED),
@@ -205,7 +205,7 @@ async def test_the_copy_of_a_refused_first_still_counts(bench: Bench) -> None:
 
 
 async def test_a_bad_row_whose_copy_is_bad_too(bench: Bench) -> None:
-    """Each is tried alone in its turn, and both are dropped for the store's reason."""
+    """Each copy is tried alone, and both are dropped with the store's reason."""
     await bench.settle(
         batch(bench.record(0, event_id="x", event_type=REFUSED), bench.record(1, event_id="x", event_type=REFUSED))
     )
@@ -214,7 +214,7 @@ async def test_a_bad_row_whose_copy_is_bad_too(bench: Bench) -> None:
 
 
 async def test_a_refused_retry_leaves_the_ledger_dropped(bench: Bench) -> None:
-    """The row that waits is finished by the refusal."""
+    """A refused retry finishes its waiting ledger row as dropped."""
     origin = Provenance(RAW, 0, 0)
     await bench.settle(batch(bench.record(0, script_id="nowhere", event_type=REFUSED)))
     await bench.settle(batch(bench.retry(0, origin, 2, event_type=REFUSED)))
@@ -223,7 +223,7 @@ async def test_a_refused_retry_leaves_the_ledger_dropped(bench: Bench) -> None:
 
 
 async def test_windows_and_totals_sum_up(bench: Bench) -> None:
-    """Σ normalized of windows = events, Σ dropped = DROPPED rows, Σ retried = Σ retry_count; so do the totals."""
+    """Windows and totals agree: Σ normalized = events, Σ dropped = DROPPED rows, Σ retried = Σ retry_count."""
     origin = Provenance(RAW, 0, 1)
     await bench.settle(
         batch(
@@ -255,7 +255,7 @@ async def test_windows_and_totals_sum_up(bench: Bench) -> None:
 
 
 async def test_headers_and_null_bodies_are_kept(bench: Bench) -> None:
-    """A dead letter of nothing at all is published as empty bytes with a mark, and noted as null."""
+    """A dead letter with null key and value is published as empty bytes with a marker and stored as null."""
     empty = MemoryRecord(RAW, 0, 0, None, None, bench.world.now_ms, 1, (("a", None), ("a", b"\xff")))
     await bench.settle(batch(empty))
     row = (await bench.world.ledger())[Provenance(RAW, 0, 0)]
@@ -267,7 +267,7 @@ async def test_headers_and_null_bodies_are_kept(bench: Bench) -> None:
 
 
 async def test_odd_texts_are_stored(bench: Bench) -> None:
-    """Tabs, newlines, backslashes and the marks of COPY in any text field."""
+    """Any text field may hold tabs, newlines, backslashes and COPY's delimiters."""
     odd = 'a\tb\nc\\N\\.\r"d\\t'
     value = body(occurred_at=bench.world.now_ms, event_id=odd, user_agent=odd, properties={odd: odd})
     await bench.settle(batch(bench.record(0, value=value)))

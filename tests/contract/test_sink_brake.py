@@ -1,4 +1,4 @@
-"""The brake's state in any store: all see it, it outlives whoever engaged it, and only some may let it go."""
+"""The state of the circuit breaker in every store: shared by all workers and kept after a worker ends."""
 
 from collections.abc import AsyncIterator
 
@@ -15,7 +15,7 @@ OTHER = BreakerCause("something else", {})
 
 @pytest.fixture
 async def sinks(world: World) -> AsyncIterator[list[Sink]]:
-    """Two workers' ways to one store."""
+    """Two workers' sinks on one store."""
     made = [world.sink(), world.sink()]
     yield made
     for one in made:
@@ -23,7 +23,7 @@ async def sinks(world: World) -> AsyncIterator[list[Sink]]:
 
 
 async def test_it_is_off_until_somebody_engages_it(sinks: list[Sink]) -> None:
-    """The other worker sees it, and can't change why it is on."""
+    """The breaker starts closed; the other worker sees the trip and cannot change its reason."""
     one, other = sinks
     assert await one.brake() == BreakerState()
     engaged = await one.engage(CAUSE)
@@ -34,7 +34,7 @@ async def test_it_is_off_until_somebody_engages_it(sinks: list[Sink]) -> None:
 
 
 async def test_a_probe_that_passes_lets_go(sinks: list[Sink]) -> None:
-    """Once; one that fails leaves it on; after that it can go on again."""
+    """One passing probe resets the breaker, a failing one leaves it open, and it can trip again."""
     one, other = sinks
     assert not await one.probed(passed=True)
     await one.engage(CAUSE)
@@ -47,7 +47,7 @@ async def test_a_probe_that_passes_lets_go(sinks: list[Sink]) -> None:
 
 
 async def test_released_it_stays_off(world: World, sinks: list[Sink]) -> None:
-    """For as long as the operator said."""
+    """A breaker on bypass stays closed until the bypass ends."""
     await sinks[0].engage(CAUSE)
     await world.release_brake(600)
     assert (await sinks[1].brake())[:2] == (False, True)
@@ -57,7 +57,7 @@ async def test_released_it_stays_off(world: World, sinks: list[Sink]) -> None:
 
 
 async def test_engaged_by_hand_it_stays_on(world: World, sinks: list[Sink]) -> None:
-    """Whatever a probe says, and also where it was released a moment ago."""
+    """No probe resets a manual trip, and a manual trip ends an earlier bypass."""
     await world.release_brake(600)
     await world.engage_brake_by_hand()
     assert not await sinks[0].probed(passed=True)

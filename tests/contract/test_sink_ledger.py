@@ -1,4 +1,4 @@
-"""What any store of truth must do with the ledger and the tokens of attempts: on memory and Postgres."""
+"""What every sink does with the ledger and the attempts' tokens: on memory and Postgres."""
 
 import pytest
 from support.events.making import DLQ, RAW, RETRY_1, batch
@@ -12,7 +12,7 @@ from .conftest import RETRY, Bench, Event
 
 
 async def test_a_waiting_event_heals(bench: Bench) -> None:
-    """WAITING(1) and the right token that normalises: finished, no reason, one event of attempt 2."""
+    """WAITING(1) and the right token of a normalised retry: finished, no reason, one event of attempt 2."""
     origin = Provenance(RAW, 0, 0)
     await bench.commit(bench.record(0, script_id="nowhere"))
     await bench.commit(bench.retry(0, origin, 2, event_id="e-0"))
@@ -32,7 +32,7 @@ async def test_a_waiting_event_waits_again(bench: Bench) -> None:
 
 
 async def test_tries_used_up_end_in_a_drop(bench: Bench) -> None:
-    """WAITING(max) and a failure: DROPPED as retry_exhausted with the last error's class beside it."""
+    """WAITING(max) and a failure: DROPPED as retry_exhausted, with the last error's class."""
     origin = Provenance(RAW, 0, 0)
     await bench.settle(batch(bench.record(0, script_id="nowhere")))
     await bench.settle(batch(bench.retry(0, origin, 2, script_id="nowhere")))
@@ -57,7 +57,7 @@ async def test_a_waiting_event_is_dropped(bench: Bench, value: bytes | None, rea
 
 @pytest.mark.parametrize("attempt", [1, 3])
 async def test_a_wrong_token_moves_the_offset_and_nothing_else(bench: Bench, attempt: int) -> None:
-    """Any other token is stale: nothing is written or published, and it is counted."""
+    """A stale token is counted, and nothing else is written or published."""
     origin = Provenance(RAW, 0, 0)
     await bench.commit(bench.record(0, script_id="nowhere"))
     before = await bench.everything()
@@ -81,7 +81,7 @@ async def test_a_second_copy_after_the_token_was_used_is_stale(bench: Bench) -> 
 
 
 async def test_two_copies_in_two_partitions_of_one_settlement_are_one_attempt(bench: Bench) -> None:
-    """The second one is stale wherever it lies, and the ledger row heals without a reason."""
+    """The second copy is stale in any partition, and the ledger row heals without a reason."""
     origin, elsewhere = Provenance(RAW, 0, 0), TopicPartition(RETRY_1, 1)
     await bench.sink.claim({elsewhere: 0})
     await bench.commit(bench.record(0, script_id="nowhere"))
@@ -94,7 +94,7 @@ async def test_two_copies_in_two_partitions_of_one_settlement_are_one_attempt(be
 
 
 async def test_a_token_that_was_used_since_it_was_judged_is_refused(bench: Bench) -> None:
-    """The compare-and-set: another owner's settlement came in between."""
+    """The compare-and-set fails because another owner has committed in between."""
     origin, elsewhere = Provenance(RAW, 0, 0), TopicPartition(RETRY_1, 1)
     await bench.sink.claim({elsewhere: 0})
     await bench.commit(bench.record(0, script_id="nowhere"))
@@ -108,7 +108,7 @@ async def test_a_token_that_was_used_since_it_was_judged_is_refused(bench: Bench
 
 
 async def test_the_body_of_what_waits_comes_from_the_ledger(bench: Bench) -> None:
-    """Key, value and headers as the raw topic had them, null ones too: a retry topic can be written by others."""
+    """A retry uses the raw key, value and headers, nulls included, because a retry topic can be forged."""
     whole = bench.record(0, script_id="nowhere", key=None, headers=[("a", b"1"), ("a", None), ("b", b"\xff")])
     await bench.commit(whole)
     (named,) = (await bench.sink.ledger([Provenance(RAW, 0, 0)])).values()

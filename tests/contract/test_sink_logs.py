@@ -1,4 +1,4 @@
-"""What any store of truth must keep of the logs that it was told of: the same suite on memory and Postgres."""
+"""What every sink stores about the logs it has read: the same suite on memory and Postgres."""
 
 from support.events.making import RAW, SOURCE, batch
 
@@ -9,7 +9,7 @@ from .conftest import OTHER, Bench
 
 
 async def test_a_log_is_known_by_its_cluster_and_the_last_settled_record(bench: Bench) -> None:
-    """Also where holes end a batch, and a batch of holes only; a cluster that is known stays."""
+    """The stored identity survives batches that end in holes or hold only holes."""
     nothing = await bench.sink.logs([SOURCE, TopicPartition(RAW, 9)])
     assert nothing == {SOURCE: KnownLog(SOURCE, 0, None, None)}
 
@@ -26,7 +26,7 @@ async def test_a_log_is_known_by_its_cluster_and_the_last_settled_record(bench: 
 
 
 async def test_the_present_log_is_the_one_that_was_adopted_last(bench: Bench) -> None:
-    """By number, not by the order of the alphabet; what was read of the old ones stays."""
+    """Logs are ordered by number, not alphabetically; totals of earlier logs stay."""
     await bench.commit(bench.record(0))
     for incarnation in (2, 10, 9):
         await bench.sink.claim({TopicPartition(f"{RAW}#{incarnation}", 0): 3})
@@ -35,7 +35,7 @@ async def test_the_present_log_is_the_one_that_was_adopted_last(bench: Bench) ->
 
 
 async def test_the_same_offset_of_two_logs_is_two_raw_events(bench: Bench) -> None:
-    """Each with its own row in the ledger, though Kafka calls both records the same."""
+    """Each has its own ledger row although Kafka's coordinates are equal."""
     adopted = TopicPartition(f"{RAW}#2", 0)
     await bench.sink.claim({adopted: 0})
     await bench.commit(bench.record(0, script_id="nowhere"))
@@ -53,7 +53,7 @@ async def test_the_same_offset_of_two_logs_is_two_raw_events(bench: Bench) -> No
 
 
 async def test_a_retry_of_an_adopted_log_finds_its_row(bench: Bench) -> None:
-    """Its token names the log."""
+    """The retry's token names the log."""
     adopted = TopicPartition(f"{RAW}#2", 0)
     await bench.sink.claim({adopted: 0})
     await bench.settle(batch(bench.record(0, script_id="nowhere"))._replace(source=adopted))

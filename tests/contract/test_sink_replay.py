@@ -1,4 +1,4 @@
-"""What any store of truth must do with replays and the claims behind them: on memory and Postgres."""
+"""What every sink does with replays and their claims: on memory and Postgres."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def replaying(bench: Bench, offset: int, of: Provenance, **given: Any) -> Memory
 
 
 async def test_a_claimed_replay_is_honoured_once(bench: Bench) -> None:
-    """The old row learns its successor, the reason stays, and a second copy is stale."""
+    """The old row stores its successor and keeps its reason; a second copy is stale."""
     old, new = Provenance(RAW, 0, 0), Provenance(RAW, 0, 1)
     await bench.commit(bench.record(0, value=b"{"))
     await bench.world.claim_dead_letter(old, REPLAY_ID)
@@ -34,7 +34,7 @@ async def test_a_claimed_replay_is_honoured_once(bench: Bench) -> None:
 
 
 async def test_two_copies_of_a_replay_in_two_partitions_are_one(bench: Bench) -> None:
-    """In one settlement too: the old row has one successor."""
+    """Within one commit, too, the old row has one successor."""
     old = Provenance(RAW, 0, 0)
     await bench.commit(bench.record(0, value=b"{"))
     await bench.world.claim_dead_letter(old, REPLAY_ID)
@@ -45,7 +45,7 @@ async def test_two_copies_of_a_replay_in_two_partitions_are_one(bench: Bench) ->
 
 
 async def test_a_replay_that_fails_again_is_a_dead_letter_of_its_own(bench: Bench) -> None:
-    """Its row names what it replays; the old one is replayed all the same."""
+    """The new row names the replayed one, which counts as replayed."""
     old, new = Provenance(RAW, 0, 0), Provenance(RAW, 0, 1)
     await bench.commit(bench.record(0, value=b"{"))
     await bench.world.claim_dead_letter(old, REPLAY_ID)
@@ -56,7 +56,7 @@ async def test_a_replay_that_fails_again_is_a_dead_letter_of_its_own(bench: Benc
 
 
 async def test_a_replay_that_nobody_claimed_is_plain_data(bench: Bench) -> None:
-    """A producer can't touch another event's fate by naming it."""
+    """A producer cannot change another event's outcome by naming it."""
     old = Provenance(RAW, 0, 0)
     await bench.commit(bench.record(0, value=b"{"))
     before = (await bench.world.ledger())[old]
@@ -67,7 +67,7 @@ async def test_a_replay_that_nobody_claimed_is_plain_data(bench: Bench) -> None:
 
 
 async def test_a_claim_that_was_cancelled_since_is_refused(bench: Bench) -> None:
-    """Judged while it was claimed, settled when it no longer was: the batch is judged anew."""
+    """A claim that is cancelled before the commit refuses the batch, which is then processed again."""
     old = Provenance(RAW, 0, 0)
     await bench.commit(bench.record(0, value=b"{"))
     await bench.world.claim_dead_letter(old, REPLAY_ID)

@@ -1,4 +1,4 @@
-"""One event id from several classes of sender: name spaces of their own, shared ones, and keys older than the classes."""
+"""One event id from several sender classes: separate key spaces, shared ones, and keys from before the classes."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ async def rows(bench: Bench) -> list[int]:
 @pytest.mark.parametrize("order", [(VISITOR, SERVER, DIRECT), (DIRECT, SERVER, VISITOR), (SERVER, DIRECT, VISITOR)])
 @pytest.mark.parametrize("together", [True, False])
 async def test_each_class_has_a_name_space_of_its_own(bench: Bench, order: tuple[Sender, ...], together: bool) -> None:
-    """A visitor's event never displaces a server's; the second of each class is a duplicate, in one batch or another."""
+    """A visitor's event never displaces a server's; a second one of the same class is a duplicate."""
     records = [sent(bench, offset, sender) for offset, sender in enumerate((*order, *order))]
 
     for part in [records] if together else [[one] for one in records]:
@@ -41,7 +41,7 @@ async def test_each_class_has_a_name_space_of_its_own(bench: Bench, order: tuple
 
 @pytest.mark.parametrize("sender", [VISITOR, SERVER, DIRECT])
 async def test_an_event_older_than_the_classes_is_a_duplicate_for_each(bench: Bench, sender: Sender) -> None:
-    """Sent again after the upgrade, it is still the same event."""
+    """An event that is sent again after the upgrade is a duplicate."""
     await bench.settle(batch(sent(bench, 0, DIRECT)))
     await bench.world.forget_classes()
 
@@ -52,7 +52,7 @@ async def test_an_event_older_than_the_classes_is_a_duplicate_for_each(bench: Be
 
 @pytest.mark.parametrize("first", [VISITOR, SERVER, DIRECT])
 async def test_the_first_of_all_classes_claims_the_plain_key(bench: Bench, first: Sender) -> None:
-    """The release before knows no other: what a new worker stored is a duplicate for an old one."""
+    """The previous release knows only the plain key, so it also finds new workers' events."""
     await bench.settle(batch(sent(bench, 0, first)))
     await bench.world.forget_classes()
 
@@ -66,7 +66,7 @@ async def test_the_first_of_all_classes_claims_the_plain_key(bench: Bench, first
 async def test_of_shared_ids_a_visitors_event_after_a_servers_is_a_duplicate(
     bench: Bench, trusted: Sender, together: bool
 ) -> None:
-    """In one batch or another."""
+    """This holds within one batch and across batches."""
     bench.registry = SHARED
     records = [sent(bench, 0, trusted), sent(bench, 1, VISITOR)]
 
@@ -78,7 +78,7 @@ async def test_of_shared_ids_a_visitors_event_after_a_servers_is_a_duplicate(
 
 
 async def test_of_shared_ids_in_one_batch_the_servers_event_is_the_row(bench: Bench) -> None:
-    """Whichever came first."""
+    """The order within the batch does not matter."""
     bench.registry = SHARED
 
     await bench.settle(batch(sent(bench, 0, VISITOR), sent(bench, 1, SERVER)))
@@ -91,7 +91,7 @@ async def test_of_shared_ids_in_one_batch_the_servers_event_is_the_row(bench: Be
 async def test_of_shared_ids_a_servers_event_counts_instead_of_an_earlier_visitors(
     bench: Bench, trusted: Sender
 ) -> None:
-    """Both are rows, and the visitor's is superseded; what comes after is a duplicate, of whichever class."""
+    """Both are rows and the visitor's is superseded; later events of any class are duplicates."""
     bench.registry = SHARED
     await bench.settle(batch(sent(bench, 0, VISITOR)))
 
@@ -104,7 +104,7 @@ async def test_of_shared_ids_a_servers_event_counts_instead_of_an_earlier_visito
 
 
 async def test_of_shared_ids_two_servers_in_one_batch_supersede_once(bench: Bench) -> None:
-    """Servers and Kafka producers are one class beside visitors."""
+    """Servers and Kafka producers count as one class when they supersede visitors."""
     bench.registry = SHARED
     await bench.settle(batch(sent(bench, 0, VISITOR)))
 

@@ -1,4 +1,4 @@
-"""Contracts and reference pages are what the code says: a change shows in the diff of a file."""
+"""Contracts and reference pages match the code: a change shows in the diff of a file."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ SNAPSHOTS = CHECKOUT / "schemas" / "snapshots"
 
 @pytest.mark.parametrize("name", sorted(contracts()))
 def test_a_contract_is_as_its_snapshot(name: str) -> None:
-    """Readers outside this repository build on it, so a change must be meant."""
+    """A contract changes only on purpose, because readers outside this repository depend on it."""
     path = SNAPSHOTS / f"{name}.json"
     kept = json.loads(path.read_text()) if path.exists() else None
 
@@ -38,20 +38,20 @@ def test_a_contract_is_as_its_snapshot(name: str) -> None:
 
 
 def test_no_snapshot_outlives_its_contract() -> None:
-    """A contract that is gone takes its snapshot along."""
+    """Every snapshot belongs to an existing contract."""
     assert {path.stem for path in SNAPSHOTS.glob("*.json")} == set(contracts())
 
 
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_a_page_is_as_the_code_says(name: str) -> None:
-    """The reference can't lag behind."""
+    """Each generated page equals what the code generates."""
     kept = (CHECKOUT / "docs" / name).read_text()
 
     assert kept == pages()[name], f"docs/{name} is not what the code says; renew it: bridge schema docs --dir docs"
 
 
 def test_every_setting_is_documented() -> None:
-    """With its names in the environment and what it is for; a secret shows no value."""
+    """The page lists each setting with its variables and purpose, and no secret's value."""
     page = pages()["settings.md"]
     for name, field in Settings.model_fields.items():
         for variable in environment_names(name, field):
@@ -64,14 +64,13 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_error_class_is_documented() -> None:
-    """Each has a row."""
     page = pages()["errors.md"]
     for error in ErrorClass:
         assert f"| `{error.value}` |" in page
 
 
 def test_a_sound_event_fits_the_exported_contract() -> None:
-    """The schema takes what the stream takes, unknown fields too, and refuses what it refuses."""
+    """The schema and the stream accept and refuse the same events, unknown fields included."""
     schema = contracts()["raw_event_v1"]
     jsonschema.validate(json.loads(body()) | {"something": "else"}, schema)
 
@@ -80,7 +79,7 @@ def test_a_sound_event_fits_the_exported_contract() -> None:
 
 
 def test_the_commands_write_all_of_it(tmp_path: Path) -> None:
-    """`schema export` and `schema docs` write what the tests compare, and name each file."""
+    """`schema export` and `schema docs` write the files that the tests compare, and print each name."""
     for command, expected in (("export", {f"{name}.json" for name in contracts()}), ("docs", set(pages()))):
         directory = tmp_path / command
         done = run([sys.executable, "-m", "bridge", "schema", command, "--dir", str(directory)])
@@ -111,7 +110,7 @@ def _on_the_dlq(failure: Failure, value: bytes | None) -> MemoryRecord:
 
 
 def test_a_dead_letter_is_read_whole() -> None:
-    """Key, value and the raw record's own headers come back byte for byte, with why and when."""
+    """Key, value and raw headers are byte-identical, next to the reason and the time."""
     odd = [("a", b"\x00\xff"), ("a", None), ("", b"")]
     raw = record(77, b"\xff\x00{bad", key=b"\xfe", headers=odd)
 
@@ -130,7 +129,7 @@ def test_a_dead_letter_is_read_whole() -> None:
 
 
 def test_a_dead_letter_after_retries_holds_the_first_headers_only() -> None:
-    """What the retries appended is not taken for the producer's."""
+    """Headers that retries appended do not count as the producer's."""
     raw = record(77, b"{}", headers=[("mine", b"1"), (names.PROVENANCE, b"not mine")])
     retry = _failure(raw, dropped_reason=None, retry_topic="t.retry.1s", due_at_ms=1)
     copied = record(4, b"{}", headers=copy_headers(retry))
@@ -143,7 +142,7 @@ def test_a_dead_letter_after_retries_holds_the_first_headers_only() -> None:
 
 
 def test_a_record_of_nothing_comes_back_as_nothing() -> None:
-    """Key and value null can't be written as they are; the header says what they were."""
+    """A header restores the null key and value, which Kafka cannot hold together."""
     raw = replace(record(77, key=None), value=None)
 
     letter = DeadLetter.from_record(_on_the_dlq(_failure(raw), b""))
@@ -164,7 +163,7 @@ def test_a_record_of_nothing_comes_back_as_nothing() -> None:
     ],
 )
 def test_what_is_no_dead_letter_is_refused(name: str, value: bytes | None) -> None:
-    """A record that somebody else wrote to the topic is named, not guessed at."""
+    """Another program's record on the topic is reported by name, not guessed at."""
     good = _on_the_dlq(_failure(record(77, b"{}")), b"{}")
     DeadLetter.from_record(good)
     changed = tuple((known, value if known == name else text) for known, text in good.headers)

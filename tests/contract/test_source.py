@@ -1,4 +1,4 @@
-"""What any source of batches must do: the same suite on memory and on Kafka."""
+"""What every source of batches does: the same suite on memory and on Kafka."""
 
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ POLLS = 100
 
 
 class Broker(Protocol):
-    """A log of two partitions, what producers and operators do to it, and a source that reads it."""
+    """A log of two partitions, the actions of producers and operators, and a source."""
 
     one: TopicPartition
     two: TopicPartition
@@ -55,7 +55,7 @@ class KafkaBroker:
         self.one, self.two = TopicPartition(topic, 0), TopicPartition(topic, 1)
         self._servers, self._topic = servers, topic
         self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        # The worker's own, which decides what of a transaction is read.
+        # The worker's own setting: it decides which records of a transaction are read.
         self._consumer = make_consumer(Settings(kafka_bootstrap_servers=servers, group=topic))
         self.source: Source = KafkaSource(self._consumer)
 
@@ -108,7 +108,7 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
 
 
 async def read(broker: Broker, *sources: TopicPartition, max_records: int = 100, end: int | None = None) -> list[Batch]:
-    """Batches until every partition has been read to the end, or to `end`: a transaction's mark may come late."""
+    """Poll until every partition has reached its end or `end`; a transaction's marker may arrive late."""
     ends = await broker.source.ends(sources) if end is None else dict.fromkeys(sources, end)
     found: list[Batch] = []
     for _ in range(POLLS):
@@ -132,7 +132,7 @@ def assert_chained(batches: Sequence[Batch], source: TopicPartition, first: int,
 
 
 async def test_batches_continue_one_another(broker: Broker) -> None:
-    """Small batches of two partitions: each begins where the one before it ended, and nothing is missing."""
+    """Each batch of a partition begins where the previous one ended, and no record is missing."""
     await broker.produce(broker.one, [b"a%d" % index for index in range(7)])
     await broker.produce(broker.two, [b"b%d" % index for index in range(4)])
     for source in (broker.one, broker.two):
@@ -146,7 +146,7 @@ async def test_batches_continue_one_another(broker: Broker) -> None:
 
 
 async def test_a_record_comes_as_the_broker_keeps_it(broker: Broker) -> None:
-    """Key, value, ordered headers with repeated names and nulls, offset and the producer's time."""
+    """Key, value, ordered headers with repeated names and nulls, offset and producer time are kept."""
     await broker.produce(broker.one, [b"v"])
     broker.source.rewind(broker.one, 0)
     (batch,) = await read(broker, broker.one)
@@ -157,7 +157,7 @@ async def test_a_record_comes_as_the_broker_keeps_it(broker: Broker) -> None:
 
 
 async def test_rewind_reads_again_from_there(broker: Broker) -> None:
-    """Back or forth: the next batch begins at the offset that was named."""
+    """After a rewind in either direction, the next batch begins at that offset."""
     await broker.produce(broker.one, [b"0", b"1", b"2"])
     broker.source.rewind(broker.one, 0)
     await read(broker, broker.one)
@@ -171,7 +171,7 @@ async def test_rewind_reads_again_from_there(broker: Broker) -> None:
 
 
 async def test_transaction_markers_are_holes(broker: Broker) -> None:
-    """Committed and aborted transactions between plain records: the offsets that hold no record count as skipped."""
+    """Offsets of transaction markers and aborted records count as skipped."""
     await broker.produce(broker.one, [b"0"])
     await broker.transact(broker.one, [b"1", b"2"])
     await broker.transact(broker.one, [b"never", b"never"], abort=True)
@@ -184,7 +184,7 @@ async def test_transaction_markers_are_holes(broker: Broker) -> None:
 
 
 async def test_a_log_that_ends_in_an_aborted_transaction_is_read_to_its_end(broker: Broker) -> None:
-    """Without a record behind it the position still passes over the hole."""
+    """The position moves past a hole that no record follows."""
     await broker.produce(broker.one, [b"0"])
     await broker.transact(broker.one, [b"never"], abort=True)
     broker.source.rewind(broker.one, 0)
@@ -195,7 +195,7 @@ async def test_a_log_that_ends_in_an_aborted_transaction_is_read_to_its_end(brok
 
 
 async def test_a_paused_partition_rests_and_goes_on_where_it_stood(broker: Broker) -> None:
-    """The other partition is read meanwhile."""
+    """A resumed partition continues at its offset; others are read meanwhile."""
     await broker.produce(broker.one, [b"1"])
     await broker.produce(broker.two, [b"2"])
     for source in (broker.one, broker.two):
@@ -216,14 +216,14 @@ async def test_a_paused_partition_rests_and_goes_on_where_it_stood(broker: Broke
 
 
 async def test_no_records_give_no_batch(broker: Broker) -> None:
-    """At the end of the log a poll comes back empty and the position stays."""
+    """At the end of the log a poll is empty and the position stays."""
     broker.source.rewind(broker.one, 0)
     assert await broker.source.poll([broker.one], timeout_ms=50, max_records=10) == []
     assert broker.source.position(broker.one) == 0
 
 
 async def test_beginnings_and_ends_are_those_of_the_log(broker: Broker) -> None:
-    """After retention the log begins later; an empty one begins where it ends."""
+    """Retention moves a log's beginning; an empty log begins at its end."""
     await broker.produce(broker.one, [b"0", b"1", b"2"])
     await broker.delete_before(broker.one, 2)
     both = [broker.one, broker.two]
@@ -232,7 +232,7 @@ async def test_beginnings_and_ends_are_those_of_the_log(broker: Broker) -> None:
 
 
 async def test_offsets_that_retention_deleted_are_gone(broker: Broker) -> None:
-    """It is said, not jumped over; after a rewind to the beginning reading goes on."""
+    """The source raises instead of skipping; a rewind to the beginning reads again."""
     await broker.produce(broker.one, [b"0", b"1", b"2"])
     await broker.delete_before(broker.one, 2)
     broker.source.rewind(broker.one, 0)
@@ -246,7 +246,7 @@ async def test_offsets_that_retention_deleted_are_gone(broker: Broker) -> None:
 
 
 async def test_an_offset_beyond_the_log_is_gone_too(broker: Broker) -> None:
-    """A topic that was made anew does not hold what is asked for."""
+    """A recreated topic does not hold the requested offset."""
     await broker.produce(broker.one, [b"0"])
     broker.source.rewind(broker.one, 50)
     with pytest.raises(OffsetsGone):
@@ -254,13 +254,13 @@ async def test_an_offset_beyond_the_log_is_gone_too(broker: Broker) -> None:
 
 
 async def test_partitions_with_a_backlog_take_turns(broker: Broker) -> None:
-    """Neither waits until the other one has been read to its end."""
+    """No partition waits until another one is read to its end."""
     both = [broker.one, broker.two]
     for source in both:
         await broker.produce(source, [b"v"] * 40)
         broker.source.rewind(source, 0)
     for source in both:
-        # From now on the client has records of both.
+        # From here on the client has fetched records of both.
         await read(broker, source, max_records=1, end=1)
     batches = await read(broker, *both, max_records=10)
     order = [batch.source for batch in batches][:6]

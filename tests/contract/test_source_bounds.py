@@ -1,4 +1,4 @@
-"""What Kafka's source makes of records that inflate manifold, and of those with very many headers."""
+"""Kafka's source with records that decompress to many times their size and records with very many headers."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ IDLE = 8
 
 
 class Place:
-    """A topic of three partitions, and who writes it."""
+    """A topic of three partitions and its producer."""
 
     def __init__(self, servers: str, topic: str) -> None:
         self.one, self.two, self.idle = (TopicPartition(topic, partition) for partition in range(3))
@@ -32,7 +32,7 @@ class Place:
         self.settings = Settings(kafka_bootstrap_servers=servers, group=topic, inflate_max_bytes=MOST)
 
     async def send(self, source: TopicPartition, values: Sequence[bytes], headers: int = 0, **more: Any) -> None:
-        """Each in a batch of its own."""
+        """Produce each value in a batch of its own."""
         async with AIOKafkaProducer(
             bootstrap_servers=self.settings.brokers, max_request_size=16 * MOST, **more
         ) as producer:
@@ -62,7 +62,7 @@ async def place(stack: Any, topic_prefix: str) -> AsyncIterator[Place]:
 
 
 async def read(source: KafkaSource, lane: Sequence[TopicPartition], idle: TopicPartition, count: int) -> list[Batch]:
-    """So many records of a lane's partitions, while other lanes read nothing."""
+    """Poll until the lane's partitions have given `count` records, while other lanes' polls find nothing."""
     found: list[Batch] = []
     for _ in range(POLLS):
         found += await source.poll(lane, timeout_ms=100, max_records=1000)
@@ -76,7 +76,7 @@ async def read(source: KafkaSource, lane: Sequence[TopicPartition], idle: TopicP
 async def test_records_that_inflate_manifold_are_inflated_once_each(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are, none is thrown away for what else a read meets; the lane's other partition goes on."""
+    """No batch is decompressed twice, and the lane's other partition continues meanwhile."""
     inflated = []
     inflate = cramjam.zstd.decompress_into
 
@@ -98,7 +98,7 @@ async def test_records_that_inflate_manifold_are_inflated_once_each(
 
 @pytest.mark.parametrize("compression", [None, "zstd"])
 async def test_a_record_of_very_many_headers_holds_nothing(place: Place, compression: str | None) -> None:
-    """It comes with as many as tell that they are too many, and what stands behind it comes whole."""
+    """A flooded record arrives with one header more than the limit; later records arrive whole."""
     await place.send(place.one, [b"flood"] * 3, 199_000, compression_type=compression)
     await place.send(place.one, [b"sound"] * 3, 20)
     async with place.reading() as source:

@@ -1,4 +1,4 @@
-"""Corrections over all events: they touch what they name and nothing else, and an inverse undoes them."""
+"""Corrections change only the fields they name, for every event, and an inverse correction undoes them."""
 
 import json
 import re
@@ -46,7 +46,7 @@ _EVENTS = st.tuples(_SPACE, _object(_VALUES), _SPACE).map("".join)
 
 
 def _with_field(event: str, value: str) -> bytes:
-    """The event with a field `target` behind its others."""
+    """The event with a field `target` after its others."""
     head, _, tail = event.rpartition("}")
     separator = ","
     if head.strip() == "{":
@@ -60,7 +60,7 @@ def _corrected(value: bytes, *settings: str) -> bytes:
 
 @given(_EVENTS, _VALUES)
 def test_a_correction_leaves_every_other_byte(event: str, value: str) -> None:
-    """White space, spellings of numbers and strings, duplicate keys."""
+    """White space, spelling of numbers and strings, and duplicate keys stay."""
     before = _with_field(event, value)
     after = _corrected(before, "target=true")
     assert after == _with_field(event, "true")
@@ -68,7 +68,7 @@ def test_a_correction_leaves_every_other_byte(event: str, value: str) -> None:
 
 @given(_EVENTS)
 def test_a_new_field_is_added_and_taken_away_again(event: str) -> None:
-    """What is left is what was sent."""
+    """Removing an added field restores the original bytes."""
     added = _corrected(event.encode(), "target=1")
     patch = b'[{"op":"remove","path":"/target"}]'
     assert added == _with_field(event, "1")
@@ -78,7 +78,7 @@ def test_a_new_field_is_added_and_taken_away_again(event: str) -> None:
 
 @given(_EVENTS, st.from_regex(r"\A-?(0|[1-9][0-9]{0,20})(\.[0-9]{0,8}[1-9])?\Z"), st.integers(0, 9))
 def test_a_scaled_number_is_scaled_back(event: str, number: str, power: int) -> None:
-    """Exactly, whatever its digits."""
+    """Scaling and its inverse restore the exact number, for any digits."""
     before = _with_field(event, number)
     scaled = _corrected(before, f"target=*{10**power}")
     assert json.loads(scaled, parse_float=Decimal)["target"] == Decimal(number) * 10**power
@@ -87,7 +87,7 @@ def test_a_scaled_number_is_scaled_back(event: str, number: str, power: int) -> 
 
 @given(_EVENTS, _NUMBERS)
 def test_text_and_number_are_inverse(event: str, number: str) -> None:
-    """With the number's spelling."""
+    """The conversions keep the number's spelling."""
     before = _with_field(event, number)
     as_text = _corrected(before, "target=text()")
     assert as_text == _with_field(event, f'"{number}"')
@@ -96,7 +96,7 @@ def test_text_and_number_are_inverse(event: str, number: str) -> None:
 
 @given(_EVENTS, _VALUES)
 def test_a_move_and_its_return_are_inverse(event: str, value: str) -> None:
-    """Whatever was moved keeps its bytes."""
+    """A moved value keeps its bytes."""
     before = _with_field(event, value)
     assert _corrected(_corrected(before, "elsewhere=move(target)"), "target=move(elsewhere)") == before
 
@@ -109,7 +109,7 @@ _EXPRESSIONS = st.sampled_from(
 
 @given(_EVENTS, st.lists(st.tuples(st.sampled_from(["a", "b", "target"]), _EXPRESSIONS), max_size=4))
 def test_a_correction_makes_json_or_a_verdict(event: str, asked: list[tuple[str, str]]) -> None:
-    """Every expression on every event; what was sent is not changed."""
+    """Every expression on every event gives JSON or an error and leaves the original unchanged."""
     body = RawBody(None, event.encode(), ())
     correction = read_correction([f"{field}={expression}" for field, expression in asked], None)
     try:

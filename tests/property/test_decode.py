@@ -1,4 +1,4 @@
-"""The hot path's decoder accepts exactly what the contract accepts, and reads the same from it."""
+"""The hot path's decoder accepts exactly what the contract accepts and reads the same fields."""
 
 import json
 import re
@@ -31,7 +31,7 @@ LARGEST, DECIMALS = 308, 16_383
 
 
 class Refused(Exception):
-    """The oracle says no."""
+    """The oracle refuses the document."""
 
 
 def _number(text: str) -> Decimal:
@@ -88,7 +88,7 @@ def _from_version_2(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def oracle(value: bytes) -> RawEvent:
-    """The contract's word by json and pydantic alone; raises Refused."""
+    """The contract's fields by json and pydantic alone; raises Refused."""
     if not value or len(value) > MAX_BYTES:
         raise Refused
     exponents: list[int] = []
@@ -135,7 +135,7 @@ def _comparable(fields: RawFields | RawEvent) -> dict[str, Any]:
     if isinstance(fields, RawFields):
         compared["value"] = parse_amount(json.loads(bytes(fields.value), parse_float=Decimal))
         compared["properties"] = json.loads(bytes(fields.properties), parse_float=Decimal)
-    # As none are stored.
+    # Empty properties are not stored.
     compared["properties"] = compared["properties"] or None
     return compared
 
@@ -218,7 +218,7 @@ sound = st.fixed_dictionaries(
 
 @st.composite
 def documents(draw: st.DrawFn) -> bytes:
-    """A sound event in which a few fields are near what the contract takes, as JSON written one way or another."""
+    """A valid event with a few fields near the contract's limits, in various JSON spellings."""
     made = dict(draw(sound))
     for name in draw(st.lists(st.sampled_from([*fields, *optional, *optional]), max_size=4, unique=True)):
         made[name] = draw(fields[name] if name in fields else optional[name])
@@ -241,7 +241,7 @@ pieces = st.binary(max_size=2) | st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A document with a few bytes put in, taken out or replaced."""
+    """A document with a few bytes inserted, removed or replaced."""
     value = draw(documents())
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(value)))
@@ -265,27 +265,27 @@ HEAD = b'{"event_id":"e","site_id":1,"script_id":"s","event_type":"x","occurred_
 @example(HEAD + b',"properties":{"a":18446744073709551616,"b":"' + b"x" * 5000 + b'"}}')
 @example(HEAD.replace(b"1700000000000", b"-5") + b"}")
 def test_near_valid_documents(value: bytes) -> None:
-    """Both say the same of every document, and read equal fields where they accept it."""
+    """Decoder and oracle accept the same documents and read equal fields."""
     assert_equal_word(value)
 
 
 @settings(max_examples=1500)
 @given(mutated())
 def test_mutated_bytes(value: bytes) -> None:
-    """The same where the JSON itself may be broken."""
+    """Decoder and oracle agree on broken JSON."""
     assert_equal_word(value)
 
 
 @settings(max_examples=300)
 @given(st.binary(max_size=200) | values.map(lambda made: json.dumps(made).encode()))
 def test_any_bytes(value: bytes) -> None:
-    """The same of what is no event at all."""
+    """Decoder and oracle agree on arbitrary bytes."""
     assert not assert_equal_word(value)
 
 
 @st.composite
 def wide(draw: st.DrawFn) -> bytes:
-    """A document with many of one value, and another one at the end: what is scanned and not read, if it is sound."""
+    """A document that repeats one value many times before another one; valid values are scanned but not read."""
     item, last = (TOKEN.sub(lambda match: match[1], json.dumps(draw(values))) for _ in range(2))
     count = min(draw(st.sampled_from([1, 20, 400, 4000])), (MAX_BYTES - 1000 - len(last)) // (len(item) + 1))
     place = draw(st.sampled_from(["properties", "properties", "other", "page"]))
@@ -299,17 +299,17 @@ def wide(draw: st.DrawFn) -> bytes:
 @settings(max_examples=400)
 @given(wide())
 def test_wide_documents(value: bytes) -> None:
-    """The same of what has many values."""
+    """Decoder and oracle agree on documents with many values."""
     assert_equal_word(value)
 
 
 def _step(path: str, name: str) -> str:
-    """The path to a member: a name of the sender's choice stands in quotes."""
+    """The path to a member, with names outside the contract in quotes."""
     return f"{path}.{quoted(name)}" if path else name if name in CONTRACT_NAMES else quoted(name)
 
 
 def _unsound(value: Any, path: str) -> str | None:
-    """Where a walk through all values, with the path of each, finds the first text that can't be stored."""
+    """The message for the first text that cannot be stored, found by walking through all values."""
     if isinstance(value, str):
         if "\x00" in value:
             return f"{path or 'value'}: holds a NUL"
@@ -327,7 +327,7 @@ def _unsound(value: Any, path: str) -> str | None:
 @settings(max_examples=500)
 @given(documents() | wide())
 def test_the_place_of_an_unsound_text(value: bytes) -> None:
-    """The first one, as a walk through the whole document names it."""
+    """The decoder names the same first text as a walk through the document."""
     try:
         decode(value, None)
         message = ""
@@ -339,14 +339,14 @@ def test_the_place_of_an_unsound_text(value: bytes) -> None:
 @pytest.mark.parametrize("depth", [14, 15, 16, 17, 30, 31, 32, 33])
 @pytest.mark.parametrize("place", ["properties", "other"])
 def test_depth(depth: int, place: str) -> None:
-    """The bound lies where the contract has it, whichever way the document takes."""
+    """The depth limit is the contract's on every path through the decoder."""
     value = HEAD + f',"{place}":'.encode() + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
     assert assert_equal_word(value) == (depth <= MAX_DEPTH - 1)
 
 
 @pytest.mark.parametrize("length", [MAX_BYTES, MAX_BYTES + 1])
 def test_size(length: int) -> None:
-    """64 KiB are taken, one byte more is not."""
+    """64 KiB are accepted and one byte more is refused."""
     head = HEAD + b',"url":"'
     value = head + b"u" * (length - len(head) - 2) + b'"}'
     assert assert_equal_word(value) == (length <= MAX_BYTES)
@@ -355,6 +355,6 @@ def test_size(length: int) -> None:
 @given(st.integers(0, 2**32 * 1000 + 5000) | st.integers(0, 253_402_300_799_999))
 @example(2**32 * 1000 - 1)
 def test_an_instant_keeps_its_milliseconds(epoch_ms: int) -> None:
-    """Also where a double of seconds stands in between."""
+    """A conversion through a double of seconds keeps them too."""
     passed = instant_from_epoch_ms(epoch_ms) - datetime(1970, 1, 1, tzinfo=UTC)
     assert passed == timedelta(milliseconds=epoch_ms)

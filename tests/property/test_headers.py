@@ -1,4 +1,4 @@
-"""Headers, provenances and keys: what is written is read back, and keys tell events apart."""
+"""Headers, provenances and keys survive a round trip, and keys distinguish events."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,14 +29,14 @@ uuids = st.builds(
 @settings(max_examples=200)
 @given(pairs)
 def test_stored_headers_are_read_back(headers: list[tuple[str, bytes | None]]) -> None:
-    """Order, repeated names, nulls and bytes that are no text."""
+    """Order, repeated names, nulls and bytes that are not UTF-8 survive."""
     assert decode_headers(encode_headers(headers)) == headers
 
 
 @settings(max_examples=200)
 @given(topics, st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_a_provenance_is_read_back(topic: str, partition: int, offset: int) -> None:
-    """Its text names the raw event."""
+    """Its text identifies the raw event."""
     made = Provenance(topic, partition, offset)
     assert Provenance.parse(str(made)) == made
 
@@ -44,7 +44,7 @@ def test_a_provenance_is_read_back(topic: str, partition: int, offset: int) -> N
 @settings(max_examples=200)
 @given(pairs)
 def test_a_retried_record_keeps_its_own_headers(headers: list[tuple[str, bytes | None]]) -> None:
-    """After any number of retries the producer's headers, also forged ones, are what stood before the stream's block."""
+    """The producer's headers, forged ones included, survive any number of retries."""
     policy = context().policy._replace(max_retries=3)
     sent: MemoryRecord = record(7, script_id="nowhere", headers=headers)
     origin = Provenance(sent.topic, sent.partition, sent.offset)
@@ -61,7 +61,7 @@ def test_a_retried_record_keeps_its_own_headers(headers: list[tuple[str, bytes |
 @settings(max_examples=200)
 @given(st.text(), st.integers(0, 60))
 def test_bounded_text_can_be_stored(text: str, limit: int) -> None:
-    """No NUL, no lone surrogate, within the bound, and a sound short text stays as it is."""
+    """The text has no NUL or lone surrogate and fits the limit; a valid short text is unchanged."""
     bounded = bounded_text(text, limit)
     assert len(bounded.encode()) <= limit
     assert "\x00" not in bounded
@@ -76,7 +76,7 @@ def test_bounded_text_can_be_stored(text: str, limit: int) -> None:
 @settings(max_examples=200)
 @given(pairs, st.binary(max_size=25))
 def test_headers_that_are_no_text_are_absent(headers: list[tuple[str, bytes | None]], value: bytes) -> None:
-    """The last of equal names wins, and nothing that a header holds raises."""
+    """The last of equal names wins, and no header value raises."""
     headers = [*headers, ("x", b"1"), ("x", value)]
     said, number = last(headers, "x"), last_int(headers, "x")
     assert said is None or said.encode() == value
@@ -86,7 +86,7 @@ def test_headers_that_are_no_text_are_absent(headers: list[tuple[str, bytes | No
 @settings(max_examples=300)
 @given(identities, identities | uuids.map(lambda text: (1, text)))
 def test_keys_tell_events_apart(one: tuple[int, str], other: tuple[int, str]) -> None:
-    """16 bytes each; equal exactly for the same site and id."""
+    """Keys have 16 bytes and are equal exactly for the same site and id."""
     assert len(event_key(*one)) == len(event_key(*other)) == 16
     assert (event_key(*one) == event_key(*other)) == (one == other)
 
@@ -94,14 +94,14 @@ def test_keys_tell_events_apart(one: tuple[int, str], other: tuple[int, str]) ->
 @settings(max_examples=200)
 @given(uuids, st.text(" 0123456789abcdef-", min_size=36, max_size=36).map(lambda text: text[:14] + "7" + text[15:]))
 def test_odd_ids_of_a_uuids_length_have_whole_keys(sound: str, odd: str) -> None:
-    """Spaces among the time's digits must not shorten the key."""
+    """Spaces among the time's digits do not shorten the key."""
     assert len(event_key(1, odd)) == len(event_key(1, sound)) == 16
 
 
 @settings(max_examples=200)
 @given(uuids, uuids, st.integers(1, 100), st.integers(1, 100))
 def test_keys_of_uuid7_are_in_the_order_of_time(one: str, other: str, site: int, site_of_other: int) -> None:
-    """Whatever the site: the key table's index grows at its right edge."""
+    """For every site, new keys go to the right edge of the key table's index."""
     times = [text[:8] + text[9:13] for text in (one, other)]
     keys = [event_key(site, one), event_key(site_of_other, other)]
     assert [key[:6].hex() for key in keys] == times

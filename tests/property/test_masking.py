@@ -1,4 +1,4 @@
-"""Whatever a line says and however it is nested, no secret comes through; what is no secret does."""
+"""Redaction removes every secret from log lines of any content and nesting, and keeps everything else."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def _quarters(digits: str) -> list[str]:
 
 @st.composite
 def telling(draw: Any) -> tuple[str, str]:
-    """A secret, and the form in which it stands in a text."""
+    """A secret and a form of text that contains it."""
     secret = draw(WORD)
     form = draw(
         st.sampled_from(
@@ -72,7 +72,7 @@ def telling(draw: Any) -> tuple[str, str]:
 
 @given(PLAIN, telling(), PLAIN)
 def test_no_secret_comes_through_a_text(before: str, told: tuple[str, str], after: str) -> None:
-    """Wherever in the text it stands."""
+    """The position in the text does not matter."""
     secret, text = told
     assume(secret not in before + after)
 
@@ -94,7 +94,7 @@ def test_no_secret_comes_through_a_text(before: str, told: tuple[str, str], afte
 def test_no_secret_comes_through_behind_another(
     first: tuple[str, str], word: str | None, between: str, told: tuple[str, str], written: Callable[[str], str]
 ) -> None:
-    """One that is cut off, or a word that tells of one, may take for its secret what tells of the next one."""
+    """A truncated secret or marker does not use up the marker of the next one."""
     other, whole = first
     secret, text = told
     cut = whole.partition(other)[0] if word is None else word
@@ -128,13 +128,13 @@ def test_no_secret_comes_through_behind_another(
     ],
 )
 def test_forms_that_hold_others_are_masked_no_wider_than_they_reach(text: str, shown: str) -> None:
-    """What stands around them is read on."""
+    """The text around a redacted form is scanned as well."""
     assert masked_text(text) == shown
 
 
 @given(WORD, st.text(string.printable, max_size=10), st.integers(1, 4))
 def test_no_secret_comes_through_json_in_strings(secret: str, before: str, times: int) -> None:
-    """However often it was encoded, and whatever has to be escaped in it."""
+    """The number of encodings and the escaped characters do not matter."""
     assume(secret not in before)
     text: Any = {"password": before + secret, "next": 1}
     for _ in range(times):
@@ -146,7 +146,7 @@ def test_no_secret_comes_through_json_in_strings(secret: str, before: str, times
 
 @given(NAMES, WORD, st.sampled_from([str, str.encode]))
 def test_no_secret_comes_through_headers(name: str, secret: str, form: Any) -> None:
-    """Pairs, as ASGI and Kafka have them, a map of bytes, and either as it prints."""
+    """Headers are pairs, as in ASGI and Kafka, a map of bytes, or the printed form of either."""
     assume(secret not in name)
     pair = (form(name), form(secret))
     for headers in ([pair], (pair, pair), {pair[0]: pair[1]}, [list(pair)]):
@@ -156,7 +156,7 @@ def test_no_secret_comes_through_headers(name: str, secret: str, form: Any) -> N
 
 @given(CARDS, st.sampled_from([int, float]))
 def test_no_card_number_comes_through_as_a_number(card: str, form: Any) -> None:
-    """As a value or as a key."""
+    """Values and keys are redacted."""
     number = form("".join(filter(str.isdigit, card))[:16])
     assert masked({"field": [number]}) == {"field": [MASK]}
     assert str(number) not in str(masked({number: 1}))
@@ -164,12 +164,12 @@ def test_no_card_number_comes_through_as_a_number(card: str, form: Any) -> None:
 
 @given(st.dictionaries(st.tuples(WORD) | st.binary() | st.booleans() | st.none() | st.floats(), st.just(1)))
 def test_what_is_masked_is_written_as_json(line: dict[Any, int]) -> None:
-    """Whatever its keys are."""
+    """Redacted maps are valid JSON for keys of any type."""
     assert json.dumps(masked({"field": line}))
 
 
 def test_what_cannot_be_printed_stops_no_line() -> None:
-    """It is told what it was."""
+    """The line shows the value's type instead."""
 
     class Mute:
         def __str__(self) -> str:
@@ -184,7 +184,7 @@ def test_what_cannot_be_printed_stops_no_line() -> None:
      "token=[", "token => ", "bearer ", "cookie: ", "--token ", "password=token='", "4111 1111 "],
 )  # fmt: skip
 def test_a_long_text_takes_no_more_than_its_length(part: str) -> None:
-    """Squares of it would stop the event loop; a thirtyfold text may take thirtyfold, not nine hundredfold."""
+    """Redaction takes linear time; quadratic time would block the event loop."""
 
     def seconds(length: int) -> float:
         text = part * (length // len(part))
@@ -192,14 +192,14 @@ def test_a_long_text_takes_no_more_than_its_length(part: str) -> None:
         masked_text(text)
         return time.thread_time() - began
 
-    # The least of some: a collection of garbage belongs to the whole process.
+    # The minimum of several runs, because a garbage collection belongs to the whole process.
     least, most = (min(seconds(length) for _ in range(4)) for length in (3000, 90_000))
     assert most < 150 * max(0.002, least)
 
 
 @given(PLAIN, st.lists(WORD, min_size=1, max_size=3))
 def test_no_token_comes_through(before: str, words: list[str]) -> None:
-    """A JWT, signed or cut off, begins with eyJ."""
+    """A JWT, signed or truncated, begins with eyJ."""
     token = jwt(words)
 
     assert token[3:] not in masked_text(f"{before} {token}")
@@ -207,7 +207,7 @@ def test_no_token_comes_through(before: str, words: list[str]) -> None:
 
 @given(CARDS)
 def test_no_card_number_comes_through(card: str) -> None:
-    """With blanks, dashes or none."""
+    """The digits may be separated by blanks or dashes."""
     assert card not in masked_text(f"card {card} refused")
     assert card not in masked_text(card)
     assert card not in masked_text(f"{card} 12/27")
@@ -215,7 +215,7 @@ def test_no_card_number_comes_through(card: str) -> None:
 
 @given(NAMES, st.recursive(WORD | st.integers() | st.binary(min_size=4), lambda inner: st.lists(inner, min_size=1)))
 def test_what_goes_by_a_secret_name_is_masked_whole(name: str, value: Any) -> None:
-    """Whatever it is."""
+    """A value of any type under a secret name is redacted."""
     assert masked({"outer": [{name: value}]}) == {"outer": [{name: MASK}]}
 
 
@@ -228,7 +228,7 @@ def test_what_goes_by_a_secret_name_is_masked_whole(name: str, value: Any) -> No
     ),
 )
 def test_no_secret_comes_through_a_structure(told: tuple[str, str], shape: Any) -> None:
-    """Lists, maps and bytes, and objects by what they print."""
+    """Lists, maps, bytes and the printed form of objects are redacted."""
     secret, text = told
 
     class Printed:
@@ -247,14 +247,14 @@ def test_no_secret_comes_through_a_structure(told: tuple[str, str], shape: Any) 
 
 @given(st.text(string.ascii_lowercase + " .,()", max_size=80), st.integers(0, 10**12), st.booleans(), st.floats(0, 1e9))
 def test_what_is_no_secret_stays(text: str, number: int, flag: bool, share: float) -> None:
-    """Numbers, words, offsets and keys of events are what people look for."""
+    """Numbers, words, offsets and event keys stay, because people search for them."""
     line = {"event": text, "offset": number, "key": "12:e-1", "flag": flag, "share": share, "none": None}
 
     assert masked(line) == line
 
 
 def test_what_people_look_for_stays() -> None:
-    """Identities, addresses and times as the product logs them."""
+    """Identities, addresses and times stay as the product logs them."""
     for text in (
         "bridge.raw:3:1234567890123", "2026-02-10T14:30:01Z", "018f3b1c-7a5e-7cc3-98c4-dc0c0c07398f", "127.0.0.1:9092",
         "https://shop.example.com/a?utm_source=me", "postgresql://db.example:5432/ghostlink", "20260210T143001Z-8f1c",
@@ -265,14 +265,14 @@ def test_what_people_look_for_stays() -> None:
 
 @pytest.mark.parametrize("part", ["a", "1", "3", "a-", "ab.", "token="])
 def test_a_long_word_is_looked_through_at_once(part: str) -> None:
-    """Whoever gets such a word into a log line stops nothing: a search that begins anew at each letter took minutes."""
+    """A long word takes linear time; a search that restarted at each letter took minutes."""
     began = time.thread_time()
     masked_text(part * (100_000 // len(part)))
     assert time.thread_time() - began < 5
 
 
 def test_quotes_that_are_never_closed_are_not_looked_for_to_the_end() -> None:
-    """Each as often escaped as no other is."""
+    """Unclosed quotes with different escapes do not take quadratic time."""
     began = time.thread_time()
     masked_text("".join(f"password={backslashes * chr(92)}'\n" for backslashes in range(900)))
     assert time.thread_time() - began < 8

@@ -1,4 +1,4 @@
-"""Whatever stands in a record, the processor gives it exactly one outcome, and settling can write it."""
+"""The processor gives every record exactly one outcome that can be committed."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -83,7 +83,7 @@ records = st.builds(
 
 
 def assert_writable(outcomes: Outcomes) -> None:
-    """Everything that the seams make of an outcome can be made."""
+    """Build everything that the sinks and publishers make of an outcome."""
     for candidate in outcomes.candidates:
         for field in msgspec.structs.astuple(candidate.event):
             assert not isinstance(field, str) or ("\x00" not in field and field.encode())
@@ -101,7 +101,7 @@ def assert_writable(outcomes: Outcomes) -> None:
 @settings(max_examples=600)
 @given(topic=st.sampled_from([RAW, RETRY_1]), contents=st.lists(records, min_size=1, max_size=6))
 def test_each_record_has_exactly_one_outcome(topic: str, contents: list[tuple[object, ...]]) -> None:
-    """On raw and retry topics alike: a candidate, a failure or stale, never an exception; and it can be settled."""
+    """Records of raw and retry topics become a candidate, a failure or stale, and never raise."""
     source = TopicPartition(topic, 0)
     made = batch(*(MemoryRecord(*source, 10 + at, *content) for at, content in enumerate(contents)))  # type: ignore[arg-type]
     registry = context().registry | {"\x00": Script("\x00", 1, None, enabled=True)}  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""A model of the whole stream: whatever happens in whatever order, each event takes effect once and all is counted."""
+"""A model of the whole stream: each event takes effect once and is counted, for every sequence of actions."""
 
 from contextlib import AsyncExitStack
 from typing import Any
@@ -81,7 +81,7 @@ async def _follow(stream: Stream, plan: list[tuple[Any, ...]]) -> None:
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=st.lists(steps, max_size=25), max_records=st.sampled_from([1, 3, 100]))
 def test_each_event_takes_effect_once(plan: list[tuple[Any, ...]], max_records: int) -> None:
-    """Against a dict: rows are the distinct sound keys, windows the outcomes, and each offset ends exactly once."""
+    """Rows match the distinct valid keys, windows the outcomes, and each offset has one outcome."""
     stream = Stream(PARTITIONS, max_records=max_records)
     run_virtually(_follow(stream, plan))
     stream.assert_balanced()

@@ -1,4 +1,4 @@
-"""No shape of an event costs much more than another of its length: what a stranger may choose is bounded."""
+"""No shape of an event costs much more than another of the same length: the cost a sender can cause is bounded."""
 
 import json
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ MOST_SOUND, MOST_UNSOUND = 12.0, 20.0
 
 
 def too_slow(events: Iterable[tuple[str, bytes]], most: float) -> dict[str, float]:
-    """Those that took longer than so many times the plain one, each time that both were tried."""
+    """The events that took longer than the allowed multiple of the plain one in every measurement."""
     found = {}
     for name, value in events:
         ratio = float("inf")
@@ -29,17 +29,17 @@ def too_slow(events: Iterable[tuple[str, bytes]], most: float) -> dict[str, floa
 
 
 def test_no_sound_event_costs_much_more_than_a_plain_one() -> None:
-    """Long names, many values, depth, escapes, numbers, letters, queries, hosts, unknown fields, both versions."""
+    """The shapes vary names, values, depth, escapes, numbers, queries, hosts, unknown fields and versions."""
     assert not too_slow(sound(), MOST_SOUND)
 
 
 def test_no_refused_event_costs_much_more_than_a_plain_one() -> None:
-    """What is wrong comes last, or is everywhere."""
+    """The error is at the end of the event or everywhere in it."""
     assert not too_slow(unsound(), MOST_UNSOUND)
 
 
 def test_worst_events_are_what_they_are_called() -> None:
-    """Sound, and as long as an event may be but for a few bytes."""
+    """Each is valid and within a few bytes of the size limit."""
     for name, value in sound():
         found = judged(record(value=value))
         assert len(found.candidates) == 1, f"{name}: {found.failures[0].error[:200]}"
@@ -47,13 +47,12 @@ def test_worst_events_are_what_they_are_called() -> None:
 
 
 def test_unsound_events_are_refused() -> None:
-    """Each of them."""
     for name, value in unsound():
         assert len(value) <= MAX_BYTES
         assert judged(record(value=value)).failures, name
 
 
 def test_a_plain_event_is_sound() -> None:
-    """So that the measure measures something."""
+    """The baseline of the measurements is a valid event."""
     assert judged(record(value=PLAIN)).candidates
     assert judged(record(value=event())).candidates

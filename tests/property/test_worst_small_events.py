@@ -1,4 +1,4 @@
-"""No event of up to 4 KiB costs much more than a plain one of that length, by the number of events that it counts as."""
+"""No event of up to 4 KiB costs much more than a plain one of that length, per event that it counts as."""
 
 from collections.abc import Iterator
 
@@ -27,12 +27,12 @@ def too_dear() -> Iterator[tuple[str, float]]:
 
 
 def test_no_small_event_costs_much_more_than_a_plain_one() -> None:
-    """Hosts, numbers, texts, queries, fields and nesting, some 2,100 of them, sound and refused."""
+    """About 2,100 valid and refused events vary hosts, numbers, texts, queries, fields and nesting."""
     assert not dict(too_dear())
 
 
 def test_small_events_are_small_and_most_are_sound() -> None:
-    """So that the search searches something."""
+    """The search covers small events, most of them valid."""
     found = dict(small())
     assert len(found) == sum(1 for _ in small()) > 1800
     assert max(map(len, found.values())) <= MOST_BYTES
@@ -42,7 +42,7 @@ def test_small_events_are_small_and_most_are_sound() -> None:
 
 
 def test_a_plain_small_event_is_sound_and_counts_as_one() -> None:
-    """So that the measure measures something."""
+    """The baseline of the measurements is a valid event of weight one."""
     assert judged(record(value=PLAIN)).candidates
     assert MOST_BYTES - 50 < len(PLAIN) <= MOST_BYTES
     assert weight(PLAIN, 1) <= 2
