@@ -1,4 +1,4 @@
-"""Whose a refused event is: each class of refusal, each claim of the document, each way in."""
+"""The owner of a refused event: each class of refusal, each claim of the document, each way in."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ def refused(value: bytes, headers: Any = (), key: bytes | None = None) -> Failur
 @pytest.mark.parametrize("sender", [Sender.VISITOR, Sender.SERVER])
 @pytest.mark.parametrize(("value", "claim"), VALUES)
 def test_a_refused_event_is_of_the_site_that_the_gateway_proves(value: bytes, claim: Any, sender: Sender) -> None:
-    """In ledger and window, whatever the document says; what it claims besides stays in the error."""
+    """Ledger and window use the proven site; the document's claim stays in the error."""
     failure = refused(value, gateway_headers(value, sender=sender))
 
     assert (failure.site_id, failure.script_id, failure.window_site_id) == (1, "shop", 1)
@@ -55,7 +55,7 @@ def test_a_refused_event_is_of_the_site_that_the_gateway_proves(value: bytes, cl
 
 @pytest.mark.parametrize(("value", "claim"), VALUES)
 def test_a_direct_producers_refused_event_is_whose_the_document_says(value: bytes, claim: Any) -> None:
-    """Else of the site in its record key, else nobody's."""
+    """Otherwise the record key names the site, or the event has no owner."""
     own, keyed = refused(value), refused(value, key=b"2:e-1")
 
     site = {id(OWN): 1, id(FOREIGN): 2}.get(id(claim))
@@ -80,7 +80,7 @@ def test_forged_headers_gain_nothing(value: bytes, claim: Any) -> None:
 
 
 def test_a_good_event_bears_its_class() -> None:
-    """The row's column `sender`."""
+    """The row's column `sender` holds the class."""
     value = record().value
     for sender in (Sender.VISITOR, Sender.SERVER):
         (candidate,) = judged(record(0, value, headers=gateway_headers(value, sender=sender))).candidates
@@ -89,7 +89,7 @@ def test_a_good_event_bears_its_class() -> None:
 
 
 def test_an_event_for_another_site_is_refused_and_stays_the_senders() -> None:
-    """A sound event that names another tenant's script is a violation of its own sender."""
+    """A valid event with another tenant's script is a violation of its own sender."""
     value = json.dumps(document(**FOREIGN)).encode()
     failure = refused(value, gateway_headers(value, sender=Sender.VISITOR))
 
@@ -101,14 +101,14 @@ def test_an_event_for_another_site_is_refused_and_stays_the_senders() -> None:
 
 
 def test_the_assigned_id_is_kept_where_the_document_has_none() -> None:
-    """Also of a body that is no JSON; an id of the event's own counts before it."""
+    """This includes a body that is no JSON; the event's own id comes first."""
     assert refused(b"{", gateway_headers(b"{", event_id="given")).event_id == "given"
     value = json.dumps(document(event_type="")).encode()
     assert refused(value, gateway_headers(value, event_id="given")).event_id == "e-1"
 
 
 def test_a_refused_event_older_than_proofs_is_its_gateways_for_a_time() -> None:
-    """As a worker of the release before would have believed its headers."""
+    """The previous release's worker would have trusted its headers."""
     given = context(trust=GatewayTrust(context().trust.keys, NOW_MS + 1))
     (failure,) = process(batch(record(0, b"{", headers=legacy_headers())), given).failures
 
@@ -120,12 +120,12 @@ def test_a_refused_event_older_than_proofs_is_its_gateways_for_a_time() -> None:
     [(b"7:e", 7), (b"7", None), (b":e", None), (b"x:e", None), (b"0:e", None), (b"9" * 19 + b":e", None), (None, None)],
 )
 def test_the_site_of_a_record_key(key: bytes | None, site: int | None) -> None:
-    """`site:id`, as the gateway writes keys and the documents advise."""
+    """The key is `site:id`, as the gateway writes it and the documentation advises."""
     assert site_of_key(key) == site
 
 
 def test_the_site_of_a_registered_script_counts_last() -> None:
-    """Where neither document nor key names one."""
+    """It counts if neither document nor key names a site."""
     value = json.dumps(document(site_id=...)).encode()
 
     assert refused(value).site_id == 1

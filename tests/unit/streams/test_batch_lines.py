@@ -1,4 +1,4 @@
-"""What a settlement writes into the log: one line at DEBUG, whatever is in the batch, and nothing louder of its records."""
+"""The log lines of a commit: one at DEBUG for any batch, and nothing above DEBUG about single records."""
 
 import io
 import json
@@ -12,13 +12,13 @@ from support.virtual_time import run_virtually
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """What the product's own set-up of logs writes; the set-up is taken back."""
+    """The output of the product's log setup, which is undone afterwards."""
     with logs_written("DEBUG", "bridge-worker") as written:
         yield written
 
 
 def lines_of(stream: io.StringIO, count: int) -> list[dict[str, object]]:
-    """The lines of so many sound events, duplicates, broken ones and such as wait for their script, in one batch each."""
+    """The log lines for `count` valid, duplicate, broken and waiting events each."""
     stream.seek(0)
     stream.truncate()
 
@@ -38,7 +38,7 @@ def lines_of(stream: io.StringIO, count: int) -> list[dict[str, object]]:
 
 
 def test_a_batch_is_one_line_at_debug(stream: io.StringIO) -> None:
-    """With its counts; three hundred records take no more lines than five, and none of them is named."""
+    """The line has counts and no record's name, for five records as for three hundred."""
     few, many = lines_of(stream, 1), lines_of(stream, 60)
 
     settled = [line for line in many if line["event"] == "batch_committed"]

@@ -1,4 +1,4 @@
-"""What operators see of the brake in the stored offsets, on a lane in virtual time."""
+"""The circuit breaker's holds in the stored offsets, on a lane in virtual time."""
 
 from support.events.making import BRAKE_LIMITS, REGISTRY
 from support.events.stream import Stream
@@ -10,7 +10,7 @@ LIMITS = BRAKE_LIMITS._replace(min_events=20, run_length=20)
 
 
 def test_the_stored_offsets_say_what_the_brake_holds() -> None:
-    """Of each held partition, also after a probe that settles what comes before its next dead letter; no other."""
+    """Only held partitions are marked, also after a probe that commits up to the next dead letter."""
 
     async def main() -> Stream:
         stream = Stream(2, limits=LIMITS)

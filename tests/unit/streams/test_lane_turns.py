@@ -1,4 +1,4 @@
-"""A lane that has much to judge: whoever else needs the event loop has it meanwhile."""
+"""A lane yields the event loop while it processes a large batch."""
 
 import asyncio
 from dataclasses import replace
@@ -12,7 +12,7 @@ from schemas.pipeline.registry import Registry
 
 
 def test_others_have_their_turn_while_a_batch_is_judged() -> None:
-    """By the lane's clock: here a slice is over with each record."""
+    """By the lane's clock a slice ends with each record."""
     turns, turns_before_it_settles = 0, 0
 
     async def main() -> None:
@@ -21,7 +21,7 @@ def test_others_have_their_turn_while_a_batch_is_judged() -> None:
         for number in range(50):
             stream.produce(event_id=f"e-{number}")
         clock = count()
-        fails = stream._maybe  # the seams' own hook
+        fails = stream._maybe  # the memory adapters' own hook
 
         async def other() -> None:
             nonlocal turns

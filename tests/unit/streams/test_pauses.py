@@ -1,4 +1,4 @@
-"""What an operator pauses, in virtual time: it waits, nothing of it is lost or dead-lettered, and all else goes on."""
+"""An operator's pauses, in virtual time: paused events wait, none is lost or dead-lettered, and the rest continues."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ PAUSED: Registry = REGISTRY | {"shop": REGISTRY["shop"]._replace(paused=True)}
 
 
 def test_a_paused_partition_is_not_read_and_the_others_go_on() -> None:
-    """From the start or while it is read; resumed, it goes on where it stood."""
+    """The pause may begin before or during reading; a resumed partition continues at its offset."""
 
     async def main(already: bool) -> Stream:
         stream = Stream(2)
@@ -42,7 +42,7 @@ def test_a_paused_partition_is_not_read_and_the_others_go_on() -> None:
 
 
 def test_a_paused_partition_stays_paused_through_outages_and_the_brake() -> None:
-    """Neither the end of an outage nor a brake that is let go reads it."""
+    """Neither the end of an outage nor a reset of the breaker resumes it."""
 
     async def main() -> Stream:
         stream = Stream(2, limits=BRAKE_LIMITS)
@@ -77,7 +77,7 @@ def parked(stream: Stream) -> Callable[[], bool]:
 
 
 def test_events_of_a_paused_script_wait_and_block_nobody() -> None:
-    """Longer than any retry; sound and broken ones alike; resumed, each ends as it would have."""
+    """Valid and broken events wait longer than any retry and end normally once resumed."""
 
     async def main() -> Stream:
         stream = Stream(2)
@@ -107,7 +107,7 @@ def test_events_of_a_paused_script_wait_and_block_nobody() -> None:
 
 
 def test_events_that_wait_for_a_pause_have_no_part_in_the_brake() -> None:
-    """However many they are."""
+    """Their number does not matter."""
 
     async def main() -> Stream:
         stream = Stream(limits=BRAKE_LIMITS._replace(min_events=20, run_length=20))

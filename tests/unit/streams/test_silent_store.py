@@ -1,4 +1,4 @@
-"""A store that answers nobody pauses its lane while the work still waits for it."""
+"""A store that does not answer pauses its lane while the commit still waits."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from telemetry import metrics
 
 
 def test_a_lane_that_waits_for_a_silent_store_is_paused() -> None:
-    """The metric and the health of its worker say so before any time-out ends the wait, and no longer than it lasts."""
+    """Metric and health show the pause before any time-out, and only while it lasts."""
     answered = asyncio.Event()
 
     class Silent(MemorySink):

@@ -1,4 +1,4 @@
-"""What a start asks Kafka is asked again while brokers go, for as long as the start may wait."""
+"""The startup checks retry Kafka's requests while brokers are unavailable, for as long as the startup may wait."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from streams.startup_checks import _of_kafka
 
 
 class Kafka:
-    """Does not answer so many times."""
+    """A client whose first `count` requests fail."""
 
     def __init__(self, away: int, error: Exception) -> None:
         self.away = away
@@ -24,7 +24,7 @@ class Kafka:
 
 
 async def test_a_question_without_an_answer_is_asked_again() -> None:
-    """A broker died after the start had found Kafka well."""
+    """A broker died after the startup had found Kafka healthy."""
     kafka = Kafka(2, KafkaAway("does not answer"))
     assert await _of_kafka(Settings(start_timeout="15s"), kafka.ask) == "answer"
     assert kafka.asked == 3
@@ -34,7 +34,7 @@ async def test_a_question_without_an_answer_is_asked_again() -> None:
     ("error", "seconds"), [(KafkaAway("does not answer"), "1ms"), (PreconditionFailed("refused"), "15s")]
 )
 async def test_a_refusal_and_an_outage_that_lasts_end_the_start(error: Exception, seconds: str) -> None:
-    """A refusal at once."""
+    """A refusal ends it immediately."""
     kafka = Kafka(99, error)
     with pytest.raises(PreconditionFailed):
         await _of_kafka(Settings(start_timeout=seconds), kafka.ask)

@@ -1,4 +1,4 @@
-"""Moves of counts between gate windows: sums stay, and a count moves only where a window holds it."""
+"""Moves of counts between gate windows: sums stay, and a count moves only from a window that holds it."""
 
 from datetime import UTC, datetime
 
@@ -23,7 +23,7 @@ COUNTS = st.lists(st.integers(0, 4), min_size=7, max_size=7)
 
 @given(moves=MOVES, counts=COUNTS)
 def test_window_changes_keep_every_sum(moves: list[Move], counts: list[int]) -> None:
-    """Per minute and reason, over all sites; no window is left with fewer than none."""
+    """Sums per minute and reason over all sites stay, and no window becomes negative."""
     present = {WINDOW: counts}
 
     changes, without = window_changes(moves, present)
@@ -39,7 +39,7 @@ def test_window_changes_keep_every_sum(moves: list[Move], counts: list[int]) -> 
 
 
 def test_window_changes_move_a_count_to_its_site() -> None:
-    """One from the window of unreadable sites to the sender's."""
+    """One count moves from the window of unreadable sites to the sender's."""
     changes, without = window_changes([Move(WINDOW, 2, 5)] * 3, {WINDOW: [0, 0, 2, 0, 0, 0, 0]})
 
     assert changes == {WINDOW: [0, 0, -2, 0, 0, 0, 0], WINDOW._replace(site_id=5): [0, 0, 2, 0, 0, 0, 0]}
@@ -48,7 +48,7 @@ def test_window_changes_move_a_count_to_its_site() -> None:
 
 @pytest.mark.parametrize("reason", ["of_a_later_release", None])
 def test_a_row_of_no_reason_that_is_counted_moves_nothing(reason: str | None) -> None:
-    """No window has a count of it."""
+    """No window counts such a row."""
     place, now = Provenance("t.raw", 1, 0), datetime.now(UTC)
     row = Unattributed(place, None, None, None, RawBody(None, None, ()), now, now, 0, "schema_violation", None)
     found = Attribution(place, 5, "s", "e", Sender.SERVER)

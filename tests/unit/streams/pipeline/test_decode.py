@@ -1,4 +1,4 @@
-"""From bytes to fields: the error table's classes, the field and rule in words, and what the gateway fills."""
+"""Decoding bytes to fields: the error table's classes, the field and rule of each error, and the gateway's values."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ def spliced(more: bytes) -> bytes:
     ],
 )
 def test_what_is_no_json_object_within_bounds(value: bytes | None, message: str) -> None:
-    """invalid_payload_json, with the place."""
+    """The class is invalid_payload_json and the message gives the place."""
     caught = rejection(value)
     assert caught.error_class is INVALID
     assert message in caught.message
@@ -97,7 +97,7 @@ def test_what_is_no_json_object_within_bounds(value: bytes | None, message: str)
     ],
 )
 def test_what_breaks_the_contract(changed: dict[str, Any], message: str) -> None:
-    """schema_violation, with the field and the rule."""
+    """The class is schema_violation and the message gives the field and the rule."""
     caught = rejection(body(**changed))
     assert caught.error_class is VIOLATION
     assert message in caught.message
@@ -122,13 +122,13 @@ def test_what_breaks_the_contract(changed: dict[str, Any], message: str) -> None
     ],
 )
 def test_usual_mistakes_of_times_have_a_hint(value: Any, hint: str) -> None:
-    """In which unit a number is a time of this century; what is missing of a text."""
+    """The hint gives the unit in which a number is a recent time, or the part that a text lacks."""
     assert rejection(body(occurred_at=value)).message == f"occurred_at: {hint}"
 
 
 @pytest.mark.parametrize("others", [("event_id", "messageId"), ("event_type", "event"), ("occurred_at", "timestamp")])
 def test_a_field_that_others_call_otherwise_is_named(others: tuple[str, str]) -> None:
-    """Where the field is missing and the other is there."""
+    """The message names a common alias if the field is missing and the alias is present."""
     field, other = others
     assert rejection(body(**{field: ..., other: "x"})).message == (
         f"{field}: is required; '{other}' is no field of the contract"
@@ -136,13 +136,13 @@ def test_a_field_that_others_call_otherwise_is_named(others: tuple[str, str]) ->
 
 
 def test_fields_of_version_2_are_named_as_it_names_them() -> None:
-    """Not as version 1 does."""
+    """The message uses the field names of the event's own schema version."""
     caught = rejection(body(schema_version=2, amount="x", page={"url": 5}, session_id=1))
     assert [text.partition(":")[0] for text in caught.violations] == ["session_id", "page.url", "amount"]
 
 
 def test_all_violations_are_listed_within_bounds() -> None:
-    """Each no longer than a line, and the message no longer than an error may be."""
+    """Each violation and the whole message have a maximum length."""
     everything = {name: [1] for name in document()} | {"value": "9" * 900, "url": 1, "referrer": 1, "user_agent": 1}
     caught = rejection(body(**everything, session_id=1, visitor_id=1, currency=1, properties=1, sent_at="😀" * 900))
     assert len(caught.violations) == 14
@@ -153,7 +153,7 @@ def test_all_violations_are_listed_within_bounds() -> None:
 
 @pytest.mark.parametrize("properties", [{}, {"colour": "red"}])
 def test_an_empty_array_is_no_properties(properties: dict[str, str]) -> None:
-    """As PHP writes an empty object; unknown fields beside it are kept, and the page of version 2 is the same."""
+    """PHP writes an empty object as `[]`; it counts as one in `properties` and in version 2's `page`."""
     kept = {"_extra": properties} if properties else []
     assert json.loads(bytes(decode(body(properties=[], **properties), None).properties)) == kept
     assert bytes(decode(spliced(b'"properties":[ ]'), None).properties) == b"null"
@@ -162,13 +162,13 @@ def test_an_empty_array_is_no_properties(properties: dict[str, str]) -> None:
 
 
 def test_empty_texts_of_optional_fields_are_absent() -> None:
-    """Of times and amounts as well."""
+    """This includes times and amounts."""
     now = "2025-10-09T08:53:20Z"
     assert decode(body(occurred_at=now, sent_at="", value=""), None) == decode(body(occurred_at=now), None)
 
 
 def test_a_rejection_says_whose_event_it_was() -> None:
-    """As far as it can be read and stored."""
+    """The rejection carries the identity as far as it can be read and stored."""
     whose = rejection(body(event_type="", site_id="1")).identity
     assert whose is not None
     assert (whose.event_id, whose.site_id, whose.script_id) == ("e-1", None, "shop")
@@ -178,7 +178,7 @@ def test_a_rejection_says_whose_event_it_was() -> None:
 
 
 def test_an_unknown_version_may_become_known() -> None:
-    """unsupported_schema_version, which retries; the versions that are known are named."""
+    """unsupported_schema_version is retried, and its message names the known versions."""
     for value in (body(schema_version=3), body(schema_version=3, properties={"a": "x" * 5000})):
         caught = rejection(value)
         assert caught.error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION
@@ -196,26 +196,26 @@ def test_an_unknown_version_may_become_known() -> None:
     ],
 )  # fmt: skip
 def test_odd_but_sound_documents_pass(more: bytes) -> None:
-    """What the quick way can't judge is read the careful way, not refused."""
+    """Documents that the fast path cannot judge go to the slow path and are not refused."""
     assert decode(spliced(more), None).site_id == 1
 
 
 def test_absent_and_null_are_the_same() -> None:
-    """For every optional field."""
+    """This holds for every optional field."""
     names = ["sent_at", "session_id", "visitor_id", "url", "referrer", "user_agent", "value", "currency", "properties"]
     nulls = decode(json.dumps(document() | dict.fromkeys(names)).encode(), None)
     assert nulls == decode(body(), None)
 
 
 def test_unknown_fields_are_kept() -> None:
-    """In properties._extra, with their numbers as they were written."""
+    """They are in properties._extra, and numbers keep their spelling."""
     fields = decode(spliced(b'"colour":"red","weight":1.50'), None)
     assert json.loads(bytes(fields.properties)) == {"_extra": {"colour": "red", "weight": 1.5}}
     assert b"1.50" in bytes(fields.properties)
 
 
 def test_version_2_ends_as_version_1() -> None:
-    """Its own number stays beside it."""
+    """Both versions give the same fields, and the original version number is stored."""
     fields = decode(body(schema_version=2, amount=5, page={"url": "https://x.test/"}), None)
     assert (bytes(fields.value), fields.url, fields.schema_version) == (b"5", "https://x.test/", 2)
 
@@ -225,7 +225,7 @@ GATEWAY = Vouched(1, "shop", Sender.SERVER, "given")
 
 @pytest.mark.parametrize("properties", [..., {"long": "x" * 5000}])
 def test_the_gateway_fills_what_is_absent(properties: Any) -> None:
-    """The quick way and the careful way alike; null counts as absent."""
+    """The fast and slow paths behave alike, and null counts as absent."""
     value = body(event_id=..., site_id=None, script_id=..., properties=properties)
     fields = decode(value, GATEWAY)
     assert (fields.event_id, fields.site_id, fields.script_id) == ("given", 1, "shop")
@@ -243,7 +243,7 @@ def test_the_gateway_fills_what_is_absent(properties: Any) -> None:
 def test_a_conflict_with_the_gateway_is_a_violation(
     changed: dict[str, Any], place: str, header: str, properties: Any
 ) -> None:
-    """A producer can't write for another site than the one it was let in for."""
+    """A producer cannot write for a site other than the one it authenticated for."""
     caught = rejection(body(properties=properties), Vouched(1, "shop", Sender.VISITOR, "e-1")._replace(**changed))
 
     assert caught.error_class is VIOLATION
@@ -251,14 +251,14 @@ def test_a_conflict_with_the_gateway_is_a_violation(
 
 
 def test_the_same_identity_twice_is_no_conflict() -> None:
-    """An event may repeat what the gateway states."""
+    """An event may repeat the identity that the gateway states."""
     agreed: RawFields = decode(body(), Vouched(1, "shop", Sender.SERVER, "e-1"))
 
     assert agreed.occurred_at == NOW_MS
 
 
 def test_a_long_endless_string_is_judged_in_no_time() -> None:
-    """64 KiB of escaped quotes took seconds when the scanner tried each of them anew."""
+    """The scan of 64 KiB of escaped quotes takes linear time; rescanning at each quote took seconds."""
     import time
 
     value = b'{"a":"' + b'\\"' * 32_000 + b"[" * 40

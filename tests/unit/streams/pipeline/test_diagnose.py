@@ -1,4 +1,4 @@
-"""The slow, exact reading: bounds of size and depth, and what of a broken document can still be told."""
+"""The slow, exact reading: limits of size and depth, and the readable parts of a broken document."""
 
 import pytest
 from support.events.making import body, document
@@ -14,7 +14,7 @@ from streams.pipeline.violations import quoted
 @pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_the_bound_of_depth(depth: int, opening: bytes) -> None:
-    """32 levels are read, one more is not."""
+    """32 levels are read and one more is refused."""
     closing = b"]" if opening == b"[" else b"}"
     value = opening * depth + b"1" + closing * depth
     if depth <= MAX_DEPTH:
@@ -25,7 +25,7 @@ def test_the_bound_of_depth(depth: int, opening: bytes) -> None:
 
 
 def test_brackets_in_texts_are_no_depth() -> None:
-    """Nor are those behind an escaped quote, or pairs side by side."""
+    """Brackets after an escaped quote and sibling pairs add no depth either."""
     value = b'{"a":"' + b"[" * 40 + b'\\"' + b"{" * 40 + b'","b":[' + b"[]," * 40 + b"[]]}"
     assert readable_text(value) == value.decode()
 
@@ -33,13 +33,13 @@ def test_brackets_in_texts_are_no_depth() -> None:
 @pytest.mark.parametrize("name", ["event_id", "site_id", "script_id"])
 @pytest.mark.parametrize("value", [None, 1.5, True, "", "x" * 129, [1], 0, -1, 2**63])
 def test_identity_takes_only_what_fits(name: str, value: object) -> None:
-    """The ledger shows whose event it was, and never a guess."""
+    """The ledger shows a valid identity or none, never a guess."""
     told = identity(document(**{name: value}))
     assert getattr(told, name) is None
 
 
 def test_the_contract_is_asked_with_what_is_vouched_for() -> None:
-    """So that a rejection is about what is really wrong."""
+    """The contract sees the gateway's values, so a rejection names the real error."""
     text = body(site_id=..., event_id=...).decode()
 
     fields = judge(text, Vouched(7, "shop", Sender.SERVER, "given"))
@@ -51,7 +51,7 @@ def test_the_contract_is_asked_with_what_is_vouched_for() -> None:
 
 @pytest.mark.parametrize("mark", ["'", '"'])
 def test_a_violation_that_is_cut_leaves_no_quote_open(mark: str) -> None:
-    """Else what stands in quotes behind it would stand outside of them."""
+    """An open quote would put the following quoted texts outside their quotes."""
     message = violated([f"properties.{mark}{'x' * 300}{mark}: bad", "value: 'secret' is not a number"], None).message
     first, second = message.split("; ")
     assert first.endswith(f"x…{mark}")
@@ -59,5 +59,5 @@ def test_a_violation_that_is_cut_leaves_no_quote_open(mark: str) -> None:
 
 
 def test_a_quoted_text_stands_on_one_line() -> None:
-    """A message is shown up to the line that begins with DETAIL, which Postgres adds."""
+    """Readers cut a message at the line that begins with DETAIL, which Postgres adds."""
     assert quoted("MINE\nDETAIL: x") == "'MINE DETAIL: x'"

@@ -1,4 +1,4 @@
-"""Hosts of addresses: which are split off, and which are longer than any."""
+"""Hosts of URLs: which hosts are split off and which exceed the limit."""
 
 import unicodedata
 from typing import Any
@@ -23,7 +23,7 @@ def normalized(**changed: Any) -> BridgeEvent:
 
 @pytest.mark.parametrize("scheme", ["http:", "HTTPS://", "wss:\\\\", "ftp:///", "file://", "  http://", "ht\ttp:"])
 def test_a_host_has_a_bound(scheme: str) -> None:
-    """With the user's name before it; in whatever way an address is written."""
+    """The limit covers the user name before the host, in every spelling of a URL."""
     for count in (MAX_HOST, MAX_HOST + 1):
         host = "a" * count if "file" in scheme else ("u@" + "a" * (count - 2))
         if count == MAX_HOST:
@@ -43,7 +43,7 @@ def test_a_host_has_a_bound(scheme: str) -> None:
     ids=lambda host: ascii(host)[:24],
 )  # fmt: skip
 def test_a_host_beyond_ascii_is_kept_where_dns_can_hold_it(host: str) -> None:
-    """As the parser of URLs has it; long ASCII hosts stay what they are."""
+    """The URL parser's form is kept; long ASCII hosts stay unchanged."""
     parsed = can_ada.parse(f"http://{host}/").hostname
     assert parsed
     assert normalized(url=f"http://{host}/").url_host == parsed
@@ -57,14 +57,14 @@ def test_a_host_beyond_ascii_is_kept_where_dns_can_hold_it(host: str) -> None:
     ids=lambda host: ascii(host)[:24],
 )  # fmt: skip
 def test_a_host_beyond_ascii_has_the_bounds_of_dns(host: str) -> None:
-    """253 characters, 63 between two dots, also as Unicode writes them out; beyond it the text is kept."""
+    """A host has at most 253 characters and 63 per label, also in Unicode; a longer one stays text."""
     event = normalized(url=f"http://{host}/", referrer=f"http://{host}/")
     assert (event.url, event.url_host, event.url_path) == (f"http://{host}/", None, None)
     assert (event.referrer, event.referrer_host) == (f"http://{host}/", None)
 
 
 def test_what_stands_beside_a_host_has_no_bound_of_dns() -> None:
-    """A path, a query and a user's name beyond ASCII."""
+    """Non-ASCII paths, queries and user names have no such limit."""
     for url in (
         f"http://x.test/{'語' * 300}",
         f"http://x.test?{'語' * 300}",
@@ -75,6 +75,6 @@ def test_what_stands_beside_a_host_has_no_bound_of_dns() -> None:
 
 
 def test_other_parts_of_an_address_may_be_long() -> None:
-    """Paths, queries, fragments, and what has no host."""
+    """Paths, queries, fragments and URLs without a host may be long."""
     for url in (f"http://x/{'a' * 2000}", f"http://x?{'a' * 2000}", f"data:{'a' * 2000}", f"file:///{'a' * 2000}"):
         assert normalized(url=url).url == url.replace("x?", "x/?")

@@ -1,4 +1,4 @@
-"""Scans of JSON text: nesting, escapes and numbers, each at its bound, and texts that only look like it."""
+"""Scans of JSON text: nesting, escapes and numbers, each at its limit, and texts that only look similar."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from streams.pipeline.json_text import check_number, has_unsound_escape, nesting
     ],
 )
 def test_nesting_counts_brackets_outside_of_texts(text: bytes, depth: int) -> None:
-    """Escaped quotes end no text, and what is unbalanced counts from its beginning."""
+    """Escaped quotes end no text, and unbalanced brackets count from the start."""
     assert nesting(text) == depth
 
 
@@ -41,7 +41,7 @@ def test_nesting_counts_brackets_outside_of_texts(text: bytes, depth: int) -> No
     ],
 )
 def test_an_unsound_escape_is_a_nul_or_half_of_a_character(text: bytes, unsound: bool) -> None:
-    """A backslash that is escaped itself begins none."""
+    """An escaped backslash begins no escape."""
     assert has_unsound_escape(text) == unsound
 
 
@@ -55,7 +55,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize(("number", "fits"), NUMBERS.items(), ids=lambda one: str(one)[:20])
 def test_a_number_fits_if_double_and_numeric_can_hold_it(number: str, fits: bool) -> None:
-    """The scan of a text and the check of one number agree."""
+    """The text scan and the check of a single number agree."""
     assert numbers_fit(f'{{"a":[1,{number} ,2]}}'.encode()) == fits
     if fits:
         check_number(number)
@@ -65,13 +65,13 @@ def test_a_number_fits_if_double_and_numeric_can_hold_it(number: str, fits: bool
 
 
 def test_a_text_is_no_number() -> None:
-    """However much it looks like one."""
+    """A quoted number is a text."""
     assert numbers_fit(b'{"a":"1e999","b":"%s","c":"\\"1e999"}' % (b"9" * 400))
 
 
 @pytest.mark.parametrize("exponent", ["99", "-99", "+0300", "-9999", "-16383"])
 def test_the_exponents_of_all_numbers_have_a_bound(exponent: str) -> None:
-    """Up to it they fit, one more does not."""
+    """Numbers up to the limit pass and one more fails."""
     most = MAX_EXPONENTS // abs(int(exponent))
     for count in (most, most + 1):
         assert numbers_fit(b"[" + f"1e{exponent},".encode() * count + b"1]") == (count == most)

@@ -1,4 +1,4 @@
-"""From fields to a clean event: aliases, times, URLs, campaigns, money, registry."""
+"""Normalising fields to a clean event: aliases, times, URLs, campaigns, money, registry."""
 
 import json
 import re
@@ -46,14 +46,14 @@ def rejection(**changed: Any) -> Rejection:
      ("ÉTÉ", "été")],
 )  # fmt: skip
 def test_event_types_have_one_name(given: str, canonical: str) -> None:
-    """Aliases resolved, others in lower case with underscores; never empty. What was sent is kept where it differs."""
+    """Aliases are resolved, others become lower case with underscores, and the original is kept if it differs."""
     event = normalized(event_type=given)
     assert event.event_type == canonical
     assert json.loads(event.original or "{}").get("event_type") == (None if given == canonical else given)
 
 
 def test_aliases_can_be_switched_off() -> None:
-    """Then an order is an order, in one way of writing."""
+    """Without aliases `order` stays `order`, in one spelling."""
     bounds = BOUNDS._replace(aliases=False)
     assert normalized(bounds, event_type="Order").event_type == "order"
     assert normalized(bounds, event_type="pageView").event_type == "page_view"
@@ -61,20 +61,19 @@ def test_aliases_can_be_switched_off() -> None:
 
 
 def test_aliases_are_the_names_that_the_page_lists() -> None:
-    """All of them, and no other."""
     page = (Path(__file__).parents[4] / "docs/producers/what-becomes-of-an-event.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|$", page, re.MULTILINE)
     assert {alias: name for name, aliases in rows for alias in re.findall(r"\w+", aliases)} == ALIASES
 
 
 def test_a_plain_event_has_nothing_original() -> None:
-    """Whose text differs in form only has neither: offsets, letters of hosts and currencies, zeros, empty texts."""
+    """Differences in form alone (offsets, letter case, zeros, empty texts) store no original."""
     assert normalized(url="HTTPS://X.test#a", currency="eur", value="1.50", session_id="").original is None
     assert normalized(occurred_at="2025-10-09T10:53:20+02:00", value="1.10000000").original is None
 
 
 def test_every_field_arrives() -> None:
-    """With the organisation of the registry, the provenance and the attempt."""
+    """The event has the registry's organisation, the provenance and the attempt."""
     event = normalized(session_id="s", visitor_id="v", user_agent="u", properties={"a": 1}, schema_version=1)
     assert (event.org_id, event.script_id, event.site_id, event.event_id) == (10, "shop", 1, "e-1")
     assert (event.session_id, event.visitor_id, event.user_agent) == ("s", "v", "u")
@@ -83,7 +82,7 @@ def test_every_field_arrives() -> None:
 
 
 def test_empty_texts_are_absent() -> None:
-    """An empty text says nothing; properties are an object all the same."""
+    """An empty text is absent; properties are an object in any case."""
     event = normalized(session_id="", visitor_id="", user_agent="", url="", referrer="")
     assert (event.session_id, event.visitor_id, event.user_agent, event.url, event.referrer) == (None,) * 5
     assert event.properties == normalized(properties=[]).properties == "{}"
@@ -95,7 +94,7 @@ SECONDS = {"m": 60, "h": 3600, "s": 1}
 @pytest.mark.parametrize(
     ("occurred", "sent", "stored"),
     [
-        # before now: as stated, sent, and stored
+        # before now: as stated, as sent, and as stored
         ("10m", "9m", "60s"), ("-50m", "-51m", "60s"), ("30h", "20h", "10h"), ("24h", "24h", "0s"), ("-23h", "-24h", "1h"),
         ("9s", "5s", None), ("9s", "-5s", None), ("10s", "10s", None), ("11s", "11s", "0s"), ("1h", "9s", None),
         ("30m", "86401s", None), ("160h", "100h", None), ("0s", "-86401s", None),
@@ -104,7 +103,10 @@ SECONDS = {"m": 60, "h": 3600, "s": 1}
     ],
 )  # fmt: skip
 def test_a_wrong_clock_is_corrected_within_bounds(occurred: str, sent: str, stored: str | None) -> None:
-    """received_at - (sent_at - occurred_at) where sent_at is more than 10 s and at most 24 h off; never after received_at."""
+    """If sent_at is over 10 s and at most 24 h off, the result is received_at - (sent_at - occurred_at).
+
+    It is never after received_at.
+    """
     stated, sent_at, expected = (
         RECEIVED - timedelta(seconds=int(text[:-1]) * SECONDS[text[-1]])
         for text in (occurred, sent, stored or occurred)
@@ -116,7 +118,7 @@ def test_a_wrong_clock_is_corrected_within_bounds(occurred: str, sent: str, stor
 
 
 def test_age_is_judged_by_what_the_producer_stated() -> None:
-    """A queue that is sent late, with the times of its first try, is too old with them and without."""
+    """A late queue whose times are those of its first try is too old with and without correction."""
     old = {"occurred_at": NOW_MS - 30 * 86400_000}
     for sent in (..., NOW_MS - 30 * 86400_000 + 5000, NOW_MS - 3600_000):
         assert rejection(**old, sent_at=sent).message == (
@@ -125,7 +127,7 @@ def test_age_is_judged_by_what_the_producer_stated() -> None:
 
 
 def test_corrections_can_be_switched_off() -> None:
-    """By a bound of nothing."""
+    """A limit of zero disables them."""
     event = normalized(BOUNDS._replace(max_skew=timedelta(0)), occurred_at=NOW_MS - 60_000, sent_at=NOW_MS - 60_000)
     assert (event.occurred_at, event.original) == (RECEIVED - timedelta(minutes=1), None)
 
@@ -134,13 +136,13 @@ def test_corrections_can_be_switched_off() -> None:
     ("factor", "unit"), [(1000, "seconds"), (1 / 1000, "microseconds"), (1 / 10**6, "nanoseconds")]
 )
 def test_another_unit_is_named(factor: float, unit: str) -> None:
-    """Where the number is a time of this century in it."""
+    """The message names the unit in which the number is a recent time."""
     value = int(NOW_MS / factor)
     assert rejection(occurred_at=value).message == f"occurred_at: {value} looks like {unit}; milliseconds are meant"
 
 
 def test_all_changes_are_kept_together() -> None:
-    """Type, time and amount, in one object."""
+    """One object holds the original type, time and amount."""
     event = normalized(
         event_type="Order", occurred_at=NOW_MS - 60_000, sent_at=NOW_MS - 60_000, value=836.9999999999998
     )
@@ -151,7 +153,7 @@ def test_all_changes_are_kept_together() -> None:
 
 
 def test_every_violation_is_listed_once() -> None:
-    """Those of the contract, and those that only the clock, the registry and the list of currencies show."""
+    """The list has the contract's violations and those of the clock, the registry and the currencies."""
     assert rejection(occurred_at=NOW_MS // 1000, currency="EURO", site_id=2).message == (
         "site_id: script 'shop' is not of site 2; occurred_at: 1760000000 looks like seconds; milliseconds are meant; "
         "currency: 'EURO' is not an ISO currency code, such as EUR"
@@ -174,7 +176,7 @@ def test_every_violation_is_listed_once() -> None:
     ("shift_ms", "passes"), [(-7 * 86400_000, True), (-7 * 86400_000 - 1, False), (3600_000, True), (3600_001, False)]
 )
 def test_the_bounds_of_occurred_at(shift_ms: int, passes: bool) -> None:
-    """From 7 days before to 1 hour after received_at, both included."""
+    """The limits are 7 days before and 1 hour after received_at, both included."""
     if passes:
         assert normalized(occurred_at=NOW_MS + shift_ms).occurred_at == RECEIVED + timedelta(milliseconds=shift_ms)
     else:
@@ -182,7 +184,7 @@ def test_the_bounds_of_occurred_at(shift_ms: int, passes: bool) -> None:
 
 
 def test_times_are_kept_in_utc() -> None:
-    """Whatever the offset they came with."""
+    """A time with any offset is stored in UTC."""
     event = normalized(occurred_at="2025-10-09T10:53:20+02:00")
     assert event.occurred_at.utcoffset() == timedelta(0)
     assert event.occurred_at == RECEIVED
@@ -199,7 +201,7 @@ def test_times_are_kept_in_utc() -> None:
     ],
 )
 def test_times_beyond_all_reason_are_violations(changed: dict[str, Any], place: str) -> None:
-    """Never an overflow, and never a year that can't be read back."""
+    """Such a time never overflows and never becomes a year that cannot be read back."""
     caught = rejection(**changed)
     assert caught.error_class is ErrorClass.SCHEMA_VIOLATION
     assert place in caught.message
@@ -207,7 +209,7 @@ def test_times_beyond_all_reason_are_violations(changed: dict[str, Any], place: 
 
 @pytest.mark.parametrize("offset", ["+23:59", "-23:59", "+16:00", "+15:59", "+00:00"])
 def test_any_offset_ends_as_utc(offset: str) -> None:
-    """Postgres takes none of 16 hours and more."""
+    """Postgres refuses offsets of 16 hours and more."""
     sign = 1 if offset[0] == "+" else -1
     local = RECEIVED + sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[4:]))
     event = normalized(sent_at=f"{local:%Y-%m-%dT%H:%M:%S}{offset}")
@@ -216,7 +218,7 @@ def test_any_offset_ends_as_utc(offset: str) -> None:
 
 
 def test_urls_are_split_and_lose_their_fragment() -> None:
-    """Host in lower case, path, and no fragment, not even an empty one."""
+    """The host is in lower case, the path is kept, and no fragment remains, not even an empty one."""
     event = normalized(url="HTTPS://Shop.Example.com:8443/a/b?x=1#top")
     assert (event.url, event.url_host, event.url_path) == (
         "https://shop.example.com:8443/a/b?x=1", "shop.example.com", "/a/b",
@@ -230,14 +232,14 @@ def test_urls_are_split_and_lose_their_fragment() -> None:
     "url", ["/path", "example.com", "http://", "http://[", "http://a b/", "undefined", "http://256.1.1.1/"]
 )
 def test_what_is_no_absolute_url_is_kept(url: str) -> None:
-    """Its text, without host, path and campaign; as a referrer is."""
+    """The text is kept without host, path and campaign, and so is a referrer."""
     event = normalized(url=f"{url}?utm_source=a", referrer=url)
     assert (event.url, event.url_host, event.url_path, event.utm_source) == (f"{url}?utm_source=a", None, None, None)
     assert (event.referrer, event.referrer_host) == (url, None)
 
 
 def test_campaign_parameters() -> None:
-    """Each utm_* by its name, the first value of each, in any order and among others."""
+    """Each utm_* parameter takes its first value, in any order and among others."""
     event = normalized(
         url="https://x.test/?utm_term=t&a=1&utm_source=google&utm_medium=cpc&utm_campaign=c&utm_content=x&utm_source=2"
     )
@@ -255,13 +257,13 @@ def test_campaign_parameters() -> None:
      ("utm_source=é", "é")],
 )  # fmt: skip
 def test_campaign_values_are_decoded_and_storable(query: str, value: str | None) -> None:
-    """Percent-encoding and plus signs; what Postgres can't hold is replaced, not refused."""
+    """Percent and plus encoding are decoded; characters that Postgres refuses are replaced."""
     assert normalized(url=f"https://x.test/?{query}").utm_source == value
 
 
 @given(st.text(st.sampled_from("%+=aé\\48cC3e9\x7f "), max_size=12), st.booleans())
 def test_campaign_values_are_read_as_the_standard_library_reads_them(value: str, named_before: bool) -> None:
-    """Half escapes, bytes that are no UTF-8, backslashes; the first one counts, and an empty one is none."""
+    """This holds for half escapes, invalid UTF-8, backslashes, repeated and empty values."""
     query = f"utm_term={value}" if named_before else f"a=utm_term=x&utm_term=&utm_term={value}&utm_term=later"
     event = normalized(url=f"https://x.test/?{query}")
     sent = (event.url or "").partition("?")[2]
@@ -280,7 +282,7 @@ def test_a_fragment_is_no_campaign() -> None:
      ("android-app://com.x", "com.x"), ("no url", None), ("https://[", None), ("/", None), ("https://a.test?x=/", "a.test")],
 )  # fmt: skip
 def test_the_referrers_host(referrer: str, host: str | None) -> None:
-    """Where it has one; a referrer that is no URL is kept and harms nothing."""
+    """A referrer that is no URL is kept without a host."""
     event = normalized(referrer=referrer)
     assert (event.referrer, event.referrer_host) == (referrer, host)
 
@@ -289,7 +291,7 @@ def test_the_referrers_host(referrer: str, host: str | None) -> None:
     ("value", "amount"), [(12, "12"), ("12.50", "12.50"), (0.1, "0.1"), ("1e3", "1000"), (-1, "-1"), (None, None)]
 )
 def test_money(value: Any, amount: str | None) -> None:
-    """A decimal from a number or its text, exactly."""
+    """A number or its text becomes an exact decimal."""
     found = normalized(value=value).value
     assert found == (None if amount is None else Decimal(amount))
 
@@ -300,14 +302,14 @@ def test_money(value: Any, amount: str | None) -> None:
      ("1.0000005", "1.000001"), ("-1.0000005", "-1.000001"), ("1.00000049", "1"), ("1e-9", "0")],
 )  # fmt: skip
 def test_decimals_beyond_the_column_are_rounded(value: Any, amount: str) -> None:
-    """A half away from zero, as Postgres rounds; what was sent is kept digit by digit."""
+    """Halves round away from zero, as in Postgres; the original digits are kept."""
     event = normalized(value=value)
     assert event.value == Decimal(amount)
     assert Decimal(json.loads(event.original or "{}")["value"]) == Decimal(str(value))
 
 
 def test_currencies_are_of_iso_4217_in_upper_case() -> None:
-    """Any other code is a violation that shows what stood there."""
+    """Any other code is a violation that quotes the original."""
     assert normalized(currency="eur").currency == "EUR"
     assert normalized(currency="").currency is None
     for wrong in ("XQZ", "EURO", "€", "E"):
@@ -319,7 +321,7 @@ def test_currencies_are_of_iso_4217_in_upper_case() -> None:
     [(10**15, "15 digits"), ("1e9999999", "15 digits"), ("x", "a number")],
 )
 def test_amounts_that_the_column_cannot_hold(value: Any, message: str) -> None:
-    """A violation, never an overflow."""
+    """Such an amount is a violation and never an overflow."""
     caught = rejection(value=value)
     assert caught.error_class is ErrorClass.SCHEMA_VIOLATION
     assert message in caught.message
@@ -327,14 +329,14 @@ def test_amounts_that_the_column_cannot_hold(value: Any, message: str) -> None:
 
 @pytest.mark.parametrize(("script", "state"), [("nowhere", "not registered"), ("off", "disabled")])
 def test_a_script_that_is_not_there_yet(script: str, state: str) -> None:
-    """It retries: registering it heals the event."""
+    """The event is retried, and registering the script heals it."""
     caught = rejection(script_id=script)
     assert caught.error_class is ErrorClass.UNKNOWN_SCRIPT
     assert state in caught.message
 
 
 def test_a_script_of_another_site_is_a_violation() -> None:
-    """Nobody writes into a site that is not theirs."""
+    """A producer cannot write into another owner's site."""
     caught = rejection(site_id=2)
     assert caught.error_class is ErrorClass.SCHEMA_VIOLATION
     assert caught.message == "site_id: script 'shop' is not of site 2"

@@ -1,4 +1,4 @@
-"""From a batch to its outcomes, by a clock that stands still."""
+"""Processing a batch to its outcomes, with a fixed clock."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -65,7 +65,7 @@ def retry(offset: int = 0, of: Provenance = ORIGIN, attempt: int = 2, **given: A
     ],
 )
 def test_the_error_table(given: dict[str, Any], error_class: ErrorClass, reason: DroppedReason | None) -> None:
-    """What is dropped at once has its reason; what may heal has a topic and a time."""
+    """A fatal error has its reason; a retryable one has a topic and a due time."""
     (failure,) = judged(record(0, **given)).failures
     assert (failure.error_class, failure.dropped_reason) == (error_class, reason)
     retried = (RETRY_1, NOW_MS + 1000) if reason is None else (None, None)
@@ -84,7 +84,7 @@ def test_each_record_has_one_outcome_in_order() -> None:
 
 
 def test_a_key_that_is_known_is_a_duplicate_without_a_look_up() -> None:
-    """The hint alone decides, as it only holds what is persisted."""
+    """The cache decides alone because it holds only persisted keys."""
     (candidate,) = judged(record(0)).candidates
     outcomes = judged(record(1), known={candidate.key})
     assert failed_as(outcomes) == [ErrorClass.DUPLICATE_EVENT_ID]
@@ -92,12 +92,12 @@ def test_a_key_that_is_known_is_a_duplicate_without_a_look_up() -> None:
 
 
 def test_equal_keys_of_one_batch_are_both_candidates() -> None:
-    """Who wins is decided after any bisecting, not here."""
+    """The commit picks the first after any bisecting."""
     assert len(judged(record(0), record(1)).candidates) == 2
 
 
 def test_tries_used_up() -> None:
-    """The last failure is retry_exhausted, with the last error's class beside it."""
+    """The last failure is retry_exhausted, with the last error's class."""
     (failure,) = judged(retry(attempt=3, script_id="nowhere"), ledger={ORIGIN: waiting(2)}).failures
     assert (failure.dropped_reason, failure.error_class) == (DroppedReason.RETRY_EXHAUSTED, ErrorClass.UNKNOWN_SCRIPT)
     assert failure.retry_topic is None
@@ -105,7 +105,7 @@ def test_tries_used_up() -> None:
 
 @pytest.mark.parametrize("given", [{"key": bytes(65_000)}, {"headers": [("a", bytes(65_000)), ("b" * 500, None)]}])
 def test_what_has_a_large_key_or_headers_is_not_retried(given: dict[str, Any]) -> None:
-    """At 64 KiB it is, one byte more is a dead letter; what would be dropped or persisted is judged as ever."""
+    """64 KiB are retried and one byte more is a dead letter; drops and persisted events are unaffected."""
     least = 65_536 - 65_000
     beside = [*given.get("headers", ()), ("x" * (least - (501 if "headers" in given else 0)), None)]
     raw = record(script_id="nowhere")
@@ -119,7 +119,7 @@ def test_what_has_a_large_key_or_headers_is_not_retried(given: dict[str, Any]) -
 
 
 def test_what_has_very_many_headers_is_not_retried() -> None:
-    """Empty ones have no bytes, and take memory all the same."""
+    """Empty headers have no bytes but take memory."""
     raw = record(script_id="nowhere")
     for headers, retried in ((1024, True), (1025, False)):
         one = MemoryRecord(RAW, 0, 0, raw.value, None, NOW_MS, 1, (("", None),) * headers)
@@ -131,7 +131,7 @@ def test_what_has_very_many_headers_is_not_retried() -> None:
 @pytest.mark.parametrize("wait", ["unknown key", "paused", "paused, at a later attempt"])
 @pytest.mark.parametrize("length", [MAX_BYTES, MAX_BYTES + 1])
 def test_what_is_longer_than_any_event_waits_for_nothing(wait: str, length: int) -> None:
-    """It is dead-lettered at once, for its length: a retry lane would read it again with all that wait beside it."""
+    """Its length makes it a dead letter on the first attempt; a retry lane would hold many of them in memory."""
     value = bytes(length)
     keys = ProofKeys([b"another key"]) if wait == "unknown key" else KEYS
     given: dict[str, Any] = {} if wait == "unknown key" else {"registry": PAUSED}
@@ -153,7 +153,7 @@ def test_what_is_longer_than_any_event_waits_for_nothing(wait: str, length: int)
 
 
 def test_a_retry_keeps_its_provenance_and_first_times() -> None:
-    """The bound on occurred_at is by the first received_at; the window is that of its own record."""
+    """The first received_at bounds occurred_at; the window is that of the retry's own record."""
     (candidate,) = judged(retry(occurred_at=to_epoch_ms(THEN)), ledger={ORIGIN: waiting()}).candidates
     assert (candidate.event.provenance, candidate.event.attempt) == (ORIGIN, 2)
     assert candidate.event.received_at == THEN
@@ -175,7 +175,7 @@ def test_a_retry_keeps_its_provenance_and_first_times() -> None:
     ],
 )
 def test_a_token_that_the_ledger_does_not_await_is_stale(attempt: int, state: LedgerState | None) -> None:
-    """No row, another attempt, or finished: neither candidate nor failure."""
+    """A token without a row, of another attempt or of a finished row is stale."""
     ledger = {} if state is None else {ORIGIN: state}
     outcomes = judged(retry(attempt=attempt), ledger=ledger)
     assert (outcomes.stale, outcomes.candidates, outcomes.failures) == (1, [], [])
@@ -188,12 +188,12 @@ def test_a_token_that_the_ledger_does_not_await_is_stale(attempt: int, state: Le
      [("bridge-provenance", b"t.raw:0:" + b"9" * 5000), ("bridge-attempt", b"2")]],
 )  # fmt: skip
 def test_a_retry_record_without_a_readable_token_is_stale(headers: list[tuple[str, bytes]]) -> None:
-    """Whatever is written straight to a retry topic does nothing."""
+    """A record that is written directly to a retry topic has no effect."""
     assert judged(record(0, source=RETRY, headers=headers), ledger={ORIGIN: waiting()}).stale == 1
 
 
 def test_a_second_copy_is_stale_in_the_batch_and_in_the_settlement() -> None:
-    """Also where it lies in another partition that is settled together."""
+    """This includes a copy in another partition of the same commit."""
     judged_by = context(ledger={ORIGIN: waiting()})
     first = process(batch(retry(0), retry(1)), judged_by)
     elsewhere = MemoryRecord(RETRY_2, 0, 0, retry().value, b"k", NOW_MS, 1, retry().headers)
@@ -206,7 +206,7 @@ def replaying(offset: int = 0, replay_id: str = REPLAY_ID, of: str = str(ORIGIN)
 
 
 def test_a_claimed_replay_keeps_the_first_received_at() -> None:
-    """It is a new raw event with a provenance of its own, judged by the old one's time."""
+    """A replay has a provenance of its own and is judged by the original time."""
     (candidate,) = judged(replaying(occurred_at=to_epoch_ms(THEN)), ledger={ORIGIN: claimed()}).candidates
     assert candidate.replay == (REPLAY_ID, ORIGIN)
     assert candidate.event.provenance == Provenance(RAW, 0, 0)
@@ -225,7 +225,7 @@ def test_a_claimed_replay_keeps_the_first_received_at() -> None:
     ],
 )
 def test_a_replay_that_the_ledger_does_not_bear_out_is_plain_data(ledger: Any, given: dict[str, str]) -> None:
-    """Forged or outdated: the event counts as any other."""
+    """A forged or outdated replay counts as a new event."""
     (candidate,) = judged(replaying(**given), ledger=ledger).candidates
     assert candidate.replay is None
     assert to_epoch_ms(candidate.event.received_at) == NOW_MS
@@ -235,12 +235,12 @@ def test_a_replay_that_the_ledger_does_not_bear_out_is_plain_data(ledger: Any, g
     "changed", [{"replayed_as": "t.raw:0:9"}, {"disposition": "replayed"}, {"disposition": "open"}]
 )
 def test_the_second_copy_of_a_replayed_item_is_stale(changed: dict[str, str]) -> None:
-    """Under the right id, but the row has its successor, or its claim was cancelled."""
+    """A replay id is stale once its row has a successor or its claim is cancelled."""
     assert judged(replaying(), ledger={ORIGIN: claimed(**changed)}).stale == 1
 
 
 def test_two_copies_of_a_replay_in_one_settlement() -> None:
-    """The first counts, in whichever partition the second lies."""
+    """The first copy counts, whichever partition holds the second."""
     judged_by = context(ledger={ORIGIN: claimed()})
     first = process(batch(replaying(0), replaying(1)), judged_by)
     copy = replaying()
@@ -249,14 +249,14 @@ def test_two_copies_of_a_replay_in_one_settlement() -> None:
 
 
 def test_a_retry_of_a_replay_counts_as_replay() -> None:
-    """Its window is one of replays too."""
+    """It counts in the window of replays."""
     (candidate,) = judged(retry(), ledger={ORIGIN: waiting(replay_of="t.raw:0:1")}).candidates
     assert candidate.replay is not None
 
 
 @pytest.mark.parametrize("changed", [{"event_type": "purchase"}, {"key": b"other"}, {"value": b"{}"}])
 def test_only_the_record_that_a_replay_sends_has_its_claim(changed: dict[str, Any]) -> None:
-    """Who reads a claim off the topic and writes another record with it has written plain data: no class, no site."""
+    """A claim that is copied to another record is plain data, without class and site."""
     sent = replaying(0)
     state = claimed(
         replay_digest=record_digest(sent.key, sent.value, sent.headers),
@@ -277,7 +277,7 @@ def test_only_the_record_that_a_replay_sends_has_its_claim(changed: dict[str, An
 
 
 def test_forged_headers_on_raw_are_plain_data() -> None:
-    """Only the ledger knows attempts; the header can't make a first attempt anything else."""
+    """Only the ledger holds attempts, so no header changes a first attempt."""
     forged = {
         "bridge-provenance": "t.raw:0:99",
         "bridge-attempt": "3",
@@ -295,7 +295,7 @@ def test_forged_headers_on_raw_are_plain_data() -> None:
      (str(NOW_MS + 5 * 60_000), True), (str(NOW_MS + 5 * 60_000 + 1), False), ("9" * 19, False)],
 )  # fmt: skip
 def test_the_gateways_received_at_is_kept_near_the_records(said: str, kept: bool) -> None:
-    """Within 5 minutes; the window is the record's in any case."""
+    """The two differ by at most 5 minutes, and the window is always the record's."""
     headers = [("bridge-received-at", said.encode()), *gateway_headers(body())]
     (candidate,) = judged(record(0, headers=headers)).candidates
     assert to_epoch_ms(candidate.event.received_at) == (int(said) if kept else NOW_MS)
@@ -303,7 +303,7 @@ def test_the_gateways_received_at_is_kept_near_the_records(said: str, kept: bool
 
 
 def test_the_gateway_fills_and_contradicts() -> None:
-    """Through the processor as through decode."""
+    """The processor applies the gateway's values as decode does."""
     value = body(event_id=...)
     filled = judged(record(0, value, headers=gateway_headers(value, event_id="given")))
     assert filled.candidates[0].event.event_id == "given"
@@ -317,7 +317,7 @@ def test_the_gateway_fills_and_contradicts() -> None:
      (NOW_MS + 5 * 60_000 + 1, NOW_MS + 5 * 60_000), (2**63 - 1, NOW_MS + 5 * 60_000), (NOW_MS - 1000, None)],
 )  # fmt: skip
 def test_a_producers_time_is_held_near_now_and_counted(timestamp: int, held: int | None) -> None:
-    """Window and received_at use the held value; within the bounds it is kept and not counted."""
+    """Window and received_at use the clamped time; a time within the limits is kept and not counted."""
     expected = timestamp if held is None else held
     outcomes = judged(record(0, timestamp=timestamp, timestamp_type=0, occurred_at=expected))
     (candidate,) = outcomes.candidates
@@ -327,13 +327,13 @@ def test_a_producers_time_is_held_near_now_and_counted(timestamp: int, held: int
 
 
 def test_the_brokers_time_is_taken_as_it_is() -> None:
-    """A batch that is settled late falls into the same window."""
+    """A batch that is committed late falls into the same window."""
     late = judged(record(0), now_ms=NOW_MS + 30 * DAY_MS)
     assert (late.candidates[0].minute, late.clamped) == (NOW_MS // 60_000, 0)
 
 
 def test_a_rejected_event_says_whose_it_was() -> None:
-    """In the failure, for the ledger and the windows."""
+    """The failure carries the identity for the ledger and the windows."""
     (failure,) = judged(record(0, event_type="")).failures
     assert (failure.site_id, failure.script_id, failure.event_id) == (1, "shop", "e-1")
     (nobody,) = judged(record(0, value=b"{")).failures
@@ -341,13 +341,13 @@ def test_a_rejected_event_says_whose_it_was() -> None:
 
 
 def test_no_retries_declared_drops_at_once() -> None:
-    """max_retries 0."""
+    """With max_retries 0 the first failure is a drop."""
     (failure,) = judged(record(0, script_id="off"), policy=POLICY._replace(max_retries=0)).failures
     assert failure.dropped_reason is DroppedReason.RETRY_EXHAUSTED
 
 
 def test_a_forged_retry_record_cannot_change_what_is_tried() -> None:
-    """The ledger's body is judged, and goes on to the next tier; the record only says which attempt it is."""
+    """The attempt uses the ledger's body; the record only gives the attempt's number."""
     kept = RawBody(b"own", record(0, event_id="own").value, [("theirs", b"1")])
     forged = retry(event_id="forged")
     (candidate,) = process(batch(forged), context(ledger={ORIGIN: waiting(body=kept)})).candidates
@@ -359,7 +359,7 @@ def test_a_forged_retry_record_cannot_change_what_is_tried() -> None:
 
 
 def test_an_invented_site_makes_no_window() -> None:
-    """Only sites of the registry have windows: anybody can invent a million others."""
+    """Only registered sites have windows, because a producer can invent a million others."""
     invented, other = judged(record(0, site_id=77, script_id="nowhere"), record(1, site_id=2)).failures
 
     assert (invented.site_id, invented.window_site_id) == (77, 0)
@@ -367,7 +367,7 @@ def test_an_invented_site_makes_no_window() -> None:
 
 
 def test_a_batch_in_slices_comes_to_the_same() -> None:
-    """It yields whenever a slice is over by the clock, which is asked for each record."""
+    """Processing yields after each slice by the clock, which it checks per record."""
     records = [
         record(number, event_id=f"e-{number}", event_type="" if number % 3 == 0 else "click") for number in range(9)
     ]

@@ -1,4 +1,4 @@
-"""Whose a record is: each forged header, each key, and the rule for what is older than proofs."""
+"""The identity of a record: each forged header, each key, and the rule for records from before proofs."""
 
 import pytest
 from support.events.making import NOW_MS, body, judged, record
@@ -29,7 +29,7 @@ def kept(sender: Sender | None, site_id: int | None = 1, script_id: str | None =
 
 
 def test_proven_headers_are_the_identity() -> None:
-    """Site, script, class and assigned id, as the gateway stated them."""
+    """Site, script, class and assigned id are those that the gateway stated."""
     assert found(PROVEN) == Finding(Headers.PROVEN, Vouched(1, "shop", Sender.VISITOR, "given"))
 
 
@@ -47,7 +47,7 @@ def test_proven_headers_are_the_identity() -> None:
     ],
 )
 def test_a_changed_header_makes_the_record_direct(name: str, value: bytes) -> None:
-    """A Kafka producer that copies a proof and changes what it covers gains nothing."""
+    """A Kafka producer gains nothing from a copied proof with changed fields."""
     finding = found(PROVEN | {name: value})
 
     assert finding.headers in (Headers.UNPROVEN, Headers.UNKNOWN_KEY)
@@ -56,7 +56,7 @@ def test_a_changed_header_makes_the_record_direct(name: str, value: bytes) -> No
 
 @pytest.mark.parametrize("name", [names.SITE_ID, names.SCRIPT_ID, names.SENDER, names.ORIGIN, names.EVENT_ID])
 def test_a_removed_header_makes_the_record_direct(name: str) -> None:
-    """What is covered must be there."""
+    """Every covered header must be present."""
     assert found({key: text for key, text in PROVEN.items() if key != name}) == Finding(Headers.UNPROVEN)
 
 
@@ -66,7 +66,7 @@ def test_a_proof_holds_for_its_value_only() -> None:
 
 
 def test_no_byte_moves_from_the_value_into_a_header() -> None:
-    """The fields end at a NUL, so one that holds a NUL is refused although the digest agrees."""
+    """Fields end at a NUL, so a field with a NUL is refused although the digest matches."""
     value = b"\0tail"
     said = dict(gateway_headers(b"x\0" + value, event_id=None))
 
@@ -76,14 +76,14 @@ def test_no_byte_moves_from_the_value_into_a_header() -> None:
 
 
 def test_unproven_headers_are_data() -> None:
-    """Each header alone makes the record direct; others of nobody's concern make nothing of it."""
+    """Each identity header alone makes the record direct; unrelated headers have no effect."""
     for name in (names.SITE_ID, names.SCRIPT_ID, names.SENDER, names.EVENT_ID):
         assert found({name: b"1"}) == Finding(Headers.UNPROVEN)
     assert found({"x-request-id": b"1", names.ORIGIN: b"https://shop.test"}) == Finding(Headers.NONE)
 
 
 def test_a_key_that_is_not_known_is_tried_again() -> None:
-    """A gateway that was given its new key first is no reason to drop what it takes."""
+    """Events of a gateway that got its new key before the workers are not dropped."""
     said = dict(gateway_headers(VALUE, keys=OTHER))
 
     (failure,) = judged(record(headers=list(said.items()))).failures
@@ -94,7 +94,7 @@ def test_a_key_that_is_not_known_is_tried_again() -> None:
 
 
 def test_any_of_the_keys_verifies() -> None:
-    """While a key is replaced, gateways sign with either."""
+    """During a key rotation gateways sign with either key."""
     both = GatewayTrust(ProofKeys([b"another key", b"ghostlink bridge development"]))
 
     for keys in (KEYS, OTHER):
@@ -104,7 +104,7 @@ def test_any_of_the_keys_verifies() -> None:
 
 @pytest.mark.parametrize(("origin", "sender"), [(None, Sender.SERVER), ("https://shop.test", Sender.VISITOR)])
 def test_headers_older_than_proofs_are_believed_for_a_time(origin: str | None, sender: Sender) -> None:
-    """By the worker's clock, so that an old time in the record gains nothing."""
+    """The worker's clock decides, so an old time in the record gains nothing."""
     said = dict(legacy_headers(origin=origin, event_id="given"))
 
     before = found(said, trust=GatewayTrust(KEYS, NOW_MS + 1))
@@ -115,7 +115,7 @@ def test_headers_older_than_proofs_are_believed_for_a_time(origin: str | None, s
 
 
 def test_a_wrong_proof_is_no_older_record() -> None:
-    """Nor is a record that states a class: the releases before knew none."""
+    """A record with a sender class is no older record either: earlier releases had no classes."""
     trust = GatewayTrust(KEYS, NOW_MS + 1)
 
     assert found(PROVEN | {names.SITE_ID: b"2"}, trust=trust) == Finding(Headers.UNPROVEN)
@@ -123,7 +123,7 @@ def test_a_wrong_proof_is_no_older_record() -> None:
 
 
 def test_the_ledgers_word_stands() -> None:
-    """Whatever the headers beside it say, and whether or not their key is still known."""
+    """The ledger's identity wins over the headers and over a key that is no longer known."""
     said = dict(gateway_headers(VALUE, site_id=2, script_id="blog", event_id="given", keys=OTHER))
 
     assert TRUST.of_kept(kept(Sender.SERVER), said, VALUE).vouched == Vouched(1, "shop", Sender.SERVER, "given")
@@ -131,7 +131,7 @@ def test_the_ledgers_word_stands() -> None:
 
 
 def test_a_ledger_row_without_a_class_is_judged_by_its_headers() -> None:
-    """It is older than the classes, or its key was not known: the proof decides, or the old headers."""
+    """The row predates the classes or had an unknown key, so the proof or the old headers decide."""
     old, unknown = kept(None), kept(None, None, None)
 
     assert GatewayTrust(KEYS, NOW_MS + 1).of_kept(old, dict(legacy_headers()), VALUE).headers is Headers.LEGACY
@@ -142,7 +142,7 @@ def test_a_ledger_row_without_a_class_is_judged_by_its_headers() -> None:
 
 
 def test_a_replayed_dead_letter_is_whose_the_ledger_says_unless_sealed_anew() -> None:
-    """A correction by an operator is proven again; the ledger's word stands for all others."""
+    """A corrected replay has a new proof; every other one has the ledger's identity."""
     corrected = dict(gateway_headers(VALUE, site_id=2, script_id="blog"))
 
     assert TRUST.of_replay(kept(Sender.SERVER), corrected, VALUE).vouched == Vouched(2, "blog", Sender.SERVER)

@@ -1,4 +1,4 @@
-"""The brake's judge: what engages it, what says nothing, and that no single site can."""
+"""The circuit breaker's rules: what trips it, what does not count, and why no single site can trip it."""
 
 from decimal import Decimal
 
@@ -28,12 +28,12 @@ from streams.rules.breaker import ProbeSample
     ("good", "bad", "engages"), [(50, 50, True), (51, 50, False), (49, 50, False), (0, 99, False), (0, 100, True)]
 )
 def test_the_share_and_the_least_count(good: int, bad: int, engages: bool) -> None:
-    """At least half of at least so many."""
+    """At least half of at least 100 decided events must fail."""
     assert Bench().weigh(mixed(good, bad)) is engages
 
 
 def test_the_window_is_left() -> None:
-    """What is older than the window is no ground; what is within it adds up over batches and partitions."""
+    """Events older than the window do not count; those within it add up over batches and partitions."""
     bench = Bench()
     assert not bench.weigh(mixed(0, 60), partition=0)
     bench.clock.now += 60
@@ -44,12 +44,12 @@ def test_the_window_is_left() -> None:
 
 @pytest.mark.parametrize("site", [1, 0])
 def test_an_installation_of_one_site_has_a_brake_too(site: int) -> None:
-    """Also where the events are too broken to say whose they are."""
+    """This includes events too broken to have an owner."""
     assert Bench().weigh([(site, UNREADABLE if site == 0 else BAD)] * 100)
 
 
 def test_what_is_not_decided_says_nothing() -> None:
-    """Retries count neither way, and no duplicate is a failure."""
+    """Retries count neither way, and duplicates are not failures."""
     bench = Bench()
     assert not bench.weigh([(1, RETRIED)] * 500)
     assert not bench.weigh([(2, RETRIED)] * 400 + mixed(0, 99), partition=1)
@@ -66,7 +66,7 @@ def test_what_is_not_decided_says_nothing() -> None:
 
 @pytest.mark.parametrize("share_of_all", [0.5, 0.95, 0.999])
 def test_one_site_that_sends_nearly_everything_does_not_stop_the_others(share_of_all: float) -> None:
-    """However much it sends, and whichever way it is broken."""
+    """The site's share and kind of errors do not matter."""
     bench = Bench()
     others = max(2, round(10_000 * (1 - share_of_all)))
     for number in range(10):
@@ -76,26 +76,26 @@ def test_one_site_that_sends_nearly_everything_does_not_stop_the_others(share_of
 
 
 def test_nearly_everything_fails_although_one_site_sends_most_of_it() -> None:
-    """The others are asked, and they fail too."""
+    """The other sites fail too, so the breaker trips."""
     assert Bench().weigh([(7, BAD)] * 990 + [(number, BAD) for number in range(1, 6)])
 
 
 @pytest.mark.parametrize("kind", [BAD, UNREADABLE, BY_GATEWAY, BY_ITSELF])
 def test_whose_an_event_is_can_be_told_although_it_is_broken(kind: str) -> None:
-    """By its script, its key, the gateway or its own word: three fifths of each site's events fail."""
+    """The owner comes from the script, the key, the gateway or the document itself."""
     kinds = [(site, GOOD) for site in range(1, 11)] * 40 + [(site, kind) for site in range(1, 11)] * 60
     bench = Bench(LIMITS._replace(run_length=10**6))
     assert bench.judge.weigh([bench.outcomes(kinds, policy=NO_RETRIES)]) is not None
 
 
 def test_what_is_nobodys_is_no_vote() -> None:
-    """One site's garbage without a readable owner, beside garbage that is its own, leaves the others alone."""
+    """One site's garbage, with and without a readable owner, does not stop the others."""
     bench = Bench()
     assert not bench.weigh([(number, GOOD) for number in range(1, 6)] + [(0, UNREADABLE)] * 300 + [(7, BAD)] * 300)
 
 
 def test_a_run_on_a_partition() -> None:
-    """Slowly, so that no window ever holds enough; a good event in between begins it anew."""
+    """A slow run trips the breaker although no window holds enough; a good event restarts the run."""
     bench = Bench()
     for number in range(9):
         assert not bench.weigh(mixed(0, 11)), number
@@ -113,7 +113,7 @@ def test_a_run_on_a_partition() -> None:
 
 
 def test_a_run_within_a_batch() -> None:
-    """Also when good events come before and after, and when it began in the batch before."""
+    """Good events before and after the run do not hide it, and a run may span two batches."""
     limits = LIMITS._replace(min_events=10**6)
     assert Bench(limits).weigh(mixed(0, 100))
     assert Bench(limits).weigh([*mixed(1, 100), (1, GOOD), *mixed(0, 3)])
@@ -130,7 +130,7 @@ def test_a_run_within_a_batch() -> None:
 
 
 def test_one_sites_run_does_not_stop_sites_that_do_well() -> None:
-    """On other partitions, or today; where nobody else has sent for a day it does."""
+    """The run trips the breaker only if no other owner's event has passed for a day."""
     limits = LIMITS._replace(min_events=10**6)
     bench = Bench(limits)
     for number in range(10):
@@ -146,7 +146,7 @@ def test_one_sites_run_does_not_stop_sites_that_do_well() -> None:
 
 
 def test_retries_that_are_used_up_are_compared_with_what_came_in_when_they_did() -> None:
-    """A thousand of a million that nobody will ever heal come due when the raw topic has long been quiet."""
+    """Exhausted retries are compared with the events of the retry time, even if the raw topic is quiet now."""
     limits = LIMITS._replace(retry_seconds=180.0)
     bench = Bench(limits)
     for number in range(10):
@@ -159,7 +159,7 @@ def test_retries_that_are_used_up_are_compared_with_what_came_in_when_they_did()
 
 
 def test_first_attempts_are_not_excused_by_retries_that_heal() -> None:
-    """A hundred healed say nothing of what is decided now."""
+    """Healed retries do not offset failing first attempts."""
     bench = Bench(LIMITS._replace(retry_seconds=180.0, run_length=10**6))
     for number in range(10):
         assert bench.judge.weigh([bench.given_up(mixed(100, 0), number)]) is None
@@ -167,7 +167,7 @@ def test_first_attempts_are_not_excused_by_retries_that_heal() -> None:
 
 
 def test_a_batch_that_comes_again_counts_once() -> None:
-    """After a refusal, an outage, or a row that Postgres refused."""
+    """The batch may be read again after a refusal, an outage or a refused row."""
     bench = Bench()
     held = bench.outcomes(mixed(0, 99))
     for _ in range(5):
@@ -182,7 +182,7 @@ def test_a_batch_that_comes_again_counts_once() -> None:
 
 
 def test_the_ledgers_batches_are_all_different() -> None:
-    """They stand at no offset."""
+    """Batches from the ledger have no offset and count each time."""
     bench = Bench()
     for number in range(3):
         one = bench.outcomes(mixed(0, 40))
@@ -191,7 +191,7 @@ def test_the_ledgers_batches_are_all_different() -> None:
 
 
 def test_a_probe_passes_when_fewer_than_the_share_fail() -> None:
-    """Weighed by site as well: one site's garbage at the head does not keep the brake on."""
+    """The probe weighs by site: one site's garbage does not keep the breaker open."""
     bench = Bench()
     assert bench.judge.passes(ProbeSample(), [bench.outcomes(mixed(6, 5))])
     assert not bench.judge.passes(ProbeSample(), [bench.outcomes(mixed(5, 5))])
@@ -200,7 +200,7 @@ def test_a_probe_passes_when_fewer_than_the_share_fail() -> None:
 
 
 def test_who_braked_once_brakes_again_at_the_first_signs() -> None:
-    """In a rolling deployment a good worker's probe lets go for all, again and again; the bad one must not pay each."""
+    """In a rolling deployment a good worker's probe resets the breaker, so the bad worker trips early."""
     bench = Bench()
     assert bench.weigh(mixed(0, 100))
     for _ in range(20):
@@ -211,7 +211,7 @@ def test_who_braked_once_brakes_again_at_the_first_signs() -> None:
 
 
 def test_who_braked_once_brakes_a_run_again_at_its_first_signs() -> None:
-    """One partition's run is a small share of everything, once what passed before it is a while ago."""
+    """After a trip, a short run in one partition trips again once older passes have aged out."""
     bench = Bench()
     bench.judge.clear()
     assert not bench.weigh(mixed(60, 0), partition=1)
@@ -223,7 +223,7 @@ def test_who_braked_once_brakes_a_run_again_at_its_first_signs() -> None:
 
 
 def test_the_wariness_is_over_when_enough_went_well() -> None:
-    """Some bad events among good ones are no storm; after as many as the brake needs its limits are those of the settings."""
+    """The stricter limits end after as many good events as the breaker's minimum count."""
     bench = Bench()
     bench.judge.clear()
     assert not bench.weigh(mixed(60, 1))
@@ -234,7 +234,7 @@ def test_the_wariness_is_over_when_enough_went_well() -> None:
 
 
 def test_the_cause_says_what_and_where() -> None:
-    """Enough to decide by: how many, whose, and one error in full."""
+    """The cause gives the counts, the sites and one error in full."""
     bench = Bench()
     cause = bench.judge.weigh([bench.outcomes(mixed(10, 190, sites=20), partition=3)])
     assert cause is not None
@@ -246,7 +246,7 @@ def test_the_cause_says_what_and_where() -> None:
 
 
 def test_the_cause_tells_the_errors_by_site() -> None:
-    """What one site sends wrong is apart from what another one does; errors that differ in names only are one."""
+    """Errors are grouped by site; errors that differ in names only are one group."""
     bench = Bench()
     kinds = [(1, BAD), (2, UNREADABLE), (2, BAD), (1, BAD)] * 50
     cause = bench.judge.weigh([bench.outcomes(kinds)])
@@ -262,7 +262,7 @@ KIND = st.sampled_from([GOOD, BAD, UNREADABLE, RETRIED])
 @settings(max_examples=200)
 @given(st.lists(st.lists(st.tuples(st.integers(1, 9), KIND), min_size=1, max_size=60), max_size=12), st.integers(2, 9))
 def test_no_single_site_can_engage_it(batches: list[list[tuple[int, str]]], tenant: int) -> None:
-    """Whatever the one tenant sends: all others do well, and one of them is about."""
+    """No sequence of one site's events trips the breaker while the others' events pass."""
     bench = Bench(BreakerLimits(Decimal(50), 5, 5, 60.0))
     for number, kinds in enumerate(batches):
         calm = [(site, kind if site == tenant else GOOD) for site, kind in kinds]
@@ -272,7 +272,7 @@ def test_no_single_site_can_engage_it(batches: list[list[tuple[int, str]]], tena
 @settings(max_examples=200)
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=12), st.integers(1, 9), st.floats(0, 30))
 def test_no_more_than_the_least_count_passes_when_everything_fails(sizes: list[int], sites: int, pause: float) -> None:
-    """Whatever the batches' size and pace: each partition's run ends it where the window does not."""
+    """For every size and pace of batches, the window or the run trips in time."""
     bench = Bench()
     passed = 0
     for size in sizes:

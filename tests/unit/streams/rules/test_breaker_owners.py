@@ -1,4 +1,4 @@
-"""The brake and customers: what one organisation sends does not stop the others, by however many sites and partitions."""
+"""The circuit breaker and organisations: one organisation cannot stop others with many sites or partitions."""
 
 import pytest
 from support.events.breaker_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
@@ -9,14 +9,14 @@ ONE_CUSTOMER = dict.fromkeys(range(1, 11), "one customer")
 
 
 def flood(sites: int, count: int) -> list[tuple[int, str]]:
-    """Bad events of the first sites, by turns."""
+    """Bad events that cycle through the first sites."""
     return [(number % sites + 1, BAD) for number in range(count)]
 
 
 @pytest.mark.parametrize("sites", [1, 2, 3, 10])
 @pytest.mark.parametrize("others", [(21,), (21, 22, 23)])
 def test_sites_of_one_organisation_do_not_stop_the_others(sites: int, others: tuple[int, ...]) -> None:
-    """Within a batch, over many, in one partition or in all; the others' few events pass."""
+    """One batch or many, one partition or all: the others' few events pass."""
     bench = Bench(owners=ONE_CUSTOMER)
     for _ in range(5):
         assert not bench.weigh([(site, GOOD) for site in others], partition=1)
@@ -28,7 +28,7 @@ def test_sites_of_one_organisation_do_not_stop_the_others(sites: int, others: tu
 
 
 def test_two_sites_without_an_organisation_do_not_stop_a_third() -> None:
-    """Each is an owner of its own: the one that fails most is left out, and of the two others one does well."""
+    """Each site is its own owner; without the worst owner, one of the other two succeeds."""
     bench = Bench()
     for _ in range(5):
         assert not bench.weigh([(21, GOOD)], partition=1)
@@ -37,7 +37,7 @@ def test_two_sites_without_an_organisation_do_not_stop_a_third() -> None:
 
 
 def test_a_probe_passes_where_others_do_well() -> None:
-    """However many events of one organisation's sites lie at the heads of the partitions."""
+    """One organisation's failures at the heads of the partitions do not fail the probe."""
     bench = Bench(owners=ONE_CUSTOMER)
     judge = bench.judge
     sample = ProbeSample()
@@ -47,14 +47,14 @@ def test_a_probe_passes_where_others_do_well() -> None:
 
 @pytest.mark.parametrize("owners", [{}, ONE_CUSTOMER, dict.fromkeys(range(1, 30), "one company")])
 def test_it_goes_on_when_everybody_fails(owners: dict[int, str]) -> None:
-    """Of several organisations, of one alone, and of sites without any."""
+    """The breaker trips for several organisations, for one alone and for sites without any."""
     bench = Bench(owners=owners)
     everybody = [(number % 29 + 1, BAD) for number in range(LIMITS.min_events)]
     assert bench.weigh(everybody)
 
 
 def test_most_owners_failing_is_enough() -> None:
-    """Although a few do well."""
+    """A few successful owners do not prevent the trip."""
     bench = Bench()
     assert not bench.weigh([(site, GOOD) for site in (21, 22, 23)], partition=1)
     assert bench.weigh([(number % 9 + 1, BAD) for number in range(200)])
@@ -62,7 +62,7 @@ def test_most_owners_failing_is_enough() -> None:
 
 @pytest.mark.parametrize("sites", [1, 3])
 def test_one_organisation_does_not_stop_others_that_are_silent(sites: int) -> None:
-    """In the quiet of a night: by its share and by a row, until nobody else's events have passed for a day."""
+    """Neither the share nor a run trips until no other owner's event has passed for a day."""
     bench = Bench(owners=ONE_CUSTOMER)
     assert not bench.weigh([(21, GOOD)], partition=1)
     for _ in range(10):
@@ -74,7 +74,7 @@ def test_one_organisation_does_not_stop_others_that_are_silent(sites: int) -> No
 
 
 def test_a_probe_looks_for_others_behind_one_organisation() -> None:
-    """Its sample is not enough before half of it is others'; what of theirs passes is remembered."""
+    """Half of the sample must come from other owners, and their passing events are remembered."""
     bench = Bench(owners=ONE_CUSTOMER)
     judge, sample = bench.judge, ProbeSample()
     assert bench.weigh(flood(3, 1000)), "nobody else has ever sent"
@@ -90,7 +90,7 @@ NOBODYS = [(0, UNREADABLE)]
 
 
 def test_what_is_nobodys_does_not_stop_others_that_are_silent() -> None:
-    """A broken producer at night, in one partition and in all, until nobody's events have passed for a day."""
+    """Ownerless failures trip the breaker only if no event has passed for a day."""
     bench = Bench()
     assert not bench.weigh([(21, GOOD), (22, GOOD)], partition=1)
     for _ in range(10):
@@ -102,7 +102,7 @@ def test_what_is_nobodys_does_not_stop_others_that_are_silent() -> None:
 
 
 def test_what_is_nobodys_lends_no_weight_to_one_organisation() -> None:
-    """A few events of its own beside much that is nobody's."""
+    """Many ownerless failures beside few of one organisation do not trip the breaker."""
     bench = Bench(owners=ONE_CUSTOMER)
     assert not bench.weigh([(21, GOOD)], partition=1)
     bench.clock.now += 61
@@ -111,7 +111,7 @@ def test_what_is_nobodys_lends_no_weight_to_one_organisation() -> None:
 
 @pytest.mark.parametrize("partition", [1, 7])
 def test_what_is_nobodys_does_not_outvote_the_only_site(partition: int) -> None:
-    """Some of its events fail too, in the window and in a row; most pass."""
+    """The only site's events mostly pass, and some fail in the window and in a run."""
     bench = Bench()
     for _ in range(3):
         assert not bench.weigh([*[(1, GOOD)] * 10, (1, BAD)], partition=1)
@@ -121,7 +121,7 @@ def test_what_is_nobodys_does_not_outvote_the_only_site(partition: int) -> None:
 
 @pytest.mark.parametrize("passed_before", [[], [(21, GOOD)], [(21, GOOD), (1, GOOD)]])
 def test_everybodys_events_that_can_not_be_read_engage_it(passed_before: list[tuple[int, str]]) -> None:
-    """With what is nobody's among them, in a process that saw events pass; of nobody alone in one that saw none."""
+    """Ownerless failures alone trip only a process in which no event has passed."""
     bench = Bench()
     if passed_before:
         assert not bench.weigh(passed_before, partition=1)
@@ -132,10 +132,7 @@ def test_everybodys_events_that_can_not_be_read_engage_it(passed_before: list[tu
 
 @pytest.mark.parametrize("junk", [NOBODYS, [(1, BAD), (2, BAD), (0, UNREADABLE)], [(1, BAD), (2, BAD)]])
 def test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go(junk: list[tuple[int, str]]) -> None:
-    """Else the same failures at the heads engage it again, before anything behind them is read.
-
-    A lane that begins anew meanwhile does not forget it; after the window it is no ground any more.
-    """
+    """Events that passed a probe count after the reset and a lane's restart, for one window."""
     bench = Bench()
     judge, sample = bench.judge, ProbeSample()
     assert bench.weigh(junk * 500, partition=7)
@@ -150,7 +147,7 @@ def test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go(junk: list[tup
 
 
 def test_one_event_that_passes_is_enough_for_a_probe_of_what_is_nobodys() -> None:
-    """Of the only site that sends."""
+    """The passing event is of the only site that sends."""
     bench = Bench()
     sample = ProbeSample()
     assert not bench.judge.passes(sample, [bench.outcomes(NOBODYS * 5000, partition=7)])

@@ -1,4 +1,4 @@
-"""What visitors send and the brake: it counts only where nothing passes, for a row of failures as for a probe."""
+"""The circuit breaker and visitors: their failures count only where no event passes, in runs and in probes."""
 
 from decimal import Decimal
 
@@ -14,12 +14,12 @@ KIND = st.sampled_from([GOOD, BAD, UNREADABLE, RETRIED])
 
 
 def junk(count: int, sites: int = 3) -> list[tuple[int, str]]:
-    """What visitors of that many sites made up."""
+    """Events that visitors of that many sites made up."""
     return [(number % sites + 1, JUNK) for number in range(count)]
 
 
 def test_visitors_failures_do_not_vote_while_anything_passes() -> None:
-    """However many they are, of however many sites, on all partitions, in a burst or for minutes."""
+    """Their number, sites, partitions and pace do not matter."""
     bench = Bench()
     assert not bench.weigh([(9, GOOD)])
     for number in range(5):
@@ -30,17 +30,14 @@ def test_visitors_failures_do_not_vote_while_anything_passes() -> None:
 
 
 def test_forged_headers_take_no_vote_away() -> None:
-    """What says that a visitor sent it, without the gateway's proof, is a Kafka producer's."""
+    """A record with a visitor's headers but no proof is a Kafka producer's."""
     bench = Bench()
     assert not bench.weigh([(9, GOOD)])
     assert bench.weigh([(number % 3 + 1, FORGED) for number in range(100)])
 
 
 def test_visitors_failures_vote_once_nothing_passes() -> None:
-    """A fault that befalls a running process: after half of the window without one event that passes.
-
-    Of one site alone once nobody else's has passed for a day.
-    """
+    """They count after half a window without a passing event, and for one site alone after a day."""
     for kinds, day in ((junk(2000), 0), (junk(2000, sites=1), 86_400)):
         bench = Bench()
         assert not bench.weigh([(9, GOOD)] * 50)
@@ -55,14 +52,14 @@ def test_visitors_failures_vote_once_nothing_passes() -> None:
 
 @pytest.mark.parametrize("sites", [1, 5])
 def test_a_bad_deployment_is_noticed_where_only_visitors_send(sites: int) -> None:
-    """In a process in which nothing has passed yet, as soon as there is enough of it."""
+    """In a process without any passing event, visitors' failures trip at the minimum count."""
     bench = Bench()
     assert not bench.weigh(junk(99, sites))
     assert bench.weigh(junk(1, sites), partition=1)
 
 
 def test_events_that_the_store_refuses_are_no_proof_that_any_pass() -> None:
-    """They look sound until Postgres says otherwise; only what is committed has passed."""
+    """Only committed events count as passed."""
     bench = Bench()
     one = bench.outcomes([(1, GOOD)] * 100)
     assert bench.judge.weigh([one]) is None
@@ -71,7 +68,7 @@ def test_events_that_the_store_refuses_are_no_proof_that_any_pass() -> None:
 
 
 def test_visitors_failures_neither_dilute_nor_lengthen_those_of_others() -> None:
-    """In the share and in a row alike: what others send is judged as if visitors' failures were not there."""
+    """Share and run of the other events are judged without visitors' failures."""
     assert Bench().weigh([*junk(5000), *mixed(0, 100)])
     assert not Bench().weigh([(9, GOOD), *junk(5000), *mixed(90, 89)])
     bench = Bench(LIMITS._replace(min_events=10**6))
@@ -83,7 +80,7 @@ def test_visitors_failures_neither_dilute_nor_lengthen_those_of_others() -> None
 
 
 def test_what_passed_is_remembered_when_the_judge_begins_anew() -> None:
-    """Else what was held of visitors' failures would engage the brake again as soon as it is let go."""
+    """Otherwise visitors' failures that were paused would trip the breaker right after the reset."""
     bench = Bench()
     assert not bench.weigh([(9, GOOD)])
     bench.judge.clear()
@@ -91,7 +88,7 @@ def test_what_passed_is_remembered_when_the_judge_begins_anew() -> None:
 
 
 def test_a_probe_is_not_decided_by_what_visitors_made_up() -> None:
-    """One event that passes says that events pass; without one the probe goes on looking, and of others' the share counts."""
+    """A probe looks further until an event passes; the share counts for others' events only."""
     bench, sample = Bench(), ProbeSample()
     assert not bench.judge.passes(sample, [bench.outcomes(junk(2000))])
     assert not bench.judge.is_enough(sample)
@@ -105,7 +102,7 @@ def test_a_probe_is_not_decided_by_what_visitors_made_up() -> None:
 
 
 def test_a_probe_that_saw_events_pass_lets_visitors_failures_go() -> None:
-    """The worker that held them has its proof, without having committed it yet."""
+    """The worker's probe is proof enough before the passing event is committed."""
     bench = Bench()
     assert bench.weigh(junk(100))
     bench.judge.clear()
@@ -114,7 +111,7 @@ def test_a_probe_that_saw_events_pass_lets_visitors_failures_go() -> None:
 
 
 def test_the_cause_says_how_much_of_it_is_visitors() -> None:
-    """So that whoever reads it knows that anybody may have made it up."""
+    """The operator sees how many failures may be made up."""
     bench = Bench()
     cause = bench.judge.weigh([bench.outcomes(junk(150))])
     assert cause is not None
@@ -127,7 +124,7 @@ def test_the_cause_says_how_much_of_it_is_visitors() -> None:
 @settings(max_examples=200)
 @given(st.lists(st.lists(st.tuples(st.integers(1, 9), KIND), min_size=1, max_size=60), max_size=12), st.floats(0, 29))
 def test_no_number_of_visitors_can_engage_it(batches: list[list[tuple[int, str]]], pause: float) -> None:
-    """Whatever they send, of whichever sites, as long as an event of anybody passes now and then."""
+    """No sequence of visitors' events trips the breaker while an event passes now and then."""
     bench = Bench(BreakerLimits(Decimal(50), 5, 5, 60.0))
     for number, kinds in enumerate(batches):
         assert not bench.weigh([(1, GOOD)], partition=number % 3)

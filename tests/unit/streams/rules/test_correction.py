@@ -1,4 +1,4 @@
-"""Corrections: what is asked for, what it makes of a value, and how it is shown."""
+"""Corrections: how they are requested, applied and displayed."""
 
 import json
 
@@ -15,7 +15,7 @@ BODY = RawBody(b"2:e-1", VALUE, [("bridge-site-id", b"2"), ("mine", None)])
 
 
 def test_without_operations_a_body_is_left_byte_for_byte() -> None:
-    """Also one that is no JSON."""
+    """This includes a body that is no JSON."""
     nothing = read_correction([], None)
     broken = RawBody(None, b"{", ())
     assert not nothing
@@ -23,7 +23,7 @@ def test_without_operations_a_body_is_left_byte_for_byte() -> None:
 
 
 def test_what_is_not_corrected_comes_out_as_it_came_in() -> None:
-    """Numbers keep their digits, the key and the headers stay."""
+    """Numbers keep their digits, and key and headers are unchanged."""
     corrected = at_once(read_correction(["currency=EUR", "properties.plan=pro"], None).apply(BODY))
     assert corrected.value == VALUE.replace(b"2e3}}", b'2e3,"plan":"pro"},"currency":"EUR"}')
     assert (corrected.key, corrected.headers) == (BODY.key, BODY.headers)
@@ -35,13 +35,13 @@ def test_what_is_not_corrected_comes_out_as_it_came_in() -> None:
     [("3", 3), ("1.50", 1.5), ("true", True), ("null", None), ('"3"', "3"), ("pro", "pro"), ("a=b", "a=b"), ("", "")],
 )
 def test_a_value_is_json_if_it_can_be_read_as_such(text: str, value: object) -> None:
-    """Else it is text."""
+    """Any other value is text."""
     corrected = at_once(read_correction([f"field={text}"], None).apply(BODY))
     assert json.loads(corrected.value or b"")["field"] == value
 
 
 def test_a_patch_comes_before_what_is_set() -> None:
-    """Its numbers are compared as they are written."""
+    """Its numbers are compared by their spelling."""
     patch = (
         b'[{"op":"test","path":"/value","value":1.10},{"op":"remove","path":"/big"},{"op":"add","path":"/x","value":1}]'
     )
@@ -50,7 +50,7 @@ def test_a_patch_comes_before_what_is_set() -> None:
 
 
 def test_a_stored_correction_does_what_the_planned_one_did() -> None:
-    """A plan keeps it as JSON; numbers are compared by their value, and large ones are the same in both."""
+    """The plan's JSON compares numbers by value and keeps large ones exact."""
     patch = b'[{"op":"test","path":"/value","value":1.1},{"op":"add","path":"/n","value":12345678901234567890123.25}]'
     planned = read_correction(["x=0.12345678901234567890"], patch)
     stored = Correction(json.loads(json.dumps(planned.operations)))
@@ -58,7 +58,7 @@ def test_a_stored_correction_does_what_the_planned_one_did() -> None:
 
 
 def test_what_the_gateway_said_of_a_corrected_field_is_said_anew_behind_it() -> None:
-    """The last header wins, and the raw event's own stay."""
+    """A new header overrides the gateway's for the corrected field; the raw event's headers stay."""
     corrected = at_once(read_correction(["site_id=3", "script_id=s3"], None).apply(BODY))
     assert corrected.headers == [("bridge-site-id", b"2"), ("mine", None), ("bridge-site-id", b"3")]
 
@@ -81,14 +81,14 @@ def test_what_the_gateway_said_of_a_corrected_field_is_said_anew_behind_it() -> 
 def test_a_correction_that_does_not_fit(
     value: bytes | None, settings: list[str], patch: bytes | None, says: str
 ) -> None:
-    """The reason quotes nothing of the event."""
+    """The reason quotes nothing from the event."""
     with pytest.raises(CorrectionFailed, match=says) as raised:
         at_once(read_correction(settings, patch).apply(RawBody(None, value, ())))
     assert "e-1" not in str(raised.value)
 
 
 def test_a_deep_event_is_corrected_like_others() -> None:
-    """Anybody can send one: it must not keep all others of a plan from being corrected. What makes it deep is no other."""
+    """One deeply nested event does not fail a plan, and a deeply nested constant is allowed too."""
     value = b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"
     corrected = at_once(read_correction(["b=1", f"c={'[' * 900}{']' * 900}"], None).apply(RawBody(None, value, ())))
     assert corrected.value == value[:-1] + b',"b":1,"c":' + value[5:]
@@ -103,7 +103,7 @@ def numbers(count: int) -> bytes:
 
 
 def test_what_is_not_touched_is_not_read() -> None:
-    """However much there is of it, and however often a small field is copied."""
+    """Copying a small field many times does not read the rest of a large event."""
     patch = json.dumps([{"op": "copy", "from": "/a", "path": f"/c{number}"} for number in range(8)]).encode()
     correction = read_correction(["q=move(p)"], patch)
     assert pieces(correction, numbers(30_000)) == pieces(correction, numbers(1))
@@ -119,12 +119,12 @@ def test_what_is_not_touched_is_not_read() -> None:
     ],
 )
 def test_what_takes_long_is_done_in_pieces(patch: list[dict[str, object]]) -> None:
-    """Others have the event loop within one event, not only after it."""
+    """A long correction yields the event loop within one event."""
     assert pieces(Correction(patch), numbers(30_000)) >= 25
 
 
 def test_a_copy_is_a_value_of_its_own() -> None:
-    """What is changed in it or in what it was copied from is not changed in the other."""
+    """A change to the copy or to the original does not affect the other."""
     patch = (
         b'[{"op":"copy","from":"/p","path":"/c"},{"op":"add","path":"/c/-","value":[1]},'
         b'{"op":"copy","from":"/c","path":"/d"},{"op":"add","path":"/p/0","value":2},{"op":"add","path":"/d/2/0","value":3},'
@@ -136,7 +136,7 @@ def test_a_copy_is_a_value_of_its_own() -> None:
 
 @pytest.mark.parametrize("other", [b"[1,{}]", b"[true,{}]", b'[1.0,{"a":1}]', b"[1.0]", b"{}", b'"1"'])
 def test_a_test_compares_as_json(other: bytes) -> None:
-    """Numbers by value, true is no number, and members count."""
+    """Numbers compare by value, true is no number, and all members count."""
     correction = Correction([{"op": "test", "path": "/v", "value": [1.0, {}]}])
     body = RawBody(None, b'{"v":%s}' % other, ())
     if other == b"[1,{}]":
@@ -147,7 +147,7 @@ def test_a_test_compares_as_json(other: bytes) -> None:
 
 
 def test_nothing_of_one_event_gets_into_the_next() -> None:
-    """What a patch adds and then fills is made anew for each."""
+    """Values that a patch adds and then fills are recreated for each event."""
     patch = b'[{"op":"add","path":"/seen","value":[]},{"op":"copy","from":"/event_id","path":"/seen/-"}]'
     correction = read_correction([], patch)
     for name in ("e-1", "e-2", "e-3"):
@@ -171,13 +171,13 @@ def test_nothing_of_one_event_gets_into_the_next() -> None:
     ],
 )
 def test_what_is_no_correction_is_refused_before_anything(settings: list[str], patch: bytes | None, says: str) -> None:
-    """In one line that names the option."""
+    """The one-line error names the option."""
     with pytest.raises(InvalidInput, match=says):
         read_correction(settings, patch)
 
 
 def test_a_diff_shows_the_lines_that_change() -> None:
-    """Indented, with a line around them."""
+    """Changed lines are indented and have one line of context."""
     after = at_once(read_correction(["site_id=3"], None).apply(BODY)).value
     lines = diff("r:0:1", VALUE, after).lines
     assert [line for line in lines if line.startswith(("-", "+")) and "sent" not in line] == [
@@ -187,7 +187,7 @@ def test_a_diff_shows_the_lines_that_change() -> None:
 
 
 def test_a_long_diff_is_cut() -> None:
-    """It stands in the plan for people to look at, and to compare all of it could take minutes."""
+    """The plan shows the diff to operators, and a full comparison could take minutes."""
     before, after = (json.dumps([f"{word}{number}" for number in range(40_000)]).encode() for word in "ab")
     lines = diff("r:0:1", before, after).lines
     assert len(lines) == 201

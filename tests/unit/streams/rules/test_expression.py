@@ -1,4 +1,4 @@
-"""Expressions of corrections: what each makes of a value, what none applies to, and what is none."""
+"""Expressions of corrections: their results, their inapplicable values and their syntax errors."""
 
 import json
 
@@ -11,7 +11,7 @@ from streams.rules.correction import CorrectionFailed, read_correction
 
 
 def corrected(value: bytes, *settings: str, patch: bytes | None = None) -> bytes:
-    """What a correction makes of this value."""
+    """The value after a correction."""
     return at_once(read_correction(settings, patch).apply(RawBody(None, value, ()))).value or b""
 
 
@@ -63,19 +63,19 @@ def corrected(value: bytes, *settings: str, patch: bytes | None = None) -> bytes
     ],
 )
 def test_an_expression_computes_from_what_was_sent(before: bytes, expression: str, after: bytes) -> None:
-    """Exactly, and with the spelling that was sent where nothing changes."""
+    """Results are exact, and unchanged values keep their spelling."""
     assert corrected(b'{"a": 1.10,"x" :%s,"z":1}' % before, f"x={expression}") == b'{"a": 1.10,"x" :%s,"z":1}' % after
 
 
 def test_a_missing_field_gets_a_default_and_nothing_else() -> None:
-    """It stands behind the others."""
+    """The new field comes after the others."""
     assert corrected(b'{"a":1}', "currency=default(EUR)") == b'{"a":1,"currency":"EUR"}'
     with pytest.raises(CorrectionFailed, match=r"^currency: upper\(\) does not apply: the field is missing, not text$"):
         corrected(b'{"a":1}', "currency=upper()")
 
 
 def test_fields_are_moved_and_copied() -> None:
-    """With their spelling, into objects and out of them, and computed on the way."""
+    """Fields keep their spelling, cross objects, and may be computed on the way."""
     event = b'{"user":{"id":17.0,"k":1,"k":2},"b":1}'
     assert corrected(event, "visitor_id=move(user.id)|text()") == b'{"user":{"k":1,"k":2},"b":1,"visitor_id":"17.0"}'
     assert corrected(event, "c=copy(user)") == event[:-1] + b',"c":{"id":17.0,"k":1,"k":2}}'
@@ -85,12 +85,12 @@ def test_fields_are_moved_and_copied() -> None:
 
 
 def test_what_was_json_as_text_is_corrected_further() -> None:
-    """The object that it makes is read like any other."""
+    """The parsed object can be corrected like any other."""
     assert corrected(b'{"p":"{\\"a\\": {\\"b\\" :5.0}}"}', "p=json()", "p.a.b=text()") == b'{"p":{"a": {"b" :"5.0"}}}'
 
 
 def test_several_corrections_come_in_the_order_in_which_they_are_given() -> None:
-    """Those of a patch first; there an expression is the operation that RFC 6902 lacks."""
+    """A patch comes first; it may hold expressions as operations beyond RFC 6902."""
     patch = b'[{"op":"test","path":"/v/0","value":5.0},{"op":"compute","path":"/v/0","expression":"*2"}]'
     assert corrected(b'{"v":[5]}', "v=copy(v)", patch=patch) == b'{"v":[10]}'
     assert corrected(b'{"a":"5"}', "a=number()", "b=copy(a)", "a=*3") == b'{"a":15,"b":5}'
@@ -130,20 +130,20 @@ def test_several_corrections_come_in_the_order_in_which_they_are_given() -> None
     ],
 )
 def test_an_item_to_which_an_expression_does_not_apply_is_refused(before: bytes, expression: str, says: str) -> None:
-    """Whole: what other steps could have corrected is not, either. The reason quotes nothing of the event."""
+    """The whole item is refused, and the reason quotes nothing from the event."""
     with pytest.raises(CorrectionFailed, match=says):
         corrected(b'{"a":"x","x":%s}' % before, "a=upper()", f"x={expression}")
 
 
 @pytest.mark.parametrize("text", ["*1000", "round(2)", "move(a)", "*", "a|b", "__import__('os').system('true')"])
 def test_a_constant_that_looks_like_an_expression_is_written_as_json(text: str) -> None:
-    """In double quotes."""
+    """Double quotes make it a constant."""
     assert json.loads(corrected(b"{}", f"x={json.dumps(text)}"))["x"] == text
 
 
 @pytest.mark.parametrize("text", ["a|b", "/2", "+1", "a*2", "Mozilla/5.0 (X11)", "(a)", "2026-11-28", "-3"])
 def test_a_constant_that_begins_otherwise_is_one(text: str) -> None:
-    """As it always was."""
+    """Other texts stay constants."""
     assert str(json.loads(corrected(b"{}", f"x={text}"))["x"]) == text
 
 
@@ -178,7 +178,7 @@ def test_a_constant_that_begins_otherwise_is_one(text: str) -> None:
     ],
 )
 def test_what_is_no_expression_is_refused_before_anything(expression: str, says: str) -> None:
-    """With the field, what there is, and how a constant of that look is written."""
+    """The error gives the field, the known expressions and the quoted form of a constant."""
     with pytest.raises(InvalidInput, match=f"(?s)^--set: x: .*{says}"):
         read_correction([f"x={expression}"], None)
 
@@ -194,6 +194,6 @@ def test_what_is_no_expression_is_refused_before_anything(expression: str, says:
     ],
 )
 def test_an_operation_that_computes_is_checked_before_anything(operation: bytes) -> None:
-    """It takes a path and an expression; a patch moves by its own operation."""
+    """It takes a path and an expression; moves use the patch's own operation."""
     with pytest.raises(InvalidInput):
         read_correction([], b"[%s]" % operation)

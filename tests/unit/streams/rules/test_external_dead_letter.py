@@ -1,4 +1,4 @@
-"""Dead letters of other programs: the raw record comes out as it went in."""
+"""External dead letters: the raw record is restored unchanged."""
 
 import pytest
 from support.events.making import record
@@ -21,7 +21,7 @@ CONNECT = [
 
 @pytest.mark.parametrize("added", [SPRING, CONNECT])
 def test_what_spring_and_connect_added_goes(added: list[tuple[str, bytes | None]]) -> None:
-    """And their partition is known; everything else stays in its order."""
+    """Their headers are removed, the partition is read, and the other headers keep their order."""
     found = original(record(value=b"v", key=b"k", headers=[*OWN, *added]))
     assert (found.key, found.value, list(found.headers), found.partition) == (b"k", b"v", OWN, 3)
     assert found.provenance is None
@@ -29,13 +29,13 @@ def test_what_spring_and_connect_added_goes(added: list[tuple[str, bytes | None]
 
 @pytest.mark.parametrize("odd", [b"", b"-1", b"x", b"\x00\x00\x03", b"2147483648", b"9" * 5000], ids=range(6))
 def test_a_partition_that_cannot_be_read_is_nobodys(odd: bytes) -> None:
-    """Then the key decides."""
+    """The record's key then decides the partition."""
     for name in ("kafka_dlt-original-partition", "__connect.errors.partition"):
         assert original(record(headers=[(name, odd)])).partition is None
 
 
 def test_a_dead_letter_of_our_own_names_its_provenance() -> None:
-    """So that the ledger can be asked; the raw event's headers stand before ours."""
+    """The provenance finds the ledger row; the raw event's headers come before ours."""
     raw = record(5, value=b"v", headers=OWN)
     failure = Failure(
         raw, Provenance("t.raw", 1, 5), 1, ErrorClass.SCHEMA_VIOLATION, "no", 0, 0, 0,

@@ -1,4 +1,4 @@
-"""The gate's figures: a limit that is reached passes, one that is exceeded fails."""
+"""The gate's figures: a value at the limit passes and a value above it fails."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ WINDOW = WindowLimits(Decimal(20), Decimal(3), 100)
 
 @pytest.mark.parametrize(("dropped", "passed"), [(0, True), (50, True), (51, False)])
 def test_drops_of_a_run(dropped: int, passed: bool) -> None:
-    """50 pass, 51 fail; every reason counts, duplicates too, and the reason names their spread."""
+    """50 pass and 51 fail; every reason counts, duplicates included, and the message lists the counts by reason."""
     found = judge_run(
         processed=1000, retried=0, dropped=dropped, limits=RUN, by_reason={"duplicate_event_id": dropped, "none": 0}
     )
@@ -32,7 +32,7 @@ def test_retries_of_a_run(processed: int, retried: int, passed: bool) -> None:
 
 
 def test_a_ratio_is_compared_exactly() -> None:
-    """20.1 % is no binary fraction: exactly at the limit still passes."""
+    """20.1 % is no binary fraction; a value exactly at the limit passes."""
     limits = RunLimits(50, Decimal("20.1"))
     assert judge_run(processed=1000, retried=201, dropped=0, limits=limits, by_reason={}).passed
     assert not judge_run(processed=10000, retried=2011, dropped=0, limits=limits, by_reason={}).passed
@@ -56,14 +56,14 @@ def sums(processed: int, retried: int = 0, dropped: int = 0, duplicates: int = 0
     ],
 )
 def test_windows(window: WindowSums, passed: bool) -> None:
-    """By ratio; duplicates are nobody's loss, and a handful of events is no ground for a verdict."""
+    """The gate uses ratios, ignores duplicates, and passes windows with few events."""
     found = judge_window(window, WINDOW)
     assert found.passed is passed
     assert bool(found.reasons) is not passed
 
 
 def test_a_failing_target_recovers_below_its_limit_only() -> None:
-    """Between recovery and limit each verdict stands, so that nobody is called every minute."""
+    """Between recovery and limit the verdict stays, so that alerts do not flap."""
     between = sums(1000, retried=180)
     assert judge_window(between, WINDOW).passed
     assert not judge_window(between, WINDOW, failing=True).passed

@@ -1,4 +1,4 @@
-"""The lag in seconds against a log of which everything is known: right to within the time between two looks."""
+"""The lag in seconds against a fully known log: exact to within the time between two looks."""
 
 import itertools
 
@@ -17,7 +17,7 @@ def age(lag: Lag, settled: int, now: float, head: Head | None = None) -> float |
 
 
 def test_nothing_is_known_before_the_first_look() -> None:
-    """Then there is no series."""
+    """There is no series before it."""
     lag = Lag()
 
     assert lag.records(SOURCE, 0) is None
@@ -25,7 +25,7 @@ def test_nothing_is_known_before_the_first_look() -> None:
 
 
 def test_it_is_0_while_all_is_read_and_grows_while_nothing_is() -> None:
-    """A record that came between two looks is as old as the earlier of them at most."""
+    """A record between two looks is at most as old as the earlier look."""
     lag = Lag()
     lag.see({SOURCE: 7}, 10.0)
     assert age(lag, 7, 11.0) == 0
@@ -40,7 +40,7 @@ def test_it_is_0_while_all_is_read_and_grows_while_nothing_is() -> None:
 
 
 def test_a_long_rest_before_a_record_is_no_lag() -> None:
-    """The last settled record may be of yesterday."""
+    """The last committed record may be a day old."""
     lag = Lag()
     for now in range(0, 100_000, 5):
         lag.see({SOURCE: 7}, float(now))
@@ -50,20 +50,20 @@ def test_a_long_rest_before_a_record_is_no_lag() -> None:
 
 
 def test_what_lay_there_before_the_first_look_is_told_by_its_own_time() -> None:
-    """As soon as it was read; before that it counts from the first look."""
+    """A backlog counts from the first look until it is read, then from the record's own time."""
     lag = Lag()
     lag.see({SOURCE: 100}, 50.0)
 
     assert age(lag, 10, 60.0) == 10.0
     assert age(lag, 10, 60.0, Head(10, 10, START_MS - 3_600_000)) == 3660.0
-    # The record's own time stands for the offsets before it that hold none.
+    # The record's own time counts for the offsets before it that hold none.
     assert age(lag, 10, 60.0, Head(5, 12, START_MS - 3_600_000)) == 3660.0
-    # Another record's time tells nothing.
+    # Another record's time does not matter.
     assert age(lag, 10, 60.0, Head(11, 11, START_MS - 3_600_000)) == 10.0
 
 
 def test_a_producers_clock_is_held_between_the_looks() -> None:
-    """Whatever it says."""
+    """A record's time is clamped to the looks around it."""
     lag = Lag()
     lag.see({SOURCE: 7}, 10.0)
     lag.see({SOURCE: 9}, 15.0)
@@ -74,7 +74,7 @@ def test_a_producers_clock_is_held_between_the_looks() -> None:
 
 
 def test_a_partition_that_is_gone_is_forgotten() -> None:
-    """Its old figures would be another log's."""
+    """Its old figures would belong to another log."""
     lag = Lag()
     lag.see({SOURCE: 9}, 15.0)
     lag.see({}, 20.0)
@@ -88,7 +88,7 @@ def test_a_partition_that_is_gone_is_forgotten() -> None:
     st.integers(1, 4),
 )
 def test_it_is_right_to_within_two_looks(steps: list[tuple[float, int]], shares: list[float], every: int) -> None:
-    """Records come whenever they like, looks are made now and then, and settling stands anywhere."""
+    """Records, looks and commits come at arbitrary times."""
     lag, now, appended = Lag(), 0.0, []
     looks = [0.0]
     lag.see({SOURCE: 0}, now)
@@ -114,7 +114,7 @@ def test_it_is_right_to_within_two_looks(steps: list[tuple[float, int]], shares:
 
 
 def test_its_memory_is_bounded() -> None:
-    """A partition that stands still for a day while records come every second."""
+    """A partition stalls for a day while a record arrives every second."""
     lag = Lag()
     for now in range(100_000):
         lag.see({SOURCE: now}, float(now))

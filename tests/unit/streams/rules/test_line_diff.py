@@ -1,4 +1,4 @@
-"""The diff that a plan shows: that of the standard library where little differs, and cheap where much does."""
+"""The diff that a plan shows: equal to the standard library's for small changes, and cheap for large ones."""
 
 import difflib
 import sys
@@ -18,7 +18,7 @@ REPEATED = 60
 def test_a_diff_leads_from_one_text_to_the_other(
     head: list[str], old: list[str], new: list[str], tail: list[str]
 ) -> None:
-    """What it takes away is the one's, what it adds the other's, and what it leaves stands in both, at the line it says."""
+    """Applying the diff at its line numbers turns one text into the other."""
     before, after = head + old + tail, head + new + tail
     lines = line_diff(before, after, "old", "new")
     assert (lines == []) == (before == after)
@@ -39,7 +39,7 @@ def test_a_diff_leads_from_one_text_to_the_other(
 
 
 def test_a_diff_is_that_of_the_standard_library() -> None:
-    """Also its numbers of lines, far behind the beginning."""
+    """This includes line numbers far from the beginning."""
     old = [str(number) for number in range(5000)]
     for new in (
         [*old[:3000], "x", *old[3001:]], [*old[:3000], *old[3002:]], ["x", *old], [*old, "x"], old[:-1], old[1:],
@@ -50,7 +50,7 @@ def test_a_diff_is_that_of_the_standard_library() -> None:
 
 @pytest.mark.parametrize("repeated", [1, 2, REPEATED, 990])
 def test_a_diff_costs_no_more_than_is_shown(repeated: int) -> None:
-    """Whatever an operator puts there: lines that repeat between others, which take the standard library seconds."""
+    """Repeated lines between others, which take difflib seconds, stay cheap."""
     old, new = (
         [str(one) for number in range(990) for one in (number % repeated, number + unique)] for unique in (5000, 9000)
     )

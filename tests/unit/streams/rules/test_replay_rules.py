@@ -1,4 +1,4 @@
-"""What today's code says of a dead letter, and when it may not be replayed."""
+"""The preview of a dead letter with today's code, and the reasons to refuse its replay."""
 
 from datetime import timedelta
 from typing import Any
@@ -48,13 +48,13 @@ def judged(one: DeadLetterItem, *settings: str) -> Judgement:
     ],
 )
 def test_when_a_dead_letter_is_refused(changed: dict[str, Any], says: str | None) -> None:
-    """What is claimed by the replay itself was in its hands when it was killed, and may go again."""
+    """An item that the same replay claimed before it was killed may go again."""
     found = refusal(item(**changed), TERMS)
     assert found is None if says is None else says in (found or "")
 
 
 def test_force_passes_what_was_replayed_but_not_what_is_claimed_or_discarded() -> None:
-    """Somebody else may be sending what is claimed at this moment."""
+    """Another replay may be sending a claimed item at this moment."""
     forced = TERMS._replace(force=True)
     assert refusal(item(disposition="replayed", replay_id=OTHER), forced) is None
     assert refusal(item(disposition="claimed", replay_id=OTHER), forced)
@@ -62,7 +62,7 @@ def test_force_passes_what_was_replayed_but_not_what_is_claimed_or_discarded() -
 
 
 def test_a_removed_month_refuses_its_events() -> None:
-    """A worker would wait for the partition for ever."""
+    """A worker would wait for the missing partition for ever."""
     gone = TERMS._replace(month_exists=lambda moment: moment.month != instant(NOW_MS).month)
     assert "was removed" in (refusal(item(), gone) or "")
     assert refusal(item(received_at=instant(NOW_MS) + timedelta(days=40)), gone) is None
@@ -78,7 +78,7 @@ def test_a_removed_month_refuses_its_events() -> None:
     ],
 )
 def test_a_forecast(value: bytes, forecast: Forecast) -> None:
-    """By the class of the error it was dropped for."""
+    """The preview groups by the class of the error that dropped the event."""
     assert judged(item(value=value)).forecast is forecast
 
 
@@ -90,14 +90,14 @@ def test_the_bound_on_occurred_at_is_that_of_its_first_reception() -> None:
 
 
 def test_what_is_corrected_is_judged_as_corrected() -> None:
-    """Also what stays wrong, and what can't be corrected."""
+    """This includes items that stay wrong and items that cannot be corrected."""
     assert judged(item(value=body(event_type="")), "event_type=click").forecast is Forecast.PASSES
     assert judged(item(value=body()), "currency=EURO").forecast is Forecast.FAILS_OTHERWISE
     assert judged(item(value=b"{"), "event_type=click").forecast is Forecast.REFUSED
 
 
 def test_the_store_has_the_last_word_on_what_passes() -> None:
-    """Persisted by its key, persisted though its key is gone, a copy of one before it, or none of these."""
+    """The store finds items persisted by key, persisted without a key, or copied from an earlier one."""
     one, copy = judged(item(1)), judged(item(2))
     event = ("e-1", 1)
     assert one.event is not None
@@ -125,7 +125,7 @@ def test_the_store_has_the_last_word_on_what_passes() -> None:
 def test_what_the_producer_sent_again_is_persisted_though_it_does_not_normalise(
     value: bytes, settings: list[str]
 ) -> None:
-    """By its site, id and class of sender; nothing of it has to be sound besides."""
+    """Site, id and sender class are enough; the rest of the event may be broken."""
     again = judged(item())
     assert again.claim is not None
     kept = {"site_id": 1, "event_id": "e-1", "script_id": "shop", "sender": Sender.DIRECT}
@@ -140,7 +140,7 @@ def test_what_the_producer_sent_again_is_persisted_though_it_does_not_normalise(
 
 
 def test_what_can_t_be_replayed_is_not_asked_of_the_store() -> None:
-    """What is discarded or claimed stays so."""
+    """Discarded and claimed items keep their verdict."""
     assert judged(item(disposition="discarded")).claim is None
 
 
@@ -149,7 +149,7 @@ BOUND = TERMS._replace(org_id=10)
 
 @pytest.mark.parametrize("org_id", [None, 20])
 def test_a_plan_of_an_organisation_replays_no_other_s(org_id: int | None) -> None:
-    """The site may have changed hands since the plan was frozen."""
+    """The site may have changed its organisation since the plan was frozen."""
     assert "not of organisation 10 any longer" in (refusal(item(org_id=org_id), BOUND) or "")
     assert refusal(item(org_id=10), BOUND) is None
     assert refusal(item(org_id=org_id), TERMS) is None
@@ -168,7 +168,7 @@ def test_a_plan_of_an_organisation_replays_no_other_s(org_id: int | None) -> Non
     ],
 )
 def test_a_correction_leaves_the_site_where_it_is(settings: list[str], headers: Any, said: str | None) -> None:
-    """If the plan is bound to an organisation; without one it may move events."""
+    """This holds for plans with an organisation; other plans may move events."""
     one = item(org_id=10)
     one = one._replace(body=one.body._replace(headers=headers))
     correction = read_correction(settings, None)
@@ -182,7 +182,7 @@ def test_a_correction_leaves_the_site_where_it_is(settings: list[str], headers: 
 
 @pytest.mark.parametrize("script_id", ["theirs", "nobody-s"])
 def test_a_correction_names_no_script_of_another_organisation(script_id: str) -> None:
-    """And an operator of one organisation does not learn which scripts others have."""
+    """An operator of one organisation cannot find out which scripts others have."""
     registry = {**REGISTRY, "theirs": Script("theirs", 2, 20, enabled=True)}
     one = item(org_id=10, script_id="shop")
     correction = read_correction([f"script_id={script_id}"], None)
@@ -193,7 +193,7 @@ def test_a_correction_names_no_script_of_another_organisation(script_id: str) ->
 
 
 def test_a_correction_names_a_script_of_the_same_site() -> None:
-    """Such as where a page carries the name of one that is gone."""
+    """One use is a page with the name of a removed script."""
     one = item(value=body(script_id="gone"), org_id=10, script_id="gone")
     fixed = at_once(judge(one, read_correction(["script_id=shop"], None), BOUND, REGISTRY, BOUNDS))
     assert fixed.forecast is Forecast.PASSES

@@ -1,4 +1,4 @@
-"""The retry policy: tiers, cap, jitter, tiers by class, and when a record is due."""
+"""The retry policy: tiers, cap, jitter, tiers by class, and due times."""
 
 import pytest
 
@@ -28,27 +28,27 @@ def test_no_retries_at_all() -> None:
 
 
 def test_the_cap_holds_every_tier() -> None:
-    """No retry waits longer, whatever its topic is called."""
+    """No retry waits longer than the cap, for any topic name."""
     policy = retry_policy(settings(retry_delays=("10m",), retry_delay_cap="300s"), lambda: 0.0)
     assert policy.decide(UNKNOWN, 1, 0) == Retry("bridge.retry.10m", 300_000)
 
 
 @pytest.mark.parametrize(("random", "expected"), [(0.0, 15_000), (0.5, 15_750), (1.0, 16_500)])
 def test_jitter_only_adds(random: float, expected: int) -> None:
-    """Up to its share of the delay, never less than the delay."""
+    """Jitter adds up to its share of the delay and never shortens it."""
     retry = retry_policy(Settings(retry_jitter_pct=10), lambda: random).decide(UNKNOWN, 1, 0)
     assert retry == Retry("bridge.retry.15s", expected)
 
 
 def test_jitter_is_the_same_for_all_retries_of_a_worker() -> None:
-    """A partition is let go in order: each record would wait for the latest before it."""
+    """A partition resumes in order, so each record would wait for the latest before it."""
     drawn = iter([0.3, 0.9])
     policy = retry_policy(Settings(retry_jitter_pct=10), lambda: next(drawn))
     assert {policy.decide(UNKNOWN, 1, 0) for _ in range(5)} == {Retry("bridge.retry.15s", 15_450)}
 
 
 def test_a_class_may_have_tiers_of_its_own() -> None:
-    """Others keep the general ones."""
+    """Other classes keep the general tiers."""
     policy = retry_policy(settings(retry_tiers_by_class={UNKNOWN: ("60s",)}), lambda: 0.0)
     assert policy.decide(UNKNOWN, 1, 0) == Retry("bridge.retry.60s", 60_000)
     assert policy.decide(VERSION, 1, 0) == Retry("bridge.retry.15s", 15_000)
@@ -58,5 +58,5 @@ def test_a_class_may_have_tiers_of_its_own() -> None:
     ("header", "due"), [(None, 2100), (1500, 1500), (2100, 2100), (2101, 2100), (10**18, 2100), (0, 0)]
 )
 def test_due_is_the_header_but_never_later_than_the_delay_allows(header: int | None, due: int) -> None:
-    """The earlier of the header and record time + 1.1 times the delay."""
+    """A record is due at the header's time, but at most 1.1 delays after the record's time."""
     assert due_at_ms(header, 1000, 1000) == due

@@ -1,4 +1,4 @@
-"""What Kafka's source makes of a client that raises: nothing is passed over, and one partition's trouble stays its own."""
+"""Kafka's source with a client that raises: no record is skipped, and one partition's error does not affect others."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ COUNT = 6
 
 
 class Client:
-    """aiokafka's consumer as far as a source sees it: what it has drained when it raises is gone, positions moved."""
+    """aiokafka's consumer, reduced: when it raises, drained records are gone and positions have moved."""
 
     def __init__(self) -> None:
         self.positions: dict[KafkaPartition, int] = {}
@@ -47,7 +47,7 @@ class Client:
             if records := self._drain(partition, min(self.most, max_records) - sum(map(len, found.values()))):
                 found[partition] = records
         if self.rebalancing is not None:
-            # Whatever its time-out, aiokafka waits for the next assignment.
+            # aiokafka waits for the next assignment regardless of its time-out.
             await self.rebalancing.wait()
         if self.away:
             self.away -= 1
@@ -78,7 +78,7 @@ def source(client: Client) -> KafkaSource:
 
 
 async def read(source: KafkaSource, polls: int = 6) -> dict[TopicPartition, list[int]]:
-    """The offsets that come, each partition's batches continuing one another without a hole."""
+    """The offsets that are read; each partition's batches continue one another without a hole."""
     offsets: dict[TopicPartition, list[int]] = {ONE: [], TWO: []}
     following = {ONE: 0, TWO: 0}
     for _ in range(polls):
@@ -90,7 +90,7 @@ async def read(source: KafkaSource, polls: int = 6) -> dict[TopicPartition, list
 
 
 async def test_what_a_fetch_that_raised_had_drained_is_read_again(client: Client, source: KafkaSource) -> None:
-    """Else it would pass for a hole without records, and be skipped."""
+    """Otherwise the gap would look like a hole without records and be skipped."""
     client.away = 2
     for _ in range(2):
         with pytest.raises(SourceUnavailable, match="KafkaConnectionError: reset"):
@@ -102,7 +102,7 @@ async def test_what_a_fetch_that_raised_had_drained_is_read_again(client: Client
 async def test_a_record_that_cannot_be_read_holds_its_own_partition(
     client: Client, source: KafkaSource, first: int, before: Sequence[int]
 ) -> None:
-    """What stands before it is handed on, the other partition is read to its end, and neither is it passed over."""
+    """Earlier records are returned, the other partition is read to its end, and nothing is skipped."""
     client.unreadable[KafkaPartition(*TWO)] = first
     assert await read(source) == {ONE: list(range(COUNT)), TWO: before}
     (why,) = source.unreadable().values()
@@ -111,7 +111,7 @@ async def test_a_record_that_cannot_be_read_holds_its_own_partition(
 
 
 async def test_a_poll_ends_in_time_while_the_group_rebalances(client: Client, source: KafkaSource) -> None:
-    """The next assignment waits for the lane that polls: neither may wait for the other. Nothing is passed over."""
+    """The next assignment waits for the polling lane, so the poll must end; no record is skipped."""
     client.rebalancing = asyncio.Event()
     async with asyncio.timeout(20):
         assert await source.poll([ONE, TWO], timeout_ms=10, max_records=4) == []
@@ -120,7 +120,7 @@ async def test_a_poll_ends_in_time_while_the_group_rebalances(client: Client, so
 
 
 async def test_a_poll_that_is_over_leaves_what_was_fetched(client: Client, source: KafkaSource) -> None:
-    """Whoever held the loop until its time was over keeps it from no record: a seek has the client fetch it again."""
+    """A poll that ends by its time-out keeps fetched records, so no seek fetches them again."""
     client.silent = asyncio.Event()
     sought = client.sought
     async with asyncio.timeout(20):
@@ -131,7 +131,7 @@ async def test_a_poll_that_is_over_leaves_what_was_fetched(client: Client, sourc
 
 
 async def test_a_partition_that_fills_a_read_comes_after_the_others(source: KafkaSource) -> None:
-    """The others have what they need of the next read, and it has what is left."""
+    """In the next read the other partitions come first."""
     source.rewind(TWO, COUNT - 1)
     read = []
     for _ in range(4):
@@ -143,7 +143,7 @@ async def test_a_partition_that_fills_a_read_comes_after_the_others(source: Kafk
 async def test_a_partition_that_ends_a_read_before_its_time_comes_after_the_others(
     client: Client, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a record inflates to may be all that one read takes."""
+    """One record's decompressed size may be all that one read takes."""
     client.most = 1
     monkeypatch.setattr("streams.source.kafka.had_enough", lambda: True)
     read = []

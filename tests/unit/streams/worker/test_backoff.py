@@ -1,4 +1,4 @@
-"""Waiting in place: never so long that a service's return is noticed late, and told at a bounded rate, with counts."""
+"""Backoff in place: short enough to notice a service's return, and logged at a bounded rate with counts."""
 
 from structlog.testing import capture_logs
 
@@ -9,7 +9,7 @@ CONNECTING_SECONDS = 2.0
 
 
 def test_a_services_return_is_noticed_within_ten_seconds() -> None:
-    """However long it was away and however chance falls, with time left for connecting."""
+    """This holds for every length of outage and every jitter, with time left to connect."""
     unlucky = Backoff(lambda: 1.0)
     waits = [unlucky.failed("raw-0", OSError("away")) for _ in range(60)]
 
@@ -19,7 +19,7 @@ def test_a_services_return_is_noticed_within_ten_seconds() -> None:
 
 
 def test_an_hour_long_outage_is_told_once_a_minute_and_with_counts() -> None:
-    """A log that says the same thing every few seconds hides everything else."""
+    """One line every few seconds would hide all other lines."""
     patience, waited, tries = Backoff(lambda: 0.5), 0.0, 0
     with capture_logs() as lines:
         while waited < 3600:

@@ -1,4 +1,4 @@
-"""A lane whose batch was refused keeps the claims of replays as they are while it reads and settles it again."""
+"""A lane whose batch was refused locks the claims of its replays while it reads and commits the batch again."""
 
 import pytest
 from support.events.stream import Stream
@@ -9,7 +9,7 @@ CLAIM = (("bridge-replay-id", b"11111111-1111-4111-8111-111111111111"), ("bridge
 
 @pytest.mark.parametrize("claims", [False, True], ids=["plain", "claiming"])
 def test_claims_are_kept_after_a_refusal_only(claims: bool) -> None:
-    """Else whoever may release and claim could have each batch refused; a batch without claims waits for nobody."""
+    """An operator cannot refuse every batch by releasing and claiming; batches without claims wait for no lock."""
 
     async def main() -> Stream:
         stream = Stream()

@@ -1,4 +1,4 @@
-"""How old the lag is: told by a moment that stands still while Kafka does not answer."""
+"""The age of the lag gauge: its timestamp stays while Kafka does not answer."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from telemetry import metrics
 
 
 class Kafka:
-    """A source of no partitions, which answers or does not."""
+    """A source without partitions that answers or fails."""
 
     heads: Mapping[TopicPartition, object] = {}
 
@@ -28,7 +28,7 @@ class Kafka:
 
 
 async def test_the_moment_stands_still_while_kafka_does_not_answer() -> None:
-    """And goes on with the first answer."""
+    """The timestamp moves again with the first answer."""
     kafka = Kafka()
     observation = Observation(Settings(lag_interval="1ms"), kafka, list)  # type: ignore[arg-type]  # as much as is asked of it
 

@@ -1,4 +1,4 @@
-"""Offsets are committed to Kafka beside the lane's work, in virtual time."""
+"""Committing offsets to Kafka beside the lane's work, in virtual time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from schemas.pipeline.record import TopicPartition
 
 
 def test_work_does_not_wait_for_kafka_to_take_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the group's coordinator is away; once it is back, an idle lane commits what was settled last."""
+    """After the coordinator's return an idle lane commits the last offsets."""
     away, taken = True, []
 
     async def main() -> Stream:
@@ -50,7 +50,7 @@ def test_work_does_not_wait_for_kafka_to_take_offsets(monkeypatch: pytest.Monkey
 
 
 def test_a_defect_of_the_commit_to_kafka_ends_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is no outage, and is not lost with the task beside the lane."""
+    """A defect is no outage and is not lost with the task beside the lane."""
 
     async def main() -> None:
         stream = Stream()

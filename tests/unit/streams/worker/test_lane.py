@@ -1,4 +1,4 @@
-"""A lane on memory seams in virtual time: order, patience, refusals, loss and defects."""
+"""A lane on memory adapters in virtual time: order, backoff, refusals, loss and defects."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from schemas.pipeline.record import Provenance, TopicPartition
 
 
 def test_events_are_settled_and_kafka_is_told() -> None:
-    """Rows, offsets and, after them, the committed offset for lag tools."""
+    """Rows and offsets are committed, then the Kafka offset for lag tools."""
 
     async def main() -> Stream:
         stream = Stream(2)
@@ -34,7 +34,7 @@ def test_events_are_settled_and_kafka_is_told() -> None:
 
 @pytest.mark.parametrize("seam", ["source", "publisher", "commit", "stored", "claim"])
 def test_an_outage_is_waited_out_in_place_and_in_order(seam: str) -> None:
-    """Nothing is dropped, doubled or overtaken, however often the service fails; polling goes on meanwhile."""
+    """No event is dropped, doubled or reordered by repeated failures, and polling continues."""
 
     async def main() -> tuple[Stream, int]:
         stream = Stream()
@@ -60,7 +60,7 @@ def test_an_outage_is_waited_out_in_place_and_in_order(seam: str) -> None:
 
 
 def test_outcomes_are_frozen_while_the_store_is_away() -> None:
-    """A script that is registered during the outage does not change what was judged before it."""
+    """Registering a script during the outage does not change earlier outcomes."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -78,7 +78,7 @@ def test_outcomes_are_frozen_while_the_store_is_away() -> None:
 
 
 def test_a_refused_batch_rewinds_to_what_is_stored() -> None:
-    """A batch that does not continue the offset writes nothing; reading goes on where the truth stands."""
+    """A batch that does not continue the offset writes nothing; reading continues at the stored offset."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -100,7 +100,7 @@ def test_a_refused_batch_rewinds_to_what_is_stored() -> None:
 
 
 def test_a_source_that_ran_ahead_leaves_no_hole() -> None:
-    """What was skipped over is read after the refusal."""
+    """Skipped records are read after the refusal."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -118,7 +118,7 @@ def test_a_source_that_ran_ahead_leaves_no_hole() -> None:
 
 
 def test_a_restored_store_is_filled_from_the_log() -> None:
-    """Offsets that moved back are followed back."""
+    """The lane rewinds to offsets that moved back."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -140,7 +140,7 @@ def test_a_restored_store_is_filled_from_the_log() -> None:
 
 
 def test_records_that_retention_deleted_unread_are_loss() -> None:
-    """Recorded, not jumped over in silence; a deletion while reading is met the same way."""
+    """The loss is recorded, whether the deletion comes before or during reading."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -180,7 +180,7 @@ def _other_cluster(stream: Stream) -> str:
 
 @pytest.mark.parametrize("change", [_shorter, _other_records, _other_cluster])
 def test_a_foreign_log_holds_its_partition_until_it_is_adopted(change: Callable[[Stream], str]) -> None:
-    """Nothing of it is read and the others go on; adopted, it is read from its beginning under a name of its own."""
+    """A replaced log is not read until adopted, then from its beginning under a new name; others continue."""
 
     async def main() -> Stream:
         stream = Stream(2)
@@ -213,14 +213,14 @@ def test_a_foreign_log_holds_its_partition_until_it_is_adopted(change: Callable[
     provenances = {event.event_id: event.provenance for event in stream.store.events}
     assert provenances["e-2"] == Provenance(RAW, 0, 2)
     assert provenances["new"].topic == f"{RAW}#2"
-    # What is in both logs is told by its key.
+    # Events that are in both logs are found by their key.
     assert len(stream.store.events) == len(stream.store.keys)
     for source, row in stream.store.offsets.items():
         assert row.next_offset - row.base_offset == row.live + row.stale + row.skipped + row.lost, source
 
 
 def test_a_log_whose_last_record_retention_deleted_is_not_foreign() -> None:
-    """It can't be compared any more; what was not read of it is loss, as ever."""
+    """Without that record no comparison is possible, and unread records count as loss."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -241,7 +241,7 @@ def test_a_log_whose_last_record_retention_deleted_is_not_foreign() -> None:
 
 
 def test_an_idle_lane_follows_offsets_that_moved() -> None:
-    """Postgres was restored, or an operator passed a record: seen without a new record and without a restart."""
+    """A restored Postgres or a skipped record is noticed without a new record or a restart."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -259,7 +259,7 @@ def test_an_idle_lane_follows_offsets_that_moved() -> None:
 
 
 def test_a_busy_lane_follows_a_partition_that_moved() -> None:
-    """The settlement of one partition notices that another one of the lane was moved back."""
+    """A commit of one partition notices that another one of the lane moved back."""
 
     async def main() -> Stream:
         stream = Stream(2)
@@ -280,7 +280,7 @@ def test_a_busy_lane_follows_a_partition_that_moved() -> None:
 
 
 def test_a_lane_that_waits_ends_at_once_and_leaves_the_batch_unread() -> None:
-    """A rebalance does not wait for an outage; whoever comes next begins where this one stood."""
+    """A rebalance does not wait for an outage; the next owner begins at the same offset."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -298,7 +298,7 @@ def test_a_lane_that_waits_ends_at_once_and_leaves_the_batch_unread() -> None:
 
 
 def test_a_statement_that_timed_out_is_tried_with_half_the_records() -> None:
-    """57014: the same records in smaller batches, down to one."""
+    """SQLSTATE 57014 splits the batch in halves, down to one record."""
     sizes: list[int] = []
 
     class Slow(MemorySink):
@@ -324,7 +324,7 @@ def test_a_statement_that_timed_out_is_tried_with_half_the_records() -> None:
 
 
 def test_an_idle_lane_proves_that_it_is_idle() -> None:
-    """Else the watchdog would end a worker that has nothing to do; a stuck fetch proves nothing."""
+    """The watchdog leaves an idle worker alone; a stuck fetch is no proof of idleness."""
 
     async def main() -> None:
         stream = Stream()
@@ -343,7 +343,7 @@ def test_an_idle_lane_proves_that_it_is_idle() -> None:
 
 
 def test_two_owners_of_a_partition_write_each_event_once() -> None:
-    """Both read the same records; the offset decides whose settlement counts."""
+    """Both read the same records, and the offset decides whose commit counts."""
 
     async def main() -> Stream:
         stream, twin = Stream(), Stream()
@@ -363,7 +363,7 @@ def test_two_owners_of_a_partition_write_each_event_once() -> None:
 
 
 def test_a_fetch_that_slips_through_a_pause_is_read_again() -> None:
-    """What polling in place brings is not lost, and needs no refusal to be found again."""
+    """Records that a poll returns during a pause are read again without a refused commit."""
 
     async def main() -> Stream:
         stream = Stream()
@@ -383,7 +383,7 @@ def test_a_fetch_that_slips_through_a_pause_is_read_again() -> None:
 
 
 def test_a_sound_copy_of_a_refused_event_counts() -> None:
-    """What was only judged is not yet persisted: the copy is no duplicate of a row that there never was."""
+    """A processed event is not yet persisted, so its copy is no duplicate of a refused row."""
 
     async def main() -> Stream:
         stream = Stream()

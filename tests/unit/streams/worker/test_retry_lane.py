@@ -1,4 +1,4 @@
-"""The lane of the retry topics in virtual time: never early, never late, and never ahead of its ledger row."""
+"""The lane of the retry topics in virtual time: never early, never late, and never before its ledger row."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,10 +20,10 @@ LATE = {"late": Script("late", 1, None, enabled=True)}
 
 
 class Timed(Stream):
-    """A stream that can be watched."""
+    """A stream with a clock that tests can read."""
 
     async def watch(self, source: TopicPartition, offset: int) -> int:
-        """Until the offset is settled; returns the milliseconds since the beginning."""
+        """The milliseconds until the offset is committed."""
         await self.until(
             lambda: source in self.store.offsets and self.store.offsets[source].next_offset > offset,
             f"{source} {offset}",
@@ -42,7 +42,7 @@ def write(stream: Stream, headers: Sequence[tuple[str, bytes]], *, source: Topic
 
 
 def test_each_retry_waits_for_its_delay_and_no_longer() -> None:
-    """Not a millisecond early and within 1.1 times the delay and one poll; then the next tier, then the end."""
+    """It is due at the delay and within 1.1 delays and one poll, then comes the next tier, then the drop."""
 
     async def main() -> tuple[Timed, list[int]]:
         stream = Timed()
@@ -64,7 +64,7 @@ def test_each_retry_waits_for_its_delay_and_no_longer() -> None:
 
 
 def test_a_script_that_is_registered_in_time_heals() -> None:
-    """The event row is of the second attempt, and what came later is not held up."""
+    """The row has attempt 2, and later events are not delayed."""
 
     async def main() -> Timed:
         stream = Timed()
@@ -95,7 +95,7 @@ def test_a_script_that_is_registered_in_time_heals() -> None:
 def test_due_by_the_header_but_never_beyond_1_1_delays(
     due_ms: int | None, timestamp_ms: int, earliest: int, latest: int
 ) -> None:
-    """Whatever a header or a record's own clock says, also a clock years ahead."""
+    """The limit holds for every header and record time, also years ahead."""
 
     async def main() -> int:
         stream = Timed()
@@ -108,7 +108,7 @@ def test_due_by_the_header_but_never_beyond_1_1_delays(
 
 
 def test_a_head_that_waits_holds_only_its_own_partition() -> None:
-    """Others of the same tier and of other tiers go on."""
+    """Other partitions of the same and other tiers continue."""
 
     async def main() -> dict[TopicPartition, int]:
         stream = Timed(2)
@@ -125,7 +125,7 @@ def test_a_head_that_waits_holds_only_its_own_partition() -> None:
 
 
 def test_records_behind_a_head_that_is_due_are_cut_where_they_are_not() -> None:
-    """The due ones are settled together, the rest waits for its own time."""
+    """Due records are committed together, and the rest waits for its own time."""
 
     async def main() -> list[int]:
         stream = Timed()
@@ -139,7 +139,7 @@ def test_records_behind_a_head_that_is_due_are_cut_where_they_are_not() -> None:
 
 
 def test_a_retry_waits_for_its_ledger_row() -> None:
-    """The copy can be read before the batch that made it is committed: it must not be taken for stale."""
+    """A copy that is read before its batch commits is not stale."""
 
     async def main() -> Timed:
         stream = Timed()
@@ -174,7 +174,7 @@ def test_a_retry_waits_for_its_ledger_row() -> None:
     ],
 )
 def test_forged_records_are_stale_and_hold_nothing_up(headers: list[tuple[str, bytes]]) -> None:
-    """What points at no record, at another topic, or at an event that never failed; a real retry behind them heals."""
+    """Tokens of no record, another topic or an event that never failed are stale; a real retry behind them heals."""
 
     async def main() -> Timed:
         stream = Timed()
@@ -204,7 +204,7 @@ def _noting(
 
 
 def test_after_an_outage_what_waits_for_its_time_still_waits() -> None:
-    """Resuming after the store was away does not wake partitions whose head is not due."""
+    """The end of an outage does not resume partitions whose head is not due."""
 
     async def main() -> tuple[int, int]:
         stream = Timed(2)
@@ -225,7 +225,7 @@ def test_after_an_outage_what_waits_for_its_time_still_waits() -> None:
 
 
 def test_a_restored_store_makes_the_copy_wait_for_its_raw_record() -> None:
-    """The raw record is read again first; its copy finds the row and heals it, once."""
+    """The raw record is read first, then its copy finds the row and heals it once."""
 
     async def main() -> Timed:
         stream = Timed()
@@ -246,7 +246,7 @@ def test_a_restored_store_makes_the_copy_wait_for_its_raw_record() -> None:
 
 
 def test_a_copy_that_comes_before_its_token_waits_for_it() -> None:
-    """Its batch was published by a worker that has not committed yet: were it stale now, no copy would be left."""
+    """The publishing worker has not committed yet; a stale verdict would lose the only copy."""
 
     async def main() -> Timed:
         stream = Timed()
@@ -269,7 +269,7 @@ def test_a_copy_that_comes_before_its_token_waits_for_it() -> None:
 
 
 def waiting_row() -> MemoryLedgerRow:
-    """A row that awaits attempt 2, and whose own copy is still far away."""
+    """A row that waits for attempt 2, and whose own copy is not due for long."""
     (failure,) = judged(record(7, script_id="nowhere")).failures
     then = instant(NOW_MS)
     return MemoryLedgerRow(
@@ -279,7 +279,7 @@ def waiting_row() -> MemoryLedgerRow:
 
 
 def test_a_forged_token_of_the_future_does_not_hold_its_partition_for_ever() -> None:
-    """After a while it is stale, and what stands behind it goes on."""
+    """After a time limit the token is stale and later records continue."""
 
     async def main() -> int:
         stream = Timed()
@@ -296,7 +296,7 @@ def test_a_forged_token_of_the_future_does_not_hold_its_partition_for_ever() -> 
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("events", [1, 5])
 def test_forged_tokens_of_the_future_hold_their_partition_once(events: int, later: bool) -> None:
-    """However many copies of one event, and of however many events there are when the first one begins to wait."""
+    """One time limit covers all copies and all events at the head."""
 
     async def main() -> int:
         stream = Timed()

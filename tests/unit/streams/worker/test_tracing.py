@@ -1,4 +1,4 @@
-"""One event through its retries, its dead letter and its replay, in the trace that its producer began."""
+"""One event through its retries, its dead letter and its replay, in its producer's trace."""
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -36,7 +36,7 @@ def send(stream: Stream, *headers: tuple[str, bytes], **changed: object) -> int:
 
 
 def test_one_event_is_followed_through_retry_dead_letter_and_replay(spans: InMemorySpanExporter) -> None:
-    """Every attempt stands under the producer's span, names its outcome, and is linked with its settlement."""
+    """Every attempt is a child of the producer's span, has its outcome and links to its commit."""
 
     async def story() -> None:
         stream = Stream()
@@ -74,7 +74,7 @@ def test_one_event_is_followed_through_retry_dead_letter_and_replay(spans: InMem
 
 
 def test_only_what_is_sampled_is_told_apart(spans: InMemorySpanExporter) -> None:
-    """A thousand events without a trace are one settlement's span, whatever stands in their headers."""
+    """Events without a sampled trace share the commit's span, for every header value."""
 
     async def story() -> None:
         stream = Stream(max_records=1000)
@@ -92,7 +92,7 @@ def test_only_what_is_sampled_is_told_apart(spans: InMemorySpanExporter) -> None
 
 
 def test_off_is_off() -> None:
-    """Nobody is told, and OpenTelemetry is not even imported by the lanes."""
+    """No span is exported, and the lanes do not import OpenTelemetry."""
     import subprocess
     import sys
 

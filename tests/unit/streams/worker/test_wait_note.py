@@ -1,11 +1,11 @@
-"""The note in Postgres of what a lane waits for."""
+"""The note in Postgres of the reason a lane waits."""
 
 from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 
 def test_what_a_lane_waits_for_is_noted_until_it_goes_on() -> None:
-    """Not at the first tries, which most troubles outlast."""
+    """The first tries write no note, because most errors do not outlast them."""
 
     async def main() -> Stream:
         stream = Stream()

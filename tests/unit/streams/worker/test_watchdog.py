@@ -1,4 +1,4 @@
-"""A worker that has lag and makes no progress is ended; one that waits for a service is not."""
+"""The watchdog ends a worker with lag and no progress, and leaves one alone that waits for a service."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from streams.worker.watchdog import Watchdog
 
 @dataclass
 class StandingLane:
-    """A lane as the watchdog sees it."""
+    """A lane with only the fields that the watchdog reads."""
 
     name: str
     progressed_at: float
@@ -20,7 +20,7 @@ class StandingLane:
 
 
 async def failures(lanes: list[StandingLane], *, until: int, budget: float = 0.2) -> list[BaseException]:
-    """What the watchdog fails with while it looks at these lanes for a few budgets."""
+    """The watchdog's errors while it watches these lanes for a few budgets."""
     found: list[BaseException] = []
     watchdog = Watchdog(lambda: lanes, budget)  # type: ignore[arg-type, return-value]  # the three fields it reads
     task = asyncio.create_task(watchdog.watch(found.append))
@@ -36,7 +36,7 @@ async def failures(lanes: list[StandingLane], *, until: int, budget: float = 0.2
 
 
 async def test_a_lane_without_progress_is_named() -> None:
-    """The error names the lane that stood still for longer than the budget."""
+    """The error names the lane that made no progress for longer than the budget."""
     still = StandingLane("raw-1", time.monotonic() - 1)
 
     found = await failures([StandingLane("raw-0", time.monotonic() + 60), still], until=1)
@@ -46,5 +46,5 @@ async def test_a_lane_without_progress_is_named() -> None:
 
 
 async def test_an_outage_is_no_standstill() -> None:
-    """A lane that waits in place for a service is left alone, however long."""
+    """A lane that waits in place for a service is left alone, for any length of time."""
     assert await failures([StandingLane("raw-0", time.monotonic() - 1, waiting=True)], until=0) == []

@@ -1,4 +1,4 @@
-"""The brake on a lane, in virtual time: what is held, what goes on, and how it lets go."""
+"""The circuit breaker on a lane, in virtual time: what it holds, what continues, and how it resets."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,13 @@ PROBE_SECONDS = 30.0
 
 
 def storm(stream: Stream, count: int = 40, partition: int = 0) -> None:
-    """Events that break the contract as long as the registry has the script on another site."""
+    """Events that break the contract while the registry has the script on another site."""
     for number in range(count):
         stream.produce(partition, event_id=f"s-{partition}-{number}")
 
 
 def moved(stream: Stream) -> None:
-    """Both scripts now belong to other sites: every event is a violation."""
+    """A registry with both scripts on other sites: every event is a violation."""
     stream.registry = {
         "shop": Script("shop", 7, 10, enabled=True),
         "blog": Script("blog", 8, None, enabled=True),
@@ -43,7 +43,7 @@ def waiting(stream: Stream, sources: Sequence[TopicPartition]) -> list[int]:
 
 
 def test_a_storm_is_held_before_it_is_published() -> None:
-    """Nothing of the batch that reaches the limit is dead-lettered, and what came before it is as it was."""
+    """The batch that trips the breaker publishes no dead letter; earlier batches are unchanged."""
 
     async def main() -> Stream:
         stream = Stream(max_records=7, limits=LIMITS)
@@ -66,7 +66,7 @@ def test_a_storm_is_held_before_it_is_published() -> None:
 
 
 def test_good_events_go_on_up_to_the_first_dead_letter() -> None:
-    """Of each partition, while the brake is on: what comes before it is settled, the other partitions are not held."""
+    """While open, each partition commits up to its first dead letter, and other partitions continue."""
 
     async def main() -> Stream:
         stream = Stream(3, limits=LIMITS)
@@ -89,7 +89,7 @@ def test_good_events_go_on_up_to_the_first_dead_letter() -> None:
 
 
 def test_a_probe_lets_go_once_the_cause_is_gone() -> None:
-    """By itself, within one interval; nothing was dead-lettered that passes now."""
+    """The reset comes within one interval, and no event that passes now is dead-lettered."""
 
     async def main() -> tuple[Stream, float]:
         stream = Stream(2, limits=LIMITS)
@@ -112,7 +112,7 @@ def test_a_probe_lets_go_once_the_cause_is_gone() -> None:
 
 
 def test_a_probe_that_fails_changes_nothing() -> None:
-    """However often it is tried; and a lane that holds all it has is not stuck."""
+    """Repeated failing probes change nothing, and a lane that holds everything is not stuck."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
@@ -130,7 +130,7 @@ def test_a_probe_that_fails_changes_nothing() -> None:
 
 
 def test_let_go_it_begins_anew() -> None:
-    """What was counted before says nothing of what comes after."""
+    """Counts from before the reset do not count afterwards."""
 
     async def main() -> Stream:
         stream = Stream(max_records=7, limits=LIMITS)
@@ -143,7 +143,7 @@ def test_let_go_it_begins_anew() -> None:
             await braked(stream)
             stream.registry = sound
             await stream.settled()
-            # Fewer than make a wary worker brake again.
+            # Fewer than trip the breaker again under the stricter limits.
             for _ in range(4):
                 stream.produce(value=b"{")
             await stream.settled()
@@ -155,7 +155,7 @@ def test_let_go_it_begins_anew() -> None:
 
 
 def test_released_by_an_operator() -> None:
-    """They are dead-lettered within seconds, and when the release is over what passed under it does not count."""
+    """During the bypass events are dead-lettered within seconds; afterwards they do not count."""
 
     async def main() -> tuple[Stream, float]:
         stream = Stream(limits=LIMITS)
@@ -179,7 +179,7 @@ def test_released_by_an_operator() -> None:
 
 
 def test_engaged_by_hand_no_probe_lets_go() -> None:
-    """Only the one who knows why it is on."""
+    """Only an operator resets a manual trip."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
@@ -197,7 +197,7 @@ def test_engaged_by_hand_no_probe_lets_go() -> None:
 
 
 def test_a_lane_begins_whatever_is_written_beside_the_brake() -> None:
-    """Any account of a worker may write it."""
+    """Malformed details, which every worker's account may write, do not stop a lane from starting."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
@@ -211,7 +211,7 @@ def test_a_lane_begins_whatever_is_written_beside_the_brake() -> None:
 
 
 def test_a_lane_that_begins_while_the_brake_is_on_probes_at_once() -> None:
-    """A new deployment lets go by itself, one as bad as the last does not."""
+    """A good new deployment resets the breaker, and a bad one does not."""
 
     async def main(heals: bool) -> Stream:
         stream = Stream(limits=LIMITS)
@@ -238,7 +238,7 @@ def test_a_lane_that_begins_while_the_brake_is_on_probes_at_once() -> None:
 
 
 def test_rows_that_the_store_refuses_brake_too() -> None:
-    """A constraint that no row meets: found by trying, held like the rest, and the probe tries again."""
+    """Rows that a constraint refuses are found by bisecting, held, and tried again by the probe."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
@@ -258,7 +258,7 @@ def test_rows_that_the_store_refuses_brake_too() -> None:
 
 
 def test_retries_that_are_used_up_are_held_on_their_topic() -> None:
-    """A registry that was lost: the last retry's partition waits, and heals with the registry."""
+    """With a lost registry the last retry's partition waits and heals with the registry."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
@@ -277,7 +277,7 @@ def test_retries_that_are_used_up_are_held_on_their_topic() -> None:
 
 
 def test_an_outage_while_partitions_are_held() -> None:
-    """Waited out in place; what is held stays held."""
+    """The lane waits in place, and held partitions stay held."""
 
     async def main() -> Stream:
         stream = Stream(2, limits=LIMITS)
@@ -290,7 +290,7 @@ def test_an_outage_while_partitions_are_held() -> None:
             await stream.until(lambda: stream.failing["brake"] == 0, "the outage to be over")
             assert stream.calls["probed"] == 0
             await stream.until(lambda: not lanes[0].waiting and stream.calls["brake"] > 12, "some looks after it")
-            # One look at the offsets proves the lane idle; a settlement of what is held would look at each try.
+            # One read of the offsets shows that the lane is idle; a commit of held records would read at each try.
             assert stream.calls["stored"] <= settlements + 1, "nothing held was read"
             assert stream.calls["probed"] == 0
             await stream.until(lambda: stream.calls["probed"] == 1, "a probe")
@@ -309,7 +309,7 @@ def junk(stream: Stream, count: int, partition: int = 0) -> None:
 
 
 def test_visitors_junk_at_every_head_does_not_keep_the_brake_on() -> None:
-    """Engaged when nothing had passed yet; what passes stands far behind, and is found within seconds."""
+    """The probe finds passing events far behind the heads within seconds."""
 
     async def main() -> tuple[Stream, float]:
         stream = Stream(3, limits=LIMITS)
@@ -330,7 +330,7 @@ def test_visitors_junk_at_every_head_does_not_keep_the_brake_on() -> None:
 
 
 def test_a_probe_looks_behind_the_heads_of_what_is_held() -> None:
-    """Of all partitions, also where the brake went on for others' failures: by the probe's interval."""
+    """It covers all partitions at the probe's interval, also if other senders' failures tripped."""
 
     async def main(good: int, bad: int) -> Stream:
         stream = Stream(2, limits=LIMITS)
@@ -358,7 +358,7 @@ def test_a_probe_looks_behind_the_heads_of_what_is_held() -> None:
 
 
 def test_rows_that_the_store_refuses_are_no_proof_for_a_probe() -> None:
-    """What stands behind the heads is tried on the store too, and nothing of it is written."""
+    """Events behind the heads are tried on the store too, and none is written."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
@@ -380,7 +380,7 @@ def test_rows_that_the_store_refuses_are_no_proof_for_a_probe() -> None:
 
 
 def test_an_outage_while_a_probe_looks_behind() -> None:
-    """It is waited out; the held partition goes on where it stood."""
+    """The lane waits for its end, and the held partition continues at its offset."""
 
     async def main() -> Stream:
         stream = Stream(limits=LIMITS)
