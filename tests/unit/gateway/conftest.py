@@ -1,4 +1,4 @@
-"""What the tests of connections share."""
+"""Fixtures of the connection tests."""
 
 import pytest
 from support.processor_time import Clock
@@ -11,14 +11,14 @@ from bridge.http.wire.reading import ReadingProtocol
 
 @pytest.fixture(autouse=True)
 def _fresh_intakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test before has parsed takes nothing of an iteration of this one."""
+    """Reset the parsing budget of the loop's iteration between tests."""
     monkeypatch.setattr(ReadingProtocol, "first", Intake())
     monkeypatch.setattr(ReadingProtocol, "others", Intake())
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Of the processor time that parsing and requests take."""
+    """The clock of the processor time that parsing and requests take."""
     made = Clock()
     monkeypatch.setattr(cost, "time", made)
     monkeypatch.setattr("bridge.http.wire.protocol.time", made)

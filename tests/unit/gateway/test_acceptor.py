@@ -1,4 +1,4 @@
-"""How many connections are accepted in an iteration of the event loop."""
+"""The number of connections that are accepted in one iteration of the event loop."""
 
 import asyncio
 import errno
@@ -15,7 +15,7 @@ AT_ONCE = 8
 
 
 class Counted(asyncio.Protocol):
-    """A connection that says hello, and counts itself."""
+    """A connection that greets and counts itself."""
 
     made = 0
 
@@ -27,7 +27,7 @@ class Counted(asyncio.Protocol):
 
 
 async def test_a_burst_of_connections_is_accepted_over_many_iterations() -> None:
-    """All of them are, and each is served."""
+    """All connections are accepted and served."""
     Counted.made = 0
     with listening_socket("127.0.0.1", 0) as bound:
         clients = [socket.create_connection(bound.getsockname(), 20) for _ in range(MANY)]

@@ -1,4 +1,4 @@
-"""Answers on their way: bounded in length, sent in parts, and counted against their sender until they are sent."""
+"""Pending answers: bounded in length, sent in parts, and counted against their sender until they are sent."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ def blanks(count: int) -> bytes:
 
 
 async def test_verdicts_are_no_longer_than_a_body() -> None:
-    """What does not fit is judged all the same, and said to be left out."""
+    """Verdicts beyond the limit are computed but left out, and the answer states it."""
     async with lone_gateway() as gateway:
         answer = await gateway.post(gateway.server(), blanks(16), path=VALIDATE)
         assert answer.status == 200
@@ -37,7 +37,7 @@ async def test_verdicts_are_no_longer_than_a_body() -> None:
 
 
 async def test_one_verdict_that_is_too_long_leaves_the_others_shown() -> None:
-    """It alone is left out, wherever it stands."""
+    """Only the long one is left out, at any position."""
     async with lone_gateway(gateway_max_body_bytes=200_000) as gateway:
         short = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
         body = json.dumps([json.loads(blanks(1))[0], short, short], ensure_ascii=False).encode()
@@ -46,7 +46,7 @@ async def test_one_verdict_that_is_too_long_leaves_the_others_shown() -> None:
 
 
 async def test_answers_that_nobody_reads_stay_within_their_senders_share() -> None:
-    """Each holds its bytes until it is sent: more of the same sender are refused, others are served."""
+    """Unread answers hold bytes of their sender only; other senders are served."""
     async with lone_gateway() as gateway:
         read = asyncio.Event()
         unread: list[list[int]] = []

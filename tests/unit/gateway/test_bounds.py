@@ -1,4 +1,4 @@
-"""Bounds of time and memory: bodies, inflating, rates, remembered keys."""
+"""Limits of time and memory: bodies, decompression, rates, cached keys."""
 
 import asyncio
 import gzip
@@ -21,7 +21,7 @@ GZIP = {b"content-encoding": b"gzip"}
 
 
 def receiving(*parts: bytes, gone: bool = False) -> Callable[[], Awaitable[MutableMapping[str, Any]]]:
-    """What ASGI gives for a body in these parts; without an end if the client has `gone`."""
+    """The ASGI messages of a body in these parts, without an end if the client has `gone`."""
     messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     if gone:
         messages.append({"type": "http.disconnect"})
@@ -41,12 +41,12 @@ async def refused(work: Awaitable[object]) -> Code:
 
 
 def holding() -> Held:
-    """What counts a body that finds room."""
+    """A byte counter that always has space."""
     return ByteBudget("bytes", 10**9, 1).holding()
 
 
 async def test_a_body_comes_whole() -> None:
-    """In parts, inflated, and of several gzip members."""
+    """The body may come in parts, compressed, and as several gzip members."""
     assert await LIMITS.read(receiving(b"ab", b"", b"cd"), {}, holding()) == b"abcd"
     assert await LIMITS.read(receiving(gzip.compress(b"abcd", mtime=0)), GZIP, holding()) == b"abcd"
     members = gzip.compress(b"ab", mtime=0) + gzip.compress(b"cd", mtime=0)
@@ -56,7 +56,7 @@ async def test_a_body_comes_whole() -> None:
 
 
 async def test_a_large_body_is_refused_before_it_is_whole() -> None:
-    """By what it announces, by what came, and by what it would inflate to."""
+    """The announced length, the received bytes and the decompressed size each count."""
     for length in (b"10001", b"9" * 5000):
         with pytest.raises(Problem) as caught:
             LIMITS.check_announced({b"content-length": length})
@@ -70,7 +70,7 @@ async def test_a_large_body_is_refused_before_it_is_whole() -> None:
 
 
 async def test_bytes_count_as_they_come_and_as_they_are_inflated() -> None:
-    """What is announced takes no room; what has come and what it was inflated to takes as much as it is."""
+    """Only received and decompressed bytes take space, not announced ones."""
     room = ByteBudget("bytes", 1000, 1)
     messages = [(b"x" * 100, True), (b"x" * 300, False)]
 
@@ -93,7 +93,7 @@ async def test_bytes_count_as_they_come_and_as_they_are_inflated() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 9999, 10_000])
 async def test_what_is_inflated_is_told_piece_by_piece(size: int) -> None:
-    """So that it is charged, and others have their turn; of a bomb too."""
+    """The callback gets each piece, of a bomb too, so that it can charge and yield."""
     told: list[int] = []
 
     async def took(more: int) -> None:
@@ -111,7 +111,7 @@ async def test_what_is_inflated_is_told_piece_by_piece(size: int) -> None:
 
 
 async def test_blocks_of_nothing_hold_nobody_up() -> None:
-    """A quarter of a megabyte of empty blocks inflates to nothing, and takes longer than anything that does."""
+    """250 KB of empty blocks decompress to nothing, but slower than any content."""
     empty = bytes.fromhex("1f8b0800000000000003") + b"\0\0\0\xff\xff" * 50_000
     told: list[int] = []
 
@@ -126,7 +126,7 @@ async def test_blocks_of_nothing_hold_nobody_up() -> None:
 
 
 async def test_inflating_lets_others_have_their_turn() -> None:
-    """Also where nobody counts it: after each part of what came."""
+    """Without a callback, decompression still yields after each received part."""
     done = asyncio.Event()
     turns = 0
 
@@ -145,7 +145,7 @@ async def test_inflating_lets_others_have_their_turn() -> None:
 
 
 async def test_nothing_is_inflated_before_its_turn() -> None:
-    """It is waited for by what came, and only for what is inflated."""
+    """Only compressed bodies wait for a turn, by their received size."""
     waited: list[int] = []
 
     async def turn(size: int) -> None:
@@ -169,19 +169,19 @@ async def test_nothing_is_inflated_before_its_turn() -> None:
     ],
 )
 async def test_what_is_no_gzip_is_refused(body: bytes) -> None:
-    """Also what is cut off, and members without end."""
+    """This includes truncated data and endless members."""
     assert await refused(LIMITS.read(receiving(body), GZIP, holding())) is Code.INVALID_PAYLOAD_JSON
 
 
 async def test_other_encodings_are_refused() -> None:
-    """By name, before a byte is read."""
+    """The name is checked before any byte is read."""
     with pytest.raises(Problem) as caught:
         LIMITS.check_announced({b"content-encoding": b"br", b"content-length": b"5"})
     assert caught.value.code is Code.UNSUPPORTED_ENCODING
 
 
 async def test_a_slow_body_is_not_waited_for() -> None:
-    """However it trickles in: the time is the whole body's."""
+    """The time limit covers the whole body, at any pace."""
 
     async def trickle() -> MutableMapping[str, Any]:
         await asyncio.sleep(0.02)
@@ -191,7 +191,7 @@ async def test_a_slow_body_is_not_waited_for() -> None:
 
 
 async def test_a_body_has_a_least_rate() -> None:
-    """On average, after a grace; a rate of 0 leaves it to the time of the whole body."""
+    """The rate is an average after a grace period; a rate of 0 leaves only the time limit."""
 
     async def trickle() -> MutableMapping[str, Any]:
         await asyncio.sleep(0.02)
@@ -206,7 +206,7 @@ async def test_a_body_has_a_least_rate() -> None:
 
 
 def test_what_is_in_hand_is_bounded() -> None:
-    """A request beyond the bound is refused; room comes back also when one fails."""
+    """A request beyond the limit is refused; a failed request frees its bytes."""
     room = ByteBudget("bytes", 100, 1)
     with room.holding(size=60):
         with pytest.raises(Problem) as caught, room.holding(size=60):
@@ -218,7 +218,7 @@ def test_what_is_in_hand_is_bounded() -> None:
 
 
 def test_each_sender_has_a_share() -> None:
-    """Beyond it the sender waits, and others find room; no share is too small for one request."""
+    """Beyond its share a sender is refused and others are admitted; every share fits one request."""
     room = ByteBudget("bytes", 100, 20)
     with room.holding((("b", 0.3), ("a", 0.5))) as held:
         held.reach(30)
@@ -241,7 +241,7 @@ class Clock:
 
 
 def test_a_bucket_fills_by_its_rate() -> None:
-    """Twice the rate at once, then the rate; the refusal says when to come back, and takes nothing."""
+    """The burst is twice the rate; a refusal gives the retry time and takes no tokens."""
     clock = Clock()
     buckets = Buckets("x", 10, clock)
     buckets.take("a", 20)
@@ -253,7 +253,7 @@ def test_a_bucket_fills_by_its_rate() -> None:
     clock.now += 1.5
     buckets.take("a", 15)
     clock.now += 1000
-    # More than it holds passes once it is full, and is paid off after that.
+    # A request larger than the bucket passes once the bucket is full, and leaves a debt.
     buckets.take("a", 50)
     clock.now += 3
     with pytest.raises(Problem):
@@ -264,7 +264,7 @@ def test_a_bucket_fills_by_its_rate() -> None:
 
 
 def test_a_bucket_tells_how_much_of_its_rate_is_asked_for() -> None:
-    """By the busiest name, also what was refused, since it was asked last."""
+    """The figure is the busiest name's since the last call, refused requests included."""
     clock = Clock()
     buckets = Buckets("x", 10, clock)
     assert buckets.most_used() == 0.0
@@ -283,7 +283,7 @@ def test_a_bucket_tells_how_much_of_its_rate_is_asked_for() -> None:
 
 
 def test_what_was_used_already_is_a_debt() -> None:
-    """A request is charged when what it costs is known; the next ones wait until that is paid off."""
+    """A request is charged once its cost is known; later ones wait until the debt is paid."""
     clock = Clock()
     buckets = Buckets("bytes of x", 10, clock)
     buckets.owes_nothing("a")
@@ -301,7 +301,7 @@ def test_what_was_used_already_is_a_debt() -> None:
 
 
 def test_an_allowance_grants_one_by_one() -> None:
-    """As many as it holds, then as they come in again; no rate grants everything."""
+    """The burst is granted first, then the refill; a rate of 0 grants everything."""
     clock = Clock()
     buckets = Buckets("x", 0.5, clock, burst=3)
     assert [buckets.grant("a") for _ in range(5)] == [True, True, True, False, False]
@@ -312,7 +312,7 @@ def test_an_allowance_grants_one_by_one() -> None:
 
 
 def test_buckets_are_bounded_in_number() -> None:
-    """As many names as a stranger likes take no more memory; the one in use is kept."""
+    """Invented names take no more memory, and the name in use is kept."""
     buckets = Buckets("x", 10, Clock(), most=3)
     buckets.take("mine", 20)
     for number in range(10):
@@ -341,12 +341,12 @@ def test_buckets_are_bounded_in_number() -> None:
     ],
 )
 def test_paths_of_scripts(path: bytes, expected: tuple[str, str] | None) -> None:
-    """The script is one segment, percent-encoded."""
+    """The script is one percent-encoded segment."""
     assert script_route(path) == expected
 
 
 def test_whose_request_it_is() -> None:
-    """A forwarded address counts only behind own proxies, and only what the outermost of them saw."""
+    """A forwarded address counts only behind own proxies, as the outermost of them saw it."""
     scope = {
         "client": ("10.0.0.1", 1),
         "headers": [(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2"), (b"x-forwarded-for", b"3.3.3.3")],
@@ -355,13 +355,13 @@ def test_whose_request_it_is() -> None:
     assert [address_of(scope, hops) for hops in (0, 1, 2, 9)] == ["10.0.0.1", "3.3.3.3", "2.2.2.2", "10.0.0.1"]
     near, far = ({"client": (one, 1), "headers": []} for one in ("2001:db8::1", "2001:db8:0:1::1"))
     assert address_of(near, 0) == address_of({"client": ("2001:db8::ffff", 1), "headers": []}, 0) != address_of(far, 0)
-    # What a socket that listens on `::` makes of IPv4 clients: one network, and many clients.
+    # A socket on `::` maps IPv4 clients to one network; they are many clients.
     assert address_of({"client": ("::ffff:10.0.0.1", 1), "headers": []}, 0) == "10.0.0.1"
 
 
 @pytest.mark.parametrize("told", ["192.0.2.1:{}", "[2001:db8::1]:{}"])
 def test_a_port_makes_no_other_client(told: str) -> None:
-    """Some proxies write it beside the address, another one for each connection."""
+    """Some proxies append the port, which differs for each connection."""
     scopes = [
         {"client": ("10.0.0.1", 1), "headers": [(b"x-forwarded-for", told.format(port).encode())]}
         for port in (1024, 1025)

@@ -1,4 +1,4 @@
-"""Which connections a process keeps, closes and refuses."""
+"""The connections that a process keeps, closes and refuses."""
 
 from bridge.http.problems import Code
 from bridge.http.wire.connections import Connections
@@ -22,7 +22,7 @@ def entered(table: Connections, address: str, count: int) -> list[Guest]:
 
 
 def test_an_address_has_a_share_and_closes_its_own() -> None:
-    """The one that has waited for longest; others' are left."""
+    """The longest idle connection of the same address is closed."""
     table = Connections(100, 3)
     others = entered(table, "a", 2)
     own = entered(table, "b", 3)
@@ -37,7 +37,7 @@ def test_an_address_has_a_share_and_closes_its_own() -> None:
 
 
 def test_a_share_in_flight_refuses_more_of_its_address() -> None:
-    """Another address is let in; so is the same one when one has left."""
+    """Other addresses are admitted, and so is the same one after a connection ends."""
     table = Connections(100, 2)
     own = entered(table, "a", 2)
     for one in own:
@@ -50,7 +50,7 @@ def test_a_share_in_flight_refuses_more_of_its_address() -> None:
 
 
 def test_under_pressure_the_longest_idle_gives_way() -> None:
-    """Whoever's it is; where none is idle the new one is refused."""
+    """The address does not matter; without an idle connection the new one is refused."""
     table = Connections(3, 0)
     own = entered(table, "a", 3)
     table.works(own[0])
@@ -63,7 +63,7 @@ def test_under_pressure_the_longest_idle_gives_way() -> None:
 
 
 def test_few_of_the_refused_hear_why() -> None:
-    """Each that does is a connection more than the bound."""
+    """Each answered refusal is a connection beyond the limit."""
     table = Connections(1, 0)
     refused = [Guest() for _ in range(1000)]
     hearing = [one for one in refused if table.hears_why(one)]
@@ -73,7 +73,7 @@ def test_few_of_the_refused_hear_why() -> None:
 
 
 def test_what_has_left_leaves_nothing() -> None:
-    """Neither where it has waited, nor where it was in flight, nor where it gave way."""
+    """A closed connection leaves no state, whether it was idle, in flight or evicted."""
     table = Connections(2, 2)
     for one in [*entered(table, "a", 2), *entered(table, "b", 1)]:
         table.works(one)

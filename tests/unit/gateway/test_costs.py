@@ -1,4 +1,4 @@
-"""What a request costs is charged to its sender, whatever the answer; and long work lets others have their turn."""
+"""A request's cost is charged to its sender, regardless of the answer, and long work yields to other requests."""
 
 import asyncio
 import gzip
@@ -43,13 +43,13 @@ def batch(*events: object) -> bytes:
 
 
 def counted(name: str) -> float:
-    """The sum of a metric's series that begin so."""
+    """The sum of a metric's series with this prefix."""
     lines = generate_latest(metrics.REGISTRY).decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
-    """So many a minute from one address to one script; the rest is told why, and never was in Kafka."""
+    """Beyond the limit per minute, address and script, bad events are rejected before Kafka."""
     async with lone_gateway(gateway_visitor_refused_per_minute=3) as gateway:
         visitor = gateway.visitor()
         refused = counted("bridge_gateway_refused_events_total{")
@@ -70,7 +70,7 @@ async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
         assert [json.loads(value) for value in gateway.values] == [
             {"event_id": "1"}, {"event_id": "2"}, json.loads(gateway.values[2]), "junk",
         ]  # fmt: skip
-        # Others: another address, a good event, and servers, which are not judged.
+        # Unaffected: another address, a good event, and servers, which are not checked.
         assert (await gateway.post(visitor, batch({}), address="8.8.8.8")).status == 202
         assert (await gateway.post(gateway.visitor("s2"), batch({}), path="/api/bridge/s2/events")).status == 202
         assert (await gateway.post(visitor, batch(good("4")))).status == 202
@@ -80,7 +80,7 @@ async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
 
 
 async def test_a_servers_refused_events_count_as_what_they_cost() -> None:
-    """Else others' events would wait in the stream for them many times as long as for good ones."""
+    """A refused event delays others in the stream far longer than a good one."""
     taken = {}
     for what, event in (
         ("good", good()),
@@ -96,7 +96,7 @@ async def test_a_servers_refused_events_count_as_what_they_cost() -> None:
 
 
 async def test_single_refused_events_of_a_server_are_charged_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of sixteen, which stands for all of them."""
+    """One of sixteen is charged for all of them."""
     async with lone_gateway(gateway_script_events_per_second=10) as gateway:
         events = gateway.services.allowances.of(Sender.SERVER).events
         drawn = iter([0.99, 0.07, 0.0])
@@ -109,7 +109,7 @@ async def test_single_refused_events_of_a_server_are_charged_by_a_sample(monkeyp
 
 
 async def test_the_bound_of_refused_events_takes_bounded_memory() -> None:
-    """However many addresses there are."""
+    """The number of addresses does not matter."""
     async with lone_gateway(gateway_address_requests_per_second=0) as gateway:
         buckets = gateway.services.allowances.refused
         buckets._most = 50
@@ -134,7 +134,7 @@ async def test_the_bound_of_refused_events_takes_bounded_memory() -> None:
 async def test_every_answer_is_charged_by_what_it_inflated(
     content: bytes, status: int, path: str, limit: str, what: str
 ) -> None:
-    """Finding 2: a bomb, and half a million elements in a kilobyte, cost nothing. Servers' share is left alone."""
+    """Finding 2: a bomb and half a million elements in a kilobyte were free; servers are not affected."""
     rate = 400_000 if limit == "script" else 1_600_000
     async with lone_gateway(**{f"gateway_{limit}_bytes_per_second": rate}) as gateway:
         visitor = gateway.visitor() | {"content-encoding": "gzip"}
@@ -154,7 +154,7 @@ async def test_every_answer_is_charged_by_what_it_inflated(
 
 
 async def test_the_loops_time_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one address's visitors use of it. What comes next is refused until it is paid off."""
+    """A visitor's address pays for its time, and its next requests are refused until the debt is paid."""
     decoded = judging.read_event
 
     def dear(*given: object, **named: object) -> object:
@@ -176,7 +176,7 @@ async def test_the_loops_time_is_charged(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_visitors_use_up_no_events_of_servers() -> None:
-    """Neither by events, nor by tokens."""
+    """Neither their events nor their tokens count against servers."""
     async with lone_gateway(gateway_script_events_per_second=5) as gateway:
         for number in range(4):
             own = f"10.0.0.{number}"
@@ -192,7 +192,7 @@ async def test_visitors_use_up_no_events_of_servers() -> None:
 
 
 async def test_validate_has_a_limit_of_its_own() -> None:
-    """A quarter for visitors; to send events is another thing."""
+    """Visitors have a quarter of it, and sending events does not count."""
     async with lone_gateway(gateway_validate_events_per_second=4) as gateway:
         for who, detail in ((gateway.visitor(), "address, visitors: 0.25"), (gateway.server(), "script, servers: 4")):
             assert (await gateway.post(who, batch(*[good()] * 80), path=VALIDATE)).status == 200
@@ -202,7 +202,7 @@ async def test_validate_has_a_limit_of_its_own() -> None:
 
 
 async def test_a_flood_of_keys_leaves_those_of_servers() -> None:
-    """Finding 15, by way of the routes: the same key and body got other ids, so two events."""
+    """Finding 15, by way of the routes: the same key and body got other ids, which made two events."""
     unlimited = dict.fromkeys(
         ("script_events", "address_events", "visitors_events", "script_bytes", "address_bytes"), 0
     )
@@ -218,7 +218,7 @@ async def test_a_flood_of_keys_leaves_those_of_servers() -> None:
 
 
 class Costly:
-    """A clock that only work moves on, and each look at it by `step` seconds."""
+    """A clock that work advances, and each reading by `step` seconds."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -231,15 +231,15 @@ class Costly:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Costly:
-    """The time that long work knows."""
+    """The clock of the cooperative slices."""
     made = Costly()
     monkeypatch.setattr(cooperative, "time", made)
     return made
 
 
 async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was(clock: Costly) -> None:
-    """All of them came before anything was charged: what they wait for is not there any more."""
-    # Each piece takes a slice: the first request inflates one, then all others come.
+    """All requests arrive before any charge, and the budget is used up while they wait."""
+    # Each piece takes a slice: the first request decompresses one, then all others arrive.
     clock.step = 1.1 * SLICE_SECONDS
     async with lone_gateway(gateway_address_bytes_per_second=2_000_000) as gateway:
         visitor, squeezed = gateway.visitor() | {"content-encoding": "gzip"}, gzip.compress(b" " * 900_000, mtime=0)
@@ -250,7 +250,7 @@ async def test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_
 
 
 class Beside:
-    """Another task of the loop, and how many events were judged between its turns; each takes more than a slice."""
+    """Another task of the loop that counts the events decoded between its turns; each takes more than a slice."""
 
     def __init__(self, clock: Costly, monkeypatch: pytest.MonkeyPatch) -> None:
         self.judged = [0]
@@ -285,7 +285,7 @@ async def beside(clock: Costly, gateway: LoneGateway, monkeypatch: pytest.Monkey
 async def test_dear_events_let_others_have_their_turn_after_each(
     gateway: LoneGateway, beside: Beside, path: str
 ) -> None:
-    """Also when several such requests come at once: between two turns of another there is one dear event."""
+    """Even with several such requests, another task waits for one expensive event."""
     large = batch(*[good() | {"session_id": "x" * 60, "properties": {"pad": "x" * 2000}}] * 15)
     answers = await asyncio.gather(
         *(gateway.post(gateway.visitor(), large, path=path, address=f"10.0.0.{number}") for number in range(4))
@@ -299,7 +299,7 @@ async def test_dear_events_let_others_have_their_turn_after_each(
 async def test_small_dear_requests_let_others_have_their_turn_after_each(
     gateway: LoneGateway, beside: Beside, path: str
 ) -> None:
-    """Each is answered without a wait of its own, and all are ready at once."""
+    """All requests are ready together, and none waits by itself."""
     answers = await asyncio.gather(
         *(gateway.post(gateway.visitor(), batch(good()), path=path, address=f"10.0.0.{number}") for number in range(50))
     )
@@ -312,11 +312,11 @@ async def test_small_dear_requests_let_others_have_their_turn_after_each(
 async def test_bodies_of_blocks_of_nothing_let_others_have_their_turn(
     clock: Costly, gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch, sender: str
 ) -> None:
-    """All have come at once: between two turns of another those work that begin within a slice, for a slice at most."""
+    """Between two turns of another task at most two slices are decompressed."""
     inflated = [0]
 
     class Dear:
-        """As slow as empty blocks that have tables are."""
+        """A decompressor as slow as with empty blocks that have tables."""
 
         def __init__(self, wbits: int) -> None:
             self._one = zlib.decompressobj(wbits)
@@ -346,7 +346,7 @@ async def test_bodies_of_blocks_of_nothing_let_others_have_their_turn(
 
 
 async def test_small_work_waits_for_nobody(gateway: LoneGateway, clock: Costly) -> None:
-    """And long work goes one after another, of each class apart."""
+    """Small work starts immediately; long work is serial per sender class."""
     line, done = Line(), []
     bill = Bill(gateway.services.allowances, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
 

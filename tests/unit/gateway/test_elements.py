@@ -1,4 +1,4 @@
-"""Bodies taken apart: byte for byte, whatever is in the events, and refused only when no event can be told from another."""
+"""Splitting bodies into events: byte-identical, and refused only if the events cannot be separated."""
 
 import bz2
 import gzip
@@ -29,11 +29,11 @@ spaces = st.text(" \t\r\n", max_size=2).map(str.encode)
 
 @given(st.lists(st.tuples(spaces, values, spaces), min_size=1, max_size=6), st.booleans(), st.booleans())
 def test_an_array_gives_its_own_bytes_back(parts: list[tuple[bytes, object, bytes]], broken: bool, named: bool) -> None:
-    """By the parser, and by brackets when one element is no JSON; nothing is encoded anew."""
+    """The parser splits valid JSON and brackets split the rest; nothing is encoded again."""
     texts = [json.dumps(value).encode() for _, value, _ in parts] + [b'{"event_id": "a"}']
     parts = [*parts, (b"", None, b"")]
     if broken:
-        # Spelled as Python's json does; no JSON.
+        # Python's json writes it so; it is not JSON.
         texts.append(b'{"value": NaN}')
         parts = [*parts, (b"", None, b"")]
     joined = b",".join(before + text + after for (before, _, after), text in zip(parts, texts, strict=True))
@@ -47,7 +47,7 @@ def test_an_array_gives_its_own_bytes_back(parts: list[tuple[bytes, object, byte
 
 
 def test_one_event_is_taken_as_it_stands() -> None:
-    """Whatever it is, the stream says; `events` within an event is plain data."""
+    """The stream judges it; `events` within an event is plain data."""
     for body in (
         b'{"event_id":"a"}\n',
         b'{"bad',
@@ -59,18 +59,18 @@ def test_one_event_is_taken_as_it_stands() -> None:
 
 
 def test_lines_are_taken_without_their_newline() -> None:
-    """Blank ones are none; broken ones are events."""
+    """Blank lines are skipped and broken lines are events."""
     assert split(b'{"a":1}\n\n  \r\n{bad\r\n[1]', lines=True, most=MOST).values == [b'{"a":1}', b"{bad\r", b"[1]"]
 
 
 @pytest.mark.parametrize(("body", "lines"), [(b'[{"a":1}]', False), (b'{"a":1}', False), (b'{"a":1}\n', True)])
 def test_a_byte_order_mark_belongs_to_no_event(body: bytes, lines: bool) -> None:
-    """Some editors and shells write one before everything."""
+    """Some editors and shells write one at the start of a file."""
     assert split(b"\xef\xbb\xbf" + body, lines=lines, most=MOST).values == [b'{"a":1}']
 
 
 def test_deep_nesting_is_cut_at_its_brackets() -> None:
-    """It would take the parser's stack; the stream dead-letters it."""
+    """The parser would run out of stack; the stream dead-letters the event."""
     deep = b"[" * 1200 + b"]" * 1200
 
     assert split(b"[" + deep + b', {"event_id":"a"}]', lines=False, most=MOST).values == [deep, b'{"event_id":"a"}']
@@ -78,7 +78,7 @@ def test_deep_nesting_is_cut_at_its_brackets() -> None:
 
 
 def test_a_batch_of_nested_events_is_cut_at_its_brackets() -> None:
-    """As many events as there may be, none of which a parser takes, within the bound for so short a body."""
+    """The maximum number of events, all unparsable, stays within the limit for a short body."""
     events = [b'{"event_type":"click","occurred_at":1,"properties":{"a":{"b":[{"c":[NaN]}]}}}'] * MOST
     assert split(b"[" + b",".join(events) + b"]", lines=False, most=MOST).values == events
 
@@ -93,7 +93,7 @@ def test_a_batch_of_nested_events_is_cut_at_its_brackets() -> None:
     ],
 )  # fmt: skip
 def test_what_can_not_be_taken_apart_is_refused_whole(body: bytes) -> None:
-    """Nothing of it is taken, so that nothing is taken twice when it comes again mended."""
+    """No event is accepted, so a corrected request duplicates none."""
     with pytest.raises(Problem) as caught:
         split(body, lines=False, most=MOST)
     assert caught.value.code is Code.INVALID_PAYLOAD_JSON
@@ -121,7 +121,7 @@ PRETTY = json.dumps([{"event_id": "a"}, {"event_id": "b"}], indent=2).encode()
     ids=["lines", "odd-lines", "marks", "comma", "named-comma", "array-line", "array-over-lines", "odd-array", "named-line", "pretty", "odd-pretty"],
 )  # fmt: skip
 def test_a_body_is_taken_for_what_it_is(body: bytes, lines: bool, values: list[bytes]) -> None:
-    """Whatever its Content-Type says."""
+    """The Content-Type does not matter."""
     found = split(body, lines=lines, most=MOST).values
 
     assert found == values
@@ -157,7 +157,7 @@ FOREIGN = {
 @pytest.mark.parametrize("lines", [False, True], ids=["json", "lines"])
 @pytest.mark.parametrize(("says", "body"), FOREIGN.items(), ids=range(len(FOREIGN)))
 def test_what_is_no_json_is_refused_by_its_name(says: str, body: bytes, lines: bool) -> None:
-    """Accepted it is one dead letter, for events whose sender has dropped its copy."""
+    """If accepted, it would become one dead letter for many events that the sender has dropped."""
     with pytest.raises(Problem) as caught:
         split(body, lines=lines, most=MOST)
     assert caught.value.code is Code.INVALID_PAYLOAD_JSON
@@ -183,7 +183,7 @@ def test_what_is_no_json_is_refused_by_its_name(says: str, body: bytes, lines: b
     ids=range(12),
 )
 def test_several_events_in_one_are_refused(value: bytes, says: str) -> None:
-    """As one dead letter no replay could save them."""
+    """No replay could restore them from one dead letter."""
     with pytest.raises(Problem) as caught:
         identify(value)
     assert caught.value.code is Code.INVALID_PAYLOAD_JSON
@@ -206,7 +206,7 @@ def test_several_events_in_one_are_refused(value: bytes, says: str) -> None:
     ids=range(9),
 )
 def test_one_broken_event_is_the_streams_to_judge(value: bytes) -> None:
-    """It becomes one dead letter, which a correction can mend."""
+    """It becomes one dead letter that a correction can repair."""
     assert identify(value).event_id is None
 
 
@@ -214,7 +214,7 @@ def test_one_broken_event_is_the_streams_to_judge(value: bytes) -> None:
     ("body", "lines"), [(b"", False), (b" \n", False), (b"[]", False), (b'{"events":[]}', False), (b"\n\n", True)]
 )
 def test_a_body_without_events_is_refused(body: bytes, lines: bool) -> None:
-    """It is most likely a mistake."""
+    """An empty body is most likely a mistake."""
     with pytest.raises(Problem) as caught:
         split(body, lines=lines, most=MOST)
     assert caught.value.code is Code.NO_EVENTS
@@ -230,7 +230,7 @@ def test_a_body_without_events_is_refused(body: bytes, lines: bool) -> None:
         (b'{"properties":{"event_id":"a"}}', Element(None, missing=True)),
         (b"[1]", Element(None, missing=True)),
         (b"nonsense", Element(None, missing=True)),
-        # There is one, and no good: giving it another would hide that.
+        # The event has an unusable id; assigning another would hide that.
         (b'{"event_id":""}', Element(None, missing=False)),
         (b'{"event_id":5}', Element(None, missing=False)),
         (b'{"event_id":"' + b"x" * 129 + b'"}', Element(None, missing=False)),
@@ -240,7 +240,7 @@ def test_a_body_without_events_is_refused(body: bytes, lines: bool) -> None:
     ],
 )  # fmt: skip
 def test_an_event_says_its_own_id(value: bytes, expected: Element) -> None:
-    """Only one that has none at all is given one."""
+    """Only an event without any id gets one."""
     assert identify(value) == expected
 
 
@@ -292,7 +292,7 @@ def attempt(body: bytes, lines: bool) -> str:
 
 @pytest.mark.parametrize(("body", "lines"), TOO_MANY.values(), ids=TOO_MANY)
 def test_elements_are_counted_before_they_are_made(body: bytes, lines: bool) -> None:
-    """Half a million of one byte take 50 MB and hold up everybody, for what is then refused."""
+    """Half a million one-byte elements would take 50 MB and block the loop before the refusal."""
     attempt(body, lines)
     tracemalloc.start()
     try:
@@ -303,7 +303,7 @@ def test_elements_are_counted_before_they_are_made(body: bytes, lines: bool) -> 
 
 
 def thread_seconds(body: bytes, lines: bool) -> float:
-    """The better of three, of this thread alone."""
+    """The best of three runs, in this thread's processor time."""
     taken = []
     for _ in range(3):
         began = time.thread_time()
@@ -314,14 +314,14 @@ def thread_seconds(body: bytes, lines: bool) -> float:
 
 @pytest.mark.parametrize(("body", "lines"), DEAR.values(), ids=DEAR)
 def test_no_body_costs_much_more_than_a_plain_one_of_its_size(body: bytes, lines: bool) -> None:
-    """A few times what the dearest sound one of as many bytes does; unbounded it is hundreds of times as much."""
+    """The cost stays within a small multiple; without limits it is hundreds of times as much."""
     plain = filled(b"[", b"[1],", b"1]")
     assert attempt(plain, lines=False) == Code.TOO_MANY_EVENTS
     assert thread_seconds(body, lines) < 40 * thread_seconds(plain, lines=False)
 
 
 def reference(body: bytes) -> list[bytes] | Code:
-    """The elements of an array, byte by byte; a comma may stand behind the last one."""
+    """The elements of an array, found byte by byte; a comma may follow the last one."""
     depth, begin, inside, escaped, found = 0, 0, False, False, []
     for place, byte in enumerate(body):
         mark = bytes([byte])
@@ -374,7 +374,7 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces, max_size=24))
 def test_what_no_parser_takes_is_cut_as_byte_by_byte(parts: list[bytes]) -> None:
-    """Whatever stands in it, and counted as it is cut."""
+    """The bracket scan finds and counts the same elements as the reference, for any content."""
     body = b'[{"a":NaN},' + b"".join(parts) + b"]"
     expected = reference(body)
     try:

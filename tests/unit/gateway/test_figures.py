@@ -1,4 +1,4 @@
-"""What a gateway shows: from the beginning, and of clients that are slow or have a key."""
+"""The gateway's metrics: series from the beginning, and slow clients and clients with a key."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ SLOW = 7.0
 
 
 class Clock:
-    """What measures requests: it stands still but while a client is slow."""
+    """The clock of request durations, which advances only while a client is slow."""
 
     now = 100.0
 
@@ -41,17 +41,17 @@ def sample(name: str, **labels: str) -> float:
 
 
 def told(route: str = "events") -> tuple[float, float]:
-    """How many requests were observed, and how many seconds in all."""
+    """The count and the sum in seconds of observed requests."""
     name = "bridge_gateway_request_seconds"
     return sample(f"{name}_count", route=route), sample(f"{name}_sum", route=route)
 
 
 async def unread(_message: Any) -> None:
-    """A client that takes its answer at once."""
+    """A client that takes its answer immediately."""
 
 
 def test_every_status_that_an_alert_counts_has_its_series_from_the_beginning() -> None:
-    """`increase` does not see the first count of a series that begins with it: sixty wrong keys at once would not be told."""
+    """`increase` misses a series' first count, so an alert would miss sixty wrong keys in one burst."""
     create_app(settings_for("127.0.0.1:1", "postgresql://nobody@127.0.0.1:1/none", "t.", secret_key=SecretStr(SECRET)))
 
     page = generate_latest(metrics.REGISTRY).decode()
@@ -62,7 +62,7 @@ def test_every_status_that_an_alert_counts_has_its_series_from_the_beginning() -
 
 
 async def test_a_body_that_comes_slowly_is_not_the_gateway_s_time(clock: Clock) -> None:
-    """Anybody may send slowly, and would else be taken for a slow gateway."""
+    """A slow client must not look like a slow gateway."""
     whole = body()
     async with lone_gateway() as gateway:
 
@@ -98,7 +98,7 @@ async def test_a_body_that_never_comes_is_not_the_gateway_s_time(clock: Clock) -
 
 
 async def test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time(clock: Clock) -> None:
-    """On a script's route and on every other one."""
+    """This holds for a script's route and every other one."""
 
     async def slowly(_message: Any) -> None:
         clock.now += SLOW
@@ -111,7 +111,7 @@ async def test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time(clock: Cl
 
 
 async def test_what_the_gateway_itself_takes_is_told(clock: Clock) -> None:
-    """Kafka's acknowledgement, for one."""
+    """Kafka's acknowledgement counts, for one."""
     async with lone_gateway() as gateway:
         delivery = gateway.services.publisher.delivery
 
@@ -126,14 +126,14 @@ async def test_what_the_gateway_itself_takes_is_told(clock: Clock) -> None:
 
 
 async def status_of(gateway: LoneGateway, headers: dict[str, str], status: int, path: str = EVENTS) -> float:
-    """How many more requests with a key were counted when one was answered so."""
+    """The increase of the count of requests with a key for one request that is answered `status`."""
     before = sample("bridge_gateway_server_requests_total", status=str(status))
     assert (await gateway.post(headers, body(), path=path)).status == status
     return sample("bridge_gateway_server_requests_total", status=str(status)) - before
 
 
 async def test_requests_with_a_key_that_was_issued_count_as_servers() -> None:
-    """Taken or refused, also once the key is revoked. No visitor and no stranger can make one."""
+    """They count when accepted, refused or revoked; visitors and unknown keys never do."""
     async with lone_gateway() as gateway:
         assert await status_of(gateway, gateway.server(), 202) == 1
         assert await status_of(gateway, gateway.visitor(), 202) == 0

@@ -1,4 +1,4 @@
-"""Floods that cost little on the wire: operators' pages, refused bodies, invented versions, and a script's visitors."""
+"""Floods that are cheap to send: operators' pages, refused bodies, invented versions, and a script's visitors."""
 
 import json
 import time
@@ -25,7 +25,7 @@ async def gateway() -> AsyncIterator[LoneGateway]:
 
 @pytest.mark.parametrize("path", ["/metrics", "/openapi.json"])
 async def test_flood_of_pages_is_refused_by_address(path: str) -> None:
-    """The public port's pages count against the address, and more than a script's routes do; others are answered."""
+    """The public port's pages cost an address more than a script's routes; other addresses are answered."""
     async with lone_gateway(gateway_address_requests_per_second=5) as gateway:
         statuses = [(await gateway.ask("GET", path)).status for _ in range(10)]
         other = await gateway.ask("GET", path, address="8.8.8.8")
@@ -35,7 +35,7 @@ async def test_flood_of_pages_is_refused_by_address(path: str) -> None:
 
 
 async def test_flood_of_probes_is_refused_by_address() -> None:
-    """Liveness is cheap, and bounded all the same."""
+    """Liveness is cheap and still limited."""
     async with lone_gateway(gateway_address_requests_per_second=5) as gateway:
         statuses = [(await gateway.ask("GET", "/health")).status for _ in range(60)]
 
@@ -51,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def test_flood_of_refused_bodies_is_charged_for_its_time(gateway: LoneGateway, clock: Clock) -> None:
-    """Also what ends within its first slice, and what raises; not the time in which the request waits."""
+    """Requests that end in their first slice or raise are charged; waiting is not."""
     bill = Bill(gateway.services.allowances, Grant(Script("s1", 1, 1, True), "https://o.test"), "9.9.9.9")
 
     with suppress(ValueError), Line().work(bill) as work:
@@ -66,7 +66,7 @@ async def test_flood_of_refused_bodies_is_charged_for_its_time(gateway: LoneGate
 
 
 async def test_flood_of_invented_versions_is_bounded(gateway: LoneGateway) -> None:
-    """A visitor's made-up version costs retries and a dead letter, as other refusals cost a dead letter."""
+    """A visitor's invented version costs retries and a dead letter, so it counts as a refusal."""
     event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000, "schema_version": 99}
     body = json.dumps([event] * 100).encode()
 
@@ -78,7 +78,7 @@ async def test_flood_of_invented_versions_is_bounded(gateway: LoneGateway) -> No
 
 
 def test_flood_of_visitors_leaves_servers_of_their_script_their_share() -> None:
-    """Visitors hold nothing of the share that the script's servers have."""
+    """Visitors hold nothing of the servers' share."""
     script = Script("s1", 1, 1, True)
     visitors = shares_of(Grant(script, "https://o.test"), "9.9.9.9")
     servers = shares_of(Grant(script, None), "9.9.9.9")

@@ -1,4 +1,4 @@
-"""Ids of requests and events: what a client gives is taken only where it can do no harm."""
+"""Ids of requests and events: a client's id is used only where it is harmless."""
 
 import re
 
@@ -11,7 +11,7 @@ PARENT = b"00-" + TRACE + b"-b7ad6b7169203331-01"
 
 
 def test_what_is_missing_is_made() -> None:
-    """In the forms that operators know, the trace's in both headers alike."""
+    """Ids have the usual forms, and both trace headers carry the same trace."""
     made = request_ids({})
 
     assert re.fullmatch(rb"req-[0-9a-f]{16}", made.request_id)
@@ -21,7 +21,7 @@ def test_what_is_missing_is_made() -> None:
 
 
 def test_what_is_given_is_kept() -> None:
-    """Also when only one of the two names the trace."""
+    """One of the two trace headers is enough."""
     given = {b"x-request-id": b"abc", b"x-trace-id": b"t-1", b"traceparent": PARENT}
 
     assert request_ids(given) == (b"abc", b"t-1", PARENT, b"abc")
@@ -32,7 +32,7 @@ def test_what_is_given_is_kept() -> None:
 
 @pytest.mark.parametrize("bad", [b"", b"a b", b"a\nb", b"a\r\nx: y", b"\xff", b"x" * 129, b'"', b"<b>"])
 def test_what_could_harm_is_replaced(bad: bytes) -> None:
-    """It would stand in an answer's headers, in records and in logs."""
+    """The id appears in the answer's headers, in records and in logs."""
     made = request_ids(dict.fromkeys((b"x-request-id", b"x-trace-id", b"x-correlation-id", b"traceparent"), bad))
 
     assert made.request_id.startswith(b"req-")
@@ -52,5 +52,5 @@ def test_what_could_harm_is_replaced(bad: bytes) -> None:
     ],
 )
 def test_a_malformed_traceparent_is_replaced(bad: bytes) -> None:
-    """As the W3C's recommendation asks."""
+    """The W3C recommendation asks for it."""
     assert request_ids({b"traceparent": bad}).traceparent != bad

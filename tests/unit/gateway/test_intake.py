@@ -1,4 +1,4 @@
-"""What parsing takes of an iteration of the event loop, over all connections, and who goes first."""
+"""The share of an event loop's iteration that parsing takes over all connections, and its order."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ ADDRESS = "127.0.0.1"
 
 @pytest.fixture(params=[BoundedProtocol, ApiProtocol])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[BoundedProtocol]:
-    """The gateway's and the API's."""
+    """The gateway's and the API's protocol."""
     found: type[BoundedProtocol] = request.param
     for name, bound in (("places", Connections(1000, 0)), ("pace", Pace(0)), ("first", Intake()), ("others", Intake())):
         monkeypatch.setattr(found, name, bound)
@@ -36,7 +36,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> typ
 
 @pytest.fixture
 def parsed(kind: type[BoundedProtocol], clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Whose requests were parsed, each of which takes a while."""
+    """The addresses whose requests were parsed, each of which takes time."""
     addresses: list[str] = []
     on_url = kind.on_url
 
@@ -51,7 +51,7 @@ def parsed(kind: type[BoundedProtocol], clock: Clock, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def pieces(kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The lengths of the pieces that were parsed at once."""
+    """The lengths of the pieces that were parsed."""
     lengths: list[int] = []
     parse = kind._parse_slice
     monkeypatch.setattr(kind, "_parse_slice", lambda self, data: (lengths.append(len(data)), parse(self, data))[1])
@@ -59,7 +59,7 @@ def pieces(kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch) -> list
 
 
 async def by_iteration(seen: list[str], most: int) -> list[int]:
-    """How many were seen before now, and in each iteration of the loop until there are so many."""
+    """The count before now and in each iteration of the loop, until `total` are seen."""
     counts = [len(seen)]
     while len(seen) < most and len(counts) < 1000:
         await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def ended(many: list[Spoken]) -> None:
 async def test_what_is_ready_at_once_is_parsed_over_many_iterations(
     kind: type[BoundedProtocol], parsed: list[str]
 ) -> None:
-    """However many connections and addresses have something: none is read on before its bytes are parsed."""
+    """No connection is read further before its bytes are parsed, however many are ready."""
     many = [Spoken(kind, hasty, f"127.0.1.{number}") for number in range(60)]
     for one in many:
         one.protocol.data_received(GET)
@@ -89,7 +89,7 @@ async def test_what_is_ready_at_once_is_parsed_over_many_iterations(
 
 @pytest.mark.usefixtures("clock")
 async def test_what_begins_is_reckoned_too(kind: type[BoundedProtocol]) -> None:
-    """To answer takes longer than to parse: in an iteration few requests begin, however fast the parser is."""
+    """Answers take longer than parsing, so few requests begin in one iteration."""
     begun: list[str] = []
 
     async def counted(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
@@ -101,13 +101,13 @@ async def test_what_begins_is_reckoned_too(kind: type[BoundedProtocol]) -> None:
         one.protocol.data_received(GET)
     counts = await by_iteration(begun, 200)
     assert len(begun) == 200
-    # Those of the read may begin in the iteration of those that waited.
+    # Requests of the read may begin in the same iteration as those that waited.
     assert max(counts) <= 2 * BEGUN_AT_ONCE
     await ended(many)
 
 
 async def test_addresses_take_turns(kind: type[BoundedProtocol], parsed: list[str]) -> None:
-    """Who has many connections comes last with most of them."""
+    """An address with many connections is served last for most of them."""
     many = [Spoken(kind, hasty, "127.0.1.1") for _ in range(60)]
     few = [Spoken(kind, hasty, f"127.0.2.{number}") for number in range(3)]
     for one in many + few:
@@ -120,7 +120,7 @@ async def test_addresses_take_turns(kind: type[BoundedProtocol], parsed: list[st
 async def test_a_servers_connection_does_not_wait_behind_strangers(
     kind: type[BoundedProtocol], parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once a request of it was admitted; a visitor's, whose token anybody has, waits as all do."""
+    """It has priority after its first admitted request; a visitor's, with a public token, does not."""
     if kind is ApiProtocol:
         pytest.skip("the API knows no servers")
     monkeypatch.setattr(kind, "pace", Pace(1e6))
@@ -148,7 +148,7 @@ async def test_a_servers_connection_does_not_wait_behind_strangers(
 async def test_an_address_that_owes_waits_until_it_has_paid(
     kind: type[BoundedProtocol], parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing more of it is parsed meanwhile, but for the body of a request that has begun; others are."""
+    """Only the body of a begun request is parsed meanwhile; other addresses continue."""
     now = 10.0
     monkeypatch.setattr(kind, "pace", Pace(100, lambda: now))
     begun = Spoken(kind, echo, ADDRESS)
@@ -169,7 +169,7 @@ async def test_an_address_that_owes_waits_until_it_has_paid(
 
 
 async def test_bytes_of_who_has_hung_up_are_not_parsed(kind: type[BoundedProtocol], parsed: list[str]) -> None:
-    """Their turn is the next one's."""
+    """The next connection gets the turn."""
     many = [Spoken(kind, hasty, f"127.0.1.{number % 20}") for number in range(60)]
     for one in many:
         one.protocol.data_received(GET)
@@ -184,7 +184,7 @@ async def test_bytes_of_who_has_hung_up_are_not_parsed(kind: type[BoundedProtoco
 async def test_a_connection_whose_bytes_wait_for_their_turn_is_not_late(
     kind: type[BoundedProtocol], parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither for its headers nor for its next request."""
+    """Neither the header nor the keep-alive time-out applies to it."""
     assert not parsed
     monkeypatch.setattr(kind, "header_seconds", 0.0)
     many = [Spoken(kind, hasty, f"127.0.1.{number}") for number in range(20)]
@@ -206,7 +206,7 @@ async def test_a_connection_whose_bytes_wait_for_their_turn_is_not_late(
 async def test_a_request_alone_is_parsed_at_once(
     kind: type[BoundedProtocol], pieces: list[int], request_: bytes
 ) -> None:
-    """In one piece, when it comes."""
+    """It is parsed in one piece on arrival."""
     one = Spoken(kind, echo)
     one.protocol.data_received(request_)
     assert pieces == [len(request_)]
@@ -224,7 +224,7 @@ async def test_a_request_alone_is_parsed_at_once(
 async def test_what_looks_like_ends_of_headers_is_not_parsed_in_tiny_pieces(
     kind: type[BoundedProtocol], pieces: list[int], data: bytes
 ) -> None:
-    """A piece costs the loop as much as a hundred bytes."""
+    """Each piece costs the loop as much as a hundred bytes."""
     one = Spoken(kind, echo)
     await one.hear(data)
     await wait_until(lambda: sum(pieces) >= len(data), budget_seconds=10, describe="all of it to be parsed")
@@ -234,7 +234,7 @@ async def test_what_looks_like_ends_of_headers_is_not_parsed_in_tiny_pieces(
 
 @pytest.mark.parametrize(("count", "status"), [(16, 200), (17, 431)])
 async def test_a_body_has_few_trailers(kind: type[BoundedProtocol], count: int, status: int) -> None:
-    """Nobody reads them, and each costs the loop what a header does."""
+    """Trailers are unused, and each costs the loop as much as a header."""
     one = Spoken(kind, echo)
     await one.hear(CHUNKED + b"1\r\nx\r\n0\r\n" + b"a:\r\n" * count + b"\r\n")
     assert [found for found, _ in one.answers] == [status]
@@ -243,7 +243,7 @@ async def test_a_body_has_few_trailers(kind: type[BoundedProtocol], count: int, 
 
 
 async def test_trailers_of_a_refused_body_are_few(kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also after the answer."""
+    """The limit also holds after the answer."""
     seen: list[bytes] = []
     on_header = kind.on_header
 

@@ -1,4 +1,4 @@
-"""Values that are longer than any event: the search in one is bounded, because other requests wait for it."""
+"""Values longer than any event: searching one is limited, because other requests wait for it."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ MOST = 64 * 1024
 
 @pytest.mark.parametrize(("form", "mark"), [(ESCAPES, b"\\u0041x"), (QUOTES, b',"b":1')], ids=["escapes", "strings"])
 def test_value_of_more_strings_and_escapes_than_an_event_is_not_looked_through(form: bytes, mark: bytes) -> None:
-    """A text of no more bytes than an event may have always is."""
+    """A text no longer than an event is always searched."""
     with pytest.raises(Problem) as caught:
         identify(form % (mark * (MOST + 1)))
     assert (caught.value.code, "too many strings" in caught.value.detail) == (Code.INVALID_PAYLOAD_JSON, True)
@@ -30,14 +30,14 @@ def test_value_of_more_strings_and_escapes_than_an_event_is_not_looked_through(f
     ids=["several", "one"],
 )
 def test_value_that_does_not_fit_is_not_looked_at(more: Callable[[int], bytes]) -> None:
-    """It is refused for its length."""
+    """The refusal is for its length."""
     value = more(MAX_LINE_BYTES)
     assert len(value) > MAX_LINE_BYTES
     assert identify(value) == Element(None, missing=False)
 
 
 async def test_value_that_does_not_fit_is_refused_alone() -> None:
-    """By its place in the body."""
+    """The error names its position in the body."""
     async with lone_gateway() as gateway:
         lines = json.dumps({"event_id": "a"}).encode() + b"\n" + b'{"event_id":"b"}' * 65_000
         answer = await gateway.post(gateway.server() | {"content-type": "application/x-ndjson"}, lines)

@@ -1,4 +1,4 @@
-"""What a request costs before its sender is admitted: it is charged to the pace of its address."""
+"""A request's cost before its sender is admitted: it is charged to the pace of its address."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ TRIES = 7
 
 
 class Kept(Pace):
-    """Of an address that may do anything: keeps what it is charged."""
+    """A pace without a limit that records its charges."""
 
     def __init__(self) -> None:
         super().__init__(1e6, lambda: 5.0)
@@ -44,10 +44,10 @@ class Kept(Pace):
 
 @pytest.fixture
 def dear_parser(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that takes long over a URL."""
+    """A parser that takes long for a URL."""
     on_url = BoundedProtocol.on_url
 
-    # What the pace holds back is meant here, not what an iteration of the loop does.
+    # These tests measure the pace, not the limit of the loop's iteration.
     monkeypatch.setattr(BoundedProtocol.others, "left", 1.0)
 
     def dear(self: BoundedProtocol, url: bytes) -> None:
@@ -59,7 +59,7 @@ def dear_parser(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
-    """The pace of the connections."""
+    """The recording pace of the connections."""
     made = Kept()
     monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", made)
@@ -73,12 +73,12 @@ async def gateway() -> AsyncIterator[LoneGateway]:
 
 
 def wait_of(pace: Pace) -> float:
-    """How long a request of the address waits now, in requests that come before it and its burst."""
+    """The current wait of the address, in requests beyond its burst."""
     return round((pace.begins(ADDRESS, 0) + 1) * RATE)
 
 
 def test_an_address_pays_for_the_time_that_its_requests_take() -> None:
-    """A request pays for so much of it, and each further piece of it counts as another one; others pay nothing."""
+    """A request covers a fixed time, each further unit counts as a request, and others pay nothing."""
     pace = Pace(RATE, lambda: 10.0)
     pace.begins(ADDRESS, RATE)
     assert wait_of(pace) == RATE
@@ -93,7 +93,7 @@ def test_an_address_pays_for_the_time_that_its_requests_take() -> None:
 
 @pytest.mark.parametrize(("rate", "paid"), [(5, 0.01), (500, 0.0001), (5000, 0.0001)])
 def test_an_address_has_its_share_of_the_time_at_any_rate(rate: int, paid: float) -> None:
-    """A low rate is one of requests: a slow machine makes it no lower."""
+    """At a low rate the requests count: a slow machine does not lower it."""
     pace = Pace(rate, lambda: 10.0)
     pace.begins(ADDRESS, rate)
     pace.charge(ADDRESS, 0.99 * paid)
@@ -103,7 +103,7 @@ def test_an_address_has_its_share_of_the_time_at_any_rate(rate: int, paid: float
 
 
 def test_without_a_rate_nothing_is_charged() -> None:
-    """Behind proxies only the headers say whose a request is."""
+    """Behind proxies only the headers identify the client."""
     pace = Pace(0)
     pace.charge(ADDRESS, 5.0)
     assert not pace
@@ -111,7 +111,7 @@ def test_without_a_rate_nothing_is_charged() -> None:
 
 
 async def test_steps_are_counted_and_waits_are_not(clock: Clock) -> None:
-    """Nor is a pause of the process in the midst of a step, beyond some milliseconds, nor what comes after admission."""
+    """Neither a long process pause within a step nor time after admission counts."""
     found = Cost()
 
     async def work() -> None:
@@ -135,7 +135,7 @@ async def test_steps_are_counted_and_waits_are_not(clock: Clock) -> None:
 
 
 def test_what_a_request_cost_is_taken_once() -> None:
-    """Its sender's: what it pays for by itself is not."""
+    """The sender is charged the cost beyond what the request itself covers."""
     found = Cost()
     assert found.take() == 0
     found.seconds += 0.5 * PAID_SECONDS
@@ -148,7 +148,7 @@ def test_what_a_request_cost_is_taken_once() -> None:
 
 
 async def test_work_hears_of_its_cancellation() -> None:
-    """As if its steps were not counted; what it raises is raised."""
+    """Counting its steps hides neither its cancellation nor its exceptions."""
     heard: list[str] = []
 
     async def work() -> None:
@@ -178,7 +178,7 @@ async def test_work_hears_of_its_cancellation() -> None:
 
 @pytest.mark.usefixtures("dear_parser")
 async def test_a_dear_refusal_is_charged_to_its_address(kept: Kept, clock: Clock) -> None:
-    """Parsing and answering; to the next request of the connection nothing is left of it."""
+    """Parsing and answering count, and nothing carries over to the connection's next request."""
 
     async def dear(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         clock.now += DEAR_SECONDS
@@ -195,7 +195,7 @@ async def test_a_dear_refusal_is_charged_to_its_address(kept: Kept, clock: Clock
 @pytest.mark.usefixtures("dear_parser")
 @pytest.mark.parametrize("ending", [b"", b"bad header\r\n\r\n"], ids=["disconnected", "not HTTP"])
 async def test_headers_that_become_no_request_are_charged(kept: Kept, ending: bytes) -> None:
-    """When the connection ends: it was counted as one request, which pays for its part."""
+    """At the end of the connection they count as one request, which covers a part."""
     one = Spoken(BoundedProtocol, hasty)
     await one.hear(PLAIN[:-2] + ending)
     await one.end()
@@ -205,7 +205,7 @@ async def test_headers_that_become_no_request_are_charged(kept: Kept, ending: by
 
 @pytest.mark.usefixtures("dear_parser")
 async def test_who_hangs_up_before_its_turn_pays_for_what_was_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request itself counts as none."""
+    """The request itself is not counted."""
     pace = Pace(RATE, lambda: 10.0)
     monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", pace)
@@ -220,7 +220,7 @@ async def test_who_hangs_up_before_its_turn_pays_for_what_was_parsed(monkeypatch
 
 @pytest.mark.usefixtures("dear_parser")
 async def test_a_request_that_gives_way_pays_for_what_was_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It keeps its count too: else an address whose newest connection puts out its oldest would pay for none."""
+    """Its count stays too; otherwise an address could evict its own oldest connections for free."""
     pace = Pace(RATE, lambda: 10.0)
     monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", pace)
@@ -234,7 +234,7 @@ async def test_a_request_that_gives_way_pays_for_what_was_parsed(monkeypatch: py
 
 @pytest.mark.usefixtures("dear_parser")
 async def test_a_servers_request_pays_for_more_than_others(kept: Kept, gateway: LoneGateway) -> None:
-    """A usual one is served at its rate on a slow machine too; a dear one's address pays. Anybody has a visitor's token."""
+    """A usual one keeps its rate on slow machines; an expensive one is charged, and so is any visitor's."""
     for headers in (gateway.server(), gateway.visitor()):
         one = Spoken(BoundedProtocol, gateway.front)
         lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
@@ -248,7 +248,7 @@ async def test_a_servers_request_pays_for_more_than_others(kept: Kept, gateway: 
 async def test_an_address_behind_proxies_is_charged_nothing(
     gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One connection bears requests of many addresses there."""
+    """One such connection carries requests of many addresses."""
     pace = Pace(0)
     monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", pace)
@@ -261,7 +261,7 @@ async def test_an_address_behind_proxies_is_charged_nothing(
 
 
 async def test_every_dear_refusal_is_bounded_and_charged(kept: Kept, gateway: LoneGateway) -> None:
-    """Headers, offers, escapes, routes and credentials in every combination, against a plain refusal of the same moment."""
+    """Headers, offers, escapes, routes and credentials in all combinations are compared to a plain refusal."""
 
     async def measured(request: bytes) -> tuple[float, float]:
         BoundedProtocol.others.left = 1.0
@@ -288,7 +288,7 @@ async def test_every_dear_refusal_is_bounded_and_charged(kept: Kept, gateway: Lo
 
 
 async def test_an_offer_is_parsed_once(monkeypatch: pytest.MonkeyPatch, kept: Kept) -> None:
-    """Of its headers only those that frame it are parsed again, for its body."""
+    """Only the framing headers are parsed again, for the body."""
     fed: list[int] = []
     parse = BoundedProtocol._parse
     monkeypatch.setattr(BoundedProtocol, "_parse", lambda self, data: (fed.append(len(data)), parse(self, data))[1])
@@ -302,7 +302,7 @@ async def test_an_offer_is_parsed_once(monkeypatch: pytest.MonkeyPatch, kept: Ke
 
 
 async def test_a_path_without_a_page_never_reaches_the_framework(gateway: LoneGateway) -> None:
-    """Nor does a query, which no page reads."""
+    """The query, which no page reads, does not reach it either."""
     asked: list[tuple[str, bytes]] = []
 
     async def page(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
@@ -318,6 +318,6 @@ async def test_a_path_without_a_page_never_reaches_the_framework(gateway: LoneGa
 
 
 async def test_pages_are_those_of_the_framework(gateway: LoneGateway) -> None:
-    """A page that is not named would never be answered."""
+    """A page that is missing from the list would never be answered."""
     front = create_app(gateway.services.settings)
     assert {route.path for route in front._rest.routes} == PAGES  # type: ignore[attr-defined]

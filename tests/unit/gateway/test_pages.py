@@ -1,4 +1,4 @@
-"""The operators' pages: made anew as rarely as will do, however often they are asked for."""
+"""The operators' pages: rendered rarely, for any number of requests."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -18,7 +18,7 @@ async def gateway() -> AsyncIterator[LoneGateway]:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[None]:
-    """Calls of that function."""
+    """The number of calls of that function."""
     calls: list[None] = []
     original: Callable[..., Any] = getattr(module, name)
 
@@ -31,7 +31,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[Non
 
 
 def test_figures_are_made_once_a_second_after_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All who ask share them."""
+    """All requests share one rendering."""
     made, now = counted(monkeypatch, exposition, "generate_latest"), 5.0
     page = Exposition(lambda: now).page
     pages = [page() for _ in range(100)]
@@ -44,7 +44,7 @@ def test_figures_are_made_once_a_second_after_a_burst(monkeypatch: pytest.Monkey
 
 
 async def test_documents_are_made_once(gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are the same for everybody."""
+    """They are the same for every caller."""
     pages, documents = counted(monkeypatch, docs_page, "docs_page"), counted(monkeypatch, app, "completed")
     for path in ("/docs", "/openapi.json"):
         answers = [await gateway.ask("GET", path) for _ in range(10)]

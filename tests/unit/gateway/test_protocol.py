@@ -1,4 +1,4 @@
-"""The HTTP protocol, fed with what comes cut at every byte: never more answers than requests, and each its own."""
+"""The HTTP protocol with input split at every byte: one answer per request, and never another request's."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
 
 @pytest.fixture(params=[BoundedProtocol, ApiProtocol])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[BoundedProtocol]:
-    """The gateway's and the API's."""
+    """The gateway's and the API's protocol."""
     found: type[BoundedProtocol] = request.param
     monkeypatch.setattr(found, "places", Connections(10, 0))
     return found
@@ -45,7 +45,7 @@ STREAMS = {
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS.keys())
 async def test_an_offer_is_passed_over_however_it_is_cut(kind: type[BoundedProtocol], stream: list[bytes]) -> None:
-    """Each request is answered once, in order, with its own body in hand; a body is never a request."""
+    """Each request is answered once, in order, with its own body; a body is never a request."""
     whole = b"".join(stream)
     expected = []
     for one in stream:
@@ -70,7 +70,7 @@ REFUSED = {
 async def test_what_has_no_clear_end_is_refused_and_ends_the_connection(
     kind: type[BoundedProtocol], request_: bytes
 ) -> None:
-    """With one answer; what is behind is no request. Before it a request gets its own answer."""
+    """It gets one answer, bytes after it are no request, and earlier requests are answered."""
     for cut in range(1, len(request_)):
         alone = await spoken(kind, echo, request_[:cut], request_[cut:])
         assert [status for status, _ in alone.answers] == [400], cut
@@ -88,7 +88,7 @@ async def test_what_has_no_clear_end_is_refused_and_ends_the_connection(
 async def test_an_expectation_is_met_for_who_knows_of_it(
     kind: type[BoundedProtocol], version: bytes, statuses: list[int]
 ) -> None:
-    """HTTP/1.0 has no answer before the answer; with an offer beside it nothing is other."""
+    """HTTP/1.0 gets no interim answer, and an upgrade offer changes nothing."""
     for more in (b"", OFFER):
         whole = post(b"/a", INNER, b"expect: 100-continue\r\n" + more, version)
         for cut in range(1, len(whole)):
@@ -98,7 +98,7 @@ async def test_an_expectation_is_met_for_who_knows_of_it(
 
 
 async def test_a_broken_body_is_answered_once(kind: type[BoundedProtocol]) -> None:
-    """Also where the answer was there before it broke."""
+    """This includes an answer that was sent before the body broke."""
     whole = b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n" + INNER
     for cut in range(1, len(whole)):
         early = await spoken(kind, hasty, whole[:cut], whole[cut:])
@@ -110,7 +110,7 @@ async def test_a_broken_body_is_answered_once(kind: type[BoundedProtocol]) -> No
 
 
 async def test_requests_that_come_at_once_are_all_answered(kind: type[BoundedProtocol]) -> None:
-    """In their order. Behind the one that is answered few are parsed; nothing more is read before the rest is."""
+    """They are answered in order; few are parsed ahead, and reading pauses until those are done."""
     ahead, held = [], []
 
     async def counting(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
@@ -130,7 +130,7 @@ async def test_requests_that_come_at_once_are_all_answered(kind: type[BoundedPro
 async def test_an_answer_that_is_not_read_ends_the_connection(
     kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a while; one that is read after all goes on."""
+    """The connection ends after a time-out; an answer that is read late continues."""
     monkeypatch.setattr("bridge.http.wire.protocol._UNREAD_SECONDS", 0.01)
     read, unread = Spoken(kind, echo), Spoken(kind, echo)
     for one in (read, unread):
@@ -143,7 +143,7 @@ async def test_an_answer_that_is_not_read_ends_the_connection(
 
 
 class Guest:
-    """A connection that comes, and is never spoken on."""
+    """A connection without any traffic."""
 
     def give_way(self) -> None:
         return
@@ -155,7 +155,7 @@ UPLOAD = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
 async def test_an_upload_has_the_place_of_its_beginning(
     kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its connection was idle before it for longer than another, which gives way first."""
+    """Its connection was idle longer before it than another, which is evicted first."""
     places = Connections(2, 0)
     monkeypatch.setattr(kind, "places", places)
     uploading, idle = Spoken(kind, echo), Spoken(kind, echo)
@@ -172,7 +172,7 @@ async def test_an_upload_has_the_place_of_its_beginning(
 async def test_a_body_behind_a_request_in_flight_does_not_end_it(
     kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only when the request is answered is it the body that is waited for."""
+    """The time-out of a later body starts once the request in flight is answered."""
     places = Connections(1, 0)
     monkeypatch.setattr(kind, "places", places)
     go_on = asyncio.Event()

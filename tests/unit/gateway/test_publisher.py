@@ -1,4 +1,4 @@
-"""What the publisher makes of Kafka's answers: gathered batches, time-outs, a full memory, and a producer that is refused."""
+"""The publisher's use of Kafka's answers: batching, time-outs, full memory, and a producer that is refused."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ LEADERS = (0, 0, 1)
 
 
 class Producer:
-    """Stands where aiokafka's producer does; the test says what becomes of each batch."""
+    """A replacement for aiokafka's producer; the test decides each batch's result."""
 
     def __init__(self) -> None:
         cluster = SimpleNamespace(
@@ -53,7 +53,7 @@ class Producer:
 
 @pytest.fixture
 def publish_timeout() -> str:
-    """Nothing is stuck, however slow the machine is, unless a test says so."""
+    """A time-out that no slow machine reaches, unless a test sets another."""
     return "60s"
 
 
@@ -98,7 +98,7 @@ def add(
 
 
 async def test_all_batches_of_a_request_are_waited_for(made: tuple[Publisher, list[Producer]]) -> None:
-    """One for each partition; the answer comes with the last."""
+    """Each partition has one batch, and the answer comes with the last."""
     publisher, (producer,) = made
     delivery = add(publisher, 6, lambda _: None)
     batches = await sent(producer, PARTITIONS)
@@ -112,7 +112,7 @@ async def test_all_batches_of_a_request_are_waited_for(made: tuple[Publisher, li
 
 
 async def test_one_batch_of_a_partition_is_in_flight(made: tuple[Publisher, list[Producer]]) -> None:
-    """What comes meanwhile is gathered and goes after it, in order, however much it is."""
+    """Later records are gathered and follow in order, however many there are."""
     publisher, (producer,) = made
     first = add(publisher, 1, lambda _: b"same")
     await sent(producer, 1)
@@ -133,7 +133,7 @@ async def test_one_batch_of_a_partition_is_in_flight(made: tuple[Publisher, list
 async def test_what_goes_to_one_broker_goes_together(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it has something in hand more is gathered, unless it takes long; another broker is not waited for."""
+    """Records are gathered while the broker has a batch in flight, up to a time limit; other brokers do not wait."""
     publisher, (producer,) = made
     takes_long = module._TOGETHER_SECONDS
     monkeypatch.setattr(module, "_TOGETHER_SECONDS", 60.0)
@@ -151,7 +151,7 @@ async def test_what_goes_to_one_broker_goes_together(
 
 @pytest.mark.parametrize("publish_timeout", ["200ms"])
 async def test_a_partition_that_does_not_answer_is_refused_at_once(made: tuple[Publisher, list[Producer]]) -> None:
-    """After one request's patience; the others go on, and it is taken again when it has answered."""
+    """After one publish time-out it refuses immediately, until it has answered; the others continue."""
     publisher, (producer,) = made
     stuck = add(publisher, 1, lambda _: b"same")
     await sent(producer, 1)
@@ -166,7 +166,7 @@ async def test_a_partition_that_does_not_answer_is_refused_at_once(made: tuple[P
 
 
 async def test_memory_is_bounded(made: tuple[Publisher, list[Producer]]) -> None:
-    """What Kafka has not acknowledged counts, also when nobody waits for it any more."""
+    """Unacknowledged records count, also after their request has ended."""
     publisher, (producer,) = made
     add(publisher, 3000, lambda _: None)
     with pytest.raises(Problem) as caught:
@@ -177,7 +177,7 @@ async def test_memory_is_bounded(made: tuple[Publisher, list[Producer]]) -> None
 
 
 async def test_headers_count_as_memory(made: tuple[Publisher, list[Producer]]) -> None:
-    """A small event may have many times its own size."""
+    """A small event's headers may be many times its size."""
     publisher, (producer,) = made
     headers = [("x-request-id", b"x" * 128), ("x-trace-id", b"x" * 128), ("bridge-origin", None)]
     with publisher.delivery(("s",), (), 1, 1 + header_bytes(headers)) as delivery:
@@ -189,7 +189,7 @@ async def test_headers_count_as_memory(made: tuple[Publisher, list[Producer]]) -
 
 
 async def test_senders_take_turns_in_a_partition(made: tuple[Publisher, list[Producer]]) -> None:
-    """What one has queued there, also after it was answered 503, delays another's event by no more than a batch."""
+    """One sender's backlog, also from requests answered 503, delays another's event by one batch at most."""
     publisher, (producer,) = made
     add(publisher, 1, lambda _: b"same")
     await sent(producer, 1)
@@ -203,7 +203,7 @@ async def test_senders_take_turns_in_a_partition(made: tuple[Publisher, list[Pro
 
 
 async def test_a_server_is_not_behind_the_scripts_that_visitors_name(made: tuple[Publisher, list[Producer]]) -> None:
-    """Nor a visitor at another address: tokens of many scripts give an address no more than one turn."""
+    """Tokens of many scripts give a visitor's address one turn, so other visitors go on time too."""
     publisher, (producer,) = made
     add(publisher, 1, lambda _: b"same")
     await sent(producer, 1)
@@ -223,7 +223,7 @@ async def test_a_server_is_not_behind_the_scripts_that_visitors_name(made: tuple
 async def test_a_sender_that_found_no_room_in_a_batch_goes_first(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else larger records of others would take the room before it, batch after batch."""
+    """Otherwise others' larger records would fill one batch after another."""
     monkeypatch.setattr(module, "_TURN_BYTES", 1)
     publisher, (producer,) = made
     add(publisher, 1, lambda _: b"same")
@@ -240,7 +240,7 @@ async def test_a_sender_that_found_no_room_in_a_batch_goes_first(
 
 
 async def test_a_share_of_what_waits_for_kafka_is_its_senders(made: tuple[Publisher, list[Producer]]) -> None:
-    """Also when nobody waits for it any more; it is free again once Kafka has answered."""
+    """Records count after their request has ended, and are freed once Kafka answers."""
     publisher, (producer,) = made
     publisher._room._least = 0
     first = add(publisher, 100, lambda _: b"same", "visitors", 1 / 16)
@@ -258,7 +258,7 @@ async def test_a_share_of_what_waits_for_kafka_is_its_senders(made: tuple[Publis
 
 
 async def test_a_refused_producer_is_replaced(made: tuple[Publisher, list[Producer]]) -> None:
-    """Its batch was promised to nobody; what waited for its turn goes with the next one."""
+    """Its batch is not acknowledged, and queued records go with the next producer."""
     publisher, producers = made
     lost = add(publisher, 1, lambda _: b"same")
     await sent(producers[0], 1)
@@ -272,7 +272,7 @@ async def test_a_refused_producer_is_replaced(made: tuple[Publisher, list[Produc
 
 
 async def test_a_record_that_the_topic_refuses_is_told_apart(made: tuple[Publisher, list[Producer]]) -> None:
-    """Alone in its batch it is to blame; among others nobody is."""
+    """A record alone in its batch gets the error; among others no record is blamed."""
     publisher, producers = made
     alone = add(publisher, 1, lambda _: b"same")
     (await sent(producers[0], 1))[0][2].set_exception(MessageSizeTooLargeError())
@@ -290,7 +290,7 @@ async def test_a_record_that_the_topic_refuses_is_told_apart(made: tuple[Publish
 async def test_a_batch_of_each_partition_is_no_one_turn_of_the_loop(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others have the loop between two that take long; all go all the same, and none is filled twice."""
+    """Slow batches yield the loop in between; all are sent, and none is filled twice."""
     monkeypatch.setattr(module, "_FILL_SECONDS", 0.0)
     publisher, (producer,) = made
     filled: list[str] = []
@@ -312,7 +312,7 @@ async def test_a_batch_of_each_partition_is_no_one_turn_of_the_loop(
 async def test_what_comes_between_two_turns_is_not_left(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also for a partition that had nothing when its batch would have been filled."""
+    """This includes a partition that had no records at its turn."""
     monkeypatch.setattr(module, "_FILL_SECONDS", 0.0)
     publisher, (producer,) = made
     create, late = producer.create_batch, []

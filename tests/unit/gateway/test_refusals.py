@@ -1,4 +1,4 @@
-"""What is read of a gateway's figures, and that a server which is none fills neither memory nor time."""
+"""Reading a gateway's metrics, and limits of memory and time for servers that are no gateway."""
 
 import gzip
 import threading
@@ -37,7 +37,7 @@ PIECE = b"x" * 65536
 def answering(
     status: int, body: bytes, *, pieces: int = 1, hangs: bool = False, **headers: str
 ) -> Iterator[tuple[str, list[int]]]:
-    """A server that answers so at any path, the body `pieces` times, and `hangs` then; where it is, and the pieces that it has sent."""
+    """A server that repeats a body piece and may then hang; yields its address and the pieces sent."""
     sent: list[int] = []
     over = threading.Event()
 
@@ -57,7 +57,7 @@ def answering(
                 over.wait(60)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -72,7 +72,7 @@ def answering(
 
 
 async def test_refusals_are_read_by_reason_and_script() -> None:
-    """The most first; of a release before, or after, this one what is known."""
+    """The most frequent come first; unknown parts of other releases are skipped."""
     with answering(200, PAGE) as (url, _):
         assert await refusals_at(f"{url}/") == FOUND
 
@@ -95,14 +95,14 @@ async def test_refusals_are_read_by_reason_and_script() -> None:
 async def test_what_is_no_gateway_s_answer_is_refused(
     status: int, body: bytes, headers: dict[str, str], said: str
 ) -> None:
-    """In one line; nothing is inflated, and no other address is asked."""
+    """The error has one line, nothing is decompressed, and no redirect is followed."""
     with answering(status, body, **headers) as (url, _), pytest.raises(PreconditionFailed, match=said) as caught:
         await refusals_at(url)
     assert "\n" not in str(caught.value)
 
 
 async def test_an_endless_answer_is_not_read_to_its_end() -> None:
-    """More than 8 MiB are no gateway's."""
+    """The limit is 8 MiB."""
     with (
         answering(200, PIECE, pieces=1024) as (url, sent),
         pytest.raises(PreconditionFailed, match="more than 8388608 bytes"),
@@ -112,7 +112,7 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
 
 
 async def test_an_answer_that_never_ends_takes_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much has come."""
+    """The received amount does not matter."""
     monkeypatch.setattr(refusals, "_SECONDS", 0.2)
     with (
         answering(200, GATEWAY, hangs=True) as (url, _),
@@ -126,7 +126,7 @@ async def test_an_answer_that_never_ends_takes_bounded_time(monkeypatch: pytest.
     ["", "nonsense", "file:///etc/passwd", "ftp://x", "http://", "http://[bad", "http://x:99999", "http://me:s3cr3t@x", "http://x?s3cr3t"],
 )  # fmt: skip
 async def test_an_address_of_another_form_is_invalid(url: str) -> None:
-    """And not repeated, since it may hold a password."""
+    """The error does not repeat the address, which may hold a password."""
     with pytest.raises(InvalidInput, match="http://host:port") as caught:
         await refusals_at(url)
     assert "s3cr3t" not in str(caught.value)
@@ -143,7 +143,7 @@ async def test_an_address_of_another_form_is_invalid(url: str) -> None:
     ],
 )
 def test_a_gateway_is_asked_where_the_settings_say(given: dict[str, object], url: str | None) -> None:
-    """At its admin port if it has one; nowhere if it chooses its port."""
+    """The doctor uses the admin port if there is one, and skips a gateway with a dynamic port."""
     assert address_in(Settings(**given)) == url  # type: ignore[arg-type]
 
 
@@ -153,7 +153,7 @@ async def told(url: str | None, **given: object) -> list[Finding]:
 
 
 async def test_the_doctor_names_scripts_that_are_refused() -> None:
-    """Also while the registry can't be read; and says nothing of a gateway that does not answer."""
+    """It does so without a registry too, and stays silent if a gateway does not answer."""
     with answering(200, PAGE) as (url, _):
         (found,) = await told(url)
     assert found.health is Health.WARN
@@ -176,5 +176,5 @@ async def test_the_doctor_names_scripts_that_are_refused() -> None:
 def test_a_script_that_is_enabled_by_now_is_well(
     refused: list[Refusal], enabled: set[str], healths: list[Health]
 ) -> None:
-    """Each that is not has a line, of many the first few."""
+    """Every other script has a line, limited to the first few."""
     assert [one.health for one in judge_refused("http://x", refused, enabled)] == healths

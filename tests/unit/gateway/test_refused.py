@@ -1,4 +1,4 @@
-"""What a gateway refuses is logged: a line a minute for each reason and script, however many requests there are."""
+"""Log lines of refusals: one a minute for each reason and script, for any number of requests."""
 
 import json
 import time
@@ -28,7 +28,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def _nobody_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of a process have labels of their own; which they are depends on who counted before."""
+    """Reset the names: the first of a process have labels, which depend on earlier tests."""
     monkeypatch.setattr(metrics, "_scripts", FirstComers())
 
 
@@ -49,7 +49,7 @@ def lines() -> Iterator[list[Any]]:
 
 
 def test_refusals_are_one_line_a_minute(refused: Refused, clock: Clock, lines: list[Any]) -> None:
-    """The first at once, and then how many there were since, and for how long; nothing while there are none."""
+    """The first is logged immediately, then counts with their duration, and nothing without refusals."""
     refused.count(Code.SCRIPT_DISABLED, S1)
     clock.now += 1
     refused.tell()
@@ -73,7 +73,7 @@ def test_refusals_are_one_line_a_minute(refused: Refused, clock: Clock, lines: l
 
 
 def test_what_is_left_is_told_at_the_end(refused: Refused, clock: Clock, lines: list[Any]) -> None:
-    """A minute or not."""
+    """The remaining count is logged before the minute is over."""
     for count in (1, 2):
         for _ in range(count):
             refused.count(Code.RATE_LIMITED, S1, events=10)
@@ -83,7 +83,7 @@ def test_what_is_left_is_told_at_the_end(refused: Refused, clock: Clock, lines: 
 
 
 def test_servers_refusals_have_lines_of_their_own(refused: Refused, lines: list[Any]) -> None:
-    """So that lines of strangers, of which so many a minute are written, keep none of them back."""
+    """The line limit of unauthenticated requests does not suppress them."""
     refused.count(Code.RATE_LIMITED, S1)
     refused.count(Code.RATE_LIMITED, S1, by_server=True)
     refused.count(Code.EVENT_TOO_LARGE, S1, requests=0, events=3, by_server=True)
@@ -96,7 +96,7 @@ def test_servers_refusals_have_lines_of_their_own(refused: Refused, lines: list[
 
 
 def test_strangers_share_a_line(refused: Refused, clock: Clock, lines: list[Any]) -> None:
-    """At the level info; of the names that they invent it has the last one's beginning."""
+    """The level is info, and the line has the start of the last invented name."""
     for number in range(10_000):
         refused.count(Code.UNKNOWN_SCRIPT, None, named=f"{number}-" + "x" * 10_000)
         clock.now += 0.0001
@@ -109,7 +109,7 @@ def test_strangers_share_a_line(refused: Refused, clock: Clock, lines: list[Any]
 
 
 def test_lines_and_what_is_kept_for_them_are_bounded(refused: Refused, lines: list[Any]) -> None:
-    """Scripts beyond the first hundred share a line for each reason."""
+    """Scripts beyond the first hundred share one line for each reason."""
     for number in range(10_000):
         refused.count(Code.TOKEN_MISSING, Script(f"script-{number}", number, 1, enabled=True))
     refused.tell()
@@ -123,7 +123,7 @@ def counted(name: str, **labels: str) -> float:
 
 
 async def test_every_event_of_a_refused_request_is_counted() -> None:
-    """Two requests of twenty each are refused by the ten that were judged: the figures say what became of all forty."""
+    """Ten checked events refuse two requests of twenty, and the metrics count all forty."""
     whose = {"site": "1", "script": "s1"}
 
     def figures() -> list[float]:
@@ -158,7 +158,7 @@ async def test_every_event_of_a_refused_request_is_counted() -> None:
     ],
 )
 async def test_every_refusal_is_counted(method: str, path: str, code: str, script: str) -> None:
-    """Also of a path that is no script's: a producer with a wrong address sends there."""
+    """This includes paths without a script, which a producer with a wrong address uses."""
     labels = {"error_code": code, "site": "1" if script == "s1" else "unknown", "script": script}
     before = counted("bridge_gateway_rejected_total", **labels)
     async with lone_gateway() as gateway:

@@ -1,4 +1,4 @@
-"""What a request costs before its turn: it is charged to its sender, and bounds how fast its sender is answered."""
+"""A request's cost before its turn: it is charged to its sender and slows its sender's answers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +24,7 @@ DEAR_SECONDS = 0.002
 
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processor time that only parsing takes, and connections whose address may begin any number of requests."""
+    """A clock that only parsing advances, and connections without a rate limit."""
     clock = Clock()
     for module in ("cost", "protocol"):
         monkeypatch.setattr(f"bridge.http.wire.{module}.time", clock)
@@ -59,7 +59,7 @@ def sent(headers: Mapping[str, str], query: bytes = b"?dear") -> bytes:
 async def test_what_a_request_cost_before_is_charged_to_its_sender(
     gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch, is_direct: bool, hangs_up: bool
 ) -> None:
-    """Whether it waits for its answer or not: its script's later requests go behind those of others."""
+    """The script's later requests go behind others', also if the client hangs up."""
     if not is_direct:
         monkeypatch.setattr(BoundedProtocol, "pace", Pace(0))
     for sender, headers in ((Sender.SERVER, gateway.server()), (Sender.VISITOR, gateway.visitor())):
@@ -73,7 +73,7 @@ async def test_what_a_request_cost_before_is_charged_to_its_sender(
 
 
 async def most_at_once(gateway: LoneGateway, query: bytes) -> int:
-    """How many of thirty requests that are ready at once are answered in one iteration of the loop."""
+    """The largest number of thirty ready requests that are answered in one iteration of the loop."""
     opened = [Spoken(BoundedProtocol, gateway.front) for _ in range(30)]
     for one in opened:
         one.protocol.data_received(sent(gateway.server(), query))
@@ -87,6 +87,6 @@ async def most_at_once(gateway: LoneGateway, query: bytes) -> int:
 
 
 async def test_requests_that_were_dear_to_parse_are_answered_as_slowly(gateway: LoneGateway) -> None:
-    """A few in an iteration of the loop, so that no more are read and parsed in the next one; of plain ones more."""
+    """Few are answered in one iteration, so few are parsed in the next; plain ones are more."""
     assert await most_at_once(gateway, b"") > 6
     assert await most_at_once(gateway, b"?dear") == 3

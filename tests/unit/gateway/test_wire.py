@@ -1,4 +1,4 @@
-"""What a connection costs before any application hears of it: how fast requests begin, and how bodies are framed."""
+"""A connection's cost before the application: how fast requests begin, and how bodies are framed."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ FEW_READS = 4
 
 @pytest.fixture(params=[BoundedProtocol, ApiProtocol])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[BoundedProtocol]:
-    """The gateway's and the API's."""
+    """The gateway's and the API's protocol."""
     found: type[BoundedProtocol] = request.param
     monkeypatch.setattr(found, "places", Connections(100, 0))
     return found
@@ -32,7 +32,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> typ
 
 @pytest.fixture
 def parsed(kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The length of each piece of a body that the parser has made."""
+    """The length of each body piece from the parser."""
     lengths: list[int] = []
     on_body = kind.on_body
 
@@ -50,7 +50,7 @@ def paced(monkeypatch: pytest.MonkeyPatch, rate: float) -> None:
 
 
 async def test_an_address_begins_requests_at_its_rate_whatever_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second's worth at once, then one after the other; all are answered in the end, others at once."""
+    """After a burst they begin at the rate; all are answered, and other addresses do not wait."""
     rate, each = 40, 10
     paced(monkeypatch, rate)
     began = time.monotonic()
@@ -75,7 +75,7 @@ async def test_an_address_begins_requests_at_its_rate_whatever_is_answered(monke
 
 
 async def test_new_connections_of_an_address_count_as_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond some seconds' worth they are closed at once; those of others are kept."""
+    """Beyond a few seconds' worth they are closed immediately; others' are kept."""
     paced(monkeypatch, 1)
     opened = []
     for _ in range(20):
@@ -92,7 +92,7 @@ async def test_new_connections_of_an_address_count_as_requests(monkeypatch: pyte
 
 
 async def test_a_request_that_never_begins_costs_its_address_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has hung up is not waited for by the next ones."""
+    """Later requests do not wait for one whose client hung up."""
     paced(monkeypatch, 4)
     one = Spoken(BoundedProtocol, hasty)
     for _ in range(3):
@@ -107,7 +107,7 @@ async def test_a_request_that_never_begins_costs_its_address_nothing(monkeypatch
 
 
 async def test_a_connection_in_wait_for_its_turn_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is no work: a flood of few addresses must not hold all connections."""
+    """Waiting is not work: a few addresses must not occupy all connections."""
     paced(monkeypatch, 1)
     monkeypatch.setattr(BoundedProtocol, "places", Connections(2, 0))
     first, second = Spoken(BoundedProtocol, hasty), Spoken(BoundedProtocol, hasty)
@@ -125,7 +125,7 @@ async def test_a_connection_in_wait_for_its_turn_gives_way(monkeypatch: pytest.M
 async def test_a_body_of_tiny_chunks_is_refused(
     kind: type[BoundedProtocol], parsed: list[int], application: Any
 ) -> None:
-    """After a bounded number of them, whether it is waited for or not."""
+    """The limit on their number holds whether the application reads the body or not."""
     one = Spoken(kind, application)
     await one.hear(CHUNKED + b"1\r\n \r\n" * (READ_BYTES // 6))
     assert one.wire.closed
@@ -138,7 +138,7 @@ async def test_a_body_of_tiny_chunks_is_refused(
 
 @pytest.mark.parametrize(("count", "size"), [(1000, 1), (3000, 70)])
 async def test_a_body_of_some_small_chunks_is_taken(kind: type[BoundedProtocol], count: int, size: int) -> None:
-    """A client may write as it likes, within reason."""
+    """A reasonable number of small chunks is accepted."""
     one = Spoken(kind, echo)
     await one.hear(CHUNKED + (b"%x\r\n%s\r\n" % (size, b"x" * size)) * count + b"0\r\n\r\n" + GET)
     assert [(status, len(body)) for status, body in one.answers] == [(200, 3 + count * size), (200, 3)]
@@ -147,7 +147,7 @@ async def test_a_body_of_some_small_chunks_is_taken(kind: type[BoundedProtocol],
 
 @pytest.mark.parametrize("piece", [b"1;" + b"a" * 8000 + b"\r\n \r\n", b"1;" + b"a" * READ_BYTES], ids=["many", "one"])
 async def test_a_body_that_is_mostly_framing_is_refused(kind: type[BoundedProtocol], piece: bytes) -> None:
-    """Extensions of chunks are no content, and count for nothing but their cost."""
+    """Chunk extensions are no content and only cost time."""
     one = Spoken(kind, echo)
     await one.hear(CHUNKED)
     for _ in range(FEW_READS):
@@ -158,7 +158,7 @@ async def test_a_body_that_is_mostly_framing_is_refused(kind: type[BoundedProtoc
 
 
 async def test_the_framing_of_chunks_is_charged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is read as content is."""
+    """Framing costs as much as content."""
     monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
     async with lone_gateway(gateway_script_bytes_per_second=1000) as gateway:
         one = Spoken(BoundedProtocol, gateway.front)
@@ -176,7 +176,7 @@ async def test_the_framing_of_chunks_is_charged(monkeypatch: pytest.MonkeyPatch)
 async def test_the_rest_of_a_long_body_is_not_read_after_the_answer(
     kind: type[BoundedProtocol], parsed: list[int], head: bytes
 ) -> None:
-    """The answer says so."""
+    """The answer closes the connection."""
     one = Spoken(kind, hasty)
     await one.hear(head)
     assert [status for status, _ in one.answers] == [401]
@@ -187,7 +187,7 @@ async def test_the_rest_of_a_long_body_is_not_read_after_the_answer(
 
 
 async def test_the_rest_of_a_short_body_keeps_the_connection(kind: type[BoundedProtocol]) -> None:
-    """Many clients write headers and body apart."""
+    """Many clients send headers and body separately."""
     one, whole = Spoken(kind, hasty), post(b"/a", b"x" * 1000)
     await one.hear(whole[:-500])
     await one.hear(whole[-500:] + GET)
@@ -197,7 +197,7 @@ async def test_the_rest_of_a_short_body_keeps_the_connection(kind: type[BoundedP
 
 
 async def test_a_connection_whose_refused_body_came_late_gives_way(kind: type[BoundedProtocol]) -> None:
-    """Nothing is in flight on it, though a body has just become whole: else anybody would hold all places without a token."""
+    """No request is in flight on it; otherwise anyone could occupy all connections without a token."""
     one, whole = Spoken(kind, hasty), post(b"/a", b"x")
     one.protocol.places = table = Connections(1, 0)
     table.enter(one.protocol, "a")
@@ -209,7 +209,7 @@ async def test_a_connection_whose_refused_body_came_late_gives_way(kind: type[Bo
 
 
 async def test_a_long_body_that_is_whole_keeps_the_connection(kind: type[BoundedProtocol]) -> None:
-    """As any other."""
+    """It is handled like any other body."""
     one = Spoken(kind, echo)
     await one.hear(post(b"/a", b"x" * 100_000))
     await one.hear(CHUNKED + b"2\r\n{}\r\n0\r\n\r\n" + GET)
@@ -229,7 +229,7 @@ async def test_a_long_body_that_is_whole_keeps_the_connection(kind: type[Bounded
     ids=["a path", "a path beyond", "a query", "a query beyond"],
 )
 async def test_a_url_has_few_percent_signs(kind: type[BoundedProtocol], url: bytes, status: int) -> None:
-    """Decoding them costs the loop more than all that a refusal does, before it is known whose request it is."""
+    """Decoding them costs more than the whole refusal, before the sender is known."""
     one = Spoken(kind, hasty if status == 431 else echo)
     await one.hear(b"GET " + url + b" HTTP/1.1\r\nhost: x\r\n\r\n")
     assert [found for found, _ in one.answers] == [status]
@@ -237,7 +237,7 @@ async def test_a_url_has_few_percent_signs(kind: type[BoundedProtocol], url: byt
 
 
 async def test_what_was_read_is_parsed_in_slices(kind: type[BoundedProtocol], parsed: list[int]) -> None:
-    """Others have their turn between them, and nothing more is read meanwhile."""
+    """Other tasks run between the slices, and reading pauses meanwhile."""
     one, body = Spoken(kind, echo), b"x" * READ_BYTES
     one.protocol.data_received(post(b"/a", body))
     assert sum(parsed) <= 64 * 1024
@@ -250,7 +250,7 @@ async def test_what_was_read_is_parsed_in_slices(kind: type[BoundedProtocol], pa
 
 
 async def test_who_hangs_up_before_its_answer_is_sent_is_known_to_be_gone(kind: type[BoundedProtocol]) -> None:
-    """Also where other requests were read behind it, which uvicorn tells instead."""
+    """This holds with pipelined requests, for which uvicorn reports them instead."""
     seen: list[bool] = []
 
     async def unread(scope: Any, _receive: Callable[..., Any], send: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Who may send: each reason for a refusal has a code of its own, and nothing else gets in."""
+"""Access to the gateway: each reason for a refusal has its own code, and unknown senders are refused."""
 
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ class Known:
 
 
 class Clock:
-    """Seconds since the epoch, moved by hand."""
+    """Seconds since the epoch, set by the test."""
 
     def __init__(self) -> None:
         self.now = 1_760_000_000.0
@@ -72,14 +72,14 @@ def code_of(tokens: IngestTokens, headers: dict[bytes, bytes], script: str = "sh
 
 
 def test_a_key_of_the_script_may_send(tokens: IngestTokens) -> None:
-    """From anywhere; its origin is nobody's word."""
+    """A key works from any origin, and the origin header is unverified."""
     granted = admit(Known(), tokens, "shop", bearer(GOOD.text) | {b"origin": b"https://evil.example"}, b"")
 
     assert (granted.script.site_id, granted.origin) == (1, None)
 
 
 def test_a_token_of_the_script_and_origin_may_send(tokens: IngestTokens) -> None:
-    """In the header, or in the query for a beacon."""
+    """The token is in the header, or in the query for a beacon."""
     token = tokens.issue("shop", SHOP).text
     origin = {b"origin": SHOP.encode()}
 
@@ -89,7 +89,7 @@ def test_a_token_of_the_script_and_origin_may_send(tokens: IngestTokens) -> None
 
 
 def test_each_refusal_has_its_code(tokens: IngestTokens, clock: Clock) -> None:
-    """One reason, one code: that is what operators count by."""
+    """Operators count refusals by code."""
     token = tokens.issue("shop", SHOP).text
     from_shop = {b"origin": SHOP.encode()}
     claims, _, signature = token.partition(".")
@@ -119,7 +119,7 @@ def test_each_refusal_has_its_code(tokens: IngestTokens, clock: Clock) -> None:
 
 
 def test_an_origin_that_left_the_list_takes_its_tokens_along(tokens: IngestTokens) -> None:
-    """They are refused at once, not when they expire."""
+    """Its tokens are refused immediately, not when they expire."""
     token = tokens.issue("shop", BLOG).text
 
     assert code_of(tokens, bearer(token) | {b"origin": BLOG.encode()}) is Code.ORIGIN_NOT_ALLOWED
@@ -149,7 +149,7 @@ def test_where_a_request_comes_from(headers: dict[bytes, bytes], expected: str |
     [b"null", b"https://shop.example.com.evil.com", b"http://shop.example.com", b"https://SHOP.example.com", b"*"],
 )
 def test_only_the_exact_origin_is_allowed(origin: bytes) -> None:
-    """No prefix, no other scheme, no wildcard."""
+    """Prefixes, other schemes and wildcards do not match."""
     assert allowed_origin(Known(), "shop", {b"origin": SHOP.encode()}) == SHOP
     with pytest.raises(Problem) as caught:
         allowed_origin(Known(), "shop", {b"origin": origin})
@@ -157,7 +157,7 @@ def test_only_the_exact_origin_is_allowed(origin: bytes) -> None:
 
 
 def test_a_key_keeps_no_secret() -> None:
-    """What the registry holds does not contain what the key says."""
+    """The registry stores no part of the key's secret."""
     secret = GOOD.text.rpartition("_")[2]
 
     assert bytes.fromhex(secret) not in GOOD.digest
@@ -166,7 +166,7 @@ def test_a_key_keeps_no_secret() -> None:
 
 
 def test_a_paused_script_is_refused_for_the_time_being(tokens: IngestTokens) -> None:
-    """With a time after which to send again, whoever asks; another script is taken as ever."""
+    """Every sender gets a Retry-After; other scripts are accepted."""
     known = Known()
     known.current = {**known.current, "shop": known.current["shop"]._replace(paused=True)}
     with pytest.raises(Problem) as refused:

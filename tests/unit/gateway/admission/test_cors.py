@@ -1,4 +1,4 @@
-"""What a preflight allows: the gateway's own headers and those that the page's tools add, for origins on the list."""
+"""Allowed preflight headers: the gateway's own and those that a page's tools add, for listed origins."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -34,23 +34,23 @@ def allowed(asked: bytes | None, origin: str = ORIGIN) -> set[str]:
     ],
 )
 def test_preflight_allows_what_tracing_adds(asked: str) -> None:
-    """Whatever the tool calls its headers."""
+    """Header names of any tracing tool are allowed."""
     assert allowed(asked.encode()) >= {name.strip().lower() for name in asked.split(",")} | OWN
 
 
 @pytest.mark.parametrize("asked", [None, b"", b",", b"a b", b"a:b", b"x\r\nset-cookie: y", b"\xff", b"y" * 65, b'"q"'])
 def test_preflight_repeats_no_nonsense(asked: bytes | None) -> None:
-    """What is no header's name is left out, and the gateway's own stay."""
+    """Invalid header names are left out, and the gateway's own stay."""
     assert allowed(asked) == allowed(None) >= OWN
 
 
 def test_preflight_is_bounded() -> None:
-    """By number and by length: as large as the answer may be, the request was larger."""
+    """The answer is limited in number and length of headers; a larger request is truncated."""
     names = [b"x-%d" % number for number in range(10_000)]
     assert len(allowed(b",".join(names))) == 64 + len(allowed(None))
 
 
 def test_preflight_of_another_origin_is_refused() -> None:
-    """Whatever it asks for."""
+    """The requested headers do not matter."""
     with pytest.raises(Problem, match="origin_not_allowed"):
         allowed(b"baggage", "https://evil.example")

@@ -1,4 +1,4 @@
-"""Idempotency-Key: an answer is kept for a while, in bounded memory, with a share for each sender."""
+"""Idempotency-Key: answers are cached for a time, in bounded memory, with a share for each sender."""
 
 import pytest
 
@@ -17,7 +17,7 @@ class Clock:
 
 
 def test_keys_are_remembered_for_a_while() -> None:
-    """With their body, their ids and their answer, and within a bound of bytes."""
+    """Body, ids and answer are cached within a byte limit."""
     clock = Clock()
     known = Idempotency(10, clock, most_bytes=5000)
     first = known.find("s", b"k", b"body")
@@ -39,7 +39,7 @@ def test_keys_are_remembered_for_a_while() -> None:
 
 
 def test_a_key_in_flight_is_a_conflict_that_passes() -> None:
-    """The process is not full, as `overloaded` would state: the same request, sent again, gets the first one's answer."""
+    """The code is not `overloaded`: the same request, sent again, gets the first one's answer."""
     known = Idempotency(10, Clock(), most_bytes=5000)
     first = known.find("s", b"k", b"body")
     first.in_hand = True
@@ -53,7 +53,7 @@ def test_a_key_in_flight_is_a_conflict_that_passes() -> None:
 
 
 def test_a_flood_of_keys_puts_out_the_senders_own() -> None:
-    """Finding 15: a visitor's keys put out those of a server, whose batch was then published twice."""
+    """Finding 15: visitors' keys evicted a server's, so its batch was published twice."""
     known = Idempotency(600, Clock(), most_bytes=50_000)
     for number in range(10):
         known.keep("server", known.find("server", b"%d" % number, b""), [], Answer(202, b"y" * 500))
@@ -65,7 +65,7 @@ def test_a_flood_of_keys_puts_out_the_senders_own() -> None:
         found = known.find("server", b"%d" % number, b"")
         assert found.answer is not None
         assert not found.forgotten
-    # Alone, it has all of the memory.
+    # A sender alone has all of the memory.
     assert known._bytes > 45_000
     for number in range(1000):
         known.keep("greedy", known.find("greedy", b"%d" % number, b""), [], Answer(202, b"y" * 60_000))
@@ -74,7 +74,7 @@ def test_a_flood_of_keys_puts_out_the_senders_own() -> None:
 
 @pytest.mark.parametrize("key", [b"", b"a b", b"\xff", b"x" * 256, b"a\x00"])
 def test_a_malformed_idempotency_key_is_refused(key: bytes) -> None:
-    """It would be kept."""
+    """The gateway would store it."""
     with pytest.raises(Problem) as caught:
         idempotency_key({b"idempotency-key": key})
     assert caught.value.code is Code.INVALID_HEADER

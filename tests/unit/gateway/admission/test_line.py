@@ -1,4 +1,4 @@
-"""The line for the loop's time: scripts take turns, and who has used more than its share waits behind the others."""
+"""The queue for the event loop's time: scripts take turns, and one that exceeds its share waits behind the others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ EVENT = b'{"event_id":"1","event_type":"click"}'
 
 
 class Clock:
-    """A clock that only work moves on."""
+    """A clock that only work advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -28,7 +28,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time that long work knows."""
+    """The clock of the cooperative slices."""
     made = Clock()
     monkeypatch.setattr(cooperative, "time", made)
     return made
@@ -41,19 +41,19 @@ async def gateway() -> AsyncIterator[LoneGateway]:
 
 
 def bill(gateway: LoneGateway, script: str, visitor: str = "") -> Bill:
-    """Of a request by the script's server, or by a visitor at that address."""
+    """The bill of a request by the script's server, or by a visitor at that address."""
     grant = Grant(Script(script, 1, 1, True), "https://o.test" if visitor else None)
     return Bill(gateway.services.allowances, grant, visitor or "9.9.9.9")
 
 
 async def settled() -> None:
-    """Every task has come as far as it can."""
+    """Run the loop until every task waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Clock) -> None:
-    """Another script's request waits for one slice, however many requests of the first one wait; those keep their order."""
+    """Another script waits for one slice however many requests the first one queues, and each keeps its order."""
     line, done = Line(), []
 
     async def work(script: str, name: str, slices: int) -> None:
@@ -74,7 +74,7 @@ async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Cloc
 
 
 async def test_line_gives_each_address_of_visitors_its_turn(gateway: LoneGateway) -> None:
-    """Another visitor of the same script waits for one slice, however many requests one address has in line."""
+    """Another visitor of the script waits for one slice, however many requests one address queues."""
     line, done = Line(), []
 
     async def work(address: str) -> None:
@@ -91,7 +91,7 @@ async def test_line_gives_each_address_of_visitors_its_turn(gateway: LoneGateway
 
 
 async def test_line_gives_an_address_one_turn_whatever_scripts_it_names(gateway: LoneGateway) -> None:
-    """Their public tokens cost nothing; and the scripts of one organisation have its turns."""
+    """One turn covers all scripts that an address names; an organisation's scripts share turns too."""
     line, done = Line(), []
 
     async def work(script: str, address: str) -> None:
@@ -109,7 +109,7 @@ async def test_line_gives_an_address_one_turn_whatever_scripts_it_names(gateway:
 
 
 async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) -> None:
-    """While it waits, and after its turn was given to it but before it could take it."""
+    """A request may be cancelled while it waits or just after it got its turn."""
     line = Line()
     await line.take(("s1",))
     waiting = [asyncio.create_task(line.take((script,))) for script in ("s1", "s2", "s3", "s4")]
@@ -129,7 +129,7 @@ async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) ->
 async def test_script_that_used_more_than_its_share_waits_while_others_do_not(
     clock: Clock, gateway: LoneGateway
 ) -> None:
-    """Its small requests too; it is not refused, and others that come later go before it, its visitors at once."""
+    """Its requests wait without a refusal, and later ones of others go first."""
     line, done = gateway.services.lines[Sender.SERVER], []
     bill(gateway, "s1").charge_time(0.6)
     await line.take(("s9",))
@@ -151,7 +151,7 @@ async def test_script_that_used_more_than_its_share_waits_while_others_do_not(
 
 
 class Beside:
-    """Another task of the loop, and how much was done between its turns."""
+    """Another task of the loop that counts the work done between its turns."""
 
     def __init__(self) -> None:
         self.done = [0]
@@ -167,7 +167,7 @@ class Beside:
 async def test_line_lets_the_loop_go_on_between_works_without_an_await(
     gateway: LoneGateway, clock: Clock, visitors: bool, long: bool
 ) -> None:
-    """Fifty senders whose requests are ready at once: what else is ready waits for two of them at most."""
+    """With fifty ready senders another task waits for two of them at most."""
     line, beside = Line(), Beside()
 
     async def work(number: int) -> None:
@@ -185,7 +185,7 @@ async def test_line_lets_the_loop_go_on_between_works_without_an_await(
 
 
 async def test_line_counts_the_work_of_who_had_to_wait(gateway: LoneGateway, clock: Clock) -> None:
-    """Nobody else works in the iteration in which it has used up the slice."""
+    """No other work runs in the iteration in which a delayed work used up the slice."""
     line = Line()
 
     async def work() -> None:
@@ -204,7 +204,7 @@ async def test_line_counts_the_work_of_who_had_to_wait(gateway: LoneGateway, clo
 
 
 async def test_line_takes_many_small_works_in_one_iteration(gateway: LoneGateway, clock: Clock) -> None:
-    """None of them waits while together they take less than a slice."""
+    """Works that take less than a slice together do not wait."""
     line, beside = Line(), Beside()
 
     async def work(number: int) -> None:
@@ -220,7 +220,7 @@ async def test_line_takes_many_small_works_in_one_iteration(gateway: LoneGateway
 
 
 async def test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices(gateway: LoneGateway) -> None:
-    """It began as a small one."""
+    """Work that began as small goes behind other small work."""
     line, done = Line(), []
 
     async def grows() -> None:
@@ -244,7 +244,7 @@ async def test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices(gat
 
 
 async def test_line_shares_its_time_between_first_slices_and_long_work(gateway: LoneGateway, clock: Clock) -> None:
-    """Small requests that come later go before long work, many in a slice; and long work goes on however many there are."""
+    """Small requests go first, many to a slice, and long work still progresses."""
     line, done = Line(), []
 
     async def work(name: str, seconds: float, slices: int) -> None:
@@ -266,7 +266,7 @@ async def test_line_shares_its_time_between_first_slices_and_long_work(gateway: 
 
 
 async def test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds() -> None:
-    """However long it did: nobody is refused for it, so nothing else bounds what it owes."""
+    """The debt is capped, because no refusal limits it."""
     now = 0.0
     async with lone_gateway() as gateway:
         allowances = Allowances(gateway.services.settings, lambda: now)

@@ -1,4 +1,4 @@
-"""Shares of what all hold together: a full one has room for who holds next to nothing, and waiting clients give way."""
+"""Shares of a common budget: a full one still admits senders that hold little, and idle waiting clients are ended."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def visitor(script: str, address: str) -> Any:
 
 
 def fill(room: ByteBudget, holding: ExitStack, shares: Any) -> int:
-    """Takes one after another as long as there is room; returns how many."""
+    """The number of holds that fit, taken one after another."""
     for number in range(10**6):
         try:
             holding.enter_context(room.holding(shares, 1))
@@ -48,7 +48,7 @@ def fill(room: ByteBudget, holding: ExitStack, shares: Any) -> int:
 
 
 def test_shares_of_an_organisations_scripts_are_one_share() -> None:
-    """However many scripts it has; one that belongs to none has a share of its own."""
+    """The number of scripts does not matter; a script without an organisation has its own share."""
     room = ByteBudget("requests", 1000, 8)
     with ExitStack() as holding:
         assert sum(fill(room, holding, server(f"s{number}", 1)) for number in range(50)) == 250
@@ -56,7 +56,7 @@ def test_shares_of_an_organisations_scripts_are_one_share() -> None:
 
 
 def test_last_of_a_share_is_for_senders_that_hold_next_to_nothing() -> None:
-    """Organisations, or addresses, whose shares add up to more than all leave room for the next one."""
+    """Shares that add up to more than the budget leave space for a new sender."""
     room = ByteBudget("requests", 1000, 8)
     with ExitStack() as holding:
         for number in range(5):
@@ -70,14 +70,14 @@ def test_last_of_a_share_is_for_senders_that_hold_next_to_nothing() -> None:
 
 
 def waiting(room: ByteBudget, holding: ExitStack, shares: Any, size: int, ended: list[Any], name: str) -> Held:
-    """So much is held by a request that waits for its client."""
+    """A hold of `size` bytes by a request that waits for its client."""
     held = holding.enter_context(room.holding(shares, size))
     held.waits(lambda: ended.append(name))
     return held
 
 
 def test_longest_wait_of_who_holds_most_gives_way() -> None:
-    """To a sender that holds less, at once, and only as much as it needs; never to one that holds as much."""
+    """It yields only as much as a smaller sender needs, never to an equal one."""
     room, ended = ByteBudget("bytes", 1600, 10), list[Any]()
     a, b, c = (visitor("s1", f"10.0.0.{number}") for number in range(3))
     with ExitStack() as holding:
@@ -95,7 +95,7 @@ def test_longest_wait_of_who_holds_most_gives_way() -> None:
 
 
 def test_what_gave_way_takes_nothing_more() -> None:
-    """Its last bytes may come at that moment."""
+    """Its last bytes may arrive at the same moment."""
     room, ended = ByteBudget("bytes", 100, 50), list[Any]()
     with ExitStack() as holding:
         held = waiting(room, holding, server("s1", 1), 50, ended, "it")
@@ -109,7 +109,7 @@ def test_what_gave_way_takes_nothing_more() -> None:
 async def slow_posts(
     gateway: LoneGateway, headers: dict[str, str], sent: bytes, addresses: list[str]
 ) -> AsyncIterator[list[int]]:
-    """Posts of which this much has come, and no more comes; yields the statuses of those that were answered."""
+    """Posts that stall after `sent`; yields the statuses of those that were answered."""
     statuses: list[int] = []
 
     async def never() -> Any:
@@ -134,7 +134,7 @@ async def slow_posts(
 
 
 async def test_share_of_requests_is_not_held_by_bodies_that_are_waited_for() -> None:
-    """Visitors' or servers': posts of the same script, tokens and others' posts are answered."""
+    """Stalled posts block neither posts of the same script nor tokens nor others' posts."""
     async with lone_gateway(gateway_max_requests=8) as gateway:
         addresses = [f"10.0.0.{number % 3}" for number in range(60)]
         async with (
@@ -151,7 +151,7 @@ async def test_share_of_requests_is_not_held_by_bodies_that_are_waited_for() -> 
 async def test_share_of_requests_is_held_by_those_whose_body_has_come(
     monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The process works on so many at once; more are told to come again."""
+    """The process handles a limited number of complete requests and refuses more with a retry."""
     acknowledged, places = asyncio.Event(), 8
 
     async def late(_self: Delivery, _seconds: float) -> bool:
@@ -172,7 +172,7 @@ async def test_share_of_requests_is_held_by_those_whose_body_has_come(
 
 
 async def test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others() -> None:
-    """Two addresses hold all that a script's visitors have: a third one's post is taken, and one of theirs is ended."""
+    """If two addresses fill the visitors' share, a third one's post ends one of theirs."""
     async with lone_gateway(gateway_max_bytes_in_flight=16 * MIB, gateway_visitor_refused_per_minute=0) as gateway:
         addresses = ["10.0.0.1", "10.0.0.2"] * 3
         async with slow_posts(gateway, gateway.visitor(), b" " * (MIB // 4 - 100), addresses) as ended:
@@ -185,7 +185,7 @@ async def test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others() ->
 
 
 async def test_share_of_bytes_full_of_unread_answers_has_room_for_others() -> None:
-    """The connection of one that holds most is closed."""
+    """The gateway closes the connection of the largest holder."""
     async with lone_gateway(gateway_max_bytes_in_flight=16 * MIB, gateway_validate_events_per_second=0) as gateway:
         closed: list[str] = []
         begun: list[str] = []
@@ -221,7 +221,7 @@ async def test_share_of_bytes_full_of_unread_answers_has_room_for_others() -> No
     [(EVENTS, "gateway_script_events_per_second"), (VALIDATE, "gateway_validate_events_per_second")],
 )
 async def test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address(path: str, setting: str) -> None:
-    """What it is refused takes nothing from the others either."""
+    """Refused events do not use up the other addresses' share."""
     async with lone_gateway(**{setting: 160 if path == VALIDATE else 40}) as gateway:
         for _ in range(5):
             last = await gateway.post(gateway.visitor(), json.dumps([{}] * 10).encode(), path=path)
@@ -231,7 +231,7 @@ async def test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address(
 
 
 async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Among a few of them a good event is taken; a request of many is refused whole, so that its good ones come again."""
+    """A good event among a few bad ones is accepted; a request with many is refused as a whole and comes again."""
     judged, judge = [], judging.judge
 
     def counted(*given: Any) -> Any:
@@ -254,7 +254,7 @@ async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch
 
 
 async def post_to(gateway: LoneGateway, script: str, address: str, count: int) -> tuple[int, str]:
-    """The status of a visitor's post of so many good events, and why it is refused."""
+    """The status and the refusal's detail of a visitor's post of `count` good events."""
     event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
     body = json.dumps([event] * count).encode()
     answer = await gateway.post(gateway.visitor(script), body, path=f"/api/bridge/{script}/events", address=address)
@@ -264,7 +264,7 @@ async def post_to(gateway: LoneGateway, script: str, address: str, count: int) -
 
 
 async def test_share_of_an_address_is_no_larger_with_more_scripts() -> None:
-    """One token for each of many scripts is as easy to have as one; another address's events are taken."""
+    """Tokens of many scripts are easy to get; events of another address are accepted."""
     async with lone_gateway(gateway_address_events_per_second=20) as gateway:
         now = [0.0]
         gateway.services.allowances = Allowances(gateway.services.settings, lambda: now[0])
@@ -281,23 +281,23 @@ async def test_share_of_an_address_is_no_larger_with_more_scripts() -> None:
 
 
 async def test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little() -> None:
-    """However many addresses and scripts: the last quarter is for addresses that send next to nothing of it."""
+    """The last quarter is for addresses that have sent little, for any number of addresses and scripts."""
     async with lone_gateway(gateway_visitors_events_per_second=400) as gateway:
         gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
-        # The bucket holds 800. An address that has sent more than 25 leaves its last quarter alone.
+        # The bucket holds 800. An address that has sent more than 25 cannot use its last quarter.
         posts = [await post_to(gateway, f"s{1 + number % 2}", f"10.0.1.{number % 4}", 50) for number in range(30)]
         assert (429, "events of all visitors: 400 a second") in posts
         assert [status for status, _ in posts].count(202) == 12
         few = [await post_to(gateway, "s1", f"10.0.2.{number}", 5) for number in range(20)]
         assert {status for status, _ in few} == {202}
         assert (await gateway.post(gateway.server(), json.dumps([{}] * 100).encode())).status == 202
-        # They are not without a bound either.
+        # Addresses that send little have a limit too.
         many = [await post_to(gateway, "s2", f"10.0.3.{number}", 5) for number in range(30)]
         assert [status for status, _ in many].count(202) == 20
 
 
 async def test_share_that_is_refused_takes_nothing_of_the_others() -> None:
-    """What one bucket refuses is not counted in another: a script's flood leaves other scripts what all visitors have."""
+    """A refusal by one bucket is not charged to another, so one script's flood leaves the common share."""
     async with lone_gateway(gateway_script_events_per_second=40, gateway_visitors_events_per_second=1000) as gateway:
         gateway.services.allowances = allowances = Allowances(gateway.services.settings, lambda: 0.0)
         statuses = [(await post_to(gateway, "s1", f"10.0.0.{number}", 20))[0] for number in range(60)]
@@ -306,7 +306,7 @@ async def test_share_that_is_refused_takes_nothing_of_the_others() -> None:
 
 
 async def test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts() -> None:
-    """Four scripts' worth, over all that it names."""
+    """An address has four scripts' worth over all the scripts it names."""
     async with lone_gateway(gateway_visitor_refused_per_minute=10) as gateway:
         allowances = gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
         scripts = [f"s{number}" for number in range(1, 9)]

@@ -1,4 +1,4 @@
-"""As how many events the good events of a request count."""
+"""The number of events that the good events of a request count as."""
 
 import json
 import time
@@ -16,12 +16,12 @@ def good() -> dict[str, object]:
 
 
 def sent(count: int, properties: bytes = b"{}") -> bytes:
-    """So many events with these properties."""
+    """A request of `count` events with these properties."""
     return b"[" + b",".join([json.dumps(good()).encode()[:-1] + b', "properties": ' + properties + b"}"] * count) + b"]"
 
 
 def unrefilled(gateway: LoneGateway, who: Sender) -> Buckets:
-    """The buckets of the scripts' events, in which time stands still."""
+    """The buckets of the scripts' events, with a stopped clock."""
     gateway.services.allowances = allowances = Allowances(gateway.services.settings, lambda: 0.0)
     return allowances.of(who).events
 
@@ -43,7 +43,7 @@ KEYS = b'{"k": {' + b", ".join(b'"k%d": 1' % number for number in range(LONG // 
 )
 @pytest.mark.parametrize("who", list(Sender)[:2], ids=str)
 async def test_a_good_event_counts_as_what_it_costs_the_stream(who: Sender, properties: bytes, least: int) -> None:
-    """Else 200 of them in a second, of 5000 that a script may send, would leave the worker behind."""
+    """Unweighted, 200 such events a second, of 5000 allowed, would exceed a worker's rate."""
     unbounded = dict.fromkeys(("script_bytes", "address_bytes"), 0)
     rates = {f"gateway_{name}_per_second": rate for name, rate in unbounded.items()}
     async with lone_gateway(gateway_script_events_per_second=400, gateway_address_time_share=0, **rates) as gateway:
@@ -55,7 +55,7 @@ async def test_a_good_event_counts_as_what_it_costs_the_stream(who: Sender, prop
 
 
 async def test_an_ordinary_event_counts_as_one() -> None:
-    """Also of 4 KB, and with fifty properties, alone or among others."""
+    """This includes events of 4 KB and with fifty properties, alone or among others."""
     fifty = json.dumps({f"property_{number}": f"value {number}, of it" + "x" * 30 for number in range(50)}).encode()
     cart = {
         "items": [
