@@ -1,4 +1,4 @@
-"""Ten thousand sites and scripts, and whatever strangers send: the number of series stays under a bound."""
+"""Ten thousand sites and scripts and arbitrary unauthenticated input: the number of series is bounded."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ REGISTRY: Registry = {f"script-{site}": Script(f"script-{site}", site, 1, enable
 
 @pytest.fixture(autouse=True)
 def _nobody_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of a process have series of their own; which they are depends on who counted before."""
+    """Reset the names: the first of a process have their own series, which depend on earlier tests."""
     monkeypatch.setattr(metrics, "SITES", FirstComers())
     monkeypatch.setattr(metrics, "_scripts", FirstComers())
 
@@ -48,7 +48,7 @@ def series() -> set[str]:
 
 
 def settle(first: int) -> None:
-    """Counts what becomes of some sites' events: a row, a drop and a retry of a script that nobody knows, each."""
+    """Count a row, a drop and a retry of an unknown script for each of some sites."""
     records = []
     for site in range(first, first + AT_ONCE):
         own = {"site_id": site, "script_id": f"script-{site}", "event_id": f"e-{site}"}
@@ -63,7 +63,7 @@ def settle(first: int) -> None:
 
 
 def test_ten_thousand_sites_of_a_worker() -> None:
-    """By site, reason and class of error: none of them names a script, an event or what somebody wrote."""
+    """Labels are site, reason and error class, never a script, an event or free text."""
     before = series()
     for first in range(1, MANY + 1, AT_ONCE):
         settle(first)
@@ -93,7 +93,7 @@ async def ask(front: Front, path: str, method: str = "POST", headers: Mapping[st
 
 
 async def test_ten_thousand_scripts_and_strangers_of_a_gateway() -> None:
-    """Registered scripts and others, odd origins, paths, methods, keys and ids: refused, and counted together."""
+    """Unusual scripts, origins, paths, methods, keys and ids are refused and share series."""
     settings = settings_for(
         "127.0.0.1:1", "postgresql://nobody@127.0.0.1:1/none", "t.", secret_key=SecretStr(SECRET),
         gateway_address_requests_per_second=0,
@@ -118,12 +118,12 @@ async def test_ten_thousand_scripts_and_strangers_of_a_gateway() -> None:
     assert 'bridge_gateway_rejected_total{error_code="unknown_script",script="unknown",site="unknown"}' in series()
     assert len([one for one in added if one.startswith("bridge_gateway_rejected_total")]) <= ((MOST_NAMED + SHARED) * 4)
     assert len(added) < 600
-    # All codes together, were every script refused for each of them.
+    # All codes together, as if every script were refused for each of them.
     assert (MOST_NAMED + SHARED) * len(Code) < 5000
 
 
 def test_what_postgres_knows() -> None:
-    """By tier, reason, script of a run and state: each of them is a closed list."""
+    """Labels are tier, reason, script of a run and state, each with a closed list of values."""
     backlog = Backlog(
         [
             WaitingRetries(tries, error.value, sender, 1, 0, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The mappings of docs/producers/mappings.md, as they are written: each payload becomes the row that it should."""
+"""The mappings of docs/producers/mappings.md as written: each payload becomes the expected row."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def page() -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.source}: {case.name}")
 def test_each_payload_becomes_its_row(case: Case, page: dict[str, Any]) -> None:
-    """As the gateway takes it: it states site and script."""
+    """The gateway adds site and script."""
     event = read_event(
         raw_event(case, page), Vouched(1, "shop", Sender.SERVER), received_at=instant(RECEIVED_MS),
         provenance=Provenance("t", 0, 0), attempt=1, registry=REGISTRY, bounds=BOUNDS,
@@ -36,7 +36,7 @@ def test_each_payload_becomes_its_row(case: Case, page: dict[str, Any]) -> None:
 
 
 def test_payloads_are_of_all_sources() -> None:
-    """At least 60, at least ten of each, and no two are one event."""
+    """There are at least 60, ten for each source, and no two are one event."""
     page = mappings()
     ids = {json.loads(raw_event(case, page))["event_id"] for case in CASES}
     assert len(ids) == len(CASES) >= 60
@@ -45,14 +45,14 @@ def test_payloads_are_of_all_sources() -> None:
 
 
 def test_a_payload_that_comes_again_has_the_same_id(page: dict[str, Any]) -> None:
-    """So that it counts once."""
+    """A repeated payload counts once."""
     for case in CASES:
         first, again = (json.loads(raw_event(case, page))["event_id"] for _ in range(2))
         assert first == again
 
 
 def test_the_published_schema_takes_them_all(page: dict[str, Any]) -> None:
-    """What the code takes, the schema calls valid."""
+    """Code and schema agree."""
     validator = Draft202012Validator(contracts()["raw_event_v1"])
     for case in CASES:
         event = json.loads(raw_event(case, page)) | {"site_id": 1, "script_id": "shop"}

@@ -1,4 +1,4 @@
-"""The demonstration's mix: reproducible, and each record is what it was made to be."""
+"""The demonstration's mix: reproducible, and each record has its intended outcome."""
 
 import json
 from collections import Counter
@@ -36,7 +36,7 @@ ERRORS = {
 
 
 def judge(mix: Mix, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> ErrorClass | None:
-    """What the stream says of the value when only the mix's first scripts are registered."""
+    """The stream's outcome of the value if only the mix's first scripts are registered."""
     registry = {one.script_id: Script(one.script_id, one.site_id, one.org_id, True) for one in mix.scripts}
     try:
         normalize(
@@ -60,7 +60,7 @@ def identity(record: MixRecord) -> tuple[str, str]:
 
 
 def test_the_same_seed_and_start_make_the_same_records() -> None:
-    """A mix can be made again to the byte, and another seed makes another one."""
+    """A mix is reproducible to the byte, and another seed makes another one."""
     first, again, other = (list(Mix(500, seed, START_MS)) for seed in (3, 3, 4))
     assert first == again
     assert first != other
@@ -68,7 +68,7 @@ def test_the_same_seed_and_start_make_the_same_records() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100, 3000])
 def test_the_expectation_counts_what_is_in_the_mix(count: int) -> None:
-    """The expected rows are the distinct keys of sound events, and every other record is a drop with its reason."""
+    """The expected rows are the distinct keys of valid events, and every other record is a drop with its reason."""
     mix = Mix(count, 11, START_MS)
     records = list(mix)
     kinds = Counter(record.kind for record in records)
@@ -92,7 +92,6 @@ def test_each_record_is_judged_as_what_it_was_made_to_be() -> None:
 
 @pytest.mark.parametrize("number", range(len(INVALID)))
 def test_each_broken_value_is_not_a_json_object(number: int) -> None:
-    """No broken value of the catalogue passes as an acceptable JSON object."""
     mix = Mix(1, 1, START_MS)
     document = make_document(mix.scripts[0], START_MS, Random(number))
     assert judge(mix, INVALID[number](document), []) is ErrorClass.INVALID_PAYLOAD_JSON
@@ -100,7 +99,7 @@ def test_each_broken_value_is_not_a_json_object(number: int) -> None:
 
 @pytest.mark.parametrize("number", range(len(VIOLATIONS)))
 def test_each_violation_breaks_the_contract(number: int) -> None:
-    """Each violation of the catalogue is sound JSON that the contract refuses, in both schema versions."""
+    """Each violation of the catalogue is valid JSON that the contract refuses, in both schema versions."""
     mix = Mix(1, 1, START_MS)
     for seed in range(20):
         document = make_document(mix.scripts[0], START_MS, Random(seed))
@@ -108,7 +107,7 @@ def test_each_violation_breaks_the_contract(number: int) -> None:
 
 
 def test_the_mix_has_every_kind_and_both_versions_near_and_far() -> None:
-    """A small mix shows all kinds, both schema versions, several sites, and duplicates with and without a key."""
+    """A small mix has all kinds, both schema versions, several sites, and duplicates with and without a key."""
     records = list(Mix(2000, 7, START_MS))
     kinds = Counter(record.kind for record in records)
     versions = {json.loads(one.value or b"").get("schema_version", 1) for one in records if one.kind is Kind.GOOD}
@@ -133,7 +132,7 @@ def test_a_mix_of_nothing_is_refused() -> None:
 
 
 def test_differences_name_the_figure_that_is_off() -> None:
-    """A missing row, a drop too many and a healing that did not happen are each said in a line of their own."""
+    """A missing row, an extra drop and a missing heal each have a line of their own."""
     expected = Mix(1000, 7, START_MS).expectation()
     dropped = {reason.value: count for reason, count in expected.dropped.items()}
     assert differences(expected, Outcome(expected.normalized, 1, dropped)) == []

@@ -1,4 +1,4 @@
-"""Who asks: the token that is shown, and what its role may do."""
+"""API access: the presented token and the permissions of its role."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -16,14 +16,14 @@ OTHER = make_key(lambda count: bytes([1]) * count)
 
 
 def admitted(header: bytes | None, **changed: object) -> Caller:
-    """Who is admitted with this header, where one token is known."""
+    """The caller that this header admits, where one token is known."""
     known = ApiToken(MADE.key_id, "alice", MADE.digest, Role.OPERATOR, 3, NOW + timedelta(seconds=1), revoked=False)
     tokens = SimpleNamespace(tokens={MADE.key_id: known._replace(**changed)})  # type: ignore[arg-type]  # by name
     return admit(tokens, {} if header is None else {b"authorization": header}, lambda: NOW)
 
 
 def test_the_token_says_who_asks() -> None:
-    """Name, role, organisation and end; the scheme's case does not matter."""
+    """The token gives name, role, organisation and end; the scheme's case does not matter."""
     expected = Caller("alice", MADE.key_id, Role.OPERATOR, 3, NOW + timedelta(seconds=1))
     assert admitted(b"Bearer " + MADE.text.encode()) == expected
     assert admitted(b"bearer  " + MADE.text.encode() + b" ") == expected
@@ -41,12 +41,12 @@ def test_the_token_says_who_asks() -> None:
         (b"Bearer " + MADE.text.encode(), {"digest": OTHER.digest}, Code.TOKEN_FORGED),
         (b"Bearer " + MADE.text.encode(), {"revoked": True}, Code.TOKEN_REVOKED),
         (b"Bearer " + MADE.text.encode(), {"expires_at": NOW}, Code.TOKEN_EXPIRED),
-        # Whoever does not know the secret learns nothing of the token.
+        # A caller without the secret learns nothing about the token.
         (b"Bearer " + MADE.text.encode(), {"digest": OTHER.digest, "revoked": True}, Code.TOKEN_FORGED),
     ],
 )
 def test_what_is_no_token(header: bytes | None, changed: dict[str, object], code: Code) -> None:
-    """Each is refused with its reason."""
+    """Each invalid token is refused with its reason."""
     with pytest.raises(Problem) as caught:
         admitted(header, **changed)
     assert caught.value.code is code
@@ -54,7 +54,7 @@ def test_what_is_no_token(header: bytes | None, changed: dict[str, object], code
 
 
 def test_each_role_may_what_those_before_it_may() -> None:
-    """And nothing of those behind it."""
+    """A role has no permission of a higher one."""
     for has in Role:
         caller = Caller("alice", "k", has, None, None)
         for least in Role:
@@ -66,7 +66,7 @@ def test_each_role_may_what_those_before_it_may() -> None:
 
 
 def test_how_long_a_token_is_good() -> None:
-    """Hours, days or for ever, and nothing else."""
+    """A lifetime is hours, days or unlimited."""
     assert expiry("never", NOW) is None
     assert expiry("12h", NOW) == NOW + timedelta(hours=12)
     assert expiry("90d", NOW) == NOW + timedelta(days=90)
@@ -76,6 +76,6 @@ def test_how_long_a_token_is_good() -> None:
 
 
 def test_names() -> None:
-    """What the history of runs can bear without being mistaken."""
+    """A name fits the history of runs and cannot be mistaken for another."""
     assert all(map(is_token_name, ("a", "ci-2026.11", "0_x", "a" * 63)))
     assert not any(map(is_token_name, ("", "A", "-a", "a b", "a@b", "a:b", "a\n", "é", "a" * 64)))

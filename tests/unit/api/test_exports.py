@@ -1,4 +1,4 @@
-"""Exports beside other requests: how much is written for whom, and who has the loop meanwhile."""
+"""Exports beside other requests: the amount written per client, and the event loop's availability meanwhile."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ PIECE = [LARGE] * 50
 
 
 class Reader:
-    """A client that reads as fast as it is sent to, so that nothing waits for it, and hangs up after so many parts."""
+    """A client that reads immediately and disconnects after a given number of parts."""
 
     def __init__(self, most: int) -> None:
         self.parts = 0
@@ -41,7 +41,7 @@ class Reader:
 
 
 async def export(reader: Reader, form: Form) -> None:
-    """A hundred large ones in two pieces; each takes a turn to be written."""
+    """An export of a hundred large dead letters in two pieces, each of which waits for its turn."""
     clock = 0.0
 
     def now() -> float:
@@ -57,7 +57,7 @@ async def export(reader: Reader, form: Form) -> None:
 
 
 def test_nothing_is_written_for_a_client_that_is_gone() -> None:
-    """Of the piece in hand either: at most what was being written when it hung up."""
+    """At most the part in progress is written after the client disconnects."""
 
     async def parts(form: Form) -> int:
         reader = Reader(most=10)
@@ -69,7 +69,7 @@ def test_nothing_is_written_for_a_client_that_is_gone() -> None:
 
 
 def test_others_have_the_loop_after_each_large_letter() -> None:
-    """However fast the client reads."""
+    """The client's reading speed does not matter."""
 
     async def turns() -> tuple[int, int]:
         reader, turns = Reader(most=1000), 0

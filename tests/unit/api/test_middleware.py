@@ -1,4 +1,4 @@
-"""The outermost layer: who finds a place among the requests in hand, and whom the limits hold back."""
+"""The outermost layer: slots for requests in flight, and rate limits."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ FORGED = make_key(lambda count: bytes([99]) * count)
 
 
 class Served:
-    """A front over routes that do not end before they are told to."""
+    """A front over routes that do not end before `end`."""
 
     def __init__(self, rate: float = 0.0, most: int = 4, most_of_one: int = 2) -> None:
         tokens = {
@@ -51,7 +51,7 @@ class Served:
         await send({"type": "http.response.body", "body": b""})
 
     async def ask(self, key: NewKey, method: str = "GET", path: str = "/v1/plans") -> int:
-        """The status of the answer; from one address, as behind a proxy."""
+        """The status of the answer; all requests come from one address, as behind a proxy."""
         told: list[int] = []
 
         async def send(message: Any) -> None:
@@ -68,7 +68,7 @@ class Served:
         return told[0]
 
     async def hold(self, key: NewKey, **more: str) -> asyncio.Task[int]:
-        """A request that is in hand, or was refused."""
+        """Start a request, which is then in flight or refused."""
         task = asyncio.create_task(self.ask(key, **more))
         self.tasks.append(task)
         for _ in range(5):
@@ -76,13 +76,13 @@ class Served:
         return task
 
     async def end(self) -> list[int]:
-        """Lets all end; their statuses."""
+        """End all requests and return their statuses."""
         self.ended.set()
         return await asyncio.gather(*self.tasks)
 
 
 async def test_one_organisation_does_not_take_all_places() -> None:
-    """However many tokens it has and however slow they are; whoever is of none has places of its own."""
+    """Tokens and slowness do not matter; callers without an organisation have slots of their own."""
     served = Served()
     for key in (KEYS[0], KEYS[1]):
         await served.hold(key)
@@ -96,7 +96,7 @@ async def test_one_organisation_does_not_take_all_places() -> None:
 
 
 async def test_what_asks_for_no_token_takes_no_place() -> None:
-    """Whoever floods the health page leaves the operators theirs."""
+    """A flood of the health page leaves the operators' slots free."""
     served = Served(most=1)
     for _ in range(3):
         await served.hold(KEYS[0], path="/health")
@@ -105,7 +105,7 @@ async def test_what_asks_for_no_token_takes_no_place() -> None:
 
 
 async def test_whoever_tries_tokens_holds_nobody_else_back() -> None:
-    """Behind one proxy all have one address: what is limited by it is tries of tokens that are none."""
+    """Behind one proxy all share an address, so its limit counts only invalid tokens."""
     served = Served(rate=5)
     served.ended.set()
     assert [await served.ask(FORGED) for _ in range(12)] == [401] * 10 + [429] * 2
@@ -114,7 +114,7 @@ async def test_whoever_tries_tokens_holds_nobody_else_back() -> None:
 
 
 async def test_refusals_of_strangers_fill_no_log() -> None:
-    """So many lines a minute, then their count; of whoever has a token each request is told."""
+    """Refusals are logged up to a limit per minute, then counted; requests with a token are all logged."""
     served = Served()
     served.ended.set()
     with logs_written("INFO", "bridge-api") as written:
@@ -141,7 +141,7 @@ class Streamed(Served):
         await send({"type": "http.response.body", "body": b""})
 
     async def read(self, seconds_a_part: float) -> tuple[int, bool]:
-        """How many parts a client got that takes so long for each, and whether the answer came to its end."""
+        """The number of parts for a client with this reading time, and whether the answer was complete."""
         got: list[Any] = []
 
         async def send(message: Any) -> None:
@@ -163,7 +163,7 @@ class Streamed(Served):
     ids=["fast enough", "below 4 KiB/s", "far below", "not at all"],
 )
 def test_answer_is_cut_off_unless_it_is_read_at_a_least_rate(seconds: float, parts: int, whole: bool) -> None:
-    """A minute, and a second more for each 4 KiB that were read; its place is free again."""
+    """The limit is a minute plus a second per 4 KiB read; the slot is then free again."""
 
     async def read() -> tuple[int, bool]:
         served = Streamed(2000)
@@ -178,7 +178,7 @@ def test_answer_is_cut_off_unless_it_is_read_at_a_least_rate(seconds: float, par
 
 @pytest.mark.parametrize("change", [{"revoked": True}, {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}])
 def test_streamed_answer_ends_with_its_token(change: dict[str, Any]) -> None:
-    """At the next part; the client is not given the end of a whole one."""
+    """It ends at the next part, without the end of a complete answer."""
 
     async def read() -> tuple[int, bool]:
         def part(number: int) -> None:

@@ -1,4 +1,4 @@
-"""What requests may say."""
+"""The accepted parameters of requests."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from streams.rules.correction import CorrectionFailed
 
 
 def test_times_are_ages_too() -> None:
-    """As on the command line."""
+    """The API takes the same forms as the command line."""
     age = Filter.model_validate({"since": "2h"}).chosen.since
     assert age is not None
     assert timedelta(hours=2) <= datetime.now(UTC) - age < timedelta(hours=2, seconds=10)
@@ -28,7 +28,7 @@ def test_times_are_ages_too() -> None:
 
 
 def test_the_filter_alone() -> None:
-    """What a query asks besides is no part of it, so that nothing but a filter names something."""
+    """Other query parameters are not part of the filter, so they select nothing."""
     query = ListQuery.model_validate({"limit": "10", "after": "x", "site_id": ["3"]})
     assert query.chosen == DeadLetterFilter(site_id=(3,))
     assert ListQuery.model_validate({"limit": "10"}).chosen.names_nothing
@@ -41,7 +41,7 @@ def test_the_filter_alone() -> None:
 
 
 def test_reasons() -> None:
-    """Needed for what changes something, and storable."""
+    """A reason is required for every change and must be storable."""
     assert DiscardBody.model_validate({"reason": "  a test "}).reason == "a test"
     for wrong in (
         {},
@@ -56,7 +56,7 @@ def test_reasons() -> None:
 
 
 def test_corrections() -> None:
-    """The patch first, then the fields; with a reason, and no more than can be stored."""
+    """The patch comes before the fields; a reason is required, and the size is limited."""
     patch = [{"op": "remove", "path": "/a"}]
     body = PlanBody.model_validate({"set": {"properties.plan": "pro"}, "patch": patch, "reason": "plugin 3.2"})
     assert body.correction().operations == [*patch, {"op": "add", "path": "/properties/plan", "value": "pro"}]
@@ -81,7 +81,7 @@ def test_corrections() -> None:
 
 
 def test_computed_fields_come_last() -> None:
-    """As the command line writes them; what is set is a constant, whatever it looks like."""
+    """They use the command line's syntax, while set values are always constants."""
     body = {"set": {"note": "*2"}, "compute": {"id": "move(user.id)|text()", "at": "milliseconds()"}, "reason": "x"}
     assert PlanBody.model_validate(body).correction().operations == [
         {"op": "add", "path": "/note", "value": "*2"},
@@ -92,7 +92,7 @@ def test_computed_fields_come_last() -> None:
 
 
 def test_replays() -> None:
-    """Bounds of what is asked."""
+    """The request's numbers have limits."""
     for wrong in (
         {"rate_per_second": 0},
         {"rate_per_second": 1e-300},
@@ -108,7 +108,7 @@ def test_replays() -> None:
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "a\x9b", "\u202eb", "a\x00b"])
 @pytest.mark.parametrize("body", [CancelBody, DiscardBody, PlanBody])
 def test_reason_with_a_control_character_is_refused(body: type[BaseModel], text: str) -> None:
-    """In every body; a blank before or after it is taken away first."""
+    """This holds for every body; surrounding blanks are removed first."""
     with pytest.raises(ValidationError, match="holds the control character U"):
         body.model_validate({"reason": text})
     assert body.model_validate({"reason": " déjà vu\n"}).model_dump()["reason"] == "déjà vu"
@@ -128,7 +128,7 @@ PATCHES = [
     ("model", "field"), [(one, name) for one in [*BODIES, Filter] for name in one.model_fields], ids=str
 )
 def test_whatever_stands_in_a_field_is_taken_or_refused(model: type[BaseModel], field: str, what: Any) -> None:
-    """What passes the model's checks passes all that the route does with it, or is refused as the caller's mistake."""
+    """Any valid value passes the whole route or is refused as the caller's error."""
     assert_taken_or_refused(model, {"reason": "x", field: what} if "reason" in model.model_fields else {field: what})
     if "filter" in model.model_fields:
         for name in Filter.model_fields:
@@ -138,7 +138,7 @@ def test_whatever_stands_in_a_field_is_taken_or_refused(model: type[BaseModel], 
 @pytest.mark.parametrize("what", NOTHING, ids=repr)
 @pytest.mark.parametrize("member", ["op", "path", "from", "value", "expression"])
 def test_whatever_stands_in_a_patch_is_taken_or_refused(member: str, what: Any) -> None:
-    """Each member of each operation; and in what is set."""
+    """This holds for each member of each operation and for set values."""
     assert_taken_or_refused(PlanBody, {"reason": "x", "set": {member: what}})
     for one in PATCHES:
         assert_taken_or_refused(PlanBody, {"reason": "x", "patch": [one | {member: what}]})
@@ -147,7 +147,7 @@ def test_whatever_stands_in_a_patch_is_taken_or_refused(member: str, what: Any) 
 
 
 def assert_taken_or_refused(model: type[BaseModel], asked: dict[str, Any]) -> None:
-    """As the routes do it."""
+    """Process the value as the routes do."""
     try:
         body: Any = model.model_validate(asked)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Who has a place for a replay, and whose place another organisation gets."""
+"""Slots for replays, and which replay yields its slot to another organisation."""
 
 import asyncio
 from typing import Any
@@ -33,12 +33,12 @@ def taken(places: Places, org_id: int | None, *, begun: bool = True) -> Place:
     place = Place(JOB, caller(org_id), f"of {org_id}")
     places.take(place)
     if begun:
-        place.task = asyncio.get_running_loop().create_future()  # type: ignore[assignment]  # never looked into
+        place.task = asyncio.get_running_loop().create_future()  # type: ignore[assignment]  # never inspected
     return place
 
 
 async def test_the_longest_of_the_organisation_with_the_most_gives_way_after_its_turn() -> None:
-    """To a caller that has none, and only to that; a replay that is already told to, or that has not begun, does not."""
+    """It yields only to a caller without a slot, and only if it has begun and is not already ending."""
     clock = Clock()
     places = Places(6, 3, clock)
     one = taken(places, 10)
@@ -60,7 +60,7 @@ async def test_the_longest_of_the_organisation_with_the_most_gives_way_after_its
 
 @pytest.mark.parametrize("org_id", [None, 10])
 async def test_nobody_gives_way_to_one_that_has_a_place(org_id: int | None) -> None:
-    """Nor does a replay of a caller without an organisation give way to anybody."""
+    """A replay of a caller without an organisation never yields either."""
     clock = Clock()
     places = Places(2, 2, clock)
     taken(places, org_id)

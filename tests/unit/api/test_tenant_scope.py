@@ -1,4 +1,4 @@
-"""The filter of a caller of one organisation never means more than that one's."""
+"""The tenant scope: a caller's filter never selects another organisation's dead letters."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def reach(org_id: int | None) -> TenantScope:
     site=st.none() | st.just((1,)),
 )
 def test_narrowed(mine: int, asked: tuple[int, ...] | None, org_id: int | None, site: tuple[int, ...] | None) -> None:
-    """What it means is what was meant, of those that are the caller's."""
+    """The narrowed filter selects the requested dead letters that belong to the caller's organisation."""
     chosen = DeadLetterFilter(org_ids=asked, site_id=site)
     row = dropped(1, org_id=org_id)
     assert reach(mine).narrowed(chosen).matches(row) == (chosen.matches(row) and org_id == mine)

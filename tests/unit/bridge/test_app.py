@@ -1,4 +1,4 @@
-"""The tree of commands: all are there, and asking for one of them loads no other."""
+"""The tree of commands: all exist, and calling one loads no other."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ LOADED = "import sys; from bridge.cli import main; sys.argv[1:] = ['runs', 'list
 
 
 def test_every_command_is_where_it_is_said_to_be() -> None:
-    """Each has help of its own, and a misspelt one is guessed."""
+    """Each has its own help, and a misspelt one gets a suggestion."""
     commands = get_group(app)
     found = [commands.get_command(None, name) for name in commands.list_commands(None)]  # type: ignore[arg-type]  # unused
     assert len(found) > 15
@@ -29,7 +29,7 @@ def test_every_command_is_where_it_is_said_to_be() -> None:
 
 
 def test_a_command_loads_no_other() -> None:
-    """To load all of them takes longer than most of them run."""
+    """Loading all of them takes longer than most of them run."""
     code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {LOADED}"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "bridge.cli.reports.runs" in loaded
@@ -39,7 +39,7 @@ def test_a_command_loads_no_other() -> None:
 
 
 def test_breaker_is_found_by_its_former_name() -> None:
-    """Runbooks and scripts of others name it; the help lists one of the two."""
+    """Existing runbooks and scripts use it; the help lists only the new name."""
     commands = get_group(app)
     former = commands.get_command(None, "brake")  # type: ignore[arg-type]  # unused
 
@@ -50,12 +50,12 @@ def test_breaker_is_found_by_its_former_name() -> None:
 
 @pytest.mark.parametrize("text", ["bridge.raw:3", "bridge.raw-3"])
 def test_partition_is_taken_as_reports_name_it(text: str) -> None:
-    """`offsets` and the brake join by a colon, audits by a dash."""
+    """`offsets` and the breaker use a colon, audits a dash."""
     assert partition(text, "--acknowledge-lost") == TopicPartition("bridge.raw", 3)
 
 
 def test_site_is_taken_as_the_gate_names_it() -> None:
-    """And what is none is refused before anything is asked."""
+    """An invalid one is refused before any connection."""
     told = subprocess.run(
         [sys.executable, "-m", "bridge", "kpi", "--site-id", "site:x"], capture_output=True, text=True, check=False
     )
@@ -66,7 +66,7 @@ def test_site_is_taken_as_the_gate_names_it() -> None:
 
 
 def test_pause_takes_a_partition_as_its_list_names_it() -> None:
-    """By number too; of another topic it is refused."""
+    """A number is accepted too; a partition of another topic is refused."""
     assert _partition("bridge.raw", "3") == _partition("bridge.raw", "bridge.raw:3") == "bridge.raw:3"
     for text in ("bridge.dlq:3", "-1", "x"):
         with pytest.raises(InvalidInput, match="--partition: "):

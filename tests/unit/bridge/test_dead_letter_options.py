@@ -1,4 +1,4 @@
-"""The options of every verb on dead letters make the one filter."""
+"""The shared filter options of every dead-letter command."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ app = typer.Typer()
 @app.command()
 @with_filter
 def verb(chosen: DeadLetterFilter, limit: Annotated[int, typer.Option("--limit")] = 50) -> None:
-    """A verb with an option of its own."""
+    """A command with an option of its own."""
     seen.append((chosen, limit))
 
 
@@ -32,13 +32,13 @@ def called(*words: str) -> DeadLetterFilter:
 
 
 def test_without_options_everything_open_is_meant() -> None:
-    """The verb's own option stands beside them."""
+    """The command's own option is independent of the filter."""
     assert called("--limit", "7") == DeadLetterFilter()
     assert seen[0][1] == 7
 
 
 def test_each_option_names_its_field() -> None:
-    """Repeated ones name several values."""
+    """A repeated option gives several values."""
     words = (
         "--dropped-reason schema_violation --dropped-reason retry_exhausted --error-class unknown_script --site-id 0"
         " --site-id 3 --org-ids 7,5 --script-id s --event-id e --provenance bridge.raw#2:0:17 --attempt 4 --since 2h"
@@ -74,13 +74,13 @@ def test_each_option_names_its_field() -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_its_option(words: list[str], said: str) -> None:
-    """One line, whose exit code is that of bad input."""
+    """The error is one line, and the exit code is that of bad input."""
     with pytest.raises(InvalidInput, match=said):
         called(*words)
 
 
 def test_an_unknown_reason_names_the_known_ones() -> None:
-    """The parser knows them."""
+    """The parser lists them."""
     done = CliRunner().invoke(app, ["--dropped-reason", "bad"])
     assert done.exit_code != 0
     assert all(one.value in " ".join(done.output.split()) for one in DroppedReason)

@@ -15,7 +15,7 @@ from schemas.errors import InvalidInput
 
 
 def test_each_limit_is_used_and_each_use_is_a_limit() -> None:
-    """A name that stands in one of the two only would be ignored in silence."""
+    """A name in only one of the two would be ignored silently."""
     text = TEMPLATE.read_text()
 
     assert [name for name in default_limits() if f"${{{name}}}" not in text] == []
@@ -23,7 +23,7 @@ def test_each_limit_is_used_and_each_use_is_a_limit() -> None:
 
 
 def test_an_installation_has_limits_and_links_of_its_own(tmp_path: Path) -> None:
-    """From a file that begins as what `bridge deploy limits` prints; an option has the last word."""
+    """The file starts from the output of `bridge deploy limits`, and options override it."""
     printed = bridge("deploy", "limits", settings={}).stdout.decode()
     assert tomllib.loads(printed) == tomllib.loads(LIMITS.read_text())
     limits, output = tmp_path / "limits.toml", tmp_path / "own.rules.yml"
@@ -45,13 +45,13 @@ def test_an_installation_has_limits_and_links_of_its_own(tmp_path: Path) -> None
 
 
 def test_rules_are_readable_by_others_and_change_no_device(tmp_path: Path) -> None:
-    """A file has its mode as it takes its name; what is no file keeps its own."""
+    """A file gets its mode with its name; a pipe keeps its own."""
     file, pipe = tmp_path / "own.rules.yml", tmp_path / "pipe"
     os.mkfifo(pipe)
     pipe.chmod(0o666)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        # More than a pipe holds would wait for the reader.
+        # More than the pipe's buffer would wait for the reader.
         fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
         for output in (file, pipe):
             done = bridge("deploy", "rules", "--output", str(output), settings={})
@@ -76,7 +76,7 @@ def test_rules_are_readable_by_others_and_change_no_device(tmp_path: Path) -> No
     ],
 )
 def test_a_wrong_limit_is_named(text: str, told: str) -> None:
-    """With what it has to be."""
+    """The error gives the accepted form."""
     with pytest.raises(InvalidInput, match="--limit x") as raised:
         limits_of(text, "--limit x")
     assert told in str(raised.value)
@@ -86,13 +86,13 @@ def test_a_wrong_limit_is_named(text: str, told: str) -> None:
     "url", ["", "https://a b/", 'https://x/"', "https://x/{{ .Value }}/", "https://x/\ny: z", "#x"]
 )
 def test_a_place_that_can_not_stand_in_a_link_is_refused(url: str) -> None:
-    """It would end the file's scalar, or be a template."""
+    """It would end the file's scalar or act as a template."""
     with pytest.raises(InvalidInput, match="--runbooks"):
         place("--runbooks", url)
 
 
 def test_errors_are_one_line() -> None:
-    """Of a command that needs no settings."""
+    """The command needs no settings."""
     for words, told in (
         (("--limits", "/nothing/such"), b"cannot read"),
         (("--output", "/nothing/such"), b"cannot write"),

@@ -1,4 +1,4 @@
-"""What `bridge dlq discard` asks before it closes dead letters."""
+"""The question of `bridge dlq discard` before it closes dead letters."""
 
 import sys
 from typing import Any
@@ -14,7 +14,7 @@ from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
 def test_the_question_says_that_a_discard_is_final(
     monkeypatch: pytest.MonkeyPatch, persisted: bool, final: bool
 ) -> None:
-    """Where the events are persisted nothing is given up by it."""
+    """For persisted events the warning is left out, because nothing is lost."""
     asked: list[str] = []
 
     async def count(*_: object) -> dict[Disposition, int]:

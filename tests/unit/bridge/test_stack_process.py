@@ -1,4 +1,4 @@
-"""Which process a record of the stack means, whatever the wall clock does."""
+"""The process of a stack record, regardless of changes to the wall clock."""
 
 import os
 from collections.abc import Callable
@@ -26,14 +26,14 @@ def own() -> Identity:
 
 @pytest.fixture
 def stepped(own: Identity, monkeypatch: pytest.MonkeyPatch) -> Identity:
-    """This process as it was named before the wall clock went an hour on."""
+    """This process, recorded before the wall clock moved forward by an hour."""
     monkeypatch.setattr(psutil.Process, "create_time", lambda _self: own.created + HOUR)
     return own
 
 
 @pytest.fixture
 def told(own: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Has the system tell this boot and this of the process."""
+    """A function that sets the boot id and the process status that the system reports."""
     monkeypatch.setattr(process, "_PROC", tmp_path)
     random = tmp_path / "sys/kernel/random"
     random.mkdir(parents=True)
@@ -53,7 +53,7 @@ def test_process_is_the_same_after_a_step_of_the_clock(stepped: Identity) -> Non
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="has no /proc")
 def test_process_of_another_start_or_boot_is_another(own: Identity, told: Callable[[str, str], None]) -> None:
-    """Even if the clock was set back, so that it seems to have begun at the same time."""
+    """A clock that was set back may give both the same start time."""
     boot, _, ticks = own.started.rpartition(":")
     assert not replace(own, started=f"{boot}:{int(ticks) + 1}").alive()
     stat = Path(f"/proc/{own.pid}/stat").read_text()
@@ -77,13 +77,13 @@ def test_process_is_known_by_its_time_where_there_is_no_proc(
 
 
 def test_process_whose_name_holds_parentheses_is_known(own: Identity, told: Callable[[str, str], None]) -> None:
-    """The name stands before the start in /proc."""
+    """The name precedes the start time in /proc."""
     told("a-boot", f"{own.pid} (a) S 1) b (c) {' '.join(map(str, range(3, 53)))}")
     assert Identity.of(own.pid) == replace(own, started="a-boot:22")
 
 
 def test_record_keeps_who_runs(own: Identity, tmp_path: Path) -> None:
-    """In the owner and, where they run, the servers; one without the ticks is read as well."""
+    """The owner and running servers are stored; a record without the ticks is read as well."""
     server = ServerState(1, own.pid, own.created, own.started)
     assert server.identity() == own
     written = StackState(server, server, 3, Credentials.new(), owner=own, ready=True)

@@ -1,4 +1,4 @@
-"""What `bridge stack status` says of a stack that is not whole."""
+"""The output of `bridge stack status` for an incomplete stack."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def server(path: Path) -> Iterator[ServerState]:
 def test_status_names_the_server_that_still_runs(
     left: str, gone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And how to get a whole stack; the exit code is that of none."""
+    """It explains how to get a complete stack, and the exit code is that of a stopped one."""
     with server(tmp_path / OWN[left]) as alive:
         says = f"; {gone} is gone, {left} (pid {alive.pid}) still runs: `bridge stack down`, then `bridge stack up`"
         kafka, postgres = (alive, GONE) if left == "Kafka" else (GONE, alive)

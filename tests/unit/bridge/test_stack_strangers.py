@@ -1,4 +1,4 @@
-"""What another account could have prepared leads no command of the stack to other processes and files."""
+"""Files and processes prepared by another account do not redirect the stack's commands."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def victim(tmp_path: Path) -> Path:
 
 
 def forge(directory: Path, bystander: "subprocess.Popen[bytes]", victim: Path) -> None:
-    """Has the directory name the process as its Kafka and lead to the other one."""
+    """Write a stack directory that names the process as its Kafka and links to the victim."""
     directory.mkdir(parents=True)
     server = ServerState(1, bystander.pid, psutil.Process(bystander.pid).create_time())
     state.write(directory, StackState(server, server, 3, Credentials.new(), ready=True))
@@ -77,7 +77,7 @@ def test_strangers_directory_is_refused_by_every_command(
 def test_strangers_directory_that_appears_after_the_look_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another account makes what was missing before the stack does: nothing is written there."""
+    """If another account creates the missing directory first, nothing is written there."""
     directory = tmp_path / "stack"
 
     def late(path: Path) -> None:
@@ -102,7 +102,7 @@ def test_strangers_link_on_the_way_is_refused(tmp_path: Path) -> None:
 
 @as_root
 def test_strangers_state_is_not_believed(tmp_path: Path, bystander: "subprocess.Popen[bytes]", victim: Path) -> None:
-    """Also where it appears after the look at the directory, as it can in one that many accounts share."""
+    """It may also appear after the check, in a directory that accounts share."""
     directory = tmp_path / "stack"
     forge(directory, bystander, victim)
     os.chown(directory / state.FILE_NAME, STRANGER, STRANGER)
@@ -111,7 +111,7 @@ def test_strangers_state_is_not_believed(tmp_path: Path, bystander: "subprocess.
 
 
 def test_strangers_process_is_not_ended(tmp_path: Path, bystander: "subprocess.Popen[bytes]", victim: Path) -> None:
-    """What stack.json names is a server only if its command line is that of this directory's."""
+    """A process in stack.json is a server only if its command line is this directory's."""
     directory = tmp_path / "stack"
     forge(directory, bystander, victim)
     assert not Stack(directory).status().running
@@ -120,7 +120,7 @@ def test_strangers_process_is_not_ended(tmp_path: Path, bystander: "subprocess.P
 
 
 def test_strangers_tree_outlives_a_purge(tmp_path: Path, bystander: "subprocess.Popen[bytes]", victim: Path) -> None:
-    """Links are removed, and what they lead to stays."""
+    """Links are removed, and their targets stay."""
     directory = tmp_path / "stack"
     forge(directory, bystander, victim)
     Stack(directory).purge()

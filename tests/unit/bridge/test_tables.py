@@ -1,4 +1,4 @@
-"""Every table of the product, found in its sources, at the widths of terminals: what it holds is there whole."""
+"""Every table of the product, found in its sources, at terminal widths: its content is complete."""
 
 import ast
 import importlib
@@ -23,7 +23,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Terminal(io.TextIOWrapper):
-    """A terminal that keeps what is written to it."""
+    """A terminal that keeps its output."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__(io.BytesIO(), encoding=encoding, newline="")
@@ -32,13 +32,13 @@ class Terminal(io.TextIOWrapper):
         return True
 
     def said(self) -> str:
-        """What was written, as this terminal shows it."""
+        """The output as this terminal shows it."""
         self.flush()
         return ESCAPES.sub("", self.buffer.getvalue().decode(self.encoding))  # type: ignore[attr-defined]  # BytesIO
 
 
 def headers(call: ast.Call, scope: dict[str, Any]) -> tuple[str, ...]:
-    """The columns that a call of `Table` names."""
+    """The columns of a call of `Table`."""
     code = compile(ast.Expression(ast.Tuple(call.args, ast.Load(), **place(call))), "headers", "eval")
     return eval(code, scope)  # type: ignore[no-any-return]  # our own sources
 
@@ -48,7 +48,7 @@ def place(node: ast.expr) -> dict[str, Any]:
 
 
 def scopes(function: ast.FunctionDef, tree: ast.Module, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the function's names stand for: a parameter for its own name, `*columns` for what each caller gives."""
+    """The values of the function's names: a parameter has its own name, `*columns` the callers' values."""
     arguments = function.args
     own = {one.arg: one.arg for one in (*arguments.args, *arguments.kwonlyargs)}
     callers: list[dict[str, Any]] = [{}]
@@ -70,7 +70,7 @@ def scopes(function: ast.FunctionDef, tree: ast.Module, names: dict[str, Any]) -
 
 
 def assigned(function: ast.FunctionDef, scope: dict[str, Any]) -> dict[str, Any]:
-    """What the function puts together for columns; of what there is in some cases only, all."""
+    """The columns that the function builds, conditional ones included."""
     found: dict[str, Any] = {}
     for node in ast.walk(function):
         if not isinstance(node, ast.Assign):
@@ -85,7 +85,7 @@ def assigned(function: ast.FunctionDef, scope: dict[str, Any]) -> dict[str, Any]
 
 
 def tables() -> Iterator[Any]:
-    """The columns of each table that a module of the product makes, and whether they are headed."""
+    """The columns of each table in a module of the product, and whether they have headings."""
     for path in sorted(SOURCES.rglob("*.py")):
         tree = ast.parse(path.read_text())
         name = "bridge." + ".".join(path.relative_to(SOURCES).with_suffix("").parts)
@@ -124,7 +124,7 @@ def one_line(text: str) -> str:
 def test_table_fits_its_terminal(
     columns: tuple[str, ...], headed: bool, width: int, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ids are whole on one line, messages whole in their order; no line is wider than the terminal."""
+    """Ids stay on one line, messages are complete and in order, and no line exceeds the width."""
     monkeypatch.setenv("COLUMNS", str(width))
     ids = [ID.format(number) for number in range(len(columns))]
     rows = [ids, [*ids[:-1], MESSAGE], [str(number) for number in range(len(columns))]]
@@ -138,14 +138,14 @@ def test_table_fits_its_terminal(
 
 
 def test_table_that_fits_is_one_line_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cards are for those that don't."""
+    """Only wider tables become cards."""
     monkeypatch.setenv("COLUMNS", "80")
     said = shown(("run", "exit"), [[ID.format(1), "0"], [ID.format(2), "1"]], True, "ascii")
     assert [line.split() for line in said.splitlines() if ID[:8] in line] == [[ID.format(1), "0"], [ID.format(2), "1"]]
 
 
 def test_card_leaves_out_what_is_empty_and_breaks_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A word that is wider than the terminal is left to it, so that it can be copied as one."""
+    """The terminal wraps a wider word, so it can be copied as one."""
     monkeypatch.setenv("COLUMNS", "80")
     said = shown(("event", "site", "error"), [["e" * 90, "", "too long"]], True, "utf-8")
     assert "site" not in said
@@ -154,7 +154,7 @@ def test_card_leaves_out_what_is_empty_and_breaks_no_word(monkeypatch: pytest.Mo
 
 
 def test_every_table_is_of_the_one_kind() -> None:
-    """A table of rich's own cuts what does not fit."""
+    """A plain rich table truncates wide content."""
     found = {
         path.name
         for path in SOURCES.rglob("*.py")

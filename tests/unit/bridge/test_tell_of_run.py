@@ -1,4 +1,4 @@
-"""The last step of a scheduled workflow, as the runner's own Python runs it: without the product's packages."""
+"""The last step of a scheduled workflow, run by the runner's own Python without the product's packages."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ GITHUB = {"GITHUB_SERVER_URL": "https://git.example", "GITHUB_REPOSITORY": "o/r"
 async def told(
     path: Path, outcome: str, *, status: int = 200, **environment: str
 ) -> tuple[subprocess.CompletedProcess[str], list[Call]]:
-    """The step's end, and what the webhook got."""
+    """The step's result and the webhook's calls."""
     words = [sys.executable, "-I", "-S", str(CHECKOUT / "scripts" / "tell_of_run.py"), "process", outcome, str(path)]
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("BRIDGE_", "GHOSTLINK_"))}
     async with listening(lambda _: status) as (url, calls):
@@ -48,7 +48,7 @@ async def told(
 async def test_a_run_without_a_summary_is_told_and_leaves_one(
     tmp_path: Path, outcome: str, kind: str, code: int, reason: str
 ) -> None:
-    """Signed as the run itself would, with a link to the workflow's run."""
+    """The call is signed as the run's own and links to the workflow's run."""
     path = tmp_path / "s.json"
     done, ((headers, body),) = await told(path, outcome, BRIDGE_WORKER_ALERT_WEBHOOK_SECRET=SECRET, **GITHUB)
 
@@ -63,7 +63,7 @@ async def test_a_run_without_a_summary_is_told_and_leaves_one(
 
 
 async def test_a_run_that_left_its_summary_is_not_told_again(tmp_path: Path) -> None:
-    """It has told of itself, or need not, as one that met another run."""
+    """It has sent its own notification, or needs none because another run was active."""
     path = tmp_path / "s.json"
     path.write_text("{}")
     done, calls = await told(path, "failure", BRIDGE_WORKER_ALERT_WEBHOOK_SECRET=SECRET)
@@ -71,21 +71,21 @@ async def test_a_run_that_left_its_summary_is_not_told_again(tmp_path: Path) -> 
 
 
 async def test_a_success_leaves_a_summary_and_tells_nobody(tmp_path: Path) -> None:
-    """Of a step that writes none itself."""
+    """This is for a step that writes no summary itself."""
     path = tmp_path / "s.json"
     done, calls = await told(path, "success")
     assert (done.returncode, calls, json.loads(path.read_text())["errors"]) == (0, [], [])
 
 
 async def test_the_secret_key_signs_as_in_the_run(tmp_path: Path) -> None:
-    """By the derived secret, and for old receivers by the key itself."""
+    """The derived secret signs, and for old receivers the key itself."""
     _, ((headers, body),) = await told(tmp_path / "s.json", "skipped", GHOSTLINK_SECRET_KEY="k" * 40)
     Webhook(webhook_secret("k" * 40)).verify(body, headers)
     Webhook(base64.b64encode(b"k" * 40).decode()).verify(body, headers)
 
 
 async def test_a_webhook_that_takes_nothing_fails_the_step(tmp_path: Path) -> None:
-    """After three tries; the summary is there."""
+    """It fails after three tries, and the summary exists."""
     path = tmp_path / "s.json"
     done, calls = await told(path, "skipped", status=503)
     assert (done.returncode, len(calls), path.exists()) == (1, 3, True)
@@ -108,7 +108,7 @@ async def test_a_webhook_that_takes_nothing_fails_the_step(tmp_path: Path) -> No
 async def test_production_calls_no_webhook_that_the_run_refuses(
     tmp_path: Path, environment: dict[str, str], why: str
 ) -> None:
-    """The reason stands in the step's output, without the URL."""
+    """The step's output gives the reason without the URL."""
     done, calls = await told(tmp_path / "s.json", "skipped", BRIDGE_ENV="production", **environment)
     assert (done.returncode, calls) == (1, [])
     assert why in done.stdout

@@ -1,4 +1,4 @@
-"""What commands print: nothing in a cell, a title, a line or JSON controls the terminal."""
+"""Command output: no cell, title, line or JSON text controls the terminal."""
 
 import json
 import os
@@ -27,14 +27,14 @@ CONTROLS = {*HOSTILE} - {*"SPOOFED[31m2J]8;http://x52c,eA="}
 
 
 def assert_one_line(said: str, times: int = 1) -> None:
-    """All of it is there, written out, and begins no line of its own."""
+    """Check that the text is complete, escaped, and starts no line of its own."""
     assert not CONTROLS & {*said.replace("\n", "")}, ascii(said)
     assert [line for line in said.split("\n") if line.startswith("SPOOFED")] == []
     assert said.count("\\nSPOOFED") == times
 
 
 def test_lines_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """Progress and errors on standard error, results on standard output."""
+    """Progress and errors go to standard error, results to standard output."""
     say(HOSTILE)
     result(HOSTILE)
     print_text(HOSTILE)
@@ -47,7 +47,7 @@ def test_lines_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_tables_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """Columns, titles, cells and styled texts; neither markup nor emoji is read."""
+    """Columns, titles, cells and styled texts are escaped, and neither markup nor emoji codes apply."""
     table = Table("a", HOSTILE, title=HOSTILE)
     table.add_row(HOSTILE, Text(HOSTILE))
     table.add_row("[bold]x[/bold]", ":warning:")
@@ -60,7 +60,7 @@ def test_tables_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_screen_of_top_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """Why the brake is on, why a partition is held, and why the figures are not new."""
+    """The breaker's cause, the pauses' reasons and the error of stale figures are escaped."""
     brake = BreakerState(engaged=True, by_hand=True, reason=HOSTILE)
     found = Figures({}, {}, {"p": HOSTILE}, [], [], {}, {}, [], brake)
     print_renderable(screen(found, window="30m", trouble=HOSTILE))
@@ -68,7 +68,7 @@ def test_screen_of_top_is_written_out(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_json_is_escaped_and_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    """Also C1, marks of direction and lone surrogates; what is printable stays as it is."""
+    """C1, direction marks and lone surrogates are escaped; printable text is unchanged."""
     document = {HOSTILE: [HOSTILE, "é 😀 \U000e0041 \ud800"]}
     write_json(document, "-")
     said = capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_json_is_escaped_and_the_same(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "a\x9b", "\u202eb", "a\u2028b", "a\tb", "a\ud800", "a\u200eb"])
 def test_reason_with_a_control_character_is_refused(text: str) -> None:
-    """By its number, with what to give instead."""
+    """The error gives the character's number and an alternative."""
     with pytest.raises(InvalidInput, match=r"control character U\+[0-9A-F]{4}; give one line of plain text"):
         given_reason(text)
 
@@ -90,14 +90,14 @@ def test_reason_with_a_control_character_is_refused(text: str) -> None:
     "text", ["déjà vu : oui", "a\u00a0b", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "👩\u200d💻"]
 )
 def test_reason_of_any_script_is_taken(text: str) -> None:
-    """With joiners, which emoji and Persian need, and spaces that don't break."""
+    """Joiners, which emoji and Persian need, and non-breaking spaces are accepted."""
     assert given_reason(f" {text}\n") == text
     assert control_character(text) is None
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_output_of_another_encoding_holds_everything(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing fails, and nothing is another character: what the encoding lacks is written out, in JSON as JSON does."""
+    """Characters that the encoding lacks are escaped, in JSON as JSON does."""
     text = "déjà 😀 €"
     told = TextIOWrapper(BytesIO(), encoding=encoding)
     monkeypatch.setattr(sys, "stdout", told)
@@ -116,14 +116,14 @@ def test_output_of_another_encoding_holds_everything(encoding: str, monkeypatch:
 
 @pytest.mark.parametrize("given", ["--help", "--version", "dlq list -h", "--show-completion"])
 def test_command_answers_in_ascii(given: str) -> None:
-    """Also what libraries print: help, with its frames, and the script of completion."""
+    """This includes output of libraries: help with its frames, and the completion script."""
     done = bridge(*given.split(), settings={"PYTHONIOENCODING": "ascii", "SHELL": "/bin/bash"})
     assert (done.returncode, b"Traceback" in done.stderr, bool(done.stdout)) == (0, False, True), done.stderr
     assert done.stdout.isascii()
 
 
 def test_version_and_completion_are_told() -> None:
-    """The release of the package; the shell completes groups that are loaded when they are asked for."""
+    """The version is the package's; completion covers groups that load on demand."""
     assert bridge("--version", settings={}).stdout.decode() == f"bridge {version('ghostlink-bridge')}\n"
     asked = {"_BRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "bridge dlq gr", "COMP_CWORD": "2"}
     script = Path(sys.executable).with_name("bridge")

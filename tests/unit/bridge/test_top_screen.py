@@ -1,4 +1,4 @@
-"""What `bridge top` shows on a small terminal: what fails first, and how much is not shown."""
+"""`bridge top` on a small terminal: failures first, and the number of hidden lines."""
 
 import io
 
@@ -15,7 +15,7 @@ FAILING = {"total", "site:0", "site:21"}
 
 
 def figures(sites: int) -> Figures:
-    """A total that fails, two failing sites that are the least busy, and others."""
+    """Figures with a failing total, two failing sites that are the least busy, and others."""
     targets = ["total", "site:0", "site:21", *(f"site:{100 + number}" for number in range(sites - 2))]
     sums = [WindowSums(target, 1_000_000 + number, 10, 10, 10, 10) for number, target in enumerate(targets)]
     return Figures(
@@ -32,7 +32,7 @@ def figures(sites: int) -> Figures:
     [(3, "the last 30m: 3 of 4 targets fail"), (20, "the last 30m: 3 of 21 targets fail, 13 are not shown")],
 )
 def test_failing_sites_stand_on_the_first_24_lines(sites: int, title: str) -> None:
-    """Before workers and retries; the title says how many there are."""
+    """They come before workers and retries, and the title gives their number."""
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
     console.print(screen(figures(sites), window="30m"))
     lines = console.file.getvalue().splitlines()[:24]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What each answer means for the batch."""
+"""The meaning of each answer for the batch."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ def body(*results: dict[str, Any]) -> bytes:
 
 
 def test_what_is_refused_alone_is_named() -> None:
-    """An accepted neighbour is not taken along."""
+    """Its accepted neighbours stay delivered."""
     answer = body(
         {"event_id": "a", "status": "accepted"},
         {"event_id": "b", "status": "rejected", "error_code": "event_too_large"},
@@ -33,14 +33,14 @@ def test_what_is_refused_alone_is_named() -> None:
     ids=["empty", "page", "list", "object", "too few", "no results", "no text", "too deep"],
 )
 def test_a_2xx_that_is_not_the_gateways_proves_nothing(answer: bytes) -> None:
-    """A proxy's or a portal's page is no acknowledgement of Kafka's."""
+    """A proxy's or a portal's page is no acknowledgement from Kafka."""
     for status in (200, 202, 204):
         assert isinstance(judge(status, {}, answer, BATCH), ExternalDeadLetter)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_only_202_is_the_gateways(status: int) -> None:
-    """Whatever the body looks like."""
+    """The body does not matter."""
     assert isinstance(
         judge(status, {}, body({"status": "accepted"}, {"status": "accepted"}), BATCH), ExternalDeadLetter
     )
@@ -48,14 +48,14 @@ def test_only_202_is_the_gateways(status: int) -> None:
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
 def test_what_heals_is_tried_again(status: int) -> None:
-    """No sooner than the gateway asks for."""
+    """The retry waits at least for the gateway's Retry-After."""
     assert judge(status, {"Retry-After": "3"}, b"", BATCH) == Again(str(status), 3.0)
     assert judge(status, {}, b'{"detail": "full"}', BATCH) == Again(f"{status} full", None)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_may_be_one_events_fault_is_divided(status: int) -> None:
-    """The neighbours of a bad event go their way."""
+    """The bad event's neighbours are sent without it."""
     assert judge(status, {}, b'{"error_code": "no_events", "message": "m"}', BATCH) == Divide(
         "no_events", f"{status} m"
     )
@@ -63,14 +63,14 @@ def test_what_may_be_one_events_fault_is_divided(status: int) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 415])
 def test_what_is_the_clients_own_fault_is_denied(status: int) -> None:
-    """No other batch would fare better, by the gateway's own code."""
+    """The gateway's error code shows that every other batch would fail too."""
     answer = b'{"error_code": "token_forged", "message": "m"}'
     assert judge(status, {}, answer, BATCH) == Denied("token_forged", f"{status} m")
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 413, 422, 451])
 def test_what_others_answer_is_told_apart(status: int) -> None:
-    """By the missing code; the reason repeats what tells who it was."""
+    """Such an answer has no error code; the reason quotes what identifies its sender."""
     verdict = judge(status, {"Server": "cloudflare"}, b"<html><title>\n Attention Required! </title>", BATCH)
 
     assert isinstance(verdict, ExternalDeadLetter)

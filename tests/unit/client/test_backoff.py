@@ -1,4 +1,4 @@
-"""How long the client waits."""
+"""The client's backoff."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ NOW = datetime(2026, 2, 10, 12, 0, 0, tzinfo=UTC)
 
 
 def test_pauses_grow_to_a_bound_and_are_spread() -> None:
-    """Twice as long each time, up to the bound; chance takes off up to a half."""
+    """Pauses double up to the limit, and jitter takes off up to a half."""
     longest = [pause(failures, None, lambda: 1.0) for failures in range(1, 12)]
 
     assert longest[:3] == [0.5, 1.0, 2.0]
@@ -19,7 +19,7 @@ def test_pauses_grow_to_a_bound_and_are_spread() -> None:
 
 
 def test_what_is_asked_for_is_never_undercut() -> None:
-    """Retry-After is a least, and clients that were told the same do not come back together."""
+    """Retry-After is a minimum with jitter, so that clients do not return together."""
     assert pause(1, 10.0, lambda: 0.0) == 10.0
     assert pause(1, 10.0, lambda: 1.0) == 11.0
     assert pause(9, 1.0, lambda: 1.0) == LONGEST_SECONDS
@@ -42,5 +42,5 @@ def test_what_is_asked_for_is_never_undercut() -> None:
     ],
 )
 def test_retry_after_is_a_number_or_a_date(header: str | None, seconds: float | None) -> None:
-    """And anything else is not there; none of them makes the client wait for more than an hour."""
+    """Any other value is ignored, and no value makes the client wait for more than an hour."""
     assert asked_seconds(header, NOW) == seconds

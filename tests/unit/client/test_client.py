@@ -1,4 +1,4 @@
-"""The client against a gateway that does as it is told: what is delivered, when, and what is said of the rest."""
+"""The client against a scripted gateway: which events are delivered, when, and how the rest is reported."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ KEY = "sk_secret"
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[ScriptedGateway]:
-    """A gateway that takes everything until a test says otherwise."""
+    """A gateway that accepts everything unless a test changes it."""
     async with scripted_gateway() as running:
         yield running
 
@@ -41,7 +41,7 @@ def names(directory: Path) -> list[str]:
 
 
 async def test_batches_go_by_size_and_by_time(gateway: ScriptedGateway) -> None:
-    """A full batch goes at once, a part of one after the linger; the script's id stands in the address, quoted."""
+    """A full batch goes immediately, a partial one after the linger; the URL has the quoted script id."""
     posted_at: list[float] = []
     gateway.rule = lambda _events: posted_at.append(time.monotonic())
     async with client(gateway, batch_events=10, linger=0.5, concurrency=1) as sending:
@@ -56,7 +56,7 @@ async def test_batches_go_by_size_and_by_time(gateway: ScriptedGateway) -> None:
 
 
 async def test_flush_does_not_wait_for_the_linger(gateway: ScriptedGateway) -> None:
-    """And returns once everything that was taken before it is acknowledged."""
+    """It returns once all earlier events are acknowledged."""
     async with client(gateway, linger=3600) as sending:
         ids = await track(sending, 7)
         await sending.flush()
@@ -64,7 +64,7 @@ async def test_flush_does_not_wait_for_the_linger(gateway: ScriptedGateway) -> N
 
 
 async def test_a_batch_is_bounded_in_bytes_and_compressed(gateway: ScriptedGateway) -> None:
-    """What the gateway takes in one request is never exceeded."""
+    """A batch never exceeds the gateway's limit for one request."""
     async with client(gateway, batch_bytes=128 * 1024) as sending:
         for _ in range(10):
             await sending.track("view", {"pad": "x" * 50_000})
@@ -80,7 +80,7 @@ async def test_a_batch_is_bounded_in_bytes_and_compressed(gateway: ScriptedGatew
     ids=["503", "429", "cut"],
 )
 async def test_what_heals_is_tried_again_under_the_same_ids(gateway: ScriptedGateway, reply: Any) -> None:
-    """The same request, with the same idempotency key, until it is taken."""
+    """The same request is repeated with the same idempotency key."""
     gateway.replies = [reply]
     async with client(gateway) as sending:
         ids = await track(sending, 3)
@@ -92,7 +92,7 @@ async def test_what_heals_is_tried_again_under_the_same_ids(gateway: ScriptedGat
 
 
 async def test_retry_after_holds_every_batch_back(gateway: ScriptedGateway) -> None:
-    """No other batch tries in the time that the gateway asked for."""
+    """No other batch is sent before the gateway's Retry-After has passed."""
     gateway.replies = [problem(429, "rate_limited", "1")]
     async with client(gateway, batch_events=1, concurrency=1) as sending:
         started = time.monotonic()
@@ -104,7 +104,7 @@ async def test_retry_after_holds_every_batch_back(gateway: ScriptedGateway) -> N
 
 
 async def test_a_bad_event_does_not_take_its_neighbours_along(gateway: ScriptedGateway) -> None:
-    """A batch that is refused as a whole is halved until the bad one stands alone."""
+    """A refused batch is halved until the bad event is alone."""
     gateway.rule = lambda events: (
         problem(413, "body_too_large") if any(e["event_id"] == "bad" for e in events) else None
     )
@@ -118,7 +118,7 @@ async def test_a_bad_event_does_not_take_its_neighbours_along(gateway: ScriptedG
 
 
 async def test_what_the_gateway_refuses_alone_is_handed_over_once(gateway: ScriptedGateway) -> None:
-    """In an answer that accepts the others."""
+    """The same answer accepts the other events."""
     rejected = {"event_id": "a", "status": "rejected", "error_code": "event_too_large"}
     gateway.replies = [web.json_response({"results": [rejected, {"status": "accepted"}]}, status=202)]
     async with client(gateway) as sending:
@@ -132,7 +132,7 @@ async def test_what_the_gateway_refuses_alone_is_handed_over_once(gateway: Scrip
 
 
 async def test_tries_are_bounded_without_a_spool() -> None:
-    """After `retry_for` the events are handed back, whole."""
+    """After `retry_for` the events are handed back unchanged."""
     async with client(NOWHERE, retry_for=0.3) as sending:
         ids = await track(sending, 5)
         with pytest.raises(NotDelivered, match="Cannot connect") as caught:
@@ -143,7 +143,7 @@ async def test_tries_are_bounded_without_a_spool() -> None:
 
 
 async def test_a_wrong_key_is_said_at_once(gateway: ScriptedGateway) -> None:
-    """Trying again would not help; nothing of the key is repeated."""
+    """A retry would not help, and the error does not repeat the key."""
     gateway.rule = lambda _events: problem(401, "token_forged")
     async with client(gateway) as sending:
         await track(sending, 2)
@@ -155,7 +155,7 @@ async def test_a_wrong_key_is_said_at_once(gateway: ScriptedGateway) -> None:
 
 
 async def test_flush_says_what_still_waits(gateway: ScriptedGateway) -> None:
-    """It gives up waiting, not the events."""
+    """It stops waiting but keeps the events."""
     gateway.replies = [problem(503, "kafka_unavailable", "1")]
     async with client(gateway) as sending:
         ids = await track(sending, 4)
@@ -168,7 +168,7 @@ async def test_flush_says_what_still_waits(gateway: ScriptedGateway) -> None:
 
 
 async def test_close_hands_everything_over() -> None:
-    """In flight or not yet tried: what is not known to be delivered comes back."""
+    """Events that are not known to be delivered come back, sent or not."""
     sending = client(NOWHERE, batch_events=2, concurrency=1)
     ids = await track(sending, 7)
     with pytest.raises(NotDelivered, match="closed before it was delivered") as caught:
@@ -182,7 +182,7 @@ async def test_close_hands_everything_over() -> None:
 
 
 async def test_a_full_buffer_is_an_error_or_a_wait(gateway: ScriptedGateway) -> None:
-    """By the options; whoever waits goes on as soon as there is room."""
+    """The options decide; a waiting caller continues as soon as there is space."""
     gateway.replies = [problem(503, "kafka_unavailable", "1")]
     async with client(gateway, buffer_events=5, when_full="error") as sending:
         await track(sending, 5)
@@ -195,7 +195,7 @@ async def test_a_full_buffer_is_an_error_or_a_wait(gateway: ScriptedGateway) -> 
 
 
 async def test_what_only_flush_frees_is_not_waited_for() -> None:
-    """A program that never flushes is told, and does not hang."""
+    """A program that never flushes gets an error and does not hang."""
     async with client(NOWHERE, buffer_events=3, retry_for=0) as sending:
         await track(sending, 3)
         await wait_until(lambda: not sending._in_flight, budget_seconds=30, describe="all to be given up")
@@ -209,7 +209,7 @@ async def test_what_only_flush_frees_is_not_waited_for() -> None:
 
 
 async def test_the_error_of_the_block_is_not_hidden() -> None:
-    """What was not delivered is noted on it."""
+    """Undelivered events are a note on it."""
 
     async def fails() -> None:
         async with client(NOWHERE, retry_for=0) as sending:
@@ -223,7 +223,7 @@ async def test_the_error_of_the_block_is_not_hidden() -> None:
 
 
 async def test_a_spool_outlives_an_outage_and_a_crash(gateway: ScriptedGateway, tmp_path: Path) -> None:
-    """What one client left behind, the next delivers, each event once; nothing is left on disk then."""
+    """The next client delivers each event once and leaves no event on disk."""
     left = client(NOWHERE, spool=tmp_path, retry_for=0, batch_events=10)
     ids = await track(left, 35)
     with pytest.raises(NotDelivered, match="35 still wait in the spool") as caught:
@@ -242,7 +242,7 @@ async def test_a_spool_outlives_an_outage_and_a_crash(gateway: ScriptedGateway, 
 async def test_what_is_forced_to_disk(
     gateway: ScriptedGateway, tmp_path: Path, policy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each event before `send` returns, all at `flush`, or nothing."""
+    """By option, each event is synced before `send` returns, all at `flush`, or none."""
     synced: list[int] = []
     monkeypatch.setattr("bridge.client.spool.os.fsync", synced.append)
     async with client(gateway, spool=tmp_path, spool_sync=policy, linger=3600) as sending:
@@ -255,7 +255,7 @@ async def test_what_is_forced_to_disk(
 
 
 async def test_denied_events_stay_in_the_spool(gateway: ScriptedGateway, tmp_path: Path) -> None:
-    """A key that was revoked costs nothing but time."""
+    """A revoked key delays the events and loses none."""
     gateway.rule = lambda _events: problem(401, "token_revoked")
     sending = client(gateway, spool=tmp_path)
     await track(sending, 2)
@@ -265,7 +265,7 @@ async def test_denied_events_stay_in_the_spool(gateway: ScriptedGateway, tmp_pat
 
 
 async def test_a_spool_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The work behind the scenes ended: `flush` and `send` say with what instead of waiting."""
+    """Once the background task has failed, `flush` and `send` raise its error instead of waiting."""
 
     def broken(_self: object) -> None:
         raise OSError(5, "Input/output error")
@@ -297,13 +297,13 @@ async def test_a_spool_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     ],
 )
 def test_what_cannot_work_is_refused(url: str, script_id: str, key: str, options: dict[str, Any]) -> None:
-    """When the client is made, not when the first event is lost."""
+    """The constructor raises, before any event is lost."""
     with pytest.raises(InvalidInput):
         BridgeClient(url, script_id, key, Options(**options))
 
 
 def test_the_blocking_client_does_the_same() -> None:
-    """In a program without a loop; and it leaves no thread."""
+    """It works in a program without a loop and leaves no thread."""
     taken: list[str] = []
 
     def session(url: str) -> list[str]:
@@ -331,7 +331,7 @@ def test_the_blocking_client_does_the_same() -> None:
 
 
 async def test_after_a_fork_the_child_is_told(gateway: ScriptedGateway) -> None:
-    """It has no thread that would deliver: every call says so instead of waiting for ever, and the parent's goes on."""
+    """The child has no delivery thread, so every call raises; the parent's client continues."""
     sending = BlockingBridgeClient(gateway.url, "shop", KEY)
     reading, writing = os.pipe()
     child = os.fork()

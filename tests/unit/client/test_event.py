@@ -1,4 +1,4 @@
-"""What a mapping becomes before it is sent, and what is refused before it is taken."""
+"""Conversion of a mapping to an event, and its checks."""
 
 import json
 import uuid
@@ -15,7 +15,7 @@ from streams.pipeline.decode import decode
 
 
 def test_what_is_absent_is_filled_in_and_what_is_given_is_kept() -> None:
-    """Id and time are made unless they are given; None is absent."""
+    """Id and time are generated unless given; None is absent."""
     bare = json.loads(make_event({"event_type": "view", "url": None}).body)
     whole = make_event({"event_type": "view", "event_id": "mine", "occurred_at": 5})
 
@@ -24,7 +24,7 @@ def test_what_is_absent_is_filled_in_and_what_is_given_is_kept() -> None:
 
 
 def test_the_stream_takes_what_is_made() -> None:
-    """Times, amounts and ids of Python's own types arrive as the contract has them."""
+    """Times, amounts and ids of Python's own types meet the contract."""
     made = make_event(
         {
             "event_type": "purchase",
@@ -54,18 +54,18 @@ def test_the_stream_takes_what_is_made() -> None:
         ({"event_type": "x", "properties": {"a": float("nan")}}, "no JSON"),
         ({"event_type": "x", "properties": {"a": object()}}, "object has no form in JSON"),
         ({"event_type": "x", "properties": {"a": "\ud800"}}, "no JSON"),
-        ({"event_type": "x", "occurred_at": datetime(2026, 1, 1)}, "no offset"),  # noqa: DTZ001 - that is the mistake
+        ({"event_type": "x", "occurred_at": datetime(2026, 1, 1)}, "no offset"),  # noqa: DTZ001  # the error under test
         ({"event_type": "x", "properties": {"a": "y" * 70_000}}, "70"),
     ],
 )
 def test_what_no_stream_would_take_is_refused_at_once(fields: dict[str, object], says: str) -> None:
-    """The caller is told, by the event's own line and not by a dead letter."""
+    """The caller gets an exception instead of a later dead letter."""
     with pytest.raises(InvalidInput, match=says):
         make_event(fields)
 
 
 def test_the_bounds_are_the_contracts() -> None:
-    """They are written down twice, since the contract's module brings pydantic along."""
+    """They are defined twice, because the contract's module requires pydantic."""
     assert (limits.MAX_EVENT_BYTES, limits.MAX_EVENT_ID, limits.MAX_EVENT_TYPE) == (
         raw_event.MAX_BYTES,
         raw_event.MAX_EVENT_ID,

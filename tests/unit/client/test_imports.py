@@ -1,4 +1,4 @@
-"""The client is light: a program that only sends events pays for no broker, no database and no framework."""
+"""The client's imports: no broker, database or framework."""
 
 import json
 
@@ -8,7 +8,7 @@ HEAVY = ("faust", "aiokafka", "asyncpg", "pydantic", "msgspec", "structlog", "uv
 
 
 def test_importing_it_brings_nothing_heavy_along() -> None:
-    """In a fresh interpreter; what HTTP needs is all there is."""
+    """In a new interpreter only the modules for HTTP are imported."""
     done = run(python("import bridge.client, json, sys; print(json.dumps(sorted(sys.modules)))"))
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
 

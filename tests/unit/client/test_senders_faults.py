@@ -1,4 +1,4 @@
-"""The client keeps delivering and reports why it does not: under any error of its transport and any answer of an intermediary."""
+"""The client delivers and reports under any error of its transport and any answer of an intermediary."""
 
 import asyncio
 import gzip
@@ -28,7 +28,7 @@ PAGE = "<html><title>Attention Required!</title>"
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[ScriptedGateway]:
-    """A gateway that takes everything until a test says otherwise."""
+    """A gateway that accepts everything unless a test changes it."""
     async with scripted_gateway() as running:
         yield running
 
@@ -42,7 +42,7 @@ async def track(to: BridgeClient, texts: Sequence[object]) -> list[str]:
 
 
 def firewall(status: int) -> Callable[[Sequence[Event]], web.Response | None]:
-    """Answers with a page of its own where an event's text looks like an attack."""
+    """A firewall that answers with its own page if an event's text looks like an attack."""
 
     def rule(events: Sequence[Event]) -> web.Response | None:
         if "UNION SELECT" in json.dumps(events):
@@ -63,7 +63,7 @@ async def test_a_transport_that_raises_anything_loses_nothing(
     spooled: bool,
     concurrency: int,
 ) -> None:
-    """At every await, also after the gateway has the batch: each fault is counted and logged, every event arrives."""
+    """A fault at any await, also after delivery, is counted and logged, and every event arrives."""
     faults = Faults(seed=15 + concurrency, count=FAULTS)
     inject(faults, monkeypatch)
     caplog.set_level(logging.INFO, "bridge.client")
@@ -92,7 +92,7 @@ async def test_a_transport_that_raises_anything_loses_nothing(
 async def test_credentials_of_netrc_are_not_used(
     gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The gateway gets the key that was given, also where netrc has an entry for its host."""
+    """The gateway gets the given key, also if netrc has an entry for its host."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login anonymous password guest\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -106,7 +106,7 @@ async def test_credentials_of_netrc_are_not_used(
 async def test_a_proxys_credentials_go_to_the_proxy_alone(
     gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside the key; those that netrc holds for the proxy's host go nowhere."""
+    """They go beside the key, and netrc's entry for the proxy is not used."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login anonymous password guest\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -130,7 +130,7 @@ async def test_a_proxys_credentials_go_to_the_proxy_alone(
     ],
 )
 def test_an_address_with_credentials_is_refused(url: str) -> None:
-    """When the client is made, and without repeating them."""
+    """The constructor raises without repeating them."""
     with pytest.raises(InvalidInput, match="url: ") as caught:
         client(url)
 
@@ -144,7 +144,7 @@ def test_an_address_with_credentials_is_refused(url: str) -> None:
 async def test_an_odd_retry_after_asks_for_nothing(
     gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    """The batch is tried again after the client's own pause."""
+    """The batch is retried after the client's own backoff."""
     monkeypatch.setattr("bridge.client.sender.pause", lambda _failures, asked: asked or 0.0)
     gateway.replies = [problem(429, "rate_limited", asked)]
     async with client(gateway) as sending:
@@ -155,7 +155,7 @@ async def test_an_odd_retry_after_asks_for_nothing(
 
 @asynccontextmanager
 async def speaking(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that answers each connection with the next of these bytes and ends it; its address, and what is left."""
+    """A server that answers each connection with the next of these bytes; yields its URL and the remaining answers."""
     left = list(answers)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -170,7 +170,7 @@ async def speaking(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
 
 
 async def test_answers_that_are_no_http_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Garbage, a wrong encoding, half a body, endless headers: each is a failed try, and the next follows."""
+    """Garbage, a wrong encoding, half a body or endless headers are a failed try, and the next follows."""
     monkeypatch.setattr("bridge.client.sender.pause", lambda *_: 0.0)
     ok = b"HTTP/1.1 202 Accepted\r\n"
     answers = [
@@ -203,10 +203,7 @@ async def test_answers_that_are_no_http_are_named(monkeypatch: pytest.MonkeyPatc
 async def test_an_answer_longer_than_the_gateways_is_somebody_elses(
     monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway, *, compressed: bool, blanks: int
 ) -> None:
-    """So is one that is compressed, which nobody asked for: neither is inflated or read to its end.
-
-    64 MiB take no memory, and the batch is tried again.
-    """
+    """Neither it nor a compressed answer is read to its end: 64 MiB take no memory, and the batch is retried."""
     monkeypatch.setattr("bridge.client.sender.pause", lambda *_: 0.0)
 
     def endless(events: Sequence[Event]) -> web.Response:
@@ -238,7 +235,7 @@ async def test_an_answer_longer_than_the_gateways_is_somebody_elses(
 async def test_a_transport_that_never_works_frees_the_buffer(
     monkeypatch: pytest.MonkeyPatch, gateway: ScriptedGateway
 ) -> None:
-    """`send` does not wait for ever: events are given up after `retry_for` and handed over with the reason."""
+    """After `retry_for` events are handed over with the reason, so `send` does not wait for ever."""
     inject(Faults(1, 0), monkeypatch)
     monkeypatch.setattr("support.faulty_transport.FaultySession.post", lambda *_, **__: 1 / 0)
     sending = client(gateway, retry_for=0, buffer_events=2, batch_events=1)
@@ -251,7 +248,7 @@ async def test_a_transport_that_never_works_frees_the_buffer(
 
 
 async def test_tasks_that_a_program_cancels_begin_again(gateway: ScriptedGateway, tmp_path: Path) -> None:
-    """It cancels all that runs, the client's own among it: what was under way is tried again, what is sent next goes."""
+    """If a program cancels all tasks, sent events are retried and new ones are delivered."""
     held = asyncio.Event()
     answered = gateway.rule
 
@@ -276,7 +273,7 @@ async def test_tasks_that_a_program_cancels_begin_again(gateway: ScriptedGateway
 
 
 def test_a_client_that_is_left_open_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    """A program that ends without `close` reads how many events it leaves."""
+    """A warning gives the number of events if a program ends without `close`."""
 
     async def leave() -> None:
         await track(client("http://127.0.0.1:1", linger=3600), "abc")
@@ -286,7 +283,7 @@ def test_a_client_that_is_left_open_is_named(caplog: pytest.LogCaptureFixture) -
 
 
 def test_a_blocking_client_that_is_left_open_is_named() -> None:
-    """At the end of the program, on standard error; one that was closed is not."""
+    """The warning goes to standard error at exit, and not after a `close`."""
     program = """
 from bridge.client import BlockingBridgeClient, Options
 left, closed = (BlockingBridgeClient("http://127.0.0.1:1", "shop", "sk_x", Options(linger=60)) for _ in range(2))
@@ -301,7 +298,7 @@ left.track("view"); left.track("view"); closed.close()
 async def test_a_firewall_refuses_one_event_and_the_others_arrive(
     gateway: ScriptedGateway, tmp_path: Path, *, spooled: bool, status: int
 ) -> None:
-    """The one is handed over, and named together with who refused it."""
+    """The refused event is handed over with the name of the refusing system."""
     gateway.rule = firewall(status)
     spool = tmp_path / "spool" if spooled else None
     async with client(gateway, spool=spool) as sending:
@@ -321,7 +318,7 @@ async def test_a_firewall_refuses_one_event_and_the_others_arrive(
 async def test_a_page_in_front_of_everything_gives_nothing_up(
     gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where not even an empty batch comes through, no event is at fault: all wait, and arrive when the page is gone."""
+    """If even an empty batch is refused, no event is at fault and all wait."""
     monkeypatch.setattr("bridge.client.sender.pause", lambda *_: 0.01)
     answered = gateway.rule
     gateway.rule = lambda _events: web.Response(status=403, text=PAGE)
@@ -340,7 +337,7 @@ async def test_a_page_in_front_of_everything_gives_nothing_up(
 
 
 async def test_the_state_names_what_is_wrong(gateway: ScriptedGateway) -> None:
-    """From waiting to blocked to delivering, each with the time of its beginning."""
+    """The state goes from waiting to blocked to delivering, each with its start time."""
     sending = client(gateway)
     first = sending.state
     assert (first.state, first.pending) == ("delivering", 0)
@@ -356,7 +353,7 @@ async def test_the_state_names_what_is_wrong(gateway: ScriptedGateway) -> None:
 
 
 def test_the_blocking_client_has_the_same_state() -> None:
-    """Also after it was closed."""
+    """It is available after `close` too."""
     sending = BlockingBridgeClient("http://127.0.0.1:1", "shop", KEY, Options(retry_for=0))
     sending.track("view")
     with pytest.raises(NotDelivered):

@@ -1,4 +1,4 @@
-"""Events on disk: what a crash leaves, and what the next client makes of it."""
+"""Events on disk: the files after a crash, and the next client's use of them."""
 
 import errno
 import json
@@ -22,7 +22,7 @@ BLOCK_BYTES = 4096
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[..., SpoolQueue]]:
-    """Opens the same spool again and again; the one before is dropped as a crash drops it: unclosed but unlocked."""
+    """Open the same spool repeatedly; each earlier one is dropped as in a crash: unclosed but unlocked."""
     made: list[SpoolQueue] = []
 
     def open_again(size: int = 64 * MIB) -> SpoolQueue:
@@ -56,7 +56,7 @@ def fill_for_ever(queue: SpoolQueue, event: Event) -> None:
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.binary().filter(lambda some: b"\n" not in some)
 )
 def test_a_line_gives_its_event_back(event_id: str, body: bytes) -> None:
-    """Whatever the id holds; and a line that lost or changed anything gives none."""
+    """Any id survives, and a truncated or changed line gives no event."""
     body = json.dumps(body.hex()).encode()
     line = line_of(Event(event_id, body))
 
@@ -67,7 +67,7 @@ def test_a_line_gives_its_event_back(event_id: str, body: bytes) -> None:
 
 
 def test_first_in_is_first_out_within_the_bounds(opened: Callable[..., SpoolQueue]) -> None:
-    """By count and by size, at least one."""
+    """A batch is limited in count and size and has at least one event."""
     queue = opened()
     fill(queue, *range(5))
 
@@ -78,7 +78,7 @@ def test_first_in_is_first_out_within_the_bounds(opened: Callable[..., SpoolQueu
 
 
 def test_what_was_not_settled_comes_again_after_a_crash(opened: Callable[..., SpoolQueue]) -> None:
-    """In order, and nothing of what was settled before it."""
+    """Unacknowledged events come again in order, and earlier acknowledged ones do not."""
     queue = opened()
     fill(queue, *range(6))
     first, second, third = (queue.take(2, MIB) for _ in range(3))
@@ -92,7 +92,7 @@ def test_what_was_not_settled_comes_again_after_a_crash(opened: Callable[..., Sp
 
 
 def test_new_events_come_after_old_ones(opened: Callable[..., SpoolQueue]) -> None:
-    """A segment that another process began is not written on."""
+    """A segment of another process is not appended to."""
     fill(opened(), "old")
     queue = opened()
     fill(queue, "new")
@@ -102,7 +102,7 @@ def test_new_events_come_after_old_ones(opened: Callable[..., SpoolQueue]) -> No
 
 @pytest.mark.parametrize("tail", [b"0badc0de", b'00000000 "x" {"event', b"\x00" * 500])
 def test_a_torn_tail_is_passed_over(opened: Callable[..., SpoolQueue], tmp_path: Path, tail: bytes) -> None:
-    """What a crash cut off was never taken: it is no loss, and those before and after it are whole."""
+    """A write cut off by a crash was never accepted, and its neighbours are intact."""
     fill(opened(), "a", "b")
     with (tmp_path / "spool" / "000000000001.events").open("ab") as file:
         file.write(tail)
@@ -116,7 +116,7 @@ def test_a_torn_tail_is_passed_over(opened: Callable[..., SpoolQueue], tmp_path:
 
 
 def test_a_damaged_line_is_told_and_its_neighbours_pass(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """One bad sector is one event, written down for whoever looks into it."""
+    """A bad sector loses one event, which is recorded for operators."""
     fill(opened(), "a", "b", "c")
     path = tmp_path / "spool" / "000000000001.events"
     path.write_bytes(path.read_bytes().replace(b'{"event_id": "b"}', b'{"event_id": "B"}'))
@@ -128,7 +128,7 @@ def test_a_damaged_line_is_told_and_its_neighbours_pass(opened: Callable[..., Sp
 
 
 def test_refused_events_are_written_down(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """They are not tried again, also not after a crash, and not forgotten."""
+    """They are recorded and not retried, also not after a crash."""
     queue = opened()
     fill(queue, "a", "b")
     batch = queue.take(9, MIB)
@@ -142,7 +142,7 @@ def test_refused_events_are_written_down(opened: Callable[..., SpoolQueue], tmp_
 
 
 def test_delivered_segments_are_removed(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """The bound is of what waits: a spool that is emptied takes more, for ever, in files of its own."""
+    """The limit covers undelivered events only, so an emptied spool accepts more."""
     queue = opened(MIB)
     for round_ in range(40):
         pad = [Event(f"{round_}-{number}", b'"' + b"x" * 10_000 + b'"') for number in range(20)]
@@ -156,7 +156,7 @@ def test_delivered_segments_are_removed(opened: Callable[..., SpoolQueue], tmp_p
 
 
 def test_a_full_spool_takes_no_more(opened: Callable[..., SpoolQueue]) -> None:
-    """It says so, and has lost nothing."""
+    """It raises an error and loses no event."""
     queue = opened(MIB)
     big = Event("big", b'"' + b"x" * 60_000 + b'"')
     for _ in range(10):
@@ -169,7 +169,7 @@ def test_a_full_spool_takes_no_more(opened: Callable[..., SpoolQueue]) -> None:
 
 
 def test_a_full_disk_leaves_no_half_line(opened: Callable[..., SpoolQueue], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that is cut short is taken back; when there is room again, the next is whole."""
+    """A partial write is undone; once there is space, the next line is complete."""
     queue = opened()
     fill(queue, "a")
     real = queue._writing
@@ -196,7 +196,7 @@ def test_a_full_disk_leaves_no_half_line(opened: Callable[..., SpoolQueue], monk
 
 
 class SmallDisk:
-    """The files of a directory on a disk that is full once so many bytes are on it."""
+    """The files of a directory on a disk of limited size."""
 
     def __init__(self, directory: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self._directory = directory
@@ -225,7 +225,7 @@ class SmallDisk:
 def test_a_disk_that_the_spool_has_filled_takes_more_once_all_is_delivered(
     opened: Callable[..., SpoolQueue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int
 ) -> None:
-    """Also where the mark itself finds no room."""
+    """This holds even if the mark itself does not fit."""
     queue = opened(4 * MIB)
     SmallDisk(tmp_path / "spool", segments * MIB - 100_000, monkeypatch)
     big = Event("big", b'"' + b"x" * 60_000 + b'"')
@@ -243,7 +243,7 @@ def test_a_disk_that_the_spool_has_filled_takes_more_once_all_is_delivered(
 def test_a_disk_that_fails_once_is_not_given_up(
     opened: Callable[..., SpoolQueue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two segments: the next try makes the new one."""
+    """The error is between two segments, and the next try creates the new one."""
     queue = opened(MIB)
     big = Event("big", b'"' + b"x" * 60_000 + b'"')
 
@@ -262,7 +262,7 @@ def test_a_disk_that_fails_once_is_not_given_up(
 
 
 def test_what_can_not_be_read_is_named(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """One line, not a traceback; and the directory is not held."""
+    """The error is one line without a traceback, and the directory is not locked."""
     (tmp_path / "spool" / "000000000001.events").mkdir(parents=True)
     for _ in range(2):
         with pytest.raises(PreconditionFailed, match="can't be read"):
@@ -270,14 +270,14 @@ def test_what_can_not_be_read_is_named(opened: Callable[..., SpoolQueue], tmp_pa
 
 
 def test_one_client_at_a_time(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """Two on one directory would both deliver and both mark; the second is told."""
+    """Two clients on one directory would both deliver and mark; the second gets an error."""
     opened()
     with pytest.raises(InvalidInput, match="in use by another client"):
         SpoolQueue(tmp_path / "spool", MIB)
 
 
 def test_a_place_that_is_none_is_named(tmp_path: Path) -> None:
-    """A file in the way is one line, not a traceback."""
+    """A file instead of the directory is a one-line error."""
     (tmp_path / "spool").write_text("")
     with pytest.raises(PreconditionFailed, match="can't be written"):
         SpoolQueue(tmp_path / "spool", MIB)
@@ -285,7 +285,7 @@ def test_a_place_that_is_none_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", ["", "x y", "1", "1 2 3", "1 -5", "-1 0"])
 def test_a_spoilt_mark_means_from_the_start(opened: Callable[..., SpoolQueue], tmp_path: Path, mark: str) -> None:
-    """Twice does no harm, not at all does."""
+    """A repeated delivery is harmless and a missing one is not."""
     queue = opened()
     fill(queue, "a", "b")
     queue.settle(queue.take(1, MIB), [])
@@ -295,7 +295,7 @@ def test_a_spoilt_mark_means_from_the_start(opened: Callable[..., SpoolQueue], t
 
 
 def test_an_emptied_spool_leaves_nothing_to_deliver(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """Its files are gone once it is closed, and the next client starts anew."""
+    """Closing removes its files, and the next client starts with an empty spool."""
     queue = opened()
     fill(queue, "a")
     queue.settle(queue.take(9, MIB), [])
@@ -308,7 +308,7 @@ def test_an_emptied_spool_leaves_nothing_to_deliver(opened: Callable[..., SpoolQ
 
 
 def test_a_mark_without_its_segment_hides_nothing_new(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """A crash between the removal of the delivered segments and of the mark: what comes then lies behind the mark."""
+    """After a crash between the two removals, new events come after the mark."""
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "mark").write_text("1 5000\n")
     queue = opened()
@@ -318,7 +318,7 @@ def test_a_mark_without_its_segment_hides_nothing_new(opened: Callable[..., Spoo
 
 
 def test_spool_is_readable_by_its_account_alone(tmp_path: Path) -> None:
-    """Directories 0700 and files 0600 under any umask: events hold personal data."""
+    """Directories have 0700 and files 0600 under any umask, because events hold personal data."""
     before = os.umask(0)
     try:
         queue = SpoolQueue(tmp_path / "above" / "spool", 64 * MIB)
@@ -333,7 +333,7 @@ def test_spool_is_readable_by_its_account_alone(tmp_path: Path) -> None:
 
 
 def test_spool_follows_no_link(tmp_path: Path) -> None:
-    """A file that somebody linked to under a name of the spool keeps its content."""
+    """A file that is linked under a name of the spool keeps its content."""
     (tmp_path / "target").write_text("kept")
     (tmp_path / "lock").symlink_to(tmp_path / "target")
     with pytest.raises(PreconditionFailed, match=r"can't be written: .*link"):

@@ -1,4 +1,4 @@
-"""The span of a post costs the post nothing."""
+"""The span of a post does not affect the post."""
 
 import pytest
 from opentelemetry import trace

@@ -1,4 +1,4 @@
-"""pip-audit's findings: accepted ones pass until their day, all others fail, and so does what can't be read."""
+"""pip-audit's findings: accepted ones pass until their date; others and unreadable reports fail."""
 
 import json
 from datetime import date
@@ -63,7 +63,7 @@ def test_what_is_left_over(accepted: list[Accepted], packages: list[Any], today:
     ],
 )
 def test_a_list_that_can_t_be_used_is_refused(tmp_path: Path, text: str, told: str) -> None:
-    """An entry without a reason or a day accepts nothing."""
+    """An entry without a reason or a date accepts nothing."""
     path = tmp_path / "accepted.toml"
     path.write_text(text)
     with pytest.raises(FindingsError, match=told):
@@ -71,7 +71,7 @@ def test_a_list_that_can_t_be_used_is_refused(tmp_path: Path, text: str, told: s
 
 
 def test_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """0, 1 and 3; a report without packages is a failure of pip-audit and no clean bill."""
+    """Exit codes are 0, 1 and 3; a report without packages is a failure of pip-audit."""
     path, accepted = tmp_path / "report.json", tmp_path / "accepted.toml"
     accepted.write_text("")
     monkeypatch.setattr(findings.read_accepted, "__defaults__", (accepted,))

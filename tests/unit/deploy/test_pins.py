@@ -1,4 +1,4 @@
-"""`make pin-images`: digests and commits are looked up, all or none are written, and what is stale is named."""
+"""`make pin-images`: digests and commits are looked up, all or none are written, and stale pins are named."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ WORKFLOW = "steps:\n  - uses: actions/checkout@v4\n  - name: x\n    uses: action
 
 
 class Registry(BaseHTTPRequestHandler):
-    """Two images; whoever comes without the token is sent for one."""
+    """A registry with two images that sends clients without a token to get one."""
 
     manifests: ClassVar[dict[str, bytes]] = {}
     tags: ClassVar[dict[str, list[str]]] = {}
@@ -63,7 +63,7 @@ class Registry(BaseHTTPRequestHandler):
             return self._say(401, b"{}", {"WWW-Authenticate": challenge})
         if path.endswith("/tags/list"):
             names = self.tags.get(path.removeprefix("/v2/").removesuffix("/tags/list"), [])
-            # Two pages, each by its own address.
+            # Two pages, each with its own URL.
             if "last" in query:
                 return self._say(200, json.dumps({"tags": names[1:]}).encode())
             return self._say(200, json.dumps({"tags": names[:1]}).encode(), {"Link": f'<{path}?last=x>; rel="next"'})
@@ -87,7 +87,7 @@ class Registry(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A registry on loopback; its address."""
+    """The address of a registry on loopback."""
     manifests = {"/v2/library/server/manifests/1.2.3-slim": SERVER, "/v2/maker/other/manifests/v4.5": OTHER}
     tags = {"library/server": ["1.2.3-slim", "1.2.3"], "maker/other": ["v4.5", "v4"]}
     for name, value in {"manifests": manifests, "tags": tags, "told": None, "closed": False}.items():
@@ -120,7 +120,7 @@ def github(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout with a table, and the files that follow it."""
+    """A checkout with a table and the files that use it."""
     place = tmp_path / "checkout"
     (place / ".github" / "workflows").mkdir(parents=True)
     files = {
@@ -147,7 +147,7 @@ def contents(place: Path) -> dict[str, str]:
 
 
 def test_what_was_looked_up_is_written_everywhere(registry: str, github: Path, checkout: Path) -> None:
-    """The digest of the index, the commit behind an annotated tag; all else in the files stays, and twice is once."""
+    """Index digests and commits of annotated tags are written, the rest stays, and a second run changes nothing."""
     assert call(registry, github) == 0
     commit = git(github / "actions" / "checkout", "rev-list", "-n1", "v7.0.1").strip()
     server, other = (f"sha256:{hashlib.sha256(body).hexdigest()}" for body in (SERVER, OTHER))
@@ -167,7 +167,7 @@ def test_what_was_looked_up_is_written_everywhere(registry: str, github: Path, c
 def test_nothing_is_written_unless_all_was_looked_up(
     registry: str, github: Path, checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No registry, a closed one, one that lies, a manifest of one platform, a tag that is not there: 3 and one line."""
+    """A missing, closed or false registry, a single-platform manifest or a missing tag gives exit code 3."""
     before = contents(checkout)
     for change, told in (
         ({"manifests": {}}, "the registry answers 404"),
@@ -200,7 +200,7 @@ def test_nothing_is_written_unless_all_was_looked_up(
 def test_a_check_names_what_is_not_pinned_stale_or_out_of_support(
     registry: str, github: Path, checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends with 1 and writes nothing."""
+    """The exit code is 1, and no file changes."""
     assert call(registry, github, "--check") == 1
     assert capsys.readouterr().out.splitlines() == [
         f"{name}: not pinned: run make pin-images"
@@ -232,7 +232,7 @@ esac
 
 
 def test_without_a_registry_skopeo_is_asked(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the user's own configuration of where images come from; without it the error says what to install."""
+    """It uses the user's registry configuration; if it is missing, the error says how to install it."""
     server, other, _ = table.read()
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -262,12 +262,12 @@ PIN = Pin("images", "k", "n", "v3.13.2", "3.13", "")
     ],
 )
 def test_newer_is_what_belongs_to_the_line(changed: dict[str, str], there: list[str], newest: str | None) -> None:
-    """By number and not by text, of the same variant, and as exact."""
+    """Versions compare by number, within one variant and with the same precision."""
     assert replace(PIN, **changed).newer(there) == newest  # type: ignore[arg-type]  # only texts
 
 
 def test_a_made_up_pin_is_refused(tmp_path: Path) -> None:
-    """What is no digest was never looked up."""
+    """An invalid digest was never looked up."""
     path = tmp_path / "pins.toml"
     path.write_text(TABLE.replace('pin = ""', 'pin = "sha256:0123"', 1))
     with pytest.raises(PinError, match=r"pins\.toml: server: 'sha256:0123' is no digest or commit"):

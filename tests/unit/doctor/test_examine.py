@@ -1,4 +1,4 @@
-"""How the doctor makes its checks: all at once, but for those that connect to Postgres."""
+"""The doctor's scheduling: all checks run concurrently, except those that connect to Postgres."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,14 +13,14 @@ Look = Callable[[Settings], AsyncIterator[Finding]]
 
 
 class Counted:
-    """Checks that are counted while they look."""
+    """Checks that count how many run."""
 
     def __init__(self) -> None:
         self.looking = 0
         self.most = 0
 
     def look(self, name: str, turns: int = 5) -> Look:
-        """A look that lasts so many turns of the loop."""
+        """A check that lasts `turns` iterations of the loop."""
 
         async def made(_: Settings) -> AsyncIterator[Finding]:
             self.looking += 1
@@ -35,7 +35,7 @@ class Counted:
 
 @pytest.mark.parametrize(("connects", "most"), [(True, CONNECTIONS), (False, 20)])
 async def test_few_checks_are_connected_at_once(connects: bool, most: int) -> None:
-    """The doctor looks at accounts that have few connections left; what does not connect waits for nobody."""
+    """The account may have few connections left; checks without a connection do not wait."""
     counted = Counted()
     checks = [Check("group", f"check {number}", counted.look(f"check {number}"), connects) for number in range(20)]
     report = await examine(Settings(), timeout_sec=60, checks=checks)
@@ -44,7 +44,7 @@ async def test_few_checks_are_connected_at_once(connects: bool, most: int) -> No
 
 
 async def test_a_check_that_gets_no_place_in_time_is_told() -> None:
-    """Behind others that hang; the report has a line for each."""
+    """Other checks hang, and the report still has a line for each."""
 
     async def hang(_: Settings) -> AsyncIterator[Finding]:
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""The doctor asks running processes how they are, and is not impressed by what is none of ours."""
+"""The doctor's requests to running processes, and its handling of other servers."""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -51,7 +51,7 @@ async def found_at(url: str) -> Finding:
     ],
 )
 async def test_what_a_process_says_is_told(status: int, body: bytes, health: Health, said: str) -> None:
-    """Its state decides, and its ill components are named."""
+    """The process's state decides, and unhealthy components are named."""
     with answering(status, body) as url:
         found = await found_at(f"{url}/")
 
@@ -62,7 +62,7 @@ async def test_what_a_process_says_is_told(status: int, body: bytes, health: Hea
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "file:///etc/passwd", "nonsense", "http://[bad"])
 async def test_an_address_that_does_not_answer_fails(url: str) -> None:
-    """In one line."""
+    """The error has one line."""
     found = await found_at(url)
 
     assert found.health is Health.FAIL

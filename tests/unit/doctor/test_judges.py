@@ -1,4 +1,4 @@
-"""The doctor's verdicts: each by a table of facts, each with something to do when it is not ok."""
+"""The doctor's verdicts: each by a table of facts, each with a remedy if it is not ok."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ SOURCE = TopicPartition("t.raw", 0)
 
 
 def healths(found: Iterable[Finding]) -> list[str]:
-    """The verdicts in order; whatever is not ok says how to mend it."""
+    """The verdicts in order; each that is not ok must have a remedy."""
     findings = list(found)
     assert all(one.mend for one in findings if one.health is not Health.OK)
     return [one.health.value for one in findings]
@@ -58,7 +58,7 @@ def healths(found: Iterable[Finding]) -> list[str]:
     ("replication", "in_sync", "health"), [(3, 2, "ok"), (1, 1, "ok"), (3, 3, "warn"), (2, 2, "warn"), (1, 2, "fail")]
 )
 def test_declared_replicas(replication: int, in_sync: int, health: str) -> None:
-    """One broker may be away, where there is more than one replica."""
+    """One broker may be down if there is more than one replica."""
     assert healths(judge_replicas(replication, in_sync)) == [health]
 
 
@@ -67,13 +67,13 @@ def test_declared_replicas(replication: int, in_sync: int, health: str) -> None:
     [(3, True, 3, "ok"), (1, True, 1, "ok"), (2, True, 3, "fail"), (3, False, 3, "fail")],
 )
 def test_the_cluster(brokers: int, controller: bool, replication: int, health: str) -> None:
-    """Brokers for the replicas, and a controller."""
+    """There must be enough brokers for the replicas, and a controller."""
     cluster = ClusterFacts("id", [Broker(number, "h", 1) for number in range(brokers)], controller)
     assert healths(judge_cluster(cluster, replication)) == [health]
 
 
 async def test_a_broker_that_advertises_what_leads_nowhere() -> None:
-    """Nobody listens there."""
+    """No server listens at the advertised address."""
     assert not await _answers(Broker(1, "127.0.0.1", 1))
 
 
@@ -82,12 +82,12 @@ async def test_a_broker_that_advertises_what_leads_nowhere() -> None:
     [({0: 3, 1: 3}, ["ok"]), ({0: 3, 1: 2}, ["warn"]), ({0: 1, 1: 3}, ["fail"]), ({0: 0, 1: 2}, ["fail", "warn"])],
 )
 def test_replicas_in_sync(in_sync: dict[int, int], health: list[str]) -> None:
-    """Fewer than a write needs is broken, fewer than there should be is worth a look."""
+    """Fewer than a write needs fail, and fewer than declared warn."""
     assert healths(judge_in_sync({"t.raw": TopicFacts(2, 3, in_sync)}, 2)) == health
 
 
 def test_no_topic_is_no_health() -> None:
-    """Nothing to look at is not fine."""
+    """A missing topic is not ok."""
     assert healths(judge_in_sync({}, 1)) == healths(judge_retention({}, 1)) == ["fail"]
 
 
@@ -103,7 +103,7 @@ def test_no_topic_is_no_health() -> None:
     ],
 )
 def test_retention_against_backups(kept: int, size: str, health: list[str]) -> None:
-    """More than the oldest backup's age and the time to restore it, and by time alone."""
+    """Retention must exceed the oldest backup's age plus the restore time, and be by time alone."""
     configs = {"t.raw": {"retention.ms": str(kept), "retention.bytes": size}}
     assert healths(judge_retention(configs, 56 * HOUR)) == health
 
@@ -121,12 +121,12 @@ def test_retention_against_backups(kept: int, size: str, health: list[str]) -> N
     ],
 )
 def test_the_server(changed: dict[str, Any], health: list[str]) -> None:
-    """Version, writable, durable."""
+    """The server has a supported version, is writable and is durable."""
     assert healths(judge_server(SERVER._replace(**changed))) == health
 
 
 def test_the_account() -> None:
-    """Outside of development: no superuser, and a certificate that is looked at."""
+    """Outside development the account is no superuser and the certificate is verified."""
     powerful = SERVER._replace(superuser=True)
     trusting = SETTINGS.model_copy(update={"database_url": Settings(database_url="postgresql://u@h/d").database_url})
     assert healths(judge_account(SETTINGS, SERVER)) == []
@@ -136,24 +136,24 @@ def test_the_account() -> None:
 
 @pytest.mark.parametrize(("left", "health"), [(10, "ok"), (9, "warn"), (0, "warn"), (-1, "warn")])
 def test_connections_left(left: int, health: str) -> None:
-    """Enough for one more worker: its lanes, and six besides."""
+    """One more worker needs its lanes and six further connections."""
     assert healths(judge_connections(SETTINGS, SERVER._replace(connections_left=left))) == [health]
 
 
 @pytest.mark.parametrize(("full", "health"), [(0.0, "ok"), (0.5, "ok"), (0.51, "warn")])
 def test_the_queue_of_notifications(full: float, health: str) -> None:
-    """One that is full delays what changes of the registry bring about."""
+    """A full queue delays the effects of changes to the registry."""
     assert healths(judge_notifications(SERVER._replace(notifications=full))) == [health]
 
 
 def test_long_transactions() -> None:
-    """Each by itself."""
+    """Each transaction has its own finding."""
     assert healths(judge_transactions([])) == ["ok"]
     assert healths(judge_transactions([LongTransaction("a", 400, "idle", "end it")] * 2)) == ["warn", "warn"]
 
 
 def test_the_schema_behind_says_only_that() -> None:
-    """Tables that a pending migration makes are no news; of many lines the first few are told."""
+    """Tables of pending migrations are not reported, and only the first few lines are printed."""
     missing = [f"table {number}: missing" for number in range(20)]
     behind = Differences(["migration 1: not applied; run `bridge db migrate`", *missing], [], [], [], [])
     assert [one.found for one in judge_schema(behind, Service.OWNER)] == [
@@ -172,7 +172,7 @@ def test_the_schema_behind_says_only_that() -> None:
     [(0.5, 0, "ok"), (-0.9, 0, "ok"), (1.5, 0.6, "ok"), (1.5, 0, "warn"), (-2, 0, "warn"), (31, 0, "fail"), (-90, 5, "fail")],
 )  # fmt: skip
 def test_clocks(seconds: float, uncertainty: float, health: str) -> None:
-    """A second apart is worth a look, half a minute is wrong; what the way there took does not count."""
+    """A second apart warns and half a minute fails; the network's delay does not count."""
     assert healths(judge_clock("Postgres", seconds, uncertainty)) == [health]
 
 
@@ -180,7 +180,7 @@ def test_clocks(seconds: float, uncertainty: float, health: str) -> None:
     ("free", "health"), [(50, "ok"), (20, "ok"), (19, "warn"), (10, "warn"), (9, "fail"), (0, "fail")]
 )
 def test_disks(free: int, health: str) -> None:
-    """Above 80 and above 90 per cent."""
+    """Above 80 % warns and above 90 % fails."""
     assert healths(judge_disk("disk", 100 * 2**30, free * 2**30)) == [health]
 
 
@@ -199,7 +199,7 @@ def account(**changed: Any) -> PartitionAccount:
     [(10, 8, 10, "ok"), (11, 10, 10, "warn"), (15, 11, 10, "fail"), (0, 0, None, "ok"), (3, 0, None, "warn")],
 )
 def test_lag(minute: int, ten_minutes: int, next_offset: int | None, health: str) -> None:
-    """By the age of the oldest unread record, not by how many there are."""
+    """The age of the oldest unread record decides, not the number of records."""
     since = {60.0: {SOURCE: minute}, 600.0: {SOURCE: ten_minutes}}
     assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since, {}, BreakerState())]) == [health]
 
@@ -211,7 +211,7 @@ BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge breaker status`
     ("held", "brake", "hints", "not_hinted"),
     [
         ({}, BreakerState(), ["more of them share"], ["the brake", "offsets show"]),
-        # A worker of the release before notes nothing in the offsets.
+        # A worker of the previous release writes no note into the offsets.
         ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge breaker status`", "more of them share"], []),
         (
             {SOURCE: BRAKED},
@@ -225,7 +225,7 @@ BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge breaker status`
 def test_the_hint_of_lag_names_what_holds(
     held: dict[TopicPartition, str], brake: BreakerState, hints: list[str], not_hinted: list[str]
 ) -> None:
-    """More workers don't read what is held."""
+    """More workers do not help with a paused partition."""
     found = judge_lag({SOURCE: account()}, {60.0: {SOURCE: 15}, 600.0: {SOURCE: 10}}, held, brake)
     assert all(hint in found.mend for hint in hints), found
     assert not any(hint in found.mend for hint in not_hinted), found
@@ -245,13 +245,13 @@ def test_the_hint_of_lag_names_what_holds(
     ],
 )  # fmt: skip
 def test_the_brake(state: BreakerState, health: str, told: str) -> None:
-    """On is broken, whoever put it on; released is worth a look, as nothing brakes meanwhile."""
+    """An open breaker fails, whatever tripped it; a bypass warns, because nothing trips meanwhile."""
     found = judge_brake(state)
     assert (healths([found]), found.found) == ([health], told)
 
 
 def test_pauses() -> None:
-    """Each by itself, and of many the first few."""
+    """Each pause has a finding, limited to the first few."""
     paused = [Pause(PauseKind.SCRIPT, f"s{number}", NOON, "ann@h", "tracker 4.2") for number in range(7)]
     assert [one.found for one in judge_pauses([])] == ["nothing is paused by hand"]
     found = list(judge_pauses(paused))
@@ -261,7 +261,7 @@ def test_pauses() -> None:
 
 
 def test_the_gates_verdict() -> None:
-    """The last one that was published, with the sites that fail."""
+    """The last published verdict counts, with the failing sites."""
     assert [one.found for one in judge_gate([])] == ["no target fails"]
     (found,) = judge_gate([Standing("total", NOON), *(Standing(f"site:{number}", NOON) for number in range(6))])
     assert healths([found]) == ["warn"]
@@ -271,7 +271,7 @@ def test_the_gates_verdict() -> None:
 
 
 def test_the_books() -> None:
-    """Loss counts until it is acknowledged, and an imbalance is told with the first of its problems."""
+    """Loss counts until it is acknowledged, and an imbalance gives its first problem."""
 
     def report(problems: list[str], *partitions: PartitionAccount) -> AuditReport:
         totals = AuditTotals(
@@ -294,12 +294,12 @@ def test_the_books() -> None:
     [(5, 0, 0, "ok"), (5, 2, 60, "ok"), (5, 2, 61, "warn"), (5, 2, 301, "fail"), (1001, 0, 0, "warn")],
 )
 def test_waiting_retries(waiting: int, overdue: int, seconds: float, health: str) -> None:
-    """A minute late is worth a look, five are wrong."""
+    """A minute late warns and five minutes late fail."""
     assert healths([judge_retries(Retries(waiting, overdue, seconds))]) == [health]
 
 
 def test_waiting_retries_name_their_scripts() -> None:
-    """Whose they are, what they wait for and since when; whoever sends no readable site has none."""
+    """Each line has the owner, the reason and the start; an unreadable site has no script."""
     since = datetime(2026, 11, 29, 6, 41, 7, tzinfo=UTC)
     scripts = [
         WaitingScript(21, 2, "summer-drop", "unknown_script", 1990, 1, since, 2000),
@@ -312,7 +312,7 @@ def test_waiting_retries_name_their_scripts() -> None:
 
 
 async def test_a_check_that_fails_leaves_the_others_alone() -> None:
-    """An error is a finding, what was found before it counts, a hanging one is cut off, and the worst is the verdict."""
+    """Errors are findings, earlier findings count, hanging checks are cut off, and the worst decides."""
     import asyncio
 
     async def sound(_settings: Settings) -> Any:

@@ -77,7 +77,7 @@ async def test_a_body_that_comes_slowly_is_not_the_gateway_s_time(clock: Clock) 
 
 
 async def test_a_body_that_never_comes_is_not_the_gateway_s_time(clock: Clock) -> None:
-    """It is answered 408, or its client hangs up."""
+    """It is answered 408, or its client disconnects."""
     async with lone_gateway(gateway_body_timeout="50ms") as gateway:
 
         async def nothing() -> dict[str, object]:

@@ -203,7 +203,7 @@ async def test_senders_take_turns_in_a_partition(made: tuple[Publisher, list[Pro
 
 
 async def test_a_server_is_not_behind_the_scripts_that_visitors_name(made: tuple[Publisher, list[Producer]]) -> None:
-    """Tokens of many scripts give a visitor's address one turn, so other visitors go on time too."""
+    """Tokens of many scripts give a visitor's address one turn, so other visitors are not delayed either."""
     publisher, (producer,) = made
     add(publisher, 1, lambda _: b"same")
     await sent(producer, 1)

@@ -59,7 +59,7 @@ def sent(headers: Mapping[str, str], query: bytes = b"?dear") -> bytes:
 async def test_what_a_request_cost_before_is_charged_to_its_sender(
     gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch, is_direct: bool, hangs_up: bool
 ) -> None:
-    """The script's later requests go behind others', also if the client hangs up."""
+    """The script's later requests go behind others', also if the client disconnects."""
     if not is_direct:
         monkeypatch.setattr(BoundedProtocol, "pace", Pace(0))
     for sender, headers in ((Sender.SERVER, gateway.server()), (Sender.VISITOR, gateway.visitor())):

@@ -92,7 +92,7 @@ async def test_new_connections_of_an_address_count_as_requests(monkeypatch: pyte
 
 
 async def test_a_request_that_never_begins_costs_its_address_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Later requests do not wait for one whose client hung up."""
+    """Later requests do not wait for one whose client has disconnected."""
     paced(monkeypatch, 4)
     one = Spoken(BoundedProtocol, hasty)
     for _ in range(3):

@@ -10,7 +10,7 @@ from schemas.uuid7 import uuid7, uuid7s
 
 @pytest.mark.parametrize("epoch_ms", [0, 1, 1_760_000_000_123, 2**48 - 1])
 def test_the_time_comes_first(epoch_ms: int) -> None:
-    """In the form that everybody writes, of version 7 and RFC 9562's variant."""
+    """The id has the standard form, version 7 and RFC 9562's variant."""
     for text in [uuid7(epoch_ms), *uuid7s(1000, epoch_ms)]:
         one = uuid.UUID(text)
         assert (str(one), one.version, one.variant) == (text, 7, uuid.RFC_4122)
@@ -18,7 +18,7 @@ def test_the_time_comes_first(epoch_ms: int) -> None:
 
 
 def test_no_two_are_equal() -> None:
-    """One by one or many at once; every free bit is a random one."""
+    """Single and bulk ids are unique, and every free bit is random."""
     found = {uuid7(5) for _ in range(1000)} | set(uuid7s(1000, 5))
 
     assert len(found) == 2000
@@ -29,5 +29,5 @@ def test_no_two_are_equal() -> None:
 
 
 def test_a_seed_makes_the_same_again() -> None:
-    """With a source of random bytes of one's own."""
+    """The caller may give the source of random bytes."""
     assert uuid7(7, Random(3).randbytes) == uuid7(7, Random(3).randbytes) != uuid7(7, Random(4).randbytes)

@@ -1,4 +1,4 @@
-"""What every sink decides alike."""
+"""The commit rules that all sinks share."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ CLAIMED = LedgerState(0, True, THEN, THEN, "claimed", "id", None, None)
 
 
 def test_the_first_of_equal_keys_wins_across_batches() -> None:
-    """In the order of the batches and of the offsets in them."""
+    """The order is that of the batches and of their offsets."""
     one = judged(record(0, event_id="a"), record(1, event_id="b"), record(2, event_id="a"))
     two = judged(record(0, source=OTHER, event_id="b"))
     winners, copies = first_of_each_key([one, two])
@@ -38,7 +38,7 @@ def test_the_first_of_equal_keys_wins_across_batches() -> None:
 
 
 def test_progress_adds_up_per_partition_in_the_order_of_locks() -> None:
-    """live = normalized + retried + dropped, late duplicates are drops where they came, holes are skipped."""
+    """live = normalized + retried + dropped; late duplicates are drops where they came, and holes are skipped."""
     one = process(
         batch(record(2), record(3, value=b"{"), record(4, script_id="off"), record(6), prev=1, following=9), context()
     )
@@ -53,13 +53,13 @@ def test_progress_adds_up_per_partition_in_the_order_of_locks() -> None:
 
 
 def test_no_batches_make_no_tally() -> None:
-    """Zero everywhere."""
+    """All counts are zero."""
     assert tally(progress([], [])) == (0,) * 6
 
 
 @pytest.mark.parametrize("stored", [{}, {SOURCE: 0}, {SOURCE: 3}, {OTHER: 2}])
 def test_a_batch_must_begin_where_the_offset_stands(stored: dict[TopicPartition, int]) -> None:
-    """Missing, behind or beyond: refused."""
+    """A missing, earlier or later offset is refused."""
     outcomes = judged(record(2))
     with pytest.raises(BatchRefused, match=f"{RAW}-0"):
         check_offsets(stored, [outcomes])
@@ -68,7 +68,7 @@ def test_a_batch_must_begin_where_the_offset_stands(stored: dict[TopicPartition,
 
 @pytest.mark.parametrize("state", [None, WAITING._replace(retry_count=2), WAITING._replace(finished=True)])
 def test_a_token_must_still_be_awaited(state: LedgerState | None) -> None:
-    """Missing, moved on or finished: refused."""
+    """A missing, advanced or finished row is refused."""
     with pytest.raises(BatchRefused, match="no longer awaits attempt 2"):
         check_tokens({} if state is None else {ORIGIN: state}, {ORIGIN: 2}, {})
     check_tokens({ORIGIN: WAITING}, {ORIGIN: 2}, {})
@@ -79,7 +79,7 @@ def test_a_token_must_still_be_awaited(state: LedgerState | None) -> None:
     [None, CLAIMED._replace(replay_id="x"), CLAIMED._replace(replayed_as="y"), CLAIMED._replace(disposition="open")],
 )
 def test_a_claim_must_still_stand(state: LedgerState | None) -> None:
-    """Missing, of another replay, used or cancelled: refused."""
+    """A missing, foreign, used or cancelled claim is refused."""
     replayed = {ORIGIN: ("id", Provenance(RAW, 0, 7))}
     with pytest.raises(BatchRefused, match="no longer claimed"):
         check_tokens({} if state is None else {ORIGIN: state}, {}, replayed)
@@ -87,7 +87,7 @@ def test_a_claim_must_still_stand(state: LedgerState | None) -> None:
 
 
 def test_what_a_settlement_touches_in_the_ledger() -> None:
-    """Later attempts by their token, replays by what they name; first attempts touch nothing that is there."""
+    """Later attempts use their token and replays their origin; first attempts touch no existing row."""
     token = {"bridge-provenance": str(ORIGIN), "bridge-attempt": "2"}
     later = judged(record(0, source=TopicPartition(RETRY_1, 0), headers=token), ledger={ORIGIN: WAITING})
     claim = {"bridge-replay-id": "id", "bridge-replay-of": str(ORIGIN)}

@@ -1,4 +1,4 @@
-"""Long work on the event loop: who waits has a turn when one is over, and not before."""
+"""Long work on the event loop: other tasks run when a turn is over, and not before."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from sinks.cooperative import TURN_SECONDS, Share, Turn, in_turns
 
 
 async def turns_of_others(during: "asyncio.Task[None]") -> int:
-    """How often another task had the loop before this one was done."""
+    """The number of times another task ran before this one was done."""
     turns = 0
     while not during.done():
         turns += 1
@@ -20,7 +20,7 @@ async def turns_of_others(during: "asyncio.Task[None]") -> int:
 
 
 async def test_others_wait_until_a_turn_is_over() -> None:
-    """The clock is asked each time; after others have had theirs, a new one begins."""
+    """The clock is read each time, and a new turn begins after the others ran."""
     times = iter([0.0, TURN_SECONDS / 2, TURN_SECONDS, 10.0, 10.0 + TURN_SECONDS / 2])
 
     async def work() -> None:
@@ -32,7 +32,7 @@ async def test_others_wait_until_a_turn_is_over() -> None:
 
 
 async def test_work_is_done_in_turns() -> None:
-    """Wherever it yields, and at its end."""
+    """Other tasks run at each yield and at the end."""
     done: list[int] = []
 
     def work() -> Iterator[None]:
@@ -45,7 +45,7 @@ async def test_work_is_done_in_turns() -> None:
 
 
 def test_several_share_half_of_the_loop() -> None:
-    """After a piece of long work others have the loop for as long, however many ask; short pieces follow each other."""
+    """After long work the loop is free for as long, for any number of callers; short pieces run in a row."""
     long, short = 3 * TURN_SECONDS, TURN_SECONDS / 4
     clock = 0.0
     began: list[float] = []
@@ -69,7 +69,7 @@ def test_several_share_half_of_the_loop() -> None:
 
 
 async def ended_at(*tasks: tuple[int | None, int, float], after: float = 0.0) -> list[float]:
-    """When each task has ended that works for an organisation in so many pieces of so many seconds; the last one begins later."""
+    """The end of each task, given as organisation, pieces and seconds per piece; the last one starts later."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     share = Share(loop.time)
@@ -87,7 +87,7 @@ async def ended_at(*tasks: tuple[int | None, int, float], after: float = 0.0) ->
 
 @pytest.mark.parametrize("other", [3, None])
 def test_organisations_have_the_same_time(other: int | None) -> None:
-    """However many tasks one of them has, and however long their pieces are; no organisation is one more."""
+    """The number and length of one's tasks do not matter; no organisation counts as one."""
     own = (4, 500, 0.001)
     (alone,) = run_virtually(ended_at(own))
     *_, beside = run_virtually(ended_at(*[(other, 50, 0.06)] * 4, own))
@@ -95,7 +95,7 @@ def test_organisations_have_the_same_time(other: int | None) -> None:
 
 
 def test_tasks_of_an_organisation_have_the_same_time() -> None:
-    """One with long pieces delays one with short ones no more than by as much."""
+    """Long pieces delay short ones by no more than the same time."""
     own = (4, 500, 0.001)
     (alone,) = run_virtually(ended_at(own))
     *_, beside = run_virtually(ended_at((4, 50, 0.06), own))
@@ -103,14 +103,14 @@ def test_tasks_of_an_organisation_have_the_same_time() -> None:
 
 
 def test_nobody_saves_up_time() -> None:
-    """Who comes later has half of the time, and is given none of what others had before."""
+    """A task that comes later gets half of the time and no compensation."""
     early, late = run_virtually(ended_at((3, 100, 0.05), (4, 100, 0.05), after=5.0))
     assert early < late
     assert early <= 5.0 + 2 * 5.1
 
 
 def test_a_turn_of_a_task_that_is_cancelled_is_the_next_one_s() -> None:
-    """Also where it is given in the moment in which the task is cancelled."""
+    """The turn may be given at the moment of the cancellation."""
     done: list[str] = []
 
     async def work() -> None:
@@ -132,7 +132,7 @@ def test_a_turn_of_a_task_that_is_cancelled_is_the_next_one_s() -> None:
 
 
 async def test_work_in_pieces_comes_to_its_end_or_its_error() -> None:
-    """Others of the share have their pieces meanwhile, also after one that failed."""
+    """Others of the share run meanwhile, also after a failed one."""
     done: list[str] = []
 
     def work(name: str, *, fails: bool = False) -> Generator[None, None, str]:

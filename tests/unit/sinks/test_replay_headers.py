@@ -1,4 +1,4 @@
-"""What a replay's record bears: the raw event's own headers, and behind them what it replays."""
+"""The headers of a replay: the raw event's own, then the reference to the replayed event."""
 
 from schemas.pipeline.record import Provenance, RawBody
 from sinks.kafka.replay_publisher import Replayed, replay_headers
@@ -10,17 +10,17 @@ REPLAY = [("bridge-replay-id", ID.encode()), ("bridge-replay-of", b"bridge.raw:3
 
 
 def test_the_raw_events_headers_stay_in_order_and_ours_come_last() -> None:
-    """Also what a producer put there under our names: the last one wins."""
+    """A producer may have used our names, and the last one wins."""
     assert replay_headers(Replayed(OF, RawBody(b"k", b"v", OWN)), ID) == [*OWN, *REPLAY]
 
 
 def test_a_replay_of_a_replay_bears_only_its_own() -> None:
-    """However many lives it has had, its headers do not grow."""
+    """The headers do not grow with the replay generation."""
     before = [*OWN, ("bridge-replay-id", b"older"), ("bridge-replay-of", b"bridge.raw:3:1")]
     assert replay_headers(Replayed(OF, RawBody(b"k", b"v", before), is_replay=True), ID) == [*OWN, *REPLAY]
 
 
 def test_a_record_without_key_and_value_says_so() -> None:
-    """It can't be written as it was."""
+    """Kafka cannot hold such a record unchanged."""
     found = replay_headers(Replayed(OF, RawBody(None, None, ())), ID)
     assert found == [("bridge-null", b"key,value"), *REPLAY]

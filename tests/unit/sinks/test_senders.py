@@ -1,4 +1,4 @@
-"""The classes of a settlement's senders."""
+"""The sender classes of a commit."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Gate windows: what one settlement adds."""
+"""Gate windows: the counts of one commit."""
 
 from support.events.making import NOW_MS, RAW, judged, record
 
@@ -15,7 +15,7 @@ def counted(outcomes: Outcomes) -> dict[WindowKey, list[int]]:
 
 
 def test_outcomes_fall_into_their_columns() -> None:
-    """normalized, retried, then drops by reason, per site; what names no registered site counts for site 0."""
+    """normalized, retried, then drops by reason, per site; an unregistered site counts for site 0."""
     outcomes = judged(
         record(0), record(1, event_id="b"), record(2, script_id="nowhere"), record(3, value=b"{"), record(4, event_type=""),
         record(5, site_id=2, script_id="blog"),
@@ -28,7 +28,7 @@ def test_outcomes_fall_into_their_columns() -> None:
 
 
 def test_every_dropped_reason_has_its_column() -> None:
-    """A new reason must get one before it can be counted."""
+    """A new reason needs a column before it can be counted."""
     (failure,) = judged(record(0, event_type="")).failures
     columns = set()
     for reason in DroppedReason:
@@ -39,7 +39,7 @@ def test_every_dropped_reason_has_its_column() -> None:
 
 
 def test_the_minute_is_the_records_and_replays_stand_apart() -> None:
-    """A record of the next minute is another window, and so is a replay of the same."""
+    """A record of the next minute and a replay of the same one have windows of their own."""
     outcomes = judged(record(0), record(1, timestamp=NOW_MS + 60_000), record(2), record(3, event_type=""))
     outcomes.candidates[2].replay = outcomes.failures[0].replay = ReplayClaim("id", Provenance(RAW, 0, 9))
     sums = {key: sum(counts) for key, counts in counted(outcomes).items()}
@@ -51,7 +51,7 @@ def test_the_minute_is_the_records_and_replays_stand_apart() -> None:
 
 
 def test_a_late_duplicate_counts_as_one() -> None:
-    """A candidate that lost its key."""
+    """A candidate that lost its key is a duplicate."""
     (candidate,) = judged(record(0)).candidates
     failure = duplicate(candidate)
     assert failure.error_class is ErrorClass.DUPLICATE_EVENT_ID
@@ -59,6 +59,6 @@ def test_a_late_duplicate_counts_as_one() -> None:
 
 
 def test_columns_for_the_statement() -> None:
-    """Key columns, then counts, one list each."""
+    """There is one list for each key column, then one for each count."""
     columns = window_columns(count_windows(judged(record(0)).candidates, []))
     assert columns == [[MINUTE], [1], [RAW], [0], [False], [1], [0], [0], [0], [0], [0], [0]]

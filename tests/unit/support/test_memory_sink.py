@@ -1,4 +1,4 @@
-"""What the memory sink and publisher add to the contract: trouble to order, and what was published."""
+"""The memory sink and publisher beyond the contract: injected faults and the published records."""
 
 import pytest
 from support.events.making import DLQ, RETRY_1, SOURCE, batch, context, judged, record
@@ -13,7 +13,7 @@ from streams.pipeline.processor import process
 
 @pytest.mark.parametrize("method", ["claim", "lose", "stored", "ledger", "commit", "rejected"])
 async def test_trouble_can_be_had_in_each_method_and_writes_nothing(method: str) -> None:
-    """Each is told by its name before it does anything."""
+    """Each method's fault is injected by name and comes before any effect."""
 
     def fail(called: str) -> None:
         if called == method:
@@ -33,7 +33,7 @@ async def test_trouble_can_be_had_in_each_method_and_writes_nothing(method: str)
 
 
 async def test_copies_go_to_their_topic_with_the_streams_headers() -> None:
-    """Retries to their tier, dead letters to the DLQ, duplicates nowhere; each once."""
+    """Retries go to their tier once, dead letters to the DLQ once, duplicates nowhere."""
     (candidate,) = judged(record(0)).candidates
     outcomes = process(
         batch(record(1), record(2, value=b"{"), record(3, script_id="off")), context(known={candidate.key})
@@ -49,7 +49,7 @@ async def test_copies_go_to_their_topic_with_the_streams_headers() -> None:
 
 
 async def test_what_was_acknowledged_before_a_failure_stays_published() -> None:
-    """The next try goes on with the rest."""
+    """The next try publishes only the rest."""
     outcomes = judged(record(0, value=b"{"), record(1, value=b"{"))
     troubles = [outcomes.failures[1]]
 

@@ -1,4 +1,4 @@
-"""What the memory source adds to the contract: trouble to order, and waiting in any clock."""
+"""The memory source beyond the contract: injected faults, and waiting with any clock."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ PLACE = TopicPartition("t", 0)
 
 
 async def test_trouble_leaves_the_chain_where_it_stood() -> None:
-    """A poll that fails hands nothing on and loses nothing."""
+    """A failed poll returns no record and loses none."""
     troubles = [SourceUnavailable("away")]
 
     def fail() -> None:
@@ -30,7 +30,7 @@ async def test_trouble_leaves_the_chain_where_it_stood() -> None:
 
 
 def test_a_poll_waits_for_its_time_or_for_a_record() -> None:
-    """All of the time when nothing comes, else until it comes."""
+    """It waits for the whole time-out unless a record arrives."""
 
     async def main() -> tuple[float, float]:
         source, loop = MemorySource([PLACE]), asyncio.get_running_loop()
@@ -46,7 +46,7 @@ def test_a_poll_waits_for_its_time_or_for_a_record() -> None:
 
 
 async def test_another_clock_can_do_the_waiting() -> None:
-    """It is told the seconds that are left."""
+    """It receives the remaining seconds."""
     waits: list[float] = []
 
     async def wait(seconds: float) -> None:

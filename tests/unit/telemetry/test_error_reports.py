@@ -1,4 +1,4 @@
-"""Errors told to Sentry over HTTP: what is logged as an error, grouped, and never with a secret."""
+"""Errors reported to Sentry over HTTP: logged errors only, grouped, and without secrets."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ SECRET = "abcdefgh12345678"
 
 
 class Sentry(HTTPServer):
-    """A server that takes what Sentry's client sends; `bodies` are as they were sent, inflated."""
+    """A server for Sentry's client; `bodies` are the received bodies, decompressed."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -34,7 +34,7 @@ class Sentry(HTTPServer):
         return f"http://public@127.0.0.1:{self.server_port}/7"
 
     def events(self) -> list[dict[str, Any]]:
-        """The events of all envelopes, each a line of JSON behind those that say what it is."""
+        """The events of all envelopes, each a JSON line after its headers."""
         lines = [json.loads(line) for body in self.bodies for line in body.splitlines() if line]
         return [line for line in lines if "message" in line]
 
@@ -71,12 +71,12 @@ def sentry() -> Iterator[Sentry]:
 
 
 def listening(sentry: Sentry) -> None:
-    settings = Settings(sentry_dsn=sentry.dsn)  # type: ignore[arg-type]  # the settings validate what they are given
+    settings = Settings(sentry_dsn=sentry.dsn)  # type: ignore[arg-type]  # the settings validate their input
     configure_logs("DEBUG", "json", "bridge-test", report=reporter(settings, "bridge-test"))
 
 
 def test_errors_are_told_and_nothing_else_is(sentry: Sentry) -> None:
-    """From our loggers and a library's; equal ones are one issue, whatever values they bear."""
+    """Our loggers and libraries are covered; equal errors are one issue, regardless of their values."""
     listening(sentry)
     ours = structlog.get_logger("streams.some")
     for level in ("debug", "info", "warning"):
@@ -97,7 +97,7 @@ def test_errors_are_told_and_nothing_else_is(sentry: Sentry) -> None:
 
 
 def test_no_secret_leaves(sentry: Sentry) -> None:
-    """In a field's name or value, a message, a traceback, a local variable of its frames, or a library's arguments."""
+    """Field names and values, messages, tracebacks, local variables and libraries' arguments are redacted."""
     listening(sentry)
 
     def connect(password: str) -> None:
@@ -121,7 +121,7 @@ def test_no_secret_leaves(sentry: Sentry) -> None:
 
 
 def test_a_flood_is_told_as_often_as_it_is_written(sentry: Sentry) -> None:
-    """Thirty a minute, as in the log: an outage does not use up what Sentry takes."""
+    """The limit is thirty a minute, as in the log, so an outage does not use up Sentry's quota."""
     listening(sentry)
     for number in range(200):
         structlog.get_logger("ours").error("registry_read_failed", number=number)
@@ -131,7 +131,7 @@ def test_a_flood_is_told_as_often_as_it_is_written(sentry: Sentry) -> None:
 
 
 def test_off_is_off_and_unfit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting, nothing; a wrong address or a missing client is one line."""
+    """Without the setting nothing happens; a wrong address or a missing client logs one line."""
     assert reporter(Settings(), "bridge") is None
     with pytest.raises(InvalidInput, match="BRIDGE_SENTRY_DSN is not an address"):
         reporter(Settings(sentry_dsn="nonsense"), "bridge")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How much Python looks at together when it searches for garbage."""
+"""The thresholds of Python's garbage collection."""
 
 import subprocess
 import sys

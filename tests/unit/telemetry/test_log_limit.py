@@ -1,4 +1,4 @@
-"""An outage does not flood the log: so many equal lines a minute, and nothing uncounted."""
+"""The log limit in an outage: equal lines are limited per minute, and suppressed ones are counted."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from telemetry.log_limit import MOST_A_MINUTE, LimitedHandler
 
 
 class Clock:
-    """A monotonic clock that is set by hand."""
+    """A monotonic clock that the test sets."""
 
     now = 0.0
 
@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def written(clock: Clock, monkeypatch: pytest.MonkeyPatch):
-    """What the product's own set-up of logs writes, as JSON lines; the set-up is taken back."""
+    """The product's log output as JSON lines; the log setup is undone afterwards."""
     stream = io.StringIO()
     monkeypatch.setattr(logs, "LimitedHandler", lambda _stream: LimitedHandler(stream, clock))
     root = logging.getLogger()
@@ -42,7 +42,7 @@ def written(clock: Clock, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_equal_warnings_are_written_so_often_and_then_counted(clock: Clock, written) -> None:
-    """Twenty minutes of a line every tenth of a second, from the product and from a library beside it."""
+    """Product and library each log a line every tenth of a second for twenty minutes."""
     ours, theirs = structlog.stdlib.get_logger("limit.ours"), logging.getLogger("limit.theirs")
     minutes, sent = 20, 12_000
     for number in range(sent):
@@ -66,7 +66,7 @@ def test_equal_warnings_are_written_so_often_and_then_counted(clock: Clock, writ
 
 
 def test_other_lines_and_what_is_critical_are_never_kept_back(written) -> None:
-    """A flood of one kind hides neither another kind, nor what is said once, nor why the process ends."""
+    """A flood hides no other kind, no single line and no critical line."""
     ours = structlog.stdlib.get_logger("limit.other")
     for _ in range(10 * MOST_A_MINUTE):
         ours.warning("flood")
@@ -82,7 +82,7 @@ def test_other_lines_and_what_is_critical_are_never_kept_back(written) -> None:
 
 
 def test_the_kinds_that_are_remembered_are_bounded(clock: Clock, written) -> None:
-    """A library that puts values into its messages makes no end of kinds; together they are one more."""
+    """Messages that contain values make endless kinds; beyond the limit they share one."""
     theirs = logging.getLogger("limit.values")
     for number in range(5000):
         theirs.warning(f"partition {number} is away")

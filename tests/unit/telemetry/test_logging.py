@@ -1,4 +1,4 @@
-"""Lines of the log: one JSON object each, whoever wrote it, with what was bound, and nothing that must not be told."""
+"""Log lines: one JSON object each from every logger, with the bound context and without secrets."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 def test_a_line_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    """Time, level, logger, service, and what the context binds."""
+    """It has time, level, logger, service and the bound context."""
     configure_logs("INFO", "json", service="bridge-test")
     with structlog.contextvars.bound_contextvars(run_id="20260210T143001Z-8f1c"):
         structlog.get_logger("some.module").warning("something", elapsed_ms=12)
@@ -43,7 +43,7 @@ def test_a_line_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_run_that_a_request_began_correlates_with_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """Who follows the request finds the run's lines too."""
+    """A search for the request finds the run's lines too."""
     configure_logs("INFO", "json")
     with structlog.contextvars.bound_contextvars(correlation_id="mine", run_id="20260210T143001Z-8f1c"):
         structlog.get_logger("some.module").info("run_started")
@@ -67,7 +67,7 @@ Finalized()
 
 
 def test_what_escapes_its_caller_is_a_line_too() -> None:
-    """A warning, and the errors that Python itself would print: a shipper of JSON lines refuses whatever is none."""
+    """Warnings and uncaught errors are JSON too, because log shippers refuse other lines."""
     ended = subprocess.run([sys.executable, "-c", ESCAPES], capture_output=True, check=True, text=True)
 
     found = [json.loads(line) for line in ended.stderr.splitlines()]
@@ -78,7 +78,7 @@ def test_what_escapes_its_caller_is_a_line_too() -> None:
 
 
 def test_what_kafkas_client_tries_again_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """The coordinator of a new group is away at its first start; an error report for it would be noise."""
+    """A new group's coordinator is unavailable at first, which is not worth an error report."""
     configure_logs("INFO", "json")
     logger = logging.getLogger("aiokafka.consumer.group_coordinator")
     logger.error("Group Coordinator Request failed: %s", GroupCoordinatorNotAvailableError())
@@ -89,7 +89,7 @@ def test_what_kafkas_client_tries_again_is_no_error(capsys: pytest.CaptureFixtur
 
 
 def test_other_libraries_take_the_same_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    """Their arguments and tracebacks are masked as well."""
+    """Their arguments and tracebacks are redacted as well."""
     configure_logs("INFO", "json")
     other = logging.getLogger("aiokafka.conn")
     try:
@@ -105,7 +105,7 @@ def test_other_libraries_take_the_same_pipe(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_secret_is_masked_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
-    """By its name, in a text, in a traceback, on a terminal's form too."""
+    """It is redacted by name, in a text, in a traceback and in the terminal's format."""
     for form in ("json", "console"):
         configure_logs("INFO", form)
         log = structlog.get_logger("ours")
@@ -120,7 +120,7 @@ def test_a_secret_is_masked_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_terminal_is_told_nothing_by_strangers(capsys: pytest.CaptureFixture[str]) -> None:
-    """Escape sequences of a path or an error are written out; a line break ends no line of the log."""
+    """Escape sequences of paths and errors are escaped, and a line break ends no log line."""
     configure_logs("INFO", "console")
     structlog.get_logger("ours").info("a\nb", path="/v1/\x1b[31mred\x9b", error="a\nb\x1b", more=["\u202e\x9b\n"])
 
@@ -131,7 +131,7 @@ def test_a_terminal_is_told_nothing_by_strangers(capsys: pytest.CaptureFixture[s
 
 
 def test_json_lines_hold_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
-    """Somebody looks at them in a terminal; JSON itself leaves C1 and marks of direction as they are."""
+    """Operators read them in a terminal; JSON itself allows C1 and direction marks."""
     configure_logs("INFO", "json")
     structlog.get_logger("ours").info("request", path="/v1/\x1b\x9b\u202e\x7f\n")
 
@@ -141,7 +141,7 @@ def test_json_lines_hold_no_control_character(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_line_that_cannot_be_made_is_told_without_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
-    """A library's template and arguments that do not fit; logging itself would print both as they are."""
+    """Python's logging would print template and arguments unredacted."""
     configure_logs("INFO", "json", service="bridge-test")
     logging.getLogger("theirs").warning("takes %d", "password=hunter22")
     logging.getLogger("theirs").warning("takes one %s", *("password=hunter22", "sk_live_hunter22"))
@@ -154,7 +154,7 @@ def test_a_line_that_cannot_be_made_is_told_without_its_arguments(capsys: pytest
 
 
 def test_whatever_a_value_is_its_line_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    """Keys that JSON does not know, bytes, and what can't be printed."""
+    """Non-JSON keys, bytes and unprintable values are logged."""
 
     class Mute:
         def __str__(self) -> str:

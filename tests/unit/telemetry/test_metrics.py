@@ -1,4 +1,4 @@
-"""Counting: bounded, complete, and gone with what it told of."""
+"""Counters: bounded, complete, and removed with their subject."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ NOW_MS = 1_760_000_000_000
 
 @pytest.fixture(autouse=True)
 def _no_site_is_named_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first hundred sites of a process have names; which they are depends on who counted before."""
+    """Reset the names: the first hundred sites of a process have names, which depend on earlier tests."""
     monkeypatch.setattr(metrics, "SITES", FirstComers())
 
 
@@ -33,7 +33,7 @@ def sample(name: str, **labels: str) -> float:
 
 
 def sites(count: int) -> list[Outcomes]:
-    """A batch with one event of each of so many sites."""
+    """A batch with one event for each of `count` sites."""
     one = judged(record())
     (candidate,) = one.candidates
     one.candidates = [
@@ -44,7 +44,7 @@ def sites(count: int) -> list[Outcomes]:
 
 
 def committed(outcomes: list[Outcomes], **counts: int) -> CommitResult:
-    """What a commit says that found no further duplicate."""
+    """The result of a commit without further duplicates."""
     failures = [failure for one in outcomes for failure in one.failures]
     candidates = [candidate for one in outcomes for candidate in one.candidates]
     return CommitResult(
@@ -53,7 +53,7 @@ def committed(outcomes: list[Outcomes], **counts: int) -> CommitResult:
 
 
 def test_ten_thousand_sites_are_a_bounded_number_of_series() -> None:
-    """Those beyond the first hundred share one, and none is lost."""
+    """Sites beyond the first hundred share one series, and no count is lost."""
     others = {one.labels["site"] for one in _site_series()}
     before = sum(one.value for one in _site_series())
     commit_metrics.settled(committed(sites(10_000), processed=10_000, normalized=10_000), sites(10_000), NOW_MS, RAW)
@@ -71,7 +71,7 @@ def _site_series() -> list[object]:
 
 
 def test_each_event_counts_for_its_site_once() -> None:
-    """A duplicate that only the key table knew was a candidate: it is dropped, and not normalised too."""
+    """A candidate that the key table finds duplicate counts as dropped only."""
     outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""))]
     late = duplicate(outcomes[0].candidates[1])
     before = {name: sample("bridge_site_events_total", site="1", outcome=name) for name in ("normalized", "dropped")}
@@ -94,7 +94,7 @@ def test_each_event_counts_for_its_site_once() -> None:
 
 
 def test_each_attempt_counts_for_its_sender_s_class() -> None:
-    """Rows, retries, drops and dead letters; what has no class yet counts as a Kafka producer's."""
+    """Rows, retries, drops and dead letters count; a missing class counts as a Kafka producer."""
     outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""), record(3, script_id="nobody"))]
     row, late = outcomes[0].candidates
     visitors = msgspec.structs.replace(row, event=msgspec.structs.replace(row.event, sender=Sender.VISITOR))
@@ -137,7 +137,7 @@ def test_each_attempt_counts_for_its_sender_s_class() -> None:
 
 
 def test_freshness_counts_a_batch_as_single_observations_would() -> None:
-    """Each record's age, in the buckets that hold it."""
+    """Each record's age is in its buckets."""
     registry = CollectorRegistry()
     histogram = BatchHistogram("ages", "", (1, 10), registry)
     histogram.observe_ages([NOW_MS - 10_001, NOW_MS - 1000, NOW_MS - 500, NOW_MS - 10_000, NOW_MS + 5], NOW_MS)
@@ -161,7 +161,7 @@ def test_only_raw_records_tell_freshness() -> None:
 
 
 def test_series_that_are_not_shown_again_vanish() -> None:
-    """A partition that was revoked has no lag any more."""
+    """A revoked partition has no lag."""
     registry = CollectorRegistry()
     gauge, single = Gauge("lag", "", ["partition"], registry=registry), Gauge("age", "", registry=registry)
     shown = metrics.Replaced()
@@ -174,7 +174,7 @@ def test_series_that_are_not_shown_again_vanish() -> None:
 
 
 def test_a_lane_that_ends_takes_its_series_along() -> None:
-    """And those of the partitions that it held."""
+    """The series of its partitions end too."""
     source = TopicPartition("gone.raw#2", 3)
     metrics.PAUSED.labels("gone").set(1)
     metrics.FOREIGN.labels("gone.raw", "3").set(1)
@@ -188,7 +188,7 @@ def test_a_lane_that_ends_takes_its_series_along() -> None:
 
 
 def test_every_reason_has_its_series_from_the_beginning() -> None:
-    """`increase` does not see the first count of a series that begins with it."""
+    """`increase` misses the first count of a new series."""
     page = generate_latest(metrics.REGISTRY).decode()
     for sender in Sender:
         for reason in DroppedReason:
@@ -196,7 +196,7 @@ def test_every_reason_has_its_series_from_the_beginning() -> None:
 
 
 def test_what_waits_is_told_by_its_sender_s_class() -> None:
-    """A row without a class, or with none that there is, counts as a Kafka producer's: it may be a server's."""
+    """A row with a missing or unknown class counts as a Kafka producer's, because it may be a server's."""
     named = {"visitor": 1, "server": 2, "direct": 4, None: 8, "made up": 16}
     waiting = [WaitingRetries(tries, "x", sender, n, 0, 0.0, 1.0) for sender, n in named.items() for tries in (1, 2)]
     found = shown(Backlog(waiting, [], [], [], State(0, 0, False, 0, 1.0, 1), False, 1, 1.0), lambda *_: "15s")
@@ -205,7 +205,7 @@ def test_what_waits_is_told_by_its_sender_s_class() -> None:
 
 
 def test_the_network_is_told(tmp_path: Path) -> None:
-    """As Linux tells it; elsewhere nothing."""
+    """The figures come from Linux; other systems have none."""
     place = tmp_path / "netstat"
     assert list(NetworkCollector(place=place).collect()) == []
     place.write_text("TcpExt: A\nTcpExt: 1\nIpExt: InOctets Other OutOctets\nIpExt: 7 8 9\n")
@@ -215,7 +215,7 @@ def test_the_network_is_told(tmp_path: Path) -> None:
 
 
 def test_names_follow_the_convention() -> None:
-    """One prefix, base units, a documented meaning."""
+    """Names have one prefix, base units and a documented meaning."""
     for one in metrics.defined():
         assert one.name.startswith("bridge_")
         assert one.documentation.endswith(".")

@@ -1,4 +1,4 @@
-"""Files that only their account can read, whatever the umask, and that are written through no link."""
+"""Files that only their account can read, under any umask, and that are never written through a link."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ from bridge.output.private_files import make_private_directory, open_private, wh
 
 @pytest.fixture(params=[0o000, 0o022, 0o777], ids=oct)
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    """One that would let everybody read, the usual one, and one that would leave nobody anything."""
+    """One that would allow everyone to read, the usual one, and one that would remove all permissions."""
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
@@ -25,7 +25,7 @@ def mode(path: Path) -> int:
 
 @pytest.mark.usefixtures("umask")
 def test_private_files_keep_their_modes_under_any_umask(tmp_path: Path) -> None:
-    """Directories 0700, those between too; files 0600, an older one that is opened again too."""
+    """Directories, intermediate ones too, have 0700 and files 0600, also when reopened."""
     inner = tmp_path / "a" / "b"
     make_private_directory(inner)
     (old := inner / "old").touch()
@@ -58,7 +58,7 @@ def test_private_open_follows_no_link(tmp_path: Path, how: str) -> None:
 
 
 def test_whole_file_replaces_a_file_but_no_link(tmp_path: Path) -> None:
-    """One that readers had keeps its old content until the new one is whole; a link is refused, its target untouched."""
+    """The old content stays until the new file is complete; a link is refused and its target unchanged."""
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     link.symlink_to(target)
@@ -73,7 +73,7 @@ def test_whole_file_replaces_a_file_but_no_link(tmp_path: Path) -> None:
 
 
 def test_whole_file_leaves_nothing_of_a_failure(tmp_path: Path) -> None:
-    """Neither a part under the name nor the unfinished file."""
+    """Neither the target nor a temporary file remains."""
     with pytest.raises(UnicodeEncodeError), whole_file(tmp_path / "x") as stream:
         stream.write("half \ud800")
     assert list(tmp_path.iterdir()) == []
@@ -90,7 +90,7 @@ def test_whole_file_writes_to_a_device_as_it_is() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_private_open_refuses_a_file_of_another_account(tmp_path: Path) -> None:
-    """Its owner could read what is written."""
+    """Its owner could read the content."""
     path = tmp_path / "theirs"
     path.touch()
     os.chown(path, 65534, 65534)
@@ -100,7 +100,7 @@ def test_private_open_refuses_a_file_of_another_account(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a pipe away")
 def test_private_files_are_no_pipe_of_another_account(tmp_path: Path) -> None:
-    """Whoever made it would read what is written; and nothing is written."""
+    """Its owner could read the content, so nothing is written."""
     pipe = tmp_path / "theirs"
     os.mkfifo(pipe)
     os.chown(pipe, 65534, 65534)
@@ -118,7 +118,7 @@ def test_private_files_are_no_pipe_of_another_account(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(30)
 def test_private_files_wait_for_no_reader(tmp_path: Path) -> None:
-    """A pipe that nobody reads is an error at once."""
+    """A pipe without a reader is an immediate error."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="no program reads from this pipe"), whole_file(pipe):
@@ -129,7 +129,7 @@ def test_private_files_wait_for_no_reader(tmp_path: Path) -> None:
 
 
 def test_whole_file_waits_for_a_slow_reader_of_its_own_pipe(tmp_path: Path) -> None:
-    """All that is written arrives, however little the pipe holds."""
+    """All content arrives, however small the pipe's buffer is."""
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

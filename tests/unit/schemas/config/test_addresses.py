@@ -1,4 +1,4 @@
-"""Addresses of backing services: taken apart as the drivers do it, and never repeated in an error."""
+"""Addresses of backing services: parsed as the drivers do it, and never repeated in an error."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from schemas.config.addresses import broker_hosts, database_address, database_pl
     ],
 )
 def test_a_database_url_in_parts(url: str, hosts: tuple[str, ...], user, password, database, sslmode) -> None:
-    """Hosts, account, database and TLS, wherever the URL says them."""
+    """Hosts, account, database and TLS are found anywhere in the URL."""
     assert database_address(url) == (hosts, user, password, database, sslmode)
 
 
@@ -43,26 +43,26 @@ def test_a_database_url_in_parts(url: str, hosts: tuple[str, ...], user, passwor
     ],
 )
 def test_a_malformed_database_url_is_refused_without_its_text(url: str) -> None:
-    """The message names the form, and nothing that may be a part of the password."""
+    """The message gives the accepted form and no possible part of the password."""
     with pytest.raises(ValueError) as caught:
         database_address(url)
     assert "hid" not in str(caught.value)
 
 
 def test_brokers() -> None:
-    """One or more, with or without a port."""
+    """There may be several, with or without a port."""
     assert broker_hosts("a:9092,b,[::1]:9092,10.0.0.1:1") == ("a", "b", "::1", "10.0.0.1")
 
 
 @pytest.mark.parametrize("servers", ["", "a:1,", "a:b", "a b:1", "kafka://a:1", "a:0", "a:70000"])
 def test_malformed_brokers(servers: str) -> None:
-    """The accepted form is named."""
+    """The error gives the accepted form."""
     with pytest.raises(ValueError, match="host:port"):
         broker_hosts(servers)
 
 
 def test_web_addresses() -> None:
-    """The host of an http or https URL, and nothing else."""
+    """The result is the host of an http or https URL."""
     assert web_host("https://u:p@h:8443/x?y=1") == "h"
     for malformed in ("not a url", "ftp://h/", "https://", "https:///x"):
         with pytest.raises(ValueError):
@@ -78,7 +78,7 @@ def test_web_addresses() -> None:
     ],
 )  # fmt: skip
 def test_this_very_machine(host: str) -> None:
-    """In every form that a resolver takes."""
+    """Every form that a resolver accepts counts as loopback."""
     assert is_local(host)
 
 
@@ -87,7 +87,7 @@ def test_this_very_machine(host: str) -> None:
     ["db", "db.internal", "localhost.example.com", "10.0.0.1", "192.168.1.1", "128.0.0.1", "::2", "fe80::1%eth0"],
 )
 def test_another_machine(host: str) -> None:
-    """Private addresses are others."""
+    """Private addresses are not loopback."""
     assert not is_local(host)
 
 
@@ -104,5 +104,5 @@ def test_another_machine(host: str) -> None:
     ],
 )
 def test_the_places_of_a_database_url(url: str, places: list[tuple[str, int | None]]) -> None:
-    """Each server, with its own port, or the one that the URL gives for all."""
+    """Each server has its own port, or the URL's common one."""
     assert list(database_places(url)) == places

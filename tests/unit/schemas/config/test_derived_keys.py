@@ -1,4 +1,4 @@
-"""The keys of the purposes: stable, distinct, and none made from another."""
+"""The derived keys: stable, distinct, and none derivable from another."""
 
 import hmac
 from itertools import permutations
@@ -31,7 +31,7 @@ def test_label_of_the_gateway_proof_stays() -> None:
 
 @pytest.mark.parametrize(("held", "wanted"), list(permutations(Purpose, 2)))
 def test_no_key_is_derived_from_another(held: Purpose, wanted: Purpose) -> None:
-    """Neither from its bytes nor from any text in which it is written."""
+    """Neither a key's bytes nor any text form of it gives another one."""
     key = derived_key(SECRET, held)
     for text in (key.hex(), key.hex().upper(), webhook_secret(SECRET), webhook_secret(SECRET)[6:]):
         assert derived_key(text, wanted) != derived_key(SECRET, wanted)
@@ -40,13 +40,13 @@ def test_no_key_is_derived_from_another(held: Purpose, wanted: Purpose) -> None:
 
 
 def test_webhook_secret_holds_the_derived_key() -> None:
-    """A receiver's library decodes it to the key that signs."""
+    """A receiver's library decodes it to the signing key."""
     assert signing_key(webhook_secret(SECRET)) == derived_key(SECRET, Purpose.WEBHOOK)
 
 
 @pytest.mark.parametrize("own", [None, "whsec_" + "q7" * 20, "a secret of the receiver's own, as text"])
 def test_no_ingest_token_is_made_from_a_webhook_secret(own: str | None) -> None:
-    """Whatever form a receiver gives to what it holds: the secret's text, its key, or the key's text."""
+    """A receiver may use the secret's text, its key, or the key's text."""
     held = Settings(secret_key=SECRET, worker_alert_webhook_secret=own).webhook_secrets[0]
     gateway = IngestTokens(SECRET, 900, lambda: 0.0)
     key = signing_key(held)
@@ -66,11 +66,11 @@ def refused(gateway: IngestTokens, token: str) -> bool:
 
 
 def test_a_secret_of_their_own_signs_alone() -> None:
-    """As it did in the release before."""
+    """The previous release behaved the same."""
     assert Settings(secret_key=SECRET, worker_alert_webhook_secret="whsec_x").webhook_secrets == ("whsec_x",)
     assert Settings().webhook_secrets == ()
 
 
 def test_the_overlap_ends() -> None:
-    """At this version the second signature goes, and an account with more grants is refused: see schemas/config/overlap.py."""
+    """Version ENDS_WITH removes the second signature and refuses extra grants: see schemas/config/overlap.py."""
     assert tuple(map(int, product_version().split("."))) < tuple(map(int, ENDS_WITH.split(".")))

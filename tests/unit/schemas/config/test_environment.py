@@ -1,4 +1,4 @@
-"""Variables that nobody reads: a typing error is told with the closest name, other people's variables are left alone."""
+"""Unknown variables: a misspelt setting gets the closest name, and other programs' variables are ignored."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from schemas.config.settings import Settings
     ],
 )
 def test_a_typing_error_is_named(name: str, closest: str) -> None:
-    """One line; the value, which may be a secret, is not in it."""
+    """The one-line error omits the value, which may be a secret."""
     (line,) = unknown_variables({name: "hidden"})
     assert line.startswith(f"{name} is not a setting")
     assert closest in line
@@ -25,7 +25,7 @@ def test_a_typing_error_is_named(name: str, closest: str) -> None:
 
 
 def test_every_setting_is_known_in_either_case() -> None:
-    """By all of its names."""
+    """All of its names are accepted."""
     names = [one for name, field in Settings.model_fields.items() for one in environment_names(name, field)]
     assert unknown_variables(dict.fromkeys([*names, *map(str.lower, names)], "x")) == []
 
@@ -47,5 +47,5 @@ def test_every_setting_is_known_in_either_case() -> None:
     ],
 )
 def test_other_peoples_variables(name: str, value: str) -> None:
-    """Kubernetes gives every container a set of them for each service; no pod may die of its neighbour's name."""
+    """Kubernetes sets variables for each service in every container; none may stop a pod."""
     assert unknown_variables({name: value}) == []

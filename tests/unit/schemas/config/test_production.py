@@ -1,4 +1,4 @@
-"""The guards of production: each refusal by itself, all of them at once, and what may be allowed by name."""
+"""The guards of production: each refusal alone, all of them together, and the named exceptions."""
 
 from base64 import b32encode, b64encode, urlsafe_b64encode
 from hashlib import sha256
@@ -32,7 +32,7 @@ FIT: dict[str, Any] = {
 
 PROOF = "5b8e02d94f7a61c3ae2197f06d3b84c5"
 
-# What is changed, and what the one refusal must begin with; None where the change is allowed.
+# The change and the start of its one refusal; None where the change is allowed.
 CHANGES: list[tuple[dict[str, Any], str | None]] = [
     ({"database_url": ""}, "BRIDGE_DATABASE_URL is not set"),
     ({"kafka_bootstrap_servers": ""}, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set"),
@@ -106,18 +106,18 @@ CHANGES: list[tuple[dict[str, Any], str | None]] = [
 
 
 def told(**changed: Any) -> list[str]:
-    """The refusals of fit settings with these changes."""
+    """The refusals of valid settings with these changes."""
     return refusals(Settings(**(FIT | changed)), unknown=[])
 
 
 def test_fit_settings_are_not_refused() -> None:
-    """What docs/production.md asks for is enough."""
+    """The settings of docs/production.md are sufficient."""
     assert told() == []
 
 
 @pytest.mark.parametrize(("changed", "says"), CHANGES, ids=lambda one: str(one)[:60])
 def test_each_refusal(changed: dict[str, Any], says: str | None) -> None:
-    """One line that names the setting and what to change, without a secret in it."""
+    """One line names the setting and the remedy, without a secret."""
     lines = told(**changed)
     assert [line[: len(says)] for line in lines] == [says] if says else lines == [], lines
     for line in lines:
@@ -135,7 +135,7 @@ def test_each_refusal(changed: dict[str, Any], says: str | None) -> None:
     ],
 )
 def test_each_service_needs_its_own_keys_only(service: Service, missing: str | None) -> None:
-    """The secret that signs tokens is the gateway's; a webhook is never called without a signature."""
+    """Only the gateway needs the token secret, and no webhook is called without a signature."""
     hook = {"worker_alert_webhook": "https://alerts.internal/hook"}
     bare = Settings(**(FIT | {"secret_key": None}))
     assert [line[: len(missing or "")] for line in refusals(bare, [], service)] == ([missing] if missing else [])
@@ -146,7 +146,7 @@ def test_each_service_needs_its_own_keys_only(service: Service, missing: str | N
 
 
 def test_all_refusals_are_told_at_once() -> None:
-    """Nobody mends them one by one; variables that nobody reads stand among them."""
+    """One start reports every refusal, unknown variables included."""
     worst = Settings(env="production", database_url="postgresql://u:u@localhost/d", log_level="DEBUG")
     lines = refusals(worst, unknown=["BRIDGE_X is not a setting"])
     assert lines[0] == "BRIDGE_X is not a setting"
@@ -155,7 +155,7 @@ def test_all_refusals_are_told_at_once() -> None:
 
 
 def test_what_may_be_allowed_is_allowed_by_its_name_alone() -> None:
-    """Each name lifts its own guard, which names it; what has no name can't be allowed."""
+    """Each name disables its own guard, whose message gives the name."""
     local: dict[str, Any] = {
         "kafka_bootstrap_servers": "127.0.0.1:9092",
         "kafka_security_protocol": "PLAINTEXT",
@@ -177,7 +177,7 @@ def test_what_may_be_allowed_is_allowed_by_its_name_alone() -> None:
 
 @given(st.integers(0, 2**24 - 1), st.sampled_from(["database_url", "kafka_bootstrap_servers"]))
 def test_no_loopback_address_passes(rest: int, name: str) -> None:
-    """All of 127/8."""
+    """The whole of 127/8 is refused."""
     host = f"127.{rest >> 16}.{rest >> 8 & 255}.{rest & 255}"
     value = f"postgresql://u:p9f2r7k2@{host}/d?sslmode=require" if name == "database_url" else f"{host}:9092"
     assert [line.split(" ")[0] for line in told(**{name: value})] == [f"BRIDGE_{name.upper()}"]
@@ -195,7 +195,7 @@ NOTATIONS += [
 @pytest.mark.parametrize(("one", "other"), list(combinations(SECRETS, 2)))
 @pytest.mark.parametrize("notation", list(range(len(NOTATIONS))))
 def test_no_two_purposes_have_one_secret(one: str, other: str, notation: int) -> None:
-    """Whatever its notation; who is given the one would have the other."""
+    """The notation does not matter; the holder of one would have the other."""
 
     def given(name: str, secret: str) -> dict[str, str]:
         if name == "database_url":
@@ -223,14 +223,14 @@ SHOWN = {"proof": proof_key(FIT["secret_key"]), "webhook": webhook_secret(FIT["s
     ],
 )
 def test_a_derived_key_is_of_its_own_purpose(name: str, shown: str, says: str | None) -> None:
-    """The names of the two that are shown are one word apart."""
+    """The names of the two printed keys differ in one word."""
     lines = told(**{name: SHOWN[shown]})
     assert [line[: len(says or "")] for line in lines] == ([says] if says else [])
 
 
 @pytest.mark.parametrize("shown", SHOWN)
 def test_both_keys_of_a_service_without_the_secret_are_not_one(shown: str) -> None:
-    """A worker has nothing to derive from."""
+    """A worker has no secret to derive them from."""
     both = {"gateway_proof_key": SHOWN[shown], "worker_alert_webhook_secret": SHOWN[shown], "secret_key": None}
     (line,) = refusals(Settings(**(FIT | both)), [], Service.WORKER)
     assert line.startswith("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is BRIDGE_GATEWAY_PROOF_KEY, so that")
@@ -246,13 +246,13 @@ def test_both_keys_of_a_service_without_the_secret_are_not_one(shown: str) -> No
     ],
 )
 def test_words_are_not_random(typed: str) -> None:
-    """However many characters they have."""
+    """Their length does not matter."""
     assert told(secret_key=typed) == ["BRIDGE_SECRET_KEY is not random: make one, e.g. `openssl rand -hex 32`"]
     assert not is_random(typed.encode())
 
 
 def test_random_keys_pass() -> None:
-    """What the remedies make is never refused."""
+    """Keys made by the suggested commands are never refused."""
     draw = Random(14)
     for _ in range(20_000):
         drawn = draw.randbytes(32)

@@ -1,4 +1,4 @@
-"""Settings: defaults, forms, and errors that name the variable."""
+"""Settings: defaults, formats, and errors that name the variable."""
 
 from typing import Any
 
@@ -21,19 +21,19 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("15s", 15), ("5m", 300), ("1h", 3600), (" 1s ", 1)])
 def test_durations(text: str, seconds: float) -> None:
-    """Milliseconds to hours, in seconds."""
+    """Units from milliseconds to hours are converted to seconds."""
     assert duration_seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "15", "s", "1.5s", "-1s", "1d", "1s1s", "9" * 10 + "s"])
 def test_what_is_no_duration(text: str) -> None:
-    """The error shows the accepted form."""
+    """The error gives the accepted format."""
     with pytest.raises(ValueError, match="15s, 5m or 1h"):
         duration_seconds(text)
 
 
 def test_defaults() -> None:
-    """What the design says."""
+    """The defaults are those of the design."""
     settings = load_settings()
     assert settings.retry_delays == ("15s", "30s", "60s")
     assert (settings.max_retries, settings.worker_max_dropped_total, settings.worker_max_retry_ratio_pct) == (3, 50, 20)
@@ -58,7 +58,7 @@ def test_defaults() -> None:
     ],
 )
 def test_an_error_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
-    """One line that says which setting is wrong and what is accepted."""
+    """One line gives the wrong setting and the accepted values."""
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidInput) as caught:
         load_settings()
@@ -68,7 +68,7 @@ def test_an_error_names_its_variable(monkeypatch: pytest.MonkeyPatch, name: str,
 
 
 def test_all_errors_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that nobody mends them one by one."""
+    """One start reports every wrong setting."""
     monkeypatch.setenv("BRIDGE_LANES", "0")
     monkeypatch.setenv("BRIDGE_MAX_RETRIES", "x")
     with pytest.raises(InvalidInput, match=r"BRIDGE_MAX_RETRIES: .*; BRIDGE_LANES: "):
@@ -78,7 +78,7 @@ def test_all_errors_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["BRIDGE_DATABASE_URL", "GHOSTLINK_DATABASE_URL"])
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg"])
 def test_the_database_url_in_all_its_forms(monkeypatch: pytest.MonkeyPatch, name: str, scheme: str) -> None:
-    """Both names and both schemes; asyncpg wants the plain one."""
+    """Both names and both schemes are accepted; asyncpg gets the plain one."""
     monkeypatch.setenv(name, f"{scheme}://u:hidden@h/d")
     settings = load_settings()
     assert settings.dsn == "postgresql://u:hidden@h/d"
@@ -89,13 +89,13 @@ def test_the_database_url_in_all_its_forms(monkeypatch: pytest.MonkeyPatch, name
     ("name", "variable"), [("dsn", "BRIDGE_DATABASE_URL"), ("brokers", "BRIDGE_KAFKA_BOOTSTRAP_SERVERS")]
 )
 def test_what_is_needed_and_not_set_is_named(name: str, variable: str) -> None:
-    """When it is asked for, not before."""
+    """The error comes on first use."""
     with pytest.raises(InvalidInput, match=f"{variable} is not set"):
         getattr(load_settings(), name)
 
 
 def test_tiers_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    """JSON by error class, of the declared tiers."""
+    """The value is JSON by error class, with declared tiers only."""
     monkeypatch.setenv("BRIDGE_RETRY_TIERS_BY_CLASS", '{"unknown_script": ["30s"]}')
     assert load_settings().retry_tiers_by_class == {ErrorClass.UNKNOWN_SCRIPT: ("30s",)}
 

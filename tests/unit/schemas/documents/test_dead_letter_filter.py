@@ -1,4 +1,4 @@
-"""The filter of dead letters: what it takes, what it names, and times in both forms."""
+"""The filter of dead letters: accepted values, selected dead letters, and both forms of times."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -33,13 +33,13 @@ def test_a_time_is_an_age_or_rfc_3339(text: str, meant: datetime) -> None:
     ],
 )  # fmt: skip
 def test_anything_else_is_no_time_and_the_error_says_which_are(text: str) -> None:
-    """A time without its offset could be anybody's."""
+    """A time without an offset is ambiguous."""
     with pytest.raises(ValueError, match=r"is no time: give an age such as 30m, 2h or 7d, or RFC 3339 such as 2026"):
         moment(text, NOW)
 
 
 def test_nothing_named_is_told_from_a_scope_that_holds_nothing() -> None:
-    """A disposition alone names nothing; no organisation at all does."""
+    """A disposition alone is no selection; an empty list of organisations is one."""
     assert DeadLetterFilter().names_nothing
     assert DeadLetterFilter(disposition=None).names_nothing
     assert DeadLetterFilter().disposition == (Disposition.OPEN,)
@@ -59,19 +59,19 @@ def test_nothing_named_is_told_from_a_scope_that_holds_nothing() -> None:
         ({"text": "\udcff"}, "unicode"),
         ({"provenance": ["bridge.raw:1"]}, "not a provenance"),
         ({"cause": ["12"]}, "is no group's key: 16 hexadecimal digits"),
-        ({"since": datetime(2026, 1, 1)}, "timezone"),  # noqa: DTZ001  # what is refused
+        ({"since": datetime(2026, 1, 1)}, "timezone"),  # noqa: DTZ001  # refused input
         ({"since": NOW, "until": NOW}, "until must be after since"),
         ({"sites": [1]}, "Extra inputs"),
     ],
 )
 def test_what_can_mean_nothing_is_refused(given: dict[str, object], said: str) -> None:
-    """An unknown reason names the known ones."""
+    """The error for an unknown reason lists the known ones."""
     with pytest.raises(ValidationError, match=said):
         DeadLetterFilter.model_validate(given)
 
 
 def test_it_survives_being_kept_as_json() -> None:
-    """A plan keeps its filter."""
+    """A plan stores its filter."""
     chosen = DeadLetterFilter.model_validate({"site_id": [1, 0], "since": NOW, "disposition": None})
     assert DeadLetterFilter.model_validate_json(chosen.model_dump_json()) == chosen
 
@@ -79,7 +79,7 @@ def test_it_survives_being_kept_as_json() -> None:
 @pytest.mark.parametrize("name", ["since", "until"])
 @pytest.mark.parametrize("at", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)])
 def test_a_time_outside_the_years_of_utc_is_refused(name: str, at: datetime) -> None:
-    """Postgres takes it in UTC, so that the driver could not send it."""
+    """The driver converts it to UTC and could not send it."""
     hours = 1 if at.year == 1 else -1
     with pytest.raises(ValidationError, match="within the years 1 to 9999 of UTC"):
         DeadLetterFilter.model_validate({name: at.replace(tzinfo=timezone(timedelta(hours=hours)))})

@@ -21,7 +21,7 @@ from schemas.events.raw_event import instant_from_epoch_ms, parse_amount, parse_
     ],
 )
 def test_instants(value: Any, expected: datetime) -> None:
-    """RFC 3339 with an offset, a leap second at a month's end among it, or milliseconds since the epoch."""
+    """RFC 3339 with an offset, leap seconds at a month's end included, or milliseconds since the epoch."""
     assert parse_instant(value) == expected
 
 
@@ -32,13 +32,13 @@ def test_instants(value: Any, expected: datetime) -> None:
      "9999-12-31T23:59:60Z"],
 )  # fmt: skip
 def test_what_is_no_instant(value: Any) -> None:
-    """A time without an offset could mean any hour; nothing raises anything but ValueError."""
+    """A time without an offset is ambiguous; only ValueError is raised."""
     with pytest.raises(ValueError):
         parse_instant(value)
 
 
 def test_the_last_millisecond_of_year_9999_is_one() -> None:
-    """And the next one is out of range."""
+    """The next one is out of range."""
     assert instant_from_epoch_ms(253_402_300_799_999).year == 9999
     with pytest.raises(ValueError, match="out of range"):
         instant_from_epoch_ms(253_402_300_800_000)
@@ -54,7 +54,7 @@ def test_the_last_millisecond_of_year_9999_is_one() -> None:
      ("0.00000049", "0"), ("999999999999999.9999994", "999999999999999.999999")],
 )  # fmt: skip
 def test_amounts(value: Any, expected: str) -> None:
-    """A number or its text, with six decimals at most, a half away from zero."""
+    """A number or its text, with six decimals at most, rounded half away from zero."""
     exact = parse_amount(value)
     assert exact is not None
     amount = rounded_amount(exact)
@@ -69,7 +69,7 @@ def test_amounts(value: Any, expected: str) -> None:
      Decimal("NaN"), Decimal("Infinity"), Decimal("1E+999999")],
 )  # fmt: skip
 def test_what_is_no_amount(value: Any) -> None:
-    """More than the column holds, or no number; an exponent of any size is only ever a ValueError."""
+    """A value beyond the column or a non-number is a ValueError, for exponents of any size."""
     with pytest.raises(ValueError):
         parse_amount(value)
 

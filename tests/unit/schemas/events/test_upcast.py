@@ -1,4 +1,4 @@
-"""Versions of the document, and where unknown fields go."""
+"""Versions of the document, and the place of unknown fields."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from schemas.events.upcast import upcast
 
 
 def test_version_1_stays_as_it_is() -> None:
-    """The very document."""
+    """The result is the same object."""
     made = document()
     assert upcast(made) is made
 
 
 def test_version_2_renames_the_amount_and_opens_the_page() -> None:
-    """`amount` was `value`; `page` holds `url` and `referrer`; what else it holds is kept."""
+    """`amount` was `value`; `page` holds `url` and `referrer`, and its other members are kept."""
     made = document(schema_version=2, amount="1.5", page={"url": "u", "referrer": "r", "title": "t"})
     fields = upcast(made, 2)
     assert (fields["value"], fields["url"], fields["referrer"]) == ("1.5", "u", "r")
@@ -28,17 +28,17 @@ def test_version_2_renames_the_amount_and_opens_the_page() -> None:
 
 @pytest.mark.parametrize("page", [None, {}, {"url": "u"}])
 def test_a_page_that_is_used_up_leaves_nothing(page: Any) -> None:
-    """Nothing of it is left to be unknown."""
+    """No empty page remains among the unknown fields."""
     assert "properties" not in upcast(document(page=page), 2)
 
 
 def test_a_page_of_another_type_is_unknown_data() -> None:
-    """It is kept as it came."""
+    """It is kept unchanged."""
     assert upcast(document(page="p"), 2)["properties"] == {"_extra": {"page": "p"}}
 
 
 def test_names_that_version_2_does_not_have_are_unknown_data() -> None:
-    """A document of version 2 with version 1's fields: they neither win over its own nor get lost."""
+    """Version 1's names in a version 2 document neither override its own nor get lost."""
     made = document(schema_version=2, amount="1.5", value="9", url="x", page={"url": "u"}, colour="red")
     fields = upcast(made, 2)
     assert (fields["value"], fields["url"]) == ("1.5", "u")
@@ -46,18 +46,18 @@ def test_names_that_version_2_does_not_have_are_unknown_data() -> None:
 
 
 def test_unknown_fields_are_kept_in_properties() -> None:
-    """Under `_extra`, beside what the producer put there himself."""
+    """They are under `_extra`, beside the producer's own properties."""
     made = upcast(document(colour="red", properties={"a": 1, "_extra": "mine"}))
     assert made["properties"] == {"a": 1, "_extra": {"colour": "red", "_extra": "mine"}}
     assert "colour" not in made
 
 
 def test_without_unknown_fields_nothing_is_touched() -> None:
-    """The very document."""
+    """The result is the same object."""
     made = document(properties={"a": 1})
     assert upcast(made) is made
 
 
 def test_properties_of_another_type_stay_for_the_contract_to_refuse() -> None:
-    """Unknown fields have nowhere to go then."""
+    """Unknown fields have no place then."""
     assert upcast(document(colour="red", properties=[1]))["properties"] == [1]

@@ -1,4 +1,4 @@
-"""The guess whose broken JSON is."""
+"""The guess of a broken document's owner."""
 
 import pytest
 
@@ -25,5 +25,5 @@ from schemas.pipeline.guess import GUESSED_BYTES, NOTHING, Guess, guess
     ],
 )
 def test_a_guess_is_what_the_text_names_once(text: bytes | None, found: Guess) -> None:
-    """Whatever else is broken; where it names two sites, none is guessed."""
+    """The rest may be broken; a text with two sites gives no guess."""
     assert guess(text) == found

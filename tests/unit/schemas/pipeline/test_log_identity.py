@@ -1,4 +1,4 @@
-"""By what a log is known again."""
+"""The identity of a log, by which a replaced log is recognised."""
 
 import pytest
 from support.events.making import record
@@ -32,11 +32,11 @@ def test_a_record_with_another_content_time_or_place_is_another(other) -> None:
     [("here", 10, None), ("here", 99, None), ("there", 10, "belongs to the cluster there"), ("here", 9, "ends at 9")],
 )
 def test_a_log_of_another_cluster_or_a_shorter_one_is_foreign(cluster: str, end: int, why: str | None) -> None:
-    """One that is longer may be the same."""
+    """A longer log may be the same."""
     found = foreign(KNOWN, cluster=cluster, end=end)
     assert found is None if why is None else why in (found or "")
 
 
 def test_a_log_whose_cluster_was_never_noted_may_be_of_any() -> None:
-    """It was read before there was such a note."""
+    """It was read by a release that stored no cluster."""
     assert foreign(KNOWN._replace(cluster=None), cluster="there", end=10) is None

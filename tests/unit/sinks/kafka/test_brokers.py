@@ -1,4 +1,4 @@
-"""Questions that any broker can answer are answered while one is away; who was lost is logged."""
+"""Requests that any broker can answer succeed while one is down, and lost brokers are logged."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -11,9 +11,9 @@ from sinks.kafka.brokers import AdminClient, BrokerLog, ask_any_broker
 
 
 class Client:
-    """aiokafka's client: what each broker answers or raises, by its id; `connected` have an open connection.
+    """aiokafka's client with each broker's answer or error by id; `connected` have an open connection.
 
-    The metadata name no broker until they were asked for so many times as `unnamed`.
+    The metadata list no broker for the first `unnamed` requests.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Client:
 
 @pytest.mark.parametrize("away", [NodeNotReadyError("away"), KafkaConnectionError("reset")])
 async def test_a_broker_that_is_away_is_passed_over(away: Exception) -> None:
-    """Whichever is asked first: two of three are well."""
+    """Two of three brokers are healthy, and the order does not matter."""
     for _ in range(20):
         assert await ask_any_broker(Client({1: away, 2: "answer", 3: "answer"}), "request") == "answer"
 
@@ -57,7 +57,7 @@ async def test_brokers_with_an_open_connection_are_asked_first() -> None:
 
 
 async def test_all_brokers_away_is_an_outage() -> None:
-    """Each was asked once."""
+    """Each broker gets one request."""
     client = Client({1: NodeNotReadyError("away"), 2: NodeNotReadyError("away")})
     with pytest.raises(NodeNotReadyError):
         await ask_any_broker(client, "request")
@@ -65,14 +65,14 @@ async def test_all_brokers_away_is_an_outage() -> None:
 
 
 async def test_a_lone_broker_that_the_controller_has_missed_is_waited_for() -> None:
-    """The metadata name it again once the controller hears from it."""
+    """The metadata list it again after its next heartbeat."""
     assert await ask_any_broker(Client({1: "answer"}, unnamed=2), "request") == "answer"
     with pytest.raises(NodeNotReadyError, match="names no broker"):
         await ask_any_broker(Client({1: "answer"}, unnamed=1000), "request")
 
 
 async def test_a_refusal_is_an_answer() -> None:
-    """Another broker would say the same."""
+    """Another broker would refuse as well."""
     client = Client({1: TopicAuthorizationFailedError("no"), 2: TopicAuthorizationFailedError("no")})
     with pytest.raises(TopicAuthorizationFailedError):
         await ask_any_broker(client, "request")
@@ -80,7 +80,7 @@ async def test_a_refusal_is_an_answer() -> None:
 
 
 async def test_the_admin_client_asks_another_broker_too() -> None:
-    """For what any broker knows, and for what each passes on to the controller."""
+    """This includes requests that a broker forwards to the controller."""
     admin = AdminClient(bootstrap_servers="127.0.0.1:1")
     admin._client = Client({1: NodeNotReadyError("away"), 2: "answer"}, controller=1)
     assert await admin._send_request("request") == "answer"
@@ -88,7 +88,7 @@ async def test_the_admin_client_asks_another_broker_too() -> None:
 
 
 def test_brokers_that_are_lost_are_told_with_how_many_are_left() -> None:
-    """Once each; the first metadata are no news."""
+    """Each loss is logged once, and the first metadata log nothing."""
     told = BrokerLog()
     with capture_logs() as lines:
         for known in ([1, 2, 3], [1, 2, 3], [1, 3], [1, 3], [1, 2, 3]):

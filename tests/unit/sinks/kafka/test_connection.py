@@ -1,4 +1,4 @@
-"""What aiokafka leaves open, and what of it is closed: commits that nobody waits for, rounds of SCRAM that none needs."""
+"""Gaps of aiokafka that patches close: commits without a caller, and needless SCRAM rounds."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from sinks.kafka.connection import _retrieved, bound_scram
 
 
 async def test_a_commit_that_fails_after_its_caller_gave_up_is_nobodys_error() -> None:
-    """aiokafka shields it from the cancellation of the one who waits."""
+    """aiokafka shields the commit from its caller's cancellation."""
     goes_on, ended = asyncio.Event(), asyncio.Event()
     told: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
@@ -49,7 +49,7 @@ def authenticator() -> ScramAuthenticator:
     ids=["many", "none", "twice", "empty"],
 )
 async def test_a_broker_has_no_client_compute_what_no_broker_asks_for(first: str) -> None:
-    """aiokafka would compute two billion rounds in one piece, in which the whole process stands still."""
+    """aiokafka would compute two billion rounds in one step and block the process."""
     client = authenticator()
     said, _ = await client.step(None)
     with pytest.raises(AuthenticationFailedError, match="nothing was computed"):
@@ -58,7 +58,7 @@ async def test_a_broker_has_no_client_compute_what_no_broker_asks_for(first: str
 
 @pytest.mark.parametrize("first", [b"r=another,s=c2FsdA==,i=4096", b"\xff"], ids=["nonce", "bytes"])
 async def test_a_broker_that_speaks_no_scram_is_refused_as_others_are(first: bytes) -> None:
-    """By an error that aiokafka expects of a broker, with which its client takes the next one."""
+    """aiokafka expects this error and tries the next broker."""
     client = authenticator()
     await client.step(None)
     with pytest.raises(AuthenticationFailedError):

@@ -11,7 +11,7 @@ from sinks.kafka.publisher import copy_headers, copy_of, original_headers
 
 
 def test_a_retry_record_bears_its_token_and_when_it_is_due() -> None:
-    """The next attempt's number, the provenance, the class of error, and no dropped reason."""
+    """It has the next attempt's number, the provenance and the error class, and no dropped reason."""
     (failure,) = judged(record(4, script_id="nowhere", headers=[("traceparent", b"t"), ("a", None)])).failures
     copied = copy_headers(failure)
     assert copied[:2] == [("traceparent", b"t"), ("a", None)]
@@ -26,7 +26,7 @@ def test_a_retry_record_bears_its_token_and_when_it_is_due() -> None:
 
 
 def test_a_dead_letter_bears_its_reason_and_the_attempt_that_failed() -> None:
-    """And no due time; forged headers stand before ours, which win."""
+    """It has no due time; forged headers come before ours, which win."""
     (failure,) = judged(
         record(4, value=b"{", headers={"bridge-dropped-reason": "forged", "bridge-due-at": "1"})
     ).failures
@@ -46,7 +46,7 @@ def test_only_what_is_wholly_null_is_marked() -> None:
 
 
 def test_the_streams_block_is_replaced_at_each_retry() -> None:
-    """The producer's own headers stay, the stream's do not pile up."""
+    """The producer's headers stay, and the stream's do not accumulate."""
     (first,) = judged(record(4, script_id="nowhere", headers={"bridge-provenance": "forged:0:0", "x": "1"})).failures
     retried = MemoryRecord(RETRY_1, 0, 0, first.record.value, b"k", NOW_MS, 1, tuple(copy_headers(first)))
     state = LedgerState(1, False, instant(NOW_MS), instant(NOW_MS), None, None, None, None)
@@ -58,7 +58,7 @@ def test_the_streams_block_is_replaced_at_each_retry() -> None:
 
 
 def test_a_copy_of_very_many_headers_goes_without_them() -> None:
-    """The DLQ's readers need thirty times their bytes in memory; the ledger keeps the first."""
+    """Readers need thirty times their bytes in memory; the ledger keeps the first ones."""
     for count, left_out in ((1024, None), (1025, "headers,0")):
         (failure,) = judged(record(0, b"{!", key=b"k", headers=[("", None)] * count)).failures
         copy = copy_of(failure, "t.dlq", 0)

@@ -1,4 +1,4 @@
-"""A file of the database's URL that can't be used is told by its option and name, whichever of them it is."""
+"""An unusable file in the database URL is reported with its option and name."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ ONE, TWO = "127.0.0.1:1", "127.0.0.1:1,127.0.0.1:2"
     ],
 )
 async def test_a_file_that_can_not_be_used_is_named(tmp_path: Path, options: str, told: str, hosts: str) -> None:
-    """As a fault of the settings, for which no start waits."""
+    """It is an error of the settings, for which no start waits."""
     words = tmp_path / "words.pem"
     words.write_text("no certificate\n")
     paths = {"missing": tmp_path / "missing.pem", "directory": tmp_path, "words": words}
@@ -40,7 +40,7 @@ async def test_a_file_that_can_not_be_used_is_named(tmp_path: Path, options: str
 
 
 async def test_a_server_that_is_away_is_not_blamed_on_files() -> None:
-    """Nor is anything that names none."""
+    """The URL names no file, so the error is an outage."""
     with pytest.raises(SinkUnavailable) as caught:
         await connect(f"postgresql://nobody@{ONE}/none?sslmode=require", "test")
     assert refusal(caught.value).startswith("Postgres is away: ")

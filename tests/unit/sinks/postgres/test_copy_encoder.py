@@ -1,4 +1,4 @@
-"""The parts in which rows go to Postgres: by their number, and by their length."""
+"""The parts in which rows go to Postgres: by number and by length."""
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ async def parts_of(rows: list[Row], sizes: list[int]) -> list[bytes]:
 
 @pytest.mark.parametrize(("size", "count"), [(100, 3), (64 * 1024, 125), (1024 * 1024, 500)])
 async def test_long_rows_go_in_smaller_parts(size: int, count: int) -> None:
-    """So that no part holds the event loop for long; together they are the same."""
+    """No part holds the event loop for long; joined, the parts are the same rows."""
     rows = [Row(str(number)) for number in range(500)]
     found = await parts_of(rows, [size] * 500)
     assert len(found) == count
@@ -24,13 +24,13 @@ async def test_long_rows_go_in_smaller_parts(size: int, count: int) -> None:
 
 
 async def test_a_long_row_among_short_ones_ends_a_part() -> None:
-    """What comes before it goes by itself."""
+    """Earlier rows go in a part of their own."""
     found = await parts_of([Row("a"), Row("b"), Row("c")], [10, 300_000, 10])
     assert found == [b'"a"\n', b'"b"\n', b'"c"\n']
 
 
 async def test_control_characters_stand_as_themselves() -> None:
-    """And what only looks like an escaped one stays what it is."""
+    """Text that only looks like an escape is unchanged."""
     text = "".join(map(chr, range(1, 32))) + "\\u0001" + '"'
     (line,) = await parts_of([Row(text)], [10])
     assert line == b'"' + text.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"\n'

@@ -1,4 +1,4 @@
-"""RULES, "Errors from Postgres": whose fault each error is."""
+"""RULES, "Errors from Postgres": each error is attributed to the event or to the operation."""
 
 import asyncpg
 import pytest
@@ -27,7 +27,7 @@ OF_THE_OPERATION = [
 
 @pytest.mark.parametrize("sqlstate", OF_THE_EVENT)
 def test_errors_of_the_event(sqlstate: str) -> None:
-    """The batch is bisected until the row stands alone."""
+    """The batch is bisected until the row is alone."""
     error = translate(postgres_error(sqlstate), "writing events")
     assert isinstance(error, RowRejected)
     assert error.sqlstate == sqlstate
@@ -37,20 +37,20 @@ def test_errors_of_the_event(sqlstate: str) -> None:
 
 @pytest.mark.parametrize("sqlstate", OF_THE_OPERATION)
 def test_errors_of_the_operation(sqlstate: str) -> None:
-    """The partition pauses and tries again in place; so it does for everything unknown."""
+    """The partition pauses and retries in place, for unknown errors too."""
     error = translate(postgres_error(sqlstate), "settling")
     assert isinstance(error, SinkUnavailable)
     assert error.sqlstate == sqlstate
 
 
 def test_a_check_with_a_name_is_of_the_event_and_without_one_is_a_missing_partition() -> None:
-    """23514 comes for both; only a constraint has a name."""
+    """23514 is used for both; only a constraint has a name."""
     assert isinstance(translate(postgres_error("23514", "no_refused"), "x"), RowRejected)
     assert isinstance(translate(postgres_error("23514"), "x"), SinkUnavailable)
 
 
 def test_the_ledgers_own_key_is_a_defect() -> None:
-    """A first attempt met a ledger row of its own provenance; another table's key is the event's."""
+    """A first attempt met a ledger row of its own provenance; another table's key is the event's error."""
     assert isinstance(translate(postgres_error("23505", "bridge_event_raw_pkey"), "x"), InvariantViolation)
     assert isinstance(translate(postgres_error("23505", "another_key"), "x"), RowRejected)
 
@@ -61,7 +61,7 @@ def test_the_ledgers_own_key_is_a_defect() -> None:
      asyncpg.ConnectionDoesNotExistError("lost"), asyncpg.TooManyConnectionsError("full")],
 )  # fmt: skip
 def test_a_lost_connection_is_of_the_operation(error: Exception) -> None:
-    """With or without a SQLSTATE."""
+    """The SQLSTATE may be missing."""
     assert isinstance(translate(error, "settling"), SinkUnavailable)
 
 
@@ -71,10 +71,10 @@ def test_a_lost_connection_is_of_the_operation(error: Exception) -> None:
      UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")],
 )  # fmt: skip
 def test_what_cannot_be_put_on_the_wire_is_of_the_event(error: Exception) -> None:
-    """No word from the server: the codecs of COPY raise errors of their own."""
+    """COPY's codecs raise these errors before the server answers."""
     assert isinstance(translate(error, "writing events"), RowRejected)
 
 
 def test_the_message_says_what_was_being_done() -> None:
-    """And something even where the driver says nothing."""
+    """The message is never empty, even if the driver's is."""
     assert str(translate(OSError(), "reading offsets")) == "reading offsets: OSError: no further text"

@@ -1,4 +1,4 @@
-"""Which of several hosts takes a connection: side by side, the one that answered last first."""
+"""The choice among several hosts: concurrent connects, with the last one that answered first."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ class Opened:
 
 
 class Hosts:
-    """What each host does: answers, says nothing, or raises."""
+    """Hosts that answer, stay silent or raise."""
 
     def __init__(self, **doing: object) -> None:
         self.doing = doing
@@ -49,7 +49,7 @@ class Hosts:
 
 @pytest.mark.parametrize("first", ["silent", ConnectionRefusedError("refused"), TimeoutError()])
 async def test_the_next_host_is_used_and_asked_first_from_then_on(first: object) -> None:
-    """A host that is away costs its delay once."""
+    """A host that is down costs its delay once."""
     hosts = Hosts(a=first, b="answers")
     assert await hosts.connect() == "b"
     hosts.asked.clear()
@@ -58,14 +58,14 @@ async def test_the_next_host_is_used_and_asked_first_from_then_on(first: object)
 
 
 async def test_a_host_that_answers_in_time_is_the_only_one_that_is_asked() -> None:
-    """The second one is not touched."""
+    """The second host gets no connection."""
     hosts = Hosts(a="answers", b="answers")
     assert await hosts.connect() == "a"
     assert hosts.asked == ["a"]
 
 
 async def test_what_every_server_said_is_the_error() -> None:
-    """Where one is away it may be the one that would take the client, so that is no wrong password."""
+    """If one is down, it may be the one that accepts the client, so the password may be right."""
     hosts = Hosts(a=asyncpg.InvalidPasswordError("wrong"), b=asyncpg.InvalidPasswordError("wrong"))
     with pytest.raises(asyncpg.InvalidPasswordError):
         await hosts.connect()
@@ -75,7 +75,7 @@ async def test_what_every_server_said_is_the_error() -> None:
 
 
 async def test_no_host_that_can_be_used_is_told_host_by_host() -> None:
-    """Each with what went wrong with it."""
+    """Each host's error is listed."""
     hosts = Hosts(a=TimeoutError(), b=asyncpg.TargetServerAttributeNotMatched("a standby"))
     with pytest.raises(ConnectionError, match="a:default port: no answer in time; b:default port: a standby"):
         await hosts.connect()

@@ -1,4 +1,4 @@
-"""No password goes to a server that nothing proves, whatever it asks for."""
+"""No password goes to an unproven server, for every request that it makes."""
 
 import ssl
 import struct
@@ -55,7 +55,7 @@ UNKNOWN = b"x" + struct.pack("!I", 0xFFFFFFFF)
     ids=["after-ok", "digest-after-ok", "after-settings", "unknown", "negative", "zero", "huge", "empty", "data"],
 )
 async def test_server_proof_passes_on_nothing_that_it_does_not_understand(said: bytes, piecemeal: bool) -> None:
-    """Else a question that it did not see would be answered by asyncpg, which reads it otherwise."""
+    """asyncpg could read such a message differently and answer it."""
     server = FalsePostgres("odd")
     server.odd, server.piecemeal = said, piecemeal
     async with server.running():
@@ -65,7 +65,7 @@ async def test_server_proof_passes_on_nothing_that_it_does_not_understand(said: 
 
 
 async def test_server_proof_keeps_no_endless_talk() -> None:
-    """asyncpg keeps each setting that a server names, whoever it is."""
+    """asyncpg stores each setting that any server sends."""
     server = FalsePostgres("odd")
     settings = (f"setting{place}\0".encode() + b"x" * 1000 + b"\0" for place in range(200))
     server.odd = asking(OK) + b"".join(b"S" + struct.pack("!I", 4 + len(said)) + said for said in settings)
@@ -83,7 +83,7 @@ async def test_server_proof_is_demanded_to_the_end() -> None:
 
 
 async def test_server_proof_is_demanded_of_a_server_that_gave_it_before() -> None:
-    """Whoever takes the port later, and asks for nothing, is not taken for the server."""
+    """Another server on the same port that asks for no password is refused."""
     async with FalsePostgres("scram", PASSWORD).running() as server:
         await _meet(url(server))
         server.way = "trust"
@@ -91,7 +91,7 @@ async def test_server_proof_is_demanded_of_a_server_that_gave_it_before() -> Non
         with pytest.raises(SinkUnavailable, match="proves nothing"):
             await connect(url(server), "test")
         assert server.sent == []
-        # One that never asked this account is a server of which no proof is known.
+        # A server that never asked this account for a proof has none to give.
         await _meet(url(server, user="another"))
 
 
@@ -115,18 +115,18 @@ STRANGE = [
 
 @pytest.mark.parametrize("first", STRANGE, ids=range(len(STRANGE)))
 async def test_server_proof_computes_nothing_that_no_server_asks_for(first: bytes) -> None:
-    """asyncpg would compute two billion rounds in one piece, in which the whole process stands still."""
+    """asyncpg would compute two billion rounds in one step and block the process."""
     server = FalsePostgres("scram", PASSWORD)
     server.first = first
     async with server.running():
         with pytest.raises(SinkUnavailable, match="nothing was computed"):
             await connect(url(server), "test")
-    # The account's name and a nonce, in reply to the demand of SCRAM.
+    # The account's name and a nonce, in reply to the SCRAM request.
     assert len(server.sent) == 1
 
 
 async def test_server_proof_computes_once() -> None:
-    """A thousand questions in one packet are a thousand times the rounds of one."""
+    """A thousand requests in one packet would cost a thousand times the rounds."""
     server = FalsePostgres("scram", PASSWORD)
     server.firsts = 2
     async with server.running():
@@ -136,7 +136,7 @@ async def test_server_proof_computes_once() -> None:
 
 
 async def test_server_proof_takes_the_rounds_that_an_administrator_may_set() -> None:
-    """Postgres' `scram_iterations` up to a bound."""
+    """Postgres' `scram_iterations` is accepted up to a limit."""
     server = FalsePostgres("scram", PASSWORD)
     server.rounds = 100_000
     async with server.running():
@@ -144,7 +144,7 @@ async def test_server_proof_takes_the_rounds_that_an_administrator_may_set() -> 
 
 
 async def test_server_proof_by_a_certificate_suffices(tmp_path: Path) -> None:
-    """A server behind a verified certificate may ask as it likes; one behind a certificate of nobody's may not."""
+    """Behind a verified certificate any request is allowed, behind an unknown one none."""
     made = certificates(tmp_path)
     server = FalsePostgres("clear")
     server.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -158,6 +158,6 @@ async def test_server_proof_by_a_certificate_suffices(tmp_path: Path) -> None:
 
 
 async def _meet(address: str) -> None:
-    """Gets as far as the first statement, which the false server never answers."""
+    """Connect until the first statement, which the false server never answers."""
     opened: asyncpg.Connection = await server_proof.connect(address, timeout=10)
     opened.terminate()

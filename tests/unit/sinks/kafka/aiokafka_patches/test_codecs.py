@@ -1,4 +1,4 @@
-"""Compressed batches inflate as ever up to the bound; beyond it, and when they are no sound compression, they don't."""
+"""Compressed batches decompress as before up to the limit; larger and invalid ones are refused."""
 
 import asyncio
 import gzip
@@ -22,7 +22,7 @@ from streams.pipeline.decode import decode
 
 MOST = 1024 * 1024
 CODECS = ("gzip", "snappy", "lz4", "zstd")
-# Of a fixed seed: what is no batch may by chance state as many headers as no batch may have.
+# A fixed seed: random bytes might otherwise declare as many headers as no batch may have.
 NOISE = random.Random(1).randbytes
 SOUND = [b"x", b"abc" * 100_000, NOISE(1000), NOISE(MOST), bytes(MOST)]
 
@@ -42,7 +42,7 @@ def bounded() -> Iterator[None]:
 
 
 def inflate(name: str, payload: bytes) -> bytes:
-    """As whoever reads a batch does."""
+    """Decompress as the reader of a batch does."""
     return bytes(getattr(default_records, f"{name}_decode")(payload))
 
 
@@ -58,7 +58,7 @@ def test_what_the_library_deflates_comes_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", CODECS)
 def test_a_bomb_is_refused_and_never_inflated(name: str) -> None:
-    """By a byte or a hundredfold; what is allocated meanwhile is bounded too."""
+    """The size is one byte or a hundredfold over the limit, and allocations are limited too."""
     bomb = deflate(name, bytes(100 * MOST))
     tracemalloc.start()
     try:
@@ -74,14 +74,14 @@ def test_a_bomb_is_refused_and_never_inflated(name: str) -> None:
 @pytest.mark.parametrize("name", CODECS)
 @pytest.mark.parametrize("junk", [b"", b"junk", bytes(50)])
 def test_what_is_no_compression_is_said_so(name: str, junk: bytes) -> None:
-    """Not by an error that would pass for Kafka being away, nor by one that would end the worker."""
+    """The error neither looks like a Kafka outage nor ends the worker."""
     for payload in (junk, deflate(name, os.urandom(5000))[:-30]):
         with pytest.raises(ValueError, match=f"no sound {name}"):
             inflate(name, payload)
 
 
 def test_forms_that_other_clients_write() -> None:
-    """Snappy without Java's blocks, and gzip of several members."""
+    """These are snappy without Java's blocks and gzip of several members."""
     assert inflate("snappy", bytes(cramjam.snappy.compress_raw(b"plain" * 99))) == b"plain" * 99
     assert inflate("gzip", gzip.compress(b"one", mtime=0) + gzip.compress(b"two", mtime=0)) == b"onetwo"
     with pytest.raises(ValueError, match="inflates to more than"):
@@ -89,7 +89,7 @@ def test_forms_that_other_clients_write() -> None:
 
 
 def built(*records: tuple[bytes, int], compression: int = 0) -> bytes:
-    """A batch of values with so many empty headers each."""
+    """A batch of values, each with a number of empty headers."""
     builder = DefaultRecordBatchBuilder(
         magic=2, compression_type=compression, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
         batch_size=2**24,
@@ -100,7 +100,7 @@ def built(*records: tuple[bytes, int], compression: int = 0) -> bytes:
 
 
 class Fetched:
-    """What the client has of one partition, and reads of it: each batch begins where the one before it ended."""
+    """The client's fetched data of one partition, and consecutive reads of it."""
 
     def __init__(self, *batches: bytes) -> None:
         self._partition = KafkaPartition("t", 0)
@@ -118,11 +118,11 @@ class Fetched:
 
     @property
     def holds(self) -> bool:
-        """Whether anything is fetched that was not read yet."""
+        """Whether any fetched record is unread."""
         return bool(self._result.has_more())
 
     def fetch(self) -> None:
-        """From Kafka, the batches from the position on."""
+        """Fetch the batches from the position on."""
         log = MemoryRecords(b"".join(self._log[self.position :]))
         found = PartitionRecords(self._partition, log, [], self.position, None, None, False, READ_COMMITTED)
         self._result = FetchResult(self._partition, assignment=self._assignment, partition_records=found, backoff=0)
@@ -137,7 +137,7 @@ ZSTD = 4
 
 
 async def test_a_read_inflates_less_than_two_batches_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was read is handed on, no batch is inflated twice, and the next read goes on behind it."""
+    """No batch is decompressed twice, and the next read continues after the last one."""
     inflations = counted(monkeypatch)
     half, whole = built((bytes(MOST // 2 - 100), 0), compression=ZSTD), built((bytes(MOST - 100), 0), compression=ZSTD)
     fetched, other = Fetched(half, half, half, whole, whole, built((b"x", 0), compression=ZSTD)), Fetched(half)
@@ -146,7 +146,7 @@ async def test_a_read_inflates_less_than_two_batches_may(monkeypatch: pytest.Mon
         count_anew()
         reads.append(len(fetched.read()))
         assert had_enough() == (fetched.position < 6)
-        # Another partition of the same read: what is fetched of it stays for the next one.
+        # Another partition of the same read: its fetched records stay for the next one.
         assert not had_enough() or (other.read(), other.holds) == ([], True)
         assert fetched.position == sum(reads)
     assert (reads, len(inflations)) == ([2, 2, 1, 1], 6)
@@ -155,7 +155,7 @@ async def test_a_read_inflates_less_than_two_batches_may(monkeypatch: pytest.Mon
 
 
 async def test_a_task_that_counts_no_read_reads_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other consumers of the process, whatever the tasks of a worker read at the same time."""
+    """Other consumers of the process are not affected by the worker's reads."""
     whole = built((bytes(MOST - 100), 0), compression=ZSTD)
     count_anew()
     Fetched(whole, whole).read()
@@ -168,7 +168,7 @@ async def test_a_task_that_counts_no_read_reads_it_all(monkeypatch: pytest.Monke
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The lengths of what was inflated by zstd, each time that it is."""
+    """The lengths of each zstd decompression."""
     inflations = []
     inflate = cramjam.zstd.decompress_into
 
@@ -183,7 +183,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_batch_gets_no_more_room_than_eight_times_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each buffer is zeroed: one of the bound's size for each batch costs more than all else that is done with it."""
+    """Buffers are zeroed, so one of the maximum size per batch would be the largest cost."""
     sizes = []
 
     def inflate_into(payload: bytes, buffer: bytearray) -> int:
@@ -198,14 +198,14 @@ def test_a_batch_gets_no_more_room_than_eight_times_what_it_takes(monkeypatch: p
 
 
 def test_the_compiled_readers_are_bounded_too() -> None:
-    """They have names of their own, and are what really reads."""
+    """aiokafka's compiled readers have separate names and do the actual work."""
     compiled = pytest.importorskip("aiokafka.record._crecords.default_records")
     with pytest.raises(ValueError, match="inflates to more than"):
         compiled.zstd_decode(deflate("zstd", bytes(2 * MOST)))
 
 
 def test_gzip_may_have_a_thousand_members_of_any_length() -> None:
-    """Each costs the same, however much lies behind it; beyond that the batch is refused without reading them all."""
+    """Each member costs the same; a batch with more is refused without reading them all."""
     member, long = gzip.compress(b"x", mtime=0), gzip.compress(random.Random(1).randbytes(40_000), mtime=0)
     assert inflate("gzip", member * 999 + long)[:999] == b"x" * 999
     with pytest.raises(ValueError, match="more than 1000 gzip members"):
@@ -213,14 +213,14 @@ def test_gzip_may_have_a_thousand_members_of_any_length() -> None:
 
 
 def snappy_blocks(*blocks: bytes) -> bytes:
-    """As Java's library frames them."""
+    """The content in the framing of Java's library."""
     packed = [bytes(cramjam.snappy.compress_raw(block)) for block in blocks]
     framed = b"".join(len(one).to_bytes(4, "big") + one for one in packed)
     return b"\x82SNAPPY\x00" + (1).to_bytes(4, "big") * 2 + framed
 
 
 def test_snappy_may_have_as_many_blocks_as_java_writes() -> None:
-    """A block for each KiB, and a thousand that are shorter; beyond that the batch is refused without reading them all."""
+    """A block per KiB and a thousand shorter ones pass; more are refused without reading them all."""
     assert inflate("snappy", snappy_blocks(*[b"x" * 1024] * (MOST // 1024), *[b""] * 1000)) == b"x" * (
         MOST // 1024 * 1024
     )
@@ -230,7 +230,7 @@ def test_snappy_may_have_as_many_blocks_as_java_writes() -> None:
 
 
 def varint(value: int) -> bytes:
-    """As Kafka writes numbers in a record."""
+    """The number in the encoding of Kafka's records."""
     zigzag, written = (value << 1) ^ (value >> 63), bytearray()
     while zigzag > 0x7F:
         written.append(zigzag & 0x7F | 0x80)
@@ -239,7 +239,7 @@ def varint(value: int) -> bytes:
 
 
 def a_record(headers: int, value: bytes = b"") -> bytes:
-    """One with so many empty headers."""
+    """A record with `headers` empty headers."""
     body = b"\0\0\0" + varint(-1) + varint(len(value)) + value + varint(headers) + b"\0\1" * headers
     return varint(len(body)) + body
 
@@ -257,7 +257,7 @@ FLOODS = {
 async def test_a_record_of_very_many_headers_comes_with_few_of_them(
     records: list[tuple[bytes, int]], compression: int
 ) -> None:
-    """One more than a record is kept with; the others, and all else of it, come as they are."""
+    """It keeps one header more than the limit; other records and fields are unchanged."""
     bound_inflation(16 * MOST)
     found = Fetched(built(*records, compression=compression)).read()
     assert [(record.offset, record.key, record.value) for record in found] == [
@@ -270,7 +270,7 @@ async def test_a_record_of_very_many_headers_comes_with_few_of_them(
 
 @pytest.mark.parametrize("name", CODECS)
 def test_headers_that_are_cut_are_never_read(name: str) -> None:
-    """The client gets none of them: it takes half a microsecond for each, 0.1 s for a record of 130 bytes in Kafka."""
+    """The client never parses them: a record of 130 bytes in Kafka could take it 0.1 s."""
     for sound in (b"", a_record(2, bytes(500_000))):
         flood = inflate(name, deflate(name, sound + a_record(HUGE, b"v") + a_record(1)))
         assert flood == sound + a_record(1025, b"v") + a_record(1)
@@ -287,12 +287,12 @@ def test_headers_that_are_cut_are_never_read(name: str) -> None:
     ids=["an endless number", "an endless attribute", "a count that is a lie", "lengths that are a lie"],
 )
 def test_what_is_no_batch_is_left_to_the_client(batch: bytes) -> None:
-    """As it is: whoever reads it says so."""
+    """It stays unchanged, and the reader raises the error."""
     assert inflate("zstd", deflate("zstd", batch)) == batch
 
 
 async def test_headers_of_one_read_are_bounded_whatever_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The read ends with the record that fills it; the next one goes on in the same batch, inflated as it is."""
+    """A read ends at the limit, and the next one continues in the same decompressed batch."""
     inflations = counted(monkeypatch)
     batch = built(*[(b"v", 6000)] * 20, *[(b"v", 16)] * 10, compression=ZSTD)
     fetched, reads = Fetched(batch), []
@@ -304,7 +304,7 @@ async def test_headers_of_one_read_are_bounded_whatever_the_batch(monkeypatch: p
 
 
 def test_a_batch_of_very_many_records_is_refused() -> None:
-    """Each costs more than its bytes. No batch of 8 MiB has as many events."""
+    """A record costs more than its bytes, and no batch of 8 MiB has as many events."""
     bound_inflation(2 * MOST)
     many = a_record(0) * 150_000
     assert inflate("zstd", deflate("zstd", many)) == many

@@ -1,4 +1,4 @@
-"""What the ledger keeps of a refused record: all of it, unless it is larger than any event could be."""
+"""The ledger's copy of a refused record: complete unless larger than any event."""
 
 import random
 from typing import Any
@@ -22,7 +22,7 @@ def row_of(
 
 
 def test_a_refused_record_is_kept_whole() -> None:
-    """Also one that is no event for its length."""
+    """This includes a record that is too long for an event."""
     row = row_of(NOISE[: MIB - 100], b"key", [("h", b"header"), ("h", None)])
     assert (row["payload"], row["record_key"]) == (NOISE[: MIB - 100], b"key")
     assert ledger.decode_headers(row["headers"]) == [("h", b"header"), ("h", None)]
@@ -30,7 +30,7 @@ def test_a_refused_record_is_kept_whole() -> None:
 
 
 def test_of_a_value_that_inflates_to_megabytes_the_beginning_is_kept() -> None:
-    """100 KB in Kafka must not become megabytes in Postgres; the error says how much there was."""
+    """100 KB in Kafka must not become megabytes in Postgres; the error gives the full size."""
     row = row_of(NOISE, b"key", [("h", b"x")])
     assert (row["payload"], row["record_key"]) == (NOISE[: 64 * KIB], b"key")
     assert ledger.decode_headers(row["headers"]) == [("h", b"x")]
@@ -38,7 +38,7 @@ def test_of_a_value_that_inflates_to_megabytes_the_beginning_is_kept() -> None:
 
 
 def test_key_and_headers_of_what_may_be_an_event_are_kept_whole() -> None:
-    """A replay sends them as they came."""
+    """A replay sends them unchanged."""
     half, few = NOISE[: MIB // 2 - 10], [("h", None)] * 1023
     for key, headers in ((half, [("long", half), ("behind", b"x")]), (b"key", [("h", b"x"), *few])):
         row = row_of(b"{", key, headers)
@@ -48,7 +48,7 @@ def test_key_and_headers_of_what_may_be_an_event_are_kept_whole() -> None:
 
 
 def test_of_very_large_or_very_many_headers_the_beginning_is_kept() -> None:
-    """No event has any: a megabyte of them is 100 KB in Kafka, and very many are a thousandth of it."""
+    """No event has so many; compressed in Kafka they take little space."""
     headers = [("short", b"x"), ("long", NOISE), ("behind", b"x")]
     row = row_of(b"{", NOISE, headers)
     assert (row["payload"], row["record_key"]) == (b"{", NOISE[: 64 * KIB])
