@@ -30,7 +30,7 @@ GROUP = "contract"
 OTHER = TopicPartition(RAW, 1)
 RETRY = TopicPartition(RETRY_1, 0)
 REFUSED = "refused"
-"""An event of this type is one that the store refuses."""
+"""The event type that the store refuses."""
 
 
 class Event(NamedTuple):

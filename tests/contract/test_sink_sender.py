@@ -66,7 +66,7 @@ async def test_the_first_of_all_classes_claims_the_plain_key(bench: Bench, first
 async def test_of_shared_ids_a_visitors_event_after_a_servers_is_a_duplicate(
     bench: Bench, trusted: Sender, together: bool
 ) -> None:
-    """This holds within one batch and across batches."""
+    """A visitor's event after a server's is a duplicate, within one batch and across batches."""
     bench.registry = SHARED
     records = [sent(bench, 0, trusted), sent(bench, 1, VISITOR)]
 

@@ -16,11 +16,11 @@ from streams.source.kafka import KafkaSource, taking
 
 MOST = 1024 * 1024
 LARGE = bytes(MOST - 1024)
-"""Of a batch that may just be read."""
+"""The largest value of a batch that can be read."""
 COUNT = 12
 POLLS = 200
 IDLE = 8
-"""How many polls of other lanes find nothing between two of one that reads."""
+"""The number of empty polls of other lanes between two polls of the reading one."""
 
 
 class Place:

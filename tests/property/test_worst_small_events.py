@@ -11,7 +11,7 @@ from bridge.gateway.admission.weight import weight
 PLAIN = full(b'"properties":{"a":[', b"1.25,", b"1]}")
 PLAIN_TRIES = 5
 MOST = 30.0
-"""Times a plain one. On two busy cores they come to 20; unbounded hosts came to 180, and exponents to 50."""
+"""Multiples of a plain event's time: 20 on two busy cores; without limits hosts took 180 and exponents 50."""
 
 
 def too_dear() -> Iterator[tuple[str, float]]:

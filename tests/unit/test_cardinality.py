@@ -30,7 +30,7 @@ MANY = 10_000
 AT_ONCE = 250
 OUTCOMES = 3
 SHARED = 2
-"""What those share who have no series of their own: `other`, and `unknown` or site 0."""
+"""The shared series of the rest: `other`, and `unknown` or site 0."""
 REGISTRY: Registry = {f"script-{site}": Script(f"script-{site}", site, 1, enabled=True) for site in range(1, MANY + 1)}
 
 

@@ -178,7 +178,7 @@ def test_answer_is_cut_off_unless_it_is_read_at_a_least_rate(seconds: float, par
 
 @pytest.mark.parametrize("change", [{"revoked": True}, {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}])
 def test_streamed_answer_ends_with_its_token(change: dict[str, Any]) -> None:
-    """It ends at the next part, without the end of a complete answer."""
+    """After its token is revoked or expires, an answer ends at the next part and is visibly incomplete."""
 
     async def read() -> tuple[int, bool]:
         def part(number: int) -> None:

@@ -81,7 +81,7 @@ def test_corrections() -> None:
 
 
 def test_computed_fields_come_last() -> None:
-    """They use the command line's syntax, while set values are always constants."""
+    """Computed fields use the command line's syntax, and set values are always constants."""
     body = {"set": {"note": "*2"}, "compute": {"id": "move(user.id)|text()", "at": "milliseconds()"}, "reason": "x"}
     assert PlanBody.model_validate(body).correction().operations == [
         {"op": "add", "path": "/note", "value": "*2"},
@@ -108,7 +108,7 @@ def test_replays() -> None:
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31m", "a\x9b", "\u202eb", "a\x00b"])
 @pytest.mark.parametrize("body", [CancelBody, DiscardBody, PlanBody])
 def test_reason_with_a_control_character_is_refused(body: type[BaseModel], text: str) -> None:
-    """This holds for every body; surrounding blanks are removed first."""
+    """Every body refuses it; surrounding blanks are removed first."""
     with pytest.raises(ValidationError, match="holds the control character U"):
         body.model_validate({"reason": text})
     assert body.model_validate({"reason": " déjà vu\n"}).model_dump()["reason"] == "déjà vu"
@@ -138,7 +138,7 @@ def test_whatever_stands_in_a_field_is_taken_or_refused(model: type[BaseModel], 
 @pytest.mark.parametrize("what", NOTHING, ids=repr)
 @pytest.mark.parametrize("member", ["op", "path", "from", "value", "expression"])
 def test_whatever_stands_in_a_patch_is_taken_or_refused(member: str, what: Any) -> None:
-    """This holds for each member of each operation and for set values."""
+    """Each member of each operation is accepted or refused, and so are set values."""
     assert_taken_or_refused(PlanBody, {"reason": "x", "set": {member: what}})
     for one in PATCHES:
         assert_taken_or_refused(PlanBody, {"reason": "x", "patch": [one | {member: what}]})

@@ -38,7 +38,7 @@ def taken(places: Places, org_id: int | None, *, begun: bool = True) -> Place:
 
 
 async def test_the_longest_of_the_organisation_with_the_most_gives_way_after_its_turn() -> None:
-    """It yields only to a caller without a slot, and only if it has begun and is not already ending."""
+    """A replay yields only to a caller without a slot, and only if it has begun and is not already ending."""
     clock = Clock()
     places = Places(6, 3, clock)
     one = taken(places, 10)

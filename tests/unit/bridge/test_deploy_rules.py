@@ -86,7 +86,7 @@ def test_a_wrong_limit_is_named(text: str, told: str) -> None:
     "url", ["", "https://a b/", 'https://x/"', "https://x/{{ .Value }}/", "https://x/\ny: z", "#x"]
 )
 def test_a_place_that_can_not_stand_in_a_link_is_refused(url: str) -> None:
-    """It would end the file's scalar or act as a template."""
+    """Such a URL would end the file's scalar or act as a template."""
     with pytest.raises(InvalidInput, match="--runbooks"):
         place("--runbooks", url)
 

@@ -31,7 +31,7 @@ def report() -> AuditReport:
 def test_an_audit_shows_what_does_not_balance_or_is_not_zero(
     capsys: pytest.CaptureFixture[str], everything: bool, left_out: set[int]
 ) -> None:
-    """It prints how many partitions it leaves out."""
+    """The output gives the number of partitions that are left out."""
     show(report(), everything=everything)
     said = capsys.readouterr().out
     assert {number for number in range(4) if f"bridge.raw-{number}" not in said} == left_out

@@ -99,7 +99,7 @@ def test_many_values_leave_room_for_other_sites() -> None:
 def test_what_an_operation_replaces(
     operation: dict[str, object], value: object, old: tuple[str, str, str | None] | None
 ) -> None:
-    """It replaces the original spelling; an insertion into an array replaces nothing."""
+    """The report shows the original spelling; an insertion into an array replaces nothing."""
     correction = Correction([operation])
     found = at_once(correction.replaced(RawBody(None, json.dumps(value).encode(), ())))
     assert [(one.field, one.text, one.new) for one in found] == ([] if old is None else [old])

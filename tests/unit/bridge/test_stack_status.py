@@ -35,7 +35,7 @@ def server(path: Path) -> Iterator[ServerState]:
 def test_status_names_the_server_that_still_runs(
     left: str, gone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It explains how to get a complete stack, and the exit code is that of a stopped one."""
+    """The output explains how to get a complete stack, and the exit code is that of a stopped one."""
     with server(tmp_path / OWN[left]) as alive:
         says = f"; {gone} is gone, {left} (pid {alive.pid}) still runs: `bridge stack down`, then `bridge stack up`"
         kafka, postgres = (alive, GONE) if left == "Kafka" else (GONE, alive)

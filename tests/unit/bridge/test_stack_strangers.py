@@ -102,7 +102,7 @@ def test_strangers_link_on_the_way_is_refused(tmp_path: Path) -> None:
 
 @as_root
 def test_strangers_state_is_not_believed(tmp_path: Path, bystander: "subprocess.Popen[bytes]", victim: Path) -> None:
-    """It may also appear after the check, in a directory that accounts share."""
+    """Another account's state may also appear after the check, in a directory that accounts share."""
     directory = tmp_path / "stack"
     forge(directory, bystander, victim)
     os.chown(directory / state.FILE_NAME, STRANGER, STRANGER)

@@ -63,7 +63,7 @@ async def test_a_run_without_a_summary_is_told_and_leaves_one(
 
 
 async def test_a_run_that_left_its_summary_is_not_told_again(tmp_path: Path) -> None:
-    """It has sent its own notification, or needs none because another run was active."""
+    """Such a run has sent its own notification, or needs none because another run was active."""
     path = tmp_path / "s.json"
     path.write_text("{}")
     done, calls = await told(path, "failure", BRIDGE_WORKER_ALERT_WEBHOOK_SECRET=SECRET)
@@ -71,7 +71,7 @@ async def test_a_run_that_left_its_summary_is_not_told_again(tmp_path: Path) -> 
 
 
 async def test_a_success_leaves_a_summary_and_tells_nobody(tmp_path: Path) -> None:
-    """This is for a step that writes no summary itself."""
+    """A step that writes no summary itself gets one and sends no notification."""
     path = tmp_path / "s.json"
     done, calls = await told(path, "success")
     assert (done.returncode, calls, json.loads(path.read_text())["errors"]) == (0, [], [])
@@ -85,7 +85,7 @@ async def test_the_secret_key_signs_as_in_the_run(tmp_path: Path) -> None:
 
 
 async def test_a_webhook_that_takes_nothing_fails_the_step(tmp_path: Path) -> None:
-    """It fails after three tries, and the summary exists."""
+    """The step fails after three tries and still leaves the summary."""
     path = tmp_path / "s.json"
     done, calls = await told(path, "skipped", status=503)
     assert (done.returncode, len(calls), path.exists()) == (1, 3, True)

@@ -116,7 +116,7 @@ def test_output_of_another_encoding_holds_everything(encoding: str, monkeypatch:
 
 @pytest.mark.parametrize("given", ["--help", "--version", "dlq list -h", "--show-completion"])
 def test_command_answers_in_ascii(given: str) -> None:
-    """This includes output of libraries: help with its frames, and the completion script."""
+    """Output of libraries is escaped too: help with its frames, and the completion script."""
     done = bridge(*given.split(), settings={"PYTHONIOENCODING": "ascii", "SHELL": "/bin/bash"})
     assert (done.returncode, b"Traceback" in done.stderr, bool(done.stdout)) == (0, False, True), done.stderr
     assert done.stdout.isascii()

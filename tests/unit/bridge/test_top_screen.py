@@ -32,7 +32,7 @@ def figures(sites: int) -> Figures:
     [(3, "the last 30m: 3 of 4 targets fail"), (20, "the last 30m: 3 of 21 targets fail, 13 are not shown")],
 )
 def test_failing_sites_stand_on_the_first_24_lines(sites: int, title: str) -> None:
-    """They come before workers and retries, and the title gives their number."""
+    """Failing sites come before workers and retries, and the title gives their number."""
     console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
     console.print(screen(figures(sites), window="30m"))
     lines = console.file.getvalue().splitlines()[:24]  # type: ignore[attr-defined]

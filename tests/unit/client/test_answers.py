@@ -16,7 +16,7 @@ def body(*results: dict[str, Any]) -> bytes:
 
 
 def test_what_is_refused_alone_is_named() -> None:
-    """Its accepted neighbours stay delivered."""
+    """Accepted neighbours of a refused event stay delivered."""
     answer = body(
         {"event_id": "a", "status": "accepted"},
         {"event_id": "b", "status": "rejected", "error_code": "event_too_large"},
@@ -70,7 +70,7 @@ def test_what_is_the_clients_own_fault_is_denied(status: int) -> None:
 
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 405, 413, 422, 451])
 def test_what_others_answer_is_told_apart(status: int) -> None:
-    """Such an answer has no error code; the reason quotes what identifies its sender."""
+    """An answer without an error code is no gateway's; the reason quotes what identifies its sender."""
     verdict = judge(status, {"Server": "cloudflare"}, b"<html><title>\n Attention Required! </title>", BATCH)
 
     assert isinstance(verdict, ExternalDeadLetter)

@@ -56,7 +56,7 @@ async def test_batches_go_by_size_and_by_time(gateway: ScriptedGateway) -> None:
 
 
 async def test_flush_does_not_wait_for_the_linger(gateway: ScriptedGateway) -> None:
-    """It returns once all earlier events are acknowledged."""
+    """`flush` returns once all earlier events are acknowledged."""
     async with client(gateway, linger=3600) as sending:
         ids = await track(sending, 7)
         await sending.flush()
@@ -155,7 +155,7 @@ async def test_a_wrong_key_is_said_at_once(gateway: ScriptedGateway) -> None:
 
 
 async def test_flush_says_what_still_waits(gateway: ScriptedGateway) -> None:
-    """It stops waiting but keeps the events."""
+    """`flush` stops waiting at its time-out, gives the number of pending events and keeps them."""
     gateway.replies = [problem(503, "kafka_unavailable", "1")]
     async with client(gateway) as sending:
         ids = await track(sending, 4)
@@ -303,7 +303,7 @@ def test_what_cannot_work_is_refused(url: str, script_id: str, key: str, options
 
 
 def test_the_blocking_client_does_the_same() -> None:
-    """It works in a program without a loop and leaves no thread."""
+    """The blocking client works in a program without a loop and leaves no thread."""
     taken: list[str] = []
 
     def session(url: str) -> list[str]:

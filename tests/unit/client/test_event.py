@@ -65,7 +65,7 @@ def test_what_no_stream_would_take_is_refused_at_once(fields: dict[str, object],
 
 
 def test_the_bounds_are_the_contracts() -> None:
-    """They are defined twice, because the contract's module requires pydantic."""
+    """The limits are defined twice, because the contract's module requires pydantic."""
     assert (limits.MAX_EVENT_BYTES, limits.MAX_EVENT_ID, limits.MAX_EVENT_TYPE) == (
         raw_event.MAX_BYTES,
         raw_event.MAX_EVENT_ID,

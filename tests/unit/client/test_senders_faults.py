@@ -106,7 +106,7 @@ async def test_credentials_of_netrc_are_not_used(
 async def test_a_proxys_credentials_go_to_the_proxy_alone(
     gateway: ScriptedGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They go beside the key, and netrc's entry for the proxy is not used."""
+    """The proxy gets its URL's credentials, the gateway the key, and netrc's entry is not used."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login anonymous password guest\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -353,7 +353,7 @@ async def test_the_state_names_what_is_wrong(gateway: ScriptedGateway) -> None:
 
 
 def test_the_blocking_client_has_the_same_state() -> None:
-    """It is available after `close` too."""
+    """The state is available after `close` too."""
     sending = BlockingBridgeClient("http://127.0.0.1:1", "shop", KEY, Options(retry_for=0))
     sending.track("view")
     with pytest.raises(NotDelivered):

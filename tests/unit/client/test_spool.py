@@ -128,7 +128,7 @@ def test_a_damaged_line_is_told_and_its_neighbours_pass(opened: Callable[..., Sp
 
 
 def test_refused_events_are_written_down(opened: Callable[..., SpoolQueue], tmp_path: Path) -> None:
-    """They are recorded and not retried, also not after a crash."""
+    """Refused events are recorded and not retried, also not after a crash."""
     queue = opened()
     fill(queue, "a", "b")
     batch = queue.take(9, MIB)
@@ -156,7 +156,7 @@ def test_delivered_segments_are_removed(opened: Callable[..., SpoolQueue], tmp_p
 
 
 def test_a_full_spool_takes_no_more(opened: Callable[..., SpoolQueue]) -> None:
-    """It raises an error and loses no event."""
+    """A full spool raises an error and loses no event."""
     queue = opened(MIB)
     big = Event("big", b'"' + b"x" * 60_000 + b'"')
     for _ in range(10):
@@ -225,7 +225,7 @@ class SmallDisk:
 def test_a_disk_that_the_spool_has_filled_takes_more_once_all_is_delivered(
     opened: Callable[..., SpoolQueue], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segments: int
 ) -> None:
-    """This holds even if the mark itself does not fit."""
+    """Delivery frees space even if the mark itself does not fit."""
     queue = opened(4 * MIB)
     SmallDisk(tmp_path / "spool", segments * MIB - 100_000, monkeypatch)
     big = Event("big", b'"' + b"x" * 60_000 + b'"')

@@ -232,7 +232,7 @@ esac
 
 
 def test_without_a_registry_skopeo_is_asked(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It uses the user's registry configuration; if it is missing, the error says how to install it."""
+    """skopeo uses the user's registry configuration; if it is not installed, the error explains how to."""
     server, other, _ = table.read()
     programs = tmp_path / "bin"
     programs.mkdir()

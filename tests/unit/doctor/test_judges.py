@@ -245,7 +245,7 @@ def test_the_hint_of_lag_names_what_holds(
     ],
 )  # fmt: skip
 def test_the_brake(state: BreakerState, health: str, told: str) -> None:
-    """An open breaker fails, whatever tripped it; a bypass warns, because nothing trips meanwhile."""
+    """An open breaker fails, tripped by hand or not; a bypass warns, because nothing trips meanwhile."""
     found = judge_brake(state)
     assert (healths([found]), found.found) == ([health], told)
 

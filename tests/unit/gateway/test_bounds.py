@@ -169,7 +169,7 @@ async def test_nothing_is_inflated_before_its_turn() -> None:
     ],
 )
 async def test_what_is_no_gzip_is_refused(body: bytes) -> None:
-    """This includes truncated data and endless members."""
+    """Truncated data and endless members are refused too."""
     assert await refused(LIMITS.read(receiving(body), GZIP, holding())) is Code.INVALID_PAYLOAD_JSON
 
 

@@ -206,7 +206,7 @@ def test_several_events_in_one_are_refused(value: bytes, says: str) -> None:
     ids=range(9),
 )
 def test_one_broken_event_is_the_streams_to_judge(value: bytes) -> None:
-    """It becomes one dead letter that a correction can repair."""
+    """A single broken event becomes one dead letter that a correction can repair."""
     assert identify(value).event_id is None
 
 

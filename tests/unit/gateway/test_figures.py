@@ -17,7 +17,7 @@ from telemetry import metrics
 
 EVENTS = "/api/bridge/s1/events"
 SLOW = 7.0
-"""How many seconds a slow client takes."""
+"""The seconds that a slow client takes."""
 
 
 class Clock:
@@ -77,7 +77,7 @@ async def test_a_body_that_comes_slowly_is_not_the_gateway_s_time(clock: Clock) 
 
 
 async def test_a_body_that_never_comes_is_not_the_gateway_s_time(clock: Clock) -> None:
-    """It is answered 408, or its client disconnects."""
+    """The request is answered 408, or its client disconnects."""
     async with lone_gateway(gateway_body_timeout="50ms") as gateway:
 
         async def nothing() -> dict[str, object]:
@@ -98,7 +98,7 @@ async def test_a_body_that_never_comes_is_not_the_gateway_s_time(clock: Clock) -
 
 
 async def test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time(clock: Clock) -> None:
-    """This holds for a script's route and every other one."""
+    """The duration excludes slow reading on a script's route and on every other one."""
 
     async def slowly(_message: Any) -> None:
         clock.now += SLOW
@@ -133,7 +133,7 @@ async def status_of(gateway: LoneGateway, headers: dict[str, str], status: int, 
 
 
 async def test_requests_with_a_key_that_was_issued_count_as_servers() -> None:
-    """They count when accepted, refused or revoked; visitors and unknown keys never do."""
+    """Keys count when accepted, refused or revoked; visitors and unknown keys never do."""
     async with lone_gateway() as gateway:
         assert await status_of(gateway, gateway.server(), 202) == 1
         assert await status_of(gateway, gateway.visitor(), 202) == 0

@@ -20,7 +20,7 @@ GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 DEAR_SECONDS = 0.0005
 AT_ONCE = 5
-"""So many dear requests are parsed, and begin, in an iteration."""
+"""The number of expensive requests that are parsed, and begin, in one iteration."""
 BEGUN_AT_ONCE = 15
 ADDRESS = "127.0.0.1"
 
@@ -120,7 +120,7 @@ async def test_addresses_take_turns(kind: type[BoundedProtocol], parsed: list[st
 async def test_a_servers_connection_does_not_wait_behind_strangers(
     kind: type[BoundedProtocol], parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has priority after its first admitted request; a visitor's, with a public token, does not."""
+    """A server's connection has priority after its first admitted request; a visitor's never has."""
     if kind is ApiProtocol:
         pytest.skip("the API knows no servers")
     monkeypatch.setattr(kind, "pace", Pace(1e6))
@@ -206,7 +206,7 @@ async def test_a_connection_whose_bytes_wait_for_their_turn_is_not_late(
 async def test_a_request_alone_is_parsed_at_once(
     kind: type[BoundedProtocol], pieces: list[int], request_: bytes
 ) -> None:
-    """It is parsed in one piece on arrival."""
+    """A single request is parsed in one piece on arrival."""
     one = Spoken(kind, echo)
     one.protocol.data_received(request_)
     assert pieces == [len(request_)]

@@ -23,9 +23,9 @@ RATE = 500
 PAID_SECONDS = 0.0001
 DEAR_SECONDS = 0.0045
 DEAREST = 6.0
-"""Times a plain refusal, which the dearest within the bounds costs less than; it is nearer 4."""
+"""The limit of a refusal's cost, in multiples of a plain refusal; the most expensive one measures about 4."""
 LEAST_CHARGED = 0.5
-"""Of a request's processor time; the rest is the event loop's own."""
+"""The least charged share of a request's processor time; the rest is the event loop's own."""
 TRIES = 7
 
 
@@ -220,7 +220,7 @@ async def test_who_hangs_up_before_its_turn_pays_for_what_was_parsed(monkeypatch
 
 @pytest.mark.usefixtures("dear_parser")
 async def test_a_request_that_gives_way_pays_for_what_was_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its count stays too; otherwise an address could evict its own oldest connections for free."""
+    """An evicted request stays counted; otherwise an address could evict its own oldest ones for free."""
     pace = Pace(RATE, lambda: 10.0)
     monkeypatch.setattr(BoundedProtocol, "places", Connections(100, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", pace)

@@ -44,7 +44,7 @@ def test_figures_are_made_once_a_second_after_a_burst(monkeypatch: pytest.Monkey
 
 
 async def test_documents_are_made_once(gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are the same for every caller."""
+    """Documents are the same for every caller."""
     pages, documents = counted(monkeypatch, docs_page, "docs_page"), counted(monkeypatch, app, "completed")
     for path in ("/docs", "/openapi.json"):
         answers = [await gateway.ask("GET", path) for _ in range(10)]

@@ -14,7 +14,7 @@ from bridge.http.wire.connections import Connections
 from bridge.http.wire.protocol import BoundedProtocol
 
 MOST_AHEAD = 8
-"""So many of the shortest requests are in the least piece that is parsed."""
+"""The number of the shortest requests that fit the smallest parsed piece."""
 INNER = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
 OFFER = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
@@ -70,7 +70,7 @@ REFUSED = {
 async def test_what_has_no_clear_end_is_refused_and_ends_the_connection(
     kind: type[BoundedProtocol], request_: bytes
 ) -> None:
-    """It gets one answer, bytes after it are no request, and earlier requests are answered."""
+    """Such a request gets one answer and ends the connection; earlier requests are answered."""
     for cut in range(1, len(request_)):
         alone = await spoken(kind, echo, request_[:cut], request_[cut:])
         assert [status for status, _ in alone.answers] == [400], cut
@@ -98,7 +98,7 @@ async def test_an_expectation_is_met_for_who_knows_of_it(
 
 
 async def test_a_broken_body_is_answered_once(kind: type[BoundedProtocol]) -> None:
-    """This includes an answer that was sent before the body broke."""
+    """An answer that was sent before the body broke stays the only one."""
     whole = b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nno number\r\n" + INNER
     for cut in range(1, len(whole)):
         early = await spoken(kind, hasty, whole[:cut], whole[cut:])
@@ -110,7 +110,7 @@ async def test_a_broken_body_is_answered_once(kind: type[BoundedProtocol]) -> No
 
 
 async def test_requests_that_come_at_once_are_all_answered(kind: type[BoundedProtocol]) -> None:
-    """They are answered in order; few are parsed ahead, and reading pauses until those are done."""
+    """Pipelined requests are answered in order; few are parsed ahead, and reading pauses meanwhile."""
     ahead, held = [], []
 
     async def counting(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
@@ -155,7 +155,7 @@ UPLOAD = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
 async def test_an_upload_has_the_place_of_its_beginning(
     kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its connection was idle longer before it than another, which is evicted first."""
+    """A connection that starts an upload is no longer idle, so a newer idle one is evicted first."""
     places = Connections(2, 0)
     monkeypatch.setattr(kind, "places", places)
     uploading, idle = Spoken(kind, echo), Spoken(kind, echo)

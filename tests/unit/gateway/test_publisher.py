@@ -258,7 +258,7 @@ async def test_a_share_of_what_waits_for_kafka_is_its_senders(made: tuple[Publis
 
 
 async def test_a_refused_producer_is_replaced(made: tuple[Publisher, list[Producer]]) -> None:
-    """Its batch is not acknowledged, and queued records go with the next producer."""
+    """The refused batch is not acknowledged, and queued records go with the next producer."""
     publisher, producers = made
     lost = add(publisher, 1, lambda _: b"same")
     await sent(producers[0], 1)
@@ -312,7 +312,7 @@ async def test_a_batch_of_each_partition_is_no_one_turn_of_the_loop(
 async def test_what_comes_between_two_turns_is_not_left(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This includes a partition that had no records at its turn."""
+    """Records that arrive between two turns are sent, also for a partition that had none at its turn."""
     monkeypatch.setattr(module, "_FILL_SECONDS", 0.0)
     publisher, (producer,) = made
     create, late = producer.create_batch, []

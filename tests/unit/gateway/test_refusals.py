@@ -153,7 +153,7 @@ async def told(url: str | None, **given: object) -> list[Finding]:
 
 
 async def test_the_doctor_names_scripts_that_are_refused() -> None:
-    """It does so without a registry too, and stays silent if a gateway does not answer."""
+    """The doctor needs no registry for it and stays silent if a gateway does not answer."""
     with answering(200, PAGE) as (url, _):
         (found,) = await told(url)
     assert found.health is Health.WARN

@@ -158,7 +158,7 @@ async def test_every_event_of_a_refused_request_is_counted() -> None:
     ],
 )
 async def test_every_refusal_is_counted(method: str, path: str, code: str, script: str) -> None:
-    """This includes paths without a script, which a producer with a wrong address uses."""
+    """Paths without a script count too, because a producer with a wrong address sends there."""
     labels = {"error_code": code, "site": "1" if script == "s1" else "unknown", "script": script}
     before = counted("bridge_gateway_rejected_total", **labels)
     async with lone_gateway() as gateway:

@@ -19,7 +19,7 @@ from schemas.pipeline.sender import Sender
 
 PAID_SECONDS = 0.0001
 DEAR_SECONDS = 0.002
-"""Of parsing a URL with a query."""
+"""The seconds to parse a URL with a query."""
 
 
 @pytest.fixture

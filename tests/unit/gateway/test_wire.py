@@ -209,7 +209,7 @@ async def test_a_connection_whose_refused_body_came_late_gives_way(kind: type[Bo
 
 
 async def test_a_long_body_that_is_whole_keeps_the_connection(kind: type[BoundedProtocol]) -> None:
-    """It is handled like any other body."""
+    """A long body is handled like any other body."""
     one = Spoken(kind, echo)
     await one.hear(post(b"/a", b"x" * 100_000))
     await one.hear(CHUNKED + b"2\r\n{}\r\n0\r\n\r\n" + GET)
@@ -250,7 +250,7 @@ async def test_what_was_read_is_parsed_in_slices(kind: type[BoundedProtocol], pa
 
 
 async def test_who_hangs_up_before_its_answer_is_sent_is_known_to_be_gone(kind: type[BoundedProtocol]) -> None:
-    """This holds with pipelined requests, for which uvicorn reports them instead."""
+    """The disconnect is known even if pipelined requests follow, which uvicorn reports instead."""
     seen: list[bool] = []
 
     async def unread(scope: Any, _receive: Callable[..., Any], send: Callable[..., Any]) -> None:

@@ -101,7 +101,7 @@ def test_an_event_for_another_site_is_refused_and_stays_the_senders() -> None:
 
 
 def test_the_assigned_id_is_kept_where_the_document_has_none() -> None:
-    """This includes a body that is no JSON; the event's own id comes first."""
+    """The event's own id comes first; a body that is no JSON has only the assigned one."""
     assert refused(b"{", gateway_headers(b"{", event_id="given")).event_id == "given"
     value = json.dumps(document(event_type="")).encode()
     assert refused(value, gateway_headers(value, event_id="given")).event_id == "e-1"
@@ -125,7 +125,7 @@ def test_the_site_of_a_record_key(key: bytes | None, site: int | None) -> None:
 
 
 def test_the_site_of_a_registered_script_counts_last() -> None:
-    """It counts if neither document nor key names a site."""
+    """The registry's site counts if neither document nor key names one."""
     value = json.dumps(document(site_id=...)).encode()
 
     assert refused(value).site_id == 1

@@ -107,7 +107,7 @@ def test_events_of_a_paused_script_wait_and_block_nobody() -> None:
 
 
 def test_events_that_wait_for_a_pause_have_no_part_in_the_brake() -> None:
-    """Their number does not matter."""
+    """Any number of waiting events leaves the breaker closed."""
 
     async def main() -> Stream:
         stream = Stream(limits=BRAKE_LIMITS._replace(min_events=20, run_length=20))

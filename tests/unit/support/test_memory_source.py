@@ -30,7 +30,7 @@ async def test_trouble_leaves_the_chain_where_it_stood() -> None:
 
 
 def test_a_poll_waits_for_its_time_or_for_a_record() -> None:
-    """It waits for the whole time-out unless a record arrives."""
+    """A poll waits for the whole time-out unless a record arrives."""
 
     async def main() -> tuple[float, float]:
         source, loop = MemorySource([PLACE]), asyncio.get_running_loop()
@@ -46,7 +46,7 @@ def test_a_poll_waits_for_its_time_or_for_a_record() -> None:
 
 
 async def test_another_clock_can_do_the_waiting() -> None:
-    """It receives the remaining seconds."""
+    """The given clock receives the remaining seconds."""
     waits: list[float] = []
 
     async def wait(seconds: float) -> None:

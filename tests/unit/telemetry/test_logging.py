@@ -28,7 +28,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 def test_a_line_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    """It has time, level, logger, service and the bound context."""
+    """A line has time, level, logger, service and the bound context."""
     configure_logs("INFO", "json", service="bridge-test")
     with structlog.contextvars.bound_contextvars(run_id="20260210T143001Z-8f1c"):
         structlog.get_logger("some.module").warning("something", elapsed_ms=12)
@@ -89,7 +89,7 @@ def test_what_kafkas_client_tries_again_is_no_error(capsys: pytest.CaptureFixtur
 
 
 def test_other_libraries_take_the_same_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    """Their arguments and tracebacks are redacted as well."""
+    """Libraries' arguments and tracebacks are redacted as well."""
     configure_logs("INFO", "json")
     other = logging.getLogger("aiokafka.conn")
     try:
@@ -105,7 +105,7 @@ def test_other_libraries_take_the_same_pipe(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_secret_is_masked_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is redacted by name, in a text, in a traceback and in the terminal's format."""
+    """A secret is redacted by name, in a text, in a traceback and in the terminal's format."""
     for form in ("json", "console"):
         configure_logs("INFO", form)
         log = structlog.get_logger("ours")

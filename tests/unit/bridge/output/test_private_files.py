@@ -39,7 +39,7 @@ def test_private_files_keep_their_modes_under_any_umask(tmp_path: Path) -> None:
 
 
 def test_private_directory_keeps_the_mode_of_one_that_exists(tmp_path: Path) -> None:
-    """It may be shared on purpose."""
+    """An existing directory may be shared on purpose."""
     tmp_path.chmod(0o755)
     make_private_directory(tmp_path)
     assert mode(tmp_path) == 0o755
@@ -90,7 +90,7 @@ def test_whole_file_writes_to_a_device_as_it_is() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_private_open_refuses_a_file_of_another_account(tmp_path: Path) -> None:
-    """Its owner could read the content."""
+    """The file's owner could read the content."""
     path = tmp_path / "theirs"
     path.touch()
     os.chown(path, 65534, 65534)
@@ -100,7 +100,7 @@ def test_private_open_refuses_a_file_of_another_account(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a pipe away")
 def test_private_files_are_no_pipe_of_another_account(tmp_path: Path) -> None:
-    """Its owner could read the content, so nothing is written."""
+    """The pipe's owner could read the content, so nothing is written."""
     pipe = tmp_path / "theirs"
     os.mkfifo(pipe)
     os.chown(pipe, 65534, 65534)

@@ -119,7 +119,7 @@ def test_each_refusal_has_its_code(tokens: IngestTokens, clock: Clock) -> None:
 
 
 def test_an_origin_that_left_the_list_takes_its_tokens_along(tokens: IngestTokens) -> None:
-    """Its tokens are refused immediately, not when they expire."""
+    """Tokens of a removed origin are refused immediately, not when they expire."""
     token = tokens.issue("shop", BLOG).text
 
     assert code_of(tokens, bearer(token) | {b"origin": BLOG.encode()}) is Code.ORIGIN_NOT_ALLOWED

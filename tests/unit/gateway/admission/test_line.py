@@ -129,7 +129,7 @@ async def test_line_goes_on_where_a_request_is_given_up(gateway: LoneGateway) ->
 async def test_script_that_used_more_than_its_share_waits_while_others_do_not(
     clock: Clock, gateway: LoneGateway
 ) -> None:
-    """Its requests wait without a refusal, and later ones of others go first."""
+    """Requests of such a script wait without a refusal, and others' later ones go first."""
     line, done = gateway.services.lines[Sender.SERVER], []
     bill(gateway, "s1").charge_time(0.6)
     await line.take(("s9",))

@@ -77,7 +77,7 @@ def waiting(room: ByteBudget, holding: ExitStack, shares: Any, size: int, ended:
 
 
 def test_longest_wait_of_who_holds_most_gives_way() -> None:
-    """It yields only as much as a smaller sender needs, never to an equal one."""
+    """The largest holder's oldest waiting request yields to a smaller sender, as far as needed."""
     room, ended = ByteBudget("bytes", 1600, 10), list[Any]()
     a, b, c = (visitor("s1", f"10.0.0.{number}") for number in range(3))
     with ExitStack() as holding:
@@ -95,7 +95,7 @@ def test_longest_wait_of_who_holds_most_gives_way() -> None:
 
 
 def test_what_gave_way_takes_nothing_more() -> None:
-    """Its last bytes may arrive at the same moment."""
+    """The evicted request's last bytes may arrive at the same moment."""
     room, ended = ByteBudget("bytes", 100, 50), list[Any]()
     with ExitStack() as holding:
         held = waiting(room, holding, server("s1", 1), 50, ended, "it")

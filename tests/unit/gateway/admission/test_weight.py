@@ -55,7 +55,7 @@ async def test_a_good_event_counts_as_what_it_costs_the_stream(who: Sender, prop
 
 
 async def test_an_ordinary_event_counts_as_one() -> None:
-    """This includes events of 4 KB and with fifty properties, alone or among others."""
+    """Events of 4 KB and with fifty properties count as one, alone or among others."""
     fifty = json.dumps({f"property_{number}": f"value {number}, of it" + "x" * 30 for number in range(50)}).encode()
     cart = {
         "items": [

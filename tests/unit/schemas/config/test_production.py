@@ -209,7 +209,7 @@ def test_no_two_purposes_have_one_secret(one: str, other: str, notation: int) ->
 
 
 SHOWN = {"proof": proof_key(FIT["secret_key"]), "webhook": webhook_secret(FIT["secret_key"])}
-"""What `bridge keys show` prints."""
+"""The output of `bridge keys show`."""
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_both_keys_of_a_service_without_the_secret_are_not_one(shown: str) -> No
     ],
 )
 def test_words_are_not_random(typed: str) -> None:
-    """Their length does not matter."""
+    """Secrets made of words are refused at any length."""
     assert told(secret_key=typed) == ["BRIDGE_SECRET_KEY is not random: make one, e.g. `openssl rand -hex 32`"]
     assert not is_random(typed.encode())
 

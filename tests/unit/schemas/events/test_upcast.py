@@ -33,7 +33,7 @@ def test_a_page_that_is_used_up_leaves_nothing(page: Any) -> None:
 
 
 def test_a_page_of_another_type_is_unknown_data() -> None:
-    """It is kept unchanged."""
+    """A `page` of another type is kept unchanged."""
     assert upcast(document(page="p"), 2)["properties"] == {"_extra": {"page": "p"}}
 
 
@@ -46,7 +46,7 @@ def test_names_that_version_2_does_not_have_are_unknown_data() -> None:
 
 
 def test_unknown_fields_are_kept_in_properties() -> None:
-    """They are under `_extra`, beside the producer's own properties."""
+    """Unknown fields go under `_extra`, beside the producer's own properties."""
     made = upcast(document(colour="red", properties={"a": 1, "_extra": "mine"}))
     assert made["properties"] == {"a": 1, "_extra": {"colour": "red", "_extra": "mine"}}
     assert "colour" not in made

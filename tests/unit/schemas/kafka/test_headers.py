@@ -26,7 +26,7 @@ def test_what_is_no_text_is_absent(value: bytes | None) -> None:
     ],
 )
 def test_integers_are_plain_ascii_digits(value: bytes, number: int | None) -> None:
-    """They have at most 19 digits."""
+    """An integer has at most 19 digits."""
     assert last_int([("n", value)], "n") == number
 
 

@@ -38,5 +38,5 @@ def test_a_log_of_another_cluster_or_a_shorter_one_is_foreign(cluster: str, end:
 
 
 def test_a_log_whose_cluster_was_never_noted_may_be_of_any() -> None:
-    """It was read by a release that stored no cluster."""
+    """Earlier releases stored no cluster."""
     assert foreign(KNOWN._replace(cluster=None), cluster="there", end=10) is None

@@ -49,7 +49,7 @@ async def test_a_broker_that_is_away_is_passed_over(away: Exception) -> None:
 
 
 async def test_brokers_with_an_open_connection_are_asked_first() -> None:
-    """They have answered before."""
+    """Connected brokers have answered before."""
     for _ in range(10):
         client = Client({1: "answer", 2: "answer", 3: "answer"}, connected=(3,))
         await ask_any_broker(client, "request")
@@ -80,7 +80,7 @@ async def test_a_refusal_is_an_answer() -> None:
 
 
 async def test_the_admin_client_asks_another_broker_too() -> None:
-    """This includes requests that a broker forwards to the controller."""
+    """Requests that a broker forwards to the controller go to another broker too."""
     admin = AdminClient(bootstrap_servers="127.0.0.1:1")
     admin._client = Client({1: NodeNotReadyError("away"), 2: "answer"}, controller=1)
     assert await admin._send_request("request") == "answer"

@@ -11,7 +11,7 @@ from sinks.kafka.publisher import copy_headers, copy_of, original_headers
 
 
 def test_a_retry_record_bears_its_token_and_when_it_is_due() -> None:
-    """It has the next attempt's number, the provenance and the error class, and no dropped reason."""
+    """A retry record has the next attempt, the provenance and the error class, and no dropped reason."""
     (failure,) = judged(record(4, script_id="nowhere", headers=[("traceparent", b"t"), ("a", None)])).failures
     copied = copy_headers(failure)
     assert copied[:2] == [("traceparent", b"t"), ("a", None)]
@@ -26,7 +26,7 @@ def test_a_retry_record_bears_its_token_and_when_it_is_due() -> None:
 
 
 def test_a_dead_letter_bears_its_reason_and_the_attempt_that_failed() -> None:
-    """It has no due time; forged headers come before ours, which win."""
+    """A dead letter has no due time; forged headers come before ours, which win."""
     (failure,) = judged(
         record(4, value=b"{", headers={"bridge-dropped-reason": "forged", "bridge-due-at": "1"})
     ).failures

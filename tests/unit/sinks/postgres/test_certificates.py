@@ -27,7 +27,7 @@ ONE, TWO = "127.0.0.1:1", "127.0.0.1:1,127.0.0.1:2"
     ],
 )
 async def test_a_file_that_can_not_be_used_is_named(tmp_path: Path, options: str, told: str, hosts: str) -> None:
-    """It is an error of the settings, for which no start waits."""
+    """An unusable file is an error of the settings, for which no start waits."""
     words = tmp_path / "words.pem"
     words.write_text("no certificate\n")
     paths = {"missing": tmp_path / "missing.pem", "directory": tmp_path, "words": words}

@@ -110,7 +110,7 @@ STRANGE = [
     b"r=%(nonce)bserver" + b"x" * 1024 + b",s=%(salt)b,i=4096",
     b"",
 ]
-"""A server's first message of SCRAM, as none says it that is one."""
+"""First SCRAM messages that no real server sends."""
 
 
 @pytest.mark.parametrize("first", STRANGE, ids=range(len(STRANGE)))

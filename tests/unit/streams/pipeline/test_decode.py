@@ -162,7 +162,7 @@ def test_an_empty_array_is_no_properties(properties: dict[str, str]) -> None:
 
 
 def test_empty_texts_of_optional_fields_are_absent() -> None:
-    """This includes times and amounts."""
+    """Empty times and amounts are absent too."""
     now = "2025-10-09T08:53:20Z"
     assert decode(body(occurred_at=now, sent_at="", value=""), None) == decode(body(occurred_at=now), None)
 
@@ -201,14 +201,14 @@ def test_odd_but_sound_documents_pass(more: bytes) -> None:
 
 
 def test_absent_and_null_are_the_same() -> None:
-    """This holds for every optional field."""
+    """Null means absent for every optional field."""
     names = ["sent_at", "session_id", "visitor_id", "url", "referrer", "user_agent", "value", "currency", "properties"]
     nulls = decode(json.dumps(document() | dict.fromkeys(names)).encode(), None)
     assert nulls == decode(body(), None)
 
 
 def test_unknown_fields_are_kept() -> None:
-    """They are in properties._extra, and numbers keep their spelling."""
+    """Unknown fields are in properties._extra, and numbers keep their spelling."""
     fields = decode(spliced(b'"colour":"red","weight":1.50'), None)
     assert json.loads(bytes(fields.properties)) == {"_extra": {"colour": "red", "weight": 1.5}}
     assert b"1.50" in bytes(fields.properties)

@@ -118,7 +118,7 @@ def test_a_wrong_clock_is_corrected_within_bounds(occurred: str, sent: str, stor
 
 
 def test_age_is_judged_by_what_the_producer_stated() -> None:
-    """A late queue whose times are those of its first try is too old with and without correction."""
+    """An old event that is sent late with its first sent_at is too old with and without the clock correction."""
     old = {"occurred_at": NOW_MS - 30 * 86400_000}
     for sent in (..., NOW_MS - 30 * 86400_000 + 5000, NOW_MS - 3600_000):
         assert rejection(**old, sent_at=sent).message == (
@@ -263,7 +263,7 @@ def test_campaign_values_are_decoded_and_storable(query: str, value: str | None)
 
 @given(st.text(st.sampled_from("%+=aé\\48cC3e9\x7f "), max_size=12), st.booleans())
 def test_campaign_values_are_read_as_the_standard_library_reads_them(value: str, named_before: bool) -> None:
-    """This holds for half escapes, invalid UTF-8, backslashes, repeated and empty values."""
+    """The cases are half escapes, invalid UTF-8, backslashes, repeated and empty values."""
     query = f"utm_term={value}" if named_before else f"a=utm_term=x&utm_term=&utm_term={value}&utm_term=later"
     event = normalized(url=f"https://x.test/?{query}")
     sent = (event.url or "").partition("?")[2]

@@ -131,7 +131,7 @@ def test_what_has_very_many_headers_is_not_retried() -> None:
 @pytest.mark.parametrize("wait", ["unknown key", "paused", "paused, at a later attempt"])
 @pytest.mark.parametrize("length", [MAX_BYTES, MAX_BYTES + 1])
 def test_what_is_longer_than_any_event_waits_for_nothing(wait: str, length: int) -> None:
-    """Its length makes it a dead letter on the first attempt; a retry lane would hold many of them in memory."""
+    """A too long event is dropped on the first attempt; a retry lane would hold many of them in memory."""
     value = bytes(length)
     keys = ProofKeys([b"another key"]) if wait == "unknown key" else KEYS
     given: dict[str, Any] = {} if wait == "unknown key" else {"registry": PAUSED}
@@ -193,7 +193,7 @@ def test_a_retry_record_without_a_readable_token_is_stale(headers: list[tuple[st
 
 
 def test_a_second_copy_is_stale_in_the_batch_and_in_the_settlement() -> None:
-    """This includes a copy in another partition of the same commit."""
+    """A copy in another partition of the same commit is stale too."""
     judged_by = context(ledger={ORIGIN: waiting()})
     first = process(batch(retry(0), retry(1)), judged_by)
     elsewhere = MemoryRecord(RETRY_2, 0, 0, retry().value, b"k", NOW_MS, 1, retry().headers)
@@ -249,7 +249,7 @@ def test_two_copies_of_a_replay_in_one_settlement() -> None:
 
 
 def test_a_retry_of_a_replay_counts_as_replay() -> None:
-    """It counts in the window of replays."""
+    """A replay's retry counts in the window of replays."""
     (candidate,) = judged(retry(), ledger={ORIGIN: waiting(replay_of="t.raw:0:1")}).candidates
     assert candidate.replay is not None
 

@@ -44,7 +44,7 @@ def test_the_window_is_left() -> None:
 
 @pytest.mark.parametrize("site", [1, 0])
 def test_an_installation_of_one_site_has_a_brake_too(site: int) -> None:
-    """This includes events too broken to have an owner."""
+    """One site alone trips the breaker, also with events too broken to have an owner."""
     assert Bench().weigh([(site, UNREADABLE if site == 0 else BAD)] * 100)
 
 

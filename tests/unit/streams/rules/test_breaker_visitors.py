@@ -19,7 +19,7 @@ def junk(count: int, sites: int = 3) -> list[tuple[int, str]]:
 
 
 def test_visitors_failures_do_not_vote_while_anything_passes() -> None:
-    """Their number, sites, partitions and pace do not matter."""
+    """Visitors' failures do not count in any number, of any sites, partitions or pace."""
     bench = Bench()
     assert not bench.weigh([(9, GOOD)])
     for number in range(5):
@@ -37,7 +37,7 @@ def test_forged_headers_take_no_vote_away() -> None:
 
 
 def test_visitors_failures_vote_once_nothing_passes() -> None:
-    """They count after half a window without a passing event, and for one site alone after a day."""
+    """Visitors' failures count after half a window without a pass, and for one site alone after a day."""
     for kinds, day in ((junk(2000), 0), (junk(2000, sites=1), 86_400)):
         bench = Bench()
         assert not bench.weigh([(9, GOOD)] * 50)

@@ -15,7 +15,7 @@ BODY = RawBody(b"2:e-1", VALUE, [("bridge-site-id", b"2"), ("mine", None)])
 
 
 def test_without_operations_a_body_is_left_byte_for_byte() -> None:
-    """This includes a body that is no JSON."""
+    """A body that is no JSON stays unchanged too."""
     nothing = read_correction([], None)
     broken = RawBody(None, b"{", ())
     assert not nothing
@@ -41,7 +41,7 @@ def test_a_value_is_json_if_it_can_be_read_as_such(text: str, value: object) -> 
 
 
 def test_a_patch_comes_before_what_is_set() -> None:
-    """Its numbers are compared by their spelling."""
+    """The patch's operations run first, and a set value then replaces their result."""
     patch = (
         b'[{"op":"test","path":"/value","value":1.10},{"op":"remove","path":"/big"},{"op":"add","path":"/x","value":1}]'
     )

@@ -194,6 +194,6 @@ def test_what_is_no_expression_is_refused_before_anything(expression: str, says:
     ],
 )
 def test_an_operation_that_computes_is_checked_before_anything(operation: bytes) -> None:
-    """It takes a path and an expression; moves use the patch's own operation."""
+    """The operation takes a path and an expression; moves use the patch's own operation."""
     with pytest.raises(InvalidInput):
         read_correction([], b"[%s]" % operation)

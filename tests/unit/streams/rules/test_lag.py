@@ -1,4 +1,4 @@
-"""The lag in seconds against a fully known log: exact to within the time between two looks."""
+"""The lag in seconds against a fully known log: exact to within the time between two observations."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def test_nothing_is_known_before_the_first_look() -> None:
 
 
 def test_it_is_0_while_all_is_read_and_grows_while_nothing_is() -> None:
-    """A record between two looks is at most as old as the earlier look."""
+    """A record between two observations is at most as old as the earlier observation."""
     lag = Lag()
     lag.see({SOURCE: 7}, 10.0)
     assert age(lag, 7, 11.0) == 0
@@ -34,7 +34,7 @@ def test_it_is_0_while_all_is_read_and_grows_while_nothing_is() -> None:
     lag.see({SOURCE: 9}, 15.0)
     assert lag.records(SOURCE, 7) == 2
     assert age(lag, 7, 15.0) == 5.0
-    # No more looks, as while Kafka does not answer.
+    # No more observations, as while Kafka does not answer.
     assert age(lag, 7, 115.0) == 105.0
     assert age(lag, 9, 115.0) == 0
 
@@ -50,7 +50,7 @@ def test_a_long_rest_before_a_record_is_no_lag() -> None:
 
 
 def test_what_lay_there_before_the_first_look_is_told_by_its_own_time() -> None:
-    """A backlog counts from the first look until it is read, then from the record's own time."""
+    """A backlog counts from the first observation until it is read, then from the record's own time."""
     lag = Lag()
     lag.see({SOURCE: 100}, 50.0)
 
@@ -63,7 +63,7 @@ def test_what_lay_there_before_the_first_look_is_told_by_its_own_time() -> None:
 
 
 def test_a_producers_clock_is_held_between_the_looks() -> None:
-    """A record's time is clamped to the looks around it."""
+    """A record's time is clamped to the observations around it."""
     lag = Lag()
     lag.see({SOURCE: 7}, 10.0)
     lag.see({SOURCE: 9}, 15.0)
@@ -88,7 +88,7 @@ def test_a_partition_that_is_gone_is_forgotten() -> None:
     st.integers(1, 4),
 )
 def test_it_is_right_to_within_two_looks(steps: list[tuple[float, int]], shares: list[float], every: int) -> None:
-    """Records, looks and commits come at arbitrary times."""
+    """Records, observations and commits come at arbitrary times."""
     lag, now, appended = Lag(), 0.0, []
     looks = [0.0]
     lag.see({SOURCE: 0}, now)

@@ -39,7 +39,7 @@ def test_a_diff_leads_from_one_text_to_the_other(
 
 
 def test_a_diff_is_that_of_the_standard_library() -> None:
-    """This includes line numbers far from the beginning."""
+    """Line numbers far from the beginning are equal too."""
     old = [str(number) for number in range(5000)]
     for new in (
         [*old[:3000], "x", *old[3001:]], [*old[:3000], *old[3002:]], ["x", *old], [*old, "x"], old[:-1], old[1:],

@@ -90,7 +90,7 @@ def test_the_bound_on_occurred_at_is_that_of_its_first_reception() -> None:
 
 
 def test_what_is_corrected_is_judged_as_corrected() -> None:
-    """This includes items that stay wrong and items that cannot be corrected."""
+    """Items may stay wrong after the correction, or not be correctable."""
     assert judged(item(value=body(event_type="")), "event_type=click").forecast is Forecast.PASSES
     assert judged(item(value=body()), "currency=EURO").forecast is Forecast.FAILS_OTHERWISE
     assert judged(item(value=b"{"), "event_type=click").forecast is Forecast.REFUSED
@@ -168,7 +168,7 @@ def test_a_plan_of_an_organisation_replays_no_other_s(org_id: int | None) -> Non
     ],
 )
 def test_a_correction_leaves_the_site_where_it_is(settings: list[str], headers: Any, said: str | None) -> None:
-    """This holds for plans with an organisation; other plans may move events."""
+    """Only plans without an organisation may move events to another site."""
     one = item(org_id=10)
     one = one._replace(body=one.body._replace(headers=headers))
     correction = read_correction(settings, None)

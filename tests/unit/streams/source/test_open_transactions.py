@@ -7,7 +7,7 @@ LOG = TopicPartition("t.raw", 0)
 
 
 def test_the_same_transaction_grows_old() -> None:
-    """The age counts from the first look, regardless of later records."""
+    """The age counts from the first observation, regardless of later records."""
     seen = OpenTransactions()
 
     assert [seen.seconds(LOG, Sight(7, end), now) for end, now in ((7, 0.0), (8, 1.0), (9, 2.0), (99, 62.0))] == [
@@ -16,7 +16,7 @@ def test_the_same_transaction_grows_old() -> None:
 
 
 def test_transactions_that_end_are_not_old() -> None:
-    """Each look finds a different open transaction."""
+    """Each observation finds a different open transaction."""
     seen = OpenTransactions()
 
     assert [seen.seconds(LOG, Sight(7 + now, 9 + now), float(now)) for now in range(0, 600, 60)] == [0.0] * 10

@@ -9,7 +9,7 @@ CONNECTING_SECONDS = 2.0
 
 
 def test_a_services_return_is_noticed_within_ten_seconds() -> None:
-    """This holds for every length of outage and every jitter, with time left to connect."""
+    """Every length of outage and every jitter leaves time to connect."""
     unlucky = Backoff(lambda: 1.0)
     waits = [unlucky.failed("raw-0", OSError("away")) for _ in range(60)]
 

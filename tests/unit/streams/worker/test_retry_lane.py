@@ -42,7 +42,7 @@ def write(stream: Stream, headers: Sequence[tuple[str, bytes]], *, source: Topic
 
 
 def test_each_retry_waits_for_its_delay_and_no_longer() -> None:
-    """It is due at the delay and within 1.1 delays and one poll, then comes the next tier, then the drop."""
+    """A retry runs between its delay and 1.1 delays plus a poll; then the next tier, then the drop."""
 
     async def main() -> tuple[Timed, list[int]]:
         stream = Timed()

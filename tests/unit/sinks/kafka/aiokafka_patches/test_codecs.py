@@ -257,7 +257,7 @@ FLOODS = {
 async def test_a_record_of_very_many_headers_comes_with_few_of_them(
     records: list[tuple[bytes, int]], compression: int
 ) -> None:
-    """It keeps one header more than the limit; other records and fields are unchanged."""
+    """The record keeps one header more than the limit; other records and fields are unchanged."""
     bound_inflation(16 * MOST)
     found = Fetched(built(*records, compression=compression)).read()
     assert [(record.offset, record.key, record.value) for record in found] == [
@@ -287,7 +287,7 @@ def test_headers_that_are_cut_are_never_read(name: str) -> None:
     ids=["an endless number", "an endless attribute", "a count that is a lie", "lengths that are a lie"],
 )
 def test_what_is_no_batch_is_left_to_the_client(batch: bytes) -> None:
-    """It stays unchanged, and the reader raises the error."""
+    """Invalid data stays unchanged, and the reader raises the error."""
     assert inflate("zstd", deflate("zstd", batch)) == batch
 
 

@@ -22,7 +22,7 @@ def row_of(
 
 
 def test_a_refused_record_is_kept_whole() -> None:
-    """This includes a record that is too long for an event."""
+    """A record that is too long for an event is kept too."""
     row = row_of(NOISE[: MIB - 100], b"key", [("h", b"header"), ("h", None)])
     assert (row["payload"], row["record_key"]) == (NOISE[: MIB - 100], b"key")
     assert ledger.decode_headers(row["headers"]) == [("h", b"header"), ("h", None)]

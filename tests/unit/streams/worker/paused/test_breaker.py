@@ -330,7 +330,7 @@ def test_visitors_junk_at_every_head_does_not_keep_the_brake_on() -> None:
 
 
 def test_a_probe_looks_behind_the_heads_of_what_is_held() -> None:
-    """It covers all partitions at the probe's interval, also if other senders' failures tripped."""
+    """The probe covers all partitions at its interval, also if other senders' failures tripped."""
 
     async def main(good: int, bad: int) -> Stream:
         stream = Stream(2, limits=LIMITS)
