@@ -9,7 +9,7 @@ from .conftest import OTHER, Bench
 
 
 async def test_a_log_is_known_by_its_cluster_and_the_last_settled_record(bench: Bench) -> None:
-    """The stored identity survives batches that end in holes or hold only holes."""
+    """Batches that end in holes or hold only holes keep the last record, and a known cluster stays."""
     nothing = await bench.sink.logs([SOURCE, TopicPartition(RAW, 9)])
     assert nothing == {SOURCE: KnownLog(SOURCE, 0, None, None)}
 
@@ -26,7 +26,7 @@ async def test_a_log_is_known_by_its_cluster_and_the_last_settled_record(bench: 
 
 
 async def test_the_present_log_is_the_one_that_was_adopted_last(bench: Bench) -> None:
-    """Logs are ordered by number, not alphabetically; totals of earlier logs stay."""
+    """Logs are ordered by number, not alphabetically, and earlier logs keep their offsets."""
     await bench.commit(bench.record(0))
     for incarnation in (2, 10, 9):
         await bench.sink.claim({TopicPartition(f"{RAW}#{incarnation}", 0): 3})

@@ -34,7 +34,7 @@ async def test_a_question_without_an_answer_is_asked_again() -> None:
     ("error", "seconds"), [(KafkaAway("does not answer"), "1ms"), (PreconditionFailed("refused"), "15s")]
 )
 async def test_a_refusal_and_an_outage_that_lasts_end_the_start(error: Exception, seconds: str) -> None:
-    """A refusal ends it immediately."""
+    """A refusal ends the startup immediately, an outage at its time limit."""
     kafka = Kafka(99, error)
     with pytest.raises(PreconditionFailed):
         await _of_kafka(Settings(start_timeout=seconds), kafka.ask)

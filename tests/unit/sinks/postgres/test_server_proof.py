@@ -91,7 +91,7 @@ async def test_server_proof_is_demanded_of_a_server_that_gave_it_before() -> Non
         with pytest.raises(SinkUnavailable, match="proves nothing"):
             await connect(url(server), "test")
         assert server.sent == []
-        # A server that never asked this account for a proof has none to give.
+        # An account that this server never asked for a proof expects none.
         await _meet(url(server, user="another"))
 
 

@@ -127,7 +127,7 @@ def test_age_is_judged_by_what_the_producer_stated() -> None:
 
 
 def test_corrections_can_be_switched_off() -> None:
-    """A limit of zero disables them."""
+    """A limit of zero disables the corrections of times."""
     event = normalized(BOUNDS._replace(max_skew=timedelta(0)), occurred_at=NOW_MS - 60_000, sent_at=NOW_MS - 60_000)
     assert (event.occurred_at, event.original) == (RECEIVED - timedelta(minutes=1), None)
 

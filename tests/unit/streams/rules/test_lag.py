@@ -17,7 +17,7 @@ def age(lag: Lag, settled: int, now: float, head: Head | None = None) -> float |
 
 
 def test_nothing_is_known_before_the_first_look() -> None:
-    """There is no series before it."""
+    """The lag has no series before the first observation."""
     lag = Lag()
 
     assert lag.records(SOURCE, 0) is None
