@@ -1,1 +1,1 @@
-"""Programs that hold the product: seeded faults, mutants, alert runs. Each has a make target, and a thin test."""
+"""Programs that test the product: seeded faults, mutants, alert runs. Each has a make target and a short test."""

@@ -1,1 +1,1 @@
-"""Alert rules, routes and dashboards, held against promtool, amtool, Prometheus and the running product."""
+"""Tests of alert rules, routes and dashboards by promtool, amtool, Prometheus and the running product."""

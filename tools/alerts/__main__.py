@@ -1,4 +1,7 @@
-"""`python -m tools.alerts RESULT`: two minutes of real figures for the dashboards' pictures: load, flaws, an outage, a replay."""
+"""`python -m tools.alerts RESULT`: records two minutes of real figures for the pictures of the dashboards.
+
+They show a load, flawed events, an outage and a replay.
+"""
 
 import asyncio
 import itertools
@@ -31,9 +34,9 @@ Happened = dict[str, tuple[float, float]]
 
 
 async def story(product: Product) -> Happened:
-    """Sound events; a tenth broken; a fifth of a script that nobody knows; Postgres away; well again, and a replay.
+    """Play the scenes: valid events, a tenth broken, a fifth with an unknown script, Postgres down, recovery, a replay.
 
-    When each of them was, in seconds since the beginning.
+    Returns the start and the end of each scene in seconds since the beginning.
     """
     happened: Happened = {}
     began = time.monotonic()
@@ -68,7 +71,7 @@ async def story(product: Product) -> Happened:
 
 
 async def figures(watched: Watching, began: float, happened: Happened, prefix: str) -> dict[str, Any]:
-    """What each panel of each dashboard would draw, a value each half a second."""
+    """Query the series of each panel of each dashboard, a value each half a second."""
     ended = time.time()
     found: dict[str, Any] = {}
     for uid in DASHBOARDS:
@@ -92,7 +95,7 @@ async def figures(watched: Watching, began: float, happened: Happened, prefix: s
 
 
 def limits_of(steps: list[dict[str, Any]]) -> list[list[Any]]:
-    """Each limit with the colour of its worse side."""
+    """Pair each limit with the colour of its worse side."""
     return [
         [step["value"], max(before["color"], step["color"], key=WORSE.index)]
         for before, step in itertools.pairwise(steps)

@@ -1,4 +1,4 @@
-"""Faults that are really injected, each with the alert that has to tell of it."""
+"""Faults that are injected into the running product, each with the alert that has to fire."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,7 @@ Act = Callable[[Product], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a healthy product, and which alert tells; `more` are settings of its processes."""
+    """An action on a healthy product and the alert that has to fire; `more` are settings of its processes."""
 
     alert: str
     strike: Act
@@ -40,7 +40,7 @@ class Fault:
 
 @asynccontextmanager
 async def elsewhere(settings: Settings) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
-    """A session in the maintenance database, and the name of the product's."""
+    """Open a session in the maintenance database; yield it with the name of the product's database."""
     name = urlsplit(settings.dsn).path.removeprefix("/")
     conn = await asyncpg.connect(beside(settings.dsn))
     try:
@@ -65,7 +65,7 @@ async def refuse_connections(product: Product) -> None:
 
 
 async def freeze_kafka(product: Product) -> None:
-    """It takes connections and answers nothing, as behind a firewall that drops what it gets."""
+    """Stop the broker: it accepts connections and sends no response, as behind a firewall that drops packets."""
     port = int(product.settings.brokers.rpartition(":")[2])
     (pid,) = {
         one.pid for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.laddr.port == port
@@ -80,7 +80,7 @@ async def some_break_the_contract(product: Product) -> None:
 
 
 async def a_few_break_the_contract(product: Product) -> None:
-    """More than a hundredth of what comes within 10 minutes of the rules' time, and less than 3 % within 5."""
+    """Break more than 1 % of the events within 10 minutes of the rules' time, and less than 3 % within 5 minutes."""
     await produce(product.settings, [event(number, event_type="") for number in range(28)])
 
 
@@ -120,7 +120,7 @@ async def more_than_it_can_take(product: Product) -> None:
 
 
 async def delete_what_is_unread(product: Product) -> None:
-    """What stands in a partition that an unreadable record holds; a second worker comes, and sees that it is gone."""
+    """Delete the records of a partition that is paused as unreadable; a second worker starts and detects the loss."""
     settings = product.settings
     await send_unreadable(settings, "bad")
     held = "SELECT 1 FROM stream_offset WHERE held IS NOT NULL"
@@ -134,7 +134,7 @@ async def delete_what_is_unread(product: Product) -> None:
 
 
 async def lock_the_events(product: Product) -> None:
-    """By a session that is none of ours, so that no worker ends it."""
+    """Lock bridge_event in a session that isn't the product's, so that no worker ends it."""
     conn = await asyncpg.connect(product.settings.dsn)
     await conn.execute("BEGIN")
     await conn.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
@@ -155,7 +155,7 @@ async def forget_the_key(product: Product) -> None:
 
 
 async def revoke_the_key(product: Product) -> None:
-    """And go on sending with it, as a server does that was not given its new one."""
+    """Revoke the key and continue to send with it, as a server that doesn't have its new one."""
     read = read_key(product.key)
     assert read is not None
     await revoke_token(product.settings.dsn, "s1", read[0])
@@ -163,12 +163,12 @@ async def revoke_the_key(product: Product) -> None:
 
 
 async def ask_too_much(product: Product) -> None:
-    """With each request, so that few a second are enough on a machine that is busy."""
+    """Enlarge each request, so that a few requests a second are enough on a busy machine."""
     product.batch = 40
 
 
 async def leave_a_transaction_open(product: Product) -> None:
-    """By a producer that goes on living; Kafka would end it after a quarter of an hour."""
+    """Leave a transaction of a live producer open; Kafka would abort it after a quarter of an hour."""
     producer = make_producer(
         product.settings, transactional_id="forgetful", enable_idempotence=True, transaction_timeout_ms=900_000
     )

@@ -1,4 +1,4 @@
-"""The running product of a live test: workers and gateways as processes, and a steady load with duplicates among it."""
+"""The running product of a live test: workers and gateways as processes, and a steady load with some duplicates."""
 
 import asyncio
 import subprocess
@@ -25,13 +25,13 @@ RATE = 100
 """Events a second."""
 DUPLICATES_EVERY = 20
 REQUESTS = 10
-"""Requests a second, where there is a gateway."""
+"""Requests a second, if there is a gateway."""
 STRANGERS_EVERY = 50
-"""One request of so many shows no key."""
+"""One request of this many has no key."""
 
 Make = Callable[[int], bytes]
 
-# What the product does on timers is as much quicker as the rules are.
+# The product's timers are shortened by the same factor as the rules.
 QUICK = {
     "BRIDGE_LAG_INTERVAL": "500ms",
     "BRIDGE_BACKLOG_INTERVAL": "500ms",
@@ -45,9 +45,9 @@ QUICK = {
 
 @dataclass
 class Product:
-    """`make` makes the events from now on; it may be exchanged while the load goes on, as may `rate` and `requests`.
+    """The processes and the load. `make`, which makes the events, `rate` and `requests` may be changed during the load.
 
-    `key` is what requests of the gateways show, `batch` how many events each of them holds.
+    `key` is the API key of the requests to the gateways, `batch` the number of events in each request.
     """
 
     settings: Settings
@@ -64,22 +64,22 @@ class Product:
     key: str = ""
     sent: int = 0
     leave: AsyncExitStack = field(default_factory=AsyncExitStack)
-    """What is done at the end, by whoever began something."""
+    """Callbacks to undo faults, run at the end."""
 
     @property
     def scraped(self) -> dict[str, list[str]]:
-        """What Prometheus is to scrape, by the names that its jobs have."""
+        """The targets for Prometheus by the names of its jobs."""
         jobs = {"bridge-worker": self.targets, "bridge-gateway": self.gateway_targets}
         return {job: targets for job, targets in jobs.items() if targets}
 
     def start_worker(self) -> None:
-        """One more worker, on a port of its own."""
+        """Start one more worker on its own port."""
         port = self._port()
         self.workers.append(self._launch("worker", port))
         self.targets.append(f"{LOOPBACK}:{port}")
 
     async def start_gateway(self) -> None:
-        """One more gateway, and a key of the first script if there is none yet."""
+        """Start one more gateway, and create a key of the first script if there is none yet."""
         self.key = self.key or (await create_token(self.settings.dsn, "s1")).text
         port = self._port()
         self.gateways.append(self._launch("gateway", port))
@@ -101,11 +101,11 @@ class Product:
             )
 
     def logs(self) -> str:
-        """What workers and gateways said last."""
+        """The last lines of the logs of workers and gateways."""
         return "\n".join(path.read_text()[-2000:] for path in self.directory.glob("bridge-*.log"))
 
     async def load(self) -> None:
-        """Sends events at the rate until cancelled; every twentieth is sent twice."""
+        """Send events at the rate until cancelled; every twentieth is sent twice."""
         async with make_producer(self.settings) as producer:
             due = time.monotonic()
             while True:
@@ -121,7 +121,7 @@ class Product:
                 self.sent += 1
 
     async def ask(self) -> None:
-        """Sends requests to the first gateway until cancelled, a few of them without a key; whatever it answers."""
+        """Send requests to the first gateway until cancelled, a few of them without a key; ignore the responses."""
         url = f"http://{self.gateway_targets[0]}/api/bridge/s1/events"
         number, due = 0, time.monotonic()
         async with httpx.AsyncClient(timeout=5) as client:
@@ -143,7 +143,7 @@ class Product:
 async def running(
     settings: Settings, directory: Path, *, workers: int = 1, gateways: int = 0, **more: str
 ) -> AsyncIterator[Product]:
-    """Workers that settle, gateways, and the load, until the block ends; the scripts and topics are there already."""
+    """Run workers that commit, gateways and the load until the block ends; scripts and topics have to exist."""
     product = Product(settings, directory, environment_of(settings, **(QUICK | more)))
     loading: list[asyncio.Task[None]] = []
     try:
@@ -165,7 +165,7 @@ async def running(
         yield product
     finally:
         try:
-            # First: the load's own end waits for a Kafka that is to answer again.
+            # First: the end of the load waits for a Kafka that responds.
             await product.leave.aclose()
         finally:
             for task in loading:
@@ -177,7 +177,7 @@ async def running(
 
 
 async def _serves(target: str, series: bytes) -> bool:
-    """Whether the page shows such a series."""
+    """Whether the metrics page has such a series."""
     host, port = target.split(":")
     try:
         reader, writer = await asyncio.open_connection(host, int(port))

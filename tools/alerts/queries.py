@@ -1,4 +1,4 @@
-"""What the runbooks ask Prometheus: pairs of runbook and query."""
+"""The Prometheus queries of the runbooks: pairs of runbook and query."""
 
 from support.pages import steps
 

@@ -1,4 +1,4 @@
-"""A real Prometheus and Alertmanager on loopback, with the deployed rules in a thirtieth of their times."""
+"""A real Prometheus and Alertmanager on loopback, with the deployed rules' times divided by thirty."""
 
 import asyncio
 import json
@@ -20,34 +20,34 @@ from bridge.reference.rules import render
 from tools.alerts.prometheus import load, program
 
 DIVISOR = int(os.environ.get("ALERTS_DIVISOR", "30"))
-"""How much quicker the rules are here; a machine that is too slow for a scrape each half a second takes a smaller one."""
+"""The divisor of the rules' times; set a smaller one on a machine that is too slow for a scrape each half a second."""
 STEP_MS = 15_000 // DIVISOR
 DEPLOYED = Path(__file__).resolve().parents[2] / "deploy"
 
 
 @dataclass(frozen=True)
 class Watching:
-    """Where the two listen."""
+    """The addresses of both."""
 
     prometheus: str
     alertmanager: str
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """What Prometheus answers now."""
+        """Run an instant query."""
         found = await _get(f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
         assert found["status"] == "success", found
         result: list[dict[str, Any]] = found["data"]["result"]
         return result
 
     async def query_range(self, expression: str, began: float, ended: float) -> list[dict[str, Any]]:
-        """What Prometheus answers for a span of time, in seconds since the epoch, a value each step."""
+        """Run a range query over a span of time, in seconds since the epoch, with a value each step."""
         asked = urllib.parse.urlencode({"query": expression, "start": began, "end": ended, "step": STEP_MS / 1000})
         found = await _get(f"{self.prometheus}/api/v1/query_range?{asked}")
         result: list[dict[str, Any]] = found["data"]["result"]
         return result
 
     async def told(self) -> dict[str, dict[str, Any]]:
-        """The alerts that people are told of, by name: those that are not inhibited."""
+        """Return the alerts that are sent to people, by name: those that are not inhibited."""
         found = await _get(f"{self.alertmanager}/api/v2/alerts?active=true&inhibited=false&silenced=false")
         return {one["labels"]["alertname"]: one for one in found}
 
@@ -66,7 +66,7 @@ def _dump(document: Any, path: Path) -> None:
 
 
 def _configure(directory: Path, scraped: Mapping[str, Sequence[str]], alertmanager: str) -> None:
-    """The deployed configuration, but for where the targets are and how often all is looked at."""
+    """Write the deployed configuration with the test's targets and intervals."""
     configuration = load(DEPLOYED / "prometheus" / "prometheus.yml")
     configuration["global"] = {"scrape_interval": f"{STEP_MS}ms", "evaluation_interval": f"{STEP_MS}ms",
                                "scrape_timeout": f"{STEP_MS}ms"}  # fmt: skip
@@ -77,14 +77,14 @@ def _configure(directory: Path, scraped: Mapping[str, Sequence[str]], alertmanag
     _dump(configuration, directory / "prometheus.yml")
     (directory / "bridge.rules.yml").write_text(render(DIVISOR))
     routes = load(DEPLOYED / "alertmanager" / "alertmanager.yml")
-    # Nobody is to be told of a test; who would be is asked for.
+    # A test sends no notifications: the receivers keep their names only, for the routes.
     routes["receivers"] = [{"name": one["name"]} for one in routes["receivers"]]
     _dump(routes, directory / "alertmanager.yml")
 
 
 @asynccontextmanager
 async def watching(directory: Path, scraped: Mapping[str, Sequence[str]]) -> AsyncIterator[Watching]:
-    """Both, scraping the targets of these jobs, until the block ends."""
+    """Run both, scraping the targets of these jobs, until the block ends."""
     ports: list[int] = []
     for purpose in ("Prometheus", "Alertmanager"):
         ports.append(choose(asked=None, remembered=None, taken=ports, purpose=purpose))
@@ -112,7 +112,7 @@ async def watching(directory: Path, scraped: Mapping[str, Sequence[str]]) -> Asy
                 budget_seconds=30,
                 describe=lambda: "\n".join(log.read_text()[-1000:] for log in directory.glob("*.log")),
             )
-        # Before its first scrape, seconds after the start, no worker is up.
+        # Before the first scrape, seconds after the start, Prometheus counts no worker as up.
         count = sum(map(len, scraped.values()))
         await wait_until(lambda: _settled(found, count), budget_seconds=60, describe="every target scraped")
         yield found

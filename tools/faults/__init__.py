@@ -1,1 +1,1 @@
-"""The fault campaign: a steady load on real servers and workers, a seeded plan of faults, and a judge of its own."""
+"""The fault campaign: a steady load on real servers and workers, a seeded plan of faults, and an independent judge."""

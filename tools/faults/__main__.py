@@ -1,6 +1,6 @@
-"""`python -m tools.faults`: runs plans from one or more seeds, each printed first, and tells what came of them.
+"""`python -m tools.faults`: prints and runs the plans of one or more seeds, and reports the results.
 
-Ends with 0 when every promise held, 1 when one was broken, 2 for a wrong argument, 3 when a run proves nothing.
+Exit code: 0 if every promise held, 1 if one was broken, 2 for a wrong argument, 3 if a run proves nothing.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def say(line: str) -> None:
 
 
 def chosen(only: str, without: str, quick: bool) -> list[str]:
-    """The names of the faults to take; what this machine can't do is told and left out."""
+    """Select the faults by name; print those that this machine can't inject, and leave them out."""
     left_out = [name for name in without.split(",") if name]
     names = only.split(",") if only else [name for name, fault in CATALOGUE.items() if fault.quick or not quick]
     names = [name for name in names if name not in left_out]
@@ -39,7 +39,7 @@ def chosen(only: str, without: str, quick: bool) -> list[str]:
 
 
 def told(plan: Plan, events: int) -> None:
-    """The plan, and how to have it again."""
+    """Print the plan with its seed, by which it can be repeated."""
     say(f"plan of seed {plan.seed}: {events} events in {plan.seconds:g} s, {len(plan.acts)} faults")
     for line in plan.lines():
         say(line)
@@ -70,7 +70,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--plan", action="store_true", help="print the plans and end")
     parser.add_argument("--keep", type=Path, help="a directory that keeps servers' and workers' files")
     given = parser.parse_args(words)
-    # What it has to say of a broker that we have taken away is no news.
+    # Its messages about a broker that the campaign has stopped are noise.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     kinds = [CATALOGUE[name].kind() for name in chosen(given.only, given.without, given.quick)]
     worst = 0

@@ -1,6 +1,6 @@
-"""`python -m tools.faults.churn`: workers and connections come and go for a long time; nothing that is bounded grows.
+"""`python -m tools.faults.churn`: starts and stops workers and cuts connections for a long time, and checks that nothing grows.
 
-Ends with 0 when all held, 1 when something grew or a promise was broken, 2 for a wrong argument, 3 when nothing is proven.
+Exit code: 0 if all held, 1 if something grew or a promise was broken, 2 for a wrong argument, 3 if nothing is proven.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from tools.faults.run import Result, Run
 from tools.faults.world import World
 
 FAULTS = ("workers-joining", "kafka-reset", "kafka-cut", "postgres-reset", "postgres-cut", "sessions-ended")
-"""None of them ends the workers that were there at first: what they hold at the end shows what was never let go."""
+"""None of them ends the workers that were started first: what these hold at the end shows what they never released."""
 WORKERS = 2
 _LOOK_SECONDS = 1.0
 _MEBIBYTE = 1024 * 1024
 SESSIONS_OF_A_WORKER = 10
-"""Two lanes and the one of the retries, the registry, and what looks, judges, sweeps and makes months in between."""
+"""Two lanes, the retry lane, the registry, and the periodic tasks: lag, gate, retry reaper and monthly partitions."""
 MOST_FILES = 120
 MORE_FILES = 8
 MORE_MIB = 32
@@ -40,7 +40,7 @@ MORE_THREADS = 4
 
 
 class Sample(NamedTuple):
-    """What one worker held at one moment; memory in MiB."""
+    """The resources of one worker at one moment; memory in MiB."""
 
     files: int
     threads: int
@@ -48,23 +48,23 @@ class Sample(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What all samples of a run say."""
+    """All samples of a run."""
 
     by_worker: dict[str, list[Sample]]
     sessions: list[int]
     left: int
-    """Sessions that were there when all workers had ended."""
+    """Sessions that were left when all workers had ended."""
 
 
 class Watcher:
-    """Looks at the first workers and at Postgres' sessions once a second."""
+    """Samples the first workers and Postgres' sessions once a second."""
 
     def __init__(self) -> None:
         self.by_worker: dict[str, list[Sample]] = {}
         self.sessions: list[int] = []
 
     async def watch(self, world: World) -> None:
-        """Until cancelled."""
+        """Sample until cancelled."""
         elders = world.fleet.names[:WORKERS]
         self.by_worker = {name: [] for name in elders}
         while True:
@@ -79,7 +79,7 @@ class Watcher:
 
 
 async def sessions(world: World) -> int:
-    """How many sessions of workers Postgres has."""
+    """Number of workers' sessions in Postgres."""
     async with world.session() as conn:
         count: int = await conn.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'ghostlink-bridge%'"
@@ -88,7 +88,7 @@ async def sessions(world: World) -> int:
 
 
 def grown(held: Held, most_workers: int) -> list[str]:
-    """What is not bounded, in words: the last quarter of a run beside its second, since the first warms up."""
+    """Describe what grew: the last quarter of a run is compared with the second, since the first is the warm-up."""
     problems = [] if held.by_worker else ["no worker was looked at"]
     for name, samples in sorted(held.by_worker.items()):
         quarter = len(samples) // 4
@@ -115,7 +115,7 @@ def _middle(samples: Sequence[Sample]) -> Sample:
 
 
 async def churn(plan: Plan, directory: Path, events: int, say: Callable[[str], None]) -> Result:
-    """One run; what grew is among the problems of its result, what was held among its figures."""
+    """Do one run; its result has what grew in `problems` and the resources in `figures`."""
     watcher = Watcher()
     left: list[int] = []
 
@@ -125,7 +125,7 @@ async def churn(plan: Plan, directory: Path, events: int, say: Callable[[str], N
 
     async def count_left(world: World) -> None:
         with suppress(AssertionError):
-            # Postgres notices a moment later.
+            # Postgres notices the end of a client a moment later.
             await wait_until(lambda: none_left(world), budget_seconds=10, describe="no session")
 
     run = Run(
@@ -133,7 +133,7 @@ async def churn(plan: Plan, directory: Path, events: int, say: Callable[[str], N
     )  # fmt: skip
     result = await run.carry_out()
     held = Held(watcher.by_worker, watcher.sessions, left[-1] if left else 0)
-    # Two more join at a time.
+    # workers-joining adds two at a time.
     result.problems += grown(held, WORKERS + 2)
     everything = [sample for samples in held.by_worker.values() for sample in samples]
     result.figures |= {
@@ -146,7 +146,7 @@ async def churn(plan: Plan, directory: Path, events: int, say: Callable[[str], N
 
 
 def plan_of(seed: int, seconds: float) -> Plan:
-    """As many faults as fit."""
+    """Make a plan with as many faults as fit."""
     return make_plan(seed, seconds, [CATALOGUE[name].kind() for name in FAULTS], at_least=1)
 
 

@@ -1,4 +1,4 @@
-"""What is left after a run: the logs of Kafka, the rows of Postgres, offsets and the audit, read without the product."""
+"""The evidence after a run: Kafka's logs, Postgres' rows and offsets, read without the product's code, and the audit."""
 
 import json
 from collections import Counter
@@ -19,7 +19,7 @@ Place = tuple[int, int]
 
 
 class Logged(NamedTuple):
-    """One record as Kafka holds it."""
+    """One record in Kafka's log."""
 
     partition: int
     offset: int
@@ -30,7 +30,7 @@ class Logged(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of bridge_event, as far as it is compared."""
+    """The columns of a bridge_event row that are compared."""
 
     place: Place
     site_id: int
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One row of the ledger, as far as it is compared."""
+    """The columns of a ledger row that are compared."""
 
     place: Place
     finished: bool
@@ -66,7 +66,7 @@ class Window(NamedTuple):
 
 @dataclass
 class Evidence:
-    """Everything that the judge looks at."""
+    """Everything that the judge checks."""
 
     raw_topic: str
     raw: dict[Place, Logged]
@@ -77,12 +77,12 @@ class Evidence:
     reasons: Counter[str] = field(default_factory=Counter)
     audit_problems: list[str] = field(default_factory=list)
     uncommitted: list[str] = field(default_factory=list)
-    """Partitions whose committed offset is not at the end of their log, and both."""
+    """Partitions whose committed offset is not the end of their log, with both offsets."""
     stale: int = 0
 
 
 async def gather(settings: Settings) -> Evidence:
-    """Reads it all, when the workers are done."""
+    """Read all evidence, after the workers have ended."""
     topics = settings.topics
     conn = await asyncpg.connect(settings.dsn)
     try:
@@ -109,7 +109,7 @@ async def gather(settings: Settings) -> Evidence:
 
 
 async def read_topic(settings: Settings, topic: str) -> list[Logged]:
-    """Every record that a reader of committed records sees."""
+    """Read every record of a topic that a read_committed consumer receives."""
     consumer = AIOKafkaConsumer(
         **settings.kafka_client(), enable_auto_commit=False, isolation_level="read_committed", auto_offset_reset="none"
     )
@@ -142,7 +142,7 @@ async def _assign(consumer: AIOKafkaConsumer, topic: str) -> list[KafkaPartition
 
 
 async def uncommitted(settings: Settings) -> list[str]:
-    """Where the group's committed offsets are not at the ends of the logs it reads."""
+    """Describe the partitions whose committed offset of the group is not the end of the log."""
     admin = AIOKafkaAdminClient(**settings.kafka_client())
     consumer = AIOKafkaConsumer(**settings.kafka_client(), isolation_level="read_committed")
     await admin.start()

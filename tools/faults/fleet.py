@@ -1,4 +1,4 @@
-"""The workers of a run: real `bridge worker` processes, started again when they end, as an orchestrator would."""
+"""The workers of a run: real `bridge worker` processes, restarted when they end, as by an orchestrator."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ _DRAIN_SECONDS = 60.0
 
 
 class Exit(NamedTuple):
-    """A worker that ended without having been told to."""
+    """A worker that ended without a signal of the campaign."""
 
     name: str
     code: int
@@ -35,7 +35,7 @@ class Exit(NamedTuple):
 
 
 class Fleet:
-    """Keeps `size` workers running, whatever ends them; `settings` are their BRIDGE_ variables."""
+    """Keeps `size` workers running; `settings` are their BRIDGE_ variables."""
 
     def __init__(self, settings: Mapping[str, str], directory: Path, *, size: int, say: Callable[[str], None]) -> None:
         self._settings = dict(settings)
@@ -51,18 +51,18 @@ class Fleet:
 
     @property
     def names(self) -> list[str]:
-        """The workers that run, by age, without those that were told to end."""
+        """The running workers by age, without those that are being terminated."""
         return [name for name in self._running if name not in self._ending]
 
     @property
     def working(self) -> list[str]:
-        """Those of them that have got as far as joining the group."""
+        """The running workers that have joined the group."""
         return [
             name for name in self.names if _STARTED in (self._directory / f"{name}.log").read_text(errors="replace")
         ]
 
     def start(self, *, armed: str | None = None, environment: Mapping[str, str] | None = None) -> str:
-        """Starts one more, or one that ends itself with SIGKILL at a point in the code; its name."""
+        """Start one more worker and return its name; with `armed` it sends itself SIGKILL at that point in the code."""
         self._count += 1
         name = f"worker-{self._count}"
         words = [sys.executable, str(WORKER), *([] if armed is None else [armed])]
@@ -80,12 +80,12 @@ class Fleet:
         return name
 
     def fill(self) -> None:
-        """Starts what is missing to the full number."""
+        """Start the workers that are missing to `size`."""
         while len(self.names) < self._size:
             self.start()
 
     async def keep(self) -> None:
-        """Until cancelled: notes who ended, and starts another in its place."""
+        """Until cancelled, record each worker that ends and start another one."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for name in self.names:
@@ -110,13 +110,13 @@ class Fleet:
         self._running[name].send_signal(number)
 
     async def kill(self, name: str) -> None:
-        """SIGKILL; nobody takes its place until `fill`."""
+        """Send SIGKILL; the worker is not replaced until `fill`."""
         process = self._running.pop(name)
         process.kill()
         await asyncio.to_thread(process.wait, 30)
 
     async def terminate(self, name: str) -> int:
-        """SIGTERM; its exit code, which is 0 after a drain."""
+        """Send SIGTERM; return the exit code, which is 0 after a drain."""
         process = self._running[name]
         self._ending.add(name)
         process.terminate()
@@ -130,11 +130,11 @@ class Fleet:
             self._ending.discard(name)
 
     async def kill_at(self, point: str, seconds: float) -> bool:
-        """One more worker, which is to kill itself at a point in the code; whether it did so within the time."""
+        """Start a worker that kills itself at a point in the code; return whether it did within so many seconds."""
         until = time.monotonic() + seconds
         code: int | None = UNFIT
         while code == UNFIT and time.monotonic() < until:
-            # A service may be away just when it starts.
+            # A service may be down when it starts.
             name = self.start(armed=point)
             process = self._running[name]
             self._ending.add(name)
@@ -152,11 +152,11 @@ class Fleet:
         return (self._directory / f"{name}.log").read_text(errors="replace")[-characters:]
 
     def logged(self, text: str) -> int:
-        """How often the workers' logs hold the text."""
+        """Number of occurrences of the text in the workers' logs."""
         return sum(log.read_text(errors="replace").count(text) for log in self._directory.glob("worker-*.log"))
 
     def most_lines_a_minute(self) -> int:
-        """The most lines that one worker has logged in one minute of the clock."""
+        """The largest number of lines that one worker has logged in one minute of the clock."""
         most = 0
         for log in self._directory.glob("worker-*.log"):
             minutes = Counter(_MINUTE.findall(log.read_text(errors="replace")))
@@ -164,7 +164,7 @@ class Fleet:
         return most
 
     def end(self) -> None:
-        """Ends whatever is left, also what is stopped."""
+        """Kill all workers that are left, also stopped ones."""
         for process in self._running.values():
             process.kill()
             process.wait(30)

@@ -1,4 +1,4 @@
-"""A steady load of sound events, and how old the oldest unsettled one is at each moment."""
+"""A steady load of valid events, and the age of the oldest uncommitted one at each moment."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ _PENDING = 10_000
 
 
 class SteadyLoad:
-    """`rate` events a second until stopped. `acknowledged` holds the number of each that Kafka took."""
+    """`rate` events a second until stopped. `acknowledged` holds the number of each event that Kafka acknowledged."""
 
     def __init__(self, settings: Settings, rate: float) -> None:
         self._settings = settings
@@ -30,10 +30,10 @@ class SteadyLoad:
         self._stopped = False
         self.acknowledged: set[int] = set()
         self.arrivals: dict[int, list[tuple[int, float]]] = {}
-        """Offset and moment of each, by partition of the raw topic."""
+        """Offset and moment of each acknowledged event, by partition of the raw topic."""
 
     async def run(self) -> None:
-        """Sends, and returns when all is acknowledged or has failed after `stop`."""
+        """Send events; after `stop`, return when each is acknowledged or has failed."""
         producer = make_producer(self._settings, linger_ms=10)
         await producer.start()
         began = time.monotonic()
@@ -49,7 +49,7 @@ class SteadyLoad:
             await producer.stop()
 
     def stop(self) -> None:
-        """Ends the load."""
+        """End the load."""
         self._stopped = True
 
     async def _send(self, producer: AIOKafkaProducer) -> None:
@@ -68,7 +68,7 @@ class SteadyLoad:
 
 
 class Freshness:
-    """Looks every tenth of a second how old the oldest event is that Kafka acknowledged and no commit has settled."""
+    """Samples the age of the oldest event that Kafka acknowledged and that is not committed, ten times a second."""
 
     def __init__(self, settings: Settings, load: SteadyLoad) -> None:
         self._settings = settings
@@ -78,12 +78,12 @@ class Freshness:
         self.ages: list[tuple[float, float]] = []
         """Moment and age in seconds."""
         self.progress: list[float] = []
-        """Moments at which something had been settled since the look before."""
+        """Moments of the samples at which more was committed than at the sample before."""
         self.rests: list[tuple[float, float]] = []
-        """Moment, and seconds for which the partition that rested longest has settled nothing."""
+        """Moment, and the longest time in seconds for which a partition has committed nothing."""
 
     async def watch(self) -> None:
-        """Until cancelled."""
+        """Sample until cancelled."""
         while True:
             try:
                 async with connection(self._settings.dsn, "test") as conn:
@@ -115,7 +115,7 @@ class Freshness:
         self.rests.append((now, now - min(self._moved.values(), default=now)))
 
     def figures(self, since: float) -> dict[str, float]:
-        """Median, 99th percentile and the worst age after a moment, in seconds."""
+        """Median, 99th percentile and maximum of the ages since a moment, in seconds."""
         ages = sorted(age for moment, age in self.ages if moment >= since) or [0.0]
         return {
             "freshness median s": round(ages[len(ages) // 2], 2),
@@ -124,12 +124,12 @@ class Freshness:
         }
 
     def pause_after(self, moment: float) -> float:
-        """How long after the moment something was settled again; infinite if nothing was."""
+        """Seconds from the moment to the next commit; infinite if there was none."""
         return next((one - moment for one in self.progress if one > moment), float("inf"))
 
 
 async def differences(settings: Settings, acknowledged: Iterable[int]) -> list[str]:
-    """What Kafka acknowledged beside the rows: lost, and more than one row."""
+    """Describe acknowledged events without a row, and events with more than one."""
     async with connection(settings.dsn, "test") as conn:
         rows = Counter(row[0] for row in await conn.fetch("SELECT event_id FROM bridge_event"))
     lost = {f"e-{number}" for number in acknowledged} - rows.keys()
@@ -139,7 +139,7 @@ async def differences(settings: Settings, acknowledged: Iterable[int]) -> list[s
 
 
 async def all_settled(settings: Settings, load: SteadyLoad) -> bool:
-    """Whether as many events have a row as Kafka acknowledged."""
+    """Whether there are at least as many rows as acknowledged events."""
     try:
         async with connection(settings.dsn, "test") as conn:
             return bool(await conn.fetchval("SELECT count(*) FROM bridge_event") >= len(load.acknowledged))

@@ -1,4 +1,4 @@
-"""The producer's own journal: what was made, what Kafka acknowledged and where, and what had no answer."""
+"""The producer's journal: the records made, where Kafka acknowledged them, and the sends without a response."""
 
 import json
 import random
@@ -10,7 +10,7 @@ from tools.faults.records import SHARES, Flaw, Record, make_record
 
 _NONE = -1
 _REACH = 4000
-"""A duplicate bears the identity of one of so many indices before it."""
+"""A duplicate has the identity of one of this many indices before it."""
 
 
 class Journal:
@@ -26,14 +26,14 @@ class Journal:
         self._partitions = array("i")
         self._offsets = array("q")
         self.unanswered = 0
-        """Sends without an answer: each may stand in the log, or not; the record was sent again."""
+        """Sends without a response: each may be in the log or not; the record was sent again."""
         self.aborted: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._flaws)
 
     def draw(self, shares: dict[Flaw, float] = SHARES) -> int:
-        """Makes the next entry by the shares of flaws; its index."""
+        """Make the next entry with a flaw drawn by these shares; return its index."""
         draw = self._rng.random()
         for flaw, share in shares.items():
             if draw < share:
@@ -42,7 +42,7 @@ class Journal:
         return self.add(Flaw.NONE)
 
     def add(self, flaw: Flaw, origin: int | None = None) -> int:
-        """Makes the next entry; a duplicate without an earlier sound event is a sound one."""
+        """Make the next entry; a duplicate without an earlier valid event becomes a valid one."""
         index = len(self)
         if flaw is Flaw.DUPLICATE:
             origin = self._sound_before(index)
@@ -66,14 +66,14 @@ class Journal:
         return Flaw(self._flaws[index])
 
     def break_(self, index: int) -> None:
-        """Makes it a broken one, before it is sent."""
+        """Set the entry's flaw to BROKEN before it is sent."""
         self._flaws[index] = Flaw.BROKEN
 
     def origin(self, index: int) -> int | None:
         return None if self._origins[index] == _NONE else self._origins[index]
 
     def record(self, index: int) -> Record:
-        """The record, made anew."""
+        """Rebuild the record of this entry."""
         return make_record(
             self.seed,
             index,
@@ -88,11 +88,11 @@ class Journal:
         self._offsets[index] = offset
 
     def place(self, index: int) -> tuple[int, int] | None:
-        """Where Kafka said that it stands."""
+        """Partition and offset that Kafka acknowledged; None without an acknowledgement."""
         return None if self._offsets[index] == _NONE else (self._partitions[index], self._offsets[index])
 
     def placed(self, flaw: Flaw, *, since: int) -> int:
-        """How many of the entries from this index on have the flaw and were acknowledged."""
+        """Number of acknowledged entries with this flaw from this index on."""
         return sum(
             self._flaws[index] == flaw and self._offsets[index] != _NONE for index in range(since, len(self._flaws))
         )
@@ -111,7 +111,7 @@ class Journal:
             }
 
     def write(self, path: Path) -> None:
-        """Keeps it for whoever looks into a run that failed."""
+        """Write the journal as NDJSON, to examine a run that failed."""
         with path.open("w") as file:
             for entry in self.entries():
                 file.write(json.dumps(entry) + "\n")

@@ -1,4 +1,4 @@
-"""The judge: the journal and what is left after a run in, every broken promise out; pure."""
+"""The judge: a pure function from the journal and the evidence of a run to every broken promise."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -16,20 +16,20 @@ _NULL = "bridge-null"
 
 @dataclass
 class Verdict:
-    """What is wrong, in words, and the figures of the run."""
+    """The broken promises, each described in a sentence, and the figures of the run."""
 
     problems: list[str] = field(default_factory=list)
     figures: dict[str, int] = field(default_factory=dict)
 
     def found(self, what: str, cases: list[object]) -> None:
-        """Notes a broken promise with its first cases."""
+        """Record a broken promise with its first cases; nothing without cases."""
         if cases:
             shown = "; ".join(map(str, cases[:_MOST]))
             self.problems.append(f"{what}: {len(cases)}: {shown}")
 
 
 def judge(journal: Journal, evidence: Evidence) -> Verdict:
-    """Every promise, one after another."""
+    """Check every promise, one after another."""
     verdict = Verdict()
     indices = _logged(journal, evidence, verdict)
     rows: dict[Place, list[Row]] = defaultdict(list)
@@ -47,7 +47,7 @@ def judge(journal: Journal, evidence: Evidence) -> Verdict:
 
 
 def _logged(journal: Journal, evidence: Evidence, verdict: Verdict) -> dict[Place, int]:
-    """Which record of the journal stands where; what was acknowledged must stand there, byte for byte."""
+    """Map places to records of the journal; each acknowledged record must be at its place, byte for byte."""
     indices: dict[Place, int] = {}
     strange, changed, aborted = [], [], []
     for place, logged in evidence.raw.items():
@@ -83,7 +83,7 @@ def _same(sent: Record, logged: Logged) -> bool:
 
 
 def _accounted(evidence: Evidence, rows: dict[Place, list[Row]], verdict: Verdict) -> None:
-    """Each raw offset is exactly one of: a row, a drop, a wait. accepted = rows + duplicates + dropped + waiting."""
+    """Check that each raw offset is one of row, drop and wait: accepted = rows + duplicates + dropped + waiting."""
     lost, twice, counts = [], [], Counter[str]()
     for place in evidence.raw:
         entry, events = evidence.entries.get(place), len(rows.get(place, ()))
@@ -115,7 +115,7 @@ def _accounted(evidence: Evidence, rows: dict[Place, list[Row]], verdict: Verdic
 
 
 def _rows(journal: Journal, evidence: Evidence, indices: dict[Place, int], verdict: Verdict) -> None:
-    """Each row holds what the record at its provenance says."""
+    """Check that each row equals the record at its provenance."""
     wrong = []
     for row in evidence.rows:
         index = indices.get(row.place)
@@ -131,7 +131,7 @@ def _rows(journal: Journal, evidence: Evidence, indices: dict[Place, int], verdi
 
 
 def _once(journal: Journal, evidence: Evidence, indices: dict[Place, int], verdict: Verdict) -> None:
-    """No identity has two rows; each that came in a sound record has one."""
+    """Check that no identity has two rows, and that each identity of a valid record has one."""
     counted = Counter((row.site_id, row.event_id) for row in evidence.rows)
     sound = {
         journal.record(index).identity
@@ -146,7 +146,7 @@ def _once(journal: Journal, evidence: Evidence, indices: dict[Place, int], verdi
 def _reasons(
     journal: Journal, evidence: Evidence, indices: dict[Place, int], rows: dict[Place, list[Row]], verdict: Verdict
 ) -> None:
-    """Each raw event ended as its flaw wants, and for no other reason."""
+    """Check that each raw event has the outcome and the reason that its flaw requires."""
     wrong = []
     for place, index in indices.items():
         entry = evidence.entries.get(place)
@@ -162,7 +162,7 @@ def _reasons(
 
 def _allowed(flaw: Flaw) -> set[str | None]:
     if flaw is Flaw.LATE:
-        # Whether its script came in time depends on the faults.
+        # Whether its script was registered in time depends on the faults.
         return {"row", "retry_exhausted", _DUPLICATE}
     if flaw in DROPPED_AS:
         ends: set[str | None] = {DROPPED_AS[flaw]}
@@ -171,7 +171,7 @@ def _allowed(flaw: Flaw) -> set[str | None]:
 
 
 def _letters(evidence: Evidence, verdict: Verdict) -> None:
-    """Each drop but a duplicate has a dead letter, and every copy of one holds the raw record byte for byte."""
+    """Check that each drop but a duplicate has a dead letter, whose copies all hold the raw record byte for byte."""
     wanted = {
         place: entry
         for place, entry in evidence.entries.items()
@@ -215,7 +215,7 @@ def _provenance(letter: Logged, topic: str) -> Place | None:
 
 
 def _whole(letter: Logged, raw: Logged) -> bool:
-    """The raw record's headers come first and in order; the stream's own follow them."""
+    """Whether the copy is complete: first the raw record's headers in order, then the stream's own."""
     count = len(raw.headers)
     own = letter.headers[count:]
     emptied = raw.key is None and raw.value is None
@@ -230,7 +230,7 @@ def _whole(letter: Logged, raw: Logged) -> bool:
 
 
 def _windows(evidence: Evidence, rows: dict[Place, list[Row]], verdict: Verdict) -> None:
-    """The raw topic's windows, recomputed from its records; over all topics the sums."""
+    """Recompute the raw topic's windows from its records; over all topics compare the sums."""
     expected: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
     for place, logged in evidence.raw.items():
         entry = evidence.entries.get(place)

@@ -1,4 +1,4 @@
-"""The steady load: so many events in so many seconds with every flaw in it, and scripts that are registered late."""
+"""The steady load: a number of events in a number of seconds, with every flaw, and scripts that are registered late."""
 
 import asyncio
 import time
@@ -17,15 +17,15 @@ from tools.faults.records import LATE_BLOCK, SHARES, SITES, Flaw, late_script
 
 _TICK_SECONDS = 0.02
 _MOST_TIMES = 4
-"""On a busy machine faults wait long for something to strike; the load has to outlast them, but not for ever."""
+"""Largest multiple of its events that a load sends: it has to outlast the faults, which are delayed on a busy machine."""
 _BURST = 4.0
-"""After a broker's absence the load catches up at no more than so many times its rate."""
+"""Largest multiple of its rate at which the load catches up after an outage of the broker."""
 _PENDING = 20_000
 _REGISTRY_SECONDS = 0.3
 
 
 class Load:
-    """Sends `events` events over `seconds` seconds by a connection that no proxy touches."""
+    """Sends `events` events over `seconds` seconds by a connection past the proxies."""
 
     def __init__(self, settings: Settings, journal: Journal, *, events: int, seconds: float) -> None:
         self._settings = settings
@@ -41,10 +41,10 @@ class Load:
         self._poisoned: int | None = None
         self.poison_left = 0
         self.faults_over = False
-        """Until then the load goes on, beyond its events if it must, and up to four times as many."""
+        """The load continues until this is set, if necessary with up to four times as many events."""
 
     async def run(self) -> None:
-        """Sends everything; returns when Kafka has acknowledged it."""
+        """Send all events; return when Kafka has acknowledged them."""
         self._producer = make_producer(self._settings, linger_ms=10, request_timeout_ms=20_000)
         await self._producer.start()
         registrar = asyncio.create_task(self._register())
@@ -84,17 +84,17 @@ class Load:
         return index
 
     def poison(self, partition: int | None, events: int) -> None:
-        """From now on the sound events of this partition are broken ones, so many of them."""
+        """Replace the next `events` valid events by broken ones, on this partition or on all if it is None."""
         self._poisoned, self.poison_left = partition, events
 
     async def use_partitions(self, count: int) -> None:
-        """From now on events go to so many partitions."""
+        """Send events to this number of partitions from now on."""
         assert self._producer is not None, "run() comes first"
         await self._producer.client.force_metadata_update()
         self.journal.partitions = count
 
     async def hand_to(self, producer: AIOKafkaProducer, index: int) -> "asyncio.Future[Any]":
-        """Hands the record of this entry to a producer."""
+        """Pass the record of this entry to a producer; return the future of its acknowledgement."""
         record = self.journal.record(index)
         handed: asyncio.Future[Any] = await producer.send(
             self._settings.topics.raw,
@@ -106,7 +106,7 @@ class Load:
         return handed
 
     async def send(self, index: int) -> None:
-        """Sends the record of this entry; it is sent again until Kafka acknowledges it."""
+        """Send the record of this entry, again and again until Kafka acknowledges it."""
         assert self._producer is not None, "run() comes first"
         try:
             future = await self.hand_to(self._producer, index)
@@ -131,12 +131,12 @@ class Load:
             await self.send(index)
 
     async def burst(self, flaw: Flaw, count: int) -> None:
-        """So many records of one flaw at once, besides the steady load."""
+        """Send `count` records with this flaw in one burst, in addition to the steady load."""
         for _ in range(count):
             await self.send(self.journal.add(flaw))
 
     async def _register(self) -> None:
-        """Registers each block's late script when the block is over."""
+        """Register each block's late script when the block is over."""
         while True:
             await asyncio.sleep(_REGISTRY_SECONDS)
             with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
@@ -160,7 +160,7 @@ class Load:
 
 
 async def register_scripts(settings: Settings) -> None:
-    """A site and a script for every number, before the load begins."""
+    """Register a site and a script for every number, before the load begins."""
     conn = await asyncpg.connect(settings.dsn)
     try:
         for site in range(1, SITES + 1):

@@ -1,4 +1,4 @@
-"""Servers of which there are several: a primary and its standby, and three brokers that replicate each other."""
+"""Replicated servers: a Postgres primary with its standby, and three Kafka brokers with a controller."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ BROKERS = 3
 
 
 def ports(count: int) -> list[int]:
-    """So many free ports."""
+    """Choose free ports."""
     found: list[int] = []
     for _ in range(count):
         found.append(choose(asked=None, remembered=None, taken=found, purpose="a server"))
@@ -44,26 +44,26 @@ class Machines:
         self._running: dict[str, Identity] = {}
 
     async def start(self, name: str, server: KafkaNode | PostgresServer) -> None:
-        """Returns when it is ready."""
+        """Start a server; return when it is ready."""
         await asyncio.to_thread(self._start, name, server)
 
     def _start(self, name: str, server: KafkaNode | PostgresServer) -> None:
         launch(self._owner, self._running, name, server, START_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """To the server and all its processes, as when a machine stops."""
+        """Send a signal to the server and all its processes, as when a machine stops."""
         if process := self._running[name].process():
             for one in (*process.children(recursive=True), process):
                 with suppress(psutil.NoSuchProcess):
                     one.send_signal(number)
 
     async def ended(self, name: str) -> None:
-        """Returns when the server's process is gone."""
+        """Wait for the end of the server's process."""
         while self._running[name].alive():  # noqa: ASYNC110  # a child of the supervisor: nothing tells us
             await asyncio.sleep(0.02)
 
     def stop(self) -> None:
-        """Ends them all, also what is stopped."""
+        """Kill all servers, also stopped ones."""
         for name in self._running:
             with suppress(psutil.NoSuchProcess):
                 self.signal(name, signal.SIGCONT)
@@ -72,7 +72,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class StandbyServer(PostgresServer):
-    """A Postgres that follows another one until it is promoted."""
+    """A Postgres standby, until it is promoted."""
 
     primary_port: int
 
@@ -83,7 +83,7 @@ class StandbyServer(PostgresServer):
 
 
 class Pair:
-    """A primary and a standby that follows it."""
+    """A primary and its standby."""
 
     def __init__(self, machines: Machines, directory: Path) -> None:
         self._machines = machines
@@ -97,11 +97,11 @@ class Pair:
 
     @property
     def url(self) -> str:
-        """Both hosts, the primary first, for the product's role."""
+        """The database URL with both hosts, the primary first, for the product's role."""
         return self.primary.url.replace(f":{self.primary.port}/", f":{self.primary.port},{LOOPBACK}:{self._second}/")
 
     async def start(self) -> None:
-        """Makes the primary, copies it while it is stopped, and starts both."""
+        """Create the primary, copy its files while it is stopped, and start both."""
         await self._machines.start("primary", self.primary)
         await asyncio.to_thread(self.primary.ensure_database)
         self.primary = replace(self.primary, credentials=replace(self.primary.credentials, applied=True))
@@ -128,7 +128,7 @@ class Pair:
         copied.chmod(home.stat().st_mode)
 
     async def promote(self) -> None:
-        """Makes the standby the primary, whatever has become of the other."""
+        """Promote the standby, regardless of the primary's state."""
         conn = await asyncpg.connect(self.standby.admin_url)
         try:
             await conn.execute("SELECT pg_promote()")
@@ -146,7 +146,7 @@ _CONTROLLER_ID = 100
 
 
 def _changed(properties: str, changes: Mapping[str, str | None]) -> str:
-    """The properties with these values instead of theirs; None takes one away."""
+    """Return the properties with these values replaced; None removes one."""
     values: dict[str, str | None] = {}
     for line in properties.splitlines():
         if not line.startswith("#"):
@@ -157,7 +157,7 @@ def _changed(properties: str, changes: Mapping[str, str | None]) -> str:
 
 @dataclass(frozen=True)
 class Controller(KafkaNode):
-    """The node that elects leaders, which times brokers out as a production cluster's does. It is no broker."""
+    """The KRaft controller, not a broker; its session time-out for brokers is that of a production cluster."""
 
     cluster: str
 
@@ -189,10 +189,10 @@ class Controller(KafkaNode):
 
 @dataclass(frozen=True)
 class Broker(KafkaNode):
-    """One of several brokers with a controller apart, as production has it.
+    """One of several brokers with a separate controller, as in production.
 
-    A broker that is a controller too takes it along when it dies: leaders are elected only after the next controller has
-    been, and has given each broker another session.
+    If a broker that is also the controller dies, leaders are elected only after the next controller is elected and
+    each broker has a new session.
     """
 
     number: int
@@ -221,24 +221,24 @@ class Broker(KafkaNode):
 
 @dataclass(frozen=True)
 class Cluster:
-    """Three brokers and their controller, not started."""
+    """Three brokers and their controller, not yet started."""
 
     controller: Controller
     brokers: tuple[Broker, ...]
 
     @property
     def address(self) -> str:
-        """What clients bootstrap from."""
+        """The bootstrap servers."""
         return ",".join(broker.address for broker in self.brokers)
 
     async def start(self, machines: Machines) -> None:
-        """The controller first, of which the brokers ask their place."""
+        """Start the controller, with which the brokers register, and then the brokers."""
         await machines.start("controller", self.controller)
         await asyncio.gather(*(machines.start(f"kafka-{one.number}", one) for one in self.brokers))
 
 
 def make_cluster(directory: Path) -> Cluster:
-    """A cluster whose files are under the directory."""
+    """Make a cluster whose files are below the directory."""
     *found, voting, unused = ports(BROKERS + 2)
     name = base64.urlsafe_b64encode(b"\x10" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     logs = directory / "logs"

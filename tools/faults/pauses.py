@@ -1,7 +1,8 @@
-"""`python -m tools.faults.pauses`: how long work rests when workers are replaced, a primary falls silent, a database freezes, or a
-broker dies.
+"""`python -m tools.faults.pauses`: measures how long commits pause during a rolling restart, and after faults of the servers.
 
-Ends with 0 when all bounds held, 1 when one did not, 2 for a wrong argument, 3 when nothing is proven.
+The faults: the primary stops responding, the database freezes, a broker dies.
+
+Exit code: 0 if all bounds held, 1 if one did not, 2 for a wrong argument, 3 if nothing is proven.
 """
 
 import argparse
@@ -40,7 +41,7 @@ WORST_SECONDS = 5.0
 FAILOVER_SECONDS = 30.0
 BROKER_SECONDS = 12.0
 FROZEN_SECONDS = (40.0, 100.0)
-"""Less than the longest time of an operation, and more."""
+"""One time below the longest time of an operation, one above."""
 SEEN_SECONDS = 30.0
 RESUMED_SECONDS = 15.0
 REST_SECONDS = 5.0
@@ -55,13 +56,13 @@ Say = Callable[[str], None]
 
 @dataclass
 class Outcome:
-    """`problems` are bounds that did not hold and promises that were broken."""
+    """The result of a scenario. `problems` are bounds that did not hold and promises that were broken."""
 
     problems: list[str] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
     def at_most(self, what: str, seconds: float, bound: float) -> None:
-        """Notes a figure, and a problem if it is above its bound."""
+        """Record a figure, and a problem if it is above its bound."""
         self.figures[what] = round(seconds, 2)
         if seconds > bound:
             self.problems.append(f"{what}: {seconds:.1f}, more than {bound:g}")
@@ -69,7 +70,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a scenario plays on: servers, workers and a load that have begun."""
+    """The running servers, workers and load of a scenario."""
 
     machines: Machines
     settings: Settings
@@ -83,7 +84,7 @@ class Stage:
 
 
 async def rolling(stage: Stage, times: int) -> None:
-    """SIGTERM to the older of two workers and another one in its place at once, so many times in a row."""
+    """Replace the older of two workers by SIGTERM and an immediate start, so many times in a row."""
     since = time.monotonic()
     for number in range(times):
         eldest = stage.fleet.working[0]
@@ -104,7 +105,7 @@ async def rolling(stage: Stage, times: int) -> None:
 
 
 async def silent_primary(stage: Stage, pair: Pair) -> None:
-    """The primary and all its sessions stop, and nothing says so; the standby is promoted a moment later."""
+    """Stop the primary and all its sessions without closing a connection; promote the standby a moment later."""
     stage.machines.signal("primary", signal.SIGSTOP)
     silent = time.monotonic()
     await asyncio.sleep(SILENT_SECONDS)
@@ -123,7 +124,7 @@ async def silent_primary(stage: Stage, pair: Pair) -> None:
 
 
 async def _firsts(asked: Mapping[str, Callable[[], Awaitable[bool]]], budget: float) -> dict[str, float]:
-    """After how many seconds each of these was so for the first time; infinite if it was not within the budget."""
+    """Seconds until each condition first held; infinite if it did not within the budget."""
     since, found = time.monotonic(), dict.fromkeys(asked, float("inf"))
     while time.monotonic() < since + budget and float("inf") in found.values():
         for name in [name for name, seconds in found.items() if seconds == float("inf")]:
@@ -134,7 +135,7 @@ async def _firsts(asked: Mapping[str, Callable[[], Awaitable[bool]]], budget: fl
 
 
 async def frozen_database(stage: Stage) -> None:
-    """All processes of Postgres stop and keep their connections, for less and for more than an operation may take."""
+    """Stop all processes of Postgres with their connections open, for less and for more than an operation may take."""
     with ExitStack() as services:
         port = ports(1)[0]
         young = stage.fleet.start(environment={"BRIDGE_METRICS_PORT": str(port)})
@@ -193,7 +194,7 @@ async def _freeze(stage: Stage, client: httpx.AsyncClient, places: Mapping[str, 
 
 
 class BrokerByBroker:
-    """Each of three brokers is killed for a while; commands run and workers start from the first second on."""
+    """Each of three brokers is killed for some time; commands run and workers start from the first second on."""
 
     COMMANDS = (("topics", "check"), ("audit", "--quick"), ("db", "check"), ("process", "--dry-run"))
 
@@ -205,7 +206,7 @@ class BrokerByBroker:
 
     async def run(self) -> None:
         key = (await create_token(self._stage.settings.dsn, "s1")).text
-        # In development it applies the topics that its settings declare.
+        # In development the gateway creates the topics that its settings declare.
         declared = {"topic_replication": BROKERS, "topic_min_insync": 2}
         gateway = RestartedGateway(self._stage.settings, self._stage.directory, **UNLIMITED, **declared)
         await asyncio.to_thread(gateway.start)
@@ -242,7 +243,7 @@ class BrokerByBroker:
         await wait_until(lambda: young in stage.fleet.working, budget_seconds=30, describe="the new worker")
         if code := await stage.fleet.terminate(young):
             stage.outcome.problems.append(f"{young} ended with {code}")
-        # A partition whose leader died takes nothing that could grow old: what it settles next is what says that it works.
+        # A partition without a leader gets no records, so no age grows: the time to its next commit is measured instead.
         worst = max((rest for moment, rest in stage.freshness.rests if moment > killed), default=0.0)
         stage.outcome.at_most(f"longest rest of a partition without {name} s", worst, BROKER_SECONDS)
         oldest = max((age for moment, age in stage.freshness.ages if moment > killed), default=0.0)
@@ -265,7 +266,7 @@ class BrokerByBroker:
 async def staged(
     machines: Machines, settings: Settings, directory: Path, rate: float, say: Say
 ) -> AsyncIterator[Stage]:
-    """Two workers under a steady load; at the end all is settled, and what Kafka acknowledged is there once."""
+    """Two workers under a steady load; at the end all is committed, and each acknowledged event has one row."""
     await migrate(settings.dsn)
     await prepare(settings)
     environment = environment_of(
@@ -308,7 +309,7 @@ def _settings(kafka: str, url: str, **more: object) -> Settings:
 
 
 async def one(scenario: str, given: argparse.Namespace, say: Say) -> Outcome:
-    """One scenario on servers of its own."""
+    """Run one scenario on its own servers."""
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(stack_directory())
         machines = Machines()

@@ -1,20 +1,23 @@
-"""The plan of a run: which fault strikes when, for how long and at what; from a seed, and nothing else."""
+"""The plan of a run: each fault, its time, its duration and its target, derived from the seed alone."""
 
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
 LEAD = 0.08
-"""Share of a run before the first fault: the workers have something in hand by then."""
+"""Share of a run before the first fault: by then the workers have batches in flight."""
 LAST = 0.85
-"""Share of a run after which no fault lasts: the load has to outlast the faults."""
+"""Share of a run by which every fault has ended: the load has to outlast the faults."""
 OVERLAPPING = 0.4
 AT_LEAST = 6
 _SHRINK = 0.8
 
 
 class Kind(NamedTuple):
-    """What the plan has to know of a fault. Two that occupy the same thing never meet; `seconds` is how long it lasts."""
+    """The properties of a fault that the plan needs. `seconds` is the range of its duration.
+
+    Two faults that occupy the same part never overlap.
+    """
 
     name: str
     occupies: frozenset[str]
@@ -22,7 +25,7 @@ class Kind(NamedTuple):
 
 
 class Act(NamedTuple):
-    """One fault at its time, in seconds since the load began. `aim` chooses its victim."""
+    """One fault at its time, in seconds since the load began. `aim` chooses its target."""
 
     start: float
     seconds: float
@@ -42,19 +45,19 @@ class Plan(NamedTuple):
     acts: tuple[Act, ...]
 
     def lines(self) -> list[str]:
-        """The plan as it is printed before the run."""
+        """Format the plan, as it is printed before the run."""
         return [f"{act.start:7.1f} s  {act.fault} for {act.seconds:.1f} s (aim {act.aim})" for act in self.acts]
 
 
 def make_plan(seed: int, seconds: float, kinds: Sequence[Kind], *, at_least: int = AT_LEAST) -> Plan:
-    """Faults one after another, some while the one before still lasts; raises ValueError if too few fit."""
+    """Plan faults one after another, some of them overlapping; raises ValueError if fewer than `at_least` fit."""
     wanted = min(at_least, len(kinds))
     stretch = 1.0
     while stretch > 0.01:
         acts = _acts(random.Random(seed), seconds, kinds, stretch)
         if len({act.fault for act in acts}) >= wanted:
             return Plan(seed, seconds, tuple(acts))
-        # Too long for this run: the same faults, each nearer to its shortest.
+        # Too long for this run: plan the same faults again, each closer to its shortest duration.
         stretch *= _SHRINK
     raise ValueError(f"{wanted} different faults don't fit into {seconds:g} s: take more time, or other faults")
 

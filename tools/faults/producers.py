@@ -1,7 +1,7 @@
-"""`python -m tools.faults.producers`: events come in while the broker is killed twice and the gateway once; no 202 was false.
+"""`python -m tools.faults.producers`: checks every 202 while the broker is killed twice and the gateway once.
 
-Half of them are posted as they are, under new ids after each refusal; the other half goes through the Python client with
-its spool. Ends with 0 when all held, 1 when a promise was broken, 2 for a wrong argument, 3 when nothing is proven.
+Half of the events are posted directly, with new ids after each refusal; the other half is sent by the Python client with
+its spool. Exit code: 0 if all held, 1 if a promise was broken, 2 for a wrong argument, 3 if nothing is proven.
 """
 
 import argparse
@@ -52,12 +52,12 @@ PAGE = {"url": "https://shop.example.com/checkout?utm_source=mail", "properties"
 
 
 def event(event_id: str) -> dict[str, object]:
-    """A sound one."""
+    """Make a valid event."""
     return {"event_id": event_id, "event_type": "click", "occurred_at": time.time_ns() // 1_000_000, **PAGE}
 
 
 class Poster:
-    """Posts batches until so many events are accepted; what was refused it leaves, and goes on with other ids."""
+    """Posts batches until so many events are accepted; it does not repeat refused ones, and continues with other ids."""
 
     def __init__(self, url: str, key: str, name: str, events: int) -> None:
         self._url = url
@@ -91,7 +91,7 @@ class Poster:
 
 
 class Producing:
-    """One run; `problems` are broken promises, `invalid` is what proved nothing."""
+    """One run; `problems` are broken promises, `invalid` the reasons why the run proves nothing."""
 
     def __init__(self, servers: Servers, settings: Settings, key: str, directory: Path, events: int) -> None:
         self._servers = servers
@@ -108,11 +108,11 @@ class Producing:
         self.figures: dict[str, float] = {}
 
     async def carry_out(self, seconds: float, say: Callable[[str], None]) -> None:
-        """Sends everything within so many seconds, with the faults in between, and judges."""
+        """Send all events within so many seconds, inject the faults meanwhile, and judge."""
         await asyncio.to_thread(self._gateway.start)
         worker = start("worker", settings=environment_of(self._settings), quiet=True)
         try:
-            # One that is still starting ends when Kafka goes away.
+            # A worker that is still starting exits when Kafka stops.
             await self._reading(worker)
             began = time.monotonic()
             try:
@@ -145,7 +145,7 @@ class Producing:
         return sum((poster.refused for poster in self._posters), Counter())
 
     async def _send(self) -> None:
-        """By the client with its spool, as quickly as the posters get on."""
+        """Send by the client with its spool, at the posters' pace."""
         client = BridgeClient(self._gateway.url, "s1", self._key, Options(spool=self._directory / "spool"))
         while len(self._taken) < self._events:
             if len(self._taken) < self._accepted + AHEAD:
@@ -164,7 +164,7 @@ class Producing:
             await strike()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        """Bounded by the run's own time."""
+        """Wait for the condition, at most to the end of the run's time."""
         while not condition():  # noqa: ASYNC110 - counters that many tasks move
             await asyncio.sleep(0.01)
 
@@ -183,7 +183,7 @@ class Producing:
         await asyncio.to_thread(self._gateway.start)
 
     async def _judge(self, worker: "subprocess.Popen[bytes]") -> None:
-        """Reads Kafka and Postgres by itself."""
+        """Compare the responses with the records in Kafka and the rows in Postgres."""
         accepted = set[str]().union(*(poster.accepted for poster in self._posters))
         taken = set(self._taken)
         records = await raw_records(self._settings, lambda record: json.loads(record.value)["event_id"])
@@ -215,7 +215,7 @@ class Producing:
             self.problems.append(f"{len(ids)} {what}, such as {sorted(ids)[:3]}")
 
     async def _reading(self, worker: "subprocess.Popen[bytes]") -> None:
-        """Until the worker has taken partitions."""
+        """Wait until the worker has partitions."""
         async with connection(self._settings.dsn, "test") as conn:
 
             async def taken() -> bool:
@@ -225,7 +225,7 @@ class Producing:
             await wait_until(taken, budget_seconds=60, describe="a worker that reads")
 
     async def _settled(self, records: int, worker: "subprocess.Popen[bytes]") -> Counter[str]:
-        """The rows by event, once the worker has settled so many records."""
+        """Count the rows by event, once the worker has committed so many records."""
         async with connection(self._settings.dsn, "test") as conn:
 
             async def all_settled() -> bool:
@@ -239,13 +239,13 @@ class Producing:
 
 @asynccontextmanager
 async def world(directory: Path) -> AsyncIterator[tuple[Servers, Settings, str]]:
-    """Servers that may be killed, a prepared database with topics, and an API key."""
+    """Start servers that may be killed, and prepare schema, topics and an API key."""
     async with prepared_servers(directory, "producers.") as (servers, settings):
         yield servers, settings, (await create_token(settings.dsn, "s1")).text
 
 
 async def produce(events: int, seconds: float, say: Callable[[str], None]) -> Producing:
-    """One run on servers of its own."""
+    """Do one run on its own servers."""
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(stack_directory())
         servers, settings, key = await stack.enter_async_context(world(directory))

@@ -1,4 +1,4 @@
-"""A TCP proxy of our own between workers and a server: late, slow, cut, reset, stalled, or with a peer that is gone."""
+"""A TCP proxy between workers and a server, whose connections can be late, slow, cut, reset, stalled or half open."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Link:
-    """One client's connection, and ours to the server on its behalf."""
+    """One client's connection, and the proxy's own to the server."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client = client
@@ -23,12 +23,12 @@ class Link:
         self.swallow = False
 
     def close(self) -> None:
-        """Ends both sides as a program that exits does."""
+        """Close both sides by FIN, as a program that exits."""
         self.client.close()
         self.server.close()
 
     def reset(self) -> None:
-        """Ends both sides by RST, as a firewall or a dying host does."""
+        """Close both sides by RST, as a firewall or a crashed host."""
         for side in (self.client, self.server):
             with suppress(OSError, AttributeError):
                 side.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -36,13 +36,13 @@ class Link:
 
 
 class Proxy:
-    """Listens on `port` and passes on to `upstream`, both on loopback. What ails it is set while it runs."""
+    """Listens on `port` and forwards to `upstream`, both on loopback. Its faults are set while it runs."""
 
     def __init__(self, port: int, upstream: int) -> None:
         self.port = port
         self._upstream = upstream
         self.latency = 0.0
-        """Seconds that every chunk is late, in each direction."""
+        """Delay of every chunk in seconds, in each direction."""
         self.bytes_per_second: float | None = None
         self.refusing = False
         self.commits_to_lose = 0
@@ -64,25 +64,25 @@ class Proxy:
         self.flow()
         self.reset()
         if self._tasks:
-            # They end with their connections.
+            # The tasks end with their connections.
             await asyncio.wait(self._tasks, timeout=_STOP_SECONDS)
 
     @property
     def links(self) -> int:
-        """How many connections are open."""
+        """Number of open connections."""
         return len(self._links)
 
     def cut(self) -> int:
-        """Closes all connections; new ones are refused until `refusing` is False again. Says how many there were."""
+        """Close all connections and refuse new ones until `refusing` is False; return how many were closed."""
         self.refusing = True
         return self._end("close")
 
     def reset(self) -> int:
-        """Resets all connections; new ones are welcome."""
+        """Reset all connections without refusing new ones; return how many were reset."""
         return self._end("reset")
 
     def stall(self) -> int:
-        """Holds every byte back until `flow`, as a network does that is parted and heals."""
+        """Hold every byte until `flow`, as in a network partition that heals; return the number of connections."""
         self._flowing.clear()
         return len(self._links)
 
@@ -90,7 +90,7 @@ class Proxy:
         self._flowing.set()
 
     def half_open(self) -> int:
-        """The server's side goes away and the clients never hear of it: their sockets stay open and silent."""
+        """Close the server's side only: the clients' sockets stay open and silent. Return how many."""
         gone = [link for link in self._links if not link.deaf]
         for link in gone:
             link.deaf = True
@@ -127,7 +127,7 @@ class Proxy:
         try:
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
             if link.deaf:
-                # Its server is gone and nobody tells the client, which has to find out by itself.
+                # The server's side is closed; the client gets no FIN and has to detect it by a time-out.
                 await up
         finally:
             self._links.discard(link)
@@ -153,7 +153,7 @@ class Proxy:
                     self.commits_to_lose -= 1
                     link.swallow = True
                 elif not upward and link.swallow:
-                    # The server has committed; the client will never hear of it.
+                    # The server has committed; the client never receives the response.
                     self.commits_lost += 1
                     link.reset()
                     return

@@ -1,4 +1,4 @@
-"""What the load sends: sound events, and every flaw. A record follows from seed, index, kind and origin alone."""
+"""The records of the load: valid events and every flaw. A record depends on seed, index, flaw and origin alone."""
 
 import json
 import random
@@ -10,19 +10,19 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 SITES = 20
 REFUSED_TYPE = "refused"
-"""A constraint of the campaign's own makes Postgres refuse events of this type."""
+"""An event type that Postgres refuses, by a constraint that the campaign adds."""
 LATE_BLOCK = 1000
-"""Late events of so many indices share a script, which is registered when the block is over."""
+"""Number of indices whose late events share a script, which is registered when the block is over."""
 INDEX = "load-index"
 OVERSIZE_BYTES = 70 * 1024
 
 
 class Flaw(IntEnum):
-    """What is wrong with an event, if anything."""
+    """The flaw of an event, or NONE."""
 
     NONE = 0
     DUPLICATE = 1
-    """The identity of an earlier sound event, from another body."""
+    """Another body with the identity of an earlier valid event."""
     BROKEN = 2
     VIOLATION = 3
     OVERSIZE = 4
@@ -33,7 +33,7 @@ class Flaw(IntEnum):
     REFUSED = 7
     """Postgres refuses its row."""
     COPY = 8
-    """A sound event with the identity of a refused one."""
+    """A valid event with the identity of a refused one."""
 
 
 SHARES: dict[Flaw, float] = {
@@ -45,7 +45,7 @@ SHARES: dict[Flaw, float] = {
     Flaw.LATE: 0.004,
     Flaw.REFUSED: 0.0005,
 }
-"""The steady mix; the rest is sound."""
+"""The shares of the steady mix; the rest is valid."""
 
 DROPPED_AS = {
     Flaw.BROKEN: "invalid_payload_json",
@@ -57,7 +57,7 @@ DROPPED_AS = {
 
 
 class Record(NamedTuple):
-    """One record as it goes to the raw topic; `identity` is (site, event_id)."""
+    """One record for the raw topic; `identity` is (site, event_id)."""
 
     key: bytes | None
     value: bytes | None
@@ -67,7 +67,7 @@ class Record(NamedTuple):
 
 
 def late_script(index: int) -> tuple[str, int]:
-    """The script of a late event, and its site."""
+    """Return the script of a late event, and its site."""
     block = index // LATE_BLOCK
     return f"late-{block}", 1 + block % SITES
 
@@ -75,7 +75,7 @@ def late_script(index: int) -> tuple[str, int]:
 def make_record(
     seed: int, index: int, flaw: Flaw, origin: int | None, *, occurred_at_ms: int, partitions: int
 ) -> Record:
-    """The record of this index; `origin` is the index of the event whose identity it bears."""
+    """Make the record of this index; `origin` is the index of the event whose identity it has."""
     whose = index if origin is None else origin
     rng = random.Random(f"{seed}:{whose}")
     site, event_id = 1 + rng.randrange(SITES), f"{whose}-{rng.getrandbits(64):016x}"
@@ -99,7 +99,7 @@ def make_record(
         key = None
     partition = zlib.crc32(key or b"") % partitions
     if origin is not None and index % 2:
-        # A producer that keys otherwise: the copies meet in two partitions.
+        # As from a producer with other keys: the copies are in two partitions.
         partition = (partition + 1) % partitions
     return Record(key, value, _headers(index), partition, (site, event_id))
 
@@ -130,13 +130,13 @@ def _headers(index: int) -> Headers:
     if index % 5 == 0:
         headers += [("twice", b"1"), ("nothing", None), ("empty", b""), ("twice", b"2")]
     if index % 10 == 0:
-        # On a raw record these are somebody's plain data.
+        # On a raw record these headers are plain data of the producer.
         headers += [("bridge-provenance", b"bridge.raw:0:1"), ("bridge-attempt", b"3")]
     return tuple(headers)
 
 
 def index_of(headers: Headers) -> int | None:
-    """Which record of the load this is; None if it is not one of ours."""
+    """Return the index of the record in the journal; None if it is not from the load."""
     for name, value in headers:
         if name == INDEX and value is not None:
             return int(value)

@@ -1,4 +1,4 @@
-"""One run: servers, workers, load and faults together, then the drain, and the judge."""
+"""One run: servers, workers, load and faults together, then the drain, then the judge."""
 
 import asyncio
 import json
@@ -36,15 +36,15 @@ STREAM = {
     "BRIDGE_TOPIC_PARTITIONS": str(PARTITIONS),
     "BRIDGE_RETRY_DELAYS": "1s,2s",
     "BRIDGE_MAX_RETRIES": "3",
-    # Small batches, so that a fault finds many of them half done.
+    # Small batches, so that a fault interrupts many of them.
     "BRIDGE_BATCH_MAX_RECORDS": "500",
     "BRIDGE_LANES": "2",
-    # The least a broker allows: a killed worker is missed soon.
+    # The least that a broker allows: it removes a killed worker soon.
     "BRIDGE_SESSION_TIMEOUT": "6s",
     "BRIDGE_REVOKE_BUDGET": "4s",
     "BRIDGE_LOCK_TIMEOUT": "2s",
     "BRIDGE_REGISTRY_REFRESH": "1s",
-    # Waiting events whose copy is gone have to be found within the drain.
+    # Retries whose copy is lost have to be found within the drain.
     "BRIDGE_SWEEP_AFTER": "5s",
     "BRIDGE_SWEEP_INTERVAL": "2s",
 }
@@ -54,7 +54,7 @@ Watch = Callable[[World], Awaitable[None]]
 
 @dataclass
 class Result:
-    """What came of a run. `invalid` says why it proves nothing; `problems` which promises were broken."""
+    """The result of a run: the broken promises in `problems`, the reasons why it proves nothing in `invalid`."""
 
     plan: Plan
     problems: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Result:
 
 
 class Run:
-    """One plan, carried out in `directory`.
+    """The run of one plan, with its files in `directory`.
 
     `watch` runs beside the load until the last fault is over, `when_ended` once all workers have drained and ended.
     """
@@ -102,7 +102,7 @@ class Run:
         self._say(f"{time.monotonic() - self._began:7.1f} s  {line}")
 
     async def carry_out(self) -> Result:
-        """Returns what came of it; raises only what is wrong with the campaign itself."""
+        """Run the plan and return the result; raises only errors of the campaign itself."""
         async with self._world() as world:
             self._began = time.monotonic()
             await self._under_load(world)
@@ -179,7 +179,7 @@ class Run:
         return [asyncio.ensure_future(self._act(world, act, held)) for act in self._plan.acts]
 
     async def _act(self, world: World, act: Act, held: dict[str, asyncio.Lock]) -> None:
-        """Strikes at its time, or as soon as the one before it has been undone."""
+        """Inject a fault at its time, or as soon as faults that occupy the same part are undone."""
         kind = CATALOGUE[act.fault]
         await asyncio.sleep(max(0.0, self._began + act.start - time.monotonic()))
         locks = [held[thing] for thing in sorted(kind.occupies)]
@@ -209,7 +209,7 @@ class Run:
             self.result.invalid.append(f"{fault.name} hit nothing")
 
     async def _drained(self, world: World) -> bool:
-        """Whether all was settled in time, with nothing waiting and Kafka told."""
+        """Whether all records were committed in time, none waits for a retry, and Kafka has the offsets."""
         world.fleet.fill()
         began = time.monotonic()
         keeper = asyncio.create_task(world.fleet.keep())
@@ -237,7 +237,7 @@ class Run:
         self.result.figures |= verdict.figures
 
     def _exits(self, fleet: Fleet) -> None:
-        """A worker may find a service away at start; no other end is its own to choose."""
+        """Check the exits: a worker may exit at start if a service is down, and for no other reason."""
         self.result.figures |= {
             "workers started": fleet.started,
             "workers that found a service away at start": sum(one.code == UNFIT for one in fleet.exits),
@@ -252,7 +252,7 @@ class Run:
 
 
 async def _mend(fault: Fault) -> None:
-    """Undoes it; a database that is under fire may refuse at first, such as by a deadlock."""
+    """Undo the fault; the database may refuse the first attempts, for example by a deadlock."""
     for left in reversed(range(_MEND_TRIES)):
         try:
             await fault.mend()
@@ -299,7 +299,7 @@ async def _settled(world: World) -> int:
 
 
 async def _idle(world: World) -> bool:
-    """Whether no raw event is unread, no retry waits, and Kafka was told so."""
+    """Whether no raw event is unread, no retry waits, and Kafka has the offsets."""
     async with world.session() as conn:
         if await conn.fetchval("SELECT count(*) FROM bridge_event_raw WHERE NOT normalized"):
             return False

@@ -1,16 +1,16 @@
-"""Damages one batch in Kafka's own files, and mends it again: brokers don't look at checksums when they hand out."""
+"""Damages one batch in Kafka's log files, and repairs it: brokers don't verify checksums when they serve a fetch."""
 
 import struct
 from pathlib import Path
 
 _HEAD = struct.Struct(">qi")
-"""A batch begins with its first offset and the length of what follows."""
+"""A batch begins with its base offset and the length of the rest."""
 
 
 def flip_last_byte(directory: Path, offset: int) -> int:
-    """Turns the bits of the last byte of the batch that holds this offset in a partition's directory; where it stands.
+    """Invert the last byte of the batch with this offset in a partition's directory; return the byte's position.
 
-    Doing so twice leaves the batch as it was. Raises LookupError if no batch holds the offset.
+    A second call restores the batch. Raises LookupError if no batch holds the offset.
     """
     segments = [one for one in sorted(directory.glob("*.log")) if int(one.stem) <= offset]
     if not segments:
@@ -25,7 +25,7 @@ def flip_last_byte(directory: Path, offset: int) -> int:
 
 
 def _end_of_batch(content: bytes, offset: int) -> int:
-    """The position after the last batch that begins at the offset or before it."""
+    """Return the end of the last batch whose base offset is not above the offset."""
     position, end = 0, 0
     while position + _HEAD.size <= len(content):
         first, length = _HEAD.unpack_from(content, position)

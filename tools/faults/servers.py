@@ -1,4 +1,4 @@
-"""Kafka and Postgres of one run, from the product's own launcher, each to be killed and started by itself."""
+"""Kafka and Postgres of one run, by the product's own launcher; each can be killed and started separately."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ from schemas.config.settings import Settings
 from sinks.postgres.schema.migrate import migrate
 
 START_SECONDS = 240.0
-"""A server that dies meanwhile is found at once; on a busy machine Java alone takes a minute."""
+"""Long, because Java alone takes a minute on a busy machine; the death of a server is noticed immediately."""
 
 
 def launch(
     owner: Owner, running: dict[str, Identity], name: str, server: KafkaNode | PostgresServer, seconds: float
 ) -> None:
-    """Starts a server, notes it in `running`, and returns when it is ready, within so many seconds."""
+    """Start a server, add it to `running`, and return when it is ready, within so many seconds."""
     prepared = server.prepare(lambda _message: None)
     begin = log_size(prepared.log)
     identity = running[name] = owner.launch(prepared)
@@ -44,7 +44,7 @@ def launch(
 
 @dataclass(frozen=True)
 class ProxiedKafka(KafkaNode):
-    """A node with a second listener whose advertised port is a proxy's: who bootstraps there stays there."""
+    """A node with a second listener that advertises the proxy's port, so that clients stay on the proxy."""
 
     behind_proxy_port: int
     proxy_port: int
@@ -57,7 +57,7 @@ class ProxiedKafka(KafkaNode):
 
 
 class Servers:
-    """Both servers, owned: they die with this process."""
+    """Both servers; they end with this process."""
 
     def __init__(self, directory: Path) -> None:
         ports: list[int] = []
@@ -82,27 +82,27 @@ class Servers:
 
     @property
     def kafka(self) -> str:
-        """Kafka's address without a proxy."""
+        """Kafka's address past the proxy."""
         return self._kafka.address
 
     @property
     def database_url(self) -> str:
-        """The database's URL without a proxy."""
+        """The database's URL past the proxy."""
         return self._postgres.url
 
     @property
     def admin_database_url(self) -> str:
-        """The database's URL for the superuser, without a proxy."""
+        """The database's URL for the superuser, past the proxy."""
         return self._postgres.admin_url
 
     @property
     def data_directory(self) -> Path:
-        """Where Postgres keeps its files."""
+        """Postgres' data directory."""
         return (self._postgres.directory / "postgres").resolve() / "data"
 
     @property
     def kafka_logs(self) -> Path:
-        """Where Kafka keeps a directory for each partition."""
+        """Kafka's log directory, with a directory for each partition."""
         return self._kafka.home / "logs"
 
     async def start(self) -> None:
@@ -123,13 +123,13 @@ class Servers:
         launch(self._owner, self._running, name, server, START_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> int:
-        """Sends the server a signal; its pid."""
+        """Send the server a signal; return its pid."""
         pid = self._running[name].pid
         os.kill(pid, number)
         return pid
 
     async def ended(self, name: str) -> None:
-        """Returns when the server's process is gone."""
+        """Wait for the end of the server's process."""
         while self._running[name].alive():  # noqa: ASYNC110  # a child of the supervisor: nothing tells us
             await asyncio.sleep(0.02)
 
@@ -143,7 +143,7 @@ class Servers:
 
 @asynccontextmanager
 async def prepared_servers(directory: Path, prefix: str) -> AsyncIterator[tuple[Servers, Settings]]:
-    """Servers that may be killed, with schema, scripts and topics of this prefix."""
+    """Start servers that may be killed, with schema, scripts and topics of this prefix."""
     servers = Servers(directory)
     try:
         await servers.start()

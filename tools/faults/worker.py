@@ -1,4 +1,4 @@
-"""A `bridge worker` that dies with the campaign, and by SIGKILL at a point of settling if one is named."""
+"""A `bridge worker` that ends with the campaign, and by SIGKILL at a point of a commit if one is named."""
 
 import ctypes
 import os
@@ -27,7 +27,7 @@ Kill = Callable[[], None]
 
 
 def arm(point: str) -> None:
-    """Puts the kill where the name says; the third settlement that qualifies is the last."""
+    """Put the kill at the named point; it acts in the third commit of a batch that reaches the point."""
     left = [3]
 
     def kill_in_turn() -> None:
@@ -106,7 +106,7 @@ _ARMS = {
 
 
 def die_with_owner() -> None:
-    """Has the system kill us when the campaign is gone, however it went: nobody else would."""
+    """Have the kernel kill this process when the campaign ends for any reason: nothing else would end it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

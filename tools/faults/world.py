@@ -1,4 +1,4 @@
-"""Everything a fault can strike: servers, the links to them, workers, the load, and a database session for itself."""
+"""Everything that a fault can act on: servers, the links to them, workers, the load, and a database session of its own."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from tools.faults.servers import Servers
 
 @dataclass
 class World:
-    """One run's parts. `settings` lead to the servers themselves, past the proxies."""
+    """The parts of one run. `settings` lead to the servers past the proxies."""
 
     directory: Path
     servers: Servers
@@ -27,7 +27,7 @@ class World:
     load: Load
     settings: Settings
     afterwards: list[Callable[[], object]] = field(default_factory=list)
-    """What is to be done when the servers have stopped."""
+    """Callbacks to run when the servers have stopped."""
 
     @property
     def database(self) -> str:
@@ -36,7 +36,7 @@ class World:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[asyncpg.Connection]:
-        """A session that no outage of the campaign's own making binds."""
+        """Open a session past the proxies that the campaign's settings of the server don't affect."""
         conn = await asyncpg.connect(self.servers.admin_database_url, timeout=10)
         try:
             await conn.execute("SET default_transaction_read_only = off; SET statement_timeout = 0")
@@ -45,7 +45,7 @@ class World:
             await conn.close(timeout=5)
 
     async def end_sessions(self, conn: asyncpg.Connection) -> int:
-        """Ends the workers' sessions; how many there were."""
+        """End the workers' sessions; return how many there were."""
         ended = await conn.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ghostlink-bridge%'"
         )

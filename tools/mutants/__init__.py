@@ -1,1 +1,1 @@
-"""Mutants: the product with one mechanism taken out. The tests that claim to guard it have to fail."""
+"""Mutants: the product with one mechanism removed. The tests that guard the mechanism have to fail."""

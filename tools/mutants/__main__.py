@@ -1,6 +1,6 @@
-"""`python -m tools.mutants`: takes one mechanism after another out of a copy of the product; each time its tests must fail.
+"""`python -m tools.mutants`: removes one mechanism after another from a copy of the product; each time its tests must fail.
 
-Ends with 0 when every mutant died, 1 when one lived on, 2 for a wrong argument, 3 when a run proves nothing.
+Exit code: 0 if every mutant was killed, 1 if one survived, 2 for a wrong argument, 3 if a run proves nothing.
 """
 
 import argparse
@@ -29,14 +29,14 @@ def say(line: str) -> None:
 def tests_end_with(
     directory: Path, addresses: StackAddresses, tests: tuple[str, ...], seconds: float
 ) -> tuple[int | None, str]:
-    """pytest's exit code over these tests in that copy, None after so many `seconds`, and what it said last."""
+    """Run these tests in the copy; return pytest's exit code, or None after `seconds`, and the end of its output."""
     words = ["-m", "pytest", "-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", "--timeout=90"]
     environment = {
         KAFKA_VARIABLE: addresses.kafka,
         DATABASE_VARIABLE: addresses.database_url,
         ADMIN_VARIABLE: addresses.admin_database_url,
         "PYTHONDONTWRITEBYTECODE": "1",
-        # Where programs that the tests start look first.
+        # Programs that the tests start search here first.
         "PYTHONPATH": str(directory),
     }
     try:
@@ -56,7 +56,7 @@ def tests_end_with(
 
 
 def verdict(mutant: Mutant, workshop: Workshop, addresses: StackAddresses) -> tuple[int, str]:
-    """0 if it died, 1 if it lived on, 3 if nothing is proven; and why."""
+    """Return 0 if the mutant was killed, 1 if it survived, 3 if nothing is proven, with the reason."""
     with workshop.without(mutant):
         code, said = tests_end_with(workshop.directory, addresses, mutant.tests, TESTS_SECONDS)
     if code == FAILED:

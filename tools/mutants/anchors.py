@@ -1,4 +1,4 @@
-"""Where an edit acts: a piece of syntax within a named part of a Python file, or a piece of another file's text."""
+"""The place of an edit: a piece of syntax within a named part of a Python file, or a piece of another file's text."""
 
 import ast
 import re
@@ -18,18 +18,18 @@ _ROOMS = ("schemas", "telemetry", "sinks", "streams", "bridge")
 
 
 class Misfit(LookupError):
-    """An edit that does not fit its file as it stands."""
+    """An edit that does not fit its file."""
 
 
 class _Piece(NamedTuple):
-    """Neighbouring nodes, and the statement that they are or that holds them."""
+    """Neighbouring nodes, and the statement that they form or that contains them."""
 
     nodes: Sequence[ast.AST]
     statement: ast.stmt
 
 
 def path_of(edit: Edit, root: Path = ROOT) -> str:
-    """The path below `root` of the file that the edit changes; raises Misfit if none or several end as it says."""
+    """Find the edit's file; return its path below `root`. Raises Misfit unless exactly one path has that end."""
     given = edit.where.partition("::")[0]
     if (root / given).is_file():
         return given
@@ -40,7 +40,7 @@ def path_of(edit: Edit, root: Path = ROOT) -> str:
 
 
 def apply(edit: Edit, content: str) -> str:
-    """The file's content after the edit; raises Misfit unless `edit.old` occurs exactly once in `edit.where`."""
+    """Return the file's content after the edit; raises Misfit unless `edit.old` occurs exactly once in `edit.where`."""
     path, _, name = edit.where.partition("::")
     if not path.endswith(".py"):
         begin, end = _only(edit, _texts(edit.old, content))
@@ -51,7 +51,7 @@ def apply(edit: Edit, content: str) -> str:
 
 
 def _change(edit: Edit, module: ast.Module, name: str, content: bytes) -> tuple[int, int, str]:
-    """The first and the last byte of what is replaced, and by what."""
+    """Return the start and the end of the bytes to replace, and the replacement."""
     part = _part(edit, module, name)
     if edit.old == "...":
         body = getattr(part, "body", [])
@@ -66,7 +66,7 @@ def _change(edit: Edit, module: ast.Module, name: str, content: bytes) -> tuple[
     if statement or not edit.new:
         new = new.replace("\n", "\n" + " " * piece.statement.col_offset)
     elif _is_expression(new):
-        # Parentheses keep it one operand of the expression around it.
+        # Parentheses keep the replacement one operand of the surrounding expression.
         new = f"({new})"
     lines = content.splitlines(keepends=True)
     begin = _offset(lines, first.lineno, first.col_offset)  # type: ignore[attr-defined]
@@ -93,7 +93,7 @@ def _only(edit: Edit, found: Sequence[_Found]) -> _Found:
 
 
 def _texts(old: str, content: str) -> list[tuple[int, int]]:
-    """The spans of the text, with any white space between its words and signs."""
+    """Find the spans of the text, with any white space between its words and signs."""
     parts = _WORDS_AND_SIGNS.findall(old)
     pattern = re.escape(parts[0])
     for before, after in pairwise(parts):
@@ -103,7 +103,7 @@ def _texts(old: str, content: str) -> list[tuple[int, int]]:
 
 
 def _part(edit: Edit, module: ast.Module, name: str) -> ast.AST:
-    """The module, or its function, class or assigned name of that qualified name."""
+    """Return the module, or the function, class or assignment with that qualified name."""
     part: ast.AST = module
     for step in filter(None, name.split(".")):
         within = list(_defined(part))
@@ -116,7 +116,7 @@ def _part(edit: Edit, module: ast.Module, name: str) -> ast.AST:
 
 
 def _defined(part: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """The functions, classes and assigned names of a part, with their names; not those of parts within it."""
+    """Yield the functions, classes and assignments of a part with their names, without those of nested parts."""
     for node in ast.iter_child_nodes(part):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name, node
@@ -127,7 +127,7 @@ def _defined(part: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _pieces(old: list[ast.stmt], part: ast.AST) -> Iterator[_Piece]:
-    """The occurrences of an expression, or of these statements one after another, in a part."""
+    """Find the occurrences in a part of an expression, or of a sequence of statements."""
     expression = old[0].value if len(old) == 1 and isinstance(old[0], ast.Expr) else None
     for statement, node in _walk(part, None):
         if expression is None:
@@ -141,7 +141,7 @@ def _pieces(old: list[ast.stmt], part: ast.AST) -> Iterator[_Piece]:
 
 
 def _walk(node: ast.AST, statement: ast.stmt | None) -> Iterator[tuple[ast.stmt | None, ast.AST]]:
-    """Every node with the innermost statement that it is or that holds it."""
+    """Yield every node with the innermost statement that it is or that contains it."""
     statement = node if isinstance(node, ast.stmt) else statement
     yield statement, node
     for child in ast.iter_child_nodes(node):
@@ -155,7 +155,7 @@ def _alike(old: object, node: object) -> bool:
     if isinstance(old, list) and isinstance(node, list):
         return _lists_alike(old, node)
     if isinstance(old, ast.AST):
-        # `...` among the arguments of a call matches its keywords too.
+        # `...` among the arguments of a call also matches its keywords.
         passed = ("keywords",) if isinstance(old, ast.Call) and any(map(_is_any, old.args)) else ()
         return type(old) is type(node) and all(
             _alike(getattr(old, field, None), getattr(node, field, None))

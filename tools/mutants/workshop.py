@@ -1,4 +1,4 @@
-"""A copy of the checkout in which one mechanism at a time is taken out and put back."""
+"""A copy of the checkout in which one mechanism at a time is removed and restored."""
 
 import shutil
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _NEEDED = (
 
 
 def mutated(mutant: Mutant, root: Path = ROOT) -> dict[Path, str]:
-    """The files of the checkout at `root` that change, with what they hold then; raises Misfit if an edit does not fit."""
+    """Return the changed files of the checkout at `root` with their new content; raises Misfit if an edit doesn't fit."""
     changed: dict[Path, str] = {}
     for edit in mutant.edits:
         try:
@@ -27,7 +27,7 @@ def mutated(mutant: Mutant, root: Path = ROOT) -> dict[Path, str]:
 
 
 class Workshop:
-    """The copy, made in `directory`."""
+    """The copy, in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -40,7 +40,7 @@ class Workshop:
 
     @contextmanager
     def without(self, mutant: Mutant) -> Iterator[None]:
-        """The copy without the mutant's mechanism, until the block ends."""
+        """Remove the mutant's mechanism from the copy until the block ends."""
         changed = mutated(mutant, self.directory)
         before = {path: path.read_text() for path in changed}
         try:

@@ -1,4 +1,4 @@
-"""What every fault is: a name, what it occupies, how long it may last, and two acts."""
+"""The base class of faults: a name, the parts that it occupies, how long it may last, and the methods strike and mend."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -8,16 +8,16 @@ from tools.faults.world import World
 
 
 class Fault:
-    """One fault at one time. The class's docstring says what it does and how it is undone.
+    """One fault at one time. The docstring of each subclass describes the fault and how it is undone.
 
-    `bites` counts what it really hit: a run with a fault that hit nothing proves nothing.
+    `bites` counts the things that it hit. A run with a fault that hit nothing proves nothing.
     """
 
     name: ClassVar[str]
     occupies: ClassVar[frozenset[str]]
     seconds: ClassVar[tuple[float, float]]
     quick: ClassVar[bool] = True
-    """Whether what it does heals soon enough for the quick form."""
+    """Whether the product recovers soon enough for the quick form."""
 
     def __init__(self, world: World, aim: int, seconds: float) -> None:
         self.world = world
@@ -26,23 +26,23 @@ class Fault:
         self.bites = 0
 
     async def strike(self) -> None:
-        """Does it; returns when it is done, not when it is over."""
+        """Inject the fault; return as soon as it is injected. It lasts until `mend`."""
         raise NotImplementedError
 
     async def mend(self) -> None:
-        """Undoes it, also after a strike that failed halfway."""
+        """Undo the fault, also after a strike that failed halfway."""
 
     async def after_drain(self) -> None:
-        """What an operator has to do when all is settled, before the judge looks."""
+        """Do what an operator has to do when all events are committed, before the judge runs."""
 
     @classmethod
     def unfit(cls) -> str:
-        """Why this machine can't do it; empty if it can."""
+        """The reason why this machine can't inject the fault; empty if it can."""
         return ""
 
     @classmethod
     def environment(cls, _directory: Path) -> dict[str, str]:
-        """What the workers' environment needs from their start on."""
+        """Environment variables that the workers need when they start."""
         return {}
 
     @classmethod

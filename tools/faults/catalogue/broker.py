@@ -1,4 +1,4 @@
-"""Faults of the broker: killed, restarted, frozen, away for a minute."""
+"""Faults of the broker: killed, restarted, frozen, down for a minute."""
 
 import signal
 
@@ -25,7 +25,7 @@ class BrokerKilled(Fault):
 
 
 class BrokerRestarted(BrokerKilled):
-    """The broker is stopped in good order and started again."""
+    """The broker is stopped by a clean shutdown and started again."""
 
     name = "broker-restarted"
     seconds = (0.2, 3.0)
@@ -33,7 +33,7 @@ class BrokerRestarted(BrokerKilled):
 
 
 class BrokerAway(BrokerKilled):
-    """The broker is killed and stays away for a minute."""
+    """The broker is killed and stays down for a minute."""
 
     name = "broker-away"
     seconds = (60.0, 60.0)
@@ -41,7 +41,7 @@ class BrokerAway(BrokerKilled):
 
 
 class BrokerFrozen(Fault):
-    """SIGSTOP of the broker: connections stay open and nothing answers; SIGCONT at the end."""
+    """SIGSTOP of the broker: connections stay open without responses; SIGCONT at the end."""
 
     name = "broker-frozen"
     occupies = KAFKA

@@ -1,4 +1,4 @@
-"""Faults of the workers' clock, by libfaketime: steps ahead and back. Monotonic clocks go on as ever."""
+"""Faults of the workers' clock, by libfaketime: steps ahead and back. Monotonic clocks are not changed."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ _SEEN_SECONDS = 30.0
 
 
 class _ClockStep(Fault):
-    """A step of all workers' clocks; back to the right time at the end."""
+    """A step of all workers' clocks; the right time is restored at the end."""
 
     occupies = frozenset({"clock"})
     seconds = (3.0, 8.0)
@@ -40,7 +40,7 @@ class _ClockStep(Fault):
         (self.world.directory / _FILE).write_text(f"{self.step:+d}s\n")
         before = await _seen(self.world, self.step)
         with suppress(AssertionError):
-            # Another fault may be holding everything up.
+            # Another fault may be delaying all work.
             await wait_until(
                 lambda: self._more_than(before), budget_seconds=_SEEN_SECONDS, describe="an event by the stepped clock"
             )
@@ -50,7 +50,7 @@ class _ClockStep(Fault):
         return self.bites > 0
 
     def _logged(self) -> int:
-        """How many lines the workers have logged by the stepped clock: they may have no event in hand."""
+        """Number of lines that the workers have logged by the stepped clock: there may be no event in flight."""
         now = datetime.now(UTC) + timedelta(seconds=self.step)
         minutes = [f"{now - timedelta(minutes=ago):%Y-%m-%dT%H:%M}" for ago in (0, 1)]
         return sum(self.world.fleet.logged(f'"timestamp": "{minute}') for minute in minutes)
@@ -74,7 +74,7 @@ class ClockBack(_ClockStep):
 
 
 async def _seen(world: World, step: int) -> int:
-    """How many ledger rows bear a time of the stepped clock; 0 while nobody may look."""
+    """Number of ledger rows with a time of the stepped clock; 0 while Postgres can't be queried."""
     try:
         async with world.session() as conn:
             seen: int = await conn.fetchval(_STEPPED, step)

@@ -1,4 +1,4 @@
-"""States in which Postgres answers and can't be used: read-only, full, locked, short of connections or of a month."""
+"""States in which Postgres responds and can't be used: read-only, disk full, locked, no connections left, no partition."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ _BUDGET_SECONDS = 30.0
 
 
 class _Setting(Fault):
-    """A setting of the server, for all sessions at once."""
+    """A setting of the server, applied to all sessions."""
 
     occupies = POSTGRES
     setting = ""
@@ -43,7 +43,7 @@ class ReadOnly(_Setting):
 
 
 class StatementTimeout(_Setting):
-    """A statement_timeout of 25 ms for every session, which many a settlement exceeds; reset at the end."""
+    """A statement_timeout of 25 ms for every session, which many commits of a batch exceed; reset at the end."""
 
     name = "statement-timeout"
     seconds = (2.0, 6.0)
@@ -51,7 +51,7 @@ class StatementTimeout(_Setting):
 
 
 class OutOfConnections(Fault):
-    """The workers' sessions are ended and a stranger takes every connection there is; it lets go at the end."""
+    """The workers' sessions are ended and another client takes every connection; it closes them at the end."""
 
     name = "out-of-connections"
     occupies = POSTGRES
@@ -62,7 +62,7 @@ class OutOfConnections(Fault):
         until = time.monotonic() + self.seconds_long
         async with self.world.session() as conn:
             await self.world.end_sessions(conn)
-            # A machine that is busy takes long to make so many.
+            # A busy machine takes long to open so many connections.
             while time.monotonic() < until or (not self.bites and time.monotonic() < until + _BUDGET_SECONDS):
                 try:
                     self.held.append(await asyncpg.connect(self.world.settings.dsn, timeout=5))
@@ -77,7 +77,7 @@ class OutOfConnections(Fault):
 
 
 class MonthMissing(Fault):
-    """All months of bridge_event are detached; they are attached again, or merged with what was made meanwhile."""
+    """All monthly partitions of bridge_event are detached; at the end they are attached, or merged into new ones."""
 
     name = "month-missing"
     occupies = POSTGRES
@@ -103,7 +103,7 @@ class MonthMissing(Fault):
             while self.away:
                 name, bounds = self.away[-1]
                 async with conn.transaction():
-                    # As the workers' own keeper of months does: it may be making the same one now.
+                    # The lock that the workers take to create a month: they may be creating the same one now.
                     await conn.execute("LOCK TABLE bridge_event IN ACCESS EXCLUSIVE MODE")
                     if await conn.fetchval("SELECT to_regclass($1)", name) is None:
                         await conn.execute(f"ALTER TABLE away_{name} RENAME TO {name}")
@@ -115,7 +115,7 @@ class MonthMissing(Fault):
 
 
 class _Locked(Fault):
-    """A stranger's session, idle in a transaction that holds a lock."""
+    """Another client's session, idle in a transaction that holds a lock."""
 
     occupies = POSTGRES
     statement = ""
@@ -133,7 +133,7 @@ class _Locked(Fault):
 
 
 class OffsetsLocked(_Locked):
-    """A stranger holds the rows of stream_offset; it lets go at the end."""
+    """Another client locks the rows of stream_offset; it releases them at the end."""
 
     name = "offsets-locked"
     seconds = (3.0, 8.0)
@@ -141,7 +141,7 @@ class OffsetsLocked(_Locked):
 
 
 class EventsLocked(_Locked):
-    """A stranger holds bridge_event against writers; it lets go at the end."""
+    """Another client locks bridge_event against writers; it releases the lock at the end."""
 
     name = "events-locked"
     seconds = (3.0, 8.0)
@@ -149,7 +149,7 @@ class EventsLocked(_Locked):
 
 
 class DiskFull(Fault):
-    """The key table moves to a small file system of its own, which is then filled to the last byte; room is made again."""
+    """The key table is moved to a small file system, which is then filled to the last byte; space is freed at the end."""
 
     name = "disk-full"
     occupies = POSTGRES

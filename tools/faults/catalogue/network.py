@@ -1,4 +1,4 @@
-"""Faults of the links between workers and servers, by the proxy: late, slow, cut, reset, stalled, gone unheard."""
+"""Faults of the links between workers and servers, by the proxy: late, slow, cut, reset, stalled, half open."""
 
 import asyncio
 from contextlib import suppress
@@ -10,7 +10,7 @@ from tools.faults.proxy import Proxy
 
 
 class _OnLink(Fault):
-    """To be made for one of the two links."""
+    """A fault of one of the two links."""
 
     link: str
 
@@ -19,13 +19,13 @@ class _OnLink(Fault):
         return self.world.kafka_link if self.link == "kafka" else self.world.postgres_link
 
     async def links(self) -> None:
-        """Waits for connections to strike at: the server itself may just be away."""
+        """Wait until there are connections to disturb: the server may be down."""
         with suppress(AssertionError):
             await wait_until(lambda: self.proxy.links, budget_seconds=30, describe="a connection")
 
 
 class Late(_OnLink):
-    """Every chunk is 50 to 250 ms late, both ways."""
+    """Every chunk is delayed by 50 to 250 ms, in both directions."""
 
     name = "late"
     seconds = (3.0, 8.0)
@@ -40,7 +40,7 @@ class Late(_OnLink):
 
 
 class Slow(_OnLink):
-    """Each connection passes 100 kB a second, both ways."""
+    """Each connection is limited to 100 kB a second, in both directions."""
 
     name = "slow"
     seconds = (3.0, 8.0)
@@ -82,7 +82,7 @@ class Reset(_OnLink):
 
 
 class Stalled(_OnLink):
-    """Not a byte passes and no connection ends; what was held back goes on at the end, as when a parted network heals."""
+    """No byte is forwarded and no connection closed; at the end the held bytes are sent, as after a network partition."""
 
     name = "stalled"
     seconds = (2.0, 9.0)
@@ -96,11 +96,11 @@ class Stalled(_OnLink):
 
 
 class HalfOpen(_OnLink):
-    """The servers' ends of all connections vanish and the workers never hear of it; new connections are sound."""
+    """All connections lose their server's end without a FIN or RST to the workers; new connections work."""
 
     name = "half-open"
     seconds = (1.0, 2.0)
-    # Only a time-out tells: a minute and more.
+    # The workers notice it only by a time-out: a minute and more.
     quick = False
 
     async def strike(self) -> None:
@@ -109,7 +109,7 @@ class HalfOpen(_OnLink):
 
 
 class CommitUnanswered(Fault):
-    """Postgres commits, and the connection is reset before the worker hears of it; three times."""
+    """Postgres commits, and the connection is reset before the worker receives the response; three times."""
 
     name = "commit-unanswered"
     occupies = frozenset({"postgres-link"})
@@ -120,7 +120,7 @@ class CommitUnanswered(Fault):
         before = proxy.commits_lost
         proxy.commits_to_lose = 3
         with suppress(AssertionError):
-            # Another fault may be holding everything up.
+            # Another fault may be delaying all work.
             await wait_until(lambda: proxy.commits_lost >= before + 3, budget_seconds=30, describe="three lost answers")
         self.bites = proxy.commits_lost - before
 
@@ -129,7 +129,7 @@ class CommitUnanswered(Fault):
 
 
 def _on(link: str, fault: type[_OnLink]) -> type[Fault]:
-    """The fault on one link, with a name of its own."""
+    """Make the class of this fault on one link, with its name."""
     own = {"__doc__": f"{fault.__doc__} ({link}'s link)", "name": f"{link}-{fault.name}", "link": link}
     return type(f"{link.title()}{fault.__name__}", (fault,), own | {"occupies": frozenset({f"{link}-link"})})
 

@@ -1,4 +1,4 @@
-"""Faults of Postgres as a server: killed, away, its sessions ended."""
+"""Faults of Postgres as a server: killed, down, its sessions terminated."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ _RETURN_SECONDS = 20.0
 
 
 class PostgresKilled(Fault):
-    """Postgres stops at once, without a checkpoint, and is started again at the end."""
+    """Postgres stops immediately, without a checkpoint, and is started again at the end."""
 
     name = "postgres-killed"
     occupies = POSTGRES
@@ -32,7 +32,7 @@ class PostgresKilled(Fault):
 
 
 class PostgresRestarted(PostgresKilled):
-    """Postgres cuts all sessions and ends in good order, and is started again."""
+    """Postgres shuts down cleanly (fast mode: it terminates all sessions), and is started again."""
 
     name = "postgres-restarted"
     seconds = (0.1, 2.0)
@@ -40,7 +40,7 @@ class PostgresRestarted(PostgresKilled):
 
 
 class PostgresAway(PostgresKilled):
-    """Postgres is away for 301 s, longer than Kafka's usual patience with a silent member."""
+    """Postgres is down for 301 s, longer than Kafka's default max.poll.interval.ms."""
 
     name = "postgres-away"
     seconds = (301.0, 301.0)
@@ -53,7 +53,7 @@ class PostgresAway(PostgresKilled):
         await super().mend()
         self.back = True
         before = await self._settled()
-        # No longer than this after its return; the load has gone on all the while.
+        # The bound for the first commit after its return; the load has not stopped meanwhile.
         await wait_until(
             lambda: self._more_than(before), budget_seconds=_RESUME_SECONDS, describe="work resumed on Postgres' return"
         )
@@ -72,7 +72,7 @@ class PostgresAway(PostgresKilled):
 
 
 class PostgresAwayDuringAssignment(PostgresKilled):
-    """Postgres is killed and then a worker: its partitions are assigned anew while nobody can read an offset."""
+    """Postgres is killed, then a worker: its partitions are reassigned while no worker can read an offset."""
 
     name = "postgres-away-during-assignment"
     occupies = frozenset({"postgres", "workers"})
@@ -90,14 +90,14 @@ class PostgresAwayDuringAssignment(PostgresKilled):
 
 
 class SessionsEnded(Fault):
-    """pg_terminate_backend on all sessions of the workers, again and again."""
+    """pg_terminate_backend on all sessions of the workers, repeatedly."""
 
     name = "sessions-ended"
     occupies = POSTGRES
     seconds = (1.0, 5.0)
 
     async def strike(self) -> None:
-        # Right behind a cut the workers have no session until they try again: the fault waits for one to end.
+        # Directly after a cut the workers have no session until their next attempt: the fault waits for one.
         deadline = time.monotonic() + self.seconds_long + _RETURN_SECONDS
         async with self.world.session() as conn:
             for _ in range(max(1, round(self.seconds_long / 0.5))):

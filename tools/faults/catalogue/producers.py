@@ -1,4 +1,4 @@
-"""Faults of producers: storms of bad events, rows that Postgres refuses, transactions left open or aborted, backlogs."""
+"""Faults of producers: bursts of bad events, rows that Postgres refuses, transactions left open or aborted, backlogs."""
 
 import asyncio
 import time
@@ -13,18 +13,18 @@ from tools.faults.records import SHARES, Flaw
 MIX = frozenset({"mix"})
 TRANSACTION_RECORDS = 200
 _BUDGET_SECONDS = 60.0
-"""A broker that is away keeps the load waiting for about so long."""
+"""About how long the load waits for a broker that is down."""
 
 
 class _InTheMix(Fault):
-    """What the load sends is changed for a time, which goes on until something of it was sent: the broker may be away."""
+    """A changed mix of the load; it lasts until some of its events were sent: the broker may be down."""
 
     occupies = MIX
     least = 1
-    """So many events make it a fault."""
+    """The least number of events that makes it a fault."""
 
     def sent(self) -> int:
-        """How many of the fault's own events were sent."""
+        """Number of the fault's own events that were sent."""
         raise NotImplementedError
 
     async def until_sent(self) -> None:
@@ -39,12 +39,12 @@ class _InTheMix(Fault):
 
 
 class PoisonStorm(_InTheMix):
-    """Every event is bad, for as long as `events` of them; then the mix is as before."""
+    """The next `events` events are all bad; then the mix is as before."""
 
     name = "poison-storm"
     seconds = (1.0, 6.0)
     events = 4000
-    """Below the brake: fewer than 1 000 in a row on each partition."""
+    """Below the circuit breaker's limit: fewer than 1 000 in a row on each partition."""
     least = 100
     before = 0
 
@@ -65,7 +65,7 @@ class PoisonStorm(_InTheMix):
 
 
 class RefusedRows(_InTheMix):
-    """In a hundred events there are two whose rows Postgres refuses, half of them with a sound copy behind them."""
+    """Postgres refuses the rows of two events in a hundred; half of these are followed by a valid copy."""
 
     name = "refused-rows"
     seconds = (2.0, 5.0)
@@ -81,12 +81,12 @@ class RefusedRows(_InTheMix):
 
 
 class PoisonOnePartition(_InTheMix):
-    """Every event on one partition is bad, up to `events`; its neighbours are as before."""
+    """Every event on one partition is bad, up to `events`; the other partitions are as before."""
 
     name = "poison-one-partition"
     seconds = (2.0, 5.0)
     events = 600
-    """Below the brake, which counts a partition's dead letters in a row."""
+    """Below the limit of the circuit breaker, which counts a partition's dead letters in a row."""
     least = 100
 
     def sent(self) -> int:
@@ -105,7 +105,7 @@ class PoisonOnePartition(_InTheMix):
 class _Transaction(Fault):
     """A producer's transaction over all partitions."""
 
-    # A broker that goes away in between would leave open how it ended.
+    # If the broker stopped meanwhile, the transaction's outcome would be unknown.
     occupies = frozenset({"transaction", "kafka"})
     seconds = (2.0, 7.0)
     commits = True
@@ -131,20 +131,20 @@ class _Transaction(Fault):
 
 
 class OpenTransaction(_Transaction):
-    """A producer's transaction stays open and holds back what stands behind it; it commits at the end."""
+    """A producer's transaction stays open, so that the records behind it can't be read; it commits at the end."""
 
     name = "open-transaction"
 
 
 class AbortedTransaction(_Transaction):
-    """A producer's transaction stays open and is aborted at the end: none of its records may count."""
+    """A producer's transaction stays open and is aborted at the end: none of its records may be processed."""
 
     name = "aborted-transaction"
     commits = False
 
 
 class RetryBacklog(Fault):
-    """Events of a script that nobody registers, `events` at once: a backlog on every retry topic."""
+    """`events` events in one burst, of a script that is never registered: a backlog on every retry topic."""
 
     name = "retry-backlog"
     occupies = MIX

@@ -1,4 +1,4 @@
-"""Faults of topics: new partitions, a batch that is damaged in the log itself, retry topics that somebody empties."""
+"""Faults of topics: new partitions, a batch that is damaged in the log itself, retry topics whose records are deleted."""
 
 import asyncio
 from contextlib import suppress
@@ -19,11 +19,11 @@ from tools.faults.records import Flaw
 from tools.faults.segments import flip_last_byte
 
 _BUDGET_SECONDS = 90.0
-"""Another fault may be holding everything up: a link that is half open takes a minute to be noticed."""
+"""Another fault may be delaying all work: the workers notice a half-open link only after a minute."""
 
 
 class PartitionsAdded(Fault):
-    """Raw, retry and DLQ topics get two more partitions, and the load uses them at once."""
+    """Raw, retry and DLQ topics get two more partitions, and the load uses them immediately."""
 
     name = "partitions-added"
     occupies = frozenset({"partitions", "kafka"})
@@ -42,10 +42,10 @@ class PartitionsAdded(Fault):
 
 
 class CorruptBatch(Fault):
-    """A batch is damaged in the log itself before anybody reads it: its partition is held; it is mended at the end."""
+    """A batch is damaged in the log itself before it is read, so its partition is paused; it is repaired at the end."""
 
     name = "corrupt-batch"
-    # A broker that is started anew would cut its log off at the damage.
+    # A broker that restarts truncates its log at the damage.
     occupies = frozenset({"kafka", "transaction"})
     seconds = (1.0, 3.0)
     damaged: tuple[Path, int] | None = None
@@ -54,7 +54,7 @@ class CorruptBatch(Fault):
         load, settings = self.world.load, self.world.settings
         name = f"campaign-{self.name}-{len(load.journal)}"
         async with make_producer(settings, transactional_id=name, enable_idempotence=True) as producer:
-            # Whoever reads committed records waits before the open transaction while its batch is damaged.
+            # A read_committed consumer stops before the open transaction, so the batch is damaged before it is read.
             await producer.begin_transaction()
             index = load.journal.add(Flaw.NONE)
             place = await (await load.hand_to(producer, index))
@@ -69,7 +69,7 @@ class CorruptBatch(Fault):
             )
 
     async def _held(self, partition: int) -> bool:
-        """Whether the partition's reader says that it can't read on."""
+        """Whether the partition is paused as unreadable."""
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             async with self.world.session() as conn:
                 self.bites = await conn.fetchval(
@@ -99,7 +99,7 @@ class RetryTopicEmptied(Fault):
             await wait_until(self._emptied, budget_seconds=_BUDGET_SECONDS, describe="unread retries deleted")
 
     async def _emptied(self) -> bool:
-        """Sends events that have to wait, and deletes their copies once some are there that nobody has read."""
+        """Send events that have to be retried, and delete their copies once some are there that are not yet read."""
         await self.world.load.burst(Flaw.UNKNOWN, self.events)
         with suppress(AssertionError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, BridgeError):
             await wait_until(self._delete, budget_seconds=5.0, describe="retries that nobody has read")
@@ -126,7 +126,7 @@ class RetryTopicEmptied(Fault):
         return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
     async def after_drain(self) -> None:
-        """As an operator does who knows what was deleted: nothing but copies."""
+        """Acknowledge the lost records, as an operator does who knows that only copies were deleted."""
         await asyncio.gather(*(acknowledge_lost(self.world.settings, place) for place in await self._read()))
 
 

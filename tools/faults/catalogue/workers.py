@@ -1,4 +1,4 @@
-"""Faults of workers: killed, stopped, told to end, joined by others, and killed at the worst moments."""
+"""Faults of workers: killed, stopped, terminated, joined by others, and killed at the worst moments."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from tools.faults.worker import AFTER_PUBLISHING, BEFORE_COMMIT, BEFORE_KAFKA_CO
 
 WORKERS = frozenset({"workers"})
 _POINT_SECONDS = 90.0
-"""A point may take long to come when other faults hold everything up."""
+"""The point may be reached late when other faults delay all work."""
 
 
 class _OneWorker(Fault):
@@ -18,7 +18,7 @@ class _OneWorker(Fault):
     victim = ""
 
     async def choose(self) -> str:
-        """A worker that is at work; one that only starts is waited for."""
+        """Choose a worker that has joined the group; wait for one if there is none."""
         await wait_until(lambda: self.world.fleet.working, budget_seconds=30, describe="a worker that works")
         names = self.world.fleet.working
         self.victim = names[self.aim % len(names)]
@@ -26,7 +26,7 @@ class _OneWorker(Fault):
 
 
 class WorkerKilled(_OneWorker):
-    """SIGKILL of one worker; another one takes its place at the end."""
+    """SIGKILL of one worker; it is replaced at the end."""
 
     name = "worker-killed"
     seconds = (0.5, 4.0)
@@ -40,7 +40,7 @@ class WorkerKilled(_OneWorker):
 
 
 class AllWorkersKilled(Fault):
-    """SIGKILL of all workers at once; others take their places at the end."""
+    """SIGKILL of all workers; they are replaced at the end."""
 
     name = "all-workers-killed"
     occupies = WORKERS
@@ -56,7 +56,7 @@ class AllWorkersKilled(Fault):
 
 
 class WorkerStopped(_OneWorker):
-    """SIGSTOP of one worker for longer than its session; then it wakes beside its heirs, with its batch in hand."""
+    """SIGSTOP of one worker for longer than its session; after SIGCONT it still has its batch, whose partitions others own."""
 
     name = "worker-stopped"
     seconds = (7.0, 11.0)
@@ -71,7 +71,7 @@ class WorkerStopped(_OneWorker):
 
 
 class WorkerTerminated(_OneWorker):
-    """SIGTERM of one worker, which has to drain and end with 0; another one takes its place."""
+    """SIGTERM of one worker, which has to drain and exit with 0; it is replaced."""
 
     name = "worker-terminated"
     seconds = (0.5, 4.0)
@@ -88,7 +88,7 @@ class WorkerTerminated(_OneWorker):
 
 
 class WorkersJoining(Fault):
-    """More workers join one after another and are told to end again: rebalance upon rebalance."""
+    """More workers join one after another and are terminated at the end: one rebalance after another."""
 
     name = "workers-joining"
     occupies = WORKERS
@@ -108,7 +108,7 @@ class WorkersJoining(Fault):
 
 
 class WorkerKilledAtAPoint(Fault):
-    """One more worker, which ends itself with SIGKILL at a point of its third settlement."""
+    """One more worker, which sends itself SIGKILL at a point of its third commit of a batch."""
 
     occupies = WORKERS
     seconds = (6.0, 10.0)

@@ -1,4 +1,4 @@
-"""Each mechanism that a guarantee stands on, how it is taken out, and the tests that notice."""
+"""The mutants: each mechanism on which a guarantee depends, the edits that remove it, and the tests that fail then."""
 
 from importlib import import_module
 from pkgutil import walk_packages

@@ -1,1 +1,1 @@
-"""Of gateway, snippet and clients."""
+"""Mutants of gateway, snippet and clients."""

@@ -1,4 +1,4 @@
-"""The mechanisms by which answers that nobody reads, and records that wait for Kafka, stay within their sender's share."""
+"""The mechanisms that bound unread responses, and records that wait for Kafka, to the share of their sender."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms of the Python client: its spool, its verdicts, and that it goes on delivering."""
+"""The mechanisms of the Python client: its spool, its verdicts, and the delivery after errors."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms by which a request's cost is bounded, shared and charged at the gateway."""
+"""The mechanisms that bound, share and charge the cost of a request at the gateway."""
 
 from tools.mutants.mutant import Edit, Mutant
 

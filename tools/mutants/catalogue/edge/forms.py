@@ -1,4 +1,4 @@
-"""What is told for what it is: bodies and files that are no events, what a start can't do, and lines of the log."""
+"""The mechanisms that report inputs correctly: bodies and files without events, failures at start, lines of the log."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms by which nobody who is anonymous pages an operator, and by which operators see whom the gateway refuses."""
+"""The mechanisms that keep anonymous senders from paging an operator, and that show operators whom the gateway refuses."""
 
 from tools.mutants.mutant import Edit, Mutant
 

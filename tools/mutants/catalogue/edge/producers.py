@@ -1,4 +1,4 @@
-"""The mechanisms on the way of events into Kafka: the gateway's bounds."""
+"""The mechanisms on the path of events into Kafka: the gateway's bounds."""
 
 from tools.mutants.mutant import Edit, Mutant
 

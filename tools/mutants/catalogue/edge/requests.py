@@ -1,4 +1,4 @@
-"""The mechanisms behind what a request of the API leaves: history, calls of the webhook, and what is refused before a run."""
+"""The mechanisms behind the effects of an API request: history, webhook calls, and refusals before a run."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms by which a full gateway gives room to senders that hold little."""
+"""The mechanisms by which a full gateway frees bytes for senders that hold few."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms that bound what a connection costs before a request is looked at, and what the operators' pages cost."""
+"""The mechanisms that bound the cost of a connection before its first request, and the cost of the operators' pages."""
 
 from tools.mutants.mutant import Edit, Mutant
 

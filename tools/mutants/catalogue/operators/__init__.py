@@ -1,1 +1,1 @@
-"""Of commands, API, accounts and the embedded stack."""
+"""Mutants of commands, API, accounts and the embedded stack."""

@@ -1,4 +1,4 @@
-"""The mechanisms behind who may do what: keys by purpose, accounts by service, history, places for replays, and the admin port."""
+"""The mechanisms of access control: keys by purpose, accounts by service, history, places for replays, the admin port."""
 
 from tools.mutants.mutant import Edit, Mutant
 

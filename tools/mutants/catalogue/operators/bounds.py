@@ -1,4 +1,4 @@
-"""The mechanisms by which texts of accounts have lengths, logs have names, history has times, and schemas have one owner."""
+"""The mechanisms that bound accounts' texts, name logs, date the history, and keep a schema with one owner."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms by which no account rewrites what another's plans hold and how its runs ended."""
+"""The mechanisms that keep an account from rewriting another's plans and the results of its runs."""
 
 from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant

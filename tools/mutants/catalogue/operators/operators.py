@@ -1,4 +1,4 @@
-"""The mechanisms behind what operators do: whose dead letters they reach, what a replay sends, and what is on record."""
+"""The mechanisms behind operators' actions: tenant scope, the records that a replay sends, and the history."""
 
 from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant

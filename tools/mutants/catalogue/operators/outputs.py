@@ -1,4 +1,4 @@
-"""The mechanisms behind what comes out: on terminals, in files, in spreadsheets, in answers and in exports."""
+"""The mechanisms behind all output: terminals, files, spreadsheets, responses and exports."""
 
 from tools.mutants.mutant import Edit, Mutant
 

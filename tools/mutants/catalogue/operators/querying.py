@@ -1,4 +1,4 @@
-"""The mechanisms behind what those who query see."""
+"""The mechanisms behind the results of queries."""
 
 from tools.mutants.mutant import Edit, Mutant
 

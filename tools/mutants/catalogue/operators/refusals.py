@@ -1,4 +1,4 @@
-"""What settles a record whose copies Kafka refuses, and what lets an operator pass any other."""
+"""The mechanisms that commit a record whose copies Kafka refuses, and that let an operator skip any other record."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms by which changes of the registry are on record: all of them, once, without secrets, and for good."""
+"""The mechanisms that record each change of the registry once, without secrets, and permanently."""
 
 from tools.mutants.mutant import Edit, Mutant
 

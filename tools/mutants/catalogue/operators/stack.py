@@ -1,4 +1,4 @@
-"""The mechanisms that close the embedded stack to other accounts, and that keep what is deployed current."""
+"""The mechanisms that close the embedded stack to other accounts, and that keep deployed files current."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms by which what accounts say is held against what Postgres knows, and rows have bounds."""
+"""The mechanisms that verify accounts' statements by Postgres' own data, and that bound rows."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,1 +1,1 @@
-"""Of the worker and its path."""
+"""Mutants of the worker and the path of a batch."""

@@ -1,4 +1,4 @@
-"""The mechanisms that keep the circuit breaker out of visitors' hands, and the pauses."""
+"""The mechanisms that keep visitors from tripping the circuit breaker, and those of the pauses."""
 
 from tools.mutants.mutant import Edit, Mutant
 

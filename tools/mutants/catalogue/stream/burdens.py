@@ -1,4 +1,4 @@
-"""The mechanisms by which what one organisation's operators ask for burdens no other: the loop, and the disk."""
+"""The mechanisms that keep requests of one organisation's operators from slowing others: event loop and disk."""
 
 from tools.mutants.mutant import Edit, Mutant
 

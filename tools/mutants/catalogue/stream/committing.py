@@ -1,4 +1,4 @@
-"""What makes a commit exact: offsets, keys, the ledger, windows, retries, lanes."""
+"""The mechanisms of an exact commit: offsets, keys, the ledger, windows, retries, lanes."""
 
 from tools.mutants.mutant import Edit, Mutant
 

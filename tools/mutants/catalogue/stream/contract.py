@@ -1,4 +1,4 @@
-"""What an event may look like, what is changed of it, and what is said of one that is refused."""
+"""The mechanisms of the event contract: valid forms, normalisation, and the reasons for refused events."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""Mutants of what every ending of a run leaves, and of the port for figures."""
+"""The mechanisms behind the records that every end of a run leaves, and the metrics port."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms behind identity: the gateway's proof, attribution, and the name spaces of event ids."""
+"""The mechanisms of identity: the gateway's proof, attribution, and the name spaces of event ids."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms that bound what rows of one account's sessions hold up of others'."""
+"""The mechanisms that bound how long one account's row locks delay other accounts."""
 
 from tools.mutants.mutant import Edit, Mutant
 

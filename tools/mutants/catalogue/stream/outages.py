@@ -1,4 +1,4 @@
-"""What keeps pauses short and records safe when a worker is replaced, a broker dies or a primary falls silent."""
+"""The mechanisms that keep pauses short and records safe when a worker is replaced, or a broker or a primary fails."""
 
 from tools.mutants.mutant import Edit, Mutant
 

@@ -1,4 +1,4 @@
-"""The mechanisms by which records that take much to read burden no others."""
+"""The mechanisms that keep records that are expensive to read from delaying others."""
 
 from tools.mutants.mutant import Edit, Mutant
 

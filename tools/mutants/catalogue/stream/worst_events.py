@@ -1,4 +1,4 @@
-"""The bounds of what an event may cost, whatever its shape, and the turns of others meanwhile."""
+"""The bounds of an event's cost for every shape of event, and the turns of other events meanwhile."""
 
 from tools.mutants.mutant import Edit, Mutant
 
