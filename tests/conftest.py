@@ -1,4 +1,4 @@
-"""What every suite has: servers, a migrated database and a topic prefix for each test; and no secret gets out."""
+"""Fixtures of all suites: servers, a migrated database and a topic prefix for each test; the check for leaked secrets."""
 
 import secrets
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from bridge.dev.stack import StackAddresses
 
 __all__ = ["pytest_configure_node", "pytest_runtest_makereport", "servers"]
 
-# The same examples each time, and none that fails because the machine was busy while it was drawn or tried.
+# The same examples each time, and no failures because of a busy machine.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
 
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listens to all that is said; refuses a run that lacks the addresses of given servers before it collects anything."""
+    """Start the check for leaked secrets; refuse a run without the addresses of given servers before the collection."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         hear_everything()
     if config.getoption("--stack") == "external":
@@ -55,7 +55,7 @@ def template_database(servers: Servers) -> str:
 
 @pytest.fixture
 def database_url(stack: StackAddresses, template_database: str) -> Iterator[str]:
-    """The URL of a migrated database that no other test sees."""
+    """The URL of a migrated database of this test alone."""
     name = f"test_{secrets.token_hex(4)}"
     try:
         yield create_database(stack, name, template=template_database)
@@ -65,13 +65,13 @@ def database_url(stack: StackAddresses, template_database: str) -> Iterator[str]
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """What the names of a test's topics and groups begin with."""
+    """The prefix of a test's topics and groups."""
     return f"t{secrets.token_hex(3)}."
 
 
 @pytest.fixture
 def empty_database(stack: StackAddresses) -> Iterator[str]:
-    """The URL of a database that nothing was done to."""
+    """The URL of an empty database."""
     name = f"empty_{secrets.token_hex(4)}"
     try:
         yield create_database(stack, name)
@@ -81,5 +81,5 @@ def empty_database(stack: StackAddresses) -> Iterator[str]:
 
 @pytest.fixture
 def superuser_database(stack: StackAddresses, empty_database: str) -> str:
-    """The same, for the superuser."""
+    """The same database's URL for the superuser."""
     return as_admin(stack, empty_database)

@@ -1,4 +1,4 @@
-"""A transport of the Python client that raises, by a seed, whatever can be raised wherever the client waits for it."""
+"""A transport for the Python client that raises every possible exception at every await of the client, by a seed."""
 
 import asyncio
 import errno
@@ -17,7 +17,7 @@ import pytest
 
 
 class Alien(BaseException):
-    """What libraries raise that is no Exception."""
+    """A library's exception that is not an Exception."""
 
 
 KINDS: list[Callable[[], BaseException]] = [
@@ -61,7 +61,7 @@ KINDS: list[Callable[[], BaseException]] = [
 
 
 class Faults:
-    """Raises `count` times, at about every third place; `injected` names where and what."""
+    """Raises `count` times, at about every third place; `injected` lists places and exceptions."""
 
     def __init__(self, seed: int, count: int) -> None:
         self._random = random.Random(seed)
@@ -69,8 +69,8 @@ class Faults:
         self.injected: list[tuple[str, str]] = []
 
     def at(self, place: str) -> None:
-        """Raises, or not."""
-        # A session is opened once, so that its place comes up seldom.
+        """Raise an exception for this place, or return."""
+        # A session is opened only once, so this place is rare.
         if self._left and self._random.random() < (0.9 if place == "open" else 0.3):
             self._left -= 1
             error = self._random.choice(KINDS)()
@@ -79,7 +79,7 @@ class Faults:
 
 
 class FaultySession:
-    """A real session with faults around each step of a post: also after the gateway took the batch."""
+    """A real session with faults around each step of a post, also after the gateway accepted the batch."""
 
     def __init__(self, faults: Faults, real: aiohttp.ClientSession) -> None:
         self._faults = faults
@@ -103,7 +103,7 @@ class FaultySession:
 
 
 class FaultyAnswer:
-    """An answer whose body may break."""
+    """A response whose body may fail."""
 
     def __init__(self, faults: Faults, real: aiohttp.ClientResponse) -> None:
         self._faults = faults
@@ -126,7 +126,7 @@ class FaultyAnswer:
 
 
 def inject(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts the faults into every session of the client, and takes its pauses away."""
+    """Put the faults into every session of the client, and remove its pauses."""
     real = aiohttp.ClientSession
 
     def session(**options: Any) -> FaultySession:

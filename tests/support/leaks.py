@@ -1,6 +1,7 @@
-"""Reads whatever processes, logs and answers say while tests run: a secret in it fails the test.
+"""A plugin that reads the output of processes, logs and responses during tests; a secret in it fails the test.
 
-A secret is told by its form (API keys and ingest tokens), or by its value: what Settings or a process is given as one.
+Secrets are recognised by their form (API keys and ingest tokens), or by their value: the secrets of Settings and of the
+environments of processes.
 """
 
 import io
@@ -24,9 +25,9 @@ from schemas.config.settings import Settings
 
 FORMS = re.compile(rb"%b[0-9a-f]{12}_[0-9a-f]{64}|eyJ[\w-]{20,}\.[\w-]{20,}" % PREFIX.encode())
 LONGEST = 1024
-"""Bytes that are read again with what follows, so that a secret that comes in two pieces is seen."""
+"""Bytes that are read again with the next ones, so that a secret that arrives in two pieces is found."""
 SHORTEST = 12
-"""A value that is shorter, or always the same few letters, may stand anywhere by chance."""
+"""A shorter value, or one of few different characters, may occur anywhere by chance."""
 SECRET_VARIABLES = {
     f"{prefix}{name.upper()}"
     for name, field in Settings.model_fields.items()
@@ -44,7 +45,7 @@ class Followed(NamedTuple):
 
 
 class Watch:
-    """What is a secret, what is read, and where one was found."""
+    """The known secrets, the files that are read, and the secrets found."""
 
     def __init__(self) -> None:
         self._known: set[bytes] = set()
@@ -52,7 +53,7 @@ class Watch:
         self._found: list[str] = []
 
     def know(self, secret: str) -> None:
-        """This value, and the password in it if it is a URL, is told to nobody."""
+        """Add a secret value; of a URL, its password."""
         with suppress(ValueError):
             secret = urlsplit(secret).password or ("" if "://" in secret else secret)
         value = secret.encode()
@@ -60,12 +61,12 @@ class Watch:
             self._known.add(value)
 
     def know_environment(self, variables: Mapping[str, str]) -> None:
-        """What a process is given."""
+        """Add the secrets of a process's environment."""
         for name in SECRET_VARIABLES & variables.keys():
             self.know(variables[name])
 
     def look(self, where: str, said: bytes) -> None:
-        """Notes the secrets in it, so far as to be found."""
+        """Record the secrets in these bytes, shortened, with the place."""
         if FORMS.search(said) is None and not any(value in said for value in self._known):
             return
         secret = re.compile(b"|".join([FORMS.pattern, *map(re.escape, self._known)]))
@@ -75,14 +76,14 @@ class Watch:
             self._found.append(told.decode(errors="replace"))
 
     def follow(self, where: str, file: BinaryIO, process: "subprocess.Popen[Any]") -> None:
-        """Reads the file as it grows."""
+        """Read the file as it grows."""
         self._followed.append(Followed(where, file, process))
 
     def look_at_files(self) -> None:
-        """Reads what was written since the last time."""
+        """Read the bytes that were written since the last time."""
         going_on = []
         for one in self._followed:
-            # Whoever waits for the process says so; to ask here would take its end away from them.
+            # The owner of the process sets `returncode` by its wait; a poll here would reap the process first.
             ended = one.process.returncode is not None
             said = one.file.read()
             self.look(one.where, said)
@@ -94,7 +95,7 @@ class Watch:
         self._followed = going_on
 
     def take(self) -> list[str]:
-        """What was found since the last time."""
+        """Return and clear the findings since the last call."""
         found, self._found = self._found, []
         return list(dict.fromkeys(found))
 
@@ -103,7 +104,7 @@ WATCH = Watch()
 
 
 class HeardPipe(io.RawIOBase):
-    """A process's pipe that is read along."""
+    """A process's pipe whose content is also searched for secrets."""
 
     def __init__(self, where: str, raw: io.RawIOBase) -> None:
         self._where = where
@@ -130,7 +131,7 @@ class HeardPipe(io.RawIOBase):
 
 
 class HeardProcess(subprocess.Popen):  # type: ignore[type-arg]  # whether bytes or text is the caller's to say
-    """A process whose output is read along, wherever it goes; what would go nowhere goes to a file."""
+    """A process whose output is searched for secrets: pipes, files, and a temporary file instead of DEVNULL."""
 
     def __init__(self, args: Any, *more: Any, **options: Any) -> None:
         words = (
@@ -174,28 +175,28 @@ class HeardProcess(subprocess.Popen):  # type: ignore[type-arg]  # whether bytes
 
 
 def shows_a_key(words: Iterable[str]) -> bool:
-    """Whether the command of these words is for showing a key: one that it makes, or the one for receivers."""
+    """Whether the command's purpose is to show a key: a new one, or the one for webhook receivers."""
     return {"token", "create"} <= set(words) or {"keys", "show"} <= set(words)
 
 
 def _opened(target: Any) -> list[BinaryIO]:
-    """The file that a process writes to, opened once more to be read; nothing if it is none."""
+    """Open the file that a process writes to once more for reading; [] if the target is not a file."""
     if target in (None, subprocess.PIPE, subprocess.STDOUT):
         return []
     path = f"/proc/self/fd/{target if isinstance(target, int) else target.fileno()}"
-    # Who opened a pipe would take away what others are to read.
+    # To read a pipe here would take the bytes from its reader.
     return [open(path, "rb")] if Path(path).is_file() else []  # noqa: PTH123 - closed when the process has ended
 
 
 def _hear_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """What any server says: problems, figures, receipts; but a token is what its route is for."""
+    """Search the response of any server, such as problems, figures and receipts; the token route returns a secret."""
     if status != 200 or not urlsplit(url).path.endswith("/token"):
         said = "\n".join([*headers.values(), ""]).encode(errors="replace") + body
         WATCH.look(f"answer {status} of {urlsplit(url).path}", said)
 
 
 def hear_everything() -> None:
-    """From now on, in this process and in all that it starts."""
+    """Search from now on the output of this process and of all processes that it starts."""
     subprocess.Popen = HeardProcess  # type: ignore[misc]
     made, read, read_later, read_other = (
         Settings.__init__, httpx.Response.read, httpx.Response.aread, aiohttp.ClientResponse.read,
@@ -232,7 +233,7 @@ def hear_everything() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
-    """Fails the test in whose course a secret was said."""
+    """Fail the test during which a secret was found."""
     report = yield
     for name, said in report.sections:
         WATCH.look(name, said.encode(errors="replace"))

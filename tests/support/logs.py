@@ -1,4 +1,4 @@
-"""What the product's own set-up of logs writes."""
+"""Capture of log lines by the product's own logging configuration."""
 
 import io
 import logging
@@ -13,8 +13,7 @@ from telemetry.log_limit import LimitedHandler
 
 
 def plain_logs() -> None:
-    """Takes a set-up back to structlog's own, but for the values of local variables, addresses with passwords among them,
-    that it shows beside a traceback."""
+    """Restore structlog's defaults, without the values of local variables in tracebacks: they may contain passwords."""
     structlog.reset_defaults()
     *first, _ = structlog.get_config()["processors"]
     shown = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -23,7 +22,7 @@ def plain_logs() -> None:
 
 @contextmanager
 def logs_written(level: str, service: str) -> Iterator[io.StringIO]:
-    """The lines as JSON; afterwards the set-up is taken back."""
+    """Configure JSON logs, yield their stream, and restore the configuration afterwards."""
     written = io.StringIO()
     root = logging.getLogger()
     before, before_level = root.handlers[:], root.level

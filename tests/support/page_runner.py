@@ -1,4 +1,4 @@
-"""Runs a page's commands and queries as an operator would, from top to bottom, and compares what they answer with the page."""
+"""Runs a page's commands and queries from top to bottom, as an operator, and compares their output with the page."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from support.events.situations import Trouble
 from support.pages import Step, missing, steps, words
 from support.processes.warm_command import bridge
 
-# What a word in capitals stands for is what an earlier command of the page has shown.
+# The value of a placeholder in capitals is taken from the output of an earlier command of the page.
 SHOWN_BY = {
     "CAUSE": r"\b([0-9a-f]{16})$",
     "PROVENANCE": r"(?<!\S)([\w.#]+:\d+:\d+)(?!\S)",
@@ -19,13 +19,16 @@ SHOWN_BY = {
     "OFFSET": r"^bridge\.raw +0 +1 +(\d+) ",
 }
 RUN = frozenset({"sh", "sql"})
-"""The languages of blocks that are run here."""
+"""The languages of the blocks that are run."""
 COMMAND_SECONDS = 120
 Tell = Callable[[str], None]
 
 
 async def run_page(page: str, trouble: Trouble, tell: Tell = lambda _: None) -> dict[str, str]:
-    """Every answer by the command; fails at the first that is not as the page says. `tell` is told each as it comes."""
+    """Run the page and return the output by command; fails at the first output that differs from the page.
+
+    `tell` is called with each command and its output.
+    """
     known = dict(trouble.words)
     answers: dict[str, str] = {}
     for step in steps(page):
@@ -66,7 +69,7 @@ async def _command(step: Step, text: str, trouble: Trouble) -> str:
 
 
 async def _query(_step: Step, text: str, trouble: Trouble) -> str:
-    """As psql shows it, but for the widths."""
+    """Format the rows as psql does, except for the column widths."""
     conn = await asyncpg.connect(trouble.settings.dsn)
     try:
         prepared = await conn.prepare(text)

@@ -1,4 +1,4 @@
-"""The commands that a page of the documentation shows, so that a test can run them and compare what they answer."""
+"""The commands of a documentation page, so that a test can run them and compare their output."""
 
 import re
 import shlex
@@ -11,18 +11,18 @@ _BLOCK = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"\s*```(\w*)$")
 _CODES = re.compile(r"exits (\d)(?: or (\d))?")
 ANSWER = "text"
-"""The language of a block that shows what the block before it answers."""
+"""The language of a block with the output of the block before it."""
 
 
 def commands(page: str, program: str = "bridge") -> list[list[str]]:
-    """The words of each command of this program in the page's blocks, without its name, in order."""
+    """List the commands of this program in the page's blocks, in order, each as words without the program's name."""
     blocks = _BLOCK.findall((CHECKOUT / "docs" / page).read_text())
     lines = [line.strip() for block in blocks for line in block.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{program} ")]
 
 
 class Block(NamedTuple):
-    """One fenced block: under which heading, in which language, and its lines without their common indent."""
+    """One fenced block: its heading, its language, and its lines without their common indent."""
 
     section: str
     language: str
@@ -30,7 +30,7 @@ class Block(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A command or query of a page, the exit codes that the page says it may end with, and what the page shows of it."""
+    """A command or query of a page, the exit codes that the page allows, and the output that the page shows."""
 
     section: str
     language: str
@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """The page's fenced blocks, in order."""
+    """Yield the page's fenced blocks, in order."""
     section, inside = "", None
     for line in (CHECKOUT / "docs" / page).read_text().splitlines():
         fence = _FENCE.fullmatch(line)
@@ -57,7 +57,7 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def steps(page: str) -> list[Step]:
-    """Each command line of a `sh` block and each query of the others; a `text` block belongs to the step before it."""
+    """List each command line of a `sh` block and each query of the others; a `text` block is the output of a step."""
     found: list[Step] = []
     for section, language, lines in blocks(page):
         if language == ANSWER:
@@ -75,15 +75,15 @@ def _codes(line: str) -> tuple[int, ...]:
 
 
 def words(line: str) -> list[str]:
-    """The words of a command line, without its comment."""
+    """Split a command line into words, without its comment."""
     return shlex.split(line, comments=True)
 
 
 def missing(shown: tuple[str, ...], answer: str) -> list[str]:
-    """The first of the shown lines that the answer lacks, if any.
+    """Return the first shown line that the output lacks; [] if it has all.
 
-    The shown lines stand in the answer in their order, perhaps with others between them. Any number stands for any
-    other, `…` for anything, and columns may be as wide as they like.
+    The shown lines have to occur in the output in their order; other lines may come between. A number matches any
+    number, `…` matches anything, and the widths of columns don't matter.
     """
     lines = iter(" ".join(line.split()) for line in answer.splitlines())
     for wanted in shown:

@@ -1,4 +1,4 @@
-"""Work in pieces, done at once."""
+"""Cooperative work, run without pauses."""
 
 from typing import TypeVar
 
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def at_once(work: Pieces[T]) -> T:
-    """What it comes to."""
+    """Run the work to its end and return its result."""
     while True:
         try:
             next(work)

@@ -1,8 +1,8 @@
-"""A clock of the thread's processor time, for what is charged by it."""
+"""A fake clock of the thread's CPU time, for code that is charged by it."""
 
 
 class Clock:
-    """Processor time that only the test moves on."""
+    """CPU time that only the test advances."""
 
     def __init__(self) -> None:
         self.now = 5.0

@@ -1,4 +1,4 @@
-"""One HTTP connection without a network: the protocol is fed, and what it writes is kept."""
+"""One HTTP connection without a network: a test feeds the protocol and reads its output."""
 
 import asyncio
 import re
@@ -12,13 +12,13 @@ from bridge.http.wire.protocol import BoundedProtocol
 
 
 def post(path: bytes, body: bytes, more: bytes = b"", version: bytes = b"1.1") -> bytes:
-    """A request with a body and more header lines."""
+    """Make a request with a body and more header lines."""
     length = b"content-length: %d\r\n\r\n" % len(body)
     return b"POST %s HTTP/%s\r\nhost: x\r\n%s%s%s" % (path, version, more, length, body)
 
 
 class Wire:
-    """A transport that keeps what is written; whatever is fed is read."""
+    """A transport that keeps the written bytes; all fed bytes are read."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.written = b""
@@ -54,7 +54,7 @@ class Wire:
 
 
 async def echo(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-    """Answers with the path and the body."""
+    """Respond with the path and the body."""
     body, more = b"", True
     while more:
         message = await receive()
@@ -70,7 +70,7 @@ async def echo(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]
 
 
 async def hasty(_scope: Any, _receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-    """Answers without reading."""
+    """Respond without reading the body."""
     await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"no"})
 
@@ -86,7 +86,7 @@ class Spoken:
         self.protocol.connection_made(self.wire)  # type: ignore[arg-type]  # all that is asked of one
 
     async def hear(self, data: bytes) -> None:
-        """Feeds it, and goes on until it says nothing more."""
+        """Feed the bytes, and wait until the protocol writes nothing more."""
         if not self.wire.closed:
             self.protocol.data_received(data)
         quiet, written = 0, -1
@@ -96,13 +96,13 @@ class Spoken:
             await asyncio.sleep(0)
 
     async def end(self) -> None:
-        """Hangs up."""
+        """Close the client's side."""
         self.protocol.connection_lost(None)
         await asyncio.gather(*self.protocol.tasks)
 
     @property
     def answers(self) -> list[tuple[int, bytes]]:
-        """Status and body of each answer, interim ones too."""
+        """Return status and body of each response, also of interim ones."""
         found, rest = [], self.wire.written
         while rest:
             head, _, rest = rest.partition(b"\r\n\r\n")
@@ -115,7 +115,7 @@ class Spoken:
 
 
 async def spoken(kind: type[BoundedProtocol], application: Any, *parts: bytes) -> Spoken:
-    """A connection that was fed with these parts, and has ended."""
+    """Feed these parts to a connection and close it; return it."""
     one = Spoken(kind, application)
     for part in parts:
         await one.hear(part)

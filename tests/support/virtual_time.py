@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Does no real waiting: when nothing is ready, its time is that of the next timer."""
+    """Never waits: when nothing is ready, its clock jumps to the next timer."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -18,7 +18,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def work(self, seconds: float) -> None:
-        """Has the loop for so long."""
+        """Keep the loop busy for so many seconds of virtual time."""
         self._now += seconds
 
     def _run_once(self) -> None:
@@ -31,6 +31,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(work: Coroutine[Any, Any, Result]) -> Result:
-    """Runs the coroutine to its end in virtual time, which begins at 0 seconds."""
+    """Run the coroutine to its end in virtual time, which begins at 0 seconds."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(work)

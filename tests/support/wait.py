@@ -1,4 +1,4 @@
-"""Waits for a condition instead of for a time."""
+"""Waits for a condition instead of a fixed time."""
 
 import asyncio
 import inspect
@@ -15,7 +15,7 @@ async def wait_until(
     budget_seconds: float,
     describe: str | Callable[[], str],
 ) -> object:
-    """Polls until the condition is true and returns what it gave; fails with the description after the budget."""
+    """Poll until the condition is true and return its value; fails with the description after the budget."""
     started = time.monotonic()
     pause = _FIRST_PAUSE_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""`python -m tools.faults.churn`: starts and stops workers and cuts connections for a long time, and checks that nothing grows.
+"""`python -m tools.faults.churn`: starts and stops workers, cuts connections, and checks that no resource grows.
 
 Exit code: 0 if all held, 1 if something grew or a promise was broken, 2 for a wrong argument, 3 if nothing is proven.
 """

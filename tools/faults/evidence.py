@@ -1,4 +1,4 @@
-"""The evidence after a run: Kafka's logs, Postgres' rows and offsets, read without the product's code, and the audit."""
+"""The evidence after a run: the audit, and Kafka's logs, Postgres' rows and offsets, read without the product's code."""
 
 import json
 from collections import Counter

@@ -17,7 +17,7 @@ from tools.faults.records import LATE_BLOCK, SHARES, SITES, Flaw, late_script
 
 _TICK_SECONDS = 0.02
 _MOST_TIMES = 4
-"""Largest multiple of its events that a load sends: it has to outlast the faults, which are delayed on a busy machine."""
+"""Largest multiple of its events that a load sends to outlast the faults, which are delayed on a busy machine."""
 _BURST = 4.0
 """Largest multiple of its rate at which the load catches up after an outage of the broker."""
 _PENDING = 20_000

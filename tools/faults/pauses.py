@@ -1,4 +1,4 @@
-"""`python -m tools.faults.pauses`: measures how long commits pause during a rolling restart, and after faults of the servers.
+"""`python -m tools.faults.pauses`: measures how long commits pause during rolling restarts and faults of servers.
 
 The faults: the primary stops responding, the database freezes, a broker dies.
 
@@ -243,7 +243,7 @@ class BrokerByBroker:
         await wait_until(lambda: young in stage.fleet.working, budget_seconds=30, describe="the new worker")
         if code := await stage.fleet.terminate(young):
             stage.outcome.problems.append(f"{young} ended with {code}")
-        # A partition without a leader gets no records, so no age grows: the time to its next commit is measured instead.
+        # A partition without a leader gets no records, so no age grows: measure the time to its next commit instead.
         worst = max((rest for moment, rest in stage.freshness.rests if moment > killed), default=0.0)
         stage.outcome.at_most(f"longest rest of a partition without {name} s", worst, BROKER_SECONDS)
         oldest = max((age for moment, age in stage.freshness.ages if moment > killed), default=0.0)

@@ -1,7 +1,7 @@
 """`python -m tools.faults.producers`: checks every 202 while the broker is killed twice and the gateway once.
 
-Half of the events are posted directly, with new ids after each refusal; the other half is sent by the Python client with
-its spool. Exit code: 0 if all held, 1 if a promise was broken, 2 for a wrong argument, 3 if nothing is proven.
+Half of the events are posted directly, with new ids after each refusal; the other half is sent by the Python client
+with its spool. Exit code: 0 if all held, 1 if a promise was broken, 2 for a wrong argument, 3 if nothing is proven.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def event(event_id: str) -> dict[str, object]:
 
 
 class Poster:
-    """Posts batches until so many events are accepted; it does not repeat refused ones, and continues with other ids."""
+    """Posts batches until so many events are accepted; it doesn't repeat refused ones, but continues with other ids."""
 
     def __init__(self, url: str, key: str, name: str, events: int) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""Everything that a fault can act on: servers, the links to them, workers, the load, and a database session of its own."""
+"""Everything that a fault can act on: servers, the links to them, workers, the load, and its own database session."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

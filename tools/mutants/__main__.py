@@ -1,4 +1,4 @@
-"""`python -m tools.mutants`: removes one mechanism after another from a copy of the product; each time its tests must fail.
+"""`python -m tools.mutants`: removes one mechanism after another from a copy of the product; its tests must fail.
 
 Exit code: 0 if every mutant was killed, 1 if one survived, 2 for a wrong argument, 3 if a run proves nothing.
 """

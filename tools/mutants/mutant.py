@@ -10,7 +10,7 @@ class Edit(NamedTuple):
     function, class or assigned name.
     `old` occurs there exactly once. In Python it is an expression or statements, compared as syntax: layout, comments,
     parentheses and quotes don't matter, and `...` matches any expression, any arguments or elements, and any
-    statements. A lone `...` is the whole body of the function. In other files it is text, compared without its white space.
+    statements. A lone `...` is the whole body of the function. In other files it is text, compared without white space.
     `new` replaces it. Without `new`, the innermost statement that contains `old` is deleted, or the text.
     """
 

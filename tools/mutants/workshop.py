@@ -15,7 +15,7 @@ _NEEDED = (
 
 
 def mutated(mutant: Mutant, root: Path = ROOT) -> dict[Path, str]:
-    """Return the changed files of the checkout at `root` with their new content; raises Misfit if an edit doesn't fit."""
+    """Return the changed files of the checkout at `root` with their new content; raises Misfit if an edit fails."""
     changed: dict[Path, str] = {}
     for edit in mutant.edits:
         try:

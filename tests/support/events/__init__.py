@@ -1,1 +1,1 @@
-"""Events, outcomes and troubles that tests begin with."""
+"""Events, outcomes and troubles with which tests begin."""

@@ -1,4 +1,4 @@
-"""A judge of the brake that is fed with batches which the processor has judged."""
+"""A bench for the circuit breaker's judge: it gets batches of the real processor."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -34,10 +34,10 @@ class Clock:
 
 
 class Bench:
-    """Feeds a judge with batches that the processor has judged; partitions go on where they stood."""
+    """Feeds the judge with processed batches; offsets of a partition continue from one batch to the next."""
 
     def __init__(self, limits: BreakerLimits = LIMITS, owners: Mapping[int, str] = MappingProxyType({})) -> None:
-        """`owners` names the organisations of sites; the other sites have none."""
+        """Map sites to organisations by `owners`; the other sites have none."""
         self.clock = Clock()
         self.judge = BreakerJudge(limits, self.clock, lambda site: owners.get(site, site))
         self.next: dict[int, int] = {}
@@ -53,7 +53,7 @@ class Bench:
         return process(batch(*records, prev=first), context)
 
     def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:
-        """The same, as last attempts from a retry topic."""
+        """Make the same outcomes as last attempts from a retry topic."""
         one = self.outcomes(kinds, partition + 100)
         for failure in one.failures:
             failure.attempt = 4
@@ -78,7 +78,7 @@ class Bench:
         return record(offset, value, source=source, key=key, headers=headers)
 
     def weigh(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> bool:
-        """Whether the brake goes on; else the batch is committed."""
+        """Return whether the breaker trips; if not, the batch counts as committed."""
         outcomes = [self.outcomes(kinds, partition)]
         engages = self.judge.weigh(outcomes) is not None
         if not engages:
@@ -87,5 +87,5 @@ class Bench:
 
 
 def mixed(good: int, bad: int, sites: int = 10) -> list[tuple[int, str]]:
-    """Good and bad events of that many sites, by turns."""
+    """Make good and bad events, spread over that many sites."""
     return [(number % sites + 1, GOOD) for number in range(good)] + [(number % sites + 1, BAD) for number in range(bad)]

@@ -1,4 +1,4 @@
-"""Rows of the ledger as a settlement leaves them for dropped events, without a stream that has to drop them first."""
+"""Ledger rows of dropped events as a commit writes them, without a stream that drops the events."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ _SITES = "INSERT INTO site (site_id, org_id) VALUES ($1, $2)"
 
 
 class DroppedRow(NamedTuple):
-    """One dropped event; an open dead letter of site 1 unless it is changed."""
+    """One dropped event; by default an open dead letter of site 1."""
 
     provenance: Provenance
     dropped_reason: str = DroppedReason.SCHEMA_VIOLATION
@@ -43,17 +43,17 @@ class DroppedRow(NamedTuple):
     payload: bytes | None = b'{"event_id": "e-1"}'
     headers: bytes | None = None
     sender: str | None = None
-    org_id: int | None = None  # not the ledger's: the registry knows it
+    org_id: int | None = None  # not a column of the ledger: the registry has it
     cause: str | None = None  # Postgres makes it
 
 
 def dropped(offset: int, **changed: object) -> DroppedRow:
-    """The row of this offset of partition 0."""
+    """Make the row of this offset of partition 0."""
     return DroppedRow(Provenance("bridge.raw", 0, offset))._replace(**changed)  # type: ignore[arg-type]  # by name
 
 
 async def add_dropped(dsn: str, rows: Sequence[DroppedRow], *, orgs: dict[int, int] | None = None) -> None:
-    """Writes the rows, and which site belongs to which organisation."""
+    """Insert the rows, and the sites of the organisations in `orgs`."""
     connection = await asyncpg.connect(dsn)
     try:
         for site, org in (orgs or {}).items():

@@ -1,4 +1,4 @@
-"""Makes raw events, records, batches and what they are judged by."""
+"""Factories of raw events, records, batches and contexts."""
 
 import json
 from collections.abc import Container, Mapping, Sequence
@@ -36,7 +36,7 @@ POLICY = RetryPolicy(tuple(Tier(topic, delay) for topic, delay in DELAYS_MS.item
 
 
 def document(**changed: Any) -> dict[str, Any]:
-    """A sound event of the script `shop`; a changed field of `...` is left out."""
+    """Make a valid event of the script `shop`; a field changed to `...` is left out."""
     sound = {
         "event_id": "e-1", "site_id": 1, "script_id": "shop", "event_type": "click", "occurred_at": NOW_MS,
     }  # fmt: skip
@@ -44,7 +44,7 @@ def document(**changed: Any) -> dict[str, Any]:
 
 
 def body(**changed: Any) -> bytes:
-    """The same as JSON."""
+    """Make the same event as JSON."""
     return json.dumps(document(**changed)).encode()
 
 
@@ -59,14 +59,14 @@ def record(
     key: bytes | None = b"k",
     **changed: Any,
 ) -> MemoryRecord:
-    """A record of a sound event with the changed fields, or of the value that is given."""
+    """Make a record of a valid event with the changed fields, or of the given value."""
     pairs = [(name, text.encode()) for name, text in headers.items()] if isinstance(headers, Mapping) else headers
     text = body(**changed) if value is None else value
     return MemoryRecord(*source, offset, text, key, timestamp, timestamp_type, tuple(pairs))
 
 
 def batch(*records: RawRecord, prev: int | None = None, following: int | None = None) -> Batch:
-    """The records as one batch without a hole, unless told otherwise."""
+    """Make one batch of the records, by default without a hole."""
     first, last = records[0], records[-1]
     return Batch(
         TopicPartition(first.topic, first.partition),
@@ -85,15 +85,15 @@ def context(
     policy: RetryPolicy = POLICY,
     trust: GatewayTrust = TRUST,
 ) -> Context:
-    """What a batch is judged by at `now_ms`."""
+    """Make the context in which a batch is processed at `now_ms`."""
     return Context(now_ms, registry, known, ledger or {}, BOUNDS, policy, RAW, trust)
 
 
 def judged(*records: RawRecord, **given: Any) -> Outcomes:
-    """The outcomes of a batch of these records."""
+    """Process a batch of these records and return the outcomes."""
     return process(batch(*records), context(**given))
 
 
 def failed_as(outcomes: Outcomes) -> list[ErrorClass]:
-    """The error classes of the failures, in order."""
+    """List the error classes of the failures, in order."""
     return [failure.error_class for failure in outcomes.failures]

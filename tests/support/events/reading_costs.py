@@ -1,4 +1,4 @@
-"""What reading an event takes of this thread's CPU."""
+"""CPU time for reading an event."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def read(value: bytes) -> None:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """What it took of this thread's CPU."""
+    """Run the work and return the CPU seconds of this thread."""
     began = time.thread_time()
     work()
     return time.thread_time() - began

@@ -1,4 +1,4 @@
-"""Requests that are refused before it is known whose they are: every kind of dear one within the bounds."""
+"""Requests that are refused before their sender is known: every kind of expensive request within the bounds."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -28,7 +28,7 @@ PLAIN = b"POST /api/bridge/s1/events HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 def refused() -> Iterator[tuple[str, bytes]]:
-    """Each kind with its name: headers, offers, escapes, routes and credentials in every combination."""
+    """Yield each kind with its name: every combination of headers, offers, escapes, routes and credentials."""
     for kind in product(_ROUTES, _ESCAPES, _HEADERS, _OFFERS, _CREDENTIALS):
         route, escapes, headers, offer, credential = kind
         yield ", ".join(filter(None, kind)), b"".join(

@@ -1,4 +1,4 @@
-"""Dead letters to be replayed, and the `bridge dlq` commands that do it."""
+"""Dead letters for replays, and the `bridge dlq` commands that replay them."""
 
 import json
 import re
@@ -12,17 +12,17 @@ from support.wait import wait_until
 
 BUDGET_SECONDS = 60
 LATE = {"script_id": "late", "site_id": 1}
-"""Events of a script that is registered later: what is dropped for it passes when it is replayed."""
+"""Fields of events of a script that is registered later, so that a replay of its dropped events succeeds."""
 
 
 def replay_settings(stack: Any, database_url: str, prefix: str, **changed: object) -> Settings:
-    """No retries, so that what fails is dropped at once, and a brake that lets thousands be dropped."""
+    """Settings without retries, so that failures are dropped immediately, and a breaker that allows thousands of drops."""
     chosen: dict[str, object] = {"max_retries": 0, "brake_min_events": 10**6, "brake_run_length": 10**6}
     return settings_for(stack.kafka, database_url, prefix, **(chosen | changed))
 
 
 async def dead_letters(settings: Settings, values: list[bytes]) -> None:
-    """Produces these events, all of which are dropped, and ends when all are."""
+    """Produce these events, which all fail, and return when all are dropped."""
     await prepare(settings)
     await produce(settings, values)
     async with working(settings):
@@ -30,12 +30,12 @@ async def dead_letters(settings: Settings, values: list[bytes]) -> None:
 
 
 def late(count: int, first: int = 0) -> list[bytes]:
-    """So many events of the script that is registered later."""
+    """Make `count` events of the script that is registered later."""
     return [event(number, **LATE) for number in range(first, first + count)]
 
 
 async def until(settings: Settings, statement: str, *arguments: object) -> None:
-    """Waits until the statement's one value is true."""
+    """Wait until the statement's single value is true."""
 
     async def holds() -> bool:
         return bool((await fetch(settings, statement, *arguments))[0][0])
@@ -44,7 +44,7 @@ async def until(settings: Settings, statement: str, *arguments: object) -> None:
 
 
 async def dlq(settings: Settings, *words: str, code: int = 0, **more: str) -> tuple[str, str]:
-    """Runs `bridge dlq`; what it wrote to standard output and standard error."""
+    """Run `bridge dlq`; return its standard output and standard error."""
     asked = {"BRIDGE_MAX_RETRIES": str(settings.max_retries), **more}
     done = await bridge("dlq", *words, settings=environment_of(settings, **asked), timeout_seconds=BUDGET_SECONDS)
     assert "Traceback" not in done.stderr
@@ -53,28 +53,28 @@ async def dlq(settings: Settings, *words: str, code: int = 0, **more: str) -> tu
 
 
 async def plan(settings: Settings, *words: str, **more: str) -> tuple[str, dict[str, Any]]:
-    """The id of a new plan and its report."""
+    """Make a plan; return its id and its report."""
     out, _ = await dlq(settings, "plan", *words, "--json-output", "-", **more)
     summary = json.loads(out)
     return summary["replay_id"], summary["report"]
 
 
 async def status(settings: Settings, plan_id: str) -> dict[str, Any]:
-    """What `bridge dlq status` knows of a plan."""
+    """Return the report of `bridge dlq status` about a plan."""
     out, _ = await dlq(settings, "status", plan_id, "--json-output", "-")
     found: dict[str, Any] = json.loads(out)
     return found
 
 
 async def assert_balanced(settings: Settings) -> None:
-    """Every raw offset is accounted for, and nothing is left unread."""
+    """Assert that every raw offset is accounted for and none is unread."""
     report = await audit(settings)
     assert report.balanced, report.problems
     assert report.totals.unread == 0
 
 
 async def seconds_from_cancel_to_stop(settings: Settings) -> float:
-    """How long the one replay went on once somebody had begun to cancel it, by what both runs noted."""
+    """Seconds from the start of `dlq cancel` to the end of the only replay, by the history of both runs."""
     (found,) = await fetch(
         settings,
         "SELECT extract(epoch FROM replay.ended_at - cancel.started_at)::float8 AS seconds"
@@ -85,7 +85,7 @@ async def seconds_from_cancel_to_stop(settings: Settings) -> float:
 
 
 def one_number(text: str, pattern: str) -> int:
-    """The number that stands in the text where the pattern has its group."""
+    """Return the number that the pattern's group matches in the text."""
     found = re.search(pattern, text)
     assert found is not None, text
     return int(found[1])

@@ -1,4 +1,4 @@
-"""Headers as the gateway writes them, proven by the key of tests and development."""
+"""Headers as the gateway writes them, signed with the key of tests and development."""
 
 from schemas.kafka import headers as names
 from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
@@ -20,7 +20,7 @@ def gateway_headers(
     received_at_ms: int | None = None,
     keys: ProofKeys = KEYS,
 ) -> list[tuple[str, bytes | None]]:
-    """What a gateway with these keys states of a record of that value."""
+    """Make the headers of a gateway with these keys for a record of that value."""
     stated = {
         names.RECEIVED_AT: None if received_at_ms is None else str(received_at_ms),
         names.SITE_ID: str(site_id),
@@ -35,6 +35,6 @@ def gateway_headers(
 
 
 def legacy_headers(**given: object) -> list[tuple[str, bytes | None]]:
-    """The same as a gateway of the release before stated it, which knew no classes and proved nothing."""
+    """Make the headers of the previous release's gateway, without sender class and proof."""
     unproven = (names.SENDER, names.PROOF)
     return [pair for pair in gateway_headers(b"", **given) if pair[0] not in unproven]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A small stream that has been settled: every kind of outcome, on two partitions."""
+"""A small committed stream: every kind of outcome, on two partitions."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ SECRET = "a secret of the tests, of some length"
 
 
 def settings_for(kafka: str, database_url: str, prefix: str, **changed: object) -> Settings:
-    """Settings of a test: two partitions, one lane, retries within half a second."""
+    """Make the settings of a test: two partitions, one lane, retries within half a second."""
     chosen: dict[str, object] = {
         "kafka_bootstrap_servers": kafka,
         "database_url": database_url,
@@ -43,7 +43,7 @@ def settings_for(kafka: str, database_url: str, prefix: str, **changed: object) 
 
 
 def environment_of(settings: Settings, **more: str) -> dict[str, str]:
-    """The same settings for a command in a process of its own, and more."""
+    """Make the environment of a command with the same settings and more."""
     return {
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,
         "BRIDGE_DATABASE_URL": settings.dsn,
@@ -59,7 +59,7 @@ def environment_of(settings: Settings, **more: str) -> dict[str, str]:
 
 
 def event(number: int, **changed: object) -> bytes:
-    """A sound event of one of the sites."""
+    """Make a valid event of one of the sites."""
     site = SITES[number % len(SITES)]
     sound = {
         "event_id": f"e-{number}", "site_id": site, "script_id": f"s{site}", "event_type": "click",
@@ -69,7 +69,7 @@ def event(number: int, **changed: object) -> bytes:
 
 
 async def prepare(settings: Settings) -> None:
-    """Topics, and a script for each site."""
+    """Create the topics, and a script for each site."""
     await apply_topics(settings)
     for site in SITES:
         await add_script(settings.dsn, f"s{site}", site, org_id=1)
@@ -77,7 +77,7 @@ async def prepare(settings: Settings) -> None:
 
 @asynccontextmanager
 async def working(settings: Settings) -> AsyncIterator[Worker]:
-    """A worker in this process, stopped at the end."""
+    """Run a worker in this process, and stop it at the end."""
     worker = Worker(settings)
     await worker.start()
     try:
@@ -89,7 +89,7 @@ async def working(settings: Settings) -> AsyncIterator[Worker]:
 
 
 async def fetch(settings: Settings, statement: str, *arguments: object) -> list[asyncpg.Record]:
-    """What a statement finds, or [] for one that finds nothing."""
+    """Return the rows of a statement, [] without rows."""
     conn = await asyncpg.connect(settings.dsn)
     try:
         return list(await conn.fetch(statement, *arguments))
@@ -104,10 +104,10 @@ async def produce(
     transactional: bool = False,
     headers: Callable[[bytes], Headers] = lambda _value: [],
 ) -> None:
-    """Writes the values to the raw topic, over all partitions in turn."""
+    """Send the values to the raw topic, to its partitions in turn."""
     options = {"transactional_id": f"{settings.group}-tx", "enable_idempotence": True} if transactional else {}
     producer = make_producer(settings, **options)
-    # Not a context of its own: that leaves behind what was cancelled while it connected.
+    # Not `async with producer`: that doesn't close connections if it is cancelled while it connects.
     async with started(settings, producer):
         if transactional:
             await producer.begin_transaction()
@@ -120,7 +120,7 @@ async def produce(
         placed = await asyncio.gather(*sent)
         if transactional:
             await producer.commit_transaction()
-            # The broker answers before its markers are written, and what is sent next may overtake them.
+            # The broker responds before it has written its markers, and the next records may overtake them.
             last = {TopicPartition(one.topic, one.partition): one.offset for one in placed}
             await wait_until(
                 lambda: _ended(settings, last), budget_seconds=BUDGET_SECONDS, describe="the transaction's markers"
@@ -128,16 +128,19 @@ async def produce(
 
 
 async def _ended(settings: Settings, last: dict[TopicPartition, int]) -> bool:
-    """Whether each log goes on behind these offsets."""
+    """Whether each log continues after these offsets."""
     bounds = await log_bounds(settings, [settings.topics.raw])
     return all(bounds[source].end > offset + 1 for source, offset in last.items())
 
 
 async def settle_everything(settings: Settings) -> None:
-    """Persisted, duplicate, broken, healed and given up: ends when nothing waits and nothing is unread."""
+    """Commit events of every outcome: stored, duplicate, broken, retried with success, retried in vain.
+
+    Returns when none waits for a retry and none is unread.
+    """
     await prepare(settings)
     await produce(settings, [event(number) for number in range(40)])
-    # A transaction's markers are offsets that hold no record.
+    # A transaction's markers are offsets without a record.
     await produce(settings, [event(number) for number in range(40, 46)], transactional=True)
     odd = [event(38), event(39), b"{bad", event(50, event_type=""), event(51, script_id="nobody")]
     healing = [event(60, script_id=LATE_SCRIPT, site_id=1), event(61, script_id=LATE_SCRIPT, site_id=1)]

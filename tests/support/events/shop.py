@@ -1,4 +1,4 @@
-"""A shop that has the snippet on its page: its tabs, its gateway, and what became of its events."""
+"""A shop with the snippet on its page: its tabs, its gateway, and its events in Postgres."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ STUB = "<script>window.bridge instanceof Function||(window.bridge=function(){(br
 
 
 def program(*names: str) -> str:
-    """Where one of the programs is; without it the tests fail, they are not skipped."""
+    """Find the path of one of these programs; without it the tests fail, they are not skipped."""
     found = next((path for path in map(shutil.which, names) if path), None)
     assert found, f"{names[0]} is not installed: run .ci/packages as root, or install it by hand"
     return found
@@ -27,7 +27,7 @@ def program(*names: str) -> str:
 
 @dataclass
 class Post:
-    """One request with events: how it was answered (0: not), and when it went and was answered, by the browser's clock."""
+    """One request with events: its status (0 without a response), and both times by the browser's clock."""
 
     request: Request
     ids: list[str]
@@ -47,14 +47,14 @@ class Post:
 
     @property
     def unsure(self) -> bool:
-        """Whether Kafka may have the events although the page was not told so."""
+        """Whether Kafka may have the events although the page received no 202."""
         return not self.never_sent and (self.status == 0 or self.status >= 500)
 
 
 class Shop:
-    """One script's page; `faults` is what scripts threw into it, `posts` what all its pages sent.
+    """The page of one script. `faults` are exceptions of scripts in it, `posts` the requests of all its tabs.
 
-    `written` is what visitors wrote into the page, `begun` what the page does before the snippet has come.
+    `written` is text of visitors in the page, `begun` code that the page runs before the snippet is loaded.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Shop:
         )
 
     async def open(self, path: str = "/") -> Page:
-        """A new tab, once the snippet has run in it."""
+        """Open a new tab; return when the snippet has run in it."""
         page = await self.context.new_page()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         await page.goto(self.origin + path)
@@ -96,7 +96,7 @@ class Shop:
         return page
 
     async def reload(self, page: Page) -> None:
-        """The tab anew."""
+        """Reload the tab; return when the snippet has run in it."""
         await page.reload()
         await page.wait_for_function("bridge.loaded")
 
@@ -123,9 +123,9 @@ class Shop:
                 post.never_sent = request.failure in NEVER_SENT
 
     async def settled_once(self, by_beacon: int = 0) -> None:
-        """Returns when all that was taken is settled: no event was sent again after its 202, by whichever page.
+        """Return when all accepted events are committed; assert that no page sent an event again after its 202.
 
-        A beacon of a page that is gone is no request that the browser's driver tells of.
+        `by_beacon` counts the events in beacons of closed pages, which the browser's driver doesn't report.
         """
         taken = Counter(one for post in self.posts if post.status == TAKEN for one in post.ids)
         again = {one for one, count in taken.items() if count > 1}
@@ -139,12 +139,12 @@ class Shop:
         assert (doubles := await self.doubles()) <= unsure, f"{doubles} copies, {unsure} unsure: {self._told()}"
 
     def _told(self, ids: Collection[str] = ()) -> list[tuple[str, int, int]]:
-        """Of posts that bear one of these events, or of all: when by the browser's clock, how many events, what status."""
+        """Describe the posts with one of these events, or all: times by the browser's clock, event count, status."""
         posts = [post for post in self.posts if not ids or set(ids) & set(post.ids)]
         return [(f"{post.sent_at:.3f} to {post.answered_at:.3f}", len(post.ids), post.status) for post in posts]
 
     async def doubles(self) -> int:
-        """How many copies of the script's events were taken out as duplicates."""
+        """Number of the script's events that were dropped as duplicates."""
         return int(
             await self._connection.fetchval(
                 "SELECT count(*) FROM bridge_event_raw WHERE script_id = $1 AND dropped_reason = 'duplicate_event_id'",
@@ -153,7 +153,7 @@ class Shop:
         )
 
     async def arrived(self, ids: Sequence[str]) -> list[asyncpg.Record]:
-        """The rows, once they are those of exactly these events, each once."""
+        """Wait until the rows are exactly those of these events, each once; return them."""
 
         missing = set(ids)
 
@@ -174,13 +174,13 @@ OpenShop = Callable[..., Awaitable[Shop]]
 
 
 async def queue_of(page: Page) -> list[str]:
-    """The keys of what the page's origin has queued."""
+    """List the keys of the events in the queue of the page's origin."""
     found: list[str] = await page.evaluate("Object.keys(localStorage).filter(key => key.includes(':event:'))")
     return found
 
 
 async def emptied(page: Page) -> None:
-    """Returns when nothing is queued any more."""
+    """Wait until the queue is empty."""
 
     async def empty() -> bool:
         return not await queue_of(page)

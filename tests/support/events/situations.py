@@ -1,4 +1,4 @@
-"""Real troubles as the runbooks are called to, each on real servers: what an operator's commands then have something to say of."""
+"""The troubles that the runbooks treat, made on real servers, so that operators' commands have something to report."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,9 +36,9 @@ UNREADABLE_MOST_BYTES = 1024 * 1024
 
 @dataclass
 class Trouble:
-    """A trouble that is there; `mend` is done before the page's Mitigation is tried, where it is not a command's doing.
+    """A trouble that is present. `mend` runs before the page's section Mitigation, if no command removes the cause.
 
-    `words` are what the page's words in capitals stand for, beside those that its own commands show; `more` are settings
+    `words` are the values of the page's placeholders in capitals that its own commands don't show; `more` are settings
     of the operator's commands.
     """
 
@@ -49,13 +49,13 @@ class Trouble:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the operator's commands find in their environment."""
+        """The environment of the operator's commands."""
         return environment_of(self.settings, **self.more)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a trouble may be made: servers, a database and a prefix of its own, and a directory."""
+    """The place for a trouble: servers, its own database and prefix, and a directory."""
 
     stack: StackAddresses
     database_url: str
@@ -63,7 +63,7 @@ class Place:
     directory: Path
 
     def settings(self, **changed: object) -> Settings:
-        """Settings for it."""
+        """Make the settings of this place."""
         return settings_for(self.stack.kafka, self.database_url, self.prefix, **changed)
 
 
@@ -71,7 +71,7 @@ Situation: TypeAlias = Callable[[Place], AbstractAsyncContextManager[Trouble]]
 
 
 async def until(settings: Settings, statement: str, *arguments: object) -> None:
-    """Waits until the statement's one value is true."""
+    """Wait until the statement's single value is true."""
 
     async def holds() -> bool:
         return bool((await fetch(settings, statement, *arguments))[0][0])
@@ -80,7 +80,7 @@ async def until(settings: Settings, statement: str, *arguments: object) -> None:
 
 
 async def settle(settings: Settings, values: list[bytes]) -> None:
-    """Has a worker read these events, each as its first attempt, and ends it."""
+    """Let a worker read these events, each as a first attempt, and stop it."""
     before = (await fetch(settings, "SELECT coalesce(sum(live), 0) FROM stream_offset"))[0][0]
     await produce(settings, values)
     async with working(settings):
@@ -89,7 +89,7 @@ async def settle(settings: Settings, values: list[bytes]) -> None:
 
 @asynccontextmanager
 async def well(place: Place) -> AsyncIterator[Trouble]:
-    """A worker that has settled what there was."""
+    """A worker runs and has committed all events."""
     settings = place.settings()
     await prepare(settings)
     await produce(settings, [event(number) for number in range(20)])
@@ -100,7 +100,7 @@ async def well(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def nobody_reads(place: Place) -> AsyncIterator[Trouble]:
-    """The workers are gone, and events come in."""
+    """No worker runs, and events come in."""
     settings = place.settings()
     await prepare(settings)
     await settle(settings, [event(number) for number in range(20)])
@@ -132,7 +132,7 @@ async def database_away(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_lock_is_held(place: Place) -> AsyncIterator[Trouble]:
-    """A session that is none of ours keeps a settlement waiting."""
+    """A session that isn't the product's holds a lock for which a commit waits."""
     settings = place.settings(lock_timeout="10m")
     await prepare(settings)
     await settle(settings, [event(number) for number in range(20)])
@@ -151,7 +151,7 @@ async def a_lock_is_held(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_tenth_is_dropped(place: Place) -> AsyncIterator[Trouble]:
-    """Of 120 events of three sites 12 break the contract, and it goes on being read."""
+    """12 of 120 events of three sites break the contract, and the worker continues to read."""
     settings = place.settings(max_retries=0)
     await prepare(settings)
     values = [event(number, event_type="") if number % 10 == 0 else event(number) for number in range(120)]
@@ -162,7 +162,7 @@ async def a_tenth_is_dropped(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def dropped_for_a_script(place: Place) -> AsyncIterator[Trouble]:
-    """Events were dropped because their script was registered too late; now it is."""
+    """Events were dropped because their script was not registered; now it is."""
     settings = place.settings(max_retries=0)
     await prepare(settings)
     await settle(settings, [event(number, **LATE) for number in range(12)])
@@ -176,7 +176,7 @@ async def dropped_for_a_script(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_plugin_writes_a_wrong_currency(place: Place, wrong: int) -> AsyncIterator[Trouble]:
-    """One script's events name a currency that there is not, among sound ones of all; workers run."""
+    """One script's events have an invalid currency, among valid events of all scripts; workers run."""
     settings = place.settings()
     await prepare(settings)
     broken = [event(number, site_id=2, script_id="s2", value="9.90", currency="EURO") for number in range(wrong)]
@@ -187,7 +187,7 @@ async def a_plugin_writes_a_wrong_currency(place: Place, wrong: int) -> AsyncIte
 
 @asynccontextmanager
 async def retries_wait(place: Place) -> AsyncIterator[Trouble]:
-    """Events of a script that nobody knows wait for their next attempt, which is minutes away."""
+    """Events of an unknown script wait for their next attempt, which is minutes away."""
     settings = place.settings(retry_delays=("4m", "5m"))
     await prepare(settings)
     await settle(
@@ -199,7 +199,7 @@ async def retries_wait(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def retries_overdue(place: Place) -> AsyncIterator[Trouble]:
-    """The workers ended before the waiting events' next attempt was due, which it now is."""
+    """The workers ended before the next attempt of the waiting events, which is now due."""
     settings = place.settings(retry_delays=("3s",), max_retries=1)
     await prepare(settings)
     await settle(settings, [event(number, **LATE) for number in range(8)])
@@ -209,7 +209,7 @@ async def retries_overdue(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def records_lost(place: Place) -> AsyncIterator[Trouble]:
-    """What nobody had read was deleted from one partition; then a worker came back."""
+    """Unread records of one partition were deleted; then a worker started."""
     settings = place.settings()
     await prepare(settings)
     await settle(settings, [event(number) for number in range(20)])
@@ -230,7 +230,7 @@ async def records_lost(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_total_is_wrong(place: Place) -> AsyncIterator[Trouble]:
-    """Somebody wrote into the running totals."""
+    """The running totals were changed by hand."""
     settings = place.settings()
     await prepare(settings)
     await settle(settings, [event(number) for number in range(20)])
@@ -240,7 +240,7 @@ async def a_total_is_wrong(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_record_is_unreadable(place: Place) -> AsyncIterator[Trouble]:
-    """A compressed batch would inflate to more than it may; records stand behind it."""
+    """A compressed batch would inflate to more than the limit; records follow it."""
     settings = place.settings(inflate_max_bytes=UNREADABLE_MOST_BYTES)
     await prepare(settings)
     await settle(settings, [event(number) for number in range(20)])
@@ -257,7 +257,7 @@ async def a_record_is_unreadable(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_transaction_is_open(place: Place) -> AsyncIterator[Trouble]:
-    """A producer began a transaction, wrote into it, and has done nothing since; a record stands behind it."""
+    """A producer began a transaction, sent a record, and has been idle since; another record follows it."""
     async with well(place) as trouble:
         settings = trouble.settings
         options = {"transactional_id": f"{settings.group}-open", "enable_idempotence": True}
@@ -271,7 +271,7 @@ async def a_transaction_is_open(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_topic_was_made_anew(place: Place) -> AsyncIterator[Trouble]:
-    """Shorter than what was read of it."""
+    """A recreated topic is shorter than the offset up to which the old one was read."""
     settings = place.settings()
     await prepare(settings)
     await settle(settings, [event(number) for number in range(20)])
@@ -296,7 +296,7 @@ async def the_brake_is_on(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def runs_fail(place: Place) -> AsyncIterator[Trouble]:
-    """Two runs were cut off by their time-out."""
+    """Two runs were stopped by their time-out."""
     async with well(place) as trouble:
         for _ in range(2):
             words = ("process", "--timeout-sec", "0.001", "--json-output", "-")
@@ -325,7 +325,7 @@ async def months_are_missing(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def sessions_are_left_over(place: Place) -> AsyncIterator[Trouble]:
-    """Another application keeps sessions that it does not use, beside a worker."""
+    """Another application keeps idle sessions while a worker runs."""
     async with well(place) as trouble:
         settings = {"application_name": "reports"}
         idle = [await asyncpg.connect(trouble.settings.dsn, server_settings=settings) for _ in range(3)]
@@ -338,7 +338,7 @@ async def sessions_are_left_over(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def a_gateway_serves(place: Place) -> AsyncIterator[Trouble]:
-    """A gateway that has refused a request, and a script with an origin and a key."""
+    """A gateway runs and has refused a request; a script has an origin and a key."""
     async with well(place) as trouble:
         await create_token(trouble.settings.dsn, "s1", "shop's server")
         with gateway(trouble.settings, place.directory / "gateway.log") as running:
@@ -349,7 +349,7 @@ async def a_gateway_serves(place: Place) -> AsyncIterator[Trouble]:
 
 @asynccontextmanager
 async def an_api_serves(place: Place) -> AsyncIterator[Trouble]:
-    """An operators' API, and a token."""
+    """The operators' API runs, and there is a token."""
     async with well(place) as trouble:
         await create_api_token(trouble.settings.dsn, "alice", Role.VIEWER)
         with api(trouble.settings, place.directory / "api.log") as running:

@@ -1,4 +1,4 @@
-"""A whole stream on memory seams in virtual time: lanes, source, store and publisher, and who counts what."""
+"""A whole stream on memory seams in virtual time: lanes, source, store and publisher."""
 
 import asyncio
 from collections import Counter
@@ -85,7 +85,7 @@ class Stream:
         headers: Iterable[tuple[str, bytes | None]] = (),
         **changed: Any,
     ) -> Provenance:
-        """Writes a raw event that happens now."""
+        """Append a raw event that occurs now."""
         text = body(occurred_at=self.now_ms(), **changed) if value is None else value
         record: MemoryRecord = self.source.append(
             self.raw[partition], text, key=b"k", timestamp=self.now_ms(), headers=headers
@@ -94,7 +94,7 @@ class Stream:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[list[Lane]]:
-        """A lane for the raw partitions and one for the retries, until the block ends; their errors are raised."""
+        """Run a lane for the raw partitions and one for the retries until the block ends; raises their errors."""
         lanes = [Lane("raw", self.raw, self.parts), RetryLane("retry", self.retries, self.parts, DELAYS_MS)]
         tasks = [asyncio.create_task(lane.run()) for lane in lanes]
         self.tasks = tasks
@@ -106,7 +106,7 @@ class Stream:
             await asyncio.gather(*tasks)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Lets virtual time pass until the condition holds, or a lane has failed."""
+        """Advance virtual time until the condition holds or a lane has failed."""
         await wait_until(
             lambda: condition() or any(task.done() for task in self.tasks),
             budget_seconds=REAL_BUDGET_SECONDS,
@@ -117,22 +117,22 @@ class Stream:
                 task.result()
 
     async def settled(self) -> None:
-        """Until every record is settled and no event waits for a retry."""
+        """Wait until every record is committed and no event waits for a retry."""
         await self.until(self.is_settled, "every record settled and no event waiting")
 
     def is_settled(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether every record is committed and no event waits for a retry."""
         ends = {source: self.source._logs[source].end for source in [*self.raw, *self.retries]}
         stored = {source: row.next_offset for source, row in self.store.offsets.items()}
         return stored == ends and all(row.normalized for row in self.store.ledger.values())
 
     def assert_balanced(self) -> None:
-        """The audit's equations, with nothing unread."""
+        """Assert the audit's equations, and that no record is unread."""
         self.assert_balanced_so_far()
         assert self.is_settled()
 
     def assert_balanced_so_far(self) -> None:
-        """The audit's equations, for what has been read."""
+        """Assert the audit's equations for the records that have been read."""
         store, offsets = self.store, self.store.offsets
         for source, row in offsets.items():
             assert row.next_offset - row.base_offset == row.live + row.stale + row.skipped + row.lost, source
@@ -156,5 +156,5 @@ class Stream:
         assert {one for one in [*rows, *self.store.ledger] if one[:2] == source} <= set(provenances)
 
     def dead_letters(self) -> list[Published]:
-        """What went to the DLQ."""
+        """The records of the DLQ."""
         return [one for one in self.publisher.published if one.topic == DLQ]

@@ -1,11 +1,11 @@
-"""Records that no client can read, from a client that is not ours."""
+"""Records that no client can read, sent by a foreign client."""
 
 import asyncio
 
 from schemas.config.settings import Settings
 from support.processes.programs import python, run
 
-# aiokafka's compiled records take no names but text; its Python ones take whatever encodes itself.
+# aiokafka's compiled records accept only str as header names; its Python ones accept any object with `encode`.
 FOREIGN_CLIENT = """
 import asyncio, sys
 from aiokafka import AIOKafkaProducer
@@ -26,7 +26,7 @@ asyncio.run(main())
 
 
 async def send_unreadable(settings: Settings, *kinds: str, topic: str = "") -> None:
-    """One batch to partition 0 of the raw topic, or another, of records that are `good` or `bad`, neither of them JSON."""
+    """Send one batch of `good` and `bad` records, neither of them JSON, to partition 0 of the raw topic or another."""
     client = python(FOREIGN_CLIENT, settings.brokers, topic or settings.topics.raw, *kinds)
     sent = await asyncio.to_thread(run, client, changed={"AIOKAFKA_NO_EXTENSIONS": "1"})
     assert sent.returncode == 0, sent.stderr

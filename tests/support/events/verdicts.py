@@ -1,4 +1,4 @@
-"""Changes of the gate's verdict as a worker leaves them in Postgres."""
+"""Changes of the gate's verdict as a worker writes them to Postgres."""
 
 import asyncpg
 import msgspec
@@ -10,7 +10,7 @@ from sinks.postgres.statements import sql
 
 
 async def add_change(settings: Settings, target: str, *, reasons: list[str]) -> GateChange:
-    """A fail of the target that is published already."""
+    """Insert a published change of the target's verdict to fail."""
     change = {"reasons": reasons, "window_seconds": 60, "processed": 1, "retried": 0, "dropped": 1}
     conn = await asyncpg.connect(settings.dsn)
     try:

@@ -1,1 +1,1 @@
-"""Servers that tests run on, or that stand between."""
+"""Servers on which tests run, and servers in front of them."""

@@ -15,16 +15,16 @@ from support.infrastructure.databases import run_apart
 from support.processes.programs import CHECKOUT
 
 GUARD: Final = (CHECKOUT / "bridge" / "dev" / "stack" / "guard.sql").read_text()
-"""Takes from PUBLIC what deploy/postgres/accounts.sql takes."""
+"""Revokes from PUBLIC the same rights as deploy/postgres/accounts.sql."""
 LOCKS: Final = {
     Service.WORKER: {("pg_try_advisory_lock", "1"), ("pg_advisory_lock", "1, 2")},
     Service.API: {("pg_try_advisory_lock", "1")},
 }
-"""The advisory locks that services take by their own rights, each in one form: those of runs and of claims."""
+"""The advisory locks that services take with their own rights, each in one form: those of runs and of claims."""
 
 
 def not_needed(service: Service) -> list[str]:
-    """What fills what all sessions share without a grant on any relation: the table of locks, the write-ahead log."""
+    """List statements that a service doesn't need and that fill shared memory or the WAL without any grant."""
     return [
         *(
             f"SELECT {name}({key})"
@@ -38,7 +38,7 @@ def not_needed(service: Service) -> list[str]:
 
 
 async def execute(url: str, *statements: str) -> None:
-    """Runs the statements one by one."""
+    """Run the statements one by one."""
     conn = await asyncpg.connect(url)
     try:
         for statement in statements:
@@ -48,7 +48,7 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def value_of(url: str, statement: str) -> object:
-    """What the statement returns under this account."""
+    """Return the statement's single value under this account."""
     conn = await asyncpg.connect(url)
     try:
         return await conn.fetchval(statement)
@@ -57,16 +57,16 @@ async def value_of(url: str, statement: str) -> object:
 
 
 def as_account(url: str, name: str, password: str) -> str:
-    """The same database's URL for another account."""
+    """Return the same database's URL for another account."""
     place = urlsplit(url)
     return place._replace(netloc=f"{name}:{password}@{place.hostname}:{place.port}").geturl()
 
 
 @contextmanager
 def account(url: str, service: Service | None, *, guarded: bool = True) -> Iterator[str]:
-    """The URL of the database for a new account of this service, None for one without grants.
+    """Create an account of this service, or one without grants for None; yield the database's URL for it.
 
-    `guarded` takes from all accounts what accounts.sql of this release takes from them.
+    `guarded` revokes from all accounts the rights that accounts.sql of this release revokes.
     """
     name, password = f"t_{service or 'none'}_{secrets.token_hex(4)}", secrets.token_hex(8)
     place = urlsplit(url)
@@ -79,5 +79,5 @@ def account(url: str, service: Service | None, *, guarded: bool = True) -> Itera
             run_apart(grants(url, name, service, apply=True))
         yield as_account(url, name, password)
     finally:
-        # What an owner was given goes back; the database itself is dropped by whoever made it.
+        # Objects go back to the owner; the fixture that created the database drops it.
         run_apart(execute(url, f"REASSIGN OWNED BY {name} TO {owner}", f"DROP OWNED BY {name}", f"DROP ROLE {name}"))

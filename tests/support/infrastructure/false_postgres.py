@@ -1,4 +1,4 @@
-"""A server that stands in Postgres' place and asks for a password in the way that it is told."""
+"""A server that imitates Postgres and asks for a password by a method that the test chooses."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ _SALT = b"sixteen bytes...."
 
 
 def asking(kind: int, payload: bytes = b"") -> bytes:
-    """An authentication message."""
+    """Make an authentication message."""
     return b"R" + struct.pack("!II", 8 + len(payload), kind) + payload
 
 
@@ -25,30 +25,33 @@ READY = asking(OK) + b"S" + struct.pack("!I", 4 + len(_VERSION)) + _VERSION + b"
 
 
 class FalsePostgres:
-    """Answers each client by `way`: "clear", "md5", "scram", "unproven" (SCRAM without the server's proof), "odd", or "trust"."""
+    """Authenticates each client by `way`: "clear", "md5", "scram", "odd", "trust", or "unproven".
+
+    "unproven" is SCRAM without the server's proof.
+    """
 
     def __init__(self, way: str, password: str = "", port: int = 0) -> None:
         self.way, self.password = way, password
         self.sent: list[bytes] = []
-        """What clients sent to prove themselves."""
+        """The authentication messages of clients."""
         self.met = 0
-        """How many clients came."""
+        """Number of clients that connected."""
         self.odd = b""
-        """What an odd server says."""
+        """The message of an odd server."""
         self.first = b"r=%(nonce)bserver,s=%(salt)b,i=%(rounds)d"
-        """What it says first of SCRAM."""
+        """The template of SCRAM's server-first message."""
         self.rounds = 4096
         self.firsts = 1
-        """How often it says that in one packet."""
+        """Number of these messages in one packet."""
         self.piecemeal = False
-        """Whether each byte of an answer is a packet."""
+        """Whether each byte of a response is a packet."""
         self.port = port
         self.tls: ssl.SSLContext | None = None
         self._talking: dict[asyncio.Task[object] | None, asyncio.StreamWriter] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["FalsePostgres"]:
-        """Listens on `port` of loopback."""
+        """Listen on `port` of loopback."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         async with server:
@@ -115,7 +118,7 @@ class FalsePostgres:
 
 
 async def _first(reader: asyncio.StreamReader) -> bytes:
-    """The first message of a client, which has no type; without its length."""
+    """Read the first message of a client, which has no type; return it without its length."""
     return await reader.readexactly(_number(await reader.readexactly(4)) - 4)
 
 

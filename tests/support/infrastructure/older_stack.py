@@ -1,4 +1,4 @@
-"""A stack's directory as release 0.1.0 left it: open to all accounts, and a Postgres that trusts whoever connects."""
+"""A stack's directory of release 0.1.0: open to all accounts, with a Postgres that trusts every client."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ INSERT INTO mine.kept (mood, name) VALUES ('good', 'one');
 
 
 def make_older_stack(directory: Path) -> None:
-    """Makes the directory with a migrated database, and a second one beside it, all of them the superuser's."""
+    """Make the directory with a migrated database and a second one, both owned by the superuser."""
     home = directory / "postgres"
     home.mkdir(parents=True)
     for path in (directory, home):

@@ -1,7 +1,7 @@
-"""A pooler before Postgres, as PgBouncer is one: its clients get a number that is not their backend's.
+"""A pooler in front of Postgres, like PgBouncer: its clients get a process id that is not their backend's.
 
-In session mode each client has a server's session of its own. In transaction mode all share one, which a client has
-from the first message of a transaction until the server says that it is over.
+In session mode each client has its own session of the server. In transaction mode all share one session, which a client
+has from the first message of a transaction until the server's ReadyForQuery in the idle state.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ async def _read(stream: asyncio.StreamReader) -> _Message:
 
 
 class Pooler:
-    """Passes on to the Postgres at `upstream`; the first client's account is that of all."""
+    """Forwards to the Postgres at `upstream`; by transaction, all clients use the first client's account."""
 
     def __init__(self, upstream: int, *, by_transaction: bool) -> None:
         self.port = choose(asked=None, remembered=None, taken=(), purpose="a pooler")
@@ -43,7 +43,7 @@ class Pooler:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def serve(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, until it goes."""
+        """Serve one client until it disconnects."""
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             try:
                 startup = await self._startup(client, writer)
@@ -59,7 +59,7 @@ class Pooler:
                         self._tasks.append(asyncio.create_task(self._answer(server)))
                     await self._by_turns(client, writer)
                 finally:
-                    # A client may go before it is let in; a session that all share stays.
+                    # A client may disconnect before it is authenticated; the shared session stays.
                     if self._session is None or self._session[1] is not sending:
                         sending.close()
             finally:
@@ -81,7 +81,7 @@ class Pooler:
         server: asyncio.StreamReader,
         sending: asyncio.StreamWriter,
     ) -> None:
-        """Passes the password's exchange through, and gives out a number of its own."""
+        """Forward the authentication, and replace the backend's process id by the pooler's own."""
         while True:
             message = await _read(server)
             if message.kind == b"K":
@@ -114,7 +114,7 @@ class Pooler:
             self._session[1].write(message.packed())
 
     async def _answer(self, server: asyncio.StreamReader) -> None:
-        """Hands each answer to the client whose turn it is, which ends with its transaction."""
+        """Forward each response to the client whose turn it is; the turn ends with the transaction."""
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 answer = await _read(server)
@@ -125,7 +125,7 @@ class Pooler:
                     self._turn.release()
 
     def close(self) -> None:
-        """Ends the session that all have shared."""
+        """Close the shared session."""
         if self._session is not None:
             self._session[1].close()
 
@@ -138,7 +138,7 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def pooler(database_url: str, *, by_transaction: bool) -> AsyncIterator[str]:
-    """The URL of the same database through a pooler."""
+    """Run a pooler; yield the URL of the same database through it."""
     place = database_url.rpartition("@")[2].partition("/")[0]
     middle = Pooler(int(place.rpartition(":")[2]), by_transaction=by_transaction)
     server = await asyncio.start_server(middle.serve, LOOPBACK, middle.port)

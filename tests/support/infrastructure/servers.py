@@ -1,4 +1,4 @@
-"""The Kafka and Postgres that the tests run on: embedded, in containers, or given."""
+"""Kafka and Postgres of the tests: embedded, in containers, or given."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ _HOST_LISTENER = 9092
 
 @contextmanager
 def stack_directory() -> Iterator[Path]:
-    """A temporary directory that the account Postgres runs as can pass into, which pytest's own are not."""
+    """Make a temporary directory that Postgres' account can enter, unlike pytest's own."""
     directory = Path(tempfile.mkdtemp(prefix="ghostlink-test-"))
     try:
         directory.chmod(0o755)
@@ -36,7 +36,7 @@ def stack_directory() -> Iterator[Path]:
 
 @contextmanager
 def embedded() -> Iterator[StackAddresses]:
-    """The project's own stack, which dies with the test run."""
+    """Run the project's own stack, which ends with the test run."""
     with stack_directory() as directory:
         stack = Stack(directory / "stack")
         try:
@@ -46,7 +46,7 @@ def embedded() -> Iterator[StackAddresses]:
 
 
 def given_addresses() -> StackAddresses:
-    """The servers that environment variables name; a missing name is the caller's mistake."""
+    """Read the servers' addresses from environment variables; a missing one is a usage error."""
     given = {name: os.environ.get(name, "") for name in (KAFKA_VARIABLE, DATABASE_VARIABLE)}
     missing = [name for name, value in given.items() if not value]
     if missing:
@@ -62,22 +62,22 @@ def given_addresses() -> StackAddresses:
 
 @contextmanager
 def external() -> Iterator[StackAddresses]:
-    """Servers that someone else runs."""
+    """Use servers that are already running."""
     yield given_addresses()
 
 
 @contextmanager
 def containers() -> Iterator[StackAddresses]:
-    """Kafka and Postgres in containers; without Docker the tests fail, they are not skipped."""
+    """Run Kafka and Postgres in containers; without Docker the tests fail, they are not skipped."""
     from testcontainers.community.postgres import PostgresContainer
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.waiting_utils import wait_for_logs
 
     port = choose(asked=None, remembered=None, taken=(), purpose="Kafka")
     with ExitStack() as running:
-        # Kafka tells its clients where to connect, so its port on this machine has to be known before it starts.
+        # Kafka advertises its port to clients, so the port on this machine has to be known before it starts.
         kafka = DockerContainer(KAFKA_IMAGE)
-        # The library's own method can't bind to one address; the mapping it hands to Docker can.
+        # The library's own method can't bind to one address; the mapping that it passes to Docker can.
         cast("dict[str, object]", kafka.ports)[f"{_HOST_LISTENER}/tcp"] = (LOOPBACK, port)
         for name, value in _kafka_environment(port).items():
             kafka.with_env(name, value)

@@ -1,7 +1,7 @@
-"""One set of servers for a test run, shared by the workers of pytest-xdist and started when a test first asks for it.
+"""One set of servers for a test run, shared by the workers of pytest-xdist and started on the first request.
 
-xdist's controller owns the servers, since it outlives every worker; without xdist pytest's one process does. They end with
-their owner, however that ends.
+xdist's controller owns the servers, since it outlives every worker; without xdist pytest's one process does. They end
+with their owner, also when it is killed.
 """
 
 import secrets
@@ -24,7 +24,7 @@ _WAITING_WORKERS = 64
 
 
 class Servers(NamedTuple):
-    """Addresses, and a migrated database to be copied: a copy takes a fraction of a migration's time."""
+    """Addresses, and a migrated template database: a copy takes a fraction of a migration's time."""
 
     addresses: StackAddresses
     template_database: str
@@ -32,7 +32,7 @@ class Servers(NamedTuple):
 
 @contextmanager
 def prepared(stack: str) -> Iterator[Servers]:
-    """The servers of that kind of `--stack`, with the template database."""
+    """Start the servers of that kind of `--stack`, with the template database."""
     from sinks.postgres.schema.migrate import migrate
 
     with SERVERS[stack]() as addresses:
@@ -57,7 +57,7 @@ class SharedServers:
         self._key = secrets.token_bytes(32)
 
     def get(self) -> Servers:
-        """The servers. A failed start is not repeated: its error is raised each time."""
+        """Return the servers; the first call starts them. A failed start isn't repeated: each call raises its error."""
         with self._mutex:
             if self._servers is None:
                 try:
@@ -85,12 +85,12 @@ class SharedServers:
                     except Exception as error:  # noqa: BLE001  # the worker's tests fail with it
                         connection.send((None, f"{type(error).__name__}: {error}"))
             except (OSError, EOFError, AuthenticationError):
-                # Either the worker died as it asked, or `close` has closed the listener.
+                # Either the worker died during its request, or `close` has closed the listener.
                 if self._listener is None:
                     return
 
     def close(self) -> None:
-        """Stops and removes what was started, waiting for a start that is under way."""
+        """Stop and remove the servers; wait for a start in progress first."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
@@ -100,7 +100,7 @@ class SharedServers:
 
 
 def ask(invitation: tuple[str, int, str]) -> Servers:
-    """The servers of the process that made the invitation, after their start; raises RuntimeError if they did not start."""
+    """Request the servers of the inviting process, after their start; raises RuntimeError if they did not start."""
     host, port, key = invitation
     with Client((host, port), authkey=bytes.fromhex(key)) as connection:
         found, error = connection.recv()
@@ -113,17 +113,17 @@ _SHARED = pytest.StashKey[SharedServers]()
 
 
 def share_servers(config: pytest.Config) -> None:
-    """Makes this process the owner of the run's servers, unless it is a worker of xdist."""
+    """Make this process the owner of the run's servers, unless it is a worker of xdist."""
     if not hasattr(config, "workerinput"):
         shared = config.stash[_SHARED] = SharedServers(prepared(config.getoption("--stack")))
         config.add_cleanup(shared.close)
-        # Like Ctrl-C, so that a run that is told to end cleans up.
+        # Like Ctrl-C, so that a run cleans up on SIGTERM.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tells each worker of xdist where to ask, replacements of crashed ones included."""
+    """Pass the invitation to each worker of xdist, also to replacements of crashed ones."""
     node.workerinput["servers"] = node.config.stash[_SHARED].invitation()
 
 

@@ -1,4 +1,4 @@
-"""An authority of our own, certificates that it signs, and what talks TLS by them: a Kafka node, a front for Postgres."""
+"""A certificate authority, its certificates, and TLS servers with them: a Kafka node, and a front for Postgres."""
 
 import asyncio
 import ssl
@@ -29,24 +29,24 @@ listener.name.client.sasl.enabled.mechanisms={mechanism}
 listener.name.client.{name}.sasl.jaas.config=org.apache.kafka.common.security.{module} required \
 username="{user}" password="{password}"{users};
 """
-# By the listener's own name: without it Kafka asks nobody for a certificate who shows a password.
+# With the listener's prefix: without it Kafka requires no certificate on a SASL listener.
 _CLIENTS_TOO = "listener.name.client.ssl.client.auth=required\n"
 
 
 @dataclass(frozen=True)
 class Way:
-    """How clients show who they are: by SASL, unless there is no mechanism, and by a certificate."""
+    """The authentication of clients: by SASL if there is a mechanism, and by a certificate if required."""
 
     mechanism: str | None = "PLAIN"
     certificate: bool = False
 
     @property
     def protocol(self) -> str:
-        """Kafka's name of it."""
+        """Kafka's name of the security protocol."""
         return "SASL_SSL" if self.mechanism else "SSL"
 
     def properties(self, user: str, password: str) -> str:
-        """What a node's configuration says of it beyond the protocol."""
+        """Make the lines of a node's configuration for this authentication, without the protocol."""
         lines = _CLIENTS_TOO if self.certificate else ""
         if self.mechanism:
             plain = self.mechanism == "PLAIN"
@@ -69,7 +69,7 @@ class Certificates:
 
 
 def certificates(directory: Path) -> Certificates:
-    """Made by `openssl` in the directory."""
+    """Make the certificates by `openssl` in the directory."""
     made = Certificates(directory / "authority.pem", directory / "server.pem", directory / "server.key")
     signing = directory / "authority.key"
     extension = directory / "server.ext"
@@ -91,7 +91,7 @@ def _openssl(*words: str) -> None:
 
 @contextmanager
 def secured_kafka(directory: Path, made: Certificates, user: str, password: str, way: Way) -> Iterator[str]:
-    """The address of a running node; whoever connects talks TLS and shows who it is."""
+    """Run a node; yield its address, at which clients need TLS and authentication."""
     keystore = directory / "keystore.pem"
     keystore.write_text(made.key.read_text() + made.certificate.read_text() + made.authority.read_text())
     secured = _SECURED.format(protocol=way.protocol, keystore=keystore, authority=made.authority)
@@ -101,7 +101,7 @@ def secured_kafka(directory: Path, made: Certificates, user: str, password: str,
     run = subprocess.run
 
     def run_with_user(argv: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
-        # Such users stand in the log of metadata, from its first record on.
+        # SCRAM users are part of the metadata log from its first record on.
         scram = way.mechanism is not None and way.mechanism.startswith("SCRAM")
         more = ["--add-scram", f"{way.mechanism}=[name={user},password={password}]"] if scram else []
         return run([*argv, *more], **options)
@@ -129,9 +129,9 @@ _SSL_REQUEST = (80877103).to_bytes(4, "big")
 
 @asynccontextmanager
 async def secured_postgres(host: str, port: int, made: Certificates) -> AsyncIterator[int]:
-    """The port of a front that talks TLS as a Postgres server does; the embedded one is built without it.
+    """Run a front with Postgres' TLS; yield its port. The embedded Postgres is built without TLS.
 
-    Whoever does not ask for TLS is hung up on.
+    The front closes connections that don't request TLS.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(made.certificate, made.key)

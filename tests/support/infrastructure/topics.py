@@ -1,4 +1,4 @@
-"""Topics that are deleted and made again, as an operator's accident does."""
+"""Topics that are deleted and recreated, as by an operator's accident."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from support.wait import wait_until
 
 
 async def make_anew(settings: Settings, topics: Sequence[str]) -> None:
-    """Deletes the topics and makes them again."""
+    """Delete and recreate the topics."""
     async with kafka_admin(settings) as client:
         await client.delete_topics(list(topics))
 

@@ -1,4 +1,4 @@
-"""A publisher that keeps in memory what it is given."""
+"""A publisher that keeps its records in memory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sinks.kafka.publisher import FORMS, copy_of
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One record as Kafka would have got it; `due_at_ms` is the failure's, None for a dead letter."""
+    """One record as Kafka would receive it; `due_at_ms` is the failure's, None for a dead letter."""
 
     topic: str
     partition: int
@@ -20,11 +20,11 @@ class Published:
 
 
 class MemoryPublisher:
-    """Keeps what was published, in order.
+    """Keeps the published records in order.
 
-    `partitions` is every topic's count. `fail` is called before each record and may raise SinkUnavailable; `deliver`
-    is called with each record that is kept, so that a memory source can bring it back. `refuse` says of each copy why
-    Kafka refuses it, or nothing.
+    `partitions` is every topic's count. `fail` is called before each record and may raise SinkUnavailable. `deliver` is
+    called with each kept record, so that a memory source can return it. `refuse` returns the reason why Kafka refuses a
+    copy, or nothing.
     """
 
     def __init__(

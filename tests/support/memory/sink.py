@@ -1,4 +1,4 @@
-"""The truth in memory: a store and a sink that keep the rules of settling."""
+"""The sink in memory: a store and a sink that follow the rules of a commit."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ CHECK_VIOLATION = "23514"
 
 @dataclass(slots=True)
 class MemoryOffset:
-    """What has been read of one partition, and the running totals behind it."""
+    """The next offset of one partition, and its running totals."""
 
     base_offset: int
     next_offset: int
@@ -53,7 +53,7 @@ class MemoryOffset:
     held: str | None = None
 
     def add(self, row: Progress) -> None:
-        """Moves to the end of a batch and adds its counts."""
+        """Advance to the end of a batch and add its counts."""
         self.next_offset, self.mark, self.held = row.next_offset, row.mark or self.mark, None
         for name in ("live", "normalized", "retried", "dropped", "stale", "skipped"):
             setattr(self, name, getattr(self, name) + getattr(row, name))
@@ -85,7 +85,7 @@ class MemoryLedgerRow:
 
     @property
     def state(self) -> LedgerState:
-        """What an attempt is judged by."""
+        """The state by which an attempt is judged."""
         return LedgerState(
             self.retry_count,
             self.normalized,
@@ -104,9 +104,9 @@ class MemoryLedgerRow:
 
 @dataclass(slots=True)
 class MemoryStore:
-    """What a database would hold. Sinks that share a store are fenced against each other by its offsets.
+    """The content of a database. Sinks that share a store are fenced against each other by its offsets.
 
-    `refuse` plays the constraints of a table: it returns why an event's row is refused, or None.
+    `refuse` imitates the constraints of a table: it returns the reason why an event's row is refused, or None.
     """
 
     refuse: Callable[[BridgeEvent], str | None] = lambda _event: None
@@ -120,7 +120,7 @@ class MemoryStore:
 
 
 class MemorySink:
-    """A lane's way to a store. `fail` is called first by each method, with its name, and may raise SinkUnavailable."""
+    """A lane's sink on a store. Each method first calls `fail` with its name, which may raise SinkUnavailable."""
 
     def __init__(self, store: MemoryStore, *, fail: Callable[[str], None] | None = None) -> None:
         self._store = store
@@ -187,7 +187,7 @@ class MemorySink:
             (row.next_retry_at, provenance, row)
             for provenance, row in self._store.ledger.items()
             if row.next_retry_at is not None and row.next_retry_at <= moment
-            # There are no organisations here, so none that is asked for has an event.
+            # The store has no organisations, so none in the scope has an event.
             if scope.org_ids is None
             and (scope.site_ids is None or row.site_id in scope.site_ids)
             and (scope.partitions is None or provenance.partition in scope.partitions)
@@ -207,7 +207,7 @@ class MemorySink:
         ]
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
-        # Everything that can refuse comes first and nothing awaits in between: all is written, or nothing.
+        # All checks that can refuse come first, without an await in between: all is written, or nothing.
         self._fail("commit")
         store = self._store
         check_offsets(self._next_offsets([batch.source for batch in logged(outcomes)]), outcomes)
@@ -257,15 +257,15 @@ class MemorySink:
         return lets_go
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
     def abandon(self) -> None:
-        """Nothing to cut."""
+        """Do nothing: there is no connection to close."""
 
     def _claims(
         self, winners: Mapping[bytes, Candidate], only: Sender | None
     ) -> tuple[dict[bytes, Candidate], dict[bytes, Candidate], list[Candidate]]:
-        """The plain keys and the slots that are claimed, by their candidates, and the duplicates."""
+        """Return the claimed plain keys and slots by their candidates, and the duplicates."""
         held = self._store.keys
         plain, others = first_claims(winners, only)
         holders = {key: candidate.event.sender for key, candidate in plain.items()} | held
@@ -327,7 +327,7 @@ def _due(failure: Failure) -> datetime | None:
 
 def _new_row(failure: Failure) -> MemoryLedgerRow:
     record, reason = failure.record, failure.dropped_reason
-    # A duplicate keeps no payload: there is nothing to replay.
+    # A duplicate's row has no payload: there is nothing to replay.
     whole = reason is not DroppedReason.DUPLICATE_EVENT_ID
     return MemoryLedgerRow(
         site_id=failure.site_id,

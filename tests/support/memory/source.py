@@ -1,4 +1,4 @@
-"""A source of records in memory, for tests and for trying the stream out without a broker."""
+"""A source of records in memory, for tests and for trials without a broker."""
 
 import asyncio
 from bisect import bisect_left
@@ -28,7 +28,7 @@ class MemoryRecord:
 
 
 class _Log:
-    """One partition: its records in the order of their offsets, where it begins and where it ends."""
+    """One partition: its records by offset, its beginning and its end."""
 
     __slots__ = ("beginning", "end", "offsets", "records")
 
@@ -42,9 +42,9 @@ class _Log:
 class MemorySource:
     """Partitions as lists of records, with the chain's semantics of a Kafka consumer.
 
-    `fail` is called before each poll and each look at offsets and may raise what a broker's trouble raises, such as
-    SourceUnavailable. `wait` is called with the seconds that a poll has left when nothing is there, and returns when
-    they are over or earlier; a virtual clock can stand in for it.
+    `fail` is called before each poll and each query of offsets and may raise a broker's errors, such as
+    SourceUnavailable. `wait` is called with the seconds left of a poll without records, and returns when they have
+    passed or earlier; a virtual clock can replace it.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class MemorySource:
         return self.cluster_id
 
     def unreadable(self) -> Mapping[TopicPartition, str]:
-        """None: records in memory can all be read."""
+        """Always empty: records in memory can all be read."""
         return {}
 
     def append(
@@ -82,7 +82,7 @@ class MemorySource:
         timestamp_type: int = 1,
         headers: Iterable[tuple[str, bytes | None]] = (),
     ) -> MemoryRecord:
-        """Writes a record at the log's end and returns it with its offset; `timestamp` is in milliseconds."""
+        """Append a record to the log and return it with its offset; `timestamp` is in milliseconds."""
         log = self._logs[source]
         record = MemoryRecord(*source, log.end, value, key, timestamp, timestamp_type, tuple(headers))
         log.records.append(record)
@@ -92,12 +92,12 @@ class MemorySource:
         return record
 
     def leave_hole(self, source: TopicPartition, offsets: int = 1) -> None:
-        """Lets the log's end pass over offsets that hold no record, as transaction markers do."""
+        """Advance the log's end by offsets without a record, as transaction markers do."""
         self._logs[source].end += offsets
         self._changed.set()
 
     def delete_before(self, source: TopicPartition, offset: int) -> None:
-        """Lets the log begin at the offset, as retention does."""
+        """Delete the records before the offset, as retention does."""
         log = self._logs[source]
         first = bisect_left(log.offsets, offset)
         del log.records[:first], log.offsets[:first]
@@ -105,7 +105,7 @@ class MemorySource:
         log.end = max(log.end, offset)
 
     def make_anew(self, source: TopicPartition) -> None:
-        """Lets an empty log take the place of this one, as a topic that was deleted and created again does."""
+        """Replace the log by an empty one, as a deleted and recreated topic does."""
         self._logs[source] = _Log()
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -132,11 +132,11 @@ class MemorySource:
 
     @property
     def paused(self) -> frozenset[TopicPartition]:
-        """The partitions that rest."""
+        """The paused partitions."""
         return frozenset(self._paused)
 
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
-        # A lane that finds records at every poll must not keep others from running.
+        # A lane with records at every poll has to let other tasks run.
         await asyncio.sleep(0)
         self._fail()
         self._changed.clear()

@@ -1,4 +1,4 @@
-"""What Segment, GA4, Snowplow, Shopify, WooCommerce and pages of one's own send, and the row that each has to become."""
+"""Payloads of Segment, GA4, Snowplow, Shopify, WooCommerce and custom pages, each with the expected row."""
 
 import json
 import re
@@ -11,12 +11,12 @@ import msgspec
 
 PAGE = Path(__file__).parents[3] / "docs/producers/mappings.md"
 RECEIVED_MS = 1_795_879_220_000
-"""When all of them are received, in milliseconds since the epoch: 2026-11-28T15:20:20Z."""
+"""The time at which all payloads are received, in milliseconds since the epoch: 2026-11-28T15:20:20Z."""
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Case(NamedTuple):
-    """A payload, the name of the mapping and what stands before the payload in its call, and columns of the row."""
+    """A payload, its mapping with the arguments before the payload, and the expected columns of the row."""
 
     source: str
     name: str
@@ -26,21 +26,21 @@ class Case(NamedTuple):
 
 
 def cases() -> Iterator[Case]:
-    """All payloads, by source in the order of their files."""
+    """Yield all payloads, by source in the order of their files."""
     for path in sorted(Path(__file__).parent.glob("*.json")):
         yield from (Case(path.stem, **one) for one in json.loads(path.read_text()))
 
 
 def mappings() -> dict[str, Any]:
-    """The functions of the page, as its blocks define them when they are pasted one after the other."""
+    """Return the functions that the page's blocks define when they are run one after another."""
     defined: dict[str, Any] = {}
     for block in _BLOCK.findall(PAGE.read_text()):
-        exec(block, defined)  # what the page shows is what is tested
+        exec(block, defined)  # the page's own code is tested
     return defined
 
 
 def raw_event(case: Case, page: dict[str, Any]) -> bytes:
-    """The event that the page's mapping makes of the payload, as JSON; without a mapping the payload itself."""
+    """Map the payload by the page's mapping to an event as JSON; without a mapping return the payload."""
     if not case.by:
         return json.dumps(case.payload).encode()
     name, *before = case.by
@@ -49,7 +49,7 @@ def raw_event(case: Case, page: dict[str, Any]) -> bytes:
 
 
 def wrong_columns(case: Case, row: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Where the row is not what the case says: what it has, and what it should have."""
+    """Return the columns that differ from the case, each with its value and the expected one."""
     return {
         name: (row[name], expected)
         for name, expected in case.row.items()
@@ -59,7 +59,7 @@ def wrong_columns(case: Case, row: dict[str, Any]) -> dict[str, tuple[Any, Any]]
 
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the cases write it: JSON as objects, times as text, decimals as text."""
+    """Convert a row to the cases' format: JSON as objects, times and decimals as text."""
     plain: dict[str, Any] = msgspec.to_builtins(row)
     for name in ("properties", "original"):
         if isinstance(plain[name], str):

@@ -1,1 +1,1 @@
-"""The product's programs as tests start them, and what talks to them."""
+"""The product's programs as tests start them, and their clients."""

@@ -1,4 +1,4 @@
-"""A real `bridge api serve` in a process of its own, its tokens, and clients that show them."""
+"""A real `bridge api serve` in its own process, its tokens, and clients with tokens."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -30,7 +30,7 @@ _WAIT_SECONDS = 60
 
 @contextmanager
 def api(settings: Settings, log: Path, **more: object) -> Iterator[Api]:
-    """Runs it on a free port; what it wrote never holds a token's secret."""
+    """Run the API on a free port; assert that its log has no token's secret."""
     more = {"api_requests_per_second": 0, "max_retries": settings.max_retries} | more
     with service("api", ("api", "serve"), settings, log, **more) as found:
         yield found
@@ -38,13 +38,13 @@ def api(settings: Settings, log: Path, **more: object) -> Iterator[Api]:
 
 
 async def token(settings: Settings, name: str, role: Role = Role.OPERATOR, org_id: int | None = None) -> str:
-    """A new token's text."""
+    """Create a token and return its text."""
     return (await create_api_token(settings.dsn, name, role, org_id=org_id)).text
 
 
 @asynccontextmanager
 async def client(found: Api, text: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that shows the token, once the service knows it."""
+    """Make a client with the token, as soon as the service accepts it."""
     async with httpx.AsyncClient(base_url=found.url, headers=bearer(text), timeout=60) as made:
 
         async def known() -> bool:
@@ -55,13 +55,13 @@ async def client(found: Api, text: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def ok(answer: httpx.Response, status: int = 200) -> Any:
-    """The document of an answer that has to be this one."""
+    """Assert the response's status and return its document."""
     assert answer.status_code == status, (answer.status_code, answer.text)
     return answer.json()
 
 
 def refused(answer: httpx.Response, status: int, code: str) -> str:
-    """The detail of a refusal that has to be this one, in the one form that all have."""
+    """Assert the refusal's status, code and form, and return its detail."""
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
     told = answer.json()
     assert told["error_code"] == code, told
@@ -72,13 +72,13 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
 
 
 async def made_plan(one: httpx.AsyncClient, **body: object) -> str:
-    """The id of a new plan."""
+    """Make a plan over the API and return its id."""
     planned: str = ok(await one.post("/v1/plans", json=body), 201)["replay_id"]
     return planned
 
 
 async def when(one: httpx.AsyncClient, plan_id: str, **wanted: object) -> dict[str, Any]:
-    """The plan, once it is so."""
+    """Wait until the plan has these values and return it."""
     found: dict[str, Any] = {}
 
     async def so() -> bool:
@@ -90,7 +90,7 @@ async def when(one: httpx.AsyncClient, plan_id: str, **wanted: object) -> dict[s
 
 
 async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
-    """Waits until so many went out."""
+    """Wait until this number of items was sent."""
 
     async def gone() -> bool:
         return bool(ok(await one.get(f"/v1/plans/{plan_id}"))["published"] >= items)
@@ -99,7 +99,7 @@ async def sent(one: httpx.AsyncClient, plan_id: str, items: int) -> None:
 
 
 def failing(error: BaseException, *, quiet: bool = False) -> Job[ReplaySummary]:
-    """A replay that ends so at once; a `quiet` one before it has changed anything."""
+    """Make a replay job that fails immediately with this error; a `quiet` one fails before it has changed anything."""
 
     async def work(_run: Run[ReplaySummary]) -> None:
         raise error
@@ -108,7 +108,7 @@ def failing(error: BaseException, *, quiet: bool = False) -> Job[ReplaySummary]:
 
 
 async def planned(settings: Settings) -> str:
-    """The id of a plan of all of site 1."""
+    """Make a plan of all dead letters of site 1 and return its id."""
     replay_id = uuid4()
     options = PlanOptions(OF_SITE_1, Correction([]), "", None, passing=False)
     summary, code = await perform(plan_job(settings, options, replay_id), settings, RunOptions(str(replay_id)))
@@ -117,6 +117,6 @@ async def planned(settings: Settings) -> str:
 
 
 async def plan_of(settings: Settings, replay_id: str) -> tuple[str, str]:
-    """State of the plan, and why it ended."""
+    """Return the state of the plan, and the reason why it ended."""
     (row,) = await fetch(settings, "SELECT state, ended_because FROM replay WHERE replay_id = $1", replay_id)
     return row[0], row[1]

@@ -1,4 +1,4 @@
-"""Runs the `bridge` command as a user would: a process of its own, settings from its environment."""
+"""Runs of the `bridge` command as by a user: in its own process, with settings from its environment."""
 
 import subprocess
 import sys
@@ -10,14 +10,14 @@ COMMAND_SECONDS = 60
 
 
 def words(*arguments: str) -> list[str]:
-    """The words of a `bridge` command."""
+    """Make the words of a `bridge` command."""
     return [sys.executable, "-m", "bridge", *arguments]
 
 
 def bridge(
     *arguments: str, settings: Mapping[str, str], stdin: bytes = b"", timeout: float = COMMAND_SECONDS
 ) -> subprocess.CompletedProcess[bytes]:
-    """Runs the command to its end."""
+    """Run the command to its end."""
     return subprocess.run(
         words(*arguments),
         env=environment(settings),
@@ -32,7 +32,7 @@ def bridge(
 def start(
     *arguments: str, settings: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL, quiet: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Starts the command; what it writes is read from its pipes, or goes nowhere if `quiet`."""
+    """Start the command; its output goes to pipes, or is discarded if `quiet`."""
     output = subprocess.DEVNULL if quiet else subprocess.PIPE
     return subprocess.Popen(
         words(*arguments),

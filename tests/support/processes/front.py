@@ -1,4 +1,4 @@
-"""A port of a test's own before a server: what comes is led on, refused, or changed first."""
+"""A listener of a test in front of a server, which forwards, refuses or changes the traffic."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,12 +11,12 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def front(serve: Serve) -> AsyncIterator[int]:
-    """The port; a connection is closed when `serve` is done with it, and none outlives the block."""
+    """Listen and yield the port; a connection is closed when `serve` returns, and none outlives the block."""
     served: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served[writer] = asyncio.current_task()
-        # The other side may leave at any time.
+        # The other side may disconnect at any time.
         with suppress(OSError, EOFError):
             await serve(reader, writer)
         writer.close()
@@ -30,13 +30,13 @@ async def front(serve: Serve) -> AsyncIterator[int]:
         for task in tasks:
             task.cancel()
         for writer in served:
-            # Not closed: TLS would wait for the other side's farewell.
+            # Aborted, not closed: TLS would wait for the other side's close_notify.
             writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def lead_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
-    """Carries bytes both ways, until both sides have ended."""
+    """Forward bytes in both directions until both sides have ended."""
     inner_reader, inner_writer = await asyncio.open_connection(host, port)
     await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
 

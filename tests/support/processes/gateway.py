@@ -1,4 +1,4 @@
-"""A real gateway in a process of its own, and clients that talk to it."""
+"""A real gateway in its own process, and its clients."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ _START_SECONDS = 40
 
 
 class Gateway:
-    """A running `bridge gateway`; `log` holds all that it wrote."""
+    """A running `bridge gateway`; `log` is the file with its output."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         self.process = process
@@ -41,27 +41,27 @@ class Gateway:
         return host, int(port)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
-        """Sends the signal, and returns the exit code."""
+        """Send the signal and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(seconds)
 
     def memory_mb(self, *, most: bool = False) -> float:
-        """Its resident memory, or the most that it ever had."""
+        """Its resident memory, or with `most` its peak."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:" if most else "VmRSS:")[2].split()[0]) / 1024
 
 
 @contextmanager
 def gateway(settings: Settings, log: Path, **more: object) -> Iterator[Gateway]:
-    """Runs it on a free port with these settings and more; killed at the end if the test has not ended it."""
+    """Run a gateway on a free port with these settings and more; kill it at the end if it still runs."""
     with service("gateway", ("gateway",), settings, log, **more) as found:
         yield found
 
 
 @contextmanager
 def service(name: str, command: tuple[str, ...], settings: Settings, log: Path, **more: object) -> Iterator[Gateway]:
-    """The same for another service that listens."""
+    """Run another listening service in the same way."""
     given = {f"BRIDGE_{one.upper()}": str(value) for one, value in more.items()}
     port = given.setdefault(f"BRIDGE_{name.upper()}_PORT", "0")
     own = environment_of(settings, BRIDGE_LOG_FORMAT="json", **given)
@@ -93,17 +93,17 @@ def service(name: str, command: tuple[str, ...], settings: Settings, log: Path, 
 
 
 def bearer(credential: str) -> dict[str, str]:
-    """The header that shows a credential."""
+    """Make the Authorization header with a credential."""
     return {"authorization": f"Bearer {credential}"}
 
 
 def body(*events: object) -> bytes:
-    """A batch as JSON."""
+    """Make a batch as JSON."""
     return json.dumps(list(events)).encode()
 
 
 async def raw_records(settings: Settings, kept: Callable[[ConsumerRecord], Any] = lambda record: record) -> list[Any]:
-    """All records of the raw topic now, by partition and offset, or what is kept of each."""
+    """Read all current records of the raw topic, by partition and offset; `kept` maps each one."""
     partitions = await partitions_of(settings, [settings.topics.raw])
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.brokers, enable_auto_commit=False, group_id=None, auto_offset_reset="earliest"
@@ -127,7 +127,7 @@ async def raw_records(settings: Settings, kept: Callable[[ConsumerRecord], Any] 
 
 @asynccontextmanager
 async def raw_connection(place: tuple[str, int]) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A plain connection, for what no client would send."""
+    """Open a plain connection, for bytes that no HTTP client sends."""
     reader, writer = await asyncio.open_connection(*place)
     try:
         yield reader, writer
@@ -136,7 +136,7 @@ async def raw_connection(place: tuple[str, int]) -> AsyncIterator[tuple[asyncio.
 
 
 async def next_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """The status and the body of the answer that comes next on a connection which may bear others."""
+    """Read the next response of a connection; return its status and its body."""
     async with asyncio.timeout(30):
         said = await reader.readuntil(b"\r\n\r\n")
         length = next(line for line in said.split(b"\r\n") if line.startswith(b"content-length:")).partition(b":")[2]
@@ -144,7 +144,7 @@ async def next_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
+    """Choose a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Somebody who takes calls of the webhook."""
+"""A receiver of webhook calls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ Call = tuple[dict[str, str], bytes]
 
 @asynccontextmanager
 async def listening(answer: Callable[[int], int | None]) -> AsyncIterator[tuple[str, list[Call]]]:
-    """A server whose n-th answer has that status; None hangs until the caller goes away."""
+    """Run a server; `answer` maps the number of a call to its status, None for no response; yields URL and calls."""
     calls: list[Call] = []
 
     async def handle(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A gateway's routes in this process, without Kafka and Postgres: what goes to Kafka is kept, and acknowledged at once."""
+"""A gateway's routes in this process, without Kafka and Postgres: records are kept and acknowledged immediately."""
 
 import json
 import secrets
@@ -21,19 +21,19 @@ from support.processes.gateway import ORIGIN
 
 
 class Answered(NamedTuple):
-    """An answer."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
 
     def json(self) -> Any:
-        """The body, read."""
+        """The body, parsed as JSON."""
         return json.loads(self.content)
 
 
 class _Records:
-    """In the publisher's place."""
+    """A publisher that keeps the values."""
 
     stuck = False
     bytes_in_flight = 0
@@ -42,16 +42,16 @@ class _Records:
         self.values: list[bytes] = []
 
     def delivery(self, sender: Hashable, shares: Shares, _count: int, _size: int) -> Delivery:
-        """There always is room for it."""
+        """Return a delivery: there is always room."""
         return Delivery(sender, ByteBudget("bytes", 1, 1).holding(shares))
 
     def add(self, _delivery: Delivery, _key: bytes | None, value: bytes, _headers: HeaderList) -> None:
-        """Keeps it."""
+        """Keep the value."""
         self.values.append(value)
 
 
 class LoneGateway:
-    """Scripts s1 and s2 with an origin and an API key each; `values` are those that Kafka would hold."""
+    """Scripts s1 and s2, each with an origin and an API key; `values` are the values that Kafka would hold."""
 
     def __init__(self, front: Front, services: Services, keys: Mapping[str, str], values: list[bytes]) -> None:
         self.front = front
@@ -75,7 +75,7 @@ class LoneGateway:
         path: str = "/api/bridge/s1/events",
         address: str = "9.9.9.9",
     ) -> Answered:
-        """Posts from that address."""
+        """Post from that address."""
         return await self.ask("POST", path, headers, content, address=address)
 
     async def ask(
@@ -87,7 +87,7 @@ class LoneGateway:
         *,
         address: str = "9.9.9.9",
     ) -> Answered:
-        """Sends a request from that address."""
+        """Send a request from that address."""
         sent: list[dict[str, Any]] = []
 
         async def send(message: Any) -> None:
@@ -109,9 +109,10 @@ class LoneGateway:
         more: Receive | None = None,
         close: Callable[[], None] | None = None,
     ) -> None:
-        """Sends a request from that address; `reader` takes the parts of its answer, `more` sends what follows the content.
+        """Send a request from that address.
 
-        `close` closes its connection.
+        `reader` receives the parts of the response, `more` provides the messages after `content`, and `close` closes the
+        connection.
         """
         left = [{"type": "http.request", "body": content, "more_body": more is not None}]
 
@@ -131,7 +132,7 @@ class LoneGateway:
 
 @asynccontextmanager
 async def lone_gateway(**more: object) -> AsyncIterator[LoneGateway]:
-    """One with these settings."""
+    """Make one with these settings."""
     dsn = "postgresql://nobody@127.0.0.1:1/none"
     settings = settings_for("127.0.0.1:1", dsn, "t.", **more)
     front = create_app(settings)

@@ -1,4 +1,4 @@
-"""Runs the project in a Python of its own, as another program would."""
+"""Runs of the project in another Python process."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ STACK_COMMAND = "from bridge.cli.dev.stack import stack_app; stack_app()"
 
 
 def python(code: str, *arguments: str, before: Sequence[str] = ()) -> list[str]:
-    """The words that run the code."""
+    """Make the words of a command that runs the code."""
     return [*before, sys.executable, "-c", code, *arguments]
 
 
 def environment(changed: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """This process's environment with the checkout importable; a None takes a variable away."""
-    # Workers side by side, each at a port of its own.
+    """Copy this process's environment with the checkout importable; None removes a variable."""
+    # Several workers at the same time need different ports.
     own = {"PYTHONPATH": str(CHECKOUT), "BRIDGE_METRICS_PORT": "0"}
     merged: dict[str, str | None] = {**os.environ, **own, **(changed or {})}
     return {name: value for name, value in merged.items() if value is not None}
@@ -28,7 +28,7 @@ def environment(changed: Mapping[str, str | None] | None = None) -> dict[str, st
 def run(
     words: Sequence[str], *, changed: Mapping[str, str | None] | None = None, timeout: float = 120, cwd: Path = CHECKOUT
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the words to their end."""
+    """Run the command to its end."""
     return subprocess.run(
         words,
         env=environment(changed),
@@ -42,7 +42,7 @@ def run(
 
 
 def launch(words: Sequence[str]) -> subprocess.Popen[str]:
-    """Launches the words in a session of their own; what they write is read from `stdout`."""
+    """Start the command in its own session; its output is in the pipe `stdout`."""
     return subprocess.Popen(
         words,
         env=environment(),

@@ -1,4 +1,4 @@
-"""A gateway that goes away and comes back at the same address, as a producer sees a deployment or a crash."""
+"""A gateway that is restarted at the same address, as by a deployment or after a crash."""
 
 import secrets
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from support.processes.gateway import Gateway, gateway
 
 
 class RestartedGateway:
-    """Started, killed and stopped as a test needs it; `more` are settings of its own."""
+    """A gateway that a test starts, kills and stops; `more` are its additional settings."""
 
     def __init__(self, settings: Settings, directory: Path, **more: object) -> None:
         port = choose(asked=None, remembered=None, taken=(), purpose="the gateway")
@@ -23,19 +23,19 @@ class RestartedGateway:
         self.url = f"http://127.0.0.1:{port}"
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it; return when it responds."""
         self._gateway = self._running.enter_context(gateway(self._settings, self._log, **self._more))
 
     def kill(self) -> None:
-        """Without a chance to drain."""
+        """Kill it by SIGKILL, without a drain."""
         self._end(SIGKILL)
 
     def stop(self) -> None:
-        """Drains."""
+        """Stop it with a drain."""
         self._end(None)
 
     def memory_mb(self) -> float:
-        """Of the one that runs."""
+        """Resident memory of the running process."""
         assert self._gateway is not None, "start() comes first"
         return self._gateway.memory_mb()
 

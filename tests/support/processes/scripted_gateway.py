@@ -1,4 +1,4 @@
-"""A server that answers posted batches as a test tells it to, for what the real gateway can't be made to do on purpose."""
+"""A server with scripted responses to posted batches, which the real gateway can't be made to give on purpose."""
 
 import json
 from collections import Counter
@@ -23,13 +23,13 @@ Rule = Callable[[Sequence[Event]], Reply | None]
 
 
 def problem(status: int, code: str, retry_after: str | None = None) -> web.Response:
-    """An answer as the gateway's refusals are."""
+    """Make a refusal in the gateway's format."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}
     return web.json_response({"error_code": code, "message": "as the test says"}, status=status, headers=headers)
 
 
 class ScriptedGateway:
-    """Takes every batch, unless `rule` answers it otherwise or there are `replies` left; counts what it took."""
+    """Accepts every batch, unless `rule` returns a response or `replies` are left; counts the accepted events."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -55,14 +55,14 @@ class ScriptedGateway:
 
     @staticmethod
     def accept(ids: Sequence[str]) -> web.Response:
-        """Every event accepted."""
+        """Accept every event."""
         results = [{"index": at, "event_id": one, "status": "accepted"} for at, one in enumerate(ids)]
         return web.json_response({"results": results}, status=202)
 
 
 @asynccontextmanager
 async def scripted_gateway(port: int = 0) -> AsyncIterator[ScriptedGateway]:
-    """A running one, on a free port of loopback."""
+    """Run one on a free port of loopback."""
     gateway = ScriptedGateway()
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app.router.add_post("/api/bridge/{script_id}/events", gateway.answer)

@@ -1,7 +1,7 @@
-"""Runs `bridge` commands in processes that are forked from one that has loaded the program already.
+"""Runs of `bridge` commands in processes forked from one that has already loaded the program.
 
-Each has its environment, its standard streams and its main thread to itself, as a user's has; what is saved is the second
-that Python takes to load everything, a hundred times.
+Each has its own environment, standard streams and main thread, like a user's command. It saves the second that Python
+needs to load all modules, for each of a hundred commands.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _LOADED = (
 async def bridge(
     *arguments: str, settings: Mapping[str, str], timeout_seconds: float
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end, as `support.processes.command.bridge` does."""
+    """Run the command to its end, as `support.processes.command.bridge` does."""
     with tempfile.TemporaryDirectory() as directory:
         places = [Path(directory, name) for name in ("out", "err")]
         context = multiprocessing.get_context("forkserver")

@@ -1,4 +1,4 @@
-"""The base class of faults: a name, the parts that it occupies, how long it may last, and the methods strike and mend."""
+"""The base class of faults: name, occupied parts, range of durations, and the methods `strike` and `mend`."""
 
 from pathlib import Path
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""States in which Postgres responds and can't be used: read-only, disk full, locked, no connections left, no partition."""
+"""States in which Postgres responds and can't be used: read-only, disk full, locked, no connection left, no partition."""
 
 import asyncio
 import os
@@ -149,7 +149,7 @@ class EventsLocked(_Locked):
 
 
 class DiskFull(Fault):
-    """The key table is moved to a small file system, which is then filled to the last byte; space is freed at the end."""
+    """The key table is moved to a small file system, which is filled to the last byte; space is freed at the end."""
 
     name = "disk-full"
     occupies = POSTGRES

@@ -82,7 +82,7 @@ class Reset(_OnLink):
 
 
 class Stalled(_OnLink):
-    """No byte is forwarded and no connection closed; at the end the held bytes are sent, as after a network partition."""
+    """No byte is forwarded and no connection closed; the held bytes are sent at the end, as after a partition."""
 
     name = "stalled"
     seconds = (2.0, 9.0)

@@ -1,4 +1,4 @@
-"""Faults of producers: bursts of bad events, rows that Postgres refuses, transactions left open or aborted, backlogs."""
+"""Faults of producers: bursts of bad events, rows that Postgres refuses, open or aborted transactions, backlogs."""
 
 import asyncio
 import time

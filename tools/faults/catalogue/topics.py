@@ -1,4 +1,4 @@
-"""Faults of topics: new partitions, a batch that is damaged in the log itself, retry topics whose records are deleted."""
+"""Faults of topics: new partitions, a batch that is damaged in the log itself, retry topics with deleted records."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The mechanisms that keep anonymous senders from paging an operator, and that show operators whom the gateway refuses."""
+"""The mechanisms that keep anonymous senders from paging operators, and that show whom the gateway refuses."""
 
 from tools.mutants.mutant import Edit, Mutant
 
