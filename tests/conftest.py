@@ -1,4 +1,4 @@
-"""Fixtures of all suites: servers, a migrated database and a topic prefix for each test; the check for leaked secrets."""
+"""Fixtures of all suites: servers, a migrated database and a topic prefix for each test; the check for leaks."""
 
 import secrets
 from collections.abc import Iterator

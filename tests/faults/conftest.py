@@ -1,4 +1,4 @@
-"""What the campaign's own tests share."""
+"""Fixtures of the campaign's own tests."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def quiet_client() -> Iterator[None]:
-    """What the client has to say of a broker that we have taken away is no news."""
+    """Silence the client's messages about a broker that the test has stopped."""
     logger = logging.getLogger("aiokafka")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

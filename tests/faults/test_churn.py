@@ -1,4 +1,4 @@
-"""Workers and connections that come and go: the short form of `make churn`, and what it would find."""
+"""Workers and connections that start and end: the short form of `make churn`, and the growth that it detects."""
 
 import pytest
 from support.infrastructure.servers import stack_directory
@@ -22,7 +22,7 @@ async def test_nothing_grows() -> None:
 
 
 def test_what_is_steady_is_acquitted() -> None:
-    """Also a peak that goes again, such as that of a rebalance."""
+    """A temporary peak, such as that of a rebalance, is no growth."""
     peak = [*STEADY[:35], *[Sample(90, 16, 300)] * 3, *STEADY[38:]]
     assert grown(Held({"one": STEADY, "two": peak}, [8, 20, 8], 0), 4) == []
 

@@ -1,4 +1,4 @@
-"""The judge: acquits a run in which all is right, and finds every single thing that is not."""
+"""The judge: it reports nothing about a correct run, and finds every single defect."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ FLAWS = [Flaw.NONE, Flaw.NONE, Flaw.DUPLICATE, Flaw.BROKEN, Flaw.UNKNOWN, Flaw.L
 
 
 def journal_of_all_flaws() -> Journal:
-    """One record of each flaw, all acknowledged, each on a partition of its own choice."""
+    """Make one record of each flaw, all acknowledged, each on the partition that it names."""
     journal = Journal(1, partitions=3, began_ms=TIME_MS)
     for flaw in FLAWS:
         index = journal.add(flaw, 6 if flaw is Flaw.COPY else None)
@@ -26,7 +26,7 @@ def journal_of_all_flaws() -> Journal:
 
 
 def evidence_of(journal: Journal) -> Evidence:
-    """What a faultless product leaves of it."""
+    """Make the evidence that a correct product would leave."""
     raw, letters, rows, entries = {}, [], [], {}
     windows: Counter[tuple[str, int, int, str]] = Counter()
     for index in range(len(journal)):
@@ -172,7 +172,7 @@ def test_everything_that_is_wrong_is_found(tamper: Callable[[Evidence], None], s
 
 
 def test_what_waits_is_accounted_for() -> None:
-    """A retry that has not come yet is no loss, but it is counted as waiting."""
+    """A pending retry is not lost; it is counted as waiting."""
     journal = journal_of_all_flaws()
     evidence = evidence_of(journal)
     late = next(entry for entry in evidence.entries.values() if entry.dropped_reason is None)
@@ -182,5 +182,5 @@ def test_what_waits_is_accounted_for() -> None:
     verdict = judge(journal, evidence)
 
     assert verdict.figures["waiting"] == 1
-    # It has no end yet, and so not one that its flaw allows.
+    # The event has no outcome yet, so not the one that its flaw requires.
     assert [problem.split(":")[0] for problem in verdict.problems] == ["events that ended otherwise than they should"]

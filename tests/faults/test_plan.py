@@ -1,4 +1,4 @@
-"""The plan: the same seed makes the same one, and every plan can be carried out and proves something."""
+"""The plan: the same seed makes the same plan, and every plan can be carried out and proves something."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_a_seed_makes_one_plan(seed: int, seconds: float) -> None:
 
 @given(seeds, st.floats(min_value=60, max_value=3600))
 def test_faults_differ_and_end_before_the_load(seed: int, seconds: float) -> None:
-    """At least six kinds a run, none before the workers are at work, and none that lasts to the end of the load."""
+    """A run has at least six kinds; none begins before the workers have batches, and none lasts to the end of the load."""
     plan = make_plan(seed, seconds, KINDS)
     kinds = {kind.name: kind for kind in KINDS}
 
@@ -44,7 +44,7 @@ def test_two_faults_never_occupy_the_same_thing(seed: int, seconds: float) -> No
 
 
 def test_twenty_seeds_strike_with_everything() -> None:
-    """The bar's twenty runs leave no fault of the quick form out."""
+    """Twenty runs include every fault of the quick form."""
     struck = {act.fault for seed in range(1, 21) for act in make_plan(seed, 60, KINDS).acts}
 
     assert struck == {kind.name for kind in KINDS}
@@ -57,7 +57,7 @@ def test_a_run_that_is_too_short_is_refused() -> None:
 
 
 def test_the_catalogue_is_whole() -> None:
-    """Each fault says what it does, what it occupies, lasts for some time, and stands on its page."""
+    """Each fault has a docstring, occupied parts, a duration, and an entry on docs/faults.md."""
     page = PAGE.read_text()
     for name, fault in CATALOGUE.items():
         assert fault.__doc__, name

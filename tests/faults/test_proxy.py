@@ -1,4 +1,4 @@
-"""The proxy: passes on what it should, and each ailment is what its name says."""
+"""The proxy: it forwards traffic, and each of its faults has the effect of its name."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ BUDGET = 10
 
 
 class Echo:
-    """A server that answers every chunk with itself, and remembers what it got."""
+    """A server that echoes every chunk and keeps the received bytes."""
 
     def __init__(self) -> None:
         self.got = b""
@@ -83,7 +83,7 @@ async def test_what_is_stalled_comes_later_and_whole() -> None:
 
 
 async def test_half_open_is_silence() -> None:
-    """The server hears the end, the client hears nothing, whatever it sends."""
+    """The server receives the end of the connection; the client receives nothing, even after it sends."""
     async with proxied() as (proxy, echo, reader, writer):
         assert proxy.half_open() == 1
         await wait_until(lambda: echo.closed, budget_seconds=BUDGET, describe="the server hears the end")
@@ -94,7 +94,7 @@ async def test_half_open_is_silence() -> None:
 
 
 async def test_a_commit_without_an_answer_was_made() -> None:
-    """The server gets it; the client is reset before the answer."""
+    """The server receives the COMMIT; the client is reset before the response."""
     async with proxied() as (proxy, echo, reader, writer):
         proxy.commits_to_lose = 1
         writer.write(b"Q\x00\x00\x00\x0cCOMMIT;\x00")

@@ -1,4 +1,4 @@
-"""The quick form of the campaign: one seed, under a minute of load, nine kinds of faults, and nothing is off by one."""
+"""The quick form of the campaign: one seed, under a minute of load, nine kinds of faults, exact counts."""
 
 import pytest
 from support.infrastructure.servers import stack_directory
@@ -8,7 +8,7 @@ from tools.faults.plan import make_plan
 from tools.faults.run import Run
 
 SEED, SECONDS, EVENTS = 1, 50.0, 30_000
-# One of each place where it may break; the long form has them all.
+# One fault of each part; the long form has all faults.
 FAULTS = (
     "worker-killed",
     "worker-stopped",

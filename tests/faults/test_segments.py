@@ -1,4 +1,4 @@
-"""Damage in a log's file: the right batch, and whole again when it is done twice."""
+"""Damage of a log file: it hits the right batch, and a second flip restores it."""
 
 import struct
 from pathlib import Path
@@ -10,7 +10,7 @@ from tools.faults.segments import flip_last_byte
 
 @pytest.fixture
 def partition(tmp_path: Path) -> Path:
-    """Two segments, of batches that begin at 0, 5, 9, and at 20."""
+    """Make two segments: batches at 0, 5 and 9, and one at 20."""
     batches = {0: 50, 5: 60, 9: 70}
     old = b"".join(struct.pack(">qi", first, length) + bytes(length) for first, length in batches.items())
     (tmp_path / f"{0:020}.log").write_bytes(old)

@@ -1,4 +1,4 @@
-"""Each text that a service's account may write has a bound in the schema, also that of a table that is added later."""
+"""Bounds of texts: the schema bounds each text that a service's account may write, also in tables added later."""
 
 import re
 
@@ -10,7 +10,7 @@ UNBOUNDED_TYPE = re.compile(r"(text|character varying|bytea|jsonb?)(\[\])?( |$)"
 
 
 def written_texts() -> set[tuple[str, str]]:
-    """Pairs of relation and column: all columns of what a service inserts into, those that it sets elsewhere."""
+    """List pairs of relation and column: all columns of tables with INSERT, and the columns that a service updates."""
     catalogue = expected_catalogue()
     found = set()
     for service in PROCESSES:
@@ -25,7 +25,7 @@ def written_texts() -> set[tuple[str, str]]:
 
 
 def is_bounded(relation: str, column: str) -> bool:
-    """By a length, a list, or a form of a length."""
+    """Whether the column has a maximum length, a list of values, or a pattern of bounded length."""
     checks = " ".join(text for name, text in expected_catalogue()[relation].items() if name.startswith("check "))
     lengths = rf"(octet_length|pg_column_size|length)\({column}(::text)?\) (<=|=) \d+"
     return (
@@ -35,7 +35,7 @@ def is_bounded(relation: str, column: str) -> bool:
 
 
 def test_each_text_that_a_service_writes_is_bounded() -> None:
-    """One row would fill the memory of whoever reads it."""
+    """One unbounded row would fill the memory of each reader."""
     written = written_texts()
     assert {"bridge_event", "bridge_event_raw", "stream_offset", "replay", "brake"} <= {one for one, _ in written}
     assert sorted(f"{one}.{column}" for one, column in written if not is_bounded(one, column)) == []

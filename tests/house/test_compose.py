@@ -1,4 +1,4 @@
-"""The compose file, the image and their templates: valid, and without a secret of their own."""
+"""The compose file, the image and their templates: valid and without secrets."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from schemas.config.service import SERVICES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
-# A secret that may be blank, and then there is nothing that it opens.
+# Secrets that may be blank; a blank one gives no access.
 OPTIONAL = {"POSTGRES_MONITOR_PASSWORD"}
 FROM_ENVIRONMENT = re.compile(r"\$\{(\w+):\?[^}]+\}")
 VARIABLE = re.compile(r"\$\{(\w+)")
@@ -24,13 +24,13 @@ Compose = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def compose() -> Compose:
-    """The compose file, anchors resolved."""
+    """The compose file with its anchors resolved."""
     loaded: Compose = YAML(typ="safe", pure=True).load(CHECKOUT / "docker-compose.yml")
     return loaded
 
 
 def environments(compose: Compose) -> list[tuple[str, str, str]]:
-    """Service, name and value of every variable that a service is given."""
+    """List service, name and value of every variable of the services."""
     return [
         (service, name, value)
         for service, definition in compose["services"].items()
@@ -39,7 +39,7 @@ def environments(compose: Compose) -> list[tuple[str, str, str]]:
 
 
 def test_compose_file_keeps_the_specification(compose: Compose) -> None:
-    """Checked against the specification's own schema, as check-jsonschema ships it."""
+    """The file is valid by the specification's own schema, in check-jsonschema's copy."""
     found = importlib.util.find_spec("check_jsonschema")
     assert found is not None
     assert found.origin is not None
@@ -62,7 +62,7 @@ def test_no_secret_stands_in_the_compose_file(compose: Compose) -> None:
 
 
 def test_each_service_has_an_account_and_keys_of_its_own(compose: Compose) -> None:
-    """The administrator's password is Postgres' and the accounts' alone; the secret that signs tokens is the gateway's."""
+    """Only Postgres and the accounts job have the administrator's password, only the gateway the secret for tokens."""
     given: dict[str, set[str]] = {}
     for service, _, value in environments(compose):
         for name in VARIABLE.findall(str(value)):
@@ -83,7 +83,7 @@ def test_each_service_has_an_account_and_keys_of_its_own(compose: Compose) -> No
 
 
 def test_accounts_are_those_that_the_services_name(compose: Compose) -> None:
-    """Made by the SQL that an administrator runs, and granted by the command that the owner runs."""
+    """The administrator's SQL creates them, and the owner's command grants their rights."""
     sql = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text()
 
     assert set(re.findall(r"ALTER ROLE bridge_(\w+) PASSWORD", sql)) == set(SERVICES)
@@ -91,7 +91,7 @@ def test_accounts_are_those_that_the_services_name(compose: Compose) -> None:
 
 
 def test_admin_ports_are_not_published(compose: Compose) -> None:
-    """What is for operators is answered inside the network only."""
+    """The operators' pages are reachable inside the network only."""
     for name in ("gateway", "api"):
         service = compose["services"][name]
         port = service["environment"][f"BRIDGE_{name.upper()}_ADMIN_PORT"]
@@ -99,7 +99,7 @@ def test_admin_ports_are_not_published(compose: Compose) -> None:
 
 
 def test_nothing_is_published_beyond_loopback(compose: Compose) -> None:
-    """Each published port names 127.0.0.1, and no service borrows the host's network."""
+    """Each published port names 127.0.0.1, and no service uses the host's network."""
     for name, service in compose["services"].items():
         assert "network_mode" not in service
         for port in service.get("ports", []):
@@ -122,7 +122,7 @@ def test_template_names_every_variable_and_no_secret(compose: Compose) -> None:
 
 
 def test_every_bridge_variable_is_a_setting(compose: Compose) -> None:
-    """A misspelt name would be ignored in silence."""
+    """A misspelt name would be ignored silently."""
     from schemas.config.settings import Settings
 
     known = {f"BRIDGE_{name.upper()}" for name in Settings.model_fields}
@@ -133,7 +133,7 @@ def test_every_bridge_variable_is_a_setting(compose: Compose) -> None:
 
 
 def test_image_drains_and_is_not_root() -> None:
-    """The worker is process 1 without a shell in between, under an account of its own, and stops by SIGTERM."""
+    """The worker is process 1 without a shell, under its own account, and stops by SIGTERM."""
     last_stage = (CHECKOUT / "Dockerfile").read_text().split("\nFROM ")[-1]
 
     for line in ("USER 10001:10001", "STOPSIGNAL SIGTERM", 'ENTRYPOINT ["bridge"]', 'CMD ["worker"]', "HEALTHCHECK "):
@@ -141,7 +141,7 @@ def test_image_drains_and_is_not_root() -> None:
 
 
 def test_build_context_leaves_out_what_the_image_must_not_hold() -> None:
-    """Documents, tests, caches, environment files and keys are not even sent to the build."""
+    """Documents, tests, caches, environment files and keys are not sent to the build."""
     ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
 
     assert {"*", "*.md", "docs/", "tests/", "bench/", ".env", "**/*.key", "**/*.pem", "**/__pycache__/"} <= set(ignored)
@@ -149,7 +149,7 @@ def test_build_context_leaves_out_what_the_image_must_not_hold() -> None:
 
 @pytest.mark.parametrize("part", ["requirements-runtime.lock", "requirements-build.lock"])
 def test_image_runs_the_versions_that_were_tested(part: str) -> None:
-    """The image's locks are parts of the whole lock, and bring neither the embedded stack nor the test tools."""
+    """The image's locks are parts of the whole lock, without the embedded stack and the test tools."""
     pin = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
     whole, image = ((CHECKOUT / name).read_text() for name in ("requirements.lock", part))
 
@@ -159,7 +159,7 @@ def test_image_runs_the_versions_that_were_tested(part: str) -> None:
 
 @pytest.mark.parametrize("env", ["staging", "production"])
 def test_templates_hold_settings_and_no_secret(env: str) -> None:
-    """Each line is a setting that loads; secrets are blank; production's own, filled in, passes its guards."""
+    """Each line is a valid setting and secrets are blank; production's template, filled in, passes its checks."""
     from schemas.config.environment import unknown_variables
     from schemas.config.production import refusals
     from schemas.config.settings import Settings
@@ -181,7 +181,7 @@ def test_templates_hold_settings_and_no_secret(env: str) -> None:
 
 
 def test_what_is_mounted_exists(compose: Compose) -> None:
-    """Docker makes an empty directory of a path that is not there."""
+    """Docker creates an empty directory for a missing path."""
     mounted = [volume for one in compose["services"].values() for volume in one.get("volumes", []) if volume[0] == "."]
 
     assert mounted
@@ -191,7 +191,7 @@ def test_what_is_mounted_exists(compose: Compose) -> None:
 
 
 def test_prometheus_scrapes_each_service_that_has_figures(compose: Compose) -> None:
-    """At the port that the service is told to listen on, by the job's name that the rules know."""
+    """The target has the port that the service listens on, and the job the name that the rules use."""
     loaded = YAML(typ="safe", pure=True).load(CHECKOUT / "deploy" / "prometheus" / "prometheus.yml")
     scraped = {
         job["job_name"]: (one["names"], one["port"])
@@ -208,7 +208,7 @@ def test_prometheus_scrapes_each_service_that_has_figures(compose: Compose) -> N
 
 
 def test_the_volumes_of_kafka_and_postgres_are_watched(compose: Compose) -> None:
-    """By mounts whose names the alert on full disks knows, and Prometheus asks who watches them."""
+    """The mounts have the names that the alert on full disks uses, and Prometheus scrapes the exporter of them."""
     prometheus = YAML(typ="safe", pure=True).load(CHECKOUT / "deploy" / "prometheus" / "prometheus.yml")
     targets = {
         target.split(":")[0]

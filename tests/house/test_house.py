@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows."""
+"""The rules of this repository that no linter checks."""
 
 import ast
 import re
@@ -20,14 +20,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = ("schemas", "telemetry", "sinks", "streams", "bridge")
 MOST_LINES = 400
 MOST_FILES = 20
-# path: why it is longer.
+# path: the reason why the file is longer.
 LONGER: dict[str, str] = {}
 
 SQL = re.compile(
     r"\s*(SELECT|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|CREATE|DROP|ALTER|TRUNCATE|COPY|WITH\s+\w+\s+AS"
     r"|MERGE|LISTEN|NOTIFY|GRANT|LOCK)\s+\S"
 )
-# A question that names no table, a session's setting, a channel.
+# A query without a table, a setting of a session, a channel.
 TRIVIAL_SQL = re.compile(r"SELECT (?!.*\bFROM\b)[^;]*|SET \w+ = \S+|LISTEN \w+", re.DOTALL)
 # Statements that have to be in Python, with the reason.
 SQL_ALLOWED = {
@@ -35,7 +35,7 @@ SQL_ALLOWED = {
     "bridge/dev/stack/cluster.py": "sets a password in Postgres' single-user mode, which takes no parameters",
     "bridge/dev/stack/databases.py": "creates the development server's database and role, which take no parameters",
 }
-# What may write to a terminal, with what it escapes there.
+# Modules that may write to a terminal, with the reason.
 WRITERS = {
     "telemetry/terminal.py": "lines and JSON, all of it",
     "bridge/output/tables.py": "tables, each cell and title",
@@ -45,14 +45,14 @@ WRITERS = {
 }
 MIGRATIONS = CHECKOUT / "sinks" / "postgres" / "schema" / "migrations"
 FIRST_COMMENTED = 15
-"""The migration from which on views name their columns."""
+"""The first migration whose views name their columns."""
 VARIABLE = re.compile(r"\b(?:BRIDGE|GHOSTLINK)_[A-Z0-9_]+\b(?!…)")
-"""One that is cut off, as in a table, is none."""
+"""A truncated name, as in a table, doesn't match."""
 VARIABLES_OF_TESTS = "BRIDGE_TEST_"
 METRIC_KINDS = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 UNTRACKED = re.compile(r"(^|/)(\.git|\.venv|\.ghostlink|\.hypothesis|__pycache__|\.?\w+_cache|dist|\.env)(/|$)|\.pyc$")
-# In parts, so that this file does not hold what it forbids.
+# In parts, so that this file does not contain the names that it forbids.
 REGISTRY_HOSTS = [
     ".".join(parts)
     for parts in (
@@ -71,7 +71,7 @@ REGISTRY_PATHS = re.compile(r"https?://\S+/(simple|maven2?|artifactory|nexus)(/|
 
 @lru_cache
 def tracked() -> tuple[Path, ...]:
-    """What the repository holds, or will hold once it is added; where there is no git, whatever is not a cache."""
+    """List the files of the repository, also untracked ones; without git, all files outside of caches."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.split("\0")
@@ -90,7 +90,7 @@ def product_modules() -> list[Path]:
 
 
 def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and text of each string constant; an f-string's parts come joined, its fields as `{}`."""
+    """Yield line and text of each string constant; an f-string's parts are joined, with `{}` for its fields."""
     inside: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
@@ -103,7 +103,7 @@ def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def test_modules_stay_within_their_budget() -> None:
-    """A file over 400 lines asks to be two; one that has to be longer gives its reason here."""
+    """A file has at most 400 lines; LONGER gives the reason for an exception."""
     over = {
         name_of(path) for path in tracked() if path.suffix == ".py" and len(path.read_text().splitlines()) > MOST_LINES
     }
@@ -112,7 +112,7 @@ def test_modules_stay_within_their_budget() -> None:
 
 
 def test_folders_of_the_product_stay_within_their_budget() -> None:
-    """One with over 20 files of one kind asks for rooms; migrations only ever grow."""
+    """A folder has at most 20 files of one kind; migrations are exempt, since their number only grows."""
     files = [path for path in tracked() if name_of(path).split("/")[0] in PACKAGES and path.parent.name != "migrations"]
     counts = Counter((name_of(path.parent), path.suffix) for path in files)
 
@@ -120,7 +120,7 @@ def test_folders_of_the_product_stay_within_their_budget() -> None:
 
 
 def test_every_module_says_what_it_is_in_its_first_line() -> None:
-    """The first line of each product module is a docstring's one sentence, or its beginning and a whole clause."""
+    """The first line of each module's docstring is a sentence, or a complete clause of it."""
     for path in product_modules():
         docstring = ast.get_docstring(ast.parse(path.read_text()))
 
@@ -129,7 +129,7 @@ def test_every_module_says_what_it_is_in_its_first_line() -> None:
 
 
 def test_sql_stands_in_sql_files() -> None:
-    """Python holds no statement that names a table."""
+    """No Python file has a statement that names a table."""
     found = [
         f"{name_of(path)}:{line}: {text.strip()[:80]}"
         for path in product_modules()
@@ -142,7 +142,7 @@ def test_sql_stands_in_sql_files() -> None:
 
 
 def test_every_sql_file_is_used_and_says_what_for() -> None:
-    """A file that nobody loads is dead, a name without a file fails in production; each opens with a comment."""
+    """An SQL file without a caller is dead, a name without a file fails in production; each file begins with a comment."""
     files = {name: path.read_text() for name, path in statement_files().items()}
     loaded = set()
     for path in product_modules():
@@ -154,7 +154,7 @@ def test_every_sql_file_is_used_and_says_what_for() -> None:
 
 
 def test_every_migration_is_named_in_order_and_says_what_for() -> None:
-    """Versions run from 0001 without a gap."""
+    """The versions start at 0001 and have no gap."""
     found = [path for path in tracked() if path.parent == MIGRATIONS]
 
     assert [path.name[:5] for path in found] == [f"{number:04d}_" for number in range(1, len(found) + 1)]
@@ -164,7 +164,7 @@ def test_every_migration_is_named_in_order_and_says_what_for() -> None:
 
 
 def test_everything_in_the_schema_says_what_it_means() -> None:
-    """Each table, view, column and function has a comment of its own; `*` in a migration would take others' columns along."""
+    """Each table, view, column and function has its own comment; `*` in a view would add columns without one."""
     for relation, things in expected_catalogue().items():
         for kind, _, path in (thing.partition(" ") for thing in things):
             if kind in ("table", "view", "column", "function"):
@@ -174,7 +174,7 @@ def test_everything_in_the_schema_says_what_it_means() -> None:
 
 
 def test_metrics_are_defined_in_one_file() -> None:
-    """Only telemetry/metrics.py makes a metric; the others count with what it defines."""
+    """Only telemetry/metrics.py defines metrics; other modules use them."""
     for path in product_modules():
         if name_of(path) == "telemetry/metrics.py":
             continue
@@ -207,7 +207,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_every_variable_that_is_named_is_a_setting() -> None:
-    """On pages, in templates, manifests, errors and helps: what is set by a wrong name does nothing. `BRIDGE_X_*` names several."""
+    """A wrong name on a page, in a template, manifest, error or help would have no effect. `BRIDGE_X_*` names several."""
     known = {one for name, field in Settings.model_fields.items() for one in environment_names(name, field)}
     wrong = set()
     for path in tracked():
@@ -222,13 +222,13 @@ def test_every_variable_that_is_named_is_a_setting() -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """The headings of a page, as they are linked to."""
+    """The anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def test_no_file_names_a_package_registry() -> None:
-    """Where packages come from is the user's own configuration; nothing here may override or reveal it."""
+    """The source of packages is the user's configuration; no file may override or reveal it."""
     found = []
     for path in tracked():
         try:
@@ -243,7 +243,7 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def ways_out(tree: ast.AST) -> Iterator[int]:
-    """The lines by which something could reach a terminal: print, the standard streams, click's echo, rich's console."""
+    """Yield the lines that could write to a terminal: print, the standard streams, click's echo, rich's console."""
     asked = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ASKED}
     for node in ast.walk(tree):
         match node:
@@ -271,7 +271,7 @@ ASKED = ("isatty", "fileno")
 
 
 def test_nothing_reaches_a_terminal_but_through_the_writers() -> None:
-    """They write out what would control it; no other module prints, whatever it believes of its texts."""
+    """The writers escape control characters; no other module prints, even if it considers its texts safe."""
     found = {name_of(path): list(ways_out(ast.parse(path.read_text()))) for path in product_modules()}
 
     assert {name: lines for name, lines in found.items() if lines and name not in WRITERS} == {}
@@ -284,6 +284,6 @@ def test_nothing_reaches_a_terminal_but_through_the_writers() -> None:
      "from rich import print", "os.write(2, x)"],
 )  # fmt: skip
 def test_way_out_to_a_terminal_is_found(line: str) -> None:
-    """And to ask a stream whether it is a terminal is none."""
+    """`isatty` of a stream is not reported."""
     assert list(ways_out(ast.parse(line))) == [1]
     assert list(ways_out(ast.parse("sys.stdout.isatty()"))) == []

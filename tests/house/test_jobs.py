@@ -1,4 +1,4 @@
-"""Jobs of commands have names that metrics know."""
+"""The names of jobs: each one is known to the metrics."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ BRIDGE = Path(__file__).resolve().parents[2] / "bridge"
 
 
 def test_the_names_of_all_jobs_are_known() -> None:
-    """Those that are given where a job is made."""
+    """The names in the code that makes jobs are those of `JOBS`."""
     made = {
         name for path in BRIDGE.rglob("*.py") for name in re.findall(r'\b_?[jJ]ob\(\s*"([a-z-]+)"', path.read_text())
     }

@@ -1,4 +1,4 @@
-"""The manifests' probes, settings, secrets and policies are those of the product."""
+"""The Kubernetes manifests: probes, settings, secrets and policies agree with the product."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ SECRETS = {
     "api": {"BRIDGE_GATEWAY_PROOF_KEY", "BRIDGE_WORKER_ALERT_WEBHOOK", "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET"},
     "owner": set(),
 }
-"""Beside the accounts in Postgres and Kafka."""
+"""The secrets of each service, without the accounts in Postgres and Kafka."""
 ACCOUNTS = {"BRIDGE_DATABASE_URL", "BRIDGE_KAFKA_SASL_USERNAME", "BRIDGE_KAFKA_SASL_PASSWORD"}
 
 
@@ -35,7 +35,7 @@ def documents(kind: str) -> list[dict[str, Any]]:
 
 
 def pod(service: str) -> dict[str, Any]:
-    """The template of a service's pods."""
+    """Load the template of a service's pods."""
     found = documents("migrate" if service == "owner" else service)[0]["spec"]
     template: dict[str, Any] = (found["jobTemplate"]["spec"] if service == "owner" else found)["template"]
     return template
@@ -47,18 +47,18 @@ def container(service: str) -> dict[str, Any]:
 
 
 def values(service: str) -> dict[str, str]:
-    """The variables that the manifest itself gives."""
+    """Return the variables with a value in the manifest."""
     return {one["name"]: one["value"] for one in container(service)["env"] if "value" in one}
 
 
 def test_each_process_has_a_manifest() -> None:
-    """And none is there that this test does not know."""
+    """There is no other manifest."""
     assert {path.stem for path in MANIFESTS.iterdir()} == {*PORTS, "migrate", "config", "network"}
 
 
 @pytest.mark.parametrize("service", PORTS)
 def test_probes_ask_for_the_pages_that_there_are(service: str) -> None:
-    """Liveness asks nobody else: a service that is away kills nothing. Readiness and figures are at the admin port."""
+    """Liveness depends on no other service, so that an outage kills no pod. Readiness and metrics are on the admin port."""
     found, ports = container(service), PORTS[service]
     probes = {name: found[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     admin = list(ports)[-1]
@@ -76,7 +76,7 @@ def test_probes_ask_for_the_pages_that_there_are(service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_its_variables_are_settings_and_its_own(service: str) -> None:
-    """A misspelt name would be ignored in silence; a secret of another service would be one to steal."""
+    """A misspelt name would be ignored silently; a secret of another service could be stolen."""
     found = container(service)
     secret = [one for one in found["env"] if "valueFrom" in one]
 
@@ -90,7 +90,7 @@ def test_its_variables_are_settings_and_its_own(service: str) -> None:
 
 @pytest.mark.parametrize("service", PROCESSES)
 def test_production_takes_what_the_manifests_give(service: Service) -> None:
-    """With the secrets filled in nothing is refused, optional ones left out."""
+    """With all required secrets filled in, production refuses nothing."""
     (config,) = documents("config")
     secrets = {
         "BRIDGE_DATABASE_URL": f"postgresql://bridge_{service}:r9f2bq81xk@db/ghostlink?sslmode=verify-full",
@@ -108,7 +108,7 @@ def test_production_takes_what_the_manifests_give(service: Service) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_pods_are_restricted(service: str) -> None:
-    """No token of the cluster, no root, no writable image, no volume that fills the node's disk."""
+    """Pods have no token of the cluster, no root, no writable image, and no volume that can fill the node's disk."""
     spec = pod(service)["spec"]
 
     assert spec["automountServiceAccountToken"] is False
@@ -121,7 +121,7 @@ def test_pods_are_restricted(service: str) -> None:
 
 
 def test_nothing_is_reached_that_no_policy_names() -> None:
-    """All pods are denied by default, both ways; each port that is opened is one that its pods have."""
+    """The default policy denies both directions for all pods; each opened port is a port of its pods."""
     default, *others = documents("network")
     (expression,) = default["spec"]["podSelector"]["matchExpressions"]
     apps = {pod(service)["metadata"]["labels"]["app"] for service in SERVICES}
@@ -146,7 +146,7 @@ def test_nothing_is_reached_that_no_policy_names() -> None:
 
 @pytest.mark.parametrize("kind", ["gateway", "api"])
 def test_the_service_finds_its_pods(kind: str) -> None:
-    """By their label, at the public port alone."""
+    """The service selects its pods by their label, at the public port only."""
     deployment, service = documents(kind)
 
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
@@ -155,7 +155,7 @@ def test_the_service_finds_its_pods(kind: str) -> None:
 
 
 def targets(service: str) -> list[dict[str, str]]:
-    """What Prometheus discovers of a service's pods, a target for each port, before it relabels them."""
+    """The targets that Prometheus discovers for a service's pods, one for each port, before relabelling."""
     template = pod(service)
     found = {"__meta_kubernetes_pod_name": f"{service}-1", "__meta_kubernetes_pod_phase": "Running"}
     for kind in ("label", "annotation"):
@@ -166,7 +166,7 @@ def targets(service: str) -> list[dict[str, str]]:
 
 
 def relabelled(labels: dict[str, str], rules: list[dict[str, Any]]) -> dict[str, str] | None:
-    """The labels after these rules, as Prometheus applies them; None if the target is dropped."""
+    """Apply the relabelling rules as Prometheus does; None if the target is dropped."""
     for rule in rules:
         value = ";".join(labels.get(name, "") for name in rule["source_labels"])
         matches = re.fullmatch(rule.get("regex", "(.*)"), value) is not None
@@ -183,7 +183,7 @@ def relabelled(labels: dict[str, str], rules: list[dict[str, Any]]) -> dict[str,
 
 
 def test_prometheus_finds_pods_under_the_jobs_of_the_rules() -> None:
-    """One target for each process, at the port with its figures, by the job's name that the rules know."""
+    """There is one target for each process, at the port with its metrics, with the job's name that the rules use."""
     (job,) = YAML(typ="safe", pure=True).load(PROMETHEUS / "kubernetes.yml")["scrape_configs"]
     assert [one["namespaces"] for one in job["kubernetes_sd_configs"]] == [{"names": ["bridge"]}]
     figures = {"worker": "http", "gateway": "admin", "api": "admin"}

@@ -1,4 +1,4 @@
-"""No secret gets out unseen: each way in which a test can let one out fails it, in one process and in several."""
+"""The check for leaked secrets: each way to leak one fails the test, in one process and in several."""
 
 import re
 import subprocess
@@ -69,7 +69,7 @@ SECRETS = re.compile(r"sk_\w{12}_\w{64}|eyJ\w+\.\w+|qKx7-Zt2m")
 
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_secret_that_gets_out_fails_its_test(tmp_path: Path, processes: int) -> None:
-    """And the test that let nothing out passes; what is told of a secret doesn't repeat it."""
+    """A test without a leak passes; the report of a leak doesn't repeat the secret."""
     (tmp_path / "test_planted.py").write_text(PLANTED)
     words = (
         f"-m pytest -q --show-capture=no -n {processes} -p no:cacheprovider -p conftest --confcutdir={tmp_path}".split()

@@ -1,4 +1,4 @@
-"""What the pages' tests go by: an answer that is not as the page shows is told, and only such a one."""
+"""The comparison of outputs with pages: it reports each difference from the page, and nothing else."""
 
 import pytest
 from support.pages import missing
@@ -11,7 +11,7 @@ ANSWER = "dead letters    share\n          12  100.0 %\nplan 6f2d: sent\n"
     [("dead letters  share", "7 3.5 %"), ("12 100.0 %", "plan …: sent"), ("plan 6f2d: …",), ("…: sent",)],
 )
 def test_numbers_widths_and_ellipses_may_differ(shown: tuple[str, ...]) -> None:
-    """And lines between may be left out."""
+    """The page may leave out lines."""
     assert missing(shown, ANSWER) == []
 
 
@@ -25,5 +25,5 @@ def test_numbers_widths_and_ellipses_may_differ(shown: tuple[str, ...]) -> None:
     ],
 )
 def test_anything_else_is_told(shown: tuple[str, ...], lacking: str) -> None:
-    """Another word, another order, half a line."""
+    """It reports another word, another order, and half a line."""
     assert missing(shown, ANSWER) == [lacking]

@@ -1,4 +1,4 @@
-"""Images and workflow actions: one table says which, and every file that names one agrees with it."""
+"""Images and workflow actions: one table has their versions, and every file agrees with it."""
 
 import importlib.util
 import json
@@ -27,7 +27,7 @@ def load(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", places.files(), ids=lambda path: path.name)
 def test_each_file_names_what_the_table_names(path: Path) -> None:
-    """Every image and action of the file is in the table, at its version and pin."""
+    """Every image and action of the file has the table's version and pin."""
     text = path.read_text()
     known = {one.reference.split(" ")[0] for one in table.read()}
 
@@ -37,7 +37,7 @@ def test_each_file_names_what_the_table_names(path: Path) -> None:
 
 
 def test_each_entry_is_used_at_an_exact_version() -> None:
-    """Three parts, but for those whose makers count in two; nothing in the table is left over."""
+    """Versions have three parts, unless upstream uses two; the table has no unused entry."""
     used = {one for path in places.files() for one in places.references(path.read_text())}
     for one in table.read():
         assert one.reference.split(" ")[0] in used, one.key
@@ -47,14 +47,14 @@ def test_each_entry_is_used_at_an_exact_version() -> None:
 
 
 def test_the_tests_and_the_embedded_stack_run_the_same_versions() -> None:
-    """Whatever the servers of a test run are, their versions are those that are deployed."""
+    """All kinds of `--stack` run the deployed versions."""
     assert table.image("kafka").split("@")[0] == f"apache/kafka:{KAFKA_VERSION}"
     assert table.image("kafka") == servers.KAFKA_IMAGE
     assert table.image("postgres") == servers.POSTGRES_IMAGE
 
 
 def test_no_other_image_is_named_anywhere() -> None:
-    """A build directive would bring an image that no table names; a test's image comes from the table."""
+    """A build directive would use an image that isn't in the table; tests take their images from the table."""
     assert not re.search(r"^#\s*syntax\s*=", (CHECKOUT / "Dockerfile").read_text(), re.MULTILINE)
     named = re.compile(rf"['\"](?:{'|'.join(re.escape(one.name) for one in table.read() if one.kind == 'images')}):\w")
     for path in [*CHECKOUT.glob("tests/**/*.py"), *CHECKOUT.glob("bench/**/*.py")]:
@@ -64,7 +64,7 @@ def test_no_other_image_is_named_anywhere() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_keeps_the_schema_and_may_only_read(path: Path) -> None:
-    """By the workflow schema that check-jsonschema ships."""
+    """The workflow is valid by check-jsonschema's schema."""
     found = importlib.util.find_spec("check_jsonschema")
     assert found is not None
     assert found.origin is not None
@@ -75,7 +75,7 @@ def test_a_workflow_keeps_the_schema_and_may_only_read(path: Path) -> None:
 
 
 def test_the_scheduled_workflow_checks_pins_and_every_lock_file() -> None:
-    """It runs by itself; the programs that it calls are there; the accepted findings can be read."""
+    """The workflow has a schedule, its programs exist, and the accepted findings are readable."""
     workflow = load(DEPENDENCIES)
     assert workflow["on"]["schedule"]
     steps = "\n".join(step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])

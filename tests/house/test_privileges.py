@@ -1,4 +1,4 @@
-"""Each statement is granted to the services that run it: what a service could run and does not is written down here."""
+"""Grants of statements: each statement is granted to the services that run it, and exceptions are listed here."""
 
 import ast
 import re
@@ -37,7 +37,7 @@ NOT_RUN = {
         """,
     }.items()
 }
-"""Statements of modules that the service imports, in functions that it does not call."""
+"""Statements in functions that a service imports and doesn't call."""
 STARTED = {
     "migrations_table",
     "migration_record",
@@ -46,12 +46,12 @@ STARTED = {
     "partitions_unsummarized",
     "partition_summarize",
 }
-"""Of development, and of a worker that owns the tables."""
+"""Statements of development, and of a worker that owns the tables."""
 
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """The product's modules that this one imports, within functions too."""
+    """The product's modules that this one imports, also within functions."""
     found = set()
     for node in ast.walk(ast.parse(path_of(module).read_text())):
         if isinstance(node, ast.Import):
@@ -69,7 +69,7 @@ def path_of(module: str) -> Path:
 
 
 def reached(service: Service) -> set[str]:
-    """The statements of all modules that the service imports, directly or not."""
+    """The statements of all modules that the service imports, directly or indirectly."""
     modules, left = set(), list(ROOTS[service])
     while left:
         module = left.pop()
@@ -87,7 +87,7 @@ def test_a_service_is_granted_what_it_runs(service: Service) -> None:
 
 
 def test_every_statement_that_is_granted_exists() -> None:
-    """A misspelt one would grant nothing."""
+    """A misspelt statement would grant nothing."""
     assert set().union(*STATEMENTS.values()) <= set(statements())
 
 
@@ -97,7 +97,7 @@ LOCKED = re.compile(r"\bFOR (?:NO KEY )?(?:UPDATE|SHARE)(?: OF (\w+))?")
 
 @pytest.mark.parametrize("name", sorted(name for name, text in statements().items() if UPDATES.search(text)))
 def test_every_column_that_a_statement_sets_is_read_out_of_it(name: str) -> None:
-    """So that it is granted."""
+    """A column that isn't found would not be granted."""
     text, catalogue = statements()[name], expected_catalogue()
     pairs = updated_columns(text)
     assert len({relation for relation, _ in pairs}) == len(UPDATES.findall(text))
@@ -107,7 +107,7 @@ def test_every_column_that_a_statement_sets_is_read_out_of_it(name: str) -> None
 
 @pytest.mark.parametrize("service", Service)
 def test_rows_that_a_service_locks_have_a_column_that_it_sets(service: Service) -> None:
-    """Postgres locks no row for an account that may set none of its columns."""
+    """Postgres locks a row only for an account that may update one of its columns."""
     needed = needed_privileges(expected_catalogue(), service)
     for name in STATEMENTS.get(service, statements()):
         for alias in LOCKED.findall(statements()[name]):

@@ -1,4 +1,4 @@
-"""Every alert has its runbook, every runbook its alerts, and all are laid out alike."""
+"""Runbooks: every alert has one, every runbook has alerts, and all have the same layout."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from deploy.runbooks import DIRECTORY, INDEX, callers, index, told
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-# What there has to be a runbook for, whatever the alerts are.
+# Situations that need a runbook regardless of the alerts.
 WANTED = {
     "drops up": "drops-up.md",
     "retry ratio up": "retries-up.md",
@@ -22,19 +22,19 @@ RUNBOOKS = sorted(path.name for path in DIRECTORY.glob("*.md") if path != INDEX)
 
 
 def test_alerts_lead_to_the_runbooks_that_there_are() -> None:
-    """None to a page that is missing, and no page is read by nobody."""
+    """No alert names a missing page, and each page has an alert."""
     assert sorted(callers()) == RUNBOOKS
     assert set(WANTED.values()) <= set(RUNBOOKS)
 
 
 def test_the_index_is_as_the_rules_say() -> None:
-    """Whoever edits one renews the other."""
+    """An edit of the rules requires a new index."""
     assert INDEX.read_text() == index(), "renew it: python -m deploy"
 
 
 @pytest.mark.parametrize("name", RUNBOOKS)
 def test_a_runbook_is_laid_out_like_the_others(name: str) -> None:
-    """Its alerts first, then the four sections; whoever is paged finds a command to begin with."""
+    """Its alerts come first, then the four sections; Diagnosis has a command."""
     text = (DIRECTORY / name).read_text()
 
     assert told(callers()[name]) in text.splitlines(), "its line of alerts has to be: " + told(callers()[name])

@@ -1,4 +1,4 @@
-"""Each session with Postgres is opened in one place, which bounds its waits for locks, and nothing undoes that."""
+"""Sessions with Postgres: each is opened in one place, which bounds its waits for locks, and no code removes the bound."""
 
 import re
 from pathlib import Path
@@ -28,12 +28,12 @@ BOUNDING = re.compile(r"(?:SET (?:LOCAL |SESSION )?|set_config\(')lock_timeout")
 
 
 def test_sessions_are_opened_in_one_place() -> None:
-    """Elsewhere one would wait for a lock without an end."""
+    """A session opened elsewhere could wait for a lock without a limit."""
     assert {path for path, text in SOURCES.items() if OPENING.search(text)} == OPENS.keys()
 
 
 def test_no_session_takes_its_bound_away() -> None:
-    """Each module that sets another one is named here."""
+    """BOUNDS names each module that sets another lock_timeout."""
     assert {path for path, text in SOURCES.items() if BOUNDING.search(text)} == BOUNDS.keys()
     for text in (*SOURCES.values(), *(path.read_text() for path in statement_files().values())):
         assert not re.search(r"RESET (?:ALL|lock_timeout)|DISCARD ALL|lock_timeout (?:=|TO) '?0", text)

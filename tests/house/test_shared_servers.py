@@ -1,4 +1,4 @@
-"""A test run has one set of servers, whatever becomes of its processes."""
+"""The servers of a test run: there is one set, also when processes of the run crash."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def run(directory: Path, test: str, *words: str) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # Whoever was started in a shell's background ignores it, and its children would.
+        # A process in a shell's background ignores SIGINT, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread runs
     )
 

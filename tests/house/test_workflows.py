@@ -1,4 +1,4 @@
-"""Scheduled workflows: whatever ends a job, it leaves a summary, and the webhook is called if it failed."""
+"""Scheduled workflows: each end of a job leaves a summary, and a failure calls the webhook."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ JOBS = {
 
 
 def test_there_are_scheduled_jobs() -> None:
-    """What follows looks at something."""
+    """The other tests have jobs to check."""
     assert len(JOBS) >= 3
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS.keys())
 def test_each_ending_of_a_scheduled_job_is_told(job: dict[str, Any]) -> None:
-    """By its last two steps, which need nothing that an earlier one installs."""
+    """The last two steps report it; they need nothing that an earlier step installs."""
     *_, work, tell, keep = job["steps"]
     words = tell["run"].split()
     assert (tell["if"], keep["if"]) == ("always()", "always()")
@@ -31,5 +31,5 @@ def test_each_ending_of_a_scheduled_job_is_told(job: dict[str, Any]) -> None:
     known = {**job.get("env", {}), **tell["env"]}
     assert {"BRIDGE_ENV", "BRIDGE_WORKER_ALERT_WEBHOOK", "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET"} <= set(known)
     if job["runs-on"] == "self-hosted":
-        # Its directory outlives the run, and a summary that is there is taken for this run's.
+        # The directory outlives the run, so an old summary would be taken for this run's.
         assert job["steps"][0]["run"] == f"rm -f {words[4]}"

@@ -1,4 +1,4 @@
-"""An edit is anchored by syntax; one that does not fit is a clear error."""
+"""Anchors of edits: they match by syntax, and an edit that doesn't fit is a clear error."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The mutants fit the product as it stands: each edit fits, each test exists, and what results is Python."""
+"""The mutants fit the product: each edit fits, each test exists, and the result is valid Python."""
 
 import ast
 from functools import cache
@@ -18,19 +18,19 @@ in_place = cache(mutated)
 
 @cache
 def anew(path: Path) -> str:
-    """The file's code, laid out in another way."""
+    """Return the file's code with another layout."""
     return ast.unparse(ast.parse(path.read_text()))
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two texts are the same code. Most show it once compiled, in a tenth of the time that their trees take."""
+    """Whether two texts are the same code. Compiled code, ten times faster than syntax trees, shows it for most."""
     compiled = [meaning(compile(text, "", "exec")) for text in (one, other)]
-    # A line more may leave an instruction more.
+    # Another number of lines may add an instruction.
     return compiled[0] == compiled[1] or ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
 
 
 def meaning(code: CodeType) -> object:
-    """Its instructions, names and constants, without where its lines are."""
+    """The code's instructions, names and constants, without line numbers."""
     constants = [meaning(one) if isinstance(one, CodeType) else (type(one), one) for one in code.co_consts]
     return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
 

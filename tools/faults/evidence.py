@@ -1,4 +1,4 @@
-"""The evidence after a run: the audit, and Kafka's logs, Postgres' rows and offsets, read without the product's code."""
+"""The evidence after a run: the audit, and Kafka's logs and Postgres' rows, read without the product's code."""
 
 import json
 from collections import Counter

@@ -111,7 +111,7 @@ class LoneGateway:
     ) -> None:
         """Send a request from that address.
 
-        `reader` receives the parts of the response, `more` provides the messages after `content`, and `close` closes the
+        `reader` receives the parts of the response. `more` provides the messages after `content`. `close` closes the
         connection.
         """
         left = [{"type": "http.request", "body": content, "more_body": more is not None}]

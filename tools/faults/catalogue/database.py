@@ -1,4 +1,4 @@
-"""States in which Postgres responds and can't be used: read-only, disk full, locked, no connection left, no partition."""
+"""States of a Postgres that responds and can't be used: read-only, disk full, locked, no connection, no partition."""
 
 import asyncio
 import os

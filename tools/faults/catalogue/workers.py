@@ -56,7 +56,7 @@ class AllWorkersKilled(Fault):
 
 
 class WorkerStopped(_OneWorker):
-    """SIGSTOP of one worker for longer than its session; after SIGCONT its batch is in flight and its partitions taken."""
+    """SIGSTOP of one worker for longer than its session; after SIGCONT its batch is still in flight, its partitions gone."""
 
     name = "worker-stopped"
     seconds = (7.0, 11.0)

@@ -1,4 +1,4 @@
-"""The mechanisms of access control: keys by purpose, accounts by service, history, places of replays, the admin port."""
+"""The mechanisms of access control: keys by purpose, accounts by service, history, places of replays, admin port."""
 
 from tools.mutants.mutant import Edit, Mutant
 
