@@ -29,9 +29,9 @@ class _Line:
         self.series_of_events: Any = None
         """Created on demand: most refusals have no known events, and need no time series for them."""
         self.due = 0.0
-        """When the next line may be written."""
+        """Time from which the next line may be written."""
         self.since: float | None = None
-        """When the first of these refusals was counted."""
+        """Time of the first of these refusals; None without one."""
         self.requests = self.events = 0
         self.named = ""
 

@@ -90,7 +90,7 @@ async def _open_again(
     try:
         ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
     except PreconditionFailed as error:
-        # An PreconditionFailed error would be reported as an error of this plan, with the names of hosts.
+        # A PreconditionFailed error would be reported as an error of this plan, with the names of hosts.
         raise SinkUnavailable(str(error)) from error
     while not await _read_up_to(settings, ends):
         if time.monotonic() > deadline:

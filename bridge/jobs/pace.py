@@ -12,14 +12,14 @@ from bridge.jobs.looks import LOOK_SECONDS, Look
 
 _BATCHES_A_SECOND: Final = 4
 TURN: Final = 200
-"""How many items a replay without a rate has in flight."""
+"""Most items that a replay without a rate has in flight."""
 TURN_SECONDS: Final = 10.0
-"""How long a replay without a rate waits for a turn: one partition that stands still does not end it."""
+"""Longest wait of a replay without a rate for its items in flight, so that one stopped partition does not end it."""
 _FIRST_LOOK_SECONDS: Final = 0.02
 
 
 async def turn_ended(is_in_flight: Callable[[], Awaitable[bool]], look: Look) -> None:
-    """Returns when nothing is in flight, or the time for a turn is over; raises what `look` raises."""
+    """Wait until nothing is in flight, at most TURN_SECONDS; raises the errors of `look`."""
     deadline, seconds = time.monotonic() + TURN_SECONDS, _FIRST_LOOK_SECONDS
     while time.monotonic() < deadline and await is_in_flight():
         await asyncio.sleep(seconds)

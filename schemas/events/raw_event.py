@@ -12,11 +12,11 @@ MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**63 - 1
 MAX_HOST: Final = 1024
-"""Characters of a URL's host with what else stands before its path."""
+"""Most characters of a URL's authority: user information, host and port."""
 MAX_HOST_NAME: Final = 253
-"""Characters of a host name, by DNS."""
+"""Most characters of a host name, by DNS."""
 MAX_HOST_LABEL: Final = 63
-"""Characters between two dots of a host name, by DNS."""
+"""Most characters of a label of a host name, by DNS."""
 MAX_EXPONENTS: Final = 128 * 1024
 """The most digits that the exponents of an event's numbers may add when written out, as jsonb writes them."""
 MAX_EVENT_ID: Final = 128

@@ -27,7 +27,7 @@ class Topics:
         self.retries = tuple(f"{prefix}retry.{tier}" for tier in tiers)
 
     def has(self, topic: str) -> bool:
-        """Whether it is one of the product's own, also of a retry tier that is no longer set."""
+        """Whether the topic is one of the product's own, also of a retry tier that is no longer configured."""
         return topic in (self.raw, self.dlq, self.gate) or topic.startswith(f"{self.prefix}retry.")
 
     def specs(self, *, partitions: int, replication: int, min_insync: int) -> list[TopicSpec]:

@@ -23,9 +23,9 @@ def topic_of(log: str) -> str:
 
 
 def incarnation_of(log: str) -> int:
-    """Which log of its topic it is, from 1: the one that replaced the first under the topic's name is 2.
+    """Return the number of a log among its topic's logs, from 1: the one that replaced the first is 2.
 
-    0 for a name that no release gives to a log: it takes the place of none.
+    0 for a name that no release gives to a log: it replaces none.
     """
     _, later, number = log.partition(_INCARNATION)
     if not later:

@@ -79,9 +79,9 @@ def keep_alive(sock: socket.socket) -> None:
 
 
 def receive_little(opened: Connection) -> None:
-    """Has the kernel keep little of what the server sends: one turn of the loop parses no more than that.
+    """Limit the kernel's receive buffer of the connection, and so the bytes that one iteration of the loop parses.
 
-    For a connection that listens: any account can have the server send notifications without an end.
+    For a connection with LISTEN: any account can cause an unlimited number of notifications.
     """
     opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE_BYTES)
 

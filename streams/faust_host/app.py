@@ -88,7 +88,7 @@ def create_app(settings: Settings) -> App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
-        # Verdicts may wait long for Postgres; those that are not told are read again.
+        # Verdicts may wait long for Postgres; those without a notification are read again.
         stream_wait_empty=False,
         web_enabled=True,
         web_in_thread=_WEB_IN_THREAD,
@@ -165,7 +165,7 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
 
     async def alerts(verdicts: Any) -> None:
         taken: list[Any] = []
-        # What was not told when the worker ended is read again.
+        # Acknowledged only after the notification: a worker that ends before it leaves the verdicts to be read again.
         verdicts.enable_acks = False
         async for event in verdicts.events():
             taken.append(event)

@@ -28,7 +28,7 @@ _TWO_DIGITS = (b"0e00", b"0e-00", b"0e+00")
 _LARGE = 3
 _EXPONENTS = re.compile(rb"e[+-]?0*([1-9][0-9]{1,4})").findall
 _decode_integers = msgspec.json.Decoder(list[int]).decode
-# Of true, false and null an e is left at most.
+# Of true, false and null at most an e is left.
 _BESIDE_NUMBERS = bytes.maketrans(b"[]{},:\n\r\ttrufalsn", b" " * 17)
 _SHORTEST_DOUBTFUL = len("1e100")
 _SURE_DECIMALS = _MOST_DECIMALS - _LARGEST_EXPONENT
@@ -103,7 +103,7 @@ def check_number(text: str) -> None:
 
 
 def _all_fit(texts: list[str]) -> bool:
-    """Whether all pass `check_number`, which is asked only for the few that are near a bound of decimals."""
+    """Whether all numbers pass `check_number`, which is called only for the few near a bound of decimals."""
     try:
         numbers = list(map(Decimal, texts))
         for text, number, power in zip(texts, numbers, map(Decimal.adjusted, numbers), strict=True):

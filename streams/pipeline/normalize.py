@@ -258,7 +258,7 @@ def _utm(parameters: str) -> tuple[str | None, ...]:
 
 def _unquoted(value: str) -> str:
     """The text of a query's value, which is ASCII, as `urllib.parse.parse_qsl` reads it but in one pass."""
-    # The first of two is broken: without a search for each of many.
+    # The first of two percent signs is an invalid escape; one replacement avoids a search at each of many signs.
     marked = value.replace("+", " ").replace("\\", "%5C").replace("%%", "%25%").replace("%%", "%25%")
     escaped = _BROKEN_PERCENT("%25", marked).replace("%", "\\x")
     return (
@@ -274,9 +274,9 @@ def _referrer_host(referrer: str) -> str | None:
 
 
 def _has_impossible_host(url: str) -> bool:
-    """Whether the host is longer than any, or is to be turned into ASCII and breaks a bound of DNS.
+    """Whether the host is too long, or has to be converted to ASCII and exceeds a bound of DNS.
 
-    To turn a label into ASCII takes its length times its different characters.
+    The conversion of a label takes its length times the number of its different characters.
     """
     for ignored in "\t\n\r":
         url = url.replace(ignored, "")
@@ -290,7 +290,7 @@ def _has_impossible_host(url: str) -> bool:
 
 
 def _is_beyond_dns(host: str) -> bool:
-    """Whether the host or one of its labels is too long as Unicode writes it out."""
+    """Whether the host or one of its labels is too long after NFKC normalisation."""
     left = MAX_HOST_NAME + 1
     for label in _LABELS(host):
         length = len(label) if len(label) > MAX_HOST_LABEL else len(unicodedata.normalize("NFKC", label))

@@ -1,4 +1,4 @@
-"""What is done with changes of the gate's verdict: they are logged, and somebody is told by webhook."""
+"""Notifications of changes of the gate's verdict, by a log line and the webhook."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from sinks.webhook import call_webhook
 log = structlog.get_logger(__name__)
 
 MOST: Final = 1000
-"""How many records are looked at together: each look asks Postgres once."""
+"""Largest number of records that one call checks, by one query to Postgres."""
 _SHOWN = 2048
 _SHOWN_REASONS = 500
 _FIRST_WAIT_SECONDS = 1.0
@@ -24,17 +24,18 @@ _LONGEST_WAIT_SECONDS = 30.0
 
 
 class _Record(msgspec.Struct):
-    """What is read of a record: the rest of it says nothing that Postgres does not say."""
+    """The fields that are read from a record: all others are read from Postgres."""
 
     target: str
     change_id: str
 
 
 class GateNotifier:
-    """Tells changes of verdict by Postgres' word.
+    """Notifies of changes of verdict that Postgres confirms.
 
-    Whoever may write to the gate's topic writes verdicts there. One that Postgres does not know is forged, or another one
-    has come since, which is told itself. One that was told here is not told again.
+    Any client with write access to the gate's topic can write verdicts there. A change that Postgres doesn't confirm is
+    forged, or a later change has replaced it, which causes its own notification. A change is not notified of twice in a
+    row.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,9 +43,9 @@ class GateNotifier:
         self._told: dict[str, str] = {}
 
     async def tell(self, verdicts: Sequence[bytes | None]) -> None:
-        """Tells the changes that these records of the gate's topic name, and waits for Postgres until it answers.
+        """Send the notifications for these records of the gate's topic; wait for Postgres until it responds.
 
-        A null record is a compacted key's end and says nothing. Never raises, whatever it is given.
+        A null record, the tombstone of a compacted key, is ignored. Never raises, regardless of the records.
         """
         claims = _claims(verdicts)
         standing = {Claim(one.target, one.change_id): one for one in await self._standing(claims)}
@@ -59,7 +60,7 @@ class GateNotifier:
                 self._told[claim.target] = claim.change_id
 
     async def _standing(self, claims: list[Claim]) -> list[GateChange]:
-        """The claims that stand. Without Postgres nobody can tell a forged one from a judged one."""
+        """Return the claimed changes that Postgres confirms; wait while it is down: without it forged ones would pass."""
         seconds = _FIRST_WAIT_SECONDS
         while claims:
             try:
@@ -87,7 +88,7 @@ class GateNotifier:
 
 
 def _claims(verdicts: Sequence[bytes | None]) -> list[Claim]:
-    """What the records claim, each claim once; texts that Postgres would refuse claim nothing."""
+    """Return the claims of the records, each claim once; log and ignore records that Postgres would refuse."""
     claims: dict[Claim, None] = {}
     unreadable: list[bytes] = []
     for verdict in verdicts:

@@ -21,7 +21,7 @@ def test_a_seed_makes_one_plan(seed: int, seconds: float) -> None:
 
 @given(seeds, st.floats(min_value=60, max_value=3600))
 def test_faults_differ_and_end_before_the_load(seed: int, seconds: float) -> None:
-    """A run has at least six kinds; none begins before the workers have batches, and none lasts to the end of the load."""
+    """A run has at least six kinds; none begins before the workers have batches or lasts to the end of the load."""
     plan = make_plan(seed, seconds, KINDS)
     kinds = {kind.name: kind for kind in KINDS}
 

@@ -35,7 +35,7 @@ SQL_ALLOWED = {
     "bridge/dev/stack/cluster.py": "sets a password in Postgres' single-user mode, which takes no parameters",
     "bridge/dev/stack/databases.py": "creates the development server's database and role, which take no parameters",
 }
-# Modules that may write to a terminal, with the reason.
+# Modules that may write to a terminal, each with what it writes.
 WRITERS = {
     "telemetry/terminal.py": "lines and JSON, all of it",
     "bridge/output/tables.py": "tables, each cell and title",
@@ -142,7 +142,7 @@ def test_sql_stands_in_sql_files() -> None:
 
 
 def test_every_sql_file_is_used_and_says_what_for() -> None:
-    """An SQL file without a caller is dead, a name without a file fails in production; each file begins with a comment."""
+    """Each SQL file has a caller and begins with a comment; each loaded name has a file."""
     files = {name: path.read_text() for name, path in statement_files().items()}
     loaded = set()
     for path in product_modules():
@@ -207,7 +207,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_every_variable_that_is_named_is_a_setting() -> None:
-    """A wrong name on a page, in a template, manifest, error or help would have no effect. `BRIDGE_X_*` names several."""
+    """A wrong name on a page, in a template, manifest, error or help has no effect. `BRIDGE_X_*` names several."""
     known = {one for name, field in Settings.model_fields.items() for one in environment_names(name, field)}
     wrong = set()
     for path in tracked():

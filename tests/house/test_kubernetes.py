@@ -58,7 +58,7 @@ def test_each_process_has_a_manifest() -> None:
 
 @pytest.mark.parametrize("service", PORTS)
 def test_probes_ask_for_the_pages_that_there_are(service: str) -> None:
-    """Liveness depends on no other service, so that an outage kills no pod. Readiness and metrics are on the admin port."""
+    """Liveness depends on no other service: an outage kills no pod. Readiness and metrics are on the admin port."""
     found, ports = container(service), PORTS[service]
     probes = {name: found[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     admin = list(ports)[-1]

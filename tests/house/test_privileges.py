@@ -81,7 +81,7 @@ def reached(service: Service) -> set[str]:
 
 @pytest.mark.parametrize("service", PROCESSES)
 def test_a_service_is_granted_what_it_runs(service: Service) -> None:
-    """A new statement is either in `STATEMENTS` of sinks/postgres/schema/privileges.py or named here as one that the service never runs."""
+    """A new statement is in `STATEMENTS` of sinks/postgres/schema/privileges.py, or here among those never run."""
     assert STATEMENTS[service] <= reached(service)
     assert reached(service) - STATEMENTS[service] - STARTED == NOT_RUN[service]
 

@@ -1,4 +1,4 @@
-"""Sessions with Postgres: each is opened in one place, which bounds its waits for locks, and no code removes the bound."""
+"""Sessions with Postgres: all are opened in one place, which bounds waits for locks, and no code removes the bound."""
 
 import re
 from pathlib import Path

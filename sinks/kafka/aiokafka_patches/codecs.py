@@ -296,9 +296,10 @@ def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, mo
 
 
 def _snappy(payload: bytes, most: int) -> bytes:
-    """Plain, or in the blocks of Java's library; each block says how large it is, and can't lie.
+    """Inflate plain snappy, or the blocks of Java's library; the stated size of a block is checked by the decompressor.
 
-    There are no more blocks than sound clients write: an empty one takes a microsecond, and five bytes of the batch.
+    The number of blocks is bounded by the most that regular clients write: an empty block takes a microsecond, and only
+    five bytes of the batch.
     """
     if not codec._detect_xerial_stream(payload):  # noqa: SLF001  # the library's own way to tell them apart
         return _snappy_block(payload, most, most)

@@ -1,4 +1,4 @@
--- Of the changes of verdict with the targets $1 and the ids $2, those that stand: no other one of the target has come since.
+-- Returns the changes of verdict with the targets $1 and the ids $2, without those that a later change of the target replaced.
 SELECT target, s.passed, claimed.change_id, s.changed_at, s.change
 FROM unnest($1::text[], $2::text[]) AS claimed (target, change_id)
 JOIN gate_state AS s USING (target)

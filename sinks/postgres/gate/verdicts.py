@@ -70,14 +70,14 @@ def _read(row: asyncpg.Record) -> GateChange | None:
 
 
 class Claim(NamedTuple):
-    """That the target's verdict changed, under that id."""
+    """A claimed change of the target's verdict, with its id."""
 
     target: str
     change_id: str
 
 
 async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange]:
-    """The claimed changes as they were judged, without those that another one of the target follows; raises SinkUnavailable."""
+    """Return the claimed changes as stored, without replaced and forged ones; raises SinkUnavailable."""
     async with connection(dsn, "gate") as conn:
         rows = await conn.fetch(sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
     return [change for row in rows if (change := _read(row)) is not None]

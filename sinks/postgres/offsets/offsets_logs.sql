@@ -1,5 +1,5 @@
--- The present log of each of these partitions of Kafka, as whoever read furthest of it knows it, over all groups: a
--- provenance bears no group, so that an adoption holds for all of them. A name that no release gives to a log is that of none.
+-- Returns the present log of each of these partitions of Kafka, from the group that has read furthest: a provenance has no
+-- group, so an adoption applies to all groups. Names that no release gives to a log are ignored.
 SELECT DISTINCT ON (n.topic, n.partition)
        o.topic, o.partition, o.next_offset, o.last_offset, o.last_digest, o.last_timestamp, o.cluster_id
 FROM unnest($1::text[], $2::int[]) AS n (topic, partition)

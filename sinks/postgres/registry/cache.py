@@ -21,9 +21,9 @@ RECONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 _TARGET = re.compile(r"(.+):([0-9]{1,10})")
 REST_SECONDS = 1.0
-"""How long it is not read again after it was read, however many changes are told."""
+"""Least time between two reads, regardless of the number of notifications."""
 REST_SHARE = 9
-"""How many times as long as the last read the next one waits, at least: to read a large registry takes the loop's time."""
+"""Least wait before the next read, as a multiple of the last read's duration: a large registry occupies the loop."""
 MOST_TOLD = 200
 """More notifications between two reads are a flood: no changes of the registry come in such numbers."""
 
@@ -121,7 +121,7 @@ class RegistryCache:
             if self._told > MOST_TOLD and not self._flooded:
                 self._flooded = True
                 log.warning("registry_notifications_flood", told=self._told, found_by="BRIDGE_REGISTRY_REFRESH")
-                # UNLISTEN would be answered behind all that Postgres has queued.
+                # The response to UNLISTEN would come after all queued notifications.
                 conn.terminate()
 
         self._told = 0
@@ -155,7 +155,7 @@ async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]
     """Return the paused partitions, each with the account and the reason."""
     found = {}
     for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
-        # A target of another form, which the owner alone can write by hand, is no partition that anybody reads.
+        # A target of another form, which only the owner can write by hand, is not a partition of a worker.
         if match := _TARGET.fullmatch(row["target"]):
             found[TopicPartition(match[1], int(match[2]))] = f"paused by {row['paused_by']}: {row['reason']}"
     return found

@@ -142,7 +142,7 @@ async def claims(conn: Connection, replay_id: str) -> dict[Provenance, bool]:
 
 
 async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) -> bool:
-    """Whether something that was sent of the items behind position `after` up to `up_to` is not settled."""
+    """Return whether an item after position `after` up to `up_to` is sent and not yet committed."""
     found: bool = await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to)
     return found
 

@@ -1,4 +1,4 @@
--- Whether an item of the plan $1 behind position $2 up to $3 is claimed by it still: what was sent of it is not settled.
+-- Returns whether the plan $1 still claims an item after position $2 up to $3: its event is sent and not yet committed.
 SELECT EXISTS (
     SELECT FROM replay_item AS i
     JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)

@@ -244,7 +244,10 @@ async def _functions_excess(conn: Connection, service: Service) -> list[str]:
 
 
 async def _schema_excess(conn: Connection, expected: Catalogue) -> list[str]:
-    """What others may do, or have done, to the schema, whoever asks: what they make there runs by the rights of whose statements find it."""
+    """Return excess rights on the schema and objects of other roles in it, for every service.
+
+    A function that another role creates there could run with the rights of the service whose statement resolves to it.
+    """
     return [row["line"] for row in await conn.fetch(sql("schema_excess"), list(expected))]
 
 

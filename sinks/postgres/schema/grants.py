@@ -28,7 +28,7 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
     if service is Service.OWNER:
         lines += [
             f"GRANT USAGE, CREATE ON SCHEMA {place['schema']} {to}",
-            # What others make there could take the place of a function that the product's statements call. A superuser has to.
+            # A function of another role could replace one that the product's statements call. Needs a superuser.
             f"REVOKE CREATE ON SCHEMA {place['schema']} FROM PUBLIC",
             # Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
             f"GRANT pg_read_all_stats {to}",

@@ -1,6 +1,6 @@
--- Who may make functions and relations in the current schema though he is neither a superuser nor an owner of it or of the first of
--- the product's relations; and what such roles have made there under the name of a function or an operator of Postgres, which a
--- statement may find first. In lines, or none. In catalogue types only, so that no such function is called here.
+-- Returns a line for each role that has CREATE on the current schema without being a superuser or the owner of the schema, of
+-- the database or of the product's relations, and for each function or operator of such a role in the schema that has the name
+-- of one of Postgres, since a statement may resolve to it. It uses names of pg_catalog only, so it calls no such function itself.
 WITH place AS (
     SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname OPERATOR(pg_catalog.=) pg_catalog."current_schema"()

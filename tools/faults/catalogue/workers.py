@@ -56,7 +56,7 @@ class AllWorkersKilled(Fault):
 
 
 class WorkerStopped(_OneWorker):
-    """SIGSTOP of one worker for longer than its session; after SIGCONT its batch is still in flight, its partitions gone."""
+    """SIGSTOP of one worker for longer than its session; after SIGCONT it has a batch in flight without its partitions."""
 
     name = "worker-stopped"
     seconds = (7.0, 11.0)
