@@ -20,7 +20,7 @@ CHANNEL = "bridge_registry"
 RECONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 _TARGET = re.compile(r"(.+):([0-9]{1,10})")
-REST_SECONDS = 1.0
+REST_SECONDS = 0.1
 """Least time between two reads, regardless of the number of notifications."""
 REST_SHARE = 9
 """Least wait before the next read, as a multiple of the last read's duration: a large registry occupies the loop."""

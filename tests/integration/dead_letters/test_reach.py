@@ -5,6 +5,7 @@ from uuid import uuid4
 from support.events.dead_letters import add_dropped, dropped
 
 from schemas.documents.dead_letter_filter import DeadLetterFilter
+from sinks.postgres.connection import connection
 from sinks.postgres.replay_items.items import reach
 from sinks.postgres.replays.plans import freeze, planning
 
@@ -14,6 +15,9 @@ MIB = 1024 * 1024
 async def test_large_ones_are_taken_some_at_a_time(database_url: str) -> None:
     """One read has at most 16 MiB and at least one item, and of small items the number requested."""
     sizes = [0, 9, 6, 1, 20, 1, 1, 1]
+    async with connection(database_url, "test") as conn:
+        # A row from before the limit of a body's length may be larger.
+        await conn.execute("ALTER TABLE bridge_event_raw DROP CONSTRAINT bridge_event_raw_lengths")
     await add_dropped(database_url, [dropped(offset, payload=b"x" * size * MIB) for offset, size in enumerate(sizes)])
     async with planning(database_url, keep=False) as conn:
         replay_id = str(uuid4())

