@@ -51,8 +51,9 @@ def leave_summary(words: Sequence[str], message: str, code: int) -> None:
 
 
 def _script(words: Sequence[str]) -> str | None:
-    named = [_JOBS_OF.get(word, word) for word in words if not word.startswith("-")][:2]
-    if [_JOBS_OF.get(word, word) for word in words[:1]] != named[:1] or "--help" in words:
+    words = [_JOBS_OF.get(word, word) for word in words]
+    named = [word for word in words if not word.startswith("-")][:2]
+    if words[:1] != named[:1] or "--help" in words:
         return None
     return next((name for name in ("-".join(named), named[0] if named else "") if name in COMMANDS), None)
 

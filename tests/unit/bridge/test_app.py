@@ -1,5 +1,6 @@
 """The tree of commands: all exist, and calling one loads no other."""
 
+import json
 import subprocess
 import sys
 
@@ -46,6 +47,16 @@ def test_breaker_is_found_by_its_former_name() -> None:
     assert set(former.commands) == {"status", "release", "engage"}  # type: ignore[union-attr]  # a group
     assert "breaker" in commands.list_commands(None)  # type: ignore[arg-type]  # unused
     assert "brake" not in commands.list_commands(None)  # type: ignore[arg-type]  # unused
+
+
+@pytest.mark.parametrize("name", ["breaker", "brake"])
+def test_breaker_leaves_its_summary_under_both_names(name: str) -> None:
+    """A refused command leaves the summary of the job that it would have run."""
+    words = [sys.executable, "-m", "bridge", name, "engage", "--json-output", "-"]
+    refused = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert refused.returncode == 3
+    assert json.loads(refused.stdout)["script"] == "brake-engage"
 
 
 @pytest.mark.parametrize("text", ["bridge.raw:3", "bridge.raw-3"])
