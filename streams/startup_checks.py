@@ -91,7 +91,7 @@ def _budget(settings: Settings, *, for_ever: bool) -> float:
 
 async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
     """Return Kafka's answer. A broker may fail between two requests, so a request without an answer is repeated."""
-    patience = Backoff(random.random)
+    backoff = Backoff(random.random)
     deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
     while True:
         try:
@@ -100,12 +100,12 @@ async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise
-            await asyncio.sleep(min(patience.failed("start", error), left))
+            await asyncio.sleep(min(backoff.failed("start", error), left))
 
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
     """Return why a service still does not answer after `seconds`; None once it answers."""
-    patience, deadline = Backoff(random.random), time.monotonic() + seconds
+    backoff, deadline = Backoff(random.random), time.monotonic() + seconds
     while True:
         try:
             await ask()
@@ -113,9 +113,9 @@ async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> Bridge
             left = deadline - time.monotonic()
             if left <= 0 or (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS):
                 return error
-            await asyncio.sleep(min(patience.failed("start", error), left))
+            await asyncio.sleep(min(backoff.failed("start", error), left))
         else:
-            patience.succeeded("start")
+            backoff.succeeded("start")
             return None
 
 

@@ -51,7 +51,7 @@ class Lane:
         self._settler = BatchCommitter(self._sink, parts.publisher, parts.brake)
         self._brake = BreakerPause(name, parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)
-        self._patience = Backoff(parts.random)
+        self._backoff = Backoff(parts.random)
         self._hints = KafkaHints(parts.source, name)
         self._stands: dict[TopicPartition, int] = {}
         self._foreign = ReplacedLogs()
@@ -66,11 +66,11 @@ class Lane:
     @property
     def waiting(self) -> bool:
         """Whether the lane is in backoff while a service is away: between two tries, or up to TRY_SECONDS in one."""
-        tries = self._patience.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
+        tries = self._backoff.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
         return tries or self._sink.silent
 
     def _paused(self) -> int:
-        return len(self.sources) if self._patience.waiting or self._sink.silent else 0
+        return len(self.sources) if self._backoff.waiting or self._sink.silent else 0
 
     @property
     def stands(self) -> Mapping[TopicPartition, int]:
@@ -264,7 +264,7 @@ class Lane:
                 # Too much for one statement: the same records are read again in halves.
                 self._max_records = max(1, self._max_records // 2)
                 raise BatchRefused(f"{error}; now at most {self._max_records} records a batch") from error
-            await note_wait(self._sink, outcomes, self._patience.failures, error)
+            await note_wait(self._sink, outcomes, self._backoff.failures, error)
             raise
 
     async def _begin(self) -> bool:
@@ -348,7 +348,7 @@ class Lane:
         """Pause the partitions and keep polling, so that the member stays in its group."""
         # The database may come back as a restored copy, without some committed keys.
         self._known.clear()
-        seconds = self._patience.failed(self.name, error)
+        seconds = self._backoff.failed(self.name, error)
         self._held_until = self._parts.monotonic() + seconds
         self._source.pause(self.sources)
         try:
@@ -361,8 +361,8 @@ class Lane:
                 return
 
     def _recovered(self) -> None:
-        if self._patience.waiting:
-            self._patience.succeeded(self.name)
+        if self._backoff.waiting:
+            self._backoff.succeeded(self.name)
             self._source.resume(self._reading())
             self._source.pause(self._brake.held)
             self.progressed_at = self._parts.monotonic()

@@ -20,12 +20,12 @@ def test_a_services_return_is_noticed_within_ten_seconds() -> None:
 
 def test_an_hour_long_outage_is_told_once_a_minute_and_with_counts() -> None:
     """One line every few seconds would hide all other lines."""
-    patience, waited, tries = Backoff(lambda: 0.5), 0.0, 0
+    backoff, waited, tries = Backoff(lambda: 0.5), 0.0, 0
     with capture_logs() as lines:
         while waited < 3600:
-            waited += patience.failed("raw-0", OSError("away"))
+            waited += backoff.failed("raw-0", OSError("away"))
             tries += 1
-        patience.succeeded("raw-0")
+        backoff.succeeded("raw-0")
 
     told = [line for line in lines if line["event"] == "lane_backing_off"]
     assert 60 <= len(told) <= 63

@@ -81,8 +81,8 @@ MUTANTS = [
         (
             Edit(
                 "streams/worker/lane.py::Lane._paused",
-                "self._patience.waiting or self._sink.silent",
-                "self._patience.waiting",
+                "self._backoff.waiting or self._sink.silent",
+                "self._backoff.waiting",
             ),
         ),
         ("tests/unit/streams/test_silent_store.py::test_a_lane_that_waits_for_a_silent_store_is_paused",),
