@@ -24,7 +24,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all test-alerts test-browser test-openapi lint format bench bench-attack wheel-test faults \
+.PHONY: help install demo up test test-all test-alerts test-browser test-openapi lint format bench bench-attack bench-flood wheel-test faults \
 	gateway-faults mutants churn pauses lock pin-images
 
 help: ## List the targets
@@ -67,6 +67,9 @@ bench: install ## Measure beside the peers and the limit, an hour (ARGS='contest
 
 bench-attack: install ## Send a gateway what costs it most, as one visitor, and see how another script's server fares
 	$(PYTHON_BIN) -m bench gateway_attack $(ARGS)
+
+bench-flood: install ## Open thousands of connections a second to a gateway, and see how another script's server fares
+	$(PYTHON_BIN) -m bench gateway_connections $(ARGS)
 
 wheel-test: install ## Build the wheel, and try it where no sources are
 	$(PYTHON_BIN) -m pytest tests/wheel -q $(ARGS)

@@ -29,7 +29,7 @@ BAR_HEALTH_MS = 500
 ORIGIN = "https://shop.example.com"
 VISITED, OTHER = "shop", "other"
 _OWN_EVERY, _HEALTH_EVERY = 0.05, 0.1
-_HELD = re.compile(r'bench_longest_hold_seconds\{by="(\w+)"\} (\S+)')
+HELD = re.compile(r'bench_longest_hold_seconds\{by="(\w+)"\} (\S+)')
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -121,7 +121,7 @@ class Attack:
     async def _held(self) -> dict[str, float]:
         """Return the longest turn of the loop since the last call, in seconds."""
         async with self._session.get(f"{self._url}/metrics") as answer:
-            return {what: float(value) for what, value in _HELD.findall(await answer.text())}
+            return {what: float(value) for what, value in HELD.findall(await answer.text())}
 
 
 async def prepared(settings: Settings) -> str:

@@ -24,7 +24,8 @@ class ApiProtocol(BoundedProtocol):
     pace = Pace(0)
     open_connections = metrics.API_CONNECTIONS
 
-    def _count_refusal(self, code: Code) -> None:
+    @classmethod
+    def _count_refusal(cls, code: Code) -> None:
         metrics.API_REQUESTS.labels("unread", str(REFUSALS[code].status.value)).inc()
 
 

@@ -6,7 +6,7 @@ import socket
 import tempfile
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import multiprocess
 
 from bridge.gateway.app import create_app
 from bridge.http.exposition import DIRECTORY
@@ -42,6 +42,17 @@ def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None
     directory = tempfile.mkdtemp(prefix="bridge-gateway-")
     os.environ[DIRECTORY] = directory
     try:
-        Multiprocess(_config(settings, "bridge.gateway.app:process_app"), sockets=bound).run()
+        multiprocess.Process = _Process  # type: ignore[misc]  # the supervisor has no parameter for it
+        multiprocess.Multiprocess(_config(settings, "bridge.gateway.app:process_app"), sockets=bound).run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+class _Process(multiprocess.Process):
+    """One of several processes. Its server accepts connections as that of a single process does."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server

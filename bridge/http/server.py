@@ -8,11 +8,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from bridge.http.wire.acceptor import Acceptor
+from bridge.http.wire.protocol import BoundedProtocol
 from schemas.errors import PreconditionFailed
 
 BACKLOG = 2048
@@ -31,8 +32,10 @@ class Server(uvicorn.Server):
             return
         # With an empty list uvicorn creates no servers of its own.
         await super().startup([])
+        kind = cast("type[BoundedProtocol]", self.config.http_protocol_class)
         for bound in sockets:
-            self.servers.append(Acceptor(bound, self._protocol, self.config.ssl))  # type: ignore[arg-type]  # all that is asked of one
+            acceptor = Acceptor(bound, self._protocol, self.config.ssl, kind.address_of_peer, kind.refuse_accepted)
+            self.servers.append(acceptor)  # type: ignore[arg-type]  # all that is asked of one
 
     def _protocol(self) -> asyncio.BaseProtocol:
         config = self.config

@@ -121,8 +121,10 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
                 sender=direct if found is None else found.sender,
             )
         except Rejection as rejection:
-            whole = in_full(rejection, attempt.received_at, registry, bounds)
-            outcomes.failures.append(_failure(attempt, whole, context))
+            # No local variable keeps the rejection: its traceback would keep this frame, and with it the batch.
+            outcomes.failures.append(
+                _failure(attempt, in_full(rejection, attempt.received_at, registry, bounds), context)
+            )
             continue
         plain = event_key(event.site_id, event.event_id)
         candidate = Candidate(

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import Work
@@ -57,18 +57,25 @@ def charge_refused(
     index = int(random.random() * stands_for)  # noqa: S311
     if index >= len(values):
         return
-    if rejection := _rejection(services, grant, values[index], whose[index], received_at_ms):
-        ends = ERRORS[rejection.error_class].action is Action.DROP
+    if refusal := _refusal(services, grant, values[index], whose[index], received_at_ms):
+        ends = ERRORS[refusal.error_class].action is Action.DROP
         more = (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
         services.allowances.of(grant.sender).events.charge(grant.script.script_id, more * stands_for)
 
 
-def _rejection(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> Rejection | None:
-    """Return the stream's rejection of a request's event, or None."""
+class _Refusal(NamedTuple):
+    """The stream's rejection, without the exception: the request's frames in it would wait for garbage collection."""
+
+    error_class: ErrorClass
+    message: str
+
+
+def _refusal(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> _Refusal | None:
+    """Return why the stream rejects a request's event, or None."""
     try:
         judge(services, value, vouched_by(grant, whose.event_id if whose.missing else None), received_at_ms)
     except Rejection as rejection:
-        return rejection
+        return _Refusal(rejection.error_class, rejection.message)
     return None
 
 
@@ -129,10 +136,10 @@ class RefusedEvents:
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
         """Return why the stream permanently refuses the event, or empty: a retry may succeed after other refusals."""
-        rejection = _rejection(self._services, self._grant, value, whose, received_at_ms)
-        if rejection is None or not _is_bounded(rejection.error_class):
+        refusal = _refusal(self._services, self._grant, value, whose, received_at_ms)
+        if refusal is None or not _is_bounded(refusal.error_class):
             return ""
-        return f"{rejection.error_class}: {rejection.message}"
+        return f"{refusal.error_class}: {refusal.message}"
 
     def _let_through(self) -> bool:
         let = self._services.allowances.lets_refused(*self._whose)

@@ -1,13 +1,19 @@
-"""Accepting connections: a few per iteration of the event loop, so that a burst does not delay other work."""
+"""Accepting connections: a few per iteration of the event loop, addresses in turn."""
 
 import asyncio
 import errno
 import socket
 import ssl
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-_MOST_AT_ONCE: Final = 8
+_MOST_ACCEPTED: Final = 32
+"""Connections that are taken from the listener in one iteration, which is cheap."""
+_MOST_OPENED: Final = 8
+"""Connections that get a transport and a protocol in one iteration, which costs ten times as much."""
+_MOST_WAITING: Final = 2048
+Peer = tuple[str, int]
 _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS: Final = 1.0
 
@@ -15,25 +21,43 @@ _PAUSE_SECONDS: Final = 1.0
 class Acceptor:
     """Accepts the connections of a listening socket, like `loop.create_server`.
 
-    uvloop's own server accepts the whole backlog in one iteration, which takes seconds in a burst.
+    uvloop's own server accepts the whole backlog in one iteration, which takes seconds in a burst. Here addresses take
+    turns: a new connection waits for one of each other address, not for the thousands of a flood. `address_of` returns
+    the address that a peer's connections count for, or "" if it is a proxy's. A connection of an address that fills its
+    share of the queue is closed, and `refused` is called.
     """
 
     def __init__(
-        self, listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
+        self,
+        listener: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        tls: ssl.SSLContext | None,
+        address_of: Callable[[Peer], str],
+        refused: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._protocol = protocol
         self._tls = tls
+        self._address_of = address_of
+        self._refused = refused
+        self._queues: OrderedDict[str, deque[socket.socket]] = OrderedDict()
+        self._waiting = 0
         self._opening: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
+        self._closed = False
         self._listen()
 
     def close(self) -> None:
-        """Stop accepting connections."""
+        """Stop accepting connections, and close those that wait."""
+        self._closed = True
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener)
+        for queue in self._queues.values():
+            for accepted in queue:
+                accepted.close()
+        self._queues.clear()
 
     async def wait_closed(self) -> None:
         """Wait for the connections that are being opened."""
@@ -44,22 +68,58 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(_MOST_AT_ONCE):
+        """Take connections from the listener, whose queue is one for all addresses."""
+        for _ in range(_MOST_ACCEPTED):
             try:
-                accepted, _ = self._listener.accept()
+                accepted, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 if error.errno not in _OUT_OF_FILES:
                     raise
-                # The listener stays readable: after a pause other connections may have ended.
-                self._loop.remove_reader(self._listener)
-                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
+                self._rest()
                 return
-            accepted.setblocking(False)
-            opening = self._loop.create_task(self._open(accepted))
+            self._queue(accepted, self._address_of(peer))
+            if self._waiting == _MOST_WAITING:
+                self._loop.remove_reader(self._listener)
+                return
+
+    def _rest(self) -> None:
+        """Stop listening for a while: the listener stays readable, and meanwhile other connections may end."""
+        self._loop.remove_reader(self._listener)
+        self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
+
+    def _queue(self, accepted: socket.socket, address: str) -> None:
+        queue = self._queues.get(address)
+        if queue is None:
+            queue = self._queues[address] = deque()
+        # One address may fill half of the queue, two a third each, so that another's connections find room.
+        elif address and len(queue) >= _MOST_WAITING // (1 + len(self._queues)):
+            accepted.close()
+            self._refused()
+            return
+        if not self._waiting:
+            self._loop.call_soon(self._open_some)
+        self._waiting += 1
+        accepted.setblocking(False)
+        queue.append(accepted)
+
+    def _open_some(self) -> None:
+        """Open the first connections of the next addresses."""
+        if self._closed:
+            return
+        if self._waiting == _MOST_WAITING:
+            self._listen()
+        for _ in range(min(_MOST_OPENED, self._waiting)):
+            address, queue = self._queues.popitem(last=False)
+            opening = self._loop.create_task(self._open(queue.popleft()))
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
+            self._waiting -= 1
+            if queue:
+                self._queues[address] = queue
+        if self._waiting:
+            self._loop.call_soon(self._open_some)
 
     async def _open(self, accepted: socket.socket) -> None:
         try:

@@ -9,6 +9,11 @@ _MOST_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 2.0
 
 
+def _is_not_midway() -> bool:
+    """Return False: a lost connection has no request."""
+    return False
+
+
 class LingeringTransport:
     """A connection's transport. A close while a request is `midway` closes only the writing side.
 
@@ -86,7 +91,8 @@ class LingeringTransport:
             self._transport.close()
 
     def lost(self) -> None:
-        """Handle the loss of the connection."""
+        """Handle the loss of the connection, and drop the reference to it."""
+        self._midway = _is_not_midway
         if self._timer is not None:
             self._timer.cancel()
 

@@ -13,6 +13,7 @@ from bridge.http.answer import CLOSE
 from bridge.http.body import CLIENT_GONE, WHOLE_BODY, WIRE_BYTES
 from bridge.http.problems import Code
 from bridge.http.refusal_log import REFUSED
+from bridge.http.wire.acceptor import Peer
 from bridge.http.wire.client_address import address_of
 from bridge.http.wire.connection_turns import ConnectionTurns
 from bridge.http.wire.connections import Connections
@@ -48,19 +49,31 @@ class BoundedProtocol(ReadingProtocol):
     places = Connections(4000, 400)
     pace = Pace(0)
     open_connections = metrics.GATEWAY_CONNECTIONS
+    _peers_are_clients = True
 
     @classmethod
     def bound(cls, settings: Settings) -> None:
         """Set the limits from the settings."""
         most = settings.gateway_max_connections
         # Behind proxies the peer of a connection is a proxy with many clients.
-        share = 0.0 if settings.gateway_forwarded_hops else settings.gateway_address_connections_share
+        cls._peers_are_clients = not settings.gateway_forwarded_hops
+        share = settings.gateway_address_connections_share if cls._peers_are_clients else 0.0
         cls.most_header_bytes = settings.gateway_max_header_bytes
         cls.admin_port = settings.gateway_admin_port
         cls.places = Connections(most, math.ceil(most * share))
         # Behind proxies only a request's headers contain its client address.
-        cls.pace = Pace(0 if settings.gateway_forwarded_hops else settings.gateway_address_requests_per_second)
+        cls.pace = Pace(settings.gateway_address_requests_per_second if cls._peers_are_clients else 0)
         cls.header_seconds = settings.seconds("gateway_header_timeout")
+
+    @classmethod
+    def address_of_peer(cls, peer: Peer) -> str:
+        """Return the address that limits count a peer's connections for; "" is a proxy with many clients."""
+        return address_of({"client": peer, "headers": ()}, 0) if cls._peers_are_clients else ""
+
+    @classmethod
+    def refuse_accepted(cls) -> None:
+        """Count a connection that is closed before it has a protocol."""
+        cls._count_refusal(Code.RATE_LIMITED)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -112,8 +125,18 @@ class BoundedProtocol(ReadingProtocol):
         super()._unset_keepalive_if_required()
         self.places.leave(self)
         self.open_connections.dec()
-        self._lingering.lost()
         super().connection_lost(exc)
+        self._lingering.lost()
+        self._break_cycles()
+
+    def _break_cycles(self) -> None:
+        """Drop the references that lead back here.
+
+        Reference counting then frees the connection. A flood of connections would otherwise leave so many objects to
+        the garbage collector that its scan holds the loop for a second.
+        """
+        self.pipeline.clear()
+        self._running = self.cycle = self.scope = None  # type: ignore[assignment]  # as before the first request
 
     def _parse_slice(self, data: bytes) -> None:
         began = time.thread_time()
@@ -351,7 +374,8 @@ class BoundedProtocol(ReadingProtocol):
         self.transport.close()
         self._count_refusal(code)
 
-    def _count_refusal(self, code: Code) -> None:
+    @classmethod
+    def _count_refusal(cls, code: Code) -> None:
         REFUSED.count(code, None)
 
     def _watch(self) -> None:

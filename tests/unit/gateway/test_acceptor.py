@@ -1,37 +1,70 @@
-"""The number of connections that are accepted in one iteration of the event loop."""
+"""Accepting connections: how many in one iteration of the event loop, and in which order."""
 
 import asyncio
+import contextlib
 import errno
 import socket
+from collections.abc import Callable
+from operator import itemgetter
+from typing import ClassVar
 
 import pytest
 from support.wait import wait_until
 
 from bridge.http.server import listening_socket
-from bridge.http.wire.acceptor import Acceptor
+from bridge.http.wire.acceptor import Acceptor, Peer
 
 MANY = 60
 AT_ONCE = 8
+FLOODING = "127.0.0.2"
 
 
 class Counted(asyncio.Protocol):
     """A connection that greets and counts itself."""
 
     made = 0
+    peers: ClassVar[list[str]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         type(self).made += 1
+        self.peers.append(transport.get_extra_info("peername")[0])
         transport.write(b"hello")
         transport.close()
 
 
-async def test_a_burst_of_connections_is_accepted_over_many_iterations() -> None:
-    """All connections are accepted and served."""
+@pytest.fixture(autouse=True)
+def _nothing_made() -> None:
     Counted.made = 0
+    Counted.peers.clear()
+
+
+@pytest.fixture
+def refused() -> list[bool]:
+    """One item for each connection that was closed instead of being opened."""
+    return []
+
+
+def accepting(bound: socket.socket, refused: list[bool], address: Callable[[Peer], str] = itemgetter(0)) -> Acceptor:
+    return Acceptor(bound, Counted, None, address, lambda: refused.append(True))
+
+
+def connected(bound: socket.socket, count: int, source: str = "127.0.0.1") -> list[socket.socket]:
+    return [socket.create_connection(bound.getsockname(), 20, (source, 0)) for _ in range(count)]
+
+
+async def closed(acceptor: Acceptor, clients: list[socket.socket]) -> None:
+    acceptor.close()
+    await acceptor.wait_closed()
+    for client in clients:
+        client.close()
+
+
+async def test_a_burst_of_connections_is_accepted_over_many_iterations(refused: list[bool]) -> None:
+    """All connections are accepted and served."""
     with listening_socket("127.0.0.1", 0) as bound:
-        clients = [socket.create_connection(bound.getsockname(), 20) for _ in range(MANY)]
-        acceptor, most, before = Acceptor(bound, Counted, None), 0, 0
+        clients = connected(bound, MANY)
+        acceptor, most, before = accepting(bound, refused), 0, 0
         for _ in range(1000):
             await asyncio.sleep(0)
             most, before = max(most, Counted.made - before), Counted.made
@@ -58,16 +91,75 @@ class Full(socket.socket):
         return super().accept()
 
 
-async def test_without_free_files_it_accepts_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_free_files_it_accepts_after_a_while(
+    refused: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The loop does not spin meanwhile, and the connection is not lost."""
     monkeypatch.setattr("bridge.http.wire.acceptor._PAUSE_SECONDS", 0.05)
-    Counted.made = 0
     with Full(fileno=listening_socket("127.0.0.1", 0).detach()) as bound:
         with socket.create_connection(bound.getsockname(), 20):
-            acceptor = Acceptor(bound, Counted, None)
+            acceptor = accepting(bound, refused)
             for _ in range(20):
                 await asyncio.sleep(0)
             assert bound.asked == 1
             await wait_until(lambda: Counted.made == 1, budget_seconds=10, describe="the connection to be accepted")
         acceptor.close()
         await acceptor.wait_closed()
+
+
+async def test_a_new_connection_waits_for_one_of_each_other_address(refused: list[bool]) -> None:
+    """It is behind the flood in the listener's queue, which is one for all."""
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 400, FLOODING) + connected(bound, 1)
+        acceptor = accepting(bound, refused)
+        await wait_until(lambda: len(Counted.peers) == 401, budget_seconds=20, describe="all to be opened")
+        await closed(acceptor, clients)
+
+    assert Counted.peers.index("127.0.0.1") < 200
+    assert not refused
+
+
+async def test_a_flood_leaves_room_in_the_queue(refused: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address's connections beyond its share of the queue are closed and counted."""
+    monkeypatch.setattr("bridge.http.wire.acceptor._MOST_WAITING", 40)
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 100, FLOODING) + connected(bound, 1)
+        acceptor = accepting(bound, refused)
+        await wait_until(lambda: len(Counted.peers) + len(refused) == 101, budget_seconds=20, describe="all")
+        await closed(acceptor, clients)
+
+    assert "127.0.0.1" in Counted.peers
+    assert 40 < len(refused) < 90
+
+
+async def test_a_proxys_connections_all_wait(refused: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy has many clients, so its connections beyond the queue wait in the listener's."""
+    monkeypatch.setattr("bridge.http.wire.acceptor._MOST_WAITING", 40)
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 100)
+        acceptor = accepting(bound, refused, lambda _: "")
+        await wait_until(lambda: len(Counted.peers) == 100, budget_seconds=20, describe="all")
+        await closed(acceptor, clients)
+
+    assert not refused
+
+
+async def test_connections_that_wait_are_closed_with_the_listener(refused: list[bool]) -> None:
+    """A client sees the end of its connection, not a silence."""
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 30)
+        acceptor = accepting(bound, refused)
+        await wait_until(lambda: bool(Counted.peers), budget_seconds=20, describe="the first to be opened")
+        acceptor.close()
+        await acceptor.wait_closed()
+
+    for client in clients:
+        with client:
+            client.settimeout(20)
+            await asyncio.to_thread(_ends, client)
+
+
+def _ends(client: socket.socket) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        while client.recv(5):
+            pass

@@ -1,6 +1,7 @@
 """Shares of a common budget: a full one still admits senders that hold little, and idle waiting clients are ended."""
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from support.garbage import no_collection
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 from support.wait import wait_until
 
@@ -20,6 +22,7 @@ from bridge.http.byte_budget import ByteBudget, Held
 from bridge.http.problems import Code, Problem
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
+from streams.pipeline.rejection import Rejection
 
 EVENTS = "/api/bridge/s1/events"
 VALIDATE = "/api/bridge/s1/events:validate"
@@ -251,6 +254,16 @@ async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch
         before = list(gateway.values)
         many = await gateway.post(gateway.visitor(), json.dumps([good, *[{}] * 30]).encode())
         assert (many.status, gateway.values) == (429, before)
+
+
+async def test_refused_events_leave_nothing_to_the_garbage_collector() -> None:
+    """A rejection's traceback would keep the request's frames, and its body with them."""
+    async with lone_gateway() as gateway:
+        with no_collection():
+            for sender in (gateway.visitor(), gateway.server()):
+                await gateway.post(sender, json.dumps([{}] * 40).encode())
+
+            assert not [one for one in gc.get_objects() if isinstance(one, Rejection)]
 
 
 async def post_to(gateway: LoneGateway, script: str, address: str, count: int) -> tuple[int, str]:

@@ -5,6 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 WIRE = "tests/unit/gateway/test_wire.py"
 PAGES = "tests/unit/gateway/test_pages.py"
 COSTS = "tests/unit/gateway/test_pace_costs.py"
+ACCEPTOR = "tests/unit/gateway/test_acceptor.py"
 INTAKE = "tests/unit/gateway/test_intake.py"
 SENDER = "tests/unit/gateway/test_sender_costs.py"
 
@@ -209,15 +210,43 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-accepts-few",
-        "the bound of connections accepted in an iteration of the loop",
-        (Edit("bridge/http/wire/acceptor.py::Acceptor._accept", "range(_MOST_AT_ONCE)", "range(1000)"),),
-        ("tests/unit/gateway/test_acceptor.py::test_a_burst_of_connections_is_accepted_over_many_iterations",),
+        "the bound of connections opened in an iteration of the loop",
+        (
+            Edit(
+                "bridge/http/wire/acceptor.py::Acceptor._open_some", "min(_MOST_OPENED, self._waiting)", "self._waiting"
+            ),
+        ),
+        (f"{ACCEPTOR}::test_a_burst_of_connections_is_accepted_over_many_iterations",),
+    ),
+    Mutant(
+        "gateway-accepts-in-turn",
+        "the turns of addresses whose connections wait to be opened",
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._accept", "self._address_of(peer)", '""'),),
+        (f"{ACCEPTOR}::test_a_new_connection_waits_for_one_of_each_other_address",),
+    ),
+    Mutant(
+        "gateway-accepts-share",
+        "the share of an address in the queue of connections that wait to be opened",
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._queue", "address and len(queue) >= ...", "False"),),
+        (f"{ACCEPTOR}::test_a_flood_leaves_room_in_the_queue",),
+    ),
+    Mutant(
+        "gateway-connection-freed",
+        "the end of the references that lead from a lost connection to itself",
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol.connection_lost", "self._break_cycles()"),),
+        ("tests/unit/gateway/test_lost_connections.py::test_a_lost_connection_is_freed_at_once",),
+    ),
+    Mutant(
+        "gateway-transport-freed",
+        "the end of a lost transport's reference to its connection",
+        (Edit("bridge/http/wire/lingering_close.py::LingeringTransport.lost", "self._midway = ...", ""),),
+        ("tests/unit/gateway/test_lost_connections.py::test_a_lost_connection_is_freed_at_once",),
     ),
     Mutant(
         "gateway-accepts-later",
         "the pause of accepting while there are no free file descriptors",
-        (Edit("bridge/http/wire/acceptor.py::Acceptor._accept", "self._loop.remove_reader(self._listener)", ""),),
-        ("tests/unit/gateway/test_acceptor.py::test_without_free_files_it_accepts_after_a_while",),
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._rest", "self._loop.remove_reader(self._listener)", ""),),
+        (f"{ACCEPTOR}::test_without_free_files_it_accepts_after_a_while",),
     ),
     Mutant(
         "gateway-few-trailers",
