@@ -177,23 +177,25 @@ CONNECTIONS_FAILED = Counter(
 REGISTRY_SCRIPTS = Gauge(
     "bridge_registry_scripts", "Scripts in the registry's copy.", multiprocess_mode="livemax", registry=REGISTRY
 )
-
 VERDICTS_UNREADABLE = Counter(
     "bridge_verdicts_unreadable", "Records of verdicts that no client could read, passed over.", registry=REGISTRY
 )
-
 GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
 GATEWAY_SERVER_REQUESTS = Counter(
     "bridge_gateway_server_requests", "Those with an API key that was issued here.", ["status"], registry=REGISTRY
 )
+_ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 GATEWAY_SECONDS = Histogram(
     "bridge_gateway_request_seconds",
     "From a request's headers to the beginning of its answer, without the waits for its body, in seconds.",
     ["route"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    buckets=_ANSWER_BUCKETS,
     registry=REGISTRY,
+)
+GATEWAY_SERVER_SECONDS = Histogram(
+    "bridge_gateway_server_request_seconds", "The same, with an API key.", buckets=_ANSWER_BUCKETS, registry=REGISTRY
 )
 GATEWAY_EVENTS = Counter(
     "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY

@@ -41,6 +41,7 @@ _ROUTES: Final[dict[str, tuple[str, Handler]]] = {
 _TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
+_SERVER_SECONDS: Final = metrics.GATEWAY_SERVER_SECONDS
 # The cost of building an operators' page, in requests.
 _PAGE_COST = 10
 
@@ -128,6 +129,7 @@ class Front:
             return _CLIENT_GONE, ""
         if request.from_server:
             self._count_server(answer.status).inc()
+            metrics.GATEWAY_SERVER_SECONDS.observe(seconds)
         if answer.error_code:
             REFUSED.count(
                 answer.error_code,

@@ -60,7 +60,7 @@ class Delivery:
     request has ended before. As a context, it owns the records that are added within its block.
     """
 
-    __slots__ = ("_held", "_left", "_waiter", "error", "sender")
+    __slots__ = ("_held", "_left", "_waiter", "error", "queued", "sender")
 
     def __init__(self, sender: Path, held: Held) -> None:
         self.sender = sender
@@ -68,6 +68,8 @@ class Delivery:
         self._left = 0
         self._waiter: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
+        self.queued = 0
+        """Records that wait behind others for their partition and are in no batch yet."""
 
     def __enter__(self) -> Self:
         self._held.__enter__()
@@ -78,8 +80,9 @@ class Delivery:
         self.settled(1, None)
 
     def joins(self) -> None:
-        """Count one more record."""
+        """Count one more record, which waits for its partition."""
         self._left += 1
+        self.queued += 1
 
     def settled(self, count: int, error: BaseException | None) -> None:
         """Count `count` records as acknowledged, or as failed with `error`."""
@@ -132,6 +135,7 @@ class _Batch:
         delivery, key, value, headers = record
         if self.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             return False
+        delivery.queued -= 1
         self._counts[delivery] = self._counts.get(delivery, 0) + 1
         return True
 

@@ -27,7 +27,6 @@ from bridge.http.refusal_log import REFUSED
 from bridge.http.wire.cost import COST, Cost
 from bridge.publish.lines import MAX_LINE_BYTES
 from schemas.kafka import headers as names
-from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from schemas.uuid7 import uuid7s
 from telemetry import metrics
@@ -225,7 +224,7 @@ async def _publish(
             results.append(result)
             await work.let_others()
     work.end()
-    return await _receipt(services, request, grant.script, delivery, results)
+    return await _receipt(services, request, grant, delivery, results)
 
 
 def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
@@ -238,7 +237,7 @@ def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[in
 
 
 async def _receipt(
-    services: Services, request: Request, script: Script, delivery: Delivery, results: list[Result]
+    services: Services, request: Request, grant: Grant, delivery: Delivery, results: list[Result]
 ) -> Answer:
     """Return the answer once Kafka has acknowledged; raises Problem."""
     accepted = sum(one.status == "accepted" for one in results)
@@ -248,12 +247,15 @@ async def _receipt(
     if not await delivery.acknowledged(services.publish_seconds):
         if isinstance(delivery.error, MessageSizeTooLargeError):
             raise Problem(Code.EVENT_TOO_LARGE, "Kafka's topic takes less than this")
+        if grant.sender is Sender.VISITOR and delivery.queued and not services.publisher.stuck:
+            # Visitors choose their events' partition, and fill its queue. A 503 would page the gateway's operators.
+            raise Problem(Code.RATE_LIMITED, "visitors' events come faster than Kafka takes them; send them again")
         raise Problem(Code.KAFKA_UNAVAILABLE)
     _ACCEPTED.inc(accepted)
     if rejected:
         _REJECTED.inc(rejected)
         for code, count in Counter(one.error_code for one in results if one.error_code).items():
-            REFUSED.count(code, script, requests=0, events=count, by_server=request.from_server)
+            REFUSED.count(code, grant.script, requests=0, events=count, by_server=request.from_server)
     ids = request.ids
     receipt = Receipt(accepted, rejected, results, ids.request_id.decode(), ids.trace_id.decode())
     return Answer(202, _encode(receipt), [JSON_TYPE])

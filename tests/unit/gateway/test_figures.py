@@ -76,6 +76,18 @@ async def test_a_body_that_comes_slowly_is_not_the_gateway_s_time(clock: Clock) 
         assert len(gateway.values) == 1
 
 
+async def test_servers_answers_have_a_figure_of_their_own() -> None:
+    """A visitor makes its own answers slow, which pages nobody."""
+    name = "bridge_gateway_server_request_seconds_count"
+    async with lone_gateway() as gateway:
+        before = sample(name)
+        await gateway.post(gateway.visitor(), body())
+        after_visitor = sample(name)
+        await gateway.post(gateway.server(), body())
+
+    assert (after_visitor, sample(name)) == (before, before + 1)
+
+
 async def test_a_body_that_never_comes_is_not_the_gateway_s_time(clock: Clock) -> None:
     """The request is answered 408, or its client disconnects."""
     async with lone_gateway(gateway_body_timeout="50ms") as gateway:

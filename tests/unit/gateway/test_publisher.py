@@ -130,6 +130,17 @@ async def test_one_batch_of_a_partition_is_in_flight(made: tuple[Publisher, list
     assert len({partition for partition, _, _ in producer.sent}) == 1
 
 
+async def test_a_delivery_knows_whether_its_records_wait_behind_others(made: tuple[Publisher, list[Producer]]) -> None:
+    """A full queue is the senders', a batch in flight is Kafka's."""
+    publisher, (producer,) = made
+    first = add(publisher, 1, lambda _: b"same")
+    assert first.queued == 1
+    await sent(producer, 1)
+    second = add(publisher, 2, lambda _: b"same")
+
+    assert (first.queued, second.queued) == (0, 2)
+
+
 async def test_what_goes_to_one_broker_goes_together(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -256,6 +256,38 @@ async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch
         assert (many.status, gateway.values) == (429, before)
 
 
+@pytest.mark.parametrize(
+    ("sender", "queued", "stuck", "status"),
+    [
+        ("visitor", True, False, 429),
+        ("visitor", True, True, 503),
+        ("visitor", False, False, 503),
+        ("server", True, False, 503),
+    ],
+)
+async def test_a_queue_full_of_visitors_events_is_no_error_of_the_gateway(
+    sender: str, queued: bool, stuck: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visitor fills its partition's queue at will, and a 503 pages; a batch without an answer is Kafka's."""
+    async with lone_gateway() as gateway:
+        publisher = gateway.services.publisher
+
+        def waits(delivery: Delivery, *_: object) -> None:
+            delivery.joins()
+            delivery.queued = int(queued)
+
+        monkeypatch.setattr(publisher, "add", waits)
+        monkeypatch.setattr(type(publisher), "stuck", stuck)
+        gateway.services.publish_seconds = 0.01
+        headers = gateway.visitor() if sender == "visitor" else gateway.server()
+        event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
+
+        answer = await gateway.post(headers, json.dumps([event]).encode())
+
+        assert answer.status == status
+        assert answer.json()["error_code"] == ("rate_limited" if status == 429 else "kafka_unavailable")
+
+
 async def test_refused_events_leave_nothing_to_the_garbage_collector() -> None:
     """A rejection's traceback would keep the request's frames, and its body with them."""
     async with lone_gateway() as gateway:

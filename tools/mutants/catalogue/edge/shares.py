@@ -53,4 +53,44 @@ MUTANTS = [
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self._in_body", "False"),),
         ("tests/integration/gateway/test_shares.py::test_under_pressure_idle_connections_give_way",),
     ),
+    Mutant(
+        "gateway-own-queue",
+        "the 429 of a visitor whose events wait behind other visitors' events",
+        (Edit("bridge/gateway/routes/events.py::_receipt", "delivery.queued", "False"),),
+        (
+            "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_visitors_events_is_no_error_of_the_gateway",
+        ),
+    ),
+    Mutant(
+        "gateway-kafka-stuck",
+        "the 503 while Kafka does not acknowledge",
+        (Edit("bridge/gateway/routes/events.py::_receipt", "not services.publisher.stuck", "True"),),
+        (
+            "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_visitors_events_is_no_error_of_the_gateway",
+        ),
+    ),
+    Mutant(
+        "gateway-queued",
+        "the count of a request's records that wait for their partition",
+        (Edit("bridge/gateway/publisher.py::_Batch.append", "delivery.queued -= 1", ""),),
+        ("tests/unit/gateway/test_publisher.py::test_a_delivery_knows_whether_its_records_wait_behind_others",),
+    ),
+    Mutant(
+        "gateway-server-seconds",
+        "the figure of the answers to servers",
+        (Edit("bridge/gateway/middleware.py::Front._scripts_route", "metrics.GATEWAY_SERVER_SECONDS.observe(...)"),),
+        ("tests/unit/gateway/test_figures.py::test_servers_answers_have_a_figure_of_their_own",),
+    ),
+    Mutant(
+        "rejection-freed",
+        "the end of a rejection with its request",
+        (
+            Edit(
+                "bridge/gateway/admission/refused_events.py::_refusal",
+                "_Refusal(rejection.error_class, rejection.message)",
+                "rejection",
+            ),
+        ),
+        ("tests/unit/gateway/admission/test_shares.py::test_refused_events_leave_nothing_to_the_garbage_collector",),
+    ),
 ]
