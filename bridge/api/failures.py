@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from bridge.http.rate_limiter import Buckets
+from bridge.http.token_buckets import Buckets
 
 MOST_AN_HOUR: Final = 20
 """Burst of reported failed runs of one organisation, and their number per hour after it."""

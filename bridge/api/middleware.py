@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from starlette.types import ASGIApp
 
-from bridge.api.access import Caller, admit
+from bridge.api.authentication import Caller, admit
 from bridge.api.services import Services
 from bridge.http.admin_port import PAGES, is_served
 from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send

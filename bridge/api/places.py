@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.api.access import Caller
+from bridge.api.authentication import Caller
 from bridge.http.problems import Code, Problem
 from bridge.jobs.frame import GIVES_WAY, Job, Performed, Stop
 

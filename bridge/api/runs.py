@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from bridge.api.access import Caller
+from bridge.api.authentication import Caller
 from bridge.api.failures import Failures
 from bridge.api.places import Place, Places
 from bridge.http.problems import Code, Problem

@@ -12,7 +12,7 @@ import structlog
 from bridge.api.runs import Runs
 from bridge.http.body import BodyLimits
 from bridge.http.byte_budget import ByteBudget
-from bridge.http.rate_limiter import Buckets
+from bridge.http.token_buckets import Buckets
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError
 from sinks.kafka.admin import kafka_admin

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from bridge.api.access import Caller
+from bridge.api.authentication import Caller
 from bridge.api.parameters import CancelBody, DiscardBody, GroupsQuery, ListQuery, PlanBody, ReplayBody
 from bridge.api.runs import Runs
 from bridge.dead_letters.sent_again import groups_looked_up

@@ -8,7 +8,7 @@ from schemas.config.settings import Settings
 from schemas.documents.run_summary import rfc3339
 from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.pause import Pause
-from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.gate.verdicts import Standing, failing
 from sinks.postgres.registry.pauses import list_pauses
 
@@ -16,7 +16,7 @@ _MOST_TARGETS: Final = 5
 
 
 async def _brake(settings: Settings) -> AsyncIterator[Finding]:
-    yield judge_brake(await brake_state(settings.dsn, settings.group))
+    yield judge_brake(await breaker_state(settings.dsn, settings.group))
 
 
 def judge_brake(state: BreakerState) -> Finding:

@@ -12,7 +12,7 @@ from schemas.documents.run_summary import rfc3339
 from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import group_has_members, offsets_since
-from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.offsets.admin import stored_offsets
 from sinks.postgres.stats.server import Retries, WaitingScript, retries, waiting_scripts
 from streams.audit import audit
@@ -42,7 +42,7 @@ async def _lag(settings: Settings) -> AsyncIterator[Finding]:
     }
     stored = await stored_offsets(settings, ask_kafka=False) if behind else []
     held = {TopicPartition(one.topic, one.partition): one.held for one in stored if one.held}
-    brake = await brake_state(settings.dsn, settings.group) if behind else BreakerState()
+    brake = await breaker_state(settings.dsn, settings.group) if behind else BreakerState()
     for finding in (judge_lag(behind, since, held, brake), *judge_books(report)):
         yield finding
 

@@ -3,10 +3,10 @@
 import time
 from typing import Final
 
-from bridge.gateway.admission.allowances import Allowances
 from bridge.gateway.admission.idempotency import Idempotency
 from bridge.gateway.admission.ingest_tokens import IngestTokens
 from bridge.gateway.admission.line import Line
+from bridge.gateway.admission.rate_limits import Allowances
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits

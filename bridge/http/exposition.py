@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from bridge.http.rate_limiter import Buckets
+from bridge.http.token_buckets import Buckets
 from telemetry import metrics
 
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"

@@ -7,17 +7,19 @@ from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import BrakeSummary, rfc3339
 from schemas.pipeline.breaker import BreakerState
-from sinks.postgres.breaker.state import engage_by_hand, release_brake
+from sinks.postgres.breaker.state import release_breaker, trip_by_operator
 
 
 def release_job(settings: Settings, seconds: float, reason: str) -> Job[BrakeSummary]:
     """Bypass the circuit breaker for `seconds`: dead letters are written although it is tripped."""
-    return _job("brake-release", settings, reason, lambda: release_brake(settings.dsn, settings.group, seconds, reason))
+    return _job(
+        "brake-release", settings, reason, lambda: release_breaker(settings.dsn, settings.group, seconds, reason)
+    )
 
 
 def engage_job(settings: Settings, reason: str) -> Job[BrakeSummary]:
     """Trip the circuit breaker by hand: no event is dead-lettered until an operator releases it."""
-    return _job("brake-engage", settings, reason, lambda: engage_by_hand(settings.dsn, settings.group, reason))
+    return _job("brake-engage", settings, reason, lambda: trip_by_operator(settings.dsn, settings.group, reason))
 
 
 def _job(name: str, settings: Settings, reason: str, act: Callable[[], Awaitable[BreakerState]]) -> Job[BrakeSummary]:

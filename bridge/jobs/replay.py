@@ -20,7 +20,7 @@ from schemas.errors import BreakerOpen, BridgeError, CanaryFailed, PreconditionF
 from schemas.pipeline.record import RawBody
 from sinks.kafka.admin import group_has_members
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
-from sinks.postgres.breaker.state import read_brake
+from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.replay_items.items import claim, let_go, note_sent, reach, read_items, skip
 from sinks.postgres.replays.plans import (
@@ -287,7 +287,7 @@ class _Replay:
             self.run.lock.check()
         if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
             raise BridgeError("the plan was cancelled meanwhile; what was not sent stays open")
-        brake = await read_brake(self.conn, self.settings.group)
+        brake = await read_breaker(self.conn, self.settings.group)
         if brake.engaged:
             raise BreakerOpen(
                 f"the brake on dead-lettering is on: {brake.reason}; see `bridge breaker status`, then run the same again"

@@ -11,7 +11,7 @@ from schemas.documents.gate import Verdict, WindowSums
 from schemas.errors import PreconditionFailed, SinkUnavailable
 from schemas.pipeline.breaker import BreakerState
 from sinks.kafka.admin import committed_lag
-from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.gate.verdicts import window_sums
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 from sinks.postgres.stats.backlog import Backlog, read_backlog
@@ -85,7 +85,7 @@ async def look(settings: Settings) -> Look | Glimpse:
             read_activity(settings.dsn, settings.group),
             read_backlog(settings.dsn, settings.group),
             window_sums(settings.dsn, settings.seconds("gate_window")),
-            brake_state(settings.dsn, settings.group),
+            breaker_state(settings.dsn, settings.group),
         )
     except SinkUnavailable as error:
         trouble = refusal(error)

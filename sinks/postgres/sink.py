@@ -18,7 +18,7 @@ from schemas.pipeline.outcome import Candidate, Outcomes
 from schemas.pipeline.record import Provenance, TopicPartition
 from sinks.commit_rules import first_of_each_key
 from sinks.ports import CommitResult, Rejected
-from sinks.postgres.breaker.state import engage_brake, let_go, read_brake
+from sinks.postgres.breaker.state import let_go, read_breaker, trip_breaker
 from sinks.postgres.connection import (
     APPLICATION_PREFIX,
     GONE,
@@ -151,15 +151,15 @@ class PostgresSink:
 
     async def brake(self) -> BreakerState:
         async with self._working("reading the brake") as conn:
-            return await read_brake(conn, self._group)
+            return await read_breaker(conn, self._group)
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
         async with self._working("engaging the brake") as conn:
-            return await engage_brake(conn, self._group, worker_name(), cause, by_hand=False)
+            return await trip_breaker(conn, self._group, worker_name(), cause, by_hand=False)
 
     async def probed(self, *, passed: bool) -> bool:
         async with self._working("noting a probe of the brake") as conn:
-            await conn.execute(sql("brake_probed"), self._group)
+            await conn.execute(sql("breaker_probed"), self._group)
             return passed and await let_go(conn, self._group, worker_name())
 
     async def close(self) -> None:

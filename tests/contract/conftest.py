@@ -19,7 +19,7 @@ from schemas.pipeline.record import Batch, Provenance, RawRecord, TopicPartition
 from schemas.pipeline.registry import Registry
 from schemas.pipeline.sender import Sender
 from sinks.ports import CommitResult, Sink
-from sinks.postgres.breaker.state import engage_by_hand, release_brake
+from sinks.postgres.breaker.state import release_breaker, trip_by_operator
 from sinks.postgres.sink import PostgresSink
 from sinks.windows import WindowKey
 from streams.pipeline.processor import process
@@ -78,7 +78,7 @@ class World(Protocol):
     async def totals(self) -> dict[TopicPartition, Totals]: ...
     async def keys(self) -> int: ...
     async def claim_dead_letter(self, provenance: Provenance, replay_id: str) -> None: ...
-    async def release_brake(self, seconds: float) -> None: ...
+    async def release_breaker(self, seconds: float) -> None: ...
     async def engage_brake_by_hand(self) -> None: ...
     async def forget_classes(self) -> None: ...
     async def superseded(self) -> set[tuple[int, str]]: ...
@@ -129,7 +129,7 @@ class MemoryWorld:
         row = self._store.ledger[provenance]
         row.disposition, row.replay_id = "claimed", replay_id
 
-    async def release_brake(self, seconds: float) -> None:
+    async def release_breaker(self, seconds: float) -> None:
         self._store.brake = BreakerState(released=seconds > 0)
 
     async def engage_brake_by_hand(self) -> None:
@@ -223,11 +223,11 @@ class PostgresWorld:
             replay_id,
         )
 
-    async def release_brake(self, seconds: float) -> None:
-        await release_brake(self._url, GROUP, seconds, "they really are bad")
+    async def release_breaker(self, seconds: float) -> None:
+        await release_breaker(self._url, GROUP, seconds, "they really are bad")
 
     async def engage_brake_by_hand(self) -> None:
-        await engage_by_hand(self._url, GROUP, "to be safe")
+        await trip_by_operator(self._url, GROUP, "to be safe")
 
     async def forget_classes(self) -> None:
         await self._fetch("UPDATE bridge_event_key SET sender = NULL")

@@ -49,16 +49,16 @@ async def test_a_probe_that_passes_lets_go(sinks: list[Sink]) -> None:
 async def test_released_it_stays_off(world: World, sinks: list[Sink]) -> None:
     """A breaker on bypass stays closed until the bypass ends."""
     await sinks[0].engage(CAUSE)
-    await world.release_brake(600)
+    await world.release_breaker(600)
     assert (await sinks[1].brake())[:2] == (False, True)
     assert not (await sinks[0].engage(CAUSE)).engaged
-    await world.release_brake(0)
+    await world.release_breaker(0)
     assert (await sinks[0].engage(CAUSE)).engaged
 
 
 async def test_engaged_by_hand_it_stays_on(world: World, sinks: list[Sink]) -> None:
     """No probe resets a manual trip, and a manual trip ends an earlier bypass."""
-    await world.release_brake(600)
+    await world.release_breaker(600)
     await world.engage_brake_by_hand()
     assert not await sinks[0].probed(passed=True)
     state = await sinks[1].brake()

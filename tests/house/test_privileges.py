@@ -22,13 +22,13 @@ NOT_RUN = {
     for service, names in {
         Service.GATEWAY: "gateway_trust_read migrations_owned pauses_partitions registry_read relations_missing",
         Service.WORKER: """
-            brake_release gate_failing kpi_days migrations_owned offsets_adopt offsets_skip relations_missing
+            breaker_release gate_failing kpi_days migrations_owned offsets_adopt offsets_skip relations_missing
             replay_begin replay_canary replay_cancel replay_claims replay_create replay_end replay_find replay_freeze replay_held replay_in_flight
             replay_left replay_list replay_outcomes replay_planned replay_state run_show runs_list
         """,
         Service.API: """
             api_token_add api_token_revoke audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows
-            brake_engage brake_let_go brake_probed brake_release claims_keep claims_release drops_became
+            breaker_trip breaker_reset breaker_probed breaker_release claims_keep claims_release drops_became
             end_blockers end_lock_holders events_supersede keys_insert
             ledger_advance ledger_due ledger_heal ledger_lock ledger_read lost_acknowledge migrations_owned
             offsets_adopt offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek

@@ -16,7 +16,7 @@ from schemas.config.settings import Settings
 from schemas.documents.run_summary import BrakeSummary, rfc3339
 from schemas.errors import InvalidInput, PreconditionFailed
 from schemas.pipeline.breaker import BreakerState
-from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.kept_json import SHOWN
 from streams.audit import audit
 
@@ -83,7 +83,7 @@ def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None
 
 async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None]:
     """Return the state, and the unread records by partition; None if Kafka is unreachable."""
-    state = await brake_state(settings.dsn, settings.group)
+    state = await breaker_state(settings.dsn, settings.group)
     try:
         report = await audit(settings, deep=False)
     except PreconditionFailed as error:

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import Final, Self
 
-from bridge.gateway.admission.allowances import Bill
+from bridge.gateway.admission.rate_limits import Bill
 from bridge.gateway.admission.sender_turns import Path, Turns
 from bridge.http.wire.cost import Cost
 from sinks.cooperative import Turn

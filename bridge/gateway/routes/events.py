@@ -9,9 +9,9 @@ import msgspec
 from aiokafka.errors import MessageSizeTooLargeError
 
 from bridge.gateway.admission.access import Grant, KeyRefused, admit
-from bridge.gateway.admission.allowances import Bill
 from bridge.gateway.admission.idempotency import idempotency_key
 from bridge.gateway.admission.line import Work
+from bridge.gateway.admission.rate_limits import Bill
 from bridge.gateway.admission.refused_events import RefusedEvents, charge_refused
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.admission.weight import weight

@@ -12,24 +12,24 @@ from sinks.postgres.runs.history import started_by
 from sinks.postgres.statements import sql
 
 
-async def read_brake(conn: Connection, group: str) -> BreakerState:
+async def read_breaker(conn: Connection, group: str) -> BreakerState:
     """Return the current state."""
-    row = await conn.fetchrow(sql("brake_read"), group)
+    row = await conn.fetchrow(sql("breaker_read"), group)
     return BreakerState() if row is None else BreakerState(**{**row, "details": kept_object(row["details"])})
 
 
-async def engage_brake(conn: Connection, group: str, by: str, cause: BreakerCause, *, by_hand: bool) -> BreakerState:
+async def trip_breaker(conn: Connection, group: str, by: str, cause: BreakerCause, *, by_hand: bool) -> BreakerState:
     """Trip the breaker, unless it is open or released; return the resulting state. The history has workers' trips."""
     details = msgspec.json.encode(cause.details).decode()
-    news = await conn.fetchval(sql("brake_engage"), group, by, cause.reason, details, by_hand)
+    news = await conn.fetchval(sql("breaker_trip"), group, by, cause.reason, details, by_hand)
     if news and not by_hand:
         await _note(conn, "brake-engage", by, cause.reason, engaged=True)
-    return await read_brake(conn, group)
+    return await read_breaker(conn, group)
 
 
 async def let_go(conn: Connection, group: str, by: str) -> bool:
     """Reset the breaker because a probe passed; return whether it was reset. One tripped by an operator stays open."""
-    reason = await conn.fetchval(sql("brake_let_go"), group, by)
+    reason = await conn.fetchval(sql("breaker_reset"), group, by)
     if reason is not None:
         await _note(conn, "brake-release", by, reason, engaged=False)
     return reason is not None
@@ -47,20 +47,20 @@ async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged:
     await conn.execute(sql("run_end"), summary.run_id, script, by, now, now, 0, summary.model_dump_json())
 
 
-async def brake_state(dsn: str, group: str) -> BreakerState:
+async def breaker_state(dsn: str, group: str) -> BreakerState:
     """Return the state over a connection of its own."""
     async with connection(dsn, "brake") as conn:
-        return await read_brake(conn, group)
+        return await read_breaker(conn, group)
 
 
-async def engage_by_hand(dsn: str, group: str, reason: str) -> BreakerState:
+async def trip_by_operator(dsn: str, group: str, reason: str) -> BreakerState:
     """Trip the breaker until an operator releases it; no probe resets it."""
     async with connection(dsn, "brake") as conn:
-        return await engage_brake(conn, group, started_by(), BreakerCause(reason, {}), by_hand=True)
+        return await trip_breaker(conn, group, started_by(), BreakerCause(reason, {}), by_hand=True)
 
 
-async def release_brake(dsn: str, group: str, seconds: float, reason: str) -> BreakerState:
+async def release_breaker(dsn: str, group: str, seconds: float, reason: str) -> BreakerState:
     """Let dead letters pass for `seconds`, regardless of their share; return the resulting state."""
     async with connection(dsn, "brake") as conn:
-        await conn.execute(sql("brake_release"), group, seconds, started_by(), reason)
-        return await read_brake(conn, group)
+        await conn.execute(sql("breaker_release"), group, seconds, started_by(), reason)
+        return await read_breaker(conn, group)

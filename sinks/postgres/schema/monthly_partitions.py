@@ -1,4 +1,4 @@
-"""Monthly partitions of `bridge_event`, created ahead of need."""
+"""Monthly partitions of `bridge_event`, created ahead of need by migrations and by workers."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from schemas.documents.run_summary import JOBS
 from schemas.pipeline.sender import Sender, sender_named
-from sinks.postgres.breaker.state import read_brake
+from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import connection
 from sinks.postgres.statements import sql
 from telemetry import metrics
@@ -88,7 +88,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
             [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS))],
             [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),
-            (await read_brake(conn, group)).engaged,
+            (await read_breaker(conn, group)).engaged,
             (await conn.fetchrow(sql("server_state")))["connections_left"],
             time.time(),
         )

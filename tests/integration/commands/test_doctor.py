@@ -25,7 +25,7 @@ from schemas.pipeline.pause import PauseKind
 from sinks.kafka.admin import kafka_admin
 from sinks.kafka.aiokafka_patches.configs import set_configs
 from sinks.kafka.publisher import make_producer
-from sinks.postgres.breaker.state import engage_by_hand
+from sinks.postgres.breaker.state import trip_by_operator
 from sinks.postgres.registry.pauses import start_pause
 
 NOWHERE = "127.0.0.1:1"
@@ -111,7 +111,7 @@ async def unread(settings: Settings) -> None:
 
 
 async def braked(settings: Settings) -> None:
-    await engage_by_hand(settings.dsn, settings.group, "to be safe")
+    await trip_by_operator(settings.dsn, settings.group, "to be safe")
 
 
 async def paused(settings: Settings) -> None:

@@ -21,7 +21,7 @@ from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.pause import PauseKind
 from sinks.postgres import connection as postgres
 from sinks.postgres import sink as postgres_sink
-from sinks.postgres.breaker.state import engage_by_hand, release_brake
+from sinks.postgres.breaker.state import release_breaker, trip_by_operator
 from sinks.postgres.connection import connection
 from sinks.postgres.registry import admin as registry_admin
 from sinks.postgres.registry.admin import add_script, set_enabled
@@ -323,8 +323,8 @@ async def _cancelled(url: str) -> bool:
 
 BRIEF: dict[str, list[Callable[[str], Awaitable[object]]]] = {
     "brake": [
-        lambda url: engage_by_hand(url, "g", "x"),
-        lambda url: release_brake(url, "g", 60, "x"),
+        lambda url: trip_by_operator(url, "g", "x"),
+        lambda url: release_breaker(url, "g", 60, "x"),
     ],
     "replay": [_cancelled, lambda url: prune(url, 0)],
     "pause": [lambda url: end_pause(url, PauseKind.PARTITION, "0", "over")],

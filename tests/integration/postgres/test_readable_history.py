@@ -13,7 +13,7 @@ from schemas.config.settings import Settings
 from schemas.documents.gate import WindowLimits
 from schemas.errors import SinkUnavailable
 from schemas.pipeline.record import Provenance
-from sinks.postgres.breaker.state import brake_state
+from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.lives import show
 from sinks.postgres.gate.verdicts import judge
@@ -131,7 +131,7 @@ async def test_rows_of_another_form_from_before_break_no_listing(database_url: s
     assert len(await list_runs(database_url, None, 10)) == 4
     assert (await show_run(database_url, "odd_0")).summary == {UNREADABLE: "[1]"}
     assert UNREADABLE in ((await show_run(database_url, "odd_2")).summary or {})
-    assert (await brake_state(database_url, "g")).details == {UNREADABLE: "[1]"}
+    assert (await breaker_state(database_url, "g")).details == {UNREADABLE: "[1]"}
     assert len(await list_plans(database_url, 10)) == 1
     async with connection(database_url, "test") as conn:
         found = await find_plan(conn, PLAN)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx
 
-from bridge.api.access import Caller
+from bridge.api.authentication import Caller
 from bridge.jobs.frame import Job, RunOptions, perform
 from bridge.jobs.plan import PlanOptions, plan_job
 from bridge.jobs.run import Run

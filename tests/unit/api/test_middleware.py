@@ -15,7 +15,7 @@ from support.virtual_time import run_virtually
 from bridge.api.middleware import Front
 from bridge.http.body import BodyLimits
 from bridge.http.byte_budget import ByteBudget
-from bridge.http.rate_limiter import Buckets
+from bridge.http.token_buckets import Buckets
 from schemas.api_key import NewKey, make_key
 from schemas.api_token import ApiToken, Role
 from telemetry.log_limit import MOST_A_MINUTE

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.api.access import Caller
+from bridge.api.authentication import Caller
 from bridge.api.places import TURN_SECONDS, Place, Places
 from bridge.jobs.frame import GIVES_WAY, Job
 from schemas.api_token import Role

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.events.dead_letters import dropped
 
-from bridge.api.access import Caller
+from bridge.api.authentication import Caller
 from bridge.api.tenant_scope import TenantScope
 from schemas.api_token import Role
 from schemas.documents.dead_letter_filter import DeadLetterFilter

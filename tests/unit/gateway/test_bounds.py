@@ -13,7 +13,7 @@ from bridge.gateway.request import script_route
 from bridge.http.body import BodyLimits, ClientGone
 from bridge.http.byte_budget import ByteBudget, Held
 from bridge.http.problems import Code, Problem
-from bridge.http.rate_limiter import Buckets
+from bridge.http.token_buckets import Buckets
 from bridge.http.wire.client_address import address_of
 
 LIMITS = BodyLimits(10_000, 5.0)

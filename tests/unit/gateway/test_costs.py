@@ -15,8 +15,8 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission import refused_events as judging
 from bridge.gateway.admission.access import Grant
-from bridge.gateway.admission.allowances import Bill
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
+from bridge.gateway.admission.rate_limits import Bill
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from sinks import cooperative

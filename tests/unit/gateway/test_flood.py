@@ -11,8 +11,8 @@ from support.processor_time import Clock
 
 from bridge.gateway.admission import line
 from bridge.gateway.admission.access import Grant
-from bridge.gateway.admission.allowances import Bill
 from bridge.gateway.admission.line import Line
+from bridge.gateway.admission.rate_limits import Bill
 from bridge.gateway.admission.shares import shares_of
 from schemas.pipeline.registry import Script
 

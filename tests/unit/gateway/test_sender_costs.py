@@ -10,7 +10,7 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 from support.processor_time import Clock
 from support.spoken import Spoken, post
 
-from bridge.gateway.admission.allowances import Allowances
+from bridge.gateway.admission.rate_limits import Allowances
 from bridge.http.wire import connection_turns as turns
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.protocol import BoundedProtocol

@@ -7,8 +7,8 @@ import pytest
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission.access import Grant
-from bridge.gateway.admission.allowances import Allowances, Bill
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
+from bridge.gateway.admission.rate_limits import Allowances, Bill
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from sinks import cooperative

@@ -15,7 +15,7 @@ from support.wait import wait_until
 
 from bridge.gateway.admission import refused_events as judging
 from bridge.gateway.admission.access import Grant
-from bridge.gateway.admission.allowances import Allowances
+from bridge.gateway.admission.rate_limits import Allowances
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.publisher import Delivery
 from bridge.http.byte_budget import ByteBudget, Held

@@ -6,8 +6,8 @@ import time
 import pytest
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
-from bridge.gateway.admission.allowances import Allowances
-from bridge.http.rate_limiter import Buckets
+from bridge.gateway.admission.rate_limits import Allowances
+from bridge.http.token_buckets import Buckets
 from schemas.pipeline.sender import Sender
 
 

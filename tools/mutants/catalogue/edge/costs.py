@@ -63,7 +63,7 @@ MUTANTS = [
     Mutant(
         "gateway-charge",
         "the charge for bytes",
-        (Edit("bridge/gateway/admission/allowances.py::Bill.charge", "buckets.charge(name, size)", ""),),
+        (Edit("bridge/gateway/admission/rate_limits.py::Bill.charge", "buckets.charge(name, size)", ""),),
         (f"{COSTS}::test_every_answer_is_charged_by_what_it_inflated",),
     ),
     Mutant(
@@ -83,7 +83,7 @@ MUTANTS = [
         "the servers' own share of each limit",
         (
             Edit(
-                "bridge/gateway/admission/allowances.py::Allowances.of",
+                "bridge/gateway/admission/rate_limits.py::Allowances.of",
                 "self._by_sender[sender]",
                 "self._by_sender[Sender.VISITOR]",
             ),
@@ -187,7 +187,7 @@ MUTANTS = [
     Mutant(
         "gateway-time-debt",
         "the bound of the time that a script owes",
-        (Edit("bridge/http/rate_limiter.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
+        (Edit("bridge/http/token_buckets.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
         (f"{LINE}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
     ),
     Mutant(
@@ -307,7 +307,7 @@ MUTANTS = [
     Mutant(
         "gateway-address-events",
         "the part of a script's events that one visitor's address may use",
-        (Edit("bridge/gateway/admission/allowances.py::_ADDRESS_SHARE", "0.25", "0.0"),),
+        (Edit("bridge/gateway/admission/rate_limits.py::_ADDRESS_SHARE", "0.25", "0.0"),),
         (f"{SHARES}::test_share_of_a_scripts_events_is_not_used_up_by_one_visitors_address",),
     ),
     Mutant(
@@ -315,7 +315,7 @@ MUTANTS = [
         "the bound of what one visitor's address sends to all scripts",
         (
             Edit(
-                "bridge/gateway/admission/allowances.py::_Allowances.take_events",
+                "bridge/gateway/admission/rate_limits.py::_Allowances.take_events",
                 "self.address_events.ask(address, count)",
                 "",
             ),
@@ -325,13 +325,17 @@ MUTANTS = [
     Mutant(
         "gateway-visitors-events",
         "the bound of what all visitors send",
-        (Edit("bridge/gateway/admission/allowances.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""),),
+        (
+            Edit(
+                "bridge/gateway/admission/rate_limits.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""
+            ),
+        ),
         (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
     ),
     Mutant(
         "gateway-visitors-little",
         "the last quarter of all visitors' events for addresses that send little",
-        (Edit("bridge/gateway/admission/allowances.py::_KEPT_FOR_LITTLE", "1 / 4", "0.0"),),
+        (Edit("bridge/gateway/admission/rate_limits.py::_KEPT_FOR_LITTLE", "1 / 4", "0.0"),),
         (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
     ),
     Mutant(
@@ -339,7 +343,7 @@ MUTANTS = [
         "the look into all buckets of a visitor before something is taken from one",
         (
             Edit(
-                "bridge/gateway/admission/allowances.py::_Allowances.take_events",
+                "bridge/gateway/admission/rate_limits.py::_Allowances.take_events",
                 "self.events.ask(script_id, count)",
                 "self.visitors_events.charge(_ALL, count)\nself.events.ask(script_id, count)",
             ),
@@ -349,7 +353,7 @@ MUTANTS = [
     Mutant(
         "gateway-refused-scripts",
         "the bound of an address's refused events for all scripts",
-        (Edit("bridge/gateway/admission/allowances.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
+        (Edit("bridge/gateway/admission/rate_limits.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
         (f"{SHARES}::test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts",),
     ),
     Mutant(

@@ -292,7 +292,7 @@ MUTANTS = [
     Mutant(
         "gateway-buckets",
         "the token buckets",
-        (Edit("bridge/http/rate_limiter.py::Buckets.ask", "lacking > 0", "lacking < 0"),),
+        (Edit("bridge/http/token_buckets.py::Buckets.ask", "lacking > 0", "lacking < 0"),),
         (f"{BOUNDS}::test_a_bucket_fills_by_its_rate",),
     ),
     Mutant(

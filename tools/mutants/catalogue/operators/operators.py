@@ -3,7 +3,7 @@
 from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
-ACCESS = "tests/unit/api/test_access.py"
+ACCESS = "tests/unit/api/test_authentication.py"
 BOUNDS = "tests/integration/dead_letters/test_replay_bounds.py"
 CRASH = "tests/integration/dead_letters/test_replay_crash.py"
 DISCARD = "tests/integration/dead_letters/test_discard.py"
@@ -89,13 +89,13 @@ WHOSE = [
     Mutant(
         "role",
         "what a role may not do",
-        (Edit("bridge/api/access.py::Caller.must_be", "self.role.rank < least.rank", "self.role.rank < 0"),),
+        (Edit("bridge/api/authentication.py::Caller.must_be", "self.role.rank < least.rank", "self.role.rank < 0"),),
         (ACCESS, f"{TOKENS}::test_roles"),
     ),
     Mutant(
         "token-digest",
         "the comparison of a token's secret with its digest",
-        (Edit("bridge/api/access.py::admit", "not hmac.compare_digest(...)", "False"),),
+        (Edit("bridge/api/authentication.py::admit", "not hmac.compare_digest(...)", "False"),),
         (ACCESS, f"{TOKENS}::test_no_token_no_answer"),
     ),
     Mutant(
@@ -107,7 +107,7 @@ WHOSE = [
     Mutant(
         "token-revoked",
         "the refusal of a token that was revoked",
-        (Edit("bridge/api/access.py::admit", "token.revoked", "token.revoked is None"),),
+        (Edit("bridge/api/authentication.py::admit", "token.revoked", "token.revoked is None"),),
         (ACCESS, f"{TOKENS}::test_from_its_making_to_its_end"),
     ),
     Mutant(
@@ -115,7 +115,7 @@ WHOSE = [
         "the refusal of a token whose time is over",
         (
             Edit(
-                "bridge/api/access.py::admit",
+                "bridge/api/authentication.py::admit",
                 "token.expires_at is not None and token.expires_at <= now()",
                 "token.expires_at == 0",
             ),

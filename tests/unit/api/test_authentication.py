@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bridge.api.access import Caller, admit
+from bridge.api.authentication import Caller, admit
 from bridge.http.problems import Code, Problem
 from schemas.api_key import make_key
 from schemas.api_token import ApiToken, Role, expiry, is_token_name

@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.shares import turn_of
-from bridge.http.rate_limiter import Buckets
+from bridge.http.token_buckets import Buckets
 from schemas.config.settings import Settings
 from schemas.pipeline.sender import Sender
 
