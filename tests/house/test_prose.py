@@ -1,14 +1,21 @@
-"""Docstrings, comments and pages use the field's words."""
+"""Docstrings, comments, pages and the texts of the product use the field's words."""
 
 import ast
 import io
+import json
 import re
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from house.test_house import tracked
+import pytest
+import yaml
 
+from house.test_house import SQL, tracked
+
+CHECKOUT = Path(__file__).resolve().parents[2]
 MOST_IN_A_THOUSAND = 1.0
 # Words that personify, or that hide who does what.
 PRIVATE = re.compile(
@@ -18,6 +25,18 @@ PRIVATE = re.compile(
     re.IGNORECASE,
 )
 WORD = re.compile(r"[A-Za-z][A-Za-z'’-]+")
+# The least number of words in the literals of each folder of product code.
+LEAST_IN_LITERALS = {
+    "bridge": 5_000,
+    "deploy": 1_000,
+    "schemas": 5_000,
+    "sinks": 1_000,
+    "streams": 500,
+    "telemetry": 500,
+    "tools": 2_000,
+}
+FEWEST_WORDS = 3
+"""A literal with fewer words is a name or a unit."""
 
 
 def prose_of(path: Path) -> Iterator[str]:
@@ -38,6 +57,65 @@ def prose_of(path: Path) -> Iterator[str]:
                 yield token.string
 
 
+def literals_of(path: Path) -> Iterator[str]:
+    """The texts in a file that a reader may see: messages, help, descriptions, summaries."""
+    text = path.read_text()
+    found: Iterator[str] = iter(())
+    if path.suffix == ".py":
+        found = _in_python(ast.parse(text))
+    elif path.suffix == ".sql":
+        found = iter(re.findall(r"'((?:[^']|'')*)'", re.sub(r"--.*", "", text)))
+    elif path.suffix == ".json":
+        found = _in_document(json.loads(text))
+    elif path.suffix == ".toml":
+        found = _in_document(tomllib.loads(text))
+    elif path.suffix in {".yml", ".yaml", ".template"}:
+        found = (each for document in yaml.safe_load_all(text) for each in _in_document(document))
+    elif path.suffix == ".js":
+        found = iter(re.findall(r'"([^"\n]*)"', text))
+    return (each for each in found if _is_prose(each))
+
+
+def _is_prose(text: str) -> bool:
+    return not SQL.match(text) and sum(WORD.match(word) is not None for word in text.split()) >= FEWEST_WORDS
+
+
+def _in_python(tree: ast.Module) -> Iterator[str]:
+    """Literals except docstrings, the parts of an f-string as one, and without the code that a mutant replaces."""
+    skipped = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr):
+                skipped.add(first.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Edit":
+            skipped.update(node.args)
+        elif isinstance(node, ast.JoinedStr):
+            skipped.update(node.values)
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _in_document(node: Any) -> Iterator[str]:  # noqa: ANN401
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _in_document(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _in_document(value)
+
+
+def _private_of(parts: list[str]) -> list[tuple[str, str]]:
+    return sorted((found.lower(), part) for part in parts for found in PRIVATE.findall(part))
+
+
 def test_prose_uses_the_fields_words() -> None:
     """Migrations are counted as well, although their comments stay as they were applied."""
     parts = [part for path in tracked() for part in prose_of(path)]
@@ -46,3 +124,13 @@ def test_prose_uses_the_fields_words() -> None:
 
     assert count > 100_000
     assert len(private) * 1000 <= MOST_IN_A_THOUSAND * count, sorted(private)
+
+
+@pytest.mark.parametrize("folder", sorted(LEAST_IN_LITERALS))
+def test_literals_use_the_fields_words(folder: str) -> None:
+    parts = [part for path in tracked(folder) for part in literals_of(path)]
+    count = sum(len(WORD.findall(part)) for part in parts)
+    private = _private_of(parts)
+
+    assert count > LEAST_IN_LITERALS[folder]
+    assert len(private) * 1000 <= MOST_IN_A_THOUSAND * count, private
