@@ -68,7 +68,7 @@ def problems(reports: Iterable[Any], accepted: Iterable[Accepted], today: date) 
                 lines[f"{package['name']} {package['version']}: {found['id']}, mended in {mended}"] = None
     for one in accepted:
         if one.until < today:
-            lines[f"{one.package}: {one.id} was accepted until {one.until}: mend it, or say anew why it can wait"] = (
+            lines[f"{one.package}: {one.id} was accepted until {one.until}: fix it, or give a new reason and date"] = (
                 None
             )
         elif (one.until - today).days > _MOST_DAYS:

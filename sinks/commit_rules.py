@@ -104,7 +104,7 @@ def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outco
     for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:
-            what = "has no stored offset" if found is None else f"stands at {found}"
+            what = "has no stored offset" if found is None else f"is at {found}"
             raise BatchRefused(f"{batch.source} {what}, the batch begins at {batch.prev}")
 
 
@@ -112,7 +112,7 @@ def check_stands(stored: Mapping[TopicPartition, int], stands: Mapping[TopicPart
     """Raise BatchRefused if a partition's stored offset is not its owner's position."""
     for source, offset in stands.items():
         if stored.get(source) != offset:
-            raise BatchRefused(f"{source} stands at {stored.get(source)}, its owner left it at {offset}")
+            raise BatchRefused(f"{source} is at {stored.get(source)}, its owner left it at {offset}")
 
 
 def check_tokens(

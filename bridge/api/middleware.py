@@ -127,10 +127,10 @@ class Front:
         Each organisation has a limit, so that one with slow readers leaves places to others.
         """
         if self._in_hand_of.total() >= self._most:
-            raise Problem(Code.OVERLOADED, "too many requests are in hand")
+            raise Problem(Code.OVERLOADED, "too many requests are in flight")
         whose = caller.key_id if caller.org_id is None else caller.org_id
         if self._in_hand_of[whose] >= self._most_of_one:
-            raise Problem(Code.RATE_LIMITED, f"{self._most_of_one} requests of yours are in hand")
+            raise Problem(Code.RATE_LIMITED, f"{self._most_of_one} requests of yours are in flight")
         self._in_hand_of[whose] += 1
         try:
             yield

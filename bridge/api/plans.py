@@ -15,14 +15,14 @@ from schemas.documents.replay import PlanState, PlanSummary, ReplaySummary
 plans: Final = APIRouter(prefix="/v1/plans", tags=["plans"])
 
 PlanId = Annotated[
-    str, Path(pattern="^[0-9A-Fa-f-]{4,36}$", description="the plan's id, its `replay_id`, or how it begins")
+    str, Path(pattern="^[0-9A-Fa-f-]{4,36}$", description="the plan's id, its `replay_id`, or a prefix of it")
 ]
 
 _CHANGES: Final = (Code.INVALID_REQUEST, Code.ROLE_TOO_LOW, Code.RUN_FAILED)
 _A_PLAN: Final = (*_CHANGES, Code.UNKNOWN_PLAN)
 
 
-@plans.post("", status_code=201, summary="Freeze the exact set of a replay, and say what today's code makes of it",
+@plans.post("", status_code=201, summary="Plan a replay: fix its dead letters, and preview what today's code does with them",
             responses=documented(PlanSummary, *_CHANGES, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.TOO_MANY_RUNS, Code.TOO_MANY_PLANS,
                                  status=201, changes=True)
             | documented(PlanSummary, status=200, told="a dry run: no plan was made"))  # fmt: skip
@@ -42,7 +42,7 @@ async def list_(
     return json_answer({"plans": [one._asdict() for one in await reach.plans(limit)]})
 
 
-@plans.get("/{plan_id}", summary="One plan: what it holds, how far it is, what became of its items",
+@plans.get("/{plan_id}", summary="One plan: its items, its progress and their outcomes",
            responses=documented("Plan", Code.INVALID_REQUEST, Code.UNKNOWN_PLAN))  # fmt: skip
 async def show(reach: Mine, plan_id: PlanId) -> Response:
     """`running` is true while a run of it is in flight; `resumable` if a stopped or killed run can be continued."""
@@ -62,7 +62,9 @@ async def replay(reach: Mine, plan_id: PlanId, body: ReplayBody) -> Response:
     A repeated request continues where a run was stopped or killed, also by the end of the service. For operators.
     """
     if body.canary and not body.wait_seconds:
-        raise Problem(Code.INVALID_REQUEST, "canary: it is waited for, so that wait_seconds must be more than 0")
+        raise Problem(
+            Code.INVALID_REQUEST, "canary: wait_seconds must be more than 0, since the run waits for the canary"
+        )
     if body.dry_run:
         return json_answer(await reach.rehearse(plan_id, force=body.force))
     replay_id, run_id = await reach.replay(plan_id, body)
@@ -71,9 +73,9 @@ async def replay(reach: Mine, plan_id: PlanId, body: ReplayBody) -> Response:
     return json_answer(begun, 202, {"location": f"/v1/plans/{replay_id}"})
 
 
-@plans.post("/{plan_id}/cancel", summary="Stop its replay for good",
+@plans.post("/{plan_id}/cancel", summary="Cancel a plan and stop its replay; this is final",
             responses=documented(ReplaySummary, *_A_PLAN, Code.PLAN_SENT, Code.ANOTHER_RUN, changes=True)
-            | documented(ReplaySummary, status=202, told="cancelled, but its run had not stopped in time"))  # fmt: skip
+            | documented(ReplaySummary, status=202, told="cancelled, but its run has not stopped yet"))  # fmt: skip
 async def cancel(reach: Mine, plan_id: PlanId, body: CancelBody) -> Response:
     """Every run of it stops within seconds; items that were not sent are open again. For operators."""
     done = await reach.cancel(plan_id, body)

@@ -31,7 +31,7 @@ def judge_brake(state: BreakerState) -> Finding:
     if state.released:
         until = "" if state.released_until is None else f" until {rfc3339(state.released_until)}"
         return warn(
-            "brake", f"released{until}, {who}", "dead letters pass whatever their share; see `bridge dlq groups`"
+            "brake", f"released{until}, {who}", "dead letters pass regardless of their share; see `bridge dlq groups`"
         )
     return ok("brake", "off")
 

@@ -145,22 +145,22 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
     exposition = Exposition()
     documents = Documents(lambda: completed(app.openapi(), settings))
 
-    @app.get("/", tags=["health"], summary="That it is here")
+    @app.get("/", tags=["health"], summary="Whether the process answers")
     async def root() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/health", tags=["health"], summary="Liveness: asks nobody")
+    @app.get("/health", tags=["health"], summary="Liveness, without Postgres or Kafka")
     async def health() -> dict[str, str]:
         return ALIVE
 
-    @app.get("/ready", tags=["health"], summary="Whether it can take events, and how its services are")
+    @app.get("/ready", tags=["health"], summary="Readiness, with the state of each dependency")
     async def ready() -> JSONResponse:
         if front.services is None:
             raise HTTPException(503)
         status, body = await front.services.readiness.ready()
         return JSONResponse(body, status)
 
-    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus")
+    @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
     async def figures() -> Response:
         text, media_type = exposition.page()
         return Response(text, headers={"content-type": media_type})

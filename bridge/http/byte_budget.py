@@ -9,7 +9,7 @@ from bridge.http.problems import Code, Problem
 Shares = tuple[tuple[Hashable, float], ...]
 """Names that a request counts for, with each name's share of the total: the sender first, the widest last."""
 
-GAVE_WAY: Final = "another sender, which holds less, needs the room: send the body at once"
+GAVE_WAY: Final = "another sender, which uses less, needs the space: send the body without pauses"
 # Where several senders share a name, a sender with more than a little of it can't take its last quarter.
 _FOR_ALL: Final = 3 / 4
 _LITTLE: Final = 1 / 32

@@ -42,8 +42,8 @@ FINISH_SECONDS: Final = 15.0
 """Seconds that a stopped run may take to finish the batch in flight."""
 
 WAITS: Final = (
-    "a replay of another organisation has its place: it goes on by itself when it is its turn, or by the same request if the "
-    "service has ended meanwhile"
+    "a replay of another organisation has its place: it continues by itself when its turn comes, or by the same request if "
+    "the service has ended meanwhile"
 )
 """The recorded reason of a run that gave its place to another."""
 
@@ -84,7 +84,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
                 await begin(conn, plan)
             yield
         except asyncio.CancelledError:
-            because = WAITS if run.stopped_by == GIVES_WAY else "it was told to stop"
+            because = WAITS if run.stopped_by == GIVES_WAY else "it was stopped"
             raise
         except BridgeError as error:
             because = _told_to_all(error, run)
@@ -108,8 +108,8 @@ async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) ->
     dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
         raise CanaryFailed(
-            f"the canary of the plan {plan.replay_id} failed already: {count} were dropped again ({_words(dropped)}); mend why and "
-            "make a new plan of what is open, with other corrections if need be, or let so many fail: canary_max_failures "
+            f"the canary of the plan {plan.replay_id} failed already: {count} were dropped again ({_words(dropped)}); correct "
+            "the cause and make a new plan of the open ones, or allow this many failures: canary_max_failures "
             f"(--canary-max-failures) {count}"
         )
 
@@ -290,7 +290,7 @@ class _Replay:
         brake = await read_brake(self.conn, self.settings.group)
         if brake.engaged:
             raise BreakerOpen(
-                f"the brake on dead-lettering is on: {brake.reason}; see `bridge breaker status`, then run the same again"
+                f"the circuit breaker is open: {brake.reason}; see `bridge breaker status`, then run the same again"
             )
 
     async def _paced(self) -> None:
@@ -348,7 +348,7 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
     if type(error) is BridgeError:
         return str(error)
     if isinstance(error, BreakerOpen):
-        return "the brake on dead-lettering is on; run the same again when it is off"
+        return "the circuit breaker is open; run the same again when it is off"
     return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
 
 

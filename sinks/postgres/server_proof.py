@@ -59,7 +59,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         self._taken += len(data)
         whole, problem = self._look()
         if problem is None and not self._ready and self._taken > _MOST:
-            problem = "what listens there says more than any Postgres does before it is ready"
+            problem = "the server sends more than any Postgres does before it is ready: check the address"
         if problem is not None:
             self._refuse(problem)
             return
@@ -85,7 +85,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         while not self._ready and len(unseen) - whole >= _HEAD:
             kind, length = bytes(unseen[whole : whole + 1]), int.from_bytes(unseen[whole + 1 : whole + _HEAD])
             if kind not in _BEFORE_READY or not _HEAD - 1 <= length <= _MOST:
-                return b"", "what listens there speaks as no Postgres does before it is ready"
+                return b"", "the server sends what no Postgres does before it is ready: check the address"
             end = whole + 1 + length
             if len(unseen) < end:
                 break

@@ -66,7 +66,7 @@ async def _compare(source: Source, wanted: Mapping[TopicPartition, LogMark]) -> 
                 same = bool(batch.records) and mark_of(batch.records[0]) == mark
                 found[batch.source] = None if same else (
                     f"it holds another record at offset {mark.offset} than the one that was read there: "
-                    "it was made anew or truncated"
+                    "it was recreated or truncated"
                 )  # fmt: skip
             if time.monotonic() > deadline:
                 raise SourceUnavailable(f"the last records that were read do not come from Kafka: {missing}")

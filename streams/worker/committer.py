@@ -54,7 +54,9 @@ class BatchCommitter:
             except RowRejected as error:
                 found = await self._sink.rejected(outcomes)
                 if not found:
-                    raise SinkUnavailable(f"a row was refused but none is when tried alone: {error}") from error
+                    raise SinkUnavailable(
+                        f"Postgres refused a row of the batch, but none of its rows alone: {error}"
+                    ) from error
                 _drop(found, outcomes)
             else:
                 self._judge.committed(outcomes)
@@ -88,7 +90,7 @@ class BatchCommitter:
             log.error("breaker_opened", **told | {"reason": state.reason})
         # Held records are processed again, and counted from zero.
         self._judge.clear()
-        raise BreakerOpen(f"the brake on dead-lettering is on: {state.reason}; see `bridge breaker status`")
+        raise BreakerOpen(f"the circuit breaker is open: {state.reason}; see `bridge breaker status`")
 
 
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:

@@ -100,7 +100,7 @@ def _carry_out(plan: Plan, given: argparse.Namespace) -> int:
             say(f"error: {error}")
             return 3
         except (KeyboardInterrupt, asyncio.CancelledError):
-            say("told to stop: servers and workers are gone, and this run proves nothing")
+            say("stopped by a signal: servers and workers have ended, and this run proves nothing")
             raise SystemExit(3) from None
         say(summary(result))
         for line in result.invalid:

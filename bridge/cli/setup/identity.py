@@ -28,7 +28,7 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
         write_json({**state._asdict(), "legacy_until": rfc3339(state.legacy_until), "key_ids": keys}, json_output)
     if json_output != "-":
         print_text(f"gateway headers without a proof are believed until {rfc3339(state.legacy_until)}")
-        print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends it at once")
+        print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends it now")
         print_text(f"keys that prove headers here: {', '.join(keys) or 'none'}; the first one signs")
         print_text(
             f"{state.unattributed} ledger rows have no class of sender; `bridge identity backfill` finds their senders"

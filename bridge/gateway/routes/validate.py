@@ -22,7 +22,7 @@ from schemas.uuid7 import uuid7
 from streams.pipeline.identity import claim_note
 from streams.pipeline.rejection import Rejection
 
-_LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer at once"
+_LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer in one request"
 # The place of an event is not known before it is published.
 _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 

@@ -218,7 +218,7 @@ async def test_what_was_promised_is_on_record_before_it_is_told(
     await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
     assert await plan_of(two_orgs, replay_id) == ("running", "")
     await runs.ended()
-    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was told to stop")
+    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was stopped")
 
 
 async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settings) -> None:
@@ -226,7 +226,7 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
     replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
     await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
     await runs.ended()
-    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was told to stop")
+    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was stopped")
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
         ),
         (SinkUnavailable("connecting to Postgres as owner"), "Postgres or Kafka did not answer; see "),
         (
-            BreakerOpen("the brake on dead-lettering is on: site 3 storms"),
-            "the brake on dead-lettering is on; run the same ",
+            BreakerOpen("the circuit breaker is open: site 3 storms"),
+            "the circuit breaker is open; run the same ",
         ),
         (BridgeError("the canary failed"), "the canary failed"),
     ],

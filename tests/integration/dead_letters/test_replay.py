@@ -205,7 +205,7 @@ async def test_told_to_stop_it_can_be_gone_on_with(stack, database_url, topic_pr
     finally:
         running.kill()
     found = await status(settings, plan_id)
-    assert (found["state"], found["ended_because"]) == ("stopped", "it was told to stop")
+    assert (found["state"], found["ended_because"]) == ("stopped", "it was stopped")
     assert set(found["outcomes"]) == {"open", "unsettled"}
     async with working(settings):
         out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-")

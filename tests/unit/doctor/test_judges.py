@@ -204,7 +204,7 @@ def test_lag(minute: int, ten_minutes: int, next_offset: int | None, health: str
     assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since, {}, BreakerState())]) == [health]
 
 
-BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge breaker status`"
+BRAKED = "the circuit breaker is open: 9 of 9; see `bridge breaker status`"
 
 
 @pytest.mark.parametrize(

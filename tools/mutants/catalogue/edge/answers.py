@@ -8,13 +8,13 @@ PROTOCOL = "tests/unit/gateway/test_protocol.py"
 MUTANTS = [
     Mutant(
         "gateway-unread-gives-way",
-        "the place of a connection whose answer nobody reads, among those that give way",
+        "the place of a connection whose client reads no answer, among those that give way",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol.pause_writing", "self._take_place()", ""),),
         ("tests/integration/gateway/test_unread.py",),
     ),
     Mutant(
         "gateway-answer-held",
-        "the share of an answer that nobody reads",
+        "the share of an answer that its client does not read",
         (Edit("bridge/gateway/routes/validate.py::post_validate", "answer.holding = holding.pop_all()", ""),),
         ("tests/unit/gateway/test_answers.py::test_answers_that_nobody_reads_stay_within_their_senders_share",),
     ),

@@ -99,7 +99,7 @@ MUTANTS = [
     ),
     Mutant(
         "client-any-error",
-        "the verdict on whatever a try raises",
+        "the verdict on any error that a try raises",
         (
             Edit(
                 "bridge/client/sender.py::Sender._try",
@@ -153,7 +153,7 @@ MUTANTS = [
     ),
     Mutant(
         "client-probe",
-        "the batch without events that tells one refused event from a blocked way",
+        "the batch without events that distinguishes a refused event from a blocked way",
         (Edit("bridge/client/sender.py::Sender._verdict", "await self._try([])", "Taken([])"),),
         (f"{SENDERS}::test_a_page_in_front_of_everything_gives_nothing_up",),
     ),

@@ -50,7 +50,7 @@ MUTANTS = [
     ),
     Mutant(
         "inflate-turns",
-        "the turns of others while a body is inflated of which nobody counts the cost",
+        "the turns of others while a body without a counted cost is inflated",
         (Edit("bridge/http/body.py::_let_others", "await asyncio.sleep(0)", ""),),
         (f"{BOUNDS}::test_inflating_lets_others_have_their_turn",),
     ),
@@ -74,7 +74,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-debt-in-line",
-        "the refusal of who waited in line while others used up what there was",
+        "the refusal of a request that waited in line while others used up the allowance",
         (Edit("bridge/gateway/routes/events.py::receive_events.stand_in_line", "bill.owes_nothing()", ""),),
         (f"{COSTS}::test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was",),
     ),
@@ -126,7 +126,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-line-waited",
-        "the count of the work of who had to wait in the iteration's slice",
+        "the count of the work of a waiting request in the iteration's slice",
         (Edit("bridge/gateway/admission/line.py::Line._given", "await turn", "return await turn"),),
         (f"{LINE}::test_line_counts_the_work_of_who_had_to_wait",),
     ),
@@ -270,7 +270,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-turn-levels",
-        "the one turn of an address, whatever scripts it names",
+        "the one turn of an address for all scripts that it names",
         (
             Edit(
                 "bridge/gateway/admission/shares.py::turn_of",

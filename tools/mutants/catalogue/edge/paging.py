@@ -20,7 +20,7 @@ MUTANTS = [
     ),
     Mutant(
         "refused-labels",
-        "the one line that refusals of names which strangers invent share",
+        "the one line that refusals of invented names share",
         (
             Edit(
                 "bridge/http/refusal_log.py::Refused.count",

@@ -210,7 +210,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-requests",
-        "the bound of requests in hand",
+        "the bound of requests in flight",
         (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "place.reach(1)", "place.reach(0)"),),
         ("tests/unit/gateway/admission/test_shares.py::test_share_of_requests_is_held_by_those_whose_body_has_come",),
     ),
@@ -297,7 +297,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-stuck-partition",
-        "the refusal at once of what is for a partition that does not answer",
+        "the immediate refusal of records for a partition that does not answer",
         (
             Edit(
                 "bridge/gateway/publisher.py::Publisher.add",

@@ -34,7 +34,7 @@ MUTANTS = [
     ),
     Mutant(
         "answered-no-history",
-        "the rule that a request which changed nothing and is answered leaves no history and calls nobody",
+        "the rule that a request which changed nothing and is answered leaves no history and calls no webhook",
         (
             Edit(
                 "bridge/jobs/frame.py::_is_nothing",
@@ -64,7 +64,7 @@ MUTANTS = [
     ),
     Mutant(
         "failures-bounded",
-        "the bound of failed runs of an organisation that are told of",
+        "the bound of failed runs of an organisation that are reported",
         (Edit("bridge/api/failures.py::Failures.left_out", "self._buckets.grant(org_id)", "True"),),
         (f"{KEPT}::test_failed_runs_of_an_organisation_page_nobody_without_end",),
     ),

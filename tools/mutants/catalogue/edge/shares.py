@@ -19,7 +19,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-answers-give-way",
-        "the end of an answer that nobody reads, for a sender that holds less",
+        "the end of an answer that its client does not read, for a sender that holds less",
         (Edit("bridge/gateway/routes/validate.py::post_validate", "held.waits(close)", "close"),),
         (f"{SHARES}::test_share_of_bytes_full_of_unread_answers_has_room_for_others",),
     ),

@@ -17,7 +17,7 @@ MUTANTS = [
     ),
     Mutant(
         "snippet-sent",
-        "the word to other tabs of what was sent",
+        "the message to other tabs about what was sent",
         (Edit(SOURCE, "await forgetOthers();"),),
         (f"{SNIPPET}::test_what_another_tab_has_sent_is_known_at_once",),
     ),
@@ -47,7 +47,7 @@ MUTANTS = [
     ),
     Mutant(
         "snippet-clock",
-        "the look whether what is waited for was asked by a clock that went wrong",
+        "the look whether a wait was set by a clock that was wrong",
         (Edit(SOURCE, "left < 2 * MOST_ASKED && left", "left"),),
         (f"{RETRY}::test_a_clock_that_was_set_back_is_not_waited_for",),
     ),
@@ -209,7 +209,7 @@ MUTANTS = [
     ),
     Mutant(
         "snippet-foreign",
-        "the post without events that tells one refused event from a blocked way",
+        "the post without events that distinguishes a refused event from a blocked way",
         (Edit(SOURCE, "isOwn(await post(postUrl, '{\"events\":[]}', token.value))", "false"),),
         (f"{REFUSED}::test_a_firewall_refuses_one_event_and_the_others_arrive",),
     ),

@@ -168,7 +168,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-intake-servers",
-        "the turn of servers' connections before strangers'",
+        "the turn of servers' connections before unauthenticated ones",
         (
             Edit(
                 "bridge/http/wire/connection_turns.py::ConnectionTurns.charged",
@@ -186,7 +186,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-intake-begun",
-        "the turn of a begun request's body, whatever its address owes",
+        "the turn of a begun request's body, even if its address owes time",
         (
             Edit(
                 "bridge/http/wire/intake.py::Intake._rests",
@@ -198,13 +198,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-intake-not-late",
-        "the patience with a connection whose bytes wait to be parsed",
+        "the time that a connection whose bytes wait to be parsed is given",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._late", "not self._unparsed", "True"),),
         (f"{INTAKE}::test_a_connection_whose_bytes_wait_for_their_turn_is_not_late",),
     ),
     Mutant(
         "gateway-pieces",
-        "the least length of a piece that is parsed at once",
+        "the least length of a piece that is parsed in one go",
         (Edit("bridge/http/wire/reading.py::_LEAST_PIECE_BYTES", "128", "0"),),
         (f"{INTAKE}::test_what_looks_like_ends_of_headers_is_not_parsed_in_tiny_pieces",),
     ),
@@ -328,7 +328,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-client-gone",
-        "the word to a request that its client has hung up, where others were read behind it",
+        "the disconnect that a request receives, where others were read behind it",
         (
             Edit(
                 "bridge/http/wire/protocol.py::BoundedProtocol.connection_lost",

@@ -226,7 +226,7 @@ MUTANTS = [
     ),
     Mutant(
         "registry-told-after",
-        "the change of the registry that is made whether or not it can be told",
+        "the change of the registry that is made even if its notification fails",
         (Edit("registry/cache.py::tell_of_change", "TRANSLATED", "ZeroDivisionError"),),
         ("tests/integration/postgres/test_registry_told.py::test_a_change_is_made_though_nobody_can_be_told",),
     ),
@@ -346,7 +346,7 @@ MUTANTS = [
     ),
     Mutant(
         "path-quoted",
-        "the quotes around a sender's names in what is said of an event",
+        "the quotes around a sender's names in messages about an event",
         (Edit("streams/pipeline/diagnose.py::_path", "step if own else quoted(step)", "step"),),
         ("tests/unit/streams/pipeline/test_decode.py",),
     ),

@@ -49,7 +49,7 @@ MUTANTS = [
     ),
     Mutant(
         "plan-age",
-        "the rule that a plan was changed when Postgres says",
+        "the rule that Postgres sets the time of a plan's change",
         (Edit(OTHERS, "NEW.updated_at NOT IN (OLD.updated_at, now())", "false"),),
         (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
     ),
@@ -61,7 +61,7 @@ MUTANTS = [
     ),
     Mutant(
         "item-successor",
-        "the rule that an item became what the ledger says",
+        "the rule that an item's outcome is the ledger's",
         (Edit(WORDS, " AND replay_id = $4 AND replayed_as = $5", ""),),
         (f"{HISTORY_WRITERS}::test_an_item_became_what_the_ledger_says",),
     ),
@@ -73,7 +73,7 @@ MUTANTS = [
     ),
     Mutant(
         "replay-stands",
-        "the start of a replay where the ledger says: it goes on where the plan says",
+        "the start of a replay at the ledger's place: it starts at the plan's",
         (Edit("replay_begin.sql", "sent_to = stands.sent_to", "sent_to = replay.sent_to"),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),
@@ -85,7 +85,7 @@ MUTANTS = [
     ),
     Mutant(
         "replay-published",
-        "the count of what was sent by the ledger's word, by which the canary goes",
+        "the count of what was sent by the ledger, which the canary uses",
         (Edit("replay_begin.sql", "SELECT count(*) FROM replay_outcome", "SELECT 6 + count(*) FROM replay_outcome"),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),

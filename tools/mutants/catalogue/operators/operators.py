@@ -31,7 +31,7 @@ WHOSE = [
     ),
     Mutant(
         "org-lives",
-        "the silence about lives that were moved to another organisation's site",
+        "the removal of replays that were moved to another organisation's site",
         (
             Edit(
                 "bridge/api/tenant_scope.py::TenantScope.letter",
@@ -124,7 +124,7 @@ WHOSE = [
     ),
     Mutant(
         "org-places",
-        "the bound of how many requests of one organisation are in hand",
+        "the bound of how many requests of one organisation are in flight",
         (
             Edit(
                 "bridge/api/middleware.py::Front._place",
@@ -217,7 +217,7 @@ REPLAYS = [
     ),
     Mutant(
         "braked-replay",
-        "a replay's look at the brake",
+        "a replay's look at the circuit breaker",
         (Edit("bridge/jobs/replay.py::_Replay._look", "brake.engaged", "not brake"),),
         (f"{BOUNDS}::test_nothing_is_sent_while_the_brake_is_on",),
     ),
@@ -292,7 +292,7 @@ RECORDS = [
     ),
     Mutant(
         "ended-because",
-        "the care that why a replay ended names no hosts and other sites",
+        "the rule that the reason of a replay's end names no hosts and other sites",
         (Edit("bridge/jobs/replay.py::replay_job.taken_up", "_told_to_all(...)", "str(error)"),),
         (f"{RUNS}::test_why_a_replay_ended_tells_nothing_of_others",),
     ),
@@ -304,7 +304,7 @@ RECORDS = [
     ),
     Mutant(
         "items-in-memory",
-        "the bound of what a replay takes into memory at once",
+        "the bound of what a replay holds in memory",
         (Edit("replay_reach.sql", "bytes <= $4::bigint OR number = 1", "number > 0"),),
         ("tests/integration/dead_letters/test_reach.py",),
     ),

@@ -137,7 +137,7 @@ MUTANTS = [
     ),
     Mutant(
         "file-modes",
-        "the mode of files, whatever the umask",
+        "the mode of files, regardless of the umask",
         (Edit("bridge/output/private_files.py::_take", "os.fchmod(descriptor, FILE_MODE)", "descriptor"),),
         (f"{FILES}::test_private_files_keep_their_modes_under_any_umask",),
     ),

@@ -103,7 +103,7 @@ MUTANTS = [
     ),
     Mutant(
         "sent-again-planned",
-        "the look-up of what does not normalise, before a plan says that it fails",
+        "the look-up of what does not normalise, before a plan reports it as failing",
         (Edit("streams/rules/replay_rules.py::judge", "_claim(found, rejection.identity, body, registry)", "None"),),
         ("tests/unit/streams/rules/test_replay_rules.py",),
     ),
@@ -115,7 +115,7 @@ MUTANTS = [
     ),
     Mutant(
         "guess-of-broken",
-        "the rule that only a line that is no JSON is keyed by what stands in its text",
+        "the rule that only a line that is no JSON is keyed by its text",
         (Edit("bridge/publish/session.py::guessed_key", "is_json(value)", "False"),),
         ("tests/integration/commands/test_produce.py::test_a_broken_line_is_keyed_by_what_stands_in_its_text",),
     ),
@@ -163,19 +163,19 @@ MUTANTS = [
     ),
     Mutant(
         "words-of-postgres",
-        "the view's silence about what Postgres says of a row that it refuses",
+        "the view's removal of Postgres' message about a row that it refuses",
         (Edit(WORDS, "l.error_class = 'sink_rejected_row'", "false"),),
         READ,
     ),
     Mutant(
         "open-quote",
-        "the view's silence about what stands behind an open quote",
+        "the view's removal of the text after an open quote",
         (Edit(WORDS, "''[^'']*(?:''|$)|", "''[^'']*''|"),),
         READ,
     ),
     Mutant(
         "cut-list",
-        "the view's silence about what stands behind a violation that was cut in a quote",
+        "the view's removal of the text after a violation that was cut in a quote",
         (Edit(WORDS, "|''[^'']*…; .*$|", "|"),),
         READ,
     ),

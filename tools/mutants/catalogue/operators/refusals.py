@@ -49,7 +49,7 @@ MUTANTS = [
     ),
     Mutant(
         "retried-values",
-        "the end of what is longer than any event, whatever would have it wait",
+        "the end of what is longer than any event, regardless of the reason to retry it",
         (Edit("streams/pipeline/processor.py::_failure", "too_long(attempt.record.value)", "str()"),),
         ("tests/unit/streams/pipeline/test_processor.py::test_what_is_longer_than_any_event_waits_for_nothing",),
     ),

@@ -16,7 +16,7 @@ MUTANTS = [
     ),
     Mutant(
         "registry-secret",
-        "the words that stand for a digest in the history of the registry",
+        "the placeholder of a digest in the history of the registry",
         (
             Edit(
                 NOTED,
@@ -40,7 +40,7 @@ MUTANTS = [
     ),
     Mutant(
         "registry-definer",
-        "the owner's rights by which a change is noted, whoever makes it",
+        "the owner's rights by which a change by any account is noted",
         (Edit(NOTED, "LANGUAGE plpgsql SECURITY DEFINER", "LANGUAGE plpgsql"),),
         (f"{HISTORY}::test_an_account_that_may_change_the_registry_needs_no_right_to_its_history",),
     ),
@@ -82,7 +82,7 @@ MUTANTS = [
     ),
     Mutant(
         "registry-rest",
-        "the rest between two reads of the registry, however many changes are told",
+        "the delay between two reads of the registry, however many notifications arrive",
         (Edit("registry/cache.py::RegistryCache._follow_on", "await asyncio.sleep(rest)", "rest = 0"),),
         ("tests/integration/postgres/test_registry_told.py::test_many_notifications_cause_few_reads_of_the_registry",),
     ),

@@ -51,7 +51,7 @@ MUTANTS = [
     ),
     Mutant(
         "proof-length",
-        "the bound of what a server says before it is ready",
+        "the bound of what a server sends before it is ready",
         (Edit("sinks/postgres/server_proof.py::_Proving.data_received", "self._taken > _MOST", "False"),),
         (f"{PROOF}::test_server_proof_keeps_no_endless_talk",),
     ),
@@ -135,7 +135,7 @@ MUTANTS = [
     ),
     Mutant(
         "stack-strangers-again",
-        "the second look for strangers, once the directory is there",
+        "the second look for other accounts' files, once the directory exists",
         (Edit("bridge/dev/stack/stack.py::Stack._prepare_directory", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_that_appears_after_the_look_is_refused",),
     ),
@@ -159,13 +159,13 @@ MUTANTS = [
     ),
     Mutant(
         "stack-down-strangers",
-        "the look for strangers before `bridge stack down`",
+        "the look for other accounts' processes before `bridge stack down`",
         (Edit("bridge/dev/stack/stack.py::Stack.stop", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
     ),
     Mutant(
         "stack-status-strangers",
-        "the look for strangers before `bridge stack status`",
+        "the look for other accounts' processes before `bridge stack status`",
         (Edit("bridge/dev/stack/stack.py::Stack.status", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
     ),

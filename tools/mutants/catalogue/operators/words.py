@@ -17,7 +17,7 @@ REMOVED = f"{SAID}::test_no_account_removes_a_plan_that_is_young_or_holds_a_dead
 MUTANTS = [
     Mutant(
         "discards-by-own-run",
-        "the rule that dead letters are discarded by a run that the account has in hand",
+        "the rule that dead letters are discarded by a run that the account has begun",
         (Edit(WORDS, " AND written_by = session_user AND ended_at IS NULL", ""),),
         (f"{SAID}::test_a_dead_letter_is_discarded_by_a_run_in_hand_of_its_account",),
     ),
@@ -29,7 +29,7 @@ MUTANTS = [
     ),
     Mutant(
         "claims-in-hand",
-        "the rule that a plan claims while somebody has taken it up",
+        "the rule that a plan claims only while a run has it",
         (Edit(WORDS, " AND r.state IN ('running', 'cancelled')", ""),),
         (f"{SAID}::test_only_items_of_a_plan_in_hand_are_claimed",),
     ),
@@ -95,13 +95,13 @@ MUTANTS = [
     ),
     Mutant(
         "places-unknown",
-        "the rule that what became nobody knows what is no success",
+        "the rule that an unknown outcome is no success",
         (Edit(DROPS, "place_offset(l.replayed_as) IS NULL", "l.replayed_as IS NULL"),),
         (OLD_PLACE,),
     ),
     Mutant(
         "places-unsettled",
-        "the outcome of an item that became nobody knows what",
+        "the outcome of an item whose outcome is unknown",
         (Edit(WORDS, "WHEN place_offset(s.replayed_as) IS NULL THEN 'unsettled'", ""),),
         (OLD_PLACE,),
     ),
@@ -181,7 +181,7 @@ MUTANTS = [
     ),
     Mutant(
         "brake-shown",
-        "the way past details of the brake that can't be read",
+        "the way past details of the breaker that can't be read",
         (
             Edit(
                 "bridge/cli/stream/breaker.py::_readable", "(KeyError, TypeError, AttributeError)", "ZeroDivisionError"
@@ -191,7 +191,7 @@ MUTANTS = [
     ),
     Mutant(
         "brake-begun",
-        "the start of a lane whatever is written beside the brake",
+        "the start of a lane, regardless of the breaker's details",
         (
             Edit(
                 "streams/worker/paused/breaker.py::BreakerPause.begin",
@@ -215,7 +215,7 @@ MUTANTS = [
     ),
     Mutant(
         "jobs-known",
-        "the rule that metrics tell of known jobs only",
+        "the rule that metrics show known jobs only",
         (Edit("backlog_runs.sql", "script = ANY ($1::text[])", "$1::text[] IS NOT NULL"),),
         (f"{BOUNDED}::test_metrics_tell_of_known_jobs_only",),
     ),
@@ -239,7 +239,7 @@ MUTANTS = [
     ),
     Mutant(
         "claims-let-go-whatever-said",
-        "the look for claims of a plan, whatever it says that it sent",
+        "the look for claims of a plan, regardless of what it has marked as sent",
         (
             Edit(
                 "replay_claims.sql",
@@ -251,7 +251,7 @@ MUTANTS = [
     ),
     Mutant(
         "sent-plans-cancelled",
-        "the cancel of a plan that says that all was sent while items are open",
+        "the cancel of a plan that is marked as sent while items are open",
         (Edit("replay_cancel.sql", "(state <> 'sent' OR $4::boolean)", "(state <> 'sent' OR $4::boolean IS NULL)"),),
         (f"{CRASHED}::test_a_plan_that_says_sent_is_cancelled_while_items_are_open",),
     ),

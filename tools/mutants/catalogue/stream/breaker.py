@@ -40,7 +40,7 @@ MUTANTS = [
     ),
     Mutant(
         "nobodys-vote",
-        "the silence of what is nobody's where an organisation's events passed today",
+        "the exclusion of events of unknown sites where an organisation's events passed today",
         (
             Edit(
                 "streams/rules/breaker.py::BreakerJudge._is_one_of_many",
@@ -52,7 +52,7 @@ MUTANTS = [
     ),
     Mutant(
         "nobodys-share",
-        "the only site's own share beside what is nobody's",
+        "the only site's own share beside events of unknown sites",
         (
             Edit(
                 "streams/rules/breaker_votes.py::nearly_all",
@@ -64,13 +64,13 @@ MUTANTS = [
     ),
     Mutant(
         "nobodys-run",
-        "the only site's own part of a row beside what is nobody's",
+        "the only site's own part of a row beside events of unknown sites",
         (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
         (f"{OWNERS}::test_what_is_nobodys_does_not_outvote_the_only_site",),
     ),
     Mutant(
         "probe-memory",
-        "the part of what a probe saw to pass in the window after the brake was let go",
+        "the part of what a probe saw pass in the window after the breaker was reset",
         (Edit("streams/rules/breaker.py::BreakerJudge._by_share", "good + probed", "good"),),
         (f"{OWNERS}::test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go",),
     ),
@@ -96,7 +96,7 @@ MUTANTS = [
     ),
     Mutant(
         "look-behind",
-        "the probe's look behind the heads of what is held",
+        "the probe's look behind the heads of paused partitions",
         (
             Edit(
                 "streams/worker/paused/breaker.py::BreakerPause.to_look_behind",
@@ -108,7 +108,7 @@ MUTANTS = [
     ),
     Mutant(
         "held-told",
-        "the note in the stored offsets of what the brake holds",
+        "the note in the stored offsets of what the breaker pauses",
         (
             Edit(
                 "streams/worker/lane.py::Lane._held_by_brake", "one in self._brake.held", "one not in self._brake.held"

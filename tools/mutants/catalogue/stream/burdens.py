@@ -36,7 +36,7 @@ MUTANTS = [
     ),
     Mutant(
         "share-least",
-        "the rule that nobody saves up time while others compute",
+        "the rule that unused turns are not saved up while others compute",
         (
             Edit(
                 "sinks/cooperative.py::_Used.of",
@@ -76,7 +76,7 @@ MUTANTS = [
     ),
     Mutant(
         "plans-in-hand",
-        "the bound of how many plans are judged at once, those included that nobody waits for",
+        "the bound of how many plans are computed concurrently, including those without a waiting client",
         (Edit("bridge/api/runs.py::Runs.forecast", "(problem := ...) is not None", "False"),),
         (f"{RUNS}::test_plans_that_nobody_waits_for_count",),
     ),

@@ -39,7 +39,7 @@ MUTANTS = [
     ),
     Mutant(
         "chain",
-        "the chain: after a fetch that raised, partitions are read on where the client stands",
+        "the chain: after a fetch that raised, partitions are read from the client's position",
         (
             Edit(
                 "streams/source/kafka.py::KafkaSource._fetch",
@@ -74,7 +74,7 @@ MUTANTS = [
     ),
     Mutant(
         "ledgers-body",
-        "the ledger's body of what waits: a retry is judged by what its record says",
+        "the ledger's body of what waits: a retry is judged by its record",
         (Edit("streams/pipeline/processor.py::_carried", "body is None", "body is None or record"),),
         ("tests/unit/streams/pipeline/test_processor.py::test_a_forged_retry_record_cannot_change_what_is_tried",),
     ),
@@ -127,7 +127,7 @@ MUTANTS = [
     ),
     Mutant(
         "stands",
-        "the look whether all of a lane's partitions stand where it left them",
+        "the look whether all of a lane's partitions are at its positions",
         (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_stands(...)"),),
         (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
     ),
@@ -187,7 +187,7 @@ MUTANTS = [
     ),
     Mutant(
         "missing-partition",
-        "the rule that a check without a name is a missing month's partition, which is nobody's poison",
+        "the rule that a check without a name is a missing month's partition, which is no event's fault",
         (Edit("sinks/postgres/errors.py::_is_row", "bool(constraint)", "True"),),
         ("tests/unit/sinks/postgres/test_errors.py",),
     ),
@@ -244,7 +244,7 @@ MUTANTS = [
     ),
     Mutant(
         "windows",
-        "the gate windows in the settling transaction",
+        "the gate windows in the commit's transaction",
         (Edit("sinks/postgres/transaction.py::settle_in_transaction", "_add_windows(...)"),),
         (f"{SETTLING}::test_windows_and_totals_sum_up",),
     ),
@@ -265,7 +265,7 @@ MUTANTS = [
     ),
     Mutant(
         "unreadable",
-        "the hold of a partition whose next record can't be read",
+        "the pause of a partition whose next record can't be read",
         (
             Edit(
                 "streams/source/kafka.py::KafkaSource.poll",
@@ -315,13 +315,13 @@ MUTANTS = [
     ),
     Mutant(
         "masking",
-        "the masking of what is logged, and of the errors that are told to Sentry",
+        "the redaction of what is logged, and of the errors that are reported to Sentry",
         (Edit("telemetry/logging.py::configure_logs", "mask", "*()"),),
         ("tests/unit/telemetry/test_error_reports.py::test_no_secret_leaves", "tests/unit/telemetry/test_logging.py"),
     ),
     Mutant(
         "masking-within",
-        "the look for what tells of a secret in what seems to be one",
+        "the look for the marks of a secret in what seems to be one",
         (Edit("telemetry/redaction.py::_told", "following > covered", "begin >= covered"),),
         ("tests/property/test_masking.py",),
     ),
@@ -333,7 +333,7 @@ MUTANTS = [
     ),
     Mutant(
         "kafka-told",
-        "the word to Kafka of how far was read",
+        "the commit to Kafka of the offsets that were read",
         (
             Edit(
                 "streams/worker/kafka_hints.py::KafkaHints._commit_pending",

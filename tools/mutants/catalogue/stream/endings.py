@@ -15,7 +15,7 @@ MUTANTS = [
     ),
     Mutant(
         "verdict-claimed",
-        "the look at what Postgres says of a change of verdict",
+        "the look at what Postgres has of a change of verdict",
         (Edit("gate_changes_standing.sql", "WHERE s.change_id::text = claimed.change_id", ""),),
         ("tests/integration/telemetry/test_verdict.py::test_a_forged_verdict_is_not_told",),
     ),
@@ -27,7 +27,7 @@ MUTANTS = [
     ),
     Mutant(
         "verdict-retold",
-        "the silence about a change that is told already",
+        "the rule that a published change is not published again",
         (Edit("gate_notifier.py::GateNotifier.tell", "self._told.get(claim.target) != claim.change_id", "True"),),
         ("tests/integration/telemetry/test_verdict.py::test_many_forged_verdicts_cost_one_look",),
     ),
@@ -57,7 +57,7 @@ MUTANTS = [
     ),
     Mutant(
         "told-twice",
-        "the silence of a workflow's last step where the run has told of itself",
+        "the rule that a workflow's last step reports no run that has reported itself",
         (Edit("scripts/tell_of_run.py::main", "given.summary.exists()", "False"),),
         (f"{TELL}::test_a_run_that_left_its_summary_is_not_told_again",),
     ),

@@ -59,7 +59,7 @@ MUTANTS = [
     ),
     Mutant(
         "side-by-side",
-        "the next host of a URL beside one that says nothing",
+        "the next host of a URL beside one that does not answer",
         (Edit("sinks/postgres/failover.py::connect_to_one", "STAGGER_SECONDS if left else None", "None"),),
         ("tests/unit/sinks/postgres/test_failover.py",),
     ),
@@ -71,7 +71,7 @@ MUTANTS = [
     ),
     Mutant(
         "silent-server",
-        "the pause of lanes that wait for a server which answers nobody",
+        "the pause of lanes that wait for a server which does not answer",
         (Edit("sinks/postgres/sink.py::PostgresSink._watch", "unanswered >= SILENT_LOOKS", "False"),),
         (f"{FROZEN}::test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_goes_on",),
     ),
