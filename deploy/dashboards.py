@@ -54,7 +54,7 @@ RESPONSE_TIME: Final = Panel(
 OVERVIEW: Final = [
     Panel("Verdict", "0 is good: gate, circuit breaker, balance, loss", "none", [
         ("gate fails", "max(bridge_gate_failing)"),
-        ("brake is on", "max(bridge_brake_engaged)"),
+        ("circuit breaker is open", "max(bridge_brake_engaged)"),
         ("partitions that don't balance", "max(bridge_unbalanced_partitions)"),
         ("lost, not acknowledged", "max(bridge_unacknowledged_lost_records)"),
     ], (1, 1), kind="stat", columns=12),
@@ -150,7 +150,7 @@ GATEWAY: Final = [
         ("429", 'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) or vector(0)'),
         ("401 and 403", 'sum(increase(bridge_gateway_requests_total{status=~"401|403"}[5m])) or vector(0)'),
     ], (20, 50)),
-    Panel("Bytes in flight", "Of what may be held before requests are refused", "percentunit", [
+    Panel("Bytes in flight", "Share of the limit above which requests are refused", "percentunit", [
         ("{{instance}} {{what}}", ("max by (instance, what) (bridge_gateway_bytes_in_flight"
          " / on (instance) group_left () bridge_gateway_bytes_in_flight_bound)")),
     ], (0.2, 0.35)),
@@ -198,7 +198,7 @@ INFRASTRUCTURE: Final = [
     Panel("Open files", "Of each process", "short", [
         ("{{instance}}", 'process_open_fds{job=~"bridge-.+"}'),
     ]),
-    Panel("Settling, by phase", "95 % of the batches took less", "s", [
+    Panel("Batches, by phase", "95 % of the batches took less", "s", [
         ("{{phase}}", f"histogram_quantile(0.95, sum by (le, phase) (rate(bridge_settle_seconds_bucket[{RATE}])))"),
     ], (1, 5)),
     Panel("Batch size", "Records of one batch", "short", quantiles("bridge_batch_records")),
@@ -229,7 +229,7 @@ INFRASTRUCTURE: Final = [
     Panel("Open transactions", "How long a producer's has held back the records behind it", "s", [
         ("{{topic}}:{{partition}}", "max by (topic, partition) (bridge_open_transaction_seconds)"),
     ], (60, 300)),
-    Panel("Age of the figures from Postgres", "Alerts on retries, dead letters, gate and brake are as old", "s", [
+    Panel("Age of the figures from Postgres", "The age of what alerts on retries, dead letters, gate and breaker see", "s", [
         ("{{instance}}", 'time() - (bridge_backlog_read_timestamp_seconds{job="bridge-worker"} > 0)'),
     ], (60, 300)),
     Panel("Age of the figures from Kafka", "The lag is as old", "s", [

@@ -45,7 +45,7 @@ def read_accepted(path: Path = ACCEPTED) -> list[Accepted]:
         if type(entry["until"]) is not date:
             raise FindingsError(f"{place}: until must be a date, as in 2027-01-31")
         if not all(isinstance(entry[name], str) and entry[name].strip() for name in ("id", "package", "reason")):
-            raise FindingsError(f"{place}: id, package and reason must be texts that say something")
+            raise FindingsError(f"{place}: id, package and reason must not be empty")
         accepted.append(Accepted(**entry))
     if len({(one.id, one.package) for one in accepted}) < len(accepted):
         raise FindingsError(f"{path.name}: names a finding twice")

@@ -79,7 +79,7 @@ def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Fi
             found = (
                 f"{name}: partitions {_listed(stuck)} have fewer than {in_sync} replicas in sync, so no write succeeds"
             )
-            yield fail("in sync", found, "bring the brokers that hold them back")
+            yield fail("in sync", found, "start the brokers that have them")
         if lagging:
             found = f"{name}: partitions {_listed(lagging)} lack a replica in sync"
             yield warn("in sync", found, "see which broker is away or slow")

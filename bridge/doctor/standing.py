@@ -46,7 +46,7 @@ def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
     lines = [
         f"{one.kind} {one.target} since {rfc3339(one.paused_at)}, by {one.paused_by}: {one.reason}" for one in paused
     ]
-    yield from each(warn, "pauses", lines, "what is paused waits; `bridge pause end` once the reason is gone")
+    yield from each(warn, "pauses", lines, "run `bridge pause end` once the reason is gone")
     if not paused:
         yield ok("pauses", "nothing is paused by hand")
 

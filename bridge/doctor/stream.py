@@ -120,7 +120,7 @@ def _waiting(one: WaitingScript) -> str:
 
 def _judge_waiting(found: Retries) -> Finding:
     told = f"{found.waiting} waiting"
-    mend = "see that workers read the retry topics; `bridge process` settles what is due"
+    mend = "see that workers read the retry topics; `bridge process` processes those that are due"
     if found.overdue and found.longest_overdue_seconds > OVERDUE_WARN:
         verdict = fail if found.longest_overdue_seconds > OVERDUE_FAIL else warn
         late = f"{found.overdue} past their time, the longest by {found.longest_overdue_seconds:.0f} s"

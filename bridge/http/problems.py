@@ -143,7 +143,7 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     ),
     Code.RUN_FAILED: Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the run failed; its record has the reason"),
     Code.SERVICES_AWAY: Refusal(
-        HTTPStatus.SERVICE_UNAVAILABLE, "Postgres or Kafka does not answer, or is not as needed", 2
+        HTTPStatus.SERVICE_UNAVAILABLE, "Postgres or Kafka does not answer, or lacks what is needed", 2
     ),
     Code.QUERY_TIMEOUT: Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the answer takes too long; narrow the filter"),
 }

@@ -110,7 +110,7 @@ async def _check_room(conn: Connection, options: PlanOptions, more: Held) -> Non
         if have + add > most:
             raise LimitReached(
                 f"the plans of organisation {options.org_id} hold {have} {what}, and may hold {most}: plan fewer dead letters, wait "
-                f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask who runs the bridge for a larger {_SETTINGS[what]}"
+                f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask the operator for a larger {_SETTINGS[what]}"
             )
 
 

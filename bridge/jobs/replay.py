@@ -52,7 +52,7 @@ _OPEN_AGAIN: Final = "items of it were opened again, or passed over by another a
 
 _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
-    PreconditionFailed: "Postgres or Kafka is away, or not as needed",
+    PreconditionFailed: "Postgres or Kafka is away, or lacks what is needed",
 }
 _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
@@ -159,7 +159,7 @@ class _Replay:
             settings, conn, correction, plan.replay_id, run.share, force=options.force, org_id=plan.org_id
         )
         if not (has_workers := await group_has_members(settings)):
-            run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
+            run.summary.warnings.append("no worker reads the raw topic now: no outcome arrives until one does")
             run.tell(f"warning: {run.summary.warnings[-1]}")
         return cls(
             settings, options, run, conn, publisher, plan, correction, dry_run,
@@ -319,9 +319,7 @@ class _Replay:
                 self.run.tell(f"the canary of {canary} passed: {_words(counts)}")
                 return
             if time.monotonic() > deadline:
-                raise BridgeError(
-                    f"the canary was not settled within {self.options.wait:g} s: {_words(counts)}; {rest}"
-                )
+                raise BridgeError(f"the canary had no outcome within {self.options.wait:g} s: {_words(counts)}; {rest}")
             self._say(f"waiting for the canary of {canary}: {_words(counts)}")
             await asyncio.sleep(LOOK_SECONDS)
             await self._look()

@@ -32,7 +32,7 @@ _HEADERS: Final[Mapping[str, Document]] = {
     names.ORIGINAL_TOPIC: {"description": "the topic that the raw event was written to"},
     names.NULL: {"description": "which of key and value were null, where Kafka could not take both as null"},
     names.OMITTED: {
-        "description": "what was left out since the topic would not take it, each part with its bytes: value,N or value,N,key,N,headers,N; the ledger holds it"
+        "description": "the parts that were left out because of the topic's size limit, each with its bytes: value,N or value,N,key,N,headers,N; the ledger holds it"
     },
     names.REPLAY_ID: {"description": "the replay that wrote it"},
     names.REPLAY_OF: {"description": "provenance of the dead letter that is replayed"},

@@ -29,7 +29,7 @@ class HttpSettings(BaseSettings):
         0.1,
         gt=0,
         le=1,
-        description="the share of them that one address may hold; not behind BRIDGE_GATEWAY_FORWARDED_HOPS",
+        description="the share of them that one address may have; not behind BRIDGE_GATEWAY_FORWARDED_HOPS",
     )
     gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on concurrently")
     gateway_max_bytes_in_flight: int = Field(

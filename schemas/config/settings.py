@@ -123,7 +123,9 @@ class Settings(HttpSettings):
     registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
     partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
     backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
-    restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
+    restore_time: str = Field(
+        "8h", description="how long restoring it takes; `bridge doctor` compares the retention with both"
+    )
 
     # drops_became.sql does not follow a longer chain.
     replay_max_lives: int = Field(

@@ -91,7 +91,7 @@ def _of_utc(at: datetime) -> datetime:
 
 def _storable(text: str) -> str:
     if "\x00" in text:
-        raise ValueError("holds a NUL, which no stored text can")
+        raise ValueError("contains a NUL, which Postgres' text can't")
     return text
 
 

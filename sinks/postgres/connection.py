@@ -24,7 +24,7 @@ WATCH_SECONDS = 10.0
 """The interval, in seconds, between checks of a connection's session while it is in use."""
 LOCK_SECONDS = 15.0
 """The default lock time-out of a session, in seconds: longer than WATCH_SECONDS, so that a check finds the holder."""
-GONE = "its session is gone: the primary that answers now does not have it"
+GONE = "its session has ended: the present primary does not have it"
 LOOK_SECONDS = 3.0
 """The time limit of one check, in seconds; without an answer nothing is known about the session."""
 # A peer that acknowledges nothing for about this long is gone. A slow peer still acknowledges.

@@ -106,7 +106,7 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
     elif ledger.last_offset >= offsets.furthest or ledger.first_offset < offsets.base_offset:
         yield (
             f"{_name(source)}: an offset moved: rows reach from {ledger.first_offset} to {ledger.last_offset}, "
-            f"but what was read from {offsets.base_offset} to {offsets.furthest - 1}"
+            f"but offsets were read from {offsets.base_offset} to {offsets.furthest - 1}"
         )
     for count, at, what in (
         (ledger.doubled, ledger.doubled_at, "have more than one event row"),

@@ -73,7 +73,7 @@ def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) ->
     return typer.confirm(
         f"discard those of {number} whose events are persisted?"
         if persisted
-        else f"discard {number}? no replay takes them afterwards",
+        else f"discard {number}? no replay can take them afterwards",
         err=True,
     )
 
@@ -90,7 +90,7 @@ def _print(summary: DiscardSummary) -> None:
         print_text(f"{summary.processed_total} {would}discarded{persisted}; left as they are: {left or 'none'}")
         if summary.dry_run and summary.processed_total and not summary.persisted:
             print_text(
-                "a discard is final: no replay takes what is discarded; `bridge dlq export` can write it all the same"
+                "a discard is final: no replay takes discarded dead letters; `bridge dlq export` can still write them"
             )
     if summary.unidentified:
         print_text(

@@ -179,7 +179,7 @@ def _details(details: dict[str, Any]) -> dict[str, str]:
 
 def _errors(errors: list[dict[str, Any]]) -> Table:
     """Return the table of what was held at the trip, by site; `bridge dlq groups` shows earlier failures."""
-    table = Table("site", "events", "error of what it held first")
+    table = Table("site", "events", "error of the first paused event")
     table.columns[1].justify = "right"
     for one in errors:
         table.add_row(str(one["site"]), str(one["events"]), f"{one['error_class']}: {one['error']}")

@@ -234,7 +234,7 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
     [
         (
             PreconditionFailed("Kafka at 10.0.0.7:9092 does not answer"),
-            "Postgres or Kafka is away, or not as needed; see ",
+            "Postgres or Kafka is away, or lacks what is needed; see ",
         ),
         (SinkUnavailable("connecting to Postgres as owner"), "Postgres or Kafka did not answer; see "),
         (

@@ -150,7 +150,7 @@ async def test_two_workers_agree_and_an_operator_releases_it(stack, database_url
         errors = status["details"]["errors"]
         assert {one["site"] for one in errors} == {1, 2, 3}
         assert all(one["error"].endswith(" is more than 1h before it was received") for one in errors)
-        assert "error of what it held first" in shown
+        assert "error of the first paused event" in shown
 
         code, shown = await command(settings, "breaker", "release", "--for", "5m", "--reason", "they really are old")
         assert (code, shown.startswith("released until ")) == (0, True)

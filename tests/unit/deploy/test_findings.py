@@ -54,7 +54,7 @@ def test_what_is_left_over(accepted: list[Accepted], packages: list[Any], today:
     [
         (ENTRY.replace('reason = "not reached"\n', ""), "finding 1: must have id, package, reason and until"),
         (ENTRY + 'by = "me"\n', "finding 1: must have id, package, reason and until, and nothing else"),
-        (ENTRY.replace('"not reached"', '" "'), "finding 1: id, package and reason must be texts that say something"),
+        (ENTRY.replace('"not reached"', '" "'), "finding 1: id, package and reason must not be empty"),
         (ENTRY.replace("2026-12-31", '"2026-12-31"'), "finding 1: until must be a date"),
         (ENTRY.replace("2026-12-31", "2026-12-31T00:00:00Z"), "finding 1: until must be a date"),
         (ENTRY + ENTRY, "names a finding twice"),
