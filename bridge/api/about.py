@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from bridge.api.answers import documented, json_answer
-from bridge.api.callers import Mine
+from bridge.api.callers import Scope
 from bridge.http.exposition import Exposition
 from bridge.http.problems import Code
 from sinks.readiness import ALIVE
@@ -18,9 +18,9 @@ _exposition: Final = Exposition()
 
 
 @about.get("/me", summary="The token of the request: its name, role and scope", responses=documented("Me"))
-async def me(reach: Mine) -> Response:
+async def me(scope: Scope) -> Response:
     """Name, role, organisation and end of the token."""
-    caller = reach.caller
+    caller = scope.caller
     return json_answer(
         {
             "name": caller.name, "role": caller.role, "may": caller.role.meaning, "org_id": caller.org_id,
@@ -30,10 +30,10 @@ async def me(reach: Mine) -> Response:
 
 
 @about.get("/tokens", summary="The tokens, without their secrets", responses=documented("Tokens", Code.ROLE_TOO_LOW))
-async def tokens(reach: Mine) -> Response:
+async def tokens(scope: Scope) -> Response:
     """Those of the caller's organisation, or all. For admins. `bridge api token` creates and revokes them."""
     now = datetime.now(UTC)
-    return json_answer({"tokens": [one._asdict() | {"state": one.state(now)} for one in await reach.tokens()]})
+    return json_answer({"tokens": [one._asdict() | {"state": one.state(now)} for one in await scope.tokens()]})
 
 
 @health.get("/", summary="Whether the process answers")

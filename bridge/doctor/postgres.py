@@ -101,8 +101,8 @@ async def _transactions(settings: Settings) -> AsyncIterator[Finding]:
 def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
     """Report old transactions: they hold back vacuum, and may hold locks that commits wait for."""
     for one in found:
-        told = f"{one.who} is open for {one.seconds / 60:.0f} min ({one.state})"
-        yield warn("transactions", told, one.remedy)
+        state = f"{one.who} is open for {one.seconds / 60:.0f} min ({one.state})"
+        yield warn("transactions", state, one.remedy)
     if not found:
         yield ok("transactions", f"none longer than {LONG_SECONDS / 60:.0f} min among those that this account may see")
 

@@ -130,7 +130,7 @@ async def _keep_gauges(services: Services, front: Front) -> None:
     records = metrics.GATEWAY_BYTES_IN_FLIGHT.labels("records")
     metrics.GATEWAY_BYTES_BOUND.set(services.settings.gateway_max_bytes_in_flight)
     while True:
-        bodies.set(services.room.taken)
+        bodies.set(services.budget.taken)
         records.set(services.publisher.bytes_in_flight)
         metrics.GATEWAY_REQUESTS_IN_FLIGHT.set(front.in_hand)
         for what, used in services.allowances.most_used():
@@ -185,5 +185,5 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
 
 def _problem(request: Request, code: Code, headers: dict[str, str]) -> Response:
     answer = Problem(code).answer(request.scope["bridge_ids"])
-    told = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers | told)
+    own = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers | own)

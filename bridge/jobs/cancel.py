@@ -103,9 +103,9 @@ async def _open_again(
 
 
 async def _read_up_to(settings: Settings, ends: dict[TopicPartition, int]) -> bool:
-    stands = {
+    positions = {
         TopicPartition(one.topic, one.partition): one.next_offset
         for one in await stored_offsets(settings)
         if one.log_end is not None
     }
-    return all(stands.get(source, 0) >= end for source, end in ends.items())
+    return all(positions.get(source, 0) >= end for source, end in ends.items())

@@ -22,7 +22,7 @@ from sinks.kafka.admin import group_has_members
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
 from sinks.postgres.breaker.state import read_brake
 from sinks.postgres.connection import Connection, connection
-from sinks.postgres.replay_items.items import claim, let_go, note_sent, reach, read_items, skip
+from sinks.postgres.replay_items.items import claim, let_go, note_sent, page_end, read_items, skip
 from sinks.postgres.replays.plans import (
     Became,
     begin,
@@ -215,7 +215,7 @@ class _Replay:
 
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
-        up_to = await reach(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
+        up_to = await page_end(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
         # Slow work is done before the rows are locked: the workers that commit them would wait for the locks.
         bodies, why = await self._sorted_out(await self._read(up_to))
         await self.run.begins()

@@ -74,7 +74,7 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     if item.disposition == "discarded":
         return "discarded"
     if item.lives >= terms.max_lives:
-        return f"it has been replayed to {item.lives} dead letters, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
+        return f"it is dead letter {item.lives} of its event, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
     if not terms.month_exists(item.received_at):
         return f"the month {item.received_at:%Y-%m} of its event was removed"
     return None

@@ -33,6 +33,7 @@ LEAST_IN_LITERALS = {
     "telemetry": 500,
     "tools": 2_000,
 }
+CONFIGURATION = {".toml", ".yml", ".yaml", ".template", ".example"}
 FEWEST_WORDS = 3
 """A literal with fewer words is a name or a unit."""
 AS_APPLIED = {
@@ -42,14 +43,16 @@ AS_APPLIED = {
 
 
 def prose_of(path: Path) -> Iterator[str]:
-    """The docstrings and comments of a Python file, the comments of a statement, and a page without its code blocks."""
-    if path.suffix not in {".md", ".sql", ".py"}:
+    """The docstrings and comments of a Python file, the comments of other files, and a page without its code blocks."""
+    if path.suffix not in {".md", ".sql", ".py", *CONFIGURATION}:
         return
     text = path.read_text()
     if path.suffix == ".md":
         yield re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     elif path.suffix == ".sql":
         yield from re.findall(r"^\s*--(.*)", text, re.MULTILINE)
+    elif path.suffix in CONFIGURATION:
+        yield from re.findall(r"^\s*#(.*)", text, re.MULTILINE)
     else:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -71,7 +74,7 @@ def literals_of(path: Path) -> Iterator[str]:
         found = _in_document(json.loads(text))
     elif path.suffix == ".toml":
         found = _in_document(tomllib.loads(text))
-    elif path.suffix in {".yml", ".yaml", ".template"}:
+    elif path.suffix in CONFIGURATION - {".example"}:
         found = (each for document in yaml.safe_load_all(text) for each in _in_document(document))
     elif path.suffix == ".js":
         found = iter(re.findall(r'"([^"\n]*)"', text))
@@ -86,7 +89,9 @@ def _paths_of(folder: str) -> list[Path]:
 
 
 def _is_prose(text: str) -> bool:
-    return not SQL.match(text) and sum(WORD.match(word) is not None for word in text.split()) >= FEWEST_WORDS
+    """Names, paths and statements are none: a word of prose has letters only, and a mark behind it."""
+    words = [word.strip("\"'`()[].,:;!?") for word in text.split()]
+    return not SQL.match(text) and sum(WORD.fullmatch(word) is not None for word in words) >= FEWEST_WORDS
 
 
 def _in_python(tree: ast.Module) -> Iterator[str]:
@@ -143,3 +148,33 @@ def test_literals_use_the_fields_words(folder: str) -> None:
 
     assert count > LEAST_IN_LITERALS[folder]
     assert len(private) * 1000 <= MOST_IN_A_THOUSAND * count, private
+
+
+def test_literals_are_found_in_each_kind_of_file(tmp_path: Path) -> None:
+    """Without docstrings, names, statements and the code of mutants; the parts of an f-string are one text."""
+    texts = {
+        "a.py": """def f(n):
+    "A docstring of words."
+    Edit("a.py", "if not self.is over")
+    raise E(f"no worker reads {n} of them", "SELECT a FROM b", "a.b.c", "two words")
+""",
+        "b.toml": "reason = 'it is not reached'\n",
+        "c.template": "summary: 'no worker answers {{ $value }} times'\n",
+        "d.json": '{"a": [{"description": "what it is for"}]}',
+        "e.sql": "-- a comment isn't one\nCOMMENT ON TABLE a IS 'one row for each';",
+        "f.js": 'warn("the page has no token");',
+        "g.txt": "other files have none",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+
+    found = [text for name in texts for text in literals_of(tmp_path / name)]
+
+    assert found == [
+        "no worker reads {} of them",
+        "it is not reached",
+        "no worker answers {{ $value }} times",
+        "what it is for",
+        "one row for each",
+        "the page has no token",
+    ]

@@ -249,8 +249,8 @@ def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
         before = rate
     print_table(table)
     if others := total.get("other_reasons"):
-        told = ", ".join(f"{reason}: {count}" for reason, count in others.items())
-        print_text(f"dropped for reasons that this release does not know: {told}")
+        counts = ", ".join(f"{reason}: {count}" for reason, count in others.items())
+        print_text(f"dropped for reasons that this release does not know: {counts}")
     print_text(
         "finished: raw events, replays apart; dropped: of the site that the dead letter names;",
         "recovered: a replay became a row; sent_again: its event is the row of another raw event, and counts there only;",

@@ -97,7 +97,7 @@ TAMPERINGS = {
     ),
     "a loss that nobody acknowledged": (
         "UPDATE stream_offset SET lost = lost + 1, skipped = skipped - 1 WHERE topic LIKE '%raw' AND skipped > 0",
-        ["1 records are lost and nobody acknowledged it"],
+        ["1 records are lost, and the loss is not acknowledged"],
     ),
 }
 

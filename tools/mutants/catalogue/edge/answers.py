@@ -21,7 +21,7 @@ MUTANTS = [
     Mutant(
         "gateway-answer-bound",
         "the limit on the answer of events:validate",
-        (Edit("bridge/gateway/routes/validate.py::_judge_all", "len(encoded) > room", "False"),),
+        (Edit("bridge/gateway/routes/validate.py::_judge_all", "len(encoded) > left", "False"),),
         ("tests/unit/gateway/test_answers.py::test_verdicts_are_no_longer_than_a_body",),
     ),
     Mutant(

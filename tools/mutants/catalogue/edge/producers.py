@@ -211,7 +211,7 @@ MUTANTS = [
     Mutant(
         "gateway-requests",
         "the limit on requests in flight",
-        (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "place.reach(1)", "place.reach(0)"),),
+        (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "place.grow_to(1)", "place.grow_to(0)"),),
         ("tests/unit/gateway/admission/test_shares.py::test_share_of_requests_is_held_by_those_whose_body_has_come",),
     ),
     Mutant(
@@ -223,13 +223,13 @@ MUTANTS = [
     Mutant(
         "gateway-arrived",
         "the count of bytes as they arrive",
-        (Edit("bridge/http/body.py::BodyLimits.read", "held.reach(size)"),),
+        (Edit("bridge/http/body.py::BodyLimits.read", "held.grow_to(size)"),),
         (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
     ),
     Mutant(
         "gateway-inflated",
         "the count of inflated bytes",
-        (Edit("bridge/http/body.py::BodyLimits._inflated", "held.reach(self.most_bytes - left)"),),
+        (Edit("bridge/http/body.py::BodyLimits._inflated", "held.grow_to(self.most_bytes - left)"),),
         (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
     ),
     Mutant(
@@ -250,8 +250,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/publisher.py::Publisher.delivery",
-                "self._room.holding(shares, size + count * _FRAME_BYTES)",
-                "self._room.holding(shares, 1)",
+                "self._budget.holding(shares, size + count * _FRAME_BYTES)",
+                "self._budget.holding(shares, 1)",
             ),
         ),
         (f"{PUBLISHER}::test_memory_is_bounded",),

@@ -32,7 +32,7 @@ MUTANTS = [
     Mutant(
         "gateway-gave-way",
         "the refusal of further bytes of a body that was ended",
-        (Edit("bridge/http/byte_budget.py::Held.reach", "self.gave_way", "False"),),
+        (Edit("bridge/http/byte_budget.py::Held.grow_to", "self.gave_way", "False"),),
         (f"{SHARES}::test_what_gave_way_takes_nothing_more",),
     ),
     Mutant(

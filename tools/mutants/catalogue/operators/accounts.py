@@ -356,8 +356,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/api/middleware.py::_tell",
-                'log.warning("request_refused", **told)',
-                'log.info("request_refused", **told)',
+                'log.warning("request_refused", **fields)',
+                'log.info("request_refused", **fields)',
             ),
         ),
         ("tests/unit/api/test_middleware.py::test_refusals_of_strangers_fill_no_log",),

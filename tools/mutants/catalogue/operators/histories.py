@@ -95,7 +95,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/jobs/replay.py::_Replay._send_batch",
-                "await reach(...) or self.plan.last_position",
+                "await page_end(...) or self.plan.last_position",
                 "self.sent_to + size",
             ),
         ),

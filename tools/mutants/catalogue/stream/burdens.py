@@ -113,7 +113,7 @@ MUTANTS = [
     Mutant(
         "plans-kept",
         "the limit on an organisation's kept plans",
-        (Edit("bridge/jobs/plan.py::_check_room", "have + add > most", "have < 0"),),
+        (Edit("bridge/jobs/plan.py::_check_limits", "have + add > most", "have < 0"),),
         (f"{KEPT}::test_plans_that_an_organisation_keeps_are_bounded",),
     ),
 ]

@@ -128,13 +128,13 @@ MUTANTS = [
     Mutant(
         "stands",
         "the check that all of a lane's partitions are at the offsets where it left them",
-        (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_stands(...)"),),
+        (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_positions(...)"),),
         (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
     ),
     Mutant(
         "idle-look",
         "an idle lane's check of its offsets",
-        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self._stands", "not self._stands"),),
+        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self._positions", "not self._positions"),),
         (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved",),
     ),
     Mutant(

@@ -28,7 +28,7 @@ MUTANTS = [
     Mutant(
         "verdict-retold",
         "the rule that the same change of verdict causes one notification",
-        (Edit("gate_notifier.py::GateNotifier.tell", "self._told.get(claim.target) != claim.change_id", "True"),),
+        (Edit("gate_notifier.py::GateNotifier.tell", "self._notified.get(claim.target) != claim.change_id", "True"),),
         ("tests/integration/telemetry/test_verdict.py::test_many_forged_verdicts_cost_one_look",),
     ),
     Mutant(

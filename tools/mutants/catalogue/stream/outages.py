@@ -14,7 +14,7 @@ MUTANTS = [
     Mutant(
         "settings-fault",
         "the rule that a refused connection is a fault of the settings, not of an event",
-        (Edit("sinks/postgres/connection.py::connect", "isinstance(told, RowRejected)", "False"),),
+        (Edit("sinks/postgres/connection.py::connect", "isinstance(translated, RowRejected)", "False"),),
         (f"{REFUSALS}::test_a_connection_that_is_refused_is_no_event_s_fault",),
     ),
     Mutant(
