@@ -93,7 +93,7 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, regist
         try:
             document = decode(body.value, _found(item, body, terms).checked())
         except Rejection as rejection:
-            raise CorrectionFailed(f"corrected, neither it nor its site can be read: {rejection.message}") from None
+            raise CorrectionFailed(f"corrected, the event or its site can't be read: {rejection.message}") from None
         site_id, script_id = document.site_id, document.script_id
         if site_id != item.site_id:
             raise CorrectionFailed(
