@@ -219,7 +219,12 @@ BRAKED = "the circuit breaker is open: 9 of 9; see `bridge breaker status`"
             ["`bridge breaker status`"],
             ["more of them share"],
         ),
-        ({SOURCE: "paused by ann: x"}, BreakerState(), ["`bridge offsets show`"], ["more of them share", "circuit breaker"]),
+        (
+            {SOURCE: "paused by ann: x"},
+            BreakerState(),
+            ["`bridge offsets show`"],
+            ["more of them share", "circuit breaker"],
+        ),
     ],
 )
 def test_the_hint_of_lag_names_what_holds(
