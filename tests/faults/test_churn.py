@@ -34,7 +34,7 @@ def test_what_is_steady_is_acquitted() -> None:
         (Held({"one": [Sample(40, 12 + n // 4, 150) for n in range(40)]}, [8], 0), "threads grew"),
         (Held({"one": [Sample(40, 12, 150 + 3 * n) for n in range(40)]}, [8], 0), "memory grew"),
         (Held({"one": [*STEADY, Sample(500, 12, 150)]}, [8], 0), "500 open file descriptors"),
-        (Held({"one": STEADY}, [8, 41], 0), "41 sessions at once"),
+        (Held({"one": STEADY}, [8, 41], 0), "41 concurrent sessions"),
         (Held({"one": STEADY}, [8], 3), "3 sessions were left"),
         (Held({"one": STEADY[:5]}, [8], 0), "did not live through the run"),
     ],
