@@ -52,19 +52,19 @@ RESPONSE_TIME: Final = Panel(
 )
 
 OVERVIEW: Final = [
-    Panel("Verdict", "0 is well: gate, brake, books, loss", "none", [
+    Panel("Verdict", "0 is good: gate, circuit breaker, balance, loss", "none", [
         ("gate fails", "max(bridge_gate_failing)"),
-        ("brake is on", "max(bridge_brake_engaged)"),
+        ("circuit breaker is open", "max(bridge_brake_engaged)"),
         ("partitions that don't balance", "max(bridge_unbalanced_partitions)"),
         ("lost, not acknowledged", "max(bridge_unacknowledged_lost_records)"),
     ], (1, 1), kind="stat", columns=12),
-    Panel("Success", "Rows among what was decided of servers and Kafka producers: rows, and drops other than duplicates", "percentunit", [
+    Panel("Success", "Rows among the decided events of servers and Kafka producers: rows, and drops other than duplicates", "percentunit", [
         ("success", "bridge:success:ratio5m"),
     ], (0.85, 0.80), falling=True, kind="stat", columns=6),
-    Panel("Lag", "How long the oldest unsettled record has waited", "s", [
+    Panel("Lag", "How long the oldest uncommitted record has waited", "s", [
         ("oldest", "max(bridge_lag_seconds)"),
     ], (60, 300), kind="stat", columns=6),
-    Panel("Events by outcome", "Attempts a second, by how they ended", "ops", [
+    Panel("Events by outcome", "Attempts a second, by outcome", "ops", [
         ("{{outcome}}", f"sum by (outcome) (rate(bridge_events_total[{RATE}]))"),
     ]),
     Panel("Freshness", "From a record's time in Kafka to the commit of its outcome", "s",
@@ -94,7 +94,7 @@ OVERVIEW: Final = [
     Panel("Dead letters", "Written a second, by reason", "ops", [
         ("{{reason}}", f"sum by (reason) (rate(bridge_dead_letters_total[{RATE}]))"),
     ]),
-    Panel("Open dead letters", "Those that nobody has dealt with", "short", [
+    Panel("Open dead letters", "Neither replayed nor discarded", "short", [
         ("{{reason}}", "max by (reason) (bridge_dead_letters_open)"),
     ], (10, 50)),
     Panel("Oldest", "Age of the oldest open dead letter and the oldest waiting retry", "s", [
@@ -146,15 +146,15 @@ GATEWAY: Final = [
     Panel("Refused, by script", "Requests a second of the ten that are refused most", "ops", [
         ("{{script}}", f"topk(10, sum by (script) (rate(bridge_gateway_rejected_total[{RATE}])))"),
     ]),
-    Panel("Turned away", "Within 5 minutes: too much at once, and a wrong key, token or origin", "short", [
+    Panel("Turned away", "Within 5 minutes: over the rate limit, and a wrong key, token or origin", "short", [
         ("429", 'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) or vector(0)'),
         ("401 and 403", 'sum(increase(bridge_gateway_requests_total{status=~"401|403"}[5m])) or vector(0)'),
     ], (20, 50)),
-    Panel("Bytes in flight", "Of what may be held before requests are refused", "percentunit", [
+    Panel("Bytes in flight", "Share of the limit above which requests are refused", "percentunit", [
         ("{{instance}} {{what}}", ("max by (instance, what) (bridge_gateway_bytes_in_flight"
          " / on (instance) group_left () bridge_gateway_bytes_in_flight_bound)")),
     ], (0.2, 0.35)),
-    Panel("Connections", "Open, and requests in hand", "short", [
+    Panel("Connections", "Open, and requests in flight", "short", [
         ("connections", "sum(bridge_gateway_connections)"),
         ("requests", "sum(bridge_gateway_requests_in_flight)"),
     ]),
@@ -173,7 +173,7 @@ INFRASTRUCTURE: Final = [
     Panel("Room for events", "How long Postgres has partitions for them", "s", [
         ("left", "max(bridge_event_partitions_end_timestamp_seconds > 0) - time()"),
     ], (1209600, 604800), falling=True, kind="stat", columns=6),
-    Panel("Connections left", "That Postgres still has to give", "none", [
+    Panel("Connections left", "That Postgres has left", "none", [
         ("left", "min(bridge_database_connections_left and on (instance) (bridge_backlog_read_timestamp_seconds > 0))"),
     ], (20, 5), falling=True, kind="stat", columns=6),
     Panel("Partitions", "Owned by each worker", "short", [
@@ -192,24 +192,24 @@ INFRASTRUCTURE: Final = [
         ("{{instance}} in", f'rate(process_network_receive_bytes_total{{job=~"bridge-.+"}}[{RATE}])'),
         ("{{instance}} out", f'rate(process_network_transmit_bytes_total{{job=~"bridge-.+"}}[{RATE}])'),
     ]),
-    Panel("Event loop", "How much later than asked it turned", "s", [
+    Panel("Event loop", "Delay of the event loop", "s", [
         ("{{instance}}", "bridge_event_loop_lag_seconds"),
     ], (0.25, 1)),
     Panel("Open files", "Of each process", "short", [
         ("{{instance}}", 'process_open_fds{job=~"bridge-.+"}'),
     ]),
-    Panel("Settling, by phase", "95 % of the settlements took less", "s", [
+    Panel("Batches, by phase", "95 % of the batches took less", "s", [
         ("{{phase}}", f"histogram_quantile(0.95, sum by (le, phase) (rate(bridge_settle_seconds_bucket[{RATE}])))"),
     ], (1, 5)),
-    Panel("Batch size", "Records in one settlement", "short", quantiles("bridge_batch_records")),
-    Panel("Lanes", "Settling paths, and those that are settling", "short", [
+    Panel("Batch size", "Records of one batch", "short", quantiles("bridge_batch_records")),
+    Panel("Lanes", "Lanes, and batches in flight", "short", [
         ("lanes", "sum(bridge_lanes)"),
         ("settling", "sum(bridge_batches_in_flight)"),
     ]),
-    Panel("Duplicates told from memory", "Among all duplicates", "percentunit", [
+    Panel("Duplicates found in memory", "Among all duplicates", "percentunit", [
         ("hit rate", f"sum(rate(bridge_dedup_hint_hits_total[{RATE}])) / {DUPLICATES}"),
     ]),
-    Panel("Keys in memory", "That tell duplicates", "short", [
+    Panel("Keys in memory", "That identify duplicates", "short", [
         ("{{instance}}", "sum by (instance) (bridge_dedup_hints)"),
     ]),
     Panel("Connections to Postgres", "Opened a minute, by what for", "short", [
@@ -226,10 +226,10 @@ INFRASTRUCTURE: Final = [
         ("skipped", f"sum(rate(bridge_skipped_offsets_total[{RATE}]))"),
         ("refused batches", f"sum(rate(bridge_batches_refused_total[{RATE}]))"),
     ]),
-    Panel("Open transactions", "How long a producer's has held back what stands behind it", "s", [
+    Panel("Open transactions", "How long a producer's has held back the records behind it", "s", [
         ("{{topic}}:{{partition}}", "max by (topic, partition) (bridge_open_transaction_seconds)"),
     ], (60, 300)),
-    Panel("Age of the figures from Postgres", "Alerts on retries, dead letters, gate and brake are as old", "s", [
+    Panel("Age of the figures from Postgres", "The age of what alerts on retries, dead letters, gate and breaker see", "s", [
         ("{{instance}}", 'time() - (bridge_backlog_read_timestamp_seconds{job="bridge-worker"} > 0)'),
     ], (60, 300)),
     Panel("Age of the figures from Kafka", "The lag is as old", "s", [

@@ -45,7 +45,7 @@ def read_accepted(path: Path = ACCEPTED) -> list[Accepted]:
         if type(entry["until"]) is not date:
             raise FindingsError(f"{place}: until must be a date, as in 2027-01-31")
         if not all(isinstance(entry[name], str) and entry[name].strip() for name in ("id", "package", "reason")):
-            raise FindingsError(f"{place}: id, package and reason must be texts that say something")
+            raise FindingsError(f"{place}: id, package and reason must not be empty")
         accepted.append(Accepted(**entry))
     if len({(one.id, one.package) for one in accepted}) < len(accepted):
         raise FindingsError(f"{path.name}: names a finding twice")
@@ -68,7 +68,7 @@ def problems(reports: Iterable[Any], accepted: Iterable[Accepted], today: date) 
                 lines[f"{package['name']} {package['version']}: {found['id']}, mended in {mended}"] = None
     for one in accepted:
         if one.until < today:
-            lines[f"{one.package}: {one.id} was accepted until {one.until}: mend it, or say anew why it can wait"] = (
+            lines[f"{one.package}: {one.id} was accepted until {one.until}: fix it, or give a new reason and date"] = (
                 None
             )
         elif (one.until - today).days > _MOST_DAYS:

@@ -32,7 +32,7 @@ class Role(StrEnum):
 _MEANINGS: Final = {
     Role.VIEWER: "reads dead letters and plans, payloads too",
     Role.OPERATOR: "also discards, plans, replays and cancels",
-    Role.ADMIN: "also means everything by `all`, forces what was replayed before, and lists tokens",
+    Role.ADMIN: "also acts on everything by `all`, forces the replay of what was replayed before, and lists tokens",
 }
 
 

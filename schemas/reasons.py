@@ -28,7 +28,7 @@ class ErrorClass(StrEnum):
 
 
 class DroppedReason(StrEnum):
-    """Why an event was dropped for good; `gate_window` has one column for each."""
+    """Why an event was dropped; `gate_window` has one column for each."""
 
     INVALID_PAYLOAD_JSON = "invalid_payload_json"
     SCHEMA_VIOLATION = "schema_violation"

@@ -104,15 +104,15 @@ def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outco
     for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:
-            what = "has no stored offset" if found is None else f"stands at {found}"
+            what = "has no stored offset" if found is None else f"is at {found}"
             raise BatchRefused(f"{batch.source} {what}, the batch begins at {batch.prev}")
 
 
-def check_stands(stored: Mapping[TopicPartition, int], stands: Mapping[TopicPartition, int]) -> None:
+def check_positions(stored: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]) -> None:
     """Raise BatchRefused if a partition's stored offset is not its owner's position."""
-    for source, offset in stands.items():
+    for source, offset in positions.items():
         if stored.get(source) != offset:
-            raise BatchRefused(f"{source} stands at {stored.get(source)}, its owner left it at {offset}")
+            raise BatchRefused(f"{source} is at {stored.get(source)}, its owner left it at {offset}")
 
 
 def check_tokens(

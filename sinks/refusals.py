@@ -29,4 +29,4 @@ def refusal(error: BridgeError, when: str = "") -> str:
     # A value that a statement refuses is not the URL's fault.
     kind = "" if isinstance(error, RowRejected) else sqlstate[:2]
     remedy = _REMEDIES.get(sqlstate) or _REMEDIES.get(kind) or "see `bridge db check` and Postgres' log"
-    return f"Postgres refuses what is needed{moment}: {said}; {remedy}"
+    return f"Postgres refuses a needed operation{moment}: {said}; {remedy}"

@@ -18,10 +18,10 @@ def problem_of(first: bytes) -> str | None:
     """Return the problem of the server's first message, which has its nonce, salt and iteration count; else None."""
     read = _FIRST.fullmatch(first) if len(first) <= _LONGEST else None
     if read is None:
-        return "what listens there speaks SCRAM as no server does: nothing was computed"
+        return "the server's SCRAM message is malformed, so that nothing was computed: check the address"
     if (rounds := int(read[3])) > MOST_ROUNDS:
         return (
-            f"the server asks for {rounds} rounds of SCRAM, of at most {MOST_ROUNDS}: nothing was computed; look at what "
-            "listens there; if it is the server, set the account's password again with fewer rounds"
+            f"the server asks for {rounds} rounds of SCRAM, of at most {MOST_ROUNDS}: nothing was computed; check that "
+            "the address is the server's; if it is, set the account's password again with fewer rounds"
         )
     return None

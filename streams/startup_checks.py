@@ -60,8 +60,8 @@ def judge_settings(settings: Settings, service: Service) -> None:
 
 
 def _refuse(lines: Iterable[str]) -> None:
-    if told := list(lines):
-        raise StartRefused(told)
+    if problems := list(lines):
+        raise StartRefused(problems)
 
 
 async def _answering(settings: Settings) -> None:

@@ -77,5 +77,5 @@ class NetworkCollector(Collector):
         names, values = (line.split() for line in self._place.read_text().splitlines() if line.startswith("IpExt:"))
         found = dict(zip(names, values, strict=True))
         for name, octets in (("receive", "InOctets"), ("transmit", "OutOctets")):
-            metric, told = f"process_network_{name}_bytes", f"Number of bytes the network could {name}."
-            yield CounterMetricFamily(metric, told, float(found[octets]))
+            metric, text = f"process_network_{name}_bytes", f"Number of bytes the network could {name}."
+            yield CounterMetricFamily(metric, text, float(found[octets]))

@@ -62,12 +62,10 @@ NETWORK = NetworkCollector(REGISTRY)
 BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
 BUILD.info({"version": product_version()})
 
-EVENTS = Counter(
-    "bridge_events", "Attempts by how they ended and by the sender's class.", ["outcome", "sender"], registry=REGISTRY
-)
+EVENTS = Counter("bridge_events", "Attempts by outcome and class of sender.", ["outcome", "sender"], registry=REGISTRY)
 SITE_EVENTS = Counter(
     "bridge_site_events",
-    f"Attempts by site and how they ended; sites beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    f"Attempts by site and outcome; sites beyond the first {MOST_NAMED} share `{OTHERS}`.",
     ["site", "outcome"],
     registry=REGISTRY,
 )
@@ -78,15 +76,15 @@ FRESHNESS = BatchHistogram(
     REGISTRY,
 )
 DROPPED = Counter(
-    "bridge_dropped_events", "Events dropped for good, by reason and sender.", ["reason", "sender"], registry=REGISTRY
+    "bridge_dropped_events", "Dropped events, by reason and class of sender.", ["reason", "sender"], registry=REGISTRY
 )
 DEAD_LETTERS = Counter(
-    "bridge_dead_letters", "Dead letters that the ledger bears out.", ["reason", "sender"], registry=REGISTRY
+    "bridge_dead_letters", "Dead letters with a row in the ledger.", ["reason", "sender"], registry=REGISTRY
 )
 RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
-DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates told from memory, without a look-up.", registry=REGISTRY)
-DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that tell duplicates.", ["lane"], registry=REGISTRY)
-SWEPT = Counter("bridge_swept_retries", "Retry copies that were gone and published again.", registry=REGISTRY)
+DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates found in memory, without a look-up.", registry=REGISTRY)
+DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that identify duplicates.", ["lane"], registry=REGISTRY)
+SWEPT = Counter("bridge_swept_retries", "Lost retry records that were published again.", registry=REGISTRY)
 STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
 UNPROVEN = Counter(
     "bridge_unproven_records",
@@ -98,7 +96,7 @@ UNPROVEN = Counter(
 SKIPPED = Counter(
     "bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY
 )
-CLAMPED = Counter("bridge_clamped_record_times", "Producers' record times that lay out of bounds.", registry=REGISTRY)
+CLAMPED = Counter("bridge_clamped_record_times", "Producers' record times that were out of bounds.", registry=REGISTRY)
 LOST = Counter(
     "bridge_lost_records", "Records that retention deleted unread.", ["topic", "partition"], registry=REGISTRY
 )
@@ -107,47 +105,45 @@ BATCHES_REFUSED = Counter(
 )
 BATCH_RECORDS = Histogram(
     "bridge_batch_records",
-    "Records in one settlement.",
+    "Records of one batch.",
     buckets=(1, 10, 50, 100, 500, 1000, 2500, 5000, 10000),
     registry=REGISTRY,
 )
 SETTLE_SECONDS = Histogram(
     "bridge_settle_seconds",
-    "One settlement by phase, in seconds: judge, check (stored offsets and brake), publish, commit.",
+    "One batch by phase, in seconds: judge, check (stored offsets and circuit breaker), publish, commit.",
     ["phase"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
     registry=REGISTRY,
 )
-LANES = Gauge("bridge_lanes", "Settling paths that run.", registry=REGISTRY)
-BATCHES_IN_FLIGHT = Gauge("bridge_batches_in_flight", "Settlements that are under way.", registry=REGISTRY)
+LANES = Gauge("bridge_lanes", "Lanes that run.", registry=REGISTRY)
+BATCHES_IN_FLIGHT = Gauge("bridge_batches_in_flight", "Batches in flight.", registry=REGISTRY)
 LAG_RECORDS = Gauge(
-    "bridge_lag_records", "Records that are not settled yet.", ["topic", "partition"], registry=REGISTRY
+    "bridge_lag_records", "Records that are not committed yet.", ["topic", "partition"], registry=REGISTRY
 )
 LAG_SECONDS = Gauge(
     "bridge_lag_seconds",
-    "How long the oldest record that is not settled has waited, in seconds; 0 when all are. Raw partitions only.",
+    "How long the oldest uncommitted record has waited, in seconds; 0 without one. Raw partitions only.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 SETTLED_OFFSET = Gauge(
-    "bridge_settled_offset", "The offset after the last settled one.", ["topic", "partition"], registry=REGISTRY
+    "bridge_settled_offset", "The offset after the last committed one.", ["topic", "partition"], registry=REGISTRY
 )
 OPEN_TRANSACTION_SECONDS = Gauge(
     "bridge_open_transaction_seconds",
-    "How long a producer's open transaction has held back what stands behind it, in seconds; 0 when none does.",
+    "How long a producer's open transaction has held back the records behind it, in seconds; 0 when none does.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 EVENT_LOOP_LAG = Gauge(
     "bridge_event_loop_lag_seconds",
-    "How much later than asked the event loop turned, in seconds.",
+    "Delay of the event loop, in seconds.",
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
-PAUSED = Gauge("bridge_paused_partitions", "Partitions held because a service is away.", ["lane"], registry=REGISTRY)
-BRAKED = Gauge(
-    "bridge_braked_partitions", "Partitions held by the brake on dead-lettering.", ["lane"], registry=REGISTRY
-)
+PAUSED = Gauge("bridge_paused_partitions", "Partitions paused because a service is away.", ["lane"], registry=REGISTRY)
+BRAKED = Gauge("bridge_braked_partitions", "Partitions paused by the circuit breaker.", ["lane"], registry=REGISTRY)
 PAUSED_BY_HAND = Gauge(
     "bridge_partitions_paused_by_hand",
     "1 for a partition that an operator has paused with `bridge pause`.",
@@ -156,20 +152,20 @@ PAUSED_BY_HAND = Gauge(
 )
 UNREADABLE = Gauge(
     "bridge_unreadable_partitions",
-    "1 for a partition held because its next record can't be read.",
+    "1 for a partition paused because its next record can't be read.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 FOREIGN = Gauge(
     "bridge_foreign_partitions",
-    "1 for a partition held because its log is not the one that was read.",
+    "1 for a partition paused because its log was replaced.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that this worker owns.", registry=REGISTRY)
 REBALANCES = Counter("bridge_rebalances", "Assignments of partitions to this worker.", registry=REGISTRY)
 CONNECTIONS_OPENED = Counter(
-    "bridge_database_connections_opened", "Connections to Postgres, by what for.", ["role"], registry=REGISTRY
+    "bridge_database_connections_opened", "Connections to Postgres, by role.", ["role"], registry=REGISTRY
 )
 CONNECTIONS_FAILED = Counter(
     "bridge_database_connections_failed", "Connections to Postgres that were refused.", ["role"], registry=REGISTRY
@@ -229,18 +225,18 @@ HTTP_IDLE_CLOSED = Counter(
     registry=REGISTRY,
 )
 GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
-    "bridge_gateway_requests_in_flight", "Requests in hand.", multiprocess_mode="livesum", registry=REGISTRY
+    "bridge_gateway_requests_in_flight", "Requests in flight.", multiprocess_mode="livesum", registry=REGISTRY
 )
 GATEWAY_BYTES_IN_FLIGHT = Gauge(
     "bridge_gateway_bytes_in_flight",
-    "Bytes of bodies in hand, and of records that Kafka has not acknowledged.",
+    "Bytes of bodies in flight, and of records that Kafka has not acknowledged.",
     ["what"],
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
 GATEWAY_BYTES_BOUND = Gauge(
     "bridge_gateway_bytes_in_flight_bound",
-    "What each of bridge_gateway_bytes_in_flight may reach before requests are refused.",
+    "The limit of each of bridge_gateway_bytes_in_flight, above which requests are refused.",
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
@@ -285,9 +281,7 @@ OLDEST_RETRY_SECONDS = Gauge(
     "How long ago the oldest waiting event first failed, in seconds.",
     registry=REGISTRY,
 )
-DEAD_LETTERS_OPEN = Gauge(
-    "bridge_dead_letters_open", "Dead letters that nobody has dealt with, by reason.", ["reason"], registry=REGISTRY
-)
+DEAD_LETTERS_OPEN = Gauge("bridge_dead_letters_open", "Open dead letters, by reason.", ["reason"], registry=REGISTRY)
 OLDEST_DEAD_LETTER_SECONDS = Gauge(
     "bridge_oldest_open_dead_letter_age_seconds",
     "How long ago the oldest open dead letter was dropped, in seconds.",
@@ -299,7 +293,7 @@ LOST_UNACKNOWLEDGED = Gauge(
 UNBALANCED = Gauge(
     "bridge_unbalanced_partitions", "Partitions whose running totals do not add up to what was read.", registry=REGISTRY
 )
-BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the brake on dead-lettering is on.", registry=REGISTRY)
+BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the circuit breaker is open.", registry=REGISTRY)
 GATE_FAILING = Gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.", registry=REGISTRY)
 GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.", registry=REGISTRY)
 REPLAYS = Gauge("bridge_replays", "Replays that are not done, by state.", ["state"], registry=REGISTRY)
@@ -321,18 +315,16 @@ RUN_LAST_SUCCESS = Gauge(
 PARTITIONS_END = Gauge(
     "bridge_event_partitions_end_timestamp_seconds", "Up to when Postgres has partitions for events.", registry=REGISTRY
 )
-CONNECTIONS_LEFT = Gauge(
-    "bridge_database_connections_left", "Connections that Postgres still has to give.", registry=REGISTRY
-)
+CONNECTIONS_LEFT = Gauge("bridge_database_connections_left", "Connections that Postgres has left.", registry=REGISTRY)
 DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
 LOG_ENDS_READ = Gauge(
     "bridge_log_ends_read_timestamp_seconds",
-    "When Kafka last told where the logs end; lag is as old.",
+    "When the ends of the logs were last read from Kafka; the lag is as old.",
     registry=REGISTRY,
 )
 BACKLOG_READ = Gauge(
     "bridge_backlog_read_timestamp_seconds",
-    "When waiting retries, dead letters, runs, gate and brake were last read from Postgres.",
+    "When waiting retries, dead letters, runs, gate and circuit breaker were last read from Postgres.",
     registry=REGISTRY,
 )
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from bridge.api.answers import documented, json_answer
-from bridge.api.callers import Mine
+from bridge.api.callers import Scope
 from bridge.http.exposition import Exposition
 from bridge.http.problems import Code
 from sinks.readiness import ALIVE
@@ -17,10 +17,10 @@ health: Final = APIRouter(tags=["health"])
 _exposition: Final = Exposition()
 
 
-@about.get("/me", summary="Whose token this is, and what it may do", responses=documented("Me"))
-async def me(reach: Mine) -> Response:
+@about.get("/me", summary="The token of the request: its name, role and scope", responses=documented("Me"))
+async def me(scope: Scope) -> Response:
     """Name, role, organisation and end of the token."""
-    caller = reach.caller
+    caller = scope.caller
     return json_answer(
         {
             "name": caller.name, "role": caller.role, "may": caller.role.meaning, "org_id": caller.org_id,
@@ -30,25 +30,25 @@ async def me(reach: Mine) -> Response:
 
 
 @about.get("/tokens", summary="The tokens, without their secrets", responses=documented("Tokens", Code.ROLE_TOO_LOW))
-async def tokens(reach: Mine) -> Response:
+async def tokens(scope: Scope) -> Response:
     """Those of the caller's organisation, or all. For admins. `bridge api token` creates and revokes them."""
     now = datetime.now(UTC)
-    return json_answer({"tokens": [one._asdict() | {"state": one.state(now)} for one in await reach.tokens()]})
+    return json_answer({"tokens": [one._asdict() | {"state": one.state(now)} for one in await scope.tokens()]})
 
 
-@health.get("/", summary="That it is here")
+@health.get("/", summary="Whether the process answers")
 async def root() -> dict[str, str]:
     """Answers a request to the root path."""
     return {"status": "ok"}
 
 
-@health.get("/health", summary="Liveness: asks nobody")
+@health.get("/health", summary="Liveness, without Postgres or Kafka")
 async def alive() -> dict[str, str]:
     """An answer is the proof of liveness."""
     return ALIVE
 
 
-@health.get("/ready", summary="Whether it can answer, and how its services are",
+@health.get("/ready", summary="Readiness, with the state of each dependency",
             responses={503: {"description": "Postgres is away", "content": {"application/json": {"schema": {"type": "object"}}}}})  # fmt: skip
 async def ready(request: Request) -> Response:
     """503 without Postgres or tokens; 200 but `degraded` without Kafka: reads still work."""
@@ -56,7 +56,7 @@ async def ready(request: Request) -> Response:
     return JSONResponse(body, status)
 
 
-@health.get("/metrics", summary="Figures for Prometheus",
+@health.get("/metrics", summary="Metrics for Prometheus",
             responses={200: {"description": "figures", "content": {"text/plain": {"schema": {"type": "string"}}}}})  # fmt: skip
 async def figures() -> Response:
     """In Prometheus' text form."""

@@ -32,13 +32,13 @@ def documented(
     *codes: Code,
     status: int = 200,
     changes: bool = False,
-    told: str = "as asked",
+    description: str = "as asked",
 ) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of a route: a schema's name, a model or media types, and the codes of its refusals.
 
     A second entry of the same route only adds the description of another status.
     """
-    answer: dict[str, Any] = {"description": told, "headers": ID_HEADERS}
+    answer: dict[str, Any] = {"description": description, "headers": ID_HEADERS}
     if isinstance(what, str):
         answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{what}"}}}
     elif isinstance(what, Mapping):
@@ -46,6 +46,6 @@ def documented(
     else:
         answer["model"] = what
     answers: dict[int | str, dict[str, Any]] = {}
-    if told == "as asked":
+    if description == "as asked":
         answers |= refusals(*ALWAYS, *(WITH_A_BODY if changes else ()), *codes)
     return answers | {str(status): answer}

@@ -59,7 +59,7 @@ def _add_documents(app: FastAPI) -> None:
 def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def refused(request: Request, problem: Problem) -> Response:
-        return _told(request, problem, {})
+        return _problem_answer(request, problem, {})
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: HTTPException) -> Response:
@@ -67,15 +67,15 @@ def _add_refusals(app: FastAPI) -> None:
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # The router names the methods of one route; a path may have several routes.
             headers = {"allow": ", ".join(sorted(_methods(request.scope)))}
-        return _told(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), headers)
+        return _problem_answer(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), headers)
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
-        return _told(request, _of_validation(error), {})
+        return _problem_answer(request, _of_validation(error), {})
 
     @app.exception_handler(Exception)
     async def failed(request: Request, _error: Exception) -> Response:
-        return _told(request, Problem(Code.INTERNAL_ERROR), {})
+        return _problem_answer(request, Problem(Code.INTERNAL_ERROR), {})
 
 
 def _methods(scope: Any) -> set[str]:
@@ -97,8 +97,8 @@ def _place(location: Any) -> str:
     return ".".join(names)
 
 
-def _told(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
+def _problem_answer(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
     request.scope["bridge_error_code"] = problem.code
     answer = problem.answer(request.scope["bridge_ids"])
-    told = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers | told)
+    own = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers | own)

@@ -7,10 +7,10 @@ from fastapi import Depends, Request
 from bridge.api.tenant_scope import TenantScope
 
 
-def _reach(request: Request) -> TenantScope:
+def _scope(request: Request) -> TenantScope:
     """Return the caller's scope; the outermost layer has authenticated every request of a route."""
     services = request.app.state.services
     return TenantScope(services.settings, services.runs, request.scope["bridge_caller"])
 
 
-Mine = Annotated[TenantScope, Depends(_reach)]
+Scope = Annotated[TenantScope, Depends(_scope)]

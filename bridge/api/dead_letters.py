@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from bridge.api.answers import documented, json_answer
-from bridge.api.callers import Mine
+from bridge.api.callers import Scope
 from bridge.api.parameters import DiscardBody, ExportQuery, GroupsQuery, ListQuery
 from bridge.dead_letters.documents import groups_document, page_document, shown_document
 from bridge.dead_letters.export import Form, writer
@@ -27,50 +27,50 @@ _PART_CHARACTERS: Final = 64 * 1024
 _TYPES: Final = {Form.NDJSON: "application/x-ndjson", Form.CSV: "text/csv; charset=utf-8"}
 
 
-@dead_letters.get("/groups", summary="By cause; and events that were dropped again and again",
+@dead_letters.get("/groups", summary="Dead letters by cause, and events that were dropped repeatedly",
                   responses=documented("Groups", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
-async def groups(reach: Mine, query: Annotated[GroupsQuery, Query()]) -> Response:
+async def groups(scope: Scope, query: Annotated[GroupsQuery, Query()]) -> Response:
     """By reason and by message, without the numbers, ids and quoted values in it."""
-    return json_answer(groups_document(await reach.groups(query)))
+    return json_answer(groups_document(await scope.groups(query)))
 
 
-@dead_letters.get("/export", response_class=Response, summary="Whole, the earliest first, however many they are",
+@dead_letters.get("/export", response_class=Response, summary="All dead letters of a filter with their payloads, the earliest first",
                   responses=documented(_TYPES, Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
-async def export(reach: Mine, query: Annotated[ExportQuery, Query()]) -> Response:
+async def export(scope: Scope, query: Annotated[ExportQuery, Query()]) -> Response:
     """Dead letters dropped before the request.
 
     An interrupted answer lacks the end that HTTP gives to a complete one.
     """
-    pieces = reach.whole(query.chosen)
-    async with reach.asking():
+    pieces = scope.whole(query.chosen)
+    async with scope.asking():
         first: list[WholeDeadLetter] = await anext(pieces, [])
-    return _Export(_written(pieces, first, query.format, reach.share), query.format)
+    return _Export(_written(pieces, first, query.format, scope.share), query.format)
 
 
-@dead_letters.get("", summary="A page, the latest first, and how many there are in all",
+@dead_letters.get("", summary="A page of dead letters, the latest first, with their total",
                   responses=documented("Page", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
-async def list_(reach: Mine, query: Annotated[ListQuery, Query()]) -> Response:
+async def list_(scope: Scope, query: Annotated[ListQuery, Query()]) -> Response:
     """Pages don't shift: dead letters that are dropped meanwhile appear on no later page."""
-    return json_answer(page_document(await reach.page(query)))
+    return json_answer(page_document(await scope.page(query)))
 
 
-@dead_letters.get("/{provenance}", summary="One, whole, with its lives",
+@dead_letters.get("/{provenance}", summary="One dead letter with its payload and its replays",
                   responses=documented("DeadLetter", Code.INVALID_REQUEST, Code.UNKNOWN_DEAD_LETTER))  # fmt: skip
-async def show(reach: Mine, provenance: Annotated[str, Path(description="topic:partition:offset")]) -> Response:
+async def show(scope: Scope, provenance: Annotated[str, Path(description="topic:partition:offset")]) -> Response:
     """Its record as it was sent, why it was dropped, what it is a replay of, and the outcome of its own replays."""
     try:
         place = Provenance.parse(provenance)
     except ValueError as error:
         raise Problem(Code.INVALID_REQUEST, f"{error}; expected topic:partition:offset") from None
-    return json_answer(shown_document(await reach.letter(place)))
+    return json_answer(shown_document(await scope.letter(place)))
 
 
-@dead_letters.post("/discard", summary="Close open ones for good, with a reason",
+@dead_letters.post("/discard", summary="Discard open dead letters, with a reason; this is final",
                    responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.ROLE_TOO_LOW,
                                         Code.UNKNOWN_DEAD_LETTER, Code.ANOTHER_RUN, Code.RUN_FAILED, changes=True))  # fmt: skip
-async def discard(reach: Mine, body: DiscardBody) -> Response:
+async def discard(scope: Scope, body: DiscardBody) -> Response:
     """Dead letters that a replay has claimed or finished are not changed; nothing is deleted. For operators."""
-    return json_answer(await reach.discard(body))
+    return json_answer(await scope.discard(body))
 
 
 class _Export(StreamingResponse):

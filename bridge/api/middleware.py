@@ -95,7 +95,7 @@ class Front:
             if scope["method"] not in _BODIES:
                 await self._rest(scope, receive, answer.send)
                 return
-            with self._services.room.holding() as held:
+            with self._services.budget.holding() as held:
                 body = await self._services.body.read(receive, headers, held)
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
@@ -127,10 +127,10 @@ class Front:
         Each organisation has a limit, so that one with slow readers leaves places to others.
         """
         if self._in_hand_of.total() >= self._most:
-            raise Problem(Code.OVERLOADED, "too many requests are in hand")
+            raise Problem(Code.OVERLOADED, "too many requests are in flight")
         whose = caller.key_id if caller.org_id is None else caller.org_id
         if self._in_hand_of[whose] >= self._most_of_one:
-            raise Problem(Code.RATE_LIMITED, f"{self._most_of_one} requests of yours are in hand")
+            raise Problem(Code.RATE_LIMITED, f"{self._most_of_one} requests of yours are in flight")
         self._in_hand_of[whose] += 1
         try:
             yield
@@ -190,7 +190,7 @@ def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
     metrics.API_REQUESTS.labels(route, str(answer.status)).inc()
     metrics.API_SECONDS.labels(route).observe(seconds)
     caller: Caller | None = scope.get("bridge_caller")
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "method": scope["method"],
         "path": scope["path"][:300],
         "status_code": answer.status,
@@ -198,9 +198,9 @@ def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
         "duration_ms": round(seconds * 1000, 1),
     }
     if answer.status >= _SERVER_ERROR:
-        log.warning("request", **told)
+        log.warning("request", **fields)
     elif caller is not None:
-        log.info("request", **told)
+        log.info("request", **fields)
     elif answer.error_code:
         # A client is refused as often as it asks, so the number of warnings per minute is limited; the rest is counted.
-        log.warning("request_refused", **told)
+        log.warning("request_refused", **fields)

@@ -57,7 +57,7 @@ _Reason = Annotated[
     StringConstraints(strip_whitespace=True, max_length=_LONGEST_REASON),
     AfterValidator(_plain),
 ]
-Given = Annotated[_Reason, Field(min_length=1, description="why, for those who read the history")]
+Given = Annotated[_Reason, Field(min_length=1, description="the reason, kept in the history")]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 
@@ -80,14 +80,14 @@ class ListQuery(Filter):
     """Parameters of a page of dead letters."""
 
     limit: int = Field(50, ge=1, le=1000, description="most lines of the page")
-    after: str | None = Field(None, max_length=400, description="go on where a page ended: its `next`")
+    after: str | None = Field(None, max_length=400, description="start after the previous page: its `next`")
 
 
 class GroupsQuery(Filter):
     """Parameters of the groups of dead letters."""
 
     limit: int = Field(20, ge=1, le=1000, description="most groups, and most repeated events")
-    hours: int = Field(6, ge=1, le=72, description="count each of so many last hours")
+    hours: int = Field(6, ge=1, le=72, description="count the drops of each of this many last hours")
 
 
 class ExportQuery(Filter):
@@ -120,8 +120,8 @@ class PlanBody(Body):
 
     filter: Filter = Field(default_factory=Filter)
     all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
-    limit: int | None = Field(None, ge=1, le=MAX_INTEGER, description="at most so many, the oldest first")
-    passing: bool = Field(False, description="leave out what would not pass today")
+    limit: int | None = Field(None, ge=1, le=MAX_INTEGER, description="at most this many, the oldest first")
+    passing: bool = Field(False, description="leave out dead letters that today's code would drop again")
     set: dict[str, Any] = Field(default_factory=dict, description="fields to be corrected, with their values")
     compute: dict[str, str] = Field(
         default_factory=dict,
@@ -133,7 +133,7 @@ class PlanBody(Body):
         max_length=_MOST_OPERATIONS,
         description="a JSON Patch (RFC 6902) to correct each event by; its operation `compute` takes an `expression`",
     )
-    reason: _Reason = Field("", description="why; needed for a correction")
+    reason: _Reason = Field("", description="the reason; required for a correction")
     dry_run: bool = Field(False, description="keep no plan")
 
     def correction(self) -> Correction:
@@ -154,7 +154,7 @@ class PlanBody(Body):
             text = msgspec.json.encode(operations)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
             raise InvalidInput(
-                "the corrections hold what no JSON text can: a lone surrogate, or a number that is none"
+                "the corrections contain a lone surrogate, NaN or Infinity, which JSON can't; remove it"
             ) from None
         if len(text) > MAX_BYTES:
             raise InvalidInput(f"the corrections come to more than {MAX_BYTES} bytes, which no event may have")
@@ -171,17 +171,19 @@ class ReplayBody(Body):
         None,
         ge=_LEAST_RATE,
         le=1_000_000,
-        description="send at most so many; null: 200, and the next once those are settled",
+        description="send at most this many; null: as many as their outcomes arrive, with 200 in flight",
     )
-    canary: Count = Field(0, description="send so many first, and the rest once they are settled well")
+    canary: Count = Field(0, description="send this many first, and the rest once these became rows")
     canary_max_failures: Count = Field(
-        0, description="so many of the canary may be dropped again, also of one that has failed"
+        0, description="how many of the canary may be dropped again; a larger number lets a failed canary pass"
     )
     wait_seconds: float = Field(
-        300, ge=0, le=_LONGEST_WAIT, description="how long the run waits until all is settled, also for the canary"
+        300, ge=0, le=_LONGEST_WAIT, description="how long the run waits for the outcomes, and for those of the canary"
     )
-    force: bool = Field(False, description="also what was replayed before, never what is claimed; for admins")
-    dry_run: bool = Field(False, description="send nothing: say what today's code makes of them now")
+    force: bool = Field(
+        False, description="also dead letters that were replayed before, but none that is claimed; for admins"
+    )
+    dry_run: bool = Field(False, description="send nothing: report what today's code would do with them now")
 
 
 class CancelBody(Body):

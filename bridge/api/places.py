@@ -82,7 +82,7 @@ class Places:
         return None
 
     def _full(self, these: str) -> Problem:
-        return Problem(Code.TOO_MANY_RUNS, f"{these} are in hand; try again when one has ended")
+        return Problem(Code.TOO_MANY_RUNS, f"{these} are in progress; try again when one has ended")
 
     def to_give_way(self, caller: Caller) -> Place | None:
         """Return the replay whose place goes to a caller that has none, or None.

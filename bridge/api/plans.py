@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from bridge.api.answers import documented, json_answer
-from bridge.api.callers import Mine
+from bridge.api.callers import Scope
 from bridge.api.parameters import CancelBody, PlanBody, ReplayBody
 from bridge.dead_letters.documents import status_document
 from bridge.http.problems import Code, Problem
@@ -15,20 +15,20 @@ from schemas.documents.replay import PlanState, PlanSummary, ReplaySummary
 plans: Final = APIRouter(prefix="/v1/plans", tags=["plans"])
 
 PlanId = Annotated[
-    str, Path(pattern="^[0-9A-Fa-f-]{4,36}$", description="the plan's id, its `replay_id`, or how it begins")
+    str, Path(pattern="^[0-9A-Fa-f-]{4,36}$", description="the plan's id, its `replay_id`, or a prefix of it")
 ]
 
 _CHANGES: Final = (Code.INVALID_REQUEST, Code.ROLE_TOO_LOW, Code.RUN_FAILED)
 _A_PLAN: Final = (*_CHANGES, Code.UNKNOWN_PLAN)
 
 
-@plans.post("", status_code=201, summary="Freeze the exact set of a replay, and say what today's code makes of it",
+@plans.post("", status_code=201, summary="Plan a replay: fix its dead letters, and preview what today's code does with them",
             responses=documented(PlanSummary, *_CHANGES, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.TOO_MANY_RUNS, Code.TOO_MANY_PLANS,
                                  status=201, changes=True)
-            | documented(PlanSummary, status=200, told="a dry run: no plan was made"))  # fmt: skip
-async def plan(reach: Mine, body: PlanBody) -> Response:
+            | documented(PlanSummary, status=200, description="a dry run: no plan was made"))  # fmt: skip
+async def plan(scope: Scope, body: PlanBody) -> Response:
     """Nothing is sent or changed. For operators. Some ten thousand dead letters take a second."""
-    summary = await reach.plan(body)
+    summary = await scope.plan(body)
     if body.dry_run:
         return json_answer(summary)
     return json_answer(summary, 201, {"location": f"/v1/plans/{summary.replay_id}"})
@@ -36,17 +36,17 @@ async def plan(reach: Mine, body: PlanBody) -> Response:
 
 @plans.get("", summary="The newest plans", responses=documented("Plans", Code.INVALID_REQUEST))
 async def list_(
-    reach: Mine, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
+    scope: Scope, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
 ) -> Response:
     """A summary of each plan. The route of one plan has its filter, corrections, report and outcomes."""
-    return json_answer({"plans": [one._asdict() for one in await reach.plans(limit)]})
+    return json_answer({"plans": [one._asdict() for one in await scope.plans(limit)]})
 
 
-@plans.get("/{plan_id}", summary="One plan: what it holds, how far it is, what became of its items",
+@plans.get("/{plan_id}", summary="One plan: its items, its progress and their outcomes",
            responses=documented("Plan", Code.INVALID_REQUEST, Code.UNKNOWN_PLAN))  # fmt: skip
-async def show(reach: Mine, plan_id: PlanId) -> Response:
+async def show(scope: Scope, plan_id: PlanId) -> Response:
     """`running` is true while a run of it is in flight; `resumable` if a stopped or killed run can be continued."""
-    found = await reach.status(plan_id)
+    found = await scope.status(plan_id)
     begun = found.plan.state in (PlanState.RUNNING, PlanState.STOPPED)
     document = status_document(found.plan, found.became, running=found.running)
     return json_answer(document | {"resumable": begun and not found.running})
@@ -55,26 +55,28 @@ async def show(reach: Mine, plan_id: PlanId) -> Response:
 @plans.post("/{plan_id}/replay", status_code=202, summary="Send its dead letters to the raw topic again",
             responses=documented("Begun", *_A_PLAN, Code.PLAN_RUNNING, Code.PLAN_CANCELLED, Code.PLAN_SENT,
                                  Code.CANARY_FAILED, Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, status=202, changes=True)
-            | documented(PlanSummary, status=200, told="a dry run: nothing was sent"))  # fmt: skip
-async def replay(reach: Mine, plan_id: PlanId, body: ReplayBody) -> Response:
+            | documented(PlanSummary, status=200, description="a dry run: nothing was sent"))  # fmt: skip
+async def replay(scope: Scope, plan_id: PlanId, body: ReplayBody) -> Response:
     """The replay has begun when the answer is sent, and continues in the background: poll the plan.
 
     A repeated request continues where a run was stopped or killed, also by the end of the service. For operators.
     """
     if body.canary and not body.wait_seconds:
-        raise Problem(Code.INVALID_REQUEST, "canary: it is waited for, so that wait_seconds must be more than 0")
+        raise Problem(
+            Code.INVALID_REQUEST, "canary: wait_seconds must be more than 0, since the run waits for the canary"
+        )
     if body.dry_run:
-        return json_answer(await reach.rehearse(plan_id, force=body.force))
-    replay_id, run_id = await reach.replay(plan_id, body)
+        return json_answer(await scope.rehearse(plan_id, force=body.force))
+    replay_id, run_id = await scope.replay(plan_id, body)
     # `plan_id` is the former name, which stays for existing clients; every other answer has `replay_id`.
     begun = {"replay_id": replay_id, "plan_id": replay_id, "run_id": run_id}
     return json_answer(begun, 202, {"location": f"/v1/plans/{replay_id}"})
 
 
-@plans.post("/{plan_id}/cancel", summary="Stop its replay for good",
+@plans.post("/{plan_id}/cancel", summary="Cancel a plan and stop its replay; this is final",
             responses=documented(ReplaySummary, *_A_PLAN, Code.PLAN_SENT, Code.ANOTHER_RUN, changes=True)
-            | documented(ReplaySummary, status=202, told="cancelled, but its run had not stopped in time"))  # fmt: skip
-async def cancel(reach: Mine, plan_id: PlanId, body: CancelBody) -> Response:
+            | documented(ReplaySummary, status=202, description="cancelled, but its run has not stopped yet"))  # fmt: skip
+async def cancel(scope: Scope, plan_id: PlanId, body: CancelBody) -> Response:
     """Every run of it stops within seconds; items that were not sent are open again. For operators."""
-    done = await reach.cancel(plan_id, body)
+    done = await scope.cancel(plan_id, body)
     return json_answer(done.summary, 200 if done.stopped else 202)

@@ -91,7 +91,7 @@ class Runs:
         continues when it is its turn.
         """
         if any(one.scope == scope for one in self._waiting):
-            raise Problem(Code.ANOTHER_RUN, "it waits for its turn, and goes on by itself")
+            raise Problem(Code.ANOTHER_RUN, "it waits for its turn, and continues by itself")
         return await self._begin(Place(job, caller, scope))
 
     async def _begin(self, place: Place) -> str:

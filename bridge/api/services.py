@@ -38,7 +38,7 @@ class Services:
         self.tokens = ApiTokenCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         self.runs = Runs(settings, settings.api_max_replays, settings.api_max_replays_per_org)
         self.body = BodyLimits(_MOST_BODY_BYTES, _BODY_SECONDS)
-        self.room = ByteBudget("bytes", settings.api_max_requests * _MOST_BODY_BYTES, _MOST_BODY_BYTES)
+        self.budget = ByteBudget("bytes", settings.api_max_requests * _MOST_BODY_BYTES, _MOST_BODY_BYTES)
         self.callers = Buckets("requests of one token", rate, time.monotonic)
         self.addresses = Buckets("requests of one address", rate, time.monotonic)
         self.readiness = Readiness(settings, _needs(settings, self.tokens))

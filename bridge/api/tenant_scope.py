@@ -166,7 +166,7 @@ class TenantScope:
         of_mine = chosen if self.caller.org_id is None else chosen.model_copy(update={"org_ids": None})
         if of_mine.names_nothing:
             if not everything:
-                raise Problem(Code.FILTER_NEEDED, "name what is meant in `filter`, or give `all` for everything open")
+                raise Problem(Code.FILTER_NEEDED, "give a `filter`, or `all` for all open dead letters")
             self.caller.must_be(Role.ADMIN)
 
     async def _check_exist(self, places: Sequence[str]) -> None:

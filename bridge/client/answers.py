@@ -82,9 +82,7 @@ def _described(status: int, headers: Mapping[str, str], body: bytes) -> str:
     named = [f"server {headers['Server']!r}"] if "Server" in headers else []
     named += [f"title {title[1].decode(errors='replace').strip()!r}"] if title else []
     of = f" ({', '.join(named)})" if named else ""
-    return f"{status}, but not the gateway's answer{of}: is the URL right, and what stands in front of the gateway?"[
-        :_SAID
-    ]
+    return f"{status}, but not the gateway's answer{of}: check the URL, and the proxies in front of the gateway"[:_SAID]
 
 
 def _is_receipt(results: Any, batch: Sequence[Event]) -> TypeGuard[list[dict[str, Any]]]:

@@ -171,7 +171,7 @@ class SpoolQueue:
         try:
             self._cleared()
         except OSError as error:
-            log.warning("the spool %s: can't remove what is delivered: %s", self._directory, error.strerror)
+            log.warning("the spool %s: can't remove delivered events: %s", self._directory, error.strerror)
         for file in (self._writing, self._reading, self._lock):
             if file is not None:
                 file.close()
@@ -253,7 +253,7 @@ class SpoolQueue:
             )
             return
         text = line.decode(errors="replace").rstrip("\n")
-        self._refuse([Undelivered("", line, "spool_damaged", f"the spool held a damaged line: {text[:200]}")])
+        self._refuse([Undelivered("", line, "spool_damaged", f"a line of the spool is damaged: {text[:200]}")])
 
     def _refuse(self, undelivered: Sequence[Undelivered]) -> None:
         self._undelivered += undelivered
@@ -292,7 +292,7 @@ class SpoolQueue:
             new.replace(self._directory / "mark")
         except OSError as error:
             # Events after the mark are delivered again, under the same ids.
-            log.warning("the spool %s: can't mark what is delivered: %s", self._directory, error.strerror)
+            log.warning("the spool %s: can't mark delivered events: %s", self._directory, error.strerror)
 
     def _left(self) -> int:
         """Return the number of lines after the mark."""

@@ -41,7 +41,7 @@ def judge_retention(configs: Mapping[str, Mapping[str, str]], needed_ms: int) ->
             )
         if int(config.get(_SIZE, "-1")) >= 0:
             short = True
-            found = f"{name} is also cut by size ({config[_SIZE]} bytes a partition), whatever its age"
+            found = f"{name} is also cut by size ({config[_SIZE]} bytes a partition), regardless of its age"
             yield warn("retention", found, "take retention.bytes off the topic")
     if not short:
         yield ok("retention", f"raw, retry and DLQ topics reach back {_hours(needed_ms)}, what a restore may need")

@@ -69,5 +69,5 @@ async def _made(
     except TimeoutError:
         found.append(fail(check.name, f"no answer within {timeout_sec:g} s", "see that the service is up and near"))
     except BridgeError as error:
-        found.append(fail(check.name, " ".join(str(error).split()), "this can be looked at once that is mended"))
+        found.append(fail(check.name, " ".join(str(error).split()), "correct that, then run `bridge doctor` again"))
     return found

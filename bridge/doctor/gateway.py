@@ -53,7 +53,7 @@ def judge_refused(url: str, refused: Sequence[Refusal], enabled: Collection[str]
             "see `bridge refused`; the gateway's log line `requests_refused` names the last one",
         )
     if not lines and not unknown:
-        yield ok("refused", f"{url} has refused nobody whose script is disabled or not registered")
+        yield ok("refused", f"{url} has refused no request of a script that is disabled or not registered")
 
 
 CHECKS: Final = (refused_check(),)

@@ -32,10 +32,10 @@ def judge_ready(url: str, status: int, body: Any) -> Finding:
     if not isinstance(body, dict) or "state" not in body:
         return fail("ready", f"{url} answers {status}, but not as a bridge does", "see that the address is right")
     ill = [name for name, state in body.get("components", {}).items() if state == "error"]
-    told = f"{url} is {body['state']}" + (f": {', '.join(ill)}" if ill else "")
+    state = f"{url} is {body['state']}" + (f": {', '.join(ill)}" if ill else "")
     if body["state"] == "healthy":
-        return ok("ready", told)
-    return (warn if status == 200 else fail)("ready", told, "the checks of these components say more")
+        return ok("ready", state)
+    return (warn if status == 200 else fail)("ready", state, "the checks of these components say more")
 
 
 def _ask(url: str) -> tuple[int, Any]:

@@ -29,14 +29,14 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
 def judge_cluster(cluster: ClusterFacts, replication: int) -> Iterable[Finding]:
     """Check that the cluster has a controller, and enough brokers for the declared replicas."""
     count = len(cluster.brokers)
-    told = f"cluster {cluster.cluster_id}, {count} {'broker' if count == 1 else 'brokers'}"
+    state = f"cluster {cluster.cluster_id}, {count} {'broker' if count == 1 else 'brokers'}"
     if count < replication:
         mend = "start the missing brokers, or lower BRIDGE_TOPIC_REPLICATION"
-        yield fail("cluster", f"{told}, but topics are declared with {replication} replicas", mend)
+        yield fail("cluster", f"{state}, but topics are declared with {replication} replicas", mend)
     elif not cluster.has_controller:
-        yield fail("cluster", f"{told}, and no controller", "see the controllers' logs: topics can't be changed")
+        yield fail("cluster", f"{state}, and no controller", "see the controllers' logs: topics can't be changed")
     else:
-        yield ok("cluster", told)
+        yield ok("cluster", state)
 
 
 async def _answers(broker: Broker) -> bool:
@@ -79,7 +79,7 @@ def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Fi
             found = (
                 f"{name}: partitions {_listed(stuck)} have fewer than {in_sync} replicas in sync, so no write succeeds"
             )
-            yield fail("in sync", found, "bring the brokers that hold them back")
+            yield fail("in sync", found, "start the brokers that have them")
         if lagging:
             found = f"{name}: partitions {_listed(lagging)} lack a replica in sync"
             yield warn("in sync", found, "see which broker is away or slow")

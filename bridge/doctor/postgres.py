@@ -47,7 +47,7 @@ def judge_server(facts: Server) -> Iterable[Finding]:
     if off:
         yield fail("durable", f"{' and '.join(off)} off: a crash may destroy the data", "turn it on")
     elif not facts.synchronous_commit:
-        yield warn("durable", "synchronous_commit is off: a crash takes back what was committed", "turn it on")
+        yield warn("durable", "synchronous_commit is off: a crash loses committed transactions", "turn it on")
     else:
         yield ok("durable", "a commit stays")
 
@@ -61,7 +61,7 @@ def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
         yield warn("account", f"{facts.role} is a superuser, or passes row-level security", mend)
     if not database_address(settings.dsn).sslmode.startswith("verify"):
         mend = "add sslmode=verify-full and sslrootcert to BRIDGE_DATABASE_URL"
-        yield warn("certificate", "whoever answers is believed: its certificate is not verified", mend)
+        yield warn("certificate", "the server is not authenticated: its certificate is not verified", mend)
 
 
 def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
@@ -101,8 +101,8 @@ async def _transactions(settings: Settings) -> AsyncIterator[Finding]:
 def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
     """Report old transactions: they hold back vacuum, and may hold locks that commits wait for."""
     for one in found:
-        told = f"{one.who} is open for {one.seconds / 60:.0f} min ({one.state})"
-        yield warn("transactions", told, one.remedy)
+        state = f"{one.who} is open for {one.seconds / 60:.0f} min ({one.state})"
+        yield warn("transactions", state, one.remedy)
     if not found:
         yield ok("transactions", f"none longer than {LONG_SECONDS / 60:.0f} min among those that this account may see")
 

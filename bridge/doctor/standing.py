@@ -31,7 +31,7 @@ def judge_brake(state: BreakerState) -> Finding:
     if state.released:
         until = "" if state.released_until is None else f" until {rfc3339(state.released_until)}"
         return warn(
-            "brake", f"released{until}, {who}", "dead letters pass whatever their share; see `bridge dlq groups`"
+            "brake", f"released{until}, {who}", "dead letters pass regardless of their share; see `bridge dlq groups`"
         )
     return ok("brake", "off")
 
@@ -46,7 +46,7 @@ def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
     lines = [
         f"{one.kind} {one.target} since {rfc3339(one.paused_at)}, by {one.paused_by}: {one.reason}" for one in paused
     ]
-    yield from each(warn, "pauses", lines, "what is paused waits; `bridge pause end` once the reason is gone")
+    yield from each(warn, "pauses", lines, "run `bridge pause end` once the reason is gone")
     if not paused:
         yield ok("pauses", "nothing is paused by hand")
 

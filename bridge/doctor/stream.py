@@ -29,7 +29,7 @@ async def _workers(settings: Settings) -> AsyncIterator[Finding]:
     if await group_has_members(settings):
         yield ok("workers", f"the group {settings.group} has members")
     else:
-        yield warn("workers", f"nobody is a member of the group {settings.group}", "start `bridge worker`")
+        yield warn("workers", f"the group {settings.group} has no members", "start `bridge worker`")
 
 
 async def _lag(settings: Settings) -> AsyncIterator[Finding]:
@@ -71,7 +71,7 @@ def judge_lag(
 
 def _hint(held: int, old: int, brake: BreakerState) -> str:
     """Return the remedy for `old` partitions with old records, of which `held` are paused."""
-    hints = ["the brake is on and holds records: see `bridge breaker status`"] if brake.engaged else []
+    hints = ["the circuit breaker is open and pauses partitions: see `bridge breaker status`"] if brake.engaged else []
     hints += ["see `held` in `bridge offsets show`"] if held else []
     hints += ["see that workers run and what they log; more of them share the partitions"] if held < old else []
     return "; ".join(hints)
@@ -120,7 +120,7 @@ def _waiting(one: WaitingScript) -> str:
 
 def _judge_waiting(found: Retries) -> Finding:
     told = f"{found.waiting} waiting"
-    mend = "see that workers read the retry topics; `bridge process` settles what is due"
+    mend = "see that workers read the retry topics; `bridge process` processes those that are due"
     if found.overdue and found.longest_overdue_seconds > OVERDUE_WARN:
         verdict = fail if found.longest_overdue_seconds > OVERDUE_FAIL else warn
         late = f"{found.overdue} past their time, the longest by {found.longest_overdue_seconds:.0f} s"

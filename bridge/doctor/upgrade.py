@@ -34,7 +34,7 @@ async def _webhook(given: Settings) -> AsyncIterator[Finding]:
 def judge_webhook(given: Settings) -> Finding:
     """Check whether a receiver still verifies with the key that signs tokens."""
     if given.worker_alert_webhook is None:
-        return ok("webhook", "nobody is called")
+        return ok("webhook", "no webhook is called")
     if given.worker_alert_webhook_secret is not None:
         return ok("webhook", "its own secret signs, as before")
     return warn(

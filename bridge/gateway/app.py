@@ -130,7 +130,7 @@ async def _keep_gauges(services: Services, front: Front) -> None:
     records = metrics.GATEWAY_BYTES_IN_FLIGHT.labels("records")
     metrics.GATEWAY_BYTES_BOUND.set(services.settings.gateway_max_bytes_in_flight)
     while True:
-        bodies.set(services.room.taken)
+        bodies.set(services.budget.taken)
         records.set(services.publisher.bytes_in_flight)
         metrics.GATEWAY_REQUESTS_IN_FLIGHT.set(front.in_hand)
         for what, used in services.allowances.most_used():
@@ -145,22 +145,22 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
     exposition = Exposition()
     documents = Documents(lambda: completed(app.openapi(), settings))
 
-    @app.get("/", tags=["health"], summary="That it is here")
+    @app.get("/", tags=["health"], summary="Whether the process answers")
     async def root() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/health", tags=["health"], summary="Liveness: asks nobody")
+    @app.get("/health", tags=["health"], summary="Liveness, without Postgres or Kafka")
     async def health() -> dict[str, str]:
         return ALIVE
 
-    @app.get("/ready", tags=["health"], summary="Whether it can take events, and how its services are")
+    @app.get("/ready", tags=["health"], summary="Readiness, with the state of each dependency")
     async def ready() -> JSONResponse:
         if front.services is None:
             raise HTTPException(503)
         status, body = await front.services.readiness.ready()
         return JSONResponse(body, status)
 
-    @app.get("/metrics", tags=["health"], summary="Figures for Prometheus")
+    @app.get("/metrics", tags=["health"], summary="Metrics for Prometheus")
     async def figures() -> Response:
         text, media_type = exposition.page()
         return Response(text, headers={"content-type": media_type})
@@ -185,5 +185,5 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
 
 def _problem(request: Request, code: Code, headers: dict[str, str]) -> Response:
     answer = Problem(code).answer(request.scope["bridge_ids"])
-    told = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers | told)
+    own = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers | own)

@@ -179,7 +179,7 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
     With `closing`, the object around the array ends after it.
     """
     if sum(map(text.count, MARKS)) > MOST_MARKS:
-        raise _refused("it is no JSON, and has too many strings and brackets to be cut apart")
+        raise _refused("it is not JSON, and has too many strings and brackets to be split")
     place = begin = text.index(b"[") + 1
     depth, found = 1, []
     for _ in range(min(_MOST_STEPS, _FEWEST_STEPS + len(text) // _BYTES_OF_A_STEP)):
@@ -205,9 +205,9 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
             if mark != b"]" or rest != (b"}" if closing else b""):
                 break
             if b"" in found:
-                raise _refused(f"element {found.index(b'')} of the array is empty: take a comma away")
+                raise _refused(f"element {found.index(b'')} of the array is empty: remove a comma")
             return found
-    raise _refused("the array of events does not end as it should, or something follows it; nothing of it was taken")
+    raise _refused("the array of events is not closed, or something follows it; nothing of it was accepted")
 
 
 def identify(value: bytes) -> Element:
@@ -231,7 +231,7 @@ def identify(value: bytes) -> Element:
 def _refuse_several(value: bytes) -> None:
     if several := several_in(value):
         raise _refused(
-            f'where one event is expected stands {several}; send an array, `{{"events": [...]}}` or a line each; nothing of it was taken'
+            f'one event is expected, and {several} was found; send an array, `{{"events": [...]}}` or a line each; nothing of it was accepted'
         )
 
 

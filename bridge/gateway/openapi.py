@@ -104,8 +104,8 @@ def _events(settings: Settings) -> dict[str, Any]:
         "operationId": "post_events",
         "summary": "Send events",
         "description": 'One event, an array, `{"events": [...]}`, or NDJSON; gzip is fine; at most '
-        f"{most}. 202 once Kafka has acknowledged. What is in an event, the stream judges: see `events:validate`. Of visitors' events that it will refuse, only so many "
-        "a minute are accepted.",
+        f"{most}. 202 once Kafka has acknowledged. The stream checks the content of events: see `events:validate`. "
+        "Of visitors' events that it will refuse, a limited number a minute is accepted.",
         "parameters": [_SCRIPT, _TOKEN, _KEY],
         "security": [{"bearer": []}, {"token": []}],
         "requestBody": _body(),
@@ -118,7 +118,7 @@ def _validate() -> dict[str, Any]:
     return {
         "tags": ["events"],
         "operationId": "validate_events",
-        "summary": "What the stream would make of events; publishes nothing",
+        "summary": "What the stream would do with events; publishes nothing",
         "parameters": [_SCRIPT, _TOKEN],
         "security": [{"bearer": []}, {"token": []}],
         "requestBody": _body(),

@@ -184,7 +184,7 @@ class Publisher:
         most_bytes = settings.gateway_max_bytes_in_flight
         # Each share is large enough for one request, if it holds nothing else.
         least = settings.gateway_max_body_bytes + settings.gateway_max_events * (_FRAME_BYTES + _MOST_HEADER_BYTES)
-        self._room = ByteBudget("bytes that wait for Kafka", most_bytes, least)
+        self._budget = ByteBudget("bytes that wait for Kafka", most_bytes, least)
         self._loop = asyncio.get_running_loop()
         self._producer = self._make()
         self._partitions: list[_Partition] = []
@@ -242,7 +242,7 @@ class Publisher:
     @property
     def bytes_in_flight(self) -> int:
         """Return the bytes of records that Kafka has not acknowledged, with their overhead."""
-        return self._room.taken
+        return self._budget.taken
 
     def delivery(self, sender: Path, shares: Shares, count: int, size: int) -> Delivery:
         """Return the delivery of `count` records with `size` bytes in total, headers and keys included.
@@ -251,7 +251,7 @@ class Publisher:
         """
         if self._replacing:
             raise Problem(Code.KAFKA_UNAVAILABLE)
-        return Delivery(sender, self._room.holding(shares, size + count * _FRAME_BYTES))
+        return Delivery(sender, self._budget.holding(shares, size + count * _FRAME_BYTES))
 
     def add(self, delivery: Delivery, key: bytes | None, value: bytes, headers: HeaderList) -> None:
         """Add one record; raises Problem if Kafka has not acknowledged its partition for too long."""

@@ -42,7 +42,7 @@ class Services:
             rate=settings.gateway_min_body_rate,
         )
         # A body within the size limit fits into each share, if the share holds nothing else.
-        self.room = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
+        self.budget = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = ByteBudget("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
         ttl = settings.seconds("gateway_idempotency_ttl")
         self.idempotency = {

@@ -91,7 +91,7 @@ class BodyLimits:
             more = message.get("more_body", False)
             if size > self.most_bytes:
                 raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes")
-            held.reach(size)
+            held.grow_to(size)
         held.works()
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         # No JSON begins with these bytes: a proxy or a client has dropped the header.
@@ -143,7 +143,7 @@ class BodyLimits:
                 await took(len(part))
                 if left < 0:
                     raise Problem(Code.BODY_TOO_LARGE, f"at most {self.most_bytes} bytes when inflated")
-                held.reach(self.most_bytes - left)
+                held.grow_to(self.most_bytes - left)
                 data = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
                 # The decompressor may have more output of this input than `most` allowed.
                 more = len(part) == most and not inflater.eof

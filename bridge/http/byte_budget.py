@@ -9,7 +9,7 @@ from bridge.http.problems import Code, Problem
 Shares = tuple[tuple[Hashable, float], ...]
 """Names that a request counts for, with each name's share of the total: the sender first, the widest last."""
 
-GAVE_WAY: Final = "another sender, which holds less, needs the room: send the body at once"
+GAVE_WAY: Final = "another sender, which uses less, needs the space: send the body without pauses"
 # Where several senders share a name, a sender with more than a little of it can't take its last quarter.
 _FOR_ALL: Final = 3 / 4
 _LITTLE: Final = 1 / 32
@@ -110,21 +110,21 @@ class ByteBudget:
 class Held:
     """The share of one request. A class, because a generator-based context manager costs more than the counting."""
 
-    __slots__ = ("_end", "_room", "_shares", "gave_way", "size")
+    __slots__ = ("_budget", "_end", "_shares", "gave_way", "size")
 
-    def __init__(self, room: ByteBudget, shares: Shares, size: int) -> None:
-        self._room = room
+    def __init__(self, budget: ByteBudget, shares: Shares, size: int) -> None:
+        self._budget = budget
         self._shares = shares
         self._end: Callable[[], object] | None = None
         self.size = size
         self.gave_way = False
 
-    def reach(self, size: int) -> None:
+    def grow_to(self, size: int) -> None:
         """Count the bytes missing to `size`; raises Problem if none are left, or another sender got its share."""
         if size > self.size:
             if self.gave_way:
                 raise Problem(Code.BODY_TIMEOUT, GAVE_WAY)
-            self._room.take(self._shares, size - self.size)
+            self._budget.take(self._shares, size - self.size)
             self.size = size
 
     def waits(self, end: Callable[[], object]) -> None:
@@ -134,14 +134,14 @@ class Held:
         """
         if self.size and self._shares:
             if self._end is None:
-                self._room.wait(self, self._shares)
+                self._budget.wait(self, self._shares)
             self._end = end
 
     def works(self) -> None:
         """Mark the request as no longer waiting for its client."""
         if self._end is not None:
             self._end = None
-            self._room.work(self, self._shares)
+            self._budget.work(self, self._shares)
 
     def give_way(self) -> None:
         """Return what it holds, and end the request."""
@@ -154,10 +154,10 @@ class Held:
 
     def __enter__(self) -> Self:
         if self.size:
-            self._room.take(self._shares, self.size)
+            self._budget.take(self._shares, self.size)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.works()
         if self.size:
-            self._room.give_back(self._shares, self.size)
+            self._budget.give_back(self._shares, self.size)

@@ -75,16 +75,16 @@ class Code(StrEnum):
 
 
 REFUSALS: Final[dict[Code, Refusal]] = {
-    Code.INVALID_PAYLOAD_JSON: Refusal(HTTPStatus.BAD_REQUEST, "the body can't be taken apart into events"),
-    Code.INVALID_HEADER: Refusal(HTTPStatus.BAD_REQUEST, "a header has a form that is not accepted"),
+    Code.INVALID_PAYLOAD_JSON: Refusal(HTTPStatus.BAD_REQUEST, "the body can't be split into events"),
+    Code.INVALID_HEADER: Refusal(HTTPStatus.BAD_REQUEST, "a header is malformed"),
     Code.TOKEN_MISSING: Refusal(HTTPStatus.UNAUTHORIZED, "an API key or a token is needed"),
     Code.TOKEN_EXPIRED: Refusal(HTTPStatus.UNAUTHORIZED, "the token has expired; get another"),
     Code.TOKEN_FORGED: Refusal(HTTPStatus.UNAUTHORIZED, "the API key or token was not issued here"),
     Code.TOKEN_REVOKED: Refusal(HTTPStatus.UNAUTHORIZED, "the API key or token was revoked"),
     Code.TOKEN_WRONG_SCRIPT: Refusal(HTTPStatus.FORBIDDEN, "the API key or ingest token is another script's"),
     Code.TOKEN_WRONG_ORIGIN: Refusal(HTTPStatus.FORBIDDEN, "the ingest token was issued to another origin"),
-    Code.ORIGIN_MISSING: Refusal(HTTPStatus.FORBIDDEN, "neither Origin nor Referer says where the request comes from"),
-    Code.ORIGIN_NOT_ALLOWED: Refusal(HTTPStatus.FORBIDDEN, "the origin is not on the script's list"),
+    Code.ORIGIN_MISSING: Refusal(HTTPStatus.FORBIDDEN, "the request has neither Origin nor Referer"),
+    Code.ORIGIN_NOT_ALLOWED: Refusal(HTTPStatus.FORBIDDEN, "the origin is not one of the script's allowed origins"),
     Code.SCRIPT_DISABLED: Refusal(HTTPStatus.FORBIDDEN, "the script is disabled"),
     Code.UNKNOWN_SCRIPT: Refusal(HTTPStatus.NOT_FOUND, "the script is not registered"),
     Code.SNIPPET_MISSING: Refusal(HTTPStatus.NOT_FOUND, "this installation has no browser snippet"),
@@ -102,7 +102,7 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     Code.IDEMPOTENCY_KEY_IN_FLIGHT: Refusal(
         HTTPStatus.CONFLICT, "another request with the Idempotency-Key is in flight; send it again to get its answer", 1
     ),
-    Code.RATE_LIMITED: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too much at once; wait and try again", 1),
+    Code.RATE_LIMITED: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "the rate limit is exceeded; wait and try again", 1),
     Code.TOO_MANY_REFUSED: Refusal(
         HTTPStatus.TOO_MANY_REQUESTS,
         "the stream would refuse all of these events, and too many such came before them",
@@ -115,33 +115,35 @@ REFUSALS: Final[dict[Code, Refusal]] = {
     Code.KAFKA_UNAVAILABLE: Refusal(
         HTTPStatus.SERVICE_UNAVAILABLE, "Kafka has not acknowledged; send the same events again", 2
     ),
-    Code.OVERLOADED: Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too much in hand; try again", 1),
+    Code.OVERLOADED: Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is overloaded; try again", 1),
     Code.SCRIPT_PAUSED: Refusal(
         HTTPStatus.SERVICE_UNAVAILABLE, "an operator has paused the script; keep the events and send them later", 60
     ),
     Code.INVALID_JSON: Refusal(HTTPStatus.BAD_REQUEST, "the body is not JSON"),
     Code.INVALID_REQUEST: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "a parameter or a field is wrong"),
-    Code.NOTHING_FITS: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing is there that fits what was asked"),
-    Code.FILTER_NEEDED: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "say which dead letters are meant"),
+    Code.NOTHING_FITS: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "nothing matches the request"),
+    Code.FILTER_NEEDED: Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "name the dead letters: give a filter, or all"),
     Code.ROLE_TOO_LOW: Refusal(HTTPStatus.FORBIDDEN, "the token's role may not do that"),
     Code.UNKNOWN_DEAD_LETTER: Refusal(HTTPStatus.NOT_FOUND, "there is no such dead letter, or it is not yours"),
     Code.UNKNOWN_PLAN: Refusal(HTTPStatus.NOT_FOUND, "there is no such plan, or it is not yours"),
     Code.PLAN_CANCELLED: Refusal(HTTPStatus.CONFLICT, "the plan was cancelled; make a new one"),
     Code.PLAN_SENT: Refusal(HTTPStatus.CONFLICT, "all of the plan was sent"),
-    Code.PLAN_RUNNING: Refusal(HTTPStatus.CONFLICT, "a run of this plan is in hand"),
+    Code.PLAN_RUNNING: Refusal(HTTPStatus.CONFLICT, "a run of this plan is in progress"),
     Code.CANARY_FAILED: Refusal(
         HTTPStatus.CONFLICT,
-        "the plan's canary was dropped again; mend why and make a new plan, or allow so many failures",
+        "the plan's canary was dropped again; correct the cause and make a new plan, or allow that many failures",
     ),
-    Code.ANOTHER_RUN: Refusal(HTTPStatus.CONFLICT, "another run of this kind is in hand; wait for it"),
-    Code.TOO_MANY_RUNS: Refusal(HTTPStatus.TOO_MANY_REQUESTS, "as many runs as may be are in hand", 10),
+    Code.ANOTHER_RUN: Refusal(HTTPStatus.CONFLICT, "another run of this kind is in progress; wait for it"),
+    Code.TOO_MANY_RUNS: Refusal(
+        HTTPStatus.TOO_MANY_REQUESTS, "the limit of concurrent runs is reached; try again when one has ended", 10
+    ),
     Code.TOO_MANY_PLANS: Refusal(
         HTTPStatus.CONFLICT,
-        "the organisation keeps as much in plans as it may; replay what there is, or ask who runs this",
+        "the organisation's plans are at their limit; replay those that exist, or ask the operator for a larger limit",
     ),
-    Code.RUN_FAILED: Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the run failed; its record says why"),
+    Code.RUN_FAILED: Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the run failed; its record has the reason"),
     Code.SERVICES_AWAY: Refusal(
-        HTTPStatus.SERVICE_UNAVAILABLE, "Postgres or Kafka does not answer, or is not as needed", 2
+        HTTPStatus.SERVICE_UNAVAILABLE, "Postgres or Kafka does not answer, or lacks what is needed", 2
     ),
     Code.QUERY_TIMEOUT: Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the answer takes too long; narrow the filter"),
 }

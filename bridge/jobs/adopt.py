@@ -22,8 +22,8 @@ def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str
         foreign = [one for one in found.logs if one.foreign is not None]
         if not foreign:
             raise InvalidInput(
-                f"{topic if partition is None else TopicPartition(topic, partition)}: every log is the one that was "
-                "read, there is nothing to adopt; see `bridge offsets show`"
+                f"{topic if partition is None else TopicPartition(topic, partition)}: no log was replaced, "
+                "so there is nothing to adopt; see `bridge offsets show`"
             )
         await run.begins()
         for one in foreign:
@@ -37,7 +37,7 @@ def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str
 async def _examined(settings: Settings, topic: str, partition: int | None) -> Examination:
     declared = (settings.topics.raw, *settings.topics.retries)
     if topic not in declared:
-        raise InvalidInput(f"{topic!r} is not read by workers; one of {', '.join(declared)} is meant")
+        raise InvalidInput(f"{topic!r} is not read by workers; give one of {', '.join(declared)}")
     exist = sorted(await log_bounds(settings, [topic]))
     wanted = [one for one in exist if partition in (None, one.partition)]
     if not wanted:

@@ -61,7 +61,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
 async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:
     while await is_locked(conn, lock_of(replay_id)):
         if time.monotonic() > deadline:
-            raise BridgeError("its run has not stopped yet; look whether it hangs, then cancel the plan again")
+            raise BridgeError("its run has not stopped yet; check whether it hangs, then cancel the plan again")
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -82,8 +82,8 @@ async def _open_again(
         return 0
     if plan.state not in _OVER and not any(claimed.values()):
         run.summary.warnings.append(
-            f"{len(claimed)} items that were sent are not settled yet; if some stay so, cancel the plan again: what is found never "
-            "to have been sent is open then"
+            f"{len(claimed)} items that were sent have no outcome yet; if some stay so, cancel the plan again, which "
+            "opens those that were never sent"
         )
         run.tell(f"warning: {run.summary.warnings[-1]}")
         return 0
@@ -95,7 +95,7 @@ async def _open_again(
     while not await _read_up_to(settings, ends):
         if time.monotonic() > deadline:
             raise BridgeError(
-                f"of {len(claimed)} items that its run had claimed nobody knows yet whether they were sent; once the workers have "
+                f"it is not known yet whether {len(claimed)} items that its run had claimed were sent; once the workers have "
                 "read the raw topic up to now, cancel the plan again"
             )
         await asyncio.sleep(LOOK_SECONDS)
@@ -103,9 +103,9 @@ async def _open_again(
 
 
 async def _read_up_to(settings: Settings, ends: dict[TopicPartition, int]) -> bool:
-    stands = {
+    positions = {
         TopicPartition(one.topic, one.partition): one.next_offset
         for one in await stored_offsets(settings)
         if one.log_end is not None
     }
-    return all(stands.get(source, 0) >= end for source, end in ends.items())
+    return all(positions.get(source, 0) >= end for source, end in ends.items())

@@ -19,7 +19,7 @@ from sinks.cooperative import Share
 from sinks.postgres.audit.snapshot import KEYS_KEPT
 from sinks.postgres.connection import Connection
 from sinks.postgres.registry.cache import RegistryCache
-from sinks.postgres.replay_items.items import persisted_events, persisted_keys, reach, read_items
+from sinks.postgres.replay_items.items import page_end, persisted_events, persisted_keys, read_items
 from sinks.postgres.schema.monthly_partitions import months_attached
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
@@ -159,7 +159,7 @@ async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, di
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}
     after = 0
-    while (up_to := await reach(dry_run.conn, replay_id, after, PAGE)) is not None:
+    while (up_to := await page_end(dry_run.conn, replay_id, after, PAGE)) is not None:
         items = await read_items(dry_run.conn, replay_id, after, up_to, max_lives=dry_run.settings.replay_max_lives)
         judged = await dry_run.judge(items)
         await looked_after(counts.add_all(judged, dry_run.share), dry_run.look)

@@ -48,7 +48,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
     async def work(run: Run[PlanSummary]) -> None:
         async with planning(settings.dsn, keep=not run.dry_run) as conn:
             if not run.dry_run:
-                await _check_room(conn, options, Held(1, 1, 1))
+                await _check_limits(conn, options, Held(1, 1, 1))
             last = await freeze(
                 conn, name, options.chosen, reason=options.reason, corrections=options.correction.operations,
                 limit=options.limit, org_id=options.org_id,
@@ -56,7 +56,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
             if not last:
                 raise NoSuchThing("no dead letter fits the filter; see `bridge dlq list` with the same options")
             if not run.dry_run:
-                await _check_room(conn, options, Held(0, last, 0))
+                await _check_limits(conn, options, Held(0, last, 0))
             dry_run = await DryRun.prepared(
                 settings,
                 conn,
@@ -73,7 +73,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 _check_some_pass(report)
             await complete(conn, name, report)
             if not run.dry_run:
-                await _check_room(conn, options, Held(0, 0, 0))
+                await _check_limits(conn, options, Held(0, 0, 0))
             # The transaction has written nothing yet, and a refused request must not be in the history.
             await run.begins()
         _summed(run, name, report)
@@ -101,7 +101,7 @@ def _names_replayed(options: PlanOptions) -> bool:
     return options.chosen.disposition is None or "replayed" in options.chosen.disposition
 
 
-async def _check_room(conn: Connection, options: PlanOptions, more: Held) -> None:
+async def _check_limits(conn: Connection, options: PlanOptions, more: Held) -> None:
     """Check the limits of the organisation; raises LimitReached if its plans and `more` together exceed them."""
     if options.org_id is None or options.most is None:
         return
@@ -110,7 +110,7 @@ async def _check_room(conn: Connection, options: PlanOptions, more: Held) -> Non
         if have + add > most:
             raise LimitReached(
                 f"the plans of organisation {options.org_id} hold {have} {what}, and may hold {most}: plan fewer dead letters, wait "
-                f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask who runs the bridge for a larger {_SETTINGS[what]}"
+                f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask the operator for a larger {_SETTINGS[what]}"
             )
 
 

@@ -22,7 +22,7 @@ from sinks.kafka.admin import group_has_members
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import Connection, connection
-from sinks.postgres.replay_items.items import claim, let_go, note_sent, reach, read_items, skip
+from sinks.postgres.replay_items.items import claim, let_go, note_sent, page_end, read_items, skip
 from sinks.postgres.replays.plans import (
     Became,
     begin,
@@ -42,8 +42,8 @@ FINISH_SECONDS: Final = 15.0
 """Seconds that a stopped run may take to finish the batch in flight."""
 
 WAITS: Final = (
-    "a replay of another organisation has its place: it goes on by itself when it is its turn, or by the same request if the "
-    "service has ended meanwhile"
+    "a replay of another organisation has its place: it continues by itself when its turn comes, or by the same request if "
+    "the service has ended meanwhile"
 )
 """The recorded reason of a run that gave its place to another."""
 
@@ -52,7 +52,7 @@ _OPEN_AGAIN: Final = "items of it were opened again, or passed over by another a
 
 _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
-    PreconditionFailed: "Postgres or Kafka is away, or not as needed",
+    PreconditionFailed: "Postgres or Kafka is away, or lacks what is needed",
 }
 _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
@@ -84,7 +84,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
                 await begin(conn, plan)
             yield
         except asyncio.CancelledError:
-            because = WAITS if run.stopped_by == GIVES_WAY else "it was told to stop"
+            because = WAITS if run.stopped_by == GIVES_WAY else "it was stopped"
             raise
         except BridgeError as error:
             because = _told_to_all(error, run)
@@ -108,8 +108,8 @@ async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) ->
     dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
         raise CanaryFailed(
-            f"the canary of the plan {plan.replay_id} failed already: {count} were dropped again ({_words(dropped)}); mend why and "
-            "make a new plan of what is open, with other corrections if need be, or let so many fail: canary_max_failures "
+            f"the canary of the plan {plan.replay_id} failed already: {count} were dropped again ({_words(dropped)}); correct "
+            "the cause and make a new plan of the open ones, or allow this many failures: canary_max_failures "
             f"(--canary-max-failures) {count}"
         )
 
@@ -159,7 +159,7 @@ class _Replay:
             settings, conn, correction, plan.replay_id, run.share, force=options.force, org_id=plan.org_id
         )
         if not (has_workers := await group_has_members(settings)):
-            run.summary.warnings.append("no worker reads the raw topic now: nothing is settled until one does")
+            run.summary.warnings.append("no worker reads the raw topic now: no outcome arrives until one does")
             run.tell(f"warning: {run.summary.warnings[-1]}")
         return cls(
             settings, options, run, conn, publisher, plan, correction, dry_run,
@@ -215,7 +215,7 @@ class _Replay:
 
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
-        up_to = await reach(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
+        up_to = await page_end(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
         # Slow work is done before the rows are locked: the workers that commit them would wait for the locks.
         bodies, why = await self._sorted_out(await self._read(up_to))
         await self.run.begins()
@@ -290,7 +290,7 @@ class _Replay:
         brake = await read_breaker(self.conn, self.settings.group)
         if brake.engaged:
             raise BreakerOpen(
-                f"the brake on dead-lettering is on: {brake.reason}; see `bridge breaker status`, then run the same again"
+                f"the circuit breaker is open: {brake.reason}; see `bridge breaker status`, then run the same again"
             )
 
     async def _paced(self) -> None:
@@ -319,9 +319,7 @@ class _Replay:
                 self.run.tell(f"the canary of {canary} passed: {_words(counts)}")
                 return
             if time.monotonic() > deadline:
-                raise BridgeError(
-                    f"the canary was not settled within {self.options.wait:g} s: {_words(counts)}; {rest}"
-                )
+                raise BridgeError(f"the canary had no outcome within {self.options.wait:g} s: {_words(counts)}; {rest}")
             self._say(f"waiting for the canary of {canary}: {_words(counts)}")
             await asyncio.sleep(LOOK_SECONDS)
             await self._look()
@@ -348,7 +346,7 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
     if type(error) is BridgeError:
         return str(error)
     if isinstance(error, BreakerOpen):
-        return "the brake on dead-lettering is on; run the same again when it is off"
+        return "the circuit breaker is open; run the same again when it is off"
     return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
 
 

@@ -77,8 +77,8 @@ def _own(topic: str, settings: Settings) -> str:
     if topic == settings.topics.raw:
         return f"--from-topic: {topic} is the raw topic itself, where events would be sent to"
     return (
-        f"--from-topic: {topic} is a topic of this product, whose records bear no events but by the ledger: whoever may write "
-        "there could have any event sent; `bridge dlq plan` chooses dead letters from the ledger, `bridge dlq replay PLAN` sends them"
+        f"--from-topic: {topic} is a topic of this product, whose records are not trusted without the ledger: any "
+        "account that may write to it could forge them; `bridge dlq plan` chooses dead letters from the ledger, `bridge dlq replay PLAN` sends them"
     )
 
 

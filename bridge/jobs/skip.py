@@ -55,10 +55,10 @@ async def _passable(
             one = (await examine(source, sink, [partition])).logs[0]
             if one.foreign is not None:
                 raise InvalidInput(f"{one.log}: {one.foreign}; see `bridge topics adopt`")
-            stands = (await sink.stored([one.log])).get(one.log)
-            if stands != offset:
-                where = "nowhere yet" if stands is None else f"at {stands}"
-                raise InvalidInput(f"{one.log} stands {where}, not at {offset}; see `bridge offsets show`")
+            position = (await sink.stored([one.log])).get(one.log)
+            if position != offset:
+                where = "has no position yet" if position is None else f"is at {position}, not at {offset}"
+                raise InvalidInput(f"{one.log} {where}; see `bridge offsets show`")
             if offset >= one.end:
                 raise InvalidInput(f"{one.log} ends at {one.end}: there is no record at {offset} yet")
             return one.log, await _tried(source, one.log, offset, readable=readable)
@@ -85,11 +85,11 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
 def _given_up(log: TopicPartition, offset: int, records: Sequence[RawRecord], *, readable: bool) -> str:
     """Describe the loss of a readable record; raises InvalidInput if a worker should process it."""
     if not records or records[0].offset != offset:
-        raise InvalidInput(f"{log}: {offset} holds no record; a worker passes it by itself")
+        raise InvalidInput(f"{log}: there is no record at {offset}; a worker skips it by itself")
     if not readable:
         raise InvalidInput(
-            f"{log}: the record at {offset} can be read, so that a worker settles it; if its lane waits on it for ever "
-            "(`held` in `bridge offsets show`), --readable passes it all the same"
+            f"{log}: the record at {offset} can be read, so that a worker can process it; if its lane waits for it "
+            "without end (`held` in `bridge offsets show`), --readable skips it"
         )
     key, value = (len(part or b"") for part in (records[0].key, records[0].value))
     kept = "the topic keeps it until its retention ends, the ledger and the DLQ do not"

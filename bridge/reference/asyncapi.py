@@ -15,7 +15,7 @@ VERSION: Final = "3.0.0"
 _BINDING: Final = "0.5.0"
 _SCHEMAS: Final = "#/components/schemas/"
 _KEY: Final = (
-    "site_id and event_id, joined by a colon, so that duplicates meet in one partition; another or none is taken"
+    "site_id and event_id, joined by a colon, so that duplicates meet in one partition; another key or none is accepted"
 )
 
 Document = dict[str, Any]
@@ -32,7 +32,7 @@ _HEADERS: Final[Mapping[str, Document]] = {
     names.ORIGINAL_TOPIC: {"description": "the topic that the raw event was written to"},
     names.NULL: {"description": "which of key and value were null, where Kafka could not take both as null"},
     names.OMITTED: {
-        "description": "what was left out since the topic would not take it, each part with its bytes: value,N or value,N,key,N,headers,N; the ledger holds it"
+        "description": "the parts that were left out because of the topic's size limit, each with its bytes: value,N or value,N,key,N,headers,N; the ledger holds it"
     },
     names.REPLAY_ID: {"description": "the replay that wrote it"},
     names.REPLAY_OF: {"description": "provenance of the dead letter that is replayed"},
@@ -83,7 +83,7 @@ def asyncapi(contracts: Mapping[str, Document], specs: list[TopicSpec], settings
             "judge": _operation("send", topics.gate, "Changes of the gate's verdict."),
             **{
                 f"{verb}{topic.removeprefix(topics.prefix).title().replace('.', '')}": _operation(
-                    action, topic, "Attempts that wait for their time."
+                    action, topic, "Retries that are not due yet."
                 )
                 for topic in topics.retries
                 for verb, action in (("put", "send"), ("take", "receive"))
@@ -133,7 +133,7 @@ def _messages() -> Document:
             "the raw event's key",
         ),
         "deadLetter": _message(
-            "A raw event that was dropped, and why; it counts if the ledger says the same of its provenance",
+            "A raw event that was dropped, and why; it is valid only if the ledger has the same for its provenance",
             bytes_of_raw,
             _header_schema(required=(*_COPY, names.DROPPED_REASON), optional=passed_on),
             "the raw event's key",

@@ -150,7 +150,7 @@ def errors_page() -> str:
             "A dropped event's `dropped_reason` is one of "
             + ", ".join(f"`{reason.value}`" for reason in DroppedReason)
             + ";",
-            "with `retry_exhausted` the class of the last error stands beside it.",
+            "with `retry_exhausted`, the class of the last error is stored as well.",
             "",
         ]
     )
@@ -169,7 +169,7 @@ def settings_page() -> str:
             f"<!-- {MADE_BY} -->",
             "",
             "Read from the environment once, when a process starts; a wrong one ends it with exit code 3 and a line that",
-            "names it. Durations are written as `500ms`, `15s`, `5m` or `1h`. Where two names stand, the first one wins.",
+            "names it. Durations are written as `500ms`, `15s`, `5m` or `1h`. Where there are two names, the first one wins.",
             "",
             *_table(("setting", "default", "what for"), rows),
             "",
@@ -187,8 +187,8 @@ def metrics_page() -> str:
             "",
             f"<!-- {MADE_BY} -->",
             "",
-            "Every process shows its own at `/metrics`. Histograms have `_bucket`, `_sum` and `_count`. What stands in Postgres",
-            "(retries that wait, open dead letters, gate, brake, runs) every worker shows alike: take the `max`. Beside these",
+            "Every process shows its own at `/metrics`. Histograms have `_bucket`, `_sum` and `_count`. The state in Postgres",
+            "(retries that wait, open dead letters, gate, circuit breaker, runs) is the same on every worker: take the `max`. Beside these",
             "there are the usual `process_*` of the client library.",
             "",
             *_table(("metric", "kind", "labels", "what it is"), rows),

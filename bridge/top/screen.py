@@ -19,7 +19,7 @@ def screen(found: Figures | Glimpse, *, window: str, trouble: str = "") -> Rende
     if found.trouble:
         parts.append(Text(f"not shown: {found.trouble}", style="bold red"))
     if isinstance(found, Glimpse):
-        return Group(*parts, Text(f"lag in records, by the offsets that Kafka was told: {_lag(found.lag)}"))
+        return Group(*parts, Text(f"lag in records, by the offsets committed to Kafka: {_lag(found.lag)}"))
     parts += [Text(line, style=style) for line, style in _headlines(found)]
     # Failures come first: a small terminal shows only the first lines.
     parts += [_windows(found, window), _retries(found), _workers(found)]

@@ -64,7 +64,9 @@ class Sources:
             body, told = found.body, found.headers.get("docker-content-digest")
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         if told not in (None, digest):
-            raise PinError(f"{place}: the registry says {told} and sent {digest}: trust neither, try again elsewhere")
+            raise PinError(
+                f"{place}: the registry names the digest {told} and sent {digest}: trust neither, try again elsewhere"
+            )
         if not isinstance(_parsed(body, place).get("manifests"), list):
             raise PinError(f"{place}: is no index of platforms, so that its digest would fit one machine only")
         return digest

@@ -29,9 +29,9 @@ class HttpSettings(BaseSettings):
         0.1,
         gt=0,
         le=1,
-        description="the share of them that one address may hold; not behind BRIDGE_GATEWAY_FORWARDED_HOPS",
+        description="the share of them that one address may have; not behind BRIDGE_GATEWAY_FORWARDED_HOPS",
     )
-    gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on at once")
+    gateway_max_requests: int = Field(1000, ge=1, description="most requests that one process works on concurrently")
     gateway_max_bytes_in_flight: int = Field(
         64 * 1024 * 1024,
         ge=1024 * 1024,
@@ -47,7 +47,7 @@ class HttpSettings(BaseSettings):
     gateway_publish_timeout: str = Field(
         "1800ms", description="Kafka's acknowledgement is waited for this long: then 503"
     )
-    gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in hand")
+    gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in flight")
     gateway_linger: str = Field("5ms", description="records are gathered this long before they go to Kafka together")
     gateway_token_ttl: str = Field("15m", description="a browser's token is good for this long")
     gateway_script_events_per_second: int = Field(
@@ -112,19 +112,24 @@ class HttpSettings(BaseSettings):
         32,
         ge=1,
         le=1000,
-        description="most requests that the API works on at once; each takes 1 to 3 database connections",
+        description="most requests that the API works on concurrently; each takes 1 to 3 database connections",
     )
     api_max_requests_per_org: int = Field(
         8, ge=1, le=1000, description="most of them of one organisation, or of one token of none"
     )
-    api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs at once")
+    api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs concurrently")
     api_max_replays_per_org: int = Field(2, ge=1, le=100, description="most of them of one organisation")
     api_max_plans: int = Field(
-        8, ge=1, le=100, description="most plans and dry runs that one API process judges at once; of up to 100 MB each"
+        8,
+        ge=1,
+        le=100,
+        description="most plans and dry runs that one API process computes concurrently; of up to 100 MB each",
     )
     api_max_plans_per_org: int = Field(4, ge=1, le=100, description="most of them of one organisation")
     api_kept_plans_per_org: int = Field(
-        1000, ge=1, description="most plans that one organisation keeps; each goes when it has been left alone for long"
+        1000,
+        ge=1,
+        description="most plans that one organisation keeps; each is removed after BRIDGE_REPLAY_KEEP without a change",
     )
     api_kept_plan_items_per_org: int = Field(
         5_000_000, ge=1, description="most dead letters in the plans that one organisation keeps, of 300 bytes each"
@@ -135,8 +140,8 @@ class HttpSettings(BaseSettings):
     api_requests_per_second: int = Field(
         50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"
     )
-    api_query_timeout: str = Field("30s", description="the API gives up a question to Postgres after this long")
-    api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in hand")
+    api_query_timeout: str = Field("30s", description="time limit of the API's queries")
+    api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in flight")
 
     @model_validator(mode="after")
     def _admin_ports(self) -> "HttpSettings":

@@ -184,7 +184,7 @@ def _one_purpose_each(settings: Settings) -> Iterator[str]:
     given = list(_secrets(settings))
     for (name, secret), (other, same) in combinations(given, 2):
         if name != other and _notations(secret) & _notations(same):
-            yield f"{other} is {name}, so that who is given the one has the other: give each purpose a secret of its own"
+            yield f"{other} is {name}, so that both have one value: give each purpose a secret of its own"
     if secret_key := _text(settings.secret_key):
         for purpose, (name, own) in product(Purpose, given):
             if _OF_PURPOSE.get(name) is not purpose and derived_key(secret_key, purpose) in _notations(own):

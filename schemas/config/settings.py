@@ -44,7 +44,7 @@ class Settings(HttpSettings):
     )
     kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, by commas")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how to talk to Kafka"
+        "PLAINTEXT", description="Kafka's security protocol"
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "SCRAM-SHA-512", description="SASL mechanism, with a SASL protocol"
@@ -88,20 +88,26 @@ class Settings(HttpSettings):
     )
     retry_jitter_pct: int = Field(10, ge=0, le=10, description="up to this much is added to each delay, in per cent")
 
-    sweep_interval: str = Field("30s", description="how often waiting events whose retry copy is gone are looked for")
-    sweep_after: str = Field("5m", description="a retry is looked for once it is overdue by this much")
+    sweep_interval: str = Field(
+        "30s", description="interval of the search for waiting events whose retry record is lost"
+    )
+    sweep_after: str = Field("5m", description="a retry record is searched for once it is overdue by this much")
     sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one round publishes again")
 
-    lanes: int = Field(8, ge=1, le=64, description="settling paths per worker, a database connection each")
-    batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records that one settlement takes")
+    lanes: int = Field(8, ge=1, le=64, description="lanes per worker, with a database connection each")
+    batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records of one batch")
     fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
     inflate_max_bytes: int = Field(
-        8 * 1024 * 1024, ge=1024 * 1024, description="a compressed batch that inflates to more holds its partition"
+        8 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="a compressed batch that inflates to more bytes pauses its partition",
     )
     dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
-    session_timeout: str = Field("10s", description="a worker not heard of for this long loses its partitions")
-    revoke_budget: str = Field("8s", description="how long a rebalance waits for the batch in hand")
-    lock_timeout: str = Field("5s", description="how long a settlement waits for an offset's lock before it looks why")
+    session_timeout: str = Field("10s", description="a worker without a heartbeat for this long loses its partitions")
+    revoke_budget: str = Field("8s", description="how long a rebalance waits for the batch in flight")
+    lock_timeout: str = Field(
+        "5s", description="how long a commit waits for an offset's lock before it looks for the session that holds it"
+    )
     watchdog_budget: str = Field("120s", description="a worker with lag and no progress for this long ends itself")
 
     occurred_at_max_age: str = Field("168h", description="oldest occurred_at, before received_at")
@@ -117,7 +123,9 @@ class Settings(HttpSettings):
     registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
     partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
     backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
-    restore_time: str = Field("8h", description="how long restoring it takes; `bridge doctor` holds retention to both")
+    restore_time: str = Field(
+        "8h", description="how long restoring it takes; `bridge doctor` compares the retention with both"
+    )
 
     # drops_became.sql does not follow a longer chain.
     replay_max_lives: int = Field(
@@ -125,7 +133,7 @@ class Settings(HttpSettings):
     )
     replay_keep: str = Field(
         "2160h",
-        description="a replay's plan that nothing has touched for this long is removed, by a service's account after a day at least; 0s: never",
+        description="a replay's plan without a change for this long is removed, by a service's account after a day at least; 0s: never",
     )
 
     worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
@@ -141,35 +149,35 @@ class Settings(HttpSettings):
         f"and before {ENDS_WITH} BRIDGE_SECRET_KEY as a second signature",
     )
 
-    gate_window: str = Field("30m", description="the live verdict looks back this far")
+    gate_window: str = Field("30m", description="window of the live verdict")
     gate_max_retry_ratio_pct: Decimal = Field(Decimal(20), ge=0, le=100, description="it fails above this retry ratio")
     gate_max_drop_ratio_pct: Decimal = Field(
         Decimal(3), ge=0, le=100, description="it fails above this ratio of drops other than duplicates"
     )
-    gate_min_processed: int = Field(100, ge=1, description="fewer events than this are no ground for a live verdict")
-    gate_interval: str = Field("10s", description="how often the live verdict is looked at again")
+    gate_min_processed: int = Field(100, ge=1, description="fewer events than this give no live verdict")
+    gate_interval: str = Field("10s", description="interval of the live verdict's evaluation")
 
     brake_ratio_pct: Decimal = Field(
-        Decimal(50), gt=0, le=100, description="dead-lettering is braked at this ratio of would-be dead letters"
+        Decimal(50), gt=0, le=100, description="the circuit breaker trips at this ratio of would-be dead letters"
     )
-    brake_min_events: int = Field(1000, ge=1, description="fewer events than this are no ground for the brake")
-    brake_window: str = Field("60s", description="the brake looks back this far")
+    brake_min_events: int = Field(
+        1000, ge=1, description="fewer events than this never trip the circuit breaker by their ratio"
+    )
+    brake_window: str = Field("60s", description="window of the circuit breaker")
     brake_run_length: int = Field(
-        1000, ge=1, description="so many would-be dead letters in a row on one partition brake too"
+        1000, ge=1, description="this many would-be dead letters in a row on one partition trip it too"
     )
-    brake_probe_interval: str = Field("30s", description="how often a braked partition's events are judged again")
+    brake_probe_interval: str = Field("30s", description="interval of probes while the circuit breaker is open")
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of a worker's /metrics; 0 takes a free one")
     health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
     health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
 
-    lag_interval: str = Field("5s", description="how often Kafka is asked where its logs end, for the lag")
-    backlog_interval: str = Field("15s", description="how often Postgres is asked what waits, for the metrics")
-    traces: bool = Field(
-        False, description="spans of settlements and attempts, to where OTEL_EXPORTER_OTLP_ENDPOINT says"
-    )
-    sentry_dsn: SecretStr | None = Field(None, description="errors that are logged are told to Sentry at this address")
+    lag_interval: str = Field("5s", description="interval of reading the ends of Kafka's logs, for the lag")
+    backlog_interval: str = Field("15s", description="interval of reading the backlog from Postgres, for the metrics")
+    traces: bool = Field(False, description="export spans of batches and attempts to OTEL_EXPORTER_OTLP_ENDPOINT")
+    sentry_dsn: SecretStr | None = Field(None, description="address of Sentry, to which logged errors are reported")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 

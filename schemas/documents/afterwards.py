@@ -32,7 +32,7 @@ Became = dict[Afterwards, int]
 
 def in_words(became: Mapping[Afterwards, int]) -> str:
     """Return the counts in one line; zeros are left out, except for open events."""
-    told = [
+    parts = [
         f"{became.get(one, 0)} {words}" for one, words in WORDS.items() if became.get(one) or one is Afterwards.OPEN
     ]
-    return ", ".join(told)
+    return ", ".join(parts)

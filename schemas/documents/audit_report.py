@@ -41,8 +41,8 @@ class AuditTotals(BaseModel):
     """The sums, in records: of a deep audit from the rows, of a quick one from the running totals.
 
     `waiting`, `healed` and the keys are None in a quick audit. `keys_pruned` counts events too old to need a key.
-    `dropped_became` says what became of the dropped, and `replays` how many of those read are replays of dead letters, each
-    dead letter once; both are None in a quick audit.
+    `dropped_became` counts the dropped by what became of them, and `replays` those read that are replays of dead letters,
+    each dead letter once; both are None in a quick audit.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -91,7 +91,7 @@ def _of_utc(at: datetime) -> datetime:
 
 def _storable(text: str) -> str:
     if "\x00" in text:
-        raise ValueError("holds a NUL, which no stored text can")
+        raise ValueError("contains a NUL, which Postgres' text can't")
     return text
 
 
@@ -117,10 +117,10 @@ _Time = Annotated[AwareDatetime, AfterValidator(_of_utc)]
 
 
 class DeadLetterFilter(BaseModel):
-    """Whatever fits all that is named, and one of the values of each; None names nothing.
+    """Dead letters that match every field that is set, by one of its values; None sets nothing.
 
     Times are those at which the events were dropped, `since` included and `until` not. Events dropped as duplicates
-    are no dead letters: they are meant only where their reason is named, and then whatever the disposition is.
+    are no dead letters: they match only where their reason is named, and then with any disposition.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -128,7 +128,7 @@ class DeadLetterFilter(BaseModel):
     dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="why it was dropped")
     error_class: tuple[ErrorClass, ...] | None = Field(None, min_length=1, description="class of the last error")
     cause: tuple[_Cause, ...] | None = Field(
-        None, min_length=1, description="key of a group, as `groups` shows it, or how it begins"
+        None, min_length=1, description="key of a cause, as `groups` shows it, or a prefix of it"
     )
     site_id: tuple[_SiteId, ...] | None = Field(None, min_length=1, description="site; 0 where it can't be read")
     # An empty tuple is a scope without organisations, unlike None, which is no scope.
@@ -142,7 +142,7 @@ class DeadLetterFilter(BaseModel):
     until: _Time | None = Field(None, description="dropped before")
     text: _Text | None = Field(None, description="in the error's text; upper and lower case ASCII are the same")
     disposition: tuple[Disposition, ...] | None = Field(
-        (Disposition.OPEN,), min_length=1, description="what operators did with it; null is whatever"
+        (Disposition.OPEN,), min_length=1, description="what operators did with it; null: any disposition"
     )
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ class Health(StrEnum):
 
 
 class Diagnosis(BaseModel):
-    """One thing that was looked at: what was found, and how to mend it (empty when it is ok)."""
+    """The result of one check: what was found, and how to correct it (empty when it is ok)."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -45,7 +45,7 @@ class WindowSums(NamedTuple):
 
 
 class GateChange(BaseModel):
-    """A change of verdict, as it stands on the gate's topic under its target; `change_id` is the same in each copy."""
+    """A change of verdict, as the gate's topic has it, keyed by target; `change_id` is the same in each copy."""
 
     change_id: str
     target: str

@@ -15,7 +15,7 @@ CANARY_FAILED: Final = "the canary failed"
 
 
 class Forecast(StrEnum):
-    """What today's code says of a dead letter, by a dry run that changes nothing."""
+    """What today's code would do with a dead letter, by a dry run that changes nothing."""
 
     PASSES = "passes"
     FAILS_THE_SAME = "fails_the_same"
@@ -146,7 +146,7 @@ class Replaced(BaseModel):
 
 
 class PlanReport(BaseModel):
-    """What a plan holds, and what a dry run through today's code says of it."""
+    """The items of a plan, and their outcomes by a dry run with today's code."""
 
     items: int = 0
     by_forecast: dict[Forecast, int] = Field(default_factory=dict)
@@ -167,7 +167,7 @@ class PlanReport(BaseModel):
 
 
 class PlanSummary(RunSummary):
-    """What one `bridge dlq plan`, or a dry run of `bridge dlq replay`, says."""
+    """The result of one `bridge dlq plan`, or of a dry run of `bridge dlq replay`."""
 
     replay_id: str | None = None
     report: PlanReport = Field(default_factory=PlanReport)

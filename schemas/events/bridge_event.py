@@ -12,7 +12,7 @@ from schemas.pipeline.sender import Sender
 class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
     """A clean event. Times are aware and in UTC; texts hold no NUL and no lone surrogate; absent is None.
 
-    `properties` is JSON text of an object. `attempt` counts from 1. `sender` is the class of whoever sent it. `original`
+    `properties` is JSON text of an object. `attempt` counts from 1. `sender` is the class of its sender. `original`
     is JSON text of an object: what was sent in `event_type`, `occurred_at` and `value`, of those that normalising changed.
     """
 

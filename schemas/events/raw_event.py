@@ -227,7 +227,7 @@ class Page(BaseModel):
 
 
 class RawEventV2(BaseModel):
-    """A raw event, schema_version 2: `value` is `amount`, and the page's fields stand under `page`."""
+    """A raw event, schema_version 2: `value` is `amount`, and the page's fields are under `page`."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 

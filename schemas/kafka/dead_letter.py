@@ -30,12 +30,12 @@ class DeadLetterHeader(BaseModel):
 class DeadLetter(BaseModel):
     """One record of the DLQ. Times are aware and in UTC; `headers` are the raw record's own, in their order.
 
-    It counts only if the ledger says the same of its `provenance`: a crash may leave a second copy.
+    It is valid only if the ledger has the same for its `provenance`: a crash may leave a second copy.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    topic: str = Field(description="where this dead letter stands")
+    topic: str = Field(description="the DLQ topic of this dead letter")
     partition: int
     offset: int
     dead_lettered_at: datetime = Field(description="the record's own time on the DLQ")

@@ -24,7 +24,7 @@ WATCH_SECONDS = 10.0
 """The interval, in seconds, between checks of a connection's session while it is in use."""
 LOCK_SECONDS = 15.0
 """The default lock time-out of a session, in seconds: longer than WATCH_SECONDS, so that a check finds the holder."""
-GONE = "its session is gone: the primary that answers now does not have it"
+GONE = "its session has ended: the present primary does not have it"
 LOOK_SECONDS = 3.0
 """The time limit of one check, in seconds; without an answer nothing is known about the session."""
 # A peer that acknowledges nothing for about this long is gone. A slow peer still acknowledges.
@@ -97,9 +97,13 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
         metrics.CONNECTIONS_FAILED.labels(role).inc()
         if isinstance(error, OSError) and (problem := unreadable_file(dsn)) is not None:
             raise SinkUnavailable(f"{_connecting(dsn)}: {problem}", sqlstate=DATA_EXCEPTION) from error
-        told = translate(error, _connecting(dsn))
+        translated = translate(error, _connecting(dsn))
         # No event is involved yet: a refusal here is due to the settings, such as a missing certificate file.
-        raise SinkUnavailable(str(told), sqlstate=told.sqlstate) if isinstance(told, RowRejected) else told from error
+        raise (
+            SinkUnavailable(str(translated), sqlstate=translated.sqlstate)
+            if isinstance(translated, RowRejected)
+            else translated
+        ) from error
     metrics.CONNECTIONS_OPENED.labels(role).inc()
     return opened
 
@@ -145,14 +149,14 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
     except TRANSLATED as error:
         if watch.done():
             raise SinkUnavailable(f"{role}: {GONE}") from error
-        told = translate(error, role)
-        if getattr(told, "sqlstate", None) == LOCK_NOT_AVAILABLE and awaited:
+        translated = translate(error, role)
+        if getattr(translated, "sqlstate", None) == LOCK_NOT_AVAILABLE and awaited:
             text = (
                 f"{role} waits for {in_the_way(awaited)}; gave up after {LOCK_SECONDS:g} s: run it again once that session has "
                 "ended, or end it by SELECT pg_terminate_backend(...)"
             )
             raise SinkUnavailable(text, sqlstate=LOCK_NOT_AVAILABLE) from error
-        raise told from error
+        raise translated from error
     except OverflowError as error:
         text = (
             f"{role}: a row from before migration 0023 has a time that no client reads, {error}: see docs/production.md"

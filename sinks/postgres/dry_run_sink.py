@@ -22,7 +22,7 @@ class DryRunSink(PostgresSink):
         async with super()._working(doing) as conn:
             if not conn.is_in_transaction():
                 if self._begun:
-                    raise SinkUnavailable(f"{doing}: the rehearsal's transaction was lost; run it again")
+                    raise SinkUnavailable(f"{doing}: the dry run's transaction was lost; run it again")
                 await conn.transaction().start()
                 self._begun = True
             yield conn

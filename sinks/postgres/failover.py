@@ -39,7 +39,7 @@ async def connect_to_one(dsn: str, dial: Callable[[Place], Awaitable[Any]]) -> A
                 problems[dialling.pop(task)] = problem
     finally:
         await _give_up(dialling)
-    raise _told(problems)
+    raise _error_of(problems)
 
 
 async def _give_up(dialling: dict[asyncio.Future[Any], Place]) -> None:
@@ -50,7 +50,7 @@ async def _give_up(dialling: dict[asyncio.Future[Any], Place]) -> None:
             late.terminate()
 
 
-def _told(problems: dict[Place, BaseException]) -> BaseException:
+def _error_of(problems: dict[Place, BaseException]) -> BaseException:
     # A server that is away may be the one that would have accepted the client.
     if all(isinstance(problem, asyncpg.PostgresError | ValueError) for problem in problems.values()):
         return next(iter(problems.values()))

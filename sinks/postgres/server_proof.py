@@ -59,7 +59,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         self._taken += len(data)
         whole, problem = self._look()
         if problem is None and not self._ready and self._taken > _MOST:
-            problem = "what listens there says more than any Postgres does before it is ready"
+            problem = "the server sends more than any Postgres does before it is ready: check the address"
         if problem is not None:
             self._refuse(problem)
             return
@@ -85,7 +85,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         while not self._ready and len(unseen) - whole >= _HEAD:
             kind, length = bytes(unseen[whole : whole + 1]), int.from_bytes(unseen[whole + 1 : whole + _HEAD])
             if kind not in _BEFORE_READY or not _HEAD - 1 <= length <= _MOST:
-                return b"", "what listens there speaks as no Postgres does before it is ready"
+                return b"", "the server sends what no Postgres does before it is ready: check the address"
             end = whole + 1 + length
             if len(unseen) < end:
                 break
@@ -108,15 +108,15 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
             return "the server asks again for SCRAM, as no Postgres does" if status in self._seen else problem_of(said)
         if status in _TELLING:
             return (
-                f"the server asks for the password {_TELLING[status]} and nothing proves who it is: nothing was sent; give "
-                "the account a SCRAM-SHA-256 password and say scram-sha-256 in pg_hba.conf (at a pooler: in its list of "
+                f"the server asks for the password {_TELLING[status]} and does not prove its identity: nothing was "
+                "sent; give the account a SCRAM-SHA-256 password and set scram-sha-256 in pg_hba.conf (at a pooler: in its list of "
                 "accounts), or add sslmode=verify-full and sslrootcert to the URL"
             )
         demanded = _SASL in self._seen or self._place in _proved
         if status == _OK and demanded and _SASL_FINAL not in self._seen:
             return (
-                "the server lets the account in and proves nothing, as the one that was asked before did by "
-                "SCRAM-SHA-256: look at what listens there; if it is the server, start this program again"
+                "the server accepts the account without the proof by SCRAM-SHA-256 that an earlier connection had: check "
+                "that the address is the server's; if it is, start this program again"
             )
         return None
 

@@ -78,7 +78,7 @@ class PostgresSink:
         return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
     async def hold(self, source: TopicPartition, why: str) -> None:
-        async with self._working("noting a held partition") as conn:
+        async with self._working("recording a paused partition") as conn:
             await conn.execute(sql("offsets_hold"), self._group, *source, bounded_text(why))
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
@@ -150,15 +150,15 @@ class PostgresSink:
             await self._halve(conn, candidates[middle:], found)
 
     async def brake(self) -> BreakerState:
-        async with self._working("reading the brake") as conn:
+        async with self._working("reading the circuit breaker") as conn:
             return await read_breaker(conn, self._group)
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
-        async with self._working("engaging the brake") as conn:
+        async with self._working("tripping the circuit breaker") as conn:
             return await trip_breaker(conn, self._group, worker_name(), cause, by_hand=False)
 
     async def probed(self, *, passed: bool) -> bool:
-        async with self._working("noting a probe of the brake") as conn:
+        async with self._working("recording a probe of the circuit breaker") as conn:
             await conn.execute(sql("breaker_probed"), self._group)
             return passed and await let_go(conn, self._group, worker_name())
 

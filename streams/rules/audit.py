@@ -66,7 +66,7 @@ def _offset_problems(
     if offsets.lost > offsets.lost_acknowledged:
         lost = offsets.lost - offsets.lost_acknowledged
         yield (
-            f"{_name(source)}: {lost} records are lost and nobody acknowledged it; once you know why: "
+            f"{_name(source)}: {lost} records are lost, and the loss is not acknowledged; once you know why: "
             f"bridge audit --acknowledge-lost {source.topic}:{source.partition}"
         )
 
@@ -106,14 +106,14 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
     elif ledger.last_offset >= offsets.furthest or ledger.first_offset < offsets.base_offset:
         yield (
             f"{_name(source)}: an offset moved: rows reach from {ledger.first_offset} to {ledger.last_offset}, "
-            f"but what was read from {offsets.base_offset} to {offsets.furthest - 1}"
+            f"but offsets were read from {offsets.base_offset} to {offsets.furthest - 1}"
         )
     for count, at, what in (
         (ledger.doubled, ledger.doubled_at, "have more than one event row"),
         (ledger.healed_without_event, ledger.healed_without_event_at, "are healed by the ledger but have no event row"),
         (ledger.retried_without_ledger, ledger.retried_without_ledger_at, "healed at a retry but have no ledger row"),
-        (ledger.other_attempt, ledger.other_attempt_at, "healed at another attempt than the ledger says"),
-        (ledger.contradicted, ledger.contradicted_at, "have an event row, but a ledger row that says otherwise"),
+        (ledger.other_attempt, ledger.other_attempt_at, "healed at another attempt than the ledger has"),
+        (ledger.contradicted, ledger.contradicted_at, "have an event row, but a ledger row that contradicts it"),
     ):
         if count:
             yield f"{_name(source)}: {count} raw events {what}, first at offset {at}"

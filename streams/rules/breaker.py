@@ -12,9 +12,9 @@ from schemas.pipeline.sender import Sender
 from streams.rules.breaker_errors import top_errors
 from streams.rules.breaker_votes import Sites, nearly_all, of_others, worst_of
 
-_WARY_SHARE: Final = 50
-"""After a trip the breaker is more sensitive: this many times fewer events trip it again, but at least _WARY_EVENTS."""
-_WARY_EVENTS: Final = 5
+_SENSITIVE_SHARE: Final = 50
+"""After a trip the breaker is more sensitive: this many times fewer events trip it again, but at least _SENSITIVE_EVENTS."""
+_SENSITIVE_EVENTS: Final = 5
 _TOLD_SITES: Final = 5
 _TODAY_SECONDS: Final = 86_400.0
 
@@ -109,7 +109,7 @@ class BreakerJudge:
         # Bounded by the registry: only events of its sites become rows.
         self._passed: dict[int, float] = {}
         self._committed_at: float | None = None
-        self._wary = False
+        self._sensitive = False
         self._probed = -inf, Counter[int]()
         self._begin()
 
@@ -119,7 +119,7 @@ class BreakerJudge:
         Without the lower thresholds, each failed probe would cost as many dead letters as the breaker allows. They
         apply until the usual number of events is decided without a trip.
         """
-        self._wary = True
+        self._sensitive = True
         self._begin()
 
     def _begin(self) -> None:
@@ -147,7 +147,7 @@ class BreakerJudge:
                 held = top_errors(one for each in outcomes for one in each.dead_letters())
                 return cause._replace(details={**cause.details, "errors": held})
         if sum(map(_total, (self._all.sums.good, self._all.sums.bad))) >= self._limits.min_events:
-            self._wary = False
+            self._sensitive = False
         return None
 
     def committed(self, outcomes: Iterable[Outcomes]) -> None:
@@ -160,7 +160,7 @@ class BreakerJudge:
 
     def _needed(self, events: int) -> int:
         """Return the number of events needed now, where the settings ask for `events`."""
-        return min(events, max(_WARY_EVENTS, events // _WARY_SHARE)) if self._wary else events
+        return min(events, max(_SENSITIVE_EVENTS, events // _SENSITIVE_SHARE)) if self._sensitive else events
 
     def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
         """Add reprocessed events to the sample; return whether the whole sample allows the breaker to close."""

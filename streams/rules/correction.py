@@ -28,7 +28,7 @@ COMPUTE: Final = "compute"
 _LONGEST_LINE = 500
 _LONGEST_OLD: Final = 60
 _MISSING: Final = b"missing"
-_COPIES_TOO_LARGE: Final = f"what it copies comes to more than {MAX_BYTES} bytes, or makes the event larger than that"
+_COPIES_TOO_LARGE: Final = f"its copies have more than {MAX_BYTES} bytes, or make the event larger than that"
 
 Operations = list[dict[str, Any]]
 
@@ -87,7 +87,7 @@ class _Copy:
         yield from source.look(self._origin.parts)
         value = self._origin.resolve(source.value)
         if isinstance(value, jsonpointer.EndOfList):
-            raise jsonpointer.JsonPointerException("what is to be copied is missing")
+            raise jsonpointer.JsonPointerException("the value to copy is missing")
         text = yield from written(value)
         # A copy that is too large is refused before it is inserted.
         if len(text) <= MAX_BYTES:
@@ -160,7 +160,7 @@ class Correction:
         ) as error:  # fmt: skip
             raise InvalidInput(f"not a JSON Patch (RFC 6902): {error}") from None
         if has_unsound_escape(text):
-            raise InvalidInput("the corrections hold a NUL, which no stored text can")
+            raise InvalidInput("the corrections contain a NUL, which Postgres' text can't")
 
     def __bool__(self) -> bool:
         return bool(self.operations)

@@ -67,6 +67,6 @@ class Lag:
         if first_behind > 1:
             del known[: first_behind - 1], moments[: first_behind - 1]
         if head is not None and head.prev <= settled <= head.offset:
-            told = max(youngest, (now_ms - head.timestamp_ms) / 1000)
-            return told if oldest is None else min(told, oldest)
+            seconds = max(youngest, (now_ms - head.timestamp_ms) / 1000)
+            return seconds if oldest is None else min(seconds, oldest)
         return youngest if oldest is None else oldest

@@ -74,7 +74,7 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     if item.disposition == "discarded":
         return "discarded"
     if item.lives >= terms.max_lives:
-        return f"it has had {item.lives} lives, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
+        return f"it is dead letter {item.lives} of its event, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
     if not terms.month_exists(item.received_at):
         return f"the month {item.received_at:%Y-%m} of its event was removed"
     return None
@@ -93,7 +93,7 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, regist
         try:
             document = decode(body.value, _found(item, body, terms).checked())
         except Rejection as rejection:
-            raise CorrectionFailed(f"corrected, it can't be read, nor whose it is: {rejection.message}") from None
+            raise CorrectionFailed(f"corrected, the event or its site can't be read: {rejection.message}") from None
         site_id, script_id = document.site_id, document.script_id
         if site_id != item.site_id:
             raise CorrectionFailed(

@@ -65,13 +65,13 @@ async def _compare(source: Source, wanted: Mapping[TopicPartition, LogMark]) -> 
                 mark = wanted[batch.source]
                 same = bool(batch.records) and mark_of(batch.records[0]) == mark
                 found[batch.source] = None if same else (
-                    f"it holds another record at offset {mark.offset} than the one that was read there: "
-                    "it was made anew or truncated"
+                    f"it has another record at offset {mark.offset} than the one that was read there: "
+                    "it was recreated or truncated"
                 )  # fmt: skip
             if time.monotonic() > deadline:
                 raise SourceUnavailable(f"the last records that were read do not come from Kafka: {missing}")
     except OffsetsGone as error:
-        raise SourceUnavailable(f"a log changed while it was looked at: {error}") from error
+        raise SourceUnavailable(f"a log changed while it was compared: {error}") from error
     finally:
         source.pause(wanted)
     return found

@@ -9,7 +9,7 @@ FIRST_SECONDS: Final = 0.2
 # With jitter, work resumes within ten seconds of a service's return.
 LONGEST_SECONDS: Final = 6.0
 # The first failures are logged each, then one a minute, so that an outage does not flood the log.
-_TOLD_EACH = 3
+_LOGGED_EACH = 3
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ class Backoff:
         self._random = random
         self.failures = 0
         self._waited = 0.0
-        self._told_at = 0.0
+        self._logged_at = 0.0
 
     @property
     def waiting(self) -> bool:
@@ -33,8 +33,8 @@ class Backoff:
         self.failures += 1
         seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures - 1, 16))
         seconds *= 0.75 + 0.5 * self._random()
-        if self.failures <= _TOLD_EACH or self._waited - self._told_at >= 60:
-            self._told_at = self._waited
+        if self.failures <= _LOGGED_EACH or self._waited - self._logged_at >= 60:
+            self._logged_at = self._waited
             log.warning(
                 "lane_backing_off",
                 lane=lane,
@@ -49,4 +49,4 @@ class Backoff:
         """Reset the failures, and log the end of the outage."""
         if self.failures:
             log.info("resumed", lane=lane, tries=self.failures, waited_seconds=round(self._waited, 1))
-        self.failures, self._waited, self._told_at = 0, 0.0, 0.0
+        self.failures, self._waited, self._logged_at = 0, 0.0, 0.0

@@ -9,7 +9,7 @@ from schemas.errors import BreakerOpen, RowRejected, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes, dropped
 from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
-from sinks.commit_rules import check_offsets, check_stands, logged
+from sinks.commit_rules import check_offsets, check_positions, logged
 from sinks.ports import CommitResult, Publisher, Rejected, Sink
 from streams.rules.breaker import BreakerJudge
 from telemetry import metrics
@@ -27,11 +27,11 @@ class BatchCommitter:
         self._judge = judge
 
     async def settle(
-        self, outcomes: Sequence[Outcomes], stands: Mapping[TopicPartition, int] = _NOWHERE
+        self, outcomes: Sequence[Outcomes], positions: Mapping[TopicPartition, int] = _NOWHERE
     ) -> CommitResult:
         """Publish copies and dead letters, then write everything else in one transaction.
 
-        `stands` are the positions of the owner's partitions when it last read them. If one differs, Postgres was
+        `positions` are those of the owner's partitions when it last read them. If one differs, Postgres was
         restored or another session moved it, and the batch is refused too.
 
         May be called again with the same outcomes after SinkUnavailable: published copies stay published, refused ones
@@ -40,9 +40,9 @@ class BatchCommitter:
         """
         while True:
             with metrics.phase("check"):
-                stored = await self._sink.stored(sorted({*stands, *(batch.source for batch in logged(outcomes))}))
+                stored = await self._sink.stored(sorted({*positions, *(batch.source for batch in logged(outcomes))}))
                 check_offsets(stored, outcomes)
-                check_stands(stored, stands)
+                check_positions(stored, positions)
                 await self._check_brake(outcomes)
             with metrics.phase("publish"):
                 await self._publisher.publish([failure for one in outcomes for failure in one.failures])
@@ -54,7 +54,9 @@ class BatchCommitter:
             except RowRejected as error:
                 found = await self._sink.rejected(outcomes)
                 if not found:
-                    raise SinkUnavailable(f"a row was refused but none is when tried alone: {error}") from error
+                    raise SinkUnavailable(
+                        f"Postgres refused a row of the batch, but none of its rows alone: {error}"
+                    ) from error
                 _drop(found, outcomes)
             else:
                 self._judge.committed(outcomes)
@@ -84,11 +86,11 @@ class BatchCommitter:
             state = await self._sink.engage(cause)
             if not state.engaged:
                 return
-            told = {name: value for name, value in state.details.items() if name != "event"}
-            log.error("breaker_opened", **told | {"reason": state.reason})
+            shown = {name: value for name, value in state.details.items() if name != "event"}
+            log.error("breaker_opened", **shown | {"reason": state.reason})
         # Held records are processed again, and counted from zero.
         self._judge.clear()
-        raise BreakerOpen(f"the brake on dead-lettering is on: {state.reason}; see `bridge breaker status`")
+        raise BreakerOpen(f"the circuit breaker is open: {state.reason}; see `bridge breaker status`")
 
 
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:

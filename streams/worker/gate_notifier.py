@@ -40,7 +40,7 @@ class GateNotifier:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._told: dict[str, str] = {}
+        self._notified: dict[str, str] = {}
 
     async def tell(self, verdicts: Sequence[bytes | None]) -> None:
         """Send the notifications for these records of the gate's topic; wait for Postgres until it responds.
@@ -55,9 +55,9 @@ class GateNotifier:
             log.warning("gate_verdict_unknown", count=len(unknown), target=first.target, change_id=first.change_id)
         for claim in claims:
             change = standing.get(claim)
-            if change is not None and self._told.get(claim.target) != claim.change_id:
+            if change is not None and self._notified.get(claim.target) != claim.change_id:
                 await self._tell(change)
-                self._told[claim.target] = claim.change_id
+                self._notified[claim.target] = claim.change_id
 
     async def _standing(self, claims: list[Claim]) -> list[GateChange]:
         """Return the claimed changes that Postgres confirms; wait while it is down: without it forged ones would pass."""

@@ -60,16 +60,16 @@ class Observation:
         """Set the lag of every partition that is read; the series of all others are removed."""
         now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
         values: metrics.Values = {}
-        for source, stands in self._stands().items():
+        for source, position in self._positions().items():
             place = (source.in_kafka.topic, str(source.partition))
-            values[metrics.SETTLED_OFFSET, place] = float(stands)
-            records = self._lag.records(source, stands)
+            values[metrics.SETTLED_OFFSET, place] = float(position)
+            records = self._lag.records(source, position)
             if records is None:
                 continue
             values[metrics.LAG_RECORDS, place] = float(records)
             values |= self._held_back(source, place, now)
             if place[0] == self._settings.topics.raw:
-                seconds = self._lag.seconds(source, stands, self._source.heads.get(source), now, now_ms)
+                seconds = self._lag.seconds(source, position, self._source.heads.get(source), now, now_ms)
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
         # Set here, so that its age shows a failed computation as well as a Kafka that does not answer.
@@ -83,14 +83,14 @@ class Observation:
             return {}
         return {(metrics.OPEN_TRANSACTION_SECONDS, place): self._transactions.seconds(source, sight, now)}
 
-    def _stands(self) -> dict[TopicPartition, int]:
-        return {source: offset for lane in self._lanes() for source, offset in lane.stands.items()}
+    def _positions(self) -> dict[TopicPartition, int]:
+        return {source: offset for lane in self._lanes() for source, offset in lane.positions.items()}
 
     async def _see_ends(self) -> None:
         while True:
             try:
                 asked = time.monotonic()
-                self._lag.see(await self._source.ends(self._stands()), asked)
+                self._lag.see(await self._source.ends(self._positions()), asked)
                 self._ends_read = time.time()
             except BridgeError as error:
                 log.debug("end_offsets_fetch_failed", error=str(error))

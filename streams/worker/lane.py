@@ -53,7 +53,7 @@ class Lane:
         self._known = DedupHints(parts.dedup_hints)
         self._backoff = Backoff(parts.random)
         self._hints = KafkaHints(parts.source, name)
-        self._stands: dict[TopicPartition, int] = {}
+        self._positions: dict[TopicPartition, int] = {}
         self._foreign = ReplacedLogs()
         self._by_hand = PausedByOperator(name)
         self._unreadable: set[TopicPartition] = set()
@@ -73,9 +73,9 @@ class Lane:
         return len(self.sources) if self._backoff.waiting or self._sink.silent else 0
 
     @property
-    def stands(self) -> Mapping[TopicPartition, int]:
+    def positions(self) -> Mapping[TopicPartition, int]:
         """The position of each partition that the lane reads, as of its last claim or commit."""
-        return self._stands
+        return self._positions
 
     def stop(self) -> None:
         """Ask the lane to end after the batch in flight; a lane in backoff ends immediately."""
@@ -118,15 +118,15 @@ class Lane:
         if not batches:
             await self._prove_idle()
             return
-        async with self._claims.around(batches, self._patiently):
+        async with self._claims.around(batches, self._with_backoff):
             if ready := await self._prepare(batches):
                 await self.settle(*ready)
 
     async def _note_unreadable(self) -> None:
         """Record in Postgres which record blocks a partition, for operators."""
-        held = {source: why for source, why in self._source.unreadable().items() if source in self._stands}
+        held = {source: why for source, why in self._source.unreadable().items() if source in self._positions}
         for source in held.keys() - self._unreadable:
-            await self._patiently(partial(self._sink.hold, source, held[source]))
+            await self._with_backoff(partial(self._sink.hold, source, held[source]))
         self._unreadable = set(held)
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
@@ -134,7 +134,7 @@ class Lane:
         claims = replays_claimed(batches)
         if not claims:
             return batches, {}
-        states = await self._patiently(lambda: self._sink.ledger(claims))
+        states = await self._with_backoff(lambda: self._sink.ledger(claims))
         if states is None:
             self._rewind_to(batches)
             return None
@@ -164,7 +164,7 @@ class Lane:
     ) -> None:
         began_ms = self._parts.now_ms()
         try:
-            committed = await self._patiently(lambda: self._settle_once(outcomes))
+            committed = await self._with_backoff(lambda: self._settle_once(outcomes))
         except BatchRefused as error:
             metrics.BATCHES_REFUSED.inc()
             log.warning("batch_refused", lane=self.name, error=str(error))
@@ -185,7 +185,7 @@ class Lane:
         metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
         self.progressed_at = self._parts.monotonic()
         moved = {batch.source: batch.next for batch in batches}
-        self._stands |= moved
+        self._positions |= moved
         self._hints.follow(moved)
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             await self._probe(sample)
@@ -211,13 +211,13 @@ class Lane:
             await self.settle(ready, ledger)
         # Last, because a commit clears the note.
         for source in [one for one in first if one in self._brake.held]:
-            await self._patiently(partial(self._sink.hold, source, str(error)))
+            await self._with_backoff(partial(self._sink.hold, source, str(error)))
 
     async def _mind_the_brake(self) -> None:
         """Continue a probe, and resume held partitions when the breaker is closed or the next probe is due."""
         if not self._brake.to_look(self._parts.monotonic()):
             return
-        if (state := await self._patiently(self._sink.brake)) is None:
+        if (state := await self._with_backoff(self._sink.brake)) is None:
             return
         if state.engaged and self._brake.to_look_behind(state):
             await self._look_behind()
@@ -229,7 +229,7 @@ class Lane:
         if self._parts.brake.is_enough(self._brake.sample):
             return
         try:
-            batches, ended = await peek(self._source, self._brake.unseen(), self._brake.stands)
+            batches, ended = await peek(self._source, self._brake.unseen(), self._brake.positions)
         except (SourceUnavailable, SourceStopped, OffsetsGone):
             # The next poll raises the same error and handles it.
             return
@@ -237,7 +237,7 @@ class Lane:
         ready = await self._prepare(batches) if batches else None
         if ready is not None:
             outcomes = await self._judge(*ready)
-            if await self._patiently(lambda: self._settler.rehearse(outcomes)) is not None:
+            if await self._with_backoff(lambda: self._settler.rehearse(outcomes)) is not None:
                 await self._probe(outcomes)
 
     async def _probe(self, outcomes: Sequence[Outcomes]) -> bool | None:
@@ -248,7 +248,7 @@ class Lane:
             self._brake.end_probe()
         elif not first:
             return False
-        let_go = await self._patiently(lambda: self._sink.probed(passed=passed))
+        let_go = await self._with_backoff(lambda: self._sink.probed(passed=passed))
         if let_go:
             log.warning("breaker_closed", lane=self.name, reason="a probe passed")
         return None if let_go is None else passed
@@ -256,7 +256,7 @@ class Lane:
     async def _settle_once(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         try:
             with metrics.BATCHES_IN_FLIGHT.track_inprogress():
-                return await self._settler.settle(outcomes, self._stands)
+                return await self._settler.settle(outcomes, self._positions)
         except SinkUnavailable as error:
             if self._claims.are_kept_away(error, outcomes):
                 raise BatchRefused(str(error)) from error
@@ -272,7 +272,7 @@ class Lane:
         self._known.clear()
         self._unreadable = set()
         self._source.pause(self.sources)
-        if (examination := await self._patiently(self._claim)) is None:
+        if (examination := await self._with_backoff(self._claim)) is None:
             return False
         self._foreign.found(examination.logs, self._parts.monotonic())
         self._source.resume(self._reading())
@@ -291,7 +291,7 @@ class Lane:
             if stored[source] < beginning:
                 stored[source] = await self._lose(source, beginning)
             self._source.rewind(source, stored[source])
-        self._stands = dict(stored)
+        self._positions = dict(stored)
         self._hints.begin(stored)
         for one in found.logs:
             if one.foreign is not None:
@@ -320,7 +320,7 @@ class Lane:
         if not self._foreign.to_look(self._parts.monotonic()):
             return
         self._foreign.looked(self._parts.monotonic())
-        found = await self._patiently(lambda: examine(self._source, self._sink, self._foreign))
+        found = await self._with_backoff(lambda: examine(self._source, self._sink, self._foreign))
         if found is not None and any(one.foreign is None for one in found.logs):
             await self._begin()
 
@@ -328,7 +328,7 @@ class Lane:
         """Return all partitions except those with a replaced log and those that an operator has paused."""
         return [source for source in self.sources if source not in self._foreign and source not in self._by_hand]
 
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T | None:
+    async def _with_backoff(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Retry the work with backoff until it succeeds; None when asked to stop while a service is away."""
         while True:
             try:
@@ -380,9 +380,9 @@ class Lane:
         """Compare the positions with Kafka's end offsets: without records, a stuck fetch looks like an idle one."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
-        if (stored := await self._patiently(lambda: self._sink.stored(list(self._stands)))) is None:
+        if (stored := await self._with_backoff(lambda: self._sink.stored(list(self._positions)))) is None:
             return
-        if stored != self._stands:
+        if stored != self._positions:
             # Postgres was restored, or an operator skipped a record: nothing else moves an owner's offsets.
             log.warning("offsets_moved", lane=self.name)
             await self._begin()

@@ -60,7 +60,7 @@ class RetryLane(Lane):
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]
         if not due:
             return None
-        found = await self._patiently(lambda: self._look_up(due))
+        found = await self._with_backoff(lambda: self._look_up(due))
         if found is None:
             self._rewind_to(due)
             return None

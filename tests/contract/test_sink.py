@@ -82,7 +82,7 @@ async def test_a_batch_that_does_not_continue_the_offset_changes_nothing(bench: 
         batch(bench.record(0, source=OTHER, event_id="other")), batch(bench.record(prev, event_id="again"))
     )
     before = await bench.everything()
-    with pytest.raises(BatchRefused, match=rf"stands at 1, the batch begins at {prev}"):
+    with pytest.raises(BatchRefused, match=rf"is at 1, the batch begins at {prev}"):
         await bench.sink.commit(judged)
     assert await bench.everything() == before
 

@@ -159,8 +159,8 @@ def leave_kafka_behind(evidence: Evidence) -> None:
         (raise_a_window, "all windows count"),
         (move_a_window, "windows of the raw topic that differ"),
         (lose_a_record_of_kafka, "acknowledged records that Kafka does not hold"),
-        (unbalance, "the audit says"),
-        (leave_kafka_behind, "Kafka was not told to the end"),
+        (unbalance, "problems that the audit found"),
+        (leave_kafka_behind, "offsets in Kafka behind the end"),
     ],
 )
 def test_everything_that_is_wrong_is_found(tamper: Callable[[Evidence], None], said: str) -> None:

@@ -46,7 +46,7 @@ def test_a_mutant_fits(mutant: Mutant) -> None:
     for test in mutant.tests:
         file, _, name = test.partition("::")
         assert f"def {name}" in (ROOT / file).read_text(), test
-    assert f"`{mutant.name}`" in PAGE
+    assert f"| `{mutant.name}` | {mutant.without} |" in PAGE
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

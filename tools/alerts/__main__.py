@@ -62,7 +62,7 @@ async def story(product: Product) -> Happened:
         await asyncio.sleep(12)
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     await asyncio.sleep(8)
-    async with told("what broke the contract is mended and replayed"):
+    async with told("events that broke the contract are corrected and replayed"):
         broken = ("--dropped-reason", "schema_violation", "--set", "event_type=click", "--reason", "a widget's mistake")
         plan_id, _ = await plan(product.settings, *broken)
         await dlq(product.settings, "replay", plan_id, "--rate", "20/s")

@@ -190,7 +190,7 @@ FAULTS = {
     "a tenth breaks the contract": Fault("BridgeFailureRateHigh", some_break_the_contract),
     "a few break the contract": Fault("BridgeDeadLettersIncreasing", a_few_break_the_contract),
     "all break the contract": Fault("BridgeBrakeEngaged", all_break_the_contract),
-    "nobody knows the script": Fault(
+    "the script is not registered": Fault(
         "BridgeRetriesWithoutSuccess", nobody_knows_the_script, more={"BRIDGE_RETRY_DELAYS": "60s,120s"}
     ),
     "records are deleted unread": Fault("BridgeLostRecords", delete_what_is_unread),

@@ -58,7 +58,9 @@ def summary(result: Result) -> str:
 
 
 def main(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="faults", description="Breaks everything under load, and looks what is lost.")
+    parser = argparse.ArgumentParser(
+        prog="faults", description="Breaks servers and workers under load, and checks that no event is lost."
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the first plan")
     parser.add_argument("--seeds", type=int, default=1, help="how many plans, one after another")
     parser.add_argument("--events", type=int, default=100_000)
@@ -100,7 +102,7 @@ def _carry_out(plan: Plan, given: argparse.Namespace) -> int:
             say(f"error: {error}")
             return 3
         except (KeyboardInterrupt, asyncio.CancelledError):
-            say("told to stop: servers and workers are gone, and this run proves nothing")
+            say("stopped by a signal: servers and workers have ended, and this run proves nothing")
             raise SystemExit(3) from None
         say(summary(result))
         for line in result.invalid:

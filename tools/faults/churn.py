@@ -101,10 +101,10 @@ def grown(held: Held, most_workers: int) -> list[str]:
             if now > was + more:
                 problems.append(f"{name}'s {field} grew from {was} to {now}")
         if (most := max(sample.files for sample in samples)) > MOST_FILES:
-            problems.append(f"{name} had {most} file descriptors at once")
+            problems.append(f"{name} had {most} open file descriptors")
     bound = SESSIONS_OF_A_WORKER * most_workers
     if (most := max(held.sessions, default=0)) > bound:
-        problems.append(f"the workers had {most} sessions at once, more than {bound}")
+        problems.append(f"the workers had {most} concurrent sessions, more than {bound}")
     if held.left:
         problems.append(f"{held.left} sessions were left when all workers had ended")
     return problems

@@ -41,8 +41,8 @@ def judge(journal: Journal, evidence: Evidence) -> Verdict:
     _reasons(journal, evidence, indices, rows, verdict)
     _letters(evidence, verdict)
     _windows(evidence, rows, verdict)
-    verdict.found("the audit says", list(evidence.audit_problems))
-    verdict.found("Kafka was not told to the end", list(evidence.uncommitted))
+    verdict.found("problems that the audit found", list(evidence.audit_problems))
+    verdict.found("offsets in Kafka behind the end", list(evidence.uncommitted))
     return verdict
 
 
@@ -65,7 +65,7 @@ def _logged(journal: Journal, evidence: Evidence, verdict: Verdict) -> dict[Plac
         for index in range(len(journal))
         if (place := journal.place(index)) is not None and indices.get(place) != index
     ]
-    verdict.found("records on the raw topic that nobody sent", strange)
+    verdict.found("records on the raw topic that were never sent", strange)
     verdict.found("records that differ from what was sent", changed)
     verdict.found("records of an aborted transaction that can be read", aborted)
     verdict.found("acknowledged records that Kafka does not hold (of Kafka, not of the product)", missing)

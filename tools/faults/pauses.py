@@ -92,7 +92,7 @@ async def rolling(stage: Stage, times: int) -> None:
         young = stage.fleet.start()
         began = time.monotonic()
         if code := await ending:
-            stage.outcome.problems.append(f"{eldest} was told to end and ended with {code}")
+            stage.outcome.problems.append(f"{eldest} got SIGTERM and ended with {code}")
         ended = time.monotonic() - began
         await wait_until(lambda name=young: name in stage.fleet.working, budget_seconds=60, describe="the new worker")
         stage.say(f"{number + 1}: {eldest} ended within {ended:.1f} s; {young} works")
@@ -114,7 +114,7 @@ async def silent_primary(stage: Stage, pair: Pair) -> None:
     stage.say("the primary is silent, and the standby is promoted")
     while stage.freshness.pause_after(promoted) > FAILOVER_SECONDS and time.monotonic() < promoted + 90:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
-    stage.outcome.at_most("work goes on after promotion s", stage.freshness.pause_after(promoted), FAILOVER_SECONDS)
+    stage.outcome.at_most("work resumes after promotion s", stage.freshness.pause_after(promoted), FAILOVER_SECONDS)
     command = await asyncio.to_thread(bridge, "db", "check", settings=stage.environment)
     if command.returncode:
         stage.outcome.problems.append(f"db check ended with {command.returncode}: {command.stderr.decode()[-300:]}")
@@ -184,7 +184,7 @@ async def _freeze(stage: Stage, client: httpx.AsyncClient, places: Mapping[str, 
     while stage.freshness.pause_after(goes_on) > RESUMED_SECONDS and time.monotonic() < goes_on + 90:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     stage.outcome.at_most(
-        f"work goes on after a freeze {during} s", stage.freshness.pause_after(goes_on), RESUMED_SECONDS
+        f"work resumes after a freeze {during} s", stage.freshness.pause_after(goes_on), RESUMED_SECONDS
     )
 
     async def none_is_paused() -> bool:

@@ -163,7 +163,7 @@ class Run:
             if load.done() and not load.cancelled():
                 load.result()
                 self.result.invalid.append("the load ended before the faults did")
-            self._tell(f"the last fault is over; {settled} offsets are settled, the load stands at {world.load.steady}")
+            self._tell(f"the last fault is over; {settled} offsets are committed, the load is at {world.load.steady}")
             await load
             if settled >= len(world.load.journal):
                 self.result.invalid.append("everything was settled before the last fault was over")
@@ -215,7 +215,9 @@ class Run:
         keeper = asyncio.create_task(world.fleet.keep())
         try:
             await wait_until(
-                lambda: _idle(world), budget_seconds=self._drain_seconds, describe="everything settled and Kafka told"
+                lambda: _idle(world),
+                budget_seconds=self._drain_seconds,
+                describe="everything committed in Postgres and Kafka",
             )
             self.result.figures["drain seconds"] = round(time.monotonic() - began, 1)
         except AssertionError as error:
@@ -228,7 +230,7 @@ class Run:
             await asyncio.gather(keeper, return_exceptions=True)
         codes = await asyncio.gather(*(world.fleet.terminate(name) for name in world.fleet.names))
         if any(codes):
-            self.result.problems.append(f"workers were told to end and ended with {codes}")
+            self.result.problems.append(f"workers got SIGTERM and ended with {codes}")
         return True
 
     async def _judge(self, world: World) -> None:

@@ -45,7 +45,7 @@ def demo(
     with sigterm_interrupts(), _directory(directory) as home:
         found = _run(home, events, seed)
         if found.problems:
-            say(f"something is not as it must be; the logs: {home / 'logs'}")
+            say(f"the result is not as expected; see the logs in {home / 'logs'}")
         else:
             _remove(home, directory)
     if json_output:

@@ -22,6 +22,6 @@ _PLACES: Final = {
 dlq_app = typer.Typer(
     name="dlq",
     cls=loading({name: f"bridge.cli.dlq.{place}" for name, place in _PLACES.items()}),
-    help="Why events were dropped, and what becomes of them.",
+    help="Dead letters: list them, discard them, replay them.",
     no_args_is_help=True,
 )

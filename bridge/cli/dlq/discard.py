@@ -27,7 +27,10 @@ def discard(
         bool, typer.Option("--all", help="Everything that is open, if nothing else is named.")
     ] = False,
     persisted: Annotated[
-        bool, typer.Option("--persisted", help="Only those whose events were sent again; they count as that.")
+        bool,
+        typer.Option(
+            "--persisted", help="Only those whose events are persisted, because their producers sent them again."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     dry_run: DryRun = False,
@@ -62,13 +65,15 @@ def discard(
 
 def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) -> bool:
     if not sys.stdin.isatty():
-        raise InvalidInput("nobody is there to ask: give --yes, or --dry-run to see how many they are")
+        raise InvalidInput(
+            "standard input is no terminal, so nothing can be confirmed: give --yes, or --dry-run for their number"
+        )
     found = run(count(settings.dsn, chosen))
     number = f"{found.get(Disposition.OPEN, 0)} dead letters"
     return typer.confirm(
         f"discard those of {number} whose events are persisted?"
         if persisted
-        else f"discard {number}? no replay takes them afterwards",
+        else f"discard {number}? no replay can take them afterwards",
         err=True,
     )
 
@@ -85,10 +90,10 @@ def _print(summary: DiscardSummary) -> None:
         print_text(f"{summary.processed_total} {would}discarded{persisted}; left as they are: {left or 'none'}")
         if summary.dry_run and summary.processed_total and not summary.persisted:
             print_text(
-                "a discard is final: no replay takes what is discarded; `bridge dlq export` can write it all the same"
+                "a discard is final: no replay takes discarded dead letters; `bridge dlq export` can still write them"
             )
     if summary.unidentified:
         print_text(
-            f"{summary.unidentified} of the open ones have no readable site, event id or class of sender, so that nothing "
-            "tells whether their events were persisted; without --persisted they are closed as discarded"
+            f"{summary.unidentified} of the open ones have no readable site, event id or class of sender, so that it "
+            "is not known whether their events were persisted; without --persisted they are closed as discarded"
         )

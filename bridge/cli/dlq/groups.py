@@ -29,7 +29,9 @@ def groups(
     everything: Annotated[
         bool, typer.Option("--all", help="On a terminal also the rarer duplicates and repeated events.")
     ] = False,
-    hours: Annotated[int, typer.Option("--hours", min=1, max=72, help="Count each of so many last hours.")] = 6,
+    hours: Annotated[
+        int, typer.Option("--hours", min=1, max=72, help="Count the drops of each of this many last hours.")
+    ] = 6,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:

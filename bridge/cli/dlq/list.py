@@ -18,7 +18,7 @@ def list_(
     chosen: DeadLetterFilter,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most lines of a page.")] = 50,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="PLACE", help="Go on where a page ended: its `next`.")
+        str | None, typer.Option("--after", metavar="PLACE", help="Start after the previous page: its `next`.")
     ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -46,7 +46,7 @@ def _print(found: Page) -> None:
         print_table(table)
     following = "" if found.following is None else f"; next page: --after {found.following}"
     if any(line.guessed_site_id is not None or line.guessed_script_id is not None for line in found.lines):
-        print_text("~: unproven, by what stands in a text that can't be read")
+        print_text("~: unproven, guessed from a text that can't be parsed")
     if any(line.claimed_site_id is not None for line in found.lines):
         print_text("N (text: ~M): site N's by the record key; the text, unproven, names site M and the script")
     print_text(f"{len(found.lines)} of {found.total}{following}")

@@ -43,7 +43,7 @@ def filter_of(
     cause: Annotated[
         list[str] | None,
         typer.Option(
-            "--cause", metavar="KEY", help="Of this group of `dlq groups`, or how its key begins. Repeatable."
+            "--cause", metavar="KEY", help="Of this cause of `dlq groups`, by its key or a prefix of it. Repeatable."
         ),
     ] = None,
     site_id: Annotated[
@@ -63,7 +63,7 @@ def filter_of(
     ] = None,
     provenance: Annotated[
         list[str] | None,
-        typer.Option("--provenance", metavar="TOPIC:PARTITION:OFFSET", help="Exactly this one. Repeatable."),
+        typer.Option("--provenance", metavar="TOPIC:PARTITION:OFFSET", help="This dead letter. Repeatable."),
     ] = None,
     attempt: Annotated[
         list[int] | None, typer.Option("--attempt", min=1, help="Failed last at this attempt. Repeatable.")
@@ -71,7 +71,7 @@ def filter_of(
     since: Annotated[str | None, typer.Option("--since", metavar=_TIME, help="Dropped then or later: 2h ago.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar=_TIME, help="Dropped before that.")] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="The error holds this text; upper and lower case are the same.")
+        str | None, typer.Option("--text", help="The error contains this text; case does not matter.")
     ] = None,
     disposition: Annotated[
         list[str] | None,

@@ -25,8 +25,10 @@ def plan(
     chosen: DeadLetterFilter,
     all_: Annotated[bool, typer.Option("--all", help="All open dead letters: without it a filter is needed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, the oldest first.")] = None,
-    passing: Annotated[bool, typer.Option("--passing", help="Leave out what would not pass today.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many, the oldest first.")] = None,
+    passing: Annotated[
+        bool, typer.Option("--passing", help="Leave out dead letters that today's code would drop again.")
+    ] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,7 +41,7 @@ def plan(
         Path | None,
         typer.Option("--patch", metavar="FILE", help="Correct each event by this JSON Patch (RFC 6902), before --set."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why; needed for a correction.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="The reason; required for a correction.")] = "",
     dry_run: DryRun = False,
     timeout_sec: TimeoutSec = None,
     json_output: JsonOutput = None,
@@ -65,11 +67,11 @@ def plan(
 
 def _confirm_all(*, given: bool, yes: bool) -> None:
     if not given:
-        raise InvalidInput("no filter was given: name what is meant, or give --all for every open dead letter")
+        raise InvalidInput("no filter was given: give one, or --all for every open dead letter")
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidInput("--all: nobody can be asked here; give --yes as well")
+        raise InvalidInput("--all: standard input is no terminal, so nothing can be confirmed; give --yes as well")
     typer.confirm("Plan a replay of all open dead letters?", abort=True, err=True)
 
 

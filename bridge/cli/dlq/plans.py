@@ -49,7 +49,7 @@ def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = F
         return
     state = found.state.value
     if found.state is PlanState.RUNNING and not running:
-        state = "stopped: its run was killed; the same `bridge dlq replay` goes on"
+        state = "stopped: its run was killed; the same `bridge dlq replay` continues it"
     print_text(f"plan {found.replay_id}: {state}")
     rows = {
         "made": f"{rfc3339(found.created_at)} by {found.requested_by}",

@@ -28,35 +28,38 @@ _RATE_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def replay(
-    plan_id: Annotated[str | None, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")] = None,
+    plan_id: Annotated[str | None, typer.Argument(metavar="PLAN", help="The plan's id, or a prefix of it.")] = None,
     from_topic: Annotated[
         str | None,
-        typer.Option("--from-topic", metavar="TOPIC", help="Dead letters of other programs, instead of a plan's."),
+        typer.Option(
+            "--from-topic", metavar="TOPIC", help="A topic with dead letters of another program, instead of a plan."
+        ),
     ] = None,
     rate: Annotated[
         str | None,
         typer.Option(
             "--rate",
             metavar="N/s",
-            help="Send at most so many: 500/s, 30/m; else 200, and the next once those are settled.",
+            help="Send at most this many: 500/s, 30/m; else as many as their outcomes arrive, with 200 in flight.",
         ),
     ] = None,
     canary: Annotated[
-        int, typer.Option("--canary", min=0, help="Send so many first, and the rest once they are settled well.")
+        int, typer.Option("--canary", min=0, help="Send this many first, and the rest once these became rows.")
     ] = 0,
     canary_max_failures: Annotated[
         int,
         typer.Option(
             "--canary-max-failures",
             min=0,
-            help="So many of the canary may be dropped again, also of one that has failed.",
+            help="How many of the canary may be dropped again; a larger number lets a failed canary pass.",
         ),
     ] = 0,
     wait: Annotated[
-        str, typer.Option("--wait", metavar="5m", help="How long to wait until all is settled, also for the canary.")
+        str,
+        typer.Option("--wait", metavar="5m", help="How long to wait for the outcomes, and for those of the canary."),
     ] = "5m",
     force: Annotated[
-        bool, typer.Option("--force", help="Also what was replayed before; never what is claimed.")
+        bool, typer.Option("--force", help="Also dead letters that were replayed before, but none that is claimed.")
     ] = False,
     dry_run: DryRun = False,
     timeout_sec: TimeoutSec = None,
@@ -67,13 +70,13 @@ def replay(
     settings = command_settings(verbose=verbose)
     seconds = seconds_of("--wait", wait)
     if canary and not seconds:
-        raise InvalidInput("--canary: it is waited for, so that --wait must be more than 0s")
+        raise InvalidInput("--canary: --wait must be more than 0s, since the run waits for the canary")
     chosen_rate = _rate(rate)
     if (plan_id is None) == (from_topic is None):
         raise InvalidInput("give a PLAN, or --from-topic TOPIC for dead letters of other programs")
     if from_topic is not None:
         if canary or force:
-            raise InvalidInput("--from-topic: it knows no --canary and no --force; try --dry-run first")
+            raise InvalidInput("--from-topic: does not support --canary and --force; try --dry-run first")
         topic_job = replay_topic_job(settings, from_topic, chosen_rate)
         perform_or_exit(topic_job, settings, from_topic, dry_run, timeout_sec, json_output, _print_topic)
         return
@@ -129,4 +132,4 @@ def _print_topic(summary: TopicReplaySummary) -> None:
         print_text(f"{summary.without_value} were left: their value was too large for a dead letter")
     if summary.refused:
         print_text(f"{summary.refused} were left: the raw topic refuses them, such as for their size")
-    print_counts("today's code says", summary.forecast)
+    print_counts("by today's code", summary.forecast)

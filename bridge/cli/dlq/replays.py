@@ -16,8 +16,8 @@ from sinks.postgres.connection import connection
 from sinks.postgres.replays.plans import find_plan
 from telemetry.gc_tuning import search_rarely
 
-PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or how it begins.")]
-TimeoutSec = Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after so long.")]
+PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or a prefix of it.")]
+TimeoutSec = Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after this time.")]
 
 _WORDS = {
     Forecast.PASSES: "would pass",

@@ -27,7 +27,9 @@ def doctor(
     ] = False,
     services: Annotated[
         list[Service] | None,
-        typer.Option("--service", help="Whose account BRIDGE_DATABASE_URL names; may be repeated with --upgrade."),
+        typer.Option(
+            "--service", help="The service whose account BRIDGE_DATABASE_URL names; may be repeated with --upgrade."
+        ),
     ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,

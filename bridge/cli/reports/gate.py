@@ -124,7 +124,7 @@ def kpi(
 def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
     seconds = settings.seconds("gate_window")
     if seconds < 60:
-        raise InvalidInput("--window: windows are kept by the minute, so that less than 60s can't be judged")
+        raise InvalidInput("--window: windows are minutes, so that the least is 60s")
     found = run(window_sums(settings.dsn, seconds))
     wanted = found if site_id is None else [one for one in found if one.target == f"site:{site_id}"]
     if site_id is not None and not wanted:
@@ -249,8 +249,8 @@ def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
         before = rate
     print_table(table)
     if others := total.get("other_reasons"):
-        told = ", ".join(f"{reason}: {count}" for reason, count in others.items())
-        print_text(f"dropped for reasons that this release does not know: {told}")
+        counts = ", ".join(f"{reason}: {count}" for reason, count in others.items())
+        print_text(f"dropped for reasons that this release does not know: {counts}")
     print_text(
         "finished: raw events, replays apart; dropped: of the site that the dead letter names;",
         "recovered: a replay became a row; sent_again: its event is the row of another raw event, and counts there only;",

@@ -37,7 +37,7 @@ def list_(
 
 @runs_app.command()
 def show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")],
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or a prefix of it.")],
     verbose: Verbose = False,
 ) -> None:
     """Show one run whole, as JSON."""

@@ -31,11 +31,13 @@ def add(
         bool | None,
         typer.Option(
             "--shared-ids/--ids-by-sender",
-            help="One event id is one event whoever sends it, a visitor's yielding to a server's; else each class of "
-            "sender has ids of its own, which is the default.",
+            help="An event id is one event for all classes of sender, and a server's event replaces a visitor's; by default "
+            "each class of sender has ids of its own.",
         ),
     ] = None,
-    move: Annotated[bool, typer.Option("--move", help="Let a script or site change hands.")] = False,
+    move: Annotated[
+        bool, typer.Option("--move", help="Allow a script to move to another site, or a site to another organisation.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Register a script; the same again changes nothing, and what is not given stays as it is."""

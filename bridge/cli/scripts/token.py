@@ -19,7 +19,7 @@ ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's
 @token_app.command()
 def create(
     script_id: ScriptId,
-    note: Annotated[str, typer.Option("--note", help="Who is to use it, for those who read the list.")] = "",
+    note: Annotated[str, typer.Option("--note", help="The user of the key, shown in the list.")] = "",
     verbose: Verbose = False,
 ) -> None:
     """Make a key and show it, this once: only its digest is kept."""

@@ -14,7 +14,7 @@ from schemas.errors import InvalidInput
 from sinks.postgres.tokens.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
 
 api_app = typer.Typer(name="api", help="The operators' HTTP API: the verbs of `bridge dlq`.", no_args_is_help=True)
-_token_app = typer.Typer(name="token", help="Who may use the API, and for what.", no_args_is_help=True)
+_token_app = typer.Typer(name="token", help="Tokens of the API, their roles and scopes.", no_args_is_help=True)
 api_app.add_typer(_token_app, name="token")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the history of runs calls it; never given twice.")]

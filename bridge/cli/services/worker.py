@@ -13,7 +13,7 @@ def worker(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics; 0 takes a free one [BRIDGE_METRICS_PORT].")
     ] = None,
-    lanes: Annotated[int | None, typer.Option(min=1, max=64, help="Settling paths, a connection each.")] = None,
+    lanes: Annotated[int | None, typer.Option(min=1, max=64, help="Lanes, with a database connection each.")] = None,
     verbose: Verbose = False,
 ) -> None:
     """Process raw events until SIGTERM or Ctrl-C, then finish the batch in flight and leave the group.

@@ -64,7 +64,10 @@ def verifier() -> None:
 @db_app.command()
 def check(
     service: Annotated[
-        Service, typer.Option(help="Whose account BRIDGE_DATABASE_URL names: what it lacks and has too much.")
+        Service,
+        typer.Option(
+            help="The service whose account BRIDGE_DATABASE_URL names: checks that it has the privileges that it needs, and no others."
+        ),
     ] = Service.OWNER,
     verbose: Verbose = False,
 ) -> None:
@@ -81,7 +84,9 @@ def check(
 @db_app.command()
 def grants(
     role: Annotated[str, typer.Argument(metavar="ROLE", help="The account, which exists already.")],
-    service: Annotated[Service, typer.Option(help="The service that connects by it; `reader` is of those who query.")],
+    service: Annotated[
+        Service, typer.Option(help="The service that connects with it; `reader` is for people who query.")
+    ],
     apply: Annotated[bool, typer.Option("--apply", help="Run the statements, in one transaction.")] = False,
     verbose: Verbose = False,
 ) -> None:

@@ -14,7 +14,9 @@ from schemas.documents.run_summary import IdentitySummary, rfc3339
 from sinks.postgres.identity.attribution import trust_state
 
 identity_app = typer.Typer(
-    name="identity", help="Whose events are: the gateway's proof, and what is older than it.", no_args_is_help=True
+    name="identity",
+    help="The attribution of events: the gateway's proof, and records older than it.",
+    no_args_is_help=True,
 )
 
 
@@ -28,7 +30,7 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
         write_json({**state._asdict(), "legacy_until": rfc3339(state.legacy_until), "key_ids": keys}, json_output)
     if json_output != "-":
         print_text(f"gateway headers without a proof are believed until {rfc3339(state.legacy_until)}")
-        print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends it at once")
+        print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends it now")
         print_text(f"keys that prove headers here: {', '.join(keys) or 'none'}; the first one signs")
         print_text(
             f"{state.unattributed} ledger rows have no class of sender; `bridge identity backfill` finds their senders"
@@ -37,7 +39,9 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 
 @identity_app.command()
 def backfill(
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows; all if left out.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="At most this many rows; all if left out.")
+    ] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -74,6 +78,6 @@ def _print(summary: IdentitySummary) -> None:
         print_text(f"  site {site}: {count}")
     print_text(f"{summary.windows_moved_total} counts of gate windows {would}moved; sums stay")
     if summary.windows_missing_total:
-        print_text(f"  {summary.windows_missing_total} counts stay where they are: no window holds them")
+        print_text(f"  {summary.windows_missing_total} counts were not moved: there is no window with them")
     if summary.unknown_key_total:
         print_text(f"  {summary.unknown_key_total} rows are left: the key of their proof is not known here")

@@ -31,7 +31,7 @@ T = TypeVar("T")
 LONGEST_SECONDS = 24 * 3600
 LAST = datetime.max.replace(tzinfo=UTC)
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, for those who read the history.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason, kept in the history.")]
 
 
 @breaker_app.command()
@@ -50,7 +50,9 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 @breaker_app.command()
 def release(
     reason: Reason,
-    for_: Annotated[str, typer.Option("--for", metavar="10m", help="How long they may pass, at most 24h.")] = "10m",
+    for_: Annotated[
+        str, typer.Option("--for", metavar="10m", help="How long dead letters may pass, at most 24h.")
+    ] = "10m",
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
@@ -171,13 +173,13 @@ def _details(details: dict[str, Any]) -> dict[str, str]:
     return {
         "place": f"{details['topic']}:{details['partition']}:{details['offset']}",
         "error": f"{details['error_class']}: {details['error']}",
-        "sites": f"{sites} ({details['sites_total']} in all; 0 is nobody's{public})",
+        "sites": f"{sites} ({details['sites_total']} in all; 0: site unknown{public})",
     }
 
 
 def _errors(errors: list[dict[str, Any]]) -> Table:
     """Return the table of what was held at the trip, by site; `bridge dlq groups` shows earlier failures."""
-    table = Table("site", "events", "error of what it held first")
+    table = Table("site", "events", "error of the first paused event")
     table.columns[1].justify = "right"
     for one in errors:
         table.add_row(str(one["site"]), str(one["events"]), f"{one['error_class']}: {one['error']}")

@@ -11,10 +11,10 @@ from bridge.output.tables import Table, on_terminal, print_left_out, print_table
 from schemas.documents.run_summary import OffsetsSummary
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
-offsets_app = typer.Typer(name="offsets", help="Where the workers stand in Kafka's logs.", no_args_is_help=True)
+offsets_app = typer.Typer(name="offsets", help="The workers' positions in Kafka's logs.", no_args_is_help=True)
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history of runs.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
 
 _RIGHT = ("partition", "log", "next", "start", "end", "lag", "epoch", "skipped", "stale", "lost")
 
@@ -39,9 +39,11 @@ def show(
 @offsets_app.command()
 def skip(
     source: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION")],
-    offset: Annotated[int, typer.Option("--offset", min=0, help="The record's, where the partition stands.")],
+    offset: Annotated[
+        int, typer.Option("--offset", min=0, help="The record's offset, which is the partition's position.")
+    ],
     reason: Reason,
-    readable: Annotated[bool, typer.Option("--readable", help="Pass it even if it can be read.")] = False,
+    readable: Annotated[bool, typer.Option("--readable", help="Skip it even if it can be read.")] = False,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,

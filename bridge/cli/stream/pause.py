@@ -14,11 +14,9 @@ from schemas.errors import InvalidInput
 from schemas.pipeline.pause import Pause, PauseKind
 from sinks.postgres.registry.pauses import list_pauses
 
-pause_app = typer.Typer(
-    name="pause", help="Keep one partition, script, site or organisation waiting.", no_args_is_help=True
-)
+pause_app = typer.Typer(name="pause", help="Pause one partition, script, site or organisation.", no_args_is_help=True)
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history of runs.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
 Source = Annotated[
     str | None,
     typer.Option("--partition", metavar="NUMBER", help="A partition of the raw topic, or as `pause list` names it."),

@@ -21,9 +21,9 @@ def process(
     org_ids: Annotated[str | None, typer.Option("--org-ids", metavar="A,B", help="Only these organisations'.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Most events a round [BRIDGE_WORKER_DEFAULT_LIMIT].")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Most rounds [BRIDGE_WORKER_DEFAULT_ROUNDS].")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; leave nothing behind.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would happen; write nothing.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first target that fails.")] = False,
-    timeout_sec: Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after so long.")] = None,
+    timeout_sec: Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after this time.")] = None,
     max_dropped_total: Annotated[
         int | None, typer.Option(min=0, help="Fail above this many drops [BRIDGE_WORKER_MAX_DROPPED_TOTAL].")
     ] = None,

@@ -102,7 +102,9 @@ def _tell(published: Published) -> None:
     if published.interrupted:
         say(f"interrupted: {published.acknowledged} of {published.read} lines read were acknowledged")
     if published.failed and published.acknowledged:
-        say("send the whole input again when that is mended: what is persisted already counts as a duplicate only")
+        say(
+            "correct that, then send the whole input again: events that are persisted already are dropped as duplicates"
+        )
 
 
 def _summary(begun: RunSummary, published: Published) -> RunSummary:

@@ -84,8 +84,8 @@ def _system() -> list[Path]:
 
 def _major(directory: Path, account: Account) -> int | None:
     try:
-        told = account.run([str(directory / "postgres"), "--version"], cwd=Path("/"), timeout=30)
+        done = account.run([str(directory / "postgres"), "--version"], cwd=Path("/"), timeout=30)
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r"(\d+)", told.stdout)
-    return int(found.group(1)) if told.returncode == 0 and found else None
+    found = re.search(r"(\d+)", done.stdout)
+    return int(found.group(1)) if done.returncode == 0 and found else None

@@ -33,9 +33,9 @@ def find_java() -> Path:
 def _major_version(java: Path) -> int | None:
     try:
         words = [str(java), "-version"]
-        told = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - no shell
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - no shell
     except (OSError, subprocess.TimeoutExpired):
         return None
     # Java 8 and older report their version as 1.8.
-    found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
+    found = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
     return int(found.group(1)) if found else None

@@ -132,8 +132,8 @@ class KafkaNode:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise PreconditionFailed(f"can't format Kafka's storage with {words[0]}: {error}") from error
         if done.returncode != 0:
-            told = pick_decisive((done.stdout + done.stderr).splitlines())
-            raise PreconditionFailed(f"can't format Kafka's storage in {self.home}: {told}")
+            reason = pick_decisive((done.stdout + done.stderr).splitlines())
+            raise PreconditionFailed(f"can't format Kafka's storage in {self.home}: {reason}")
 
     def ready(self, _pid: int) -> bool:
         """Return whether the broker is one of the live brokers, so that topics can be created."""

@@ -35,7 +35,7 @@ def held_by_another(port: int) -> str:
     except psutil.AccessDenied:
         pids = set()
     named = f"another program (pid {min(pids)})" if pids else "a program of another account"
-    return f"; {named} holds port {port} of {LOOPBACK} and was told no password"
+    return f"; {named} holds port {port} of {LOOPBACK} and got no password"
 
 
 def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], purpose: str) -> int:

@@ -64,7 +64,7 @@ def refuse_strangers(directory: Path, names: Collection[str]) -> None:
             refuse_stranger(path, found)
             if path in passed and stat.S_ISDIR(found.st_mode) and found.st_mode & _EVERYBODY == stat.S_IWOTH:
                 raise PreconditionFailed(
-                    f"{path} can be changed by every account, which could lead the stack's files elsewhere: "
+                    f"{path} can be changed by every account, which could redirect the stack's files: "
                     "take that right from them (chmod o-w), or choose another directory"
                 )
     except PermissionError as error:
@@ -82,7 +82,7 @@ def refuse_stranger(path: Path, found: os.stat_result) -> None:
     """
     if found.st_uid not in (os.geteuid(), 0, Path("/").stat().st_uid):
         raise PreconditionFailed(
-            f"{path} belongs to user id {found.st_uid}, who could lead the stack's files elsewhere: "
+            f"{path} belongs to user id {found.st_uid}, who could redirect the stack's files: "
             "start the stack as that user, or choose another directory"
         )
 

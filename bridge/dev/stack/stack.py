@@ -185,8 +185,8 @@ class Stack:
     def _prepare_directory(self) -> None:
         if any(character in str(self.directory) for character in ",\\\n\r"):
             raise InvalidInput(
-                f"the stack's directory {str(self.directory)!r} holds a comma, backslash or line break, "
-                "which Kafka's settings can't: choose another"
+                f"the stack's directory {str(self.directory)!r} has a comma, backslash or line break, "
+                "which Kafka's settings do not allow: choose another"
             )
         try:
             make_directory(self.directory / "logs")

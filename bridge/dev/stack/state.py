@@ -89,9 +89,9 @@ def read(directory: Path) -> StackState | None:
 
 def _living(content: dict[str, Any], own: Path) -> ServerState:
     """Keep the process only if it lives and its command line has the path `own`; the file alone is not trusted."""
-    told = ServerState(**content)
-    identity = told.identity()
-    return told if identity is not None and identity.was_given(own) else ServerState(told.port)
+    saved = ServerState(**content)
+    identity = saved.identity()
+    return saved if identity is not None and identity.was_given(own) else ServerState(saved.port)
 
 
 def exists(directory: Path) -> bool:

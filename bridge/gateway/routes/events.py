@@ -68,7 +68,7 @@ async def post_events(services: Services, request: Request) -> Answer:
     shares = shares_of(grant, request.address)
     with (
         services.requests.holding(shares) as place,
-        services.room.holding(shares) as held,
+        services.budget.holding(shares) as held,
         begin(services, request, grant) as work,
     ):
         body, elements = await receive_events(services, request, place, held, work)
@@ -141,7 +141,7 @@ async def receive_events(
         # The framing of chunks costs as much as content.
         bill.charge(max(len(message.get("body", b"")), wired - before))
         if not message.get("more_body"):
-            place.reach(1)
+            place.grow_to(1)
         work.begin()
         return message
 

@@ -22,7 +22,7 @@ from schemas.uuid7 import uuid7
 from streams.pipeline.identity import claim_note
 from streams.pipeline.rejection import Rejection
 
-_LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer at once"
+_LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer in one request"
 # The place of an event is not known before it is published.
 _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 
@@ -36,10 +36,10 @@ async def post_validate(services: Services, request: Request) -> Answer:
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)
     with ExitStack() as holding:
-        held = holding.enter_context(services.room.holding(shares))
+        held = holding.enter_context(services.budget.holding(shares))
         with services.requests.holding(shares) as place, begin(services, request, grant) as work:
             answer = await _judge_all(services, request, grant, place, held, work)
-        held.reach(len(answer.body))
+        held.grow_to(len(answer.body))
         if (close := request.scope.get(CLOSE)) is not None:
             held.waits(close)
         answer.holding = holding.pop_all()
@@ -51,15 +51,15 @@ async def _judge_all(services: Services, request: Request, grant: Grant, place: 
     services.allowances.of(grant.sender).take_validated(request.script_id, request.address, len(elements.values))
     now_ms = time.time_ns() // 1_000_000
     results: list[msgspec.Raw] = []
-    valid, room = 0, services.settings.gateway_max_body_bytes
+    valid, left = 0, services.settings.gateway_max_body_bytes
     for index, value in enumerate(elements.values):
         assigned = uuid7(now_ms) if identify(value).missing else None
         judged = {"index": index} | _judged(services, value, vouched_by(grant, assigned), now_ms)
         valid += judged["status"] == "valid"
         encoded = msgspec.json.encode(judged)
-        if len(encoded) > room and judged.pop("event", None) is not None:
+        if len(encoded) > left and judged.pop("event", None) is not None:
             encoded = msgspec.json.encode(judged | {"message": _LEFT_OUT})
-        room -= len(encoded)
+        left -= len(encoded)
         results.append(msgspec.Raw(encoded))
         await work.let_others()
     body = {

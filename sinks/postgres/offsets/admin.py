@@ -79,4 +79,4 @@ async def skip_record(settings: Settings, source: TopicPartition, offset: int) -
     """Skip the record; raises InvalidInput if the partition is at another offset."""
     async with connection(settings.dsn, "offsets") as conn:
         if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
-            raise InvalidInput(f"{source} no longer stands at {offset}; see `bridge offsets show`")
+            raise InvalidInput(f"{source} is no longer at {offset}; see `bridge offsets show`")

@@ -19,7 +19,7 @@ from sinks.postgres.transaction import key_holders
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
-async def reach(conn: Connection, replay_id: str, after: int, most: int) -> int | None:
+async def page_end(conn: Connection, replay_id: str, after: int, most: int) -> int | None:
     """Return the position of the last of at most `most` items after position `after` that fit into memory together.
 
     None if no item is left.

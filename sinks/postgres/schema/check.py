@@ -178,7 +178,7 @@ def _behind(have: dict[str, str]) -> Iterable[str]:
 
 def _ahead(have: dict[str, str]) -> list[str]:
     return [
-        f"migration {name}: applied, but this build does not know it; the database is ahead of the code"
+        f"migration {name}: applied, but this build does not know it; the database is newer than the code"
         for name in sorted(have.keys() - {one.name for one in migrations()})
     ]
 

@@ -56,7 +56,7 @@ async def create_api_token(
             )
         except asyncpg.UniqueViolationError:
             raise InvalidInput(
-                f"the name {name!r} was given to a token before, and stands for it in the history; choose another"
+                f"the name {name!r} was given to a token before, whose history it names; choose another"
             ) from None
     return made
 

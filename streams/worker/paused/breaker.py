@@ -36,7 +36,7 @@ class BreakerPause:
         self._lane = lane
         self._probe_seconds = probe_seconds
         self._held: dict[TopicPartition, int] = {}
-        self._told: dict[TopicPartition, int] = {}
+        self._logged: dict[TopicPartition, int] = {}
         self._probed: set[TopicPartition] = set()
         self._seen: dict[TopicPartition, int] = {}
         self._ended: set[TopicPartition] = set()
@@ -70,8 +70,8 @@ class BreakerPause:
         self._show()
         for source, offset in first.items():
             # A probe that fails holds the same offset again each time.
-            if self._told.get(source) != offset:
-                self._told[source] = offset
+            if self._logged.get(source) != offset:
+                self._logged[source] = offset
                 log.warning(
                     "partition_paused_breaker_open", lane=self._lane, topic=source.topic, partition=source.partition, offset=offset,
                     reason=str(why),
@@ -142,7 +142,7 @@ class BreakerPause:
         return some
 
     @property
-    def stands(self) -> Mapping[TopicPartition, int]:
+    def positions(self) -> Mapping[TopicPartition, int]:
         """The offset at which each held partition continues."""
         return self._held
 
@@ -166,11 +166,11 @@ def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) 
 
 
 async def peek(
-    source: Source, places: Mapping[TopicPartition, int], stands: Mapping[TopicPartition, int]
+    source: Source, places: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]
 ) -> tuple[list[Batch], list[TopicPartition]]:
     """Return a few records of each of these partitions from these offsets, and the partitions without records there.
 
-    Leaves the partitions paused, at their positions `stands`. Raises the errors of a poll.
+    Leaves the partitions paused, at their positions `positions`. Raises the errors of a poll.
     """
     ends = await source.ends(places)
     batches = []
@@ -183,5 +183,5 @@ async def peek(
     finally:
         source.pause(places)
         for one in places:
-            source.rewind(one, stands[one])
+            source.rewind(one, positions[one])
     return batches, [one for one, offset in places.items() if offset >= ends[one]]

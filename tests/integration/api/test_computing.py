@@ -159,14 +159,14 @@ async def test_what_is_looked_up_goes_in_pieces(two_orgs: Settings, what: str) -
     await add_dropped(two_orgs.dsn, [dropped(1000 + number, event_id=f"p-{number}") for number in range(letters)])
     runs = Runs(two_orgs, 1, 1)
     runs.share = share = Noting()
-    reach = TenantScope(two_orgs, runs, ALICE)
+    scope = TenantScope(two_orgs, runs, ALICE)
     if what == "groups":
-        assert (await reach.groups(GroupsQuery())).total > letters
+        assert (await scope.groups(GroupsQuery())).total > letters
     else:
         asked = DiscardBody.model_validate(
             {"filter": {"site_id": [1]}, "persisted": True, "dry_run": True, "reason": "sent again"}
         )
-        assert (await reach.discard(asked)).processed_total == 0
+        assert (await scope.discard(asked)).processed_total == 0
     assert len(share.done) >= (9 if what == "groups" else 6)
 
 

@@ -106,7 +106,7 @@ async def test_drained_service_leaves_a_plan_to_be_gone_on_with(
         (run,) = await fetch(settings, "SELECT exit_code, summary::text FROM script_run WHERE script = 'dlq-replay'")
         assert (run["exit_code"], "stopped by the end of the service" in run["summary"]) == (1, True)
         (plan,) = await fetch(settings, "SELECT state, ended_because FROM replay")
-        assert tuple(plan) == ("stopped", "it was told to stop")
+        assert tuple(plan) == ("stopped", "it was stopped")
         with api(settings, tmp_path / "log") as found:
             async with client(found, text) as one:
                 ok(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 202)

@@ -83,12 +83,12 @@ async def test_one_organisation_does_not_take_all_places(two_orgs: Settings) -> 
     own, other = (ALICE._replace(org_id=org_id) for org_id in (10, 20))
     for scope in ("one", "two"):
         await runs.begin_replay(hanging(), own, scope)
-    with pytest.raises(Problem, match="2 replays of organisation 10 are in hand") as caught:
+    with pytest.raises(Problem, match="2 replays of organisation 10 are in progress") as caught:
         await runs.begin_replay(hanging(), own, "three")
     assert caught.value.code is Code.TOO_MANY_RUNS
     await runs.begin_replay(hanging(), other, "four")
     await runs.begin_replay(hanging(), ALICE, "five")
-    with pytest.raises(Problem, match="4 replays are in hand"):
+    with pytest.raises(Problem, match="4 replays are in progress"):
         await runs.begin_replay(hanging(), ALICE, "six")
     await runs.ended()
     assert runs.replays == 0
@@ -99,11 +99,11 @@ async def test_a_place_is_kept_for_those_of_no_organisation(two_orgs: Settings) 
     runs = Runs(two_orgs, 4, 2)
     for number, org_id in enumerate((10, 10, 20)):
         await runs.begin_replay(hanging(), ALICE._replace(org_id=org_id), str(number))
-    with pytest.raises(Problem, match="3 replays of organisations are in hand") as caught:
+    with pytest.raises(Problem, match="3 replays of organisations are in progress") as caught:
         await runs.begin_replay(hanging(), ALICE._replace(org_id=20), "another")
     assert caught.value.code is Code.TOO_MANY_RUNS
     await runs.begin_replay(hanging(), ALICE, "kept")
-    with pytest.raises(Problem, match="4 replays are in hand"):
+    with pytest.raises(Problem, match="4 replays are in progress"):
         await runs.begin_replay(hanging(), ALICE, "one more")
     await runs.ended()
     alone = Runs(two_orgs, 1, 1)
@@ -120,7 +120,7 @@ async def test_plans_that_nobody_waits_for_count(two_orgs: Settings) -> None:
     for one in asked:
         one.cancel()
     await asyncio.gather(*asked, return_exceptions=True)
-    with pytest.raises(Problem, match=f"{most} plans and dry runs of organisation 10 are in hand") as caught:
+    with pytest.raises(Problem, match=f"{most} plans and dry runs of organisation 10 are in progress") as caught:
         await runs.forecast(hanging(), own, "one more", dry_run=True)
     assert caught.value.code is Code.TOO_MANY_RUNS
     await runs.ended()
@@ -133,7 +133,7 @@ async def test_an_organisation_with_a_place_leaves_one_to_the_others(two_orgs: S
     await runs.begin_replay(hanging(), one, "first")
     await runs.begin_replay(hanging(), two, "first of another")
     for caller in (one, two):
-        with pytest.raises(Problem, match="2 replays of organisations are in hand") as caught:
+        with pytest.raises(Problem, match="2 replays of organisations are in progress") as caught:
             await runs.begin_replay(hanging(), caller, "second")
         assert caught.value.code is Code.TOO_MANY_RUNS
     await runs.begin_replay(hanging(), three, "first of a third")
@@ -148,7 +148,7 @@ async def test_the_longest_replay_gives_way_to_an_organisation_that_has_none(
     runs = Runs(two_orgs, 4, 2)
     callers = [ALICE._replace(org_id=org_id) for org_id in (10, 20, 30, 40)]
     first, *_ = [await runs.begin_replay(hanging(), one, f"of {one.org_id}") for one in callers[:3]]
-    with pytest.raises(Problem, match="3 replays of organisations are in hand"):
+    with pytest.raises(Problem, match="3 replays of organisations are in progress"):
         await runs.begin_replay(hanging(), callers[3], "before their turn is over")
     monkeypatch.setattr(places, "TURN_SECONDS", 0.0)
     await runs.begin_replay(ending(), callers[3], "of 40")
@@ -218,7 +218,7 @@ async def test_what_was_promised_is_on_record_before_it_is_told(
     await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
     assert await plan_of(two_orgs, replay_id) == ("running", "")
     await runs.ended()
-    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was told to stop")
+    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was stopped")
 
 
 async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settings) -> None:
@@ -226,7 +226,7 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
     replay_id, runs = await planned(two_orgs), Runs(two_orgs, 1, 1)
     await runs.begin_replay(replay_job(two_orgs, ReplayOptions(replay_id)), ALICE, replay_id)
     await runs.ended()
-    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was told to stop")
+    assert await plan_of(two_orgs, replay_id) == ("stopped", "it was stopped")
 
 
 @pytest.mark.parametrize(
@@ -234,12 +234,12 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
     [
         (
             PreconditionFailed("Kafka at 10.0.0.7:9092 does not answer"),
-            "Postgres or Kafka is away, or not as needed; see ",
+            "Postgres or Kafka is away, or lacks what is needed; see ",
         ),
         (SinkUnavailable("connecting to Postgres as owner"), "Postgres or Kafka did not answer; see "),
         (
-            BreakerOpen("the brake on dead-lettering is on: site 3 storms"),
-            "the brake on dead-lettering is on; run the same ",
+            BreakerOpen("the circuit breaker is open: site 3 storms"),
+            "the circuit breaker is open; run the same ",
         ),
         (BridgeError("the canary failed"), "the canary failed"),
     ],

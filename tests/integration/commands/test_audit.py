@@ -77,11 +77,11 @@ TAMPERINGS = {
     ),
     "a healed event called dropped": (
         "UPDATE bridge_event_raw SET dropped_reason = 'retry_exhausted' WHERE dropped_reason IS NULL",
-        ["have an event row, but a ledger row that says otherwise"],
+        ["have an event row, but a ledger row that contradicts it"],
     ),
     "a retry count changed": (
         "UPDATE bridge_event_raw SET retry_count = retry_count + 1 WHERE dropped_reason IS NULL",
-        ["healed at another attempt than the ledger says", "retried"],
+        ["healed at another attempt than the ledger has", "retried"],
     ),
     "a key deleted": (
         "DELETE FROM bridge_event_key WHERE event_key = (SELECT min(event_key) FROM bridge_event_key)",
@@ -97,7 +97,7 @@ TAMPERINGS = {
     ),
     "a loss that nobody acknowledged": (
         "UPDATE stream_offset SET lost = lost + 1, skipped = skipped - 1 WHERE topic LIKE '%raw' AND skipped > 0",
-        ["1 records are lost and nobody acknowledged it"],
+        ["1 records are lost, and the loss is not acknowledged"],
     ),
 }
 

@@ -113,5 +113,5 @@ async def test_a_database_that_was_never_migrated_names_what_makes_the_tables(
 
     (line,) = done.stderr.splitlines()
     assert done.returncode == 3
-    assert line.startswith("error: Postgres refuses what is needed")
+    assert line.startswith("error: Postgres refuses a needed operation")
     assert "; run `bridge db migrate`; " in line

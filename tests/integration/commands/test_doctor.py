@@ -320,7 +320,9 @@ def test_the_command(settings: Settings) -> None:
     assert broken.returncode == 1
     (away,) = (line for line in lines if line.startswith("fail  kafka ") and "does not answer" in line)
     assert away.startswith("fail  kafka     cluster")
-    assert away.endswith("once that is mended; likewise topics, in sync, retention, Kafka's clock, workers, lag")
+    assert away.endswith(
+        "correct that, then run `bridge doctor` again; likewise topics, in sync, retention, Kafka's clock, workers, lag"
+    )
     assert any(line.startswith("warn  settings  variables") and "BRIDGE_LANES?" in line for line in lines)
     assert {line[:4] for line in lines[:-1]} <= {"ok  ", "warn", "fail"}
     assert b"Unable" not in broken.stderr

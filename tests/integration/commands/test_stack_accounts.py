@@ -186,7 +186,9 @@ def test_what_another_account_prepared_is_refused(tmp_path: Path, name: str, kin
     else:
         path.symlink_to(victim)
     os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
-    with pytest.raises(PreconditionFailed, match=rf"^{path} belongs to user id {STRANGER}, who could lead .*: start"):
+    with pytest.raises(
+        PreconditionFailed, match=rf"^{path} belongs to user id {STRANGER}, who could redirect .*: start"
+    ):
         Stack(directory).start()
     assert list(victim.iterdir()) == []
 

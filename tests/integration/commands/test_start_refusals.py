@@ -67,7 +67,7 @@ def test_a_wrong_password_is_no_outage(settings: Settings) -> None:
     ):
         done = bridge("db", "check", settings={"BRIDGE_DATABASE_URL": wrong})
         assert done.returncode == 3
-        assert done.stderr.startswith(b"error: Postgres refuses what is needed: ")
+        assert done.stderr.startswith(b"error: Postgres refuses a needed operation: ")
         assert says in done.stderr.decode()
 
 
@@ -86,13 +86,21 @@ async def test_a_connection_that_is_refused_is_no_event_s_fault(
     [
         (SinkUnavailable("x"), "Postgres is away at start: x; start it", ""),
         (SinkUnavailable("x", sqlstate="57P03"), "Postgres is away at start: x; start it", ""),
-        (SinkUnavailable("x", sqlstate="42501"), "Postgres refuses what is needed at start: x; ", "bridge db grants"),
-        (SinkUnavailable("x", sqlstate="42P01"), "Postgres refuses what is needed at start: x; ", "bridge db check"),
-        (SinkUnavailable("x", sqlstate="25006"), "Postgres refuses what is needed at start: x; ", "primary"),
-        (RowRejected("x", sqlstate="23505"), "Postgres refuses what is needed at start: x; ", "Postgres' log"),
+        (
+            SinkUnavailable("x", sqlstate="42501"),
+            "Postgres refuses a needed operation at start: x; ",
+            "bridge db grants",
+        ),
+        (
+            SinkUnavailable("x", sqlstate="42P01"),
+            "Postgres refuses a needed operation at start: x; ",
+            "bridge db check",
+        ),
+        (SinkUnavailable("x", sqlstate="25006"), "Postgres refuses a needed operation at start: x; ", "primary"),
+        (RowRejected("x", sqlstate="23505"), "Postgres refuses a needed operation at start: x; ", "Postgres' log"),
         (
             SinkUnavailable("x\nHINT:  y.", sqlstate="22000"),
-            "Postgres refuses what is needed at start: x HINT: y; ",
+            "Postgres refuses a needed operation at start: x HINT: y; ",
             "options",
         ),
     ],

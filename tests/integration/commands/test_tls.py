@@ -27,9 +27,7 @@ from sinks.kafka.topics import check_topics
 from streams.startup_checks import ready
 
 USER, PASSWORD = "bridge", secrets.token_hex(8)
-NO_AUTHORITY = (
-    "^Postgres refuses what is needed at start: .*root certificate file .*; correct the options of BRIDGE_DATABASE_URL$"
-)
+NO_AUTHORITY = "^Postgres refuses a needed operation at start: .*root certificate file .*; correct the options of BRIDGE_DATABASE_URL$"
 GIVEN = {"env", "secret_key"} | {name for name in Settings.model_fields if name.startswith("kafka_s")}
 
 

@@ -116,7 +116,7 @@ async def test_it_is_live_on_a_terminal(settings: Settings, load: None) -> None:
         await fetch(elsewhere, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
             await wait_until(
-                lambda: read("not renewed: Postgres refuses what is needed"),
+                lambda: read("not renewed: Postgres refuses a needed operation"),
                 budget_seconds=40,
                 describe=lambda: seen[-3000:],
             )

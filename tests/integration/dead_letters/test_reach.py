@@ -6,7 +6,7 @@ from support.events.dead_letters import add_dropped, dropped
 
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.postgres.connection import connection
-from sinks.postgres.replay_items.items import reach
+from sinks.postgres.replay_items.items import page_end
 from sinks.postgres.replays.plans import freeze, planning
 
 MIB = 1024 * 1024
@@ -22,5 +22,5 @@ async def test_large_ones_are_taken_some_at_a_time(database_url: str) -> None:
     async with planning(database_url, keep=False) as conn:
         replay_id = str(uuid4())
         assert await freeze(conn, replay_id, DeadLetterFilter(), reason="", corrections=[], limit=None) == len(sizes)
-        assert [await reach(conn, replay_id, after, 100) for after in (0, 3, 4, 5, 8)] == [3, 4, 5, 8, None]
-        assert await reach(conn, replay_id, 0, 2) == 2
+        assert [await page_end(conn, replay_id, after, 100) for after in (0, 3, 4, 5, 8)] == [3, 4, 5, 8, None]
+        assert await page_end(conn, replay_id, 0, 2) == 2

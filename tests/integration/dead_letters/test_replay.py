@@ -205,7 +205,7 @@ async def test_told_to_stop_it_can_be_gone_on_with(stack, database_url, topic_pr
     finally:
         running.kill()
     found = await status(settings, plan_id)
-    assert (found["state"], found["ended_because"]) == ("stopped", "it was told to stop")
+    assert (found["state"], found["ended_because"]) == ("stopped", "it was stopped")
     assert set(found["outcomes"]) == {"open", "unsettled"}
     async with working(settings):
         out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-")
@@ -257,7 +257,7 @@ async def test_computed_corrections_pass_and_what_they_do_not_apply_to_stays(sta
     _, err = await dlq(settings, "plan", "--all", "--yes", "--set", "occurred_at=*1000;", "--reason", "x", code=3)
     assert "--set: occurred_at: '*1000;' is not an expression from ';' on; these are: *NUMBER, round(DECIMALS)" in err
     _, err = await dlq(settings, "plan", "--all", "--yes", "--set", 'note="\\u0000"', "--reason", "x", code=3)
-    assert "the corrections hold a NUL" in err
+    assert "the corrections contain a NUL" in err
     words = ("--set", "occurred_at=milliseconds()", "--set", "value=number()|*0.01", "--reason", "seconds")
     plan_id, report = await plan(settings, "--all", "--yes", *words)
     assert report["by_forecast"] == {"passes": 3, "refused": 1}
@@ -309,7 +309,7 @@ async def test_a_loop_ends_after_its_lives(stack, database_url, topic_prefix) ->
             assert report["by_forecast"] == {"fails_the_same": 1}
             await dlq(settings, "replay", plan_id, code=1, **most)
         plan_id, report = await plan(settings, "--all", "--yes", **most)
-        assert report["refusals"] == {"it has had 3 lives, and BRIDGE_REPLAY_MAX_LIVES is 3": 1}
+        assert report["refusals"] == {"it is dead letter 3 of its event, and BRIDGE_REPLAY_MAX_LIVES is 3": 1}
         out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-", **most)
     summary = ReplaySummary.model_validate_json(out)
     assert (summary.sent_total, sum(summary.skipped_by_reason.values())) == (0, 1)
@@ -356,12 +356,12 @@ async def test_old_dead_letters(stack, database_url, topic_prefix) -> None:
     ("words", "says"),
     [
         (("plan",), "no filter was given"),
-        (("plan", "--all"), "nobody can be asked here"),
+        (("plan", "--all"), "standard input is no terminal"),
         (("plan", "--site-id", "77"), "no dead letter fits the filter"),
         (("replay", "12345678"), "there is no plan '12345678'; see `bridge dlq plans`"),
         (("replay", "1"), "there is no plan '1'"),
         (("replay", "12345678", "--rate", "fast"), "--rate: 'fast' is no rate"),
-        (("replay", "12345678", "--canary", "5", "--wait", "0s"), "--canary: it is waited for"),
+        (("replay", "12345678", "--canary", "5", "--wait", "0s"), "--canary: --wait must be more than 0s"),
         (("cancel", "12345678", "--reason", " "), "--reason: 1 to 500 characters"),
     ],
 )

@@ -74,7 +74,7 @@ async def test_nothing_is_sent_while_the_brake_is_on(stack, database_url, topic_
     engaged = await asyncio.to_thread(bridge, "breaker", "engage", "--reason", "acme's deploy", settings=own)
     assert engaged.returncode == 0, engaged.stderr
     _, err = await dlq(settings, "replay", plan_id, code=1)
-    assert "the brake on dead-lettering is on: acme's deploy" in err
+    assert "the circuit breaker is open: acme's deploy" in err
     found = await status(settings, plan_id)
     assert (found["state"], found["outcomes"]) == ("stopped", {"open": 5})
     assert "acme" not in found["ended_because"]

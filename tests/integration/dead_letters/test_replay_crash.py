@@ -135,7 +135,7 @@ async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, 
     assert (await status(settings, plan_id))["outcomes"] == {"in_doubt": 200}
     if published:
         _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", "--wait", "1s", code=1)
-        assert "nobody knows yet whether they were sent" in err
+        assert "it is not known yet whether" in err
     async with working(settings):
         summary, code = await perform(cancel_job(settings, plan_id, "enough", 60), settings, RunOptions(plan_id))
     assert (code, summary.outcomes) == (0, {"persisted": 200} if published else {"open": 200})
@@ -156,10 +156,10 @@ async def test_cancelled_whatever_the_plan_says(
     assert (await status(settings, plan_id))["outcomes"] == {"unsettled": 20}
     if said == "running":
         _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough")
-        assert "20 items that were sent are not settled yet; if some stay so, cancel the plan again" in err
+        assert "20 items that were sent have no outcome yet; if some stay so, cancel the plan again" in err
     if published:
         _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", "--wait", "1s", code=1)
-        assert "nobody knows yet whether they were sent" in err
+        assert "it is not known yet whether" in err
     async with working(settings):
         summary, code = await perform(cancel_job(settings, plan_id, "enough", 60), settings, RunOptions(plan_id))
     if said == "sent" and published:

@@ -185,7 +185,7 @@ async def test_on_the_command_line(stack, database_url, topic_prefix) -> None:
     assert bridge("gate", "check", "--site-id", "2", settings=environment).returncode == 0
     assert bridge("gate", "check", "--site-id", "9", settings=environment).returncode == 0
     assert bridge("gate", "check", "--window", "30x", settings=environment).returncode == 3
-    assert b"less than 60s can't be judged" in bridge("gate", "show", "--window", "5s", settings=environment).stderr
+    assert b"so that the least is 60s" in bridge("gate", "show", "--window", "5s", settings=environment).stderr
     shown = json.loads(bridge("gate", "show", "--json-output", "-", settings=environment).stdout)
     assert [(one["target"], one["passed"]) for one in shown] == [("site:1", False), ("site:2", True), ("total", False)]
     await add_dropped(database_url, [dropped(offset) for offset in range(200)])

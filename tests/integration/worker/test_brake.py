@@ -150,7 +150,7 @@ async def test_two_workers_agree_and_an_operator_releases_it(stack, database_url
         errors = status["details"]["errors"]
         assert {one["site"] for one in errors} == {1, 2, 3}
         assert all(one["error"].endswith(" is more than 1h before it was received") for one in errors)
-        assert "error of what it held first" in shown
+        assert "error of the first paused event" in shown
 
         code, shown = await command(settings, "breaker", "release", "--for", "5m", "--reason", "they really are old")
         assert (code, shown.startswith("released until ")) == (0, True)
@@ -194,7 +194,7 @@ async def test_a_run_without_a_worker_brakes_too(stack, database_url, topic_pref
         code, _ = await command(settings, *words)
         summary = json.loads(path.read_text())
         assert code in (1, 2), summary
-        assert "the brake on dead-lettering is on: " in summary["errors"][0]["reason"]
+        assert "the circuit breaker is open: " in summary["errors"][0]["reason"]
         assert await engaged(settings)
         assert await dead_letters(settings) < LIMIT
     assert (code, summary["dropped_total"]) == (1, 0)
@@ -225,7 +225,7 @@ async def test_what_is_held_by_hand_waits_and_the_rest_goes_on(stack, database_u
         assert stored == 10
         code, shown = await command(settings, "offsets", "show", "--json-output", "-")
         held = {one["partition"]: one["held"] for one in json.loads(shown) if one["topic"] == settings.topics.raw}
-        assert held[0] == "the brake on dead-lettering is on: to be safe; see `bridge breaker status`"
+        assert held[0] == "the circuit breaker is open: to be safe; see `bridge breaker status`"
         assert not any(why for partition, why in held.items() if partition)
         code, shown = await command(settings, "doctor")
         (line,) = (line for line in shown.splitlines() if line.startswith("fail  stream    brake "))

@@ -57,7 +57,7 @@ async def recreated_and_grown(settings: Settings) -> str:
     """Recreate the topic with other records and a longer log than was read: only the last record differs."""
     await make_anew(settings, [settings.topics.raw])
     await produce(settings, [event(number) for number in range(1000, 1000 + FIRST + SECOND)])
-    return "it holds another record at offset 19"
+    return "it has another record at offset 19"
 
 
 async def recreated_shorter(settings: Settings) -> str:

@@ -72,8 +72,8 @@ async def retries_read(settings: Settings) -> bool:
     ends = await log_bounds(settings, settings.topics.retries)
     rows = await fetch(settings, "SELECT topic, partition, next_offset FROM stream_offset WHERE group_id = $1",
                        settings.group)  # fmt: skip
-    stands = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-    return all(stands.get(place, -1) >= log.end for place, log in ends.items())
+    positions = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    return all(positions.get(place, -1) >= log.end for place, log in ends.items())
 
 
 @pytest.mark.parametrize("lose", [empty_the_retry_topics, take_the_tier_out_of_use])

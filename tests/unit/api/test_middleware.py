@@ -38,7 +38,7 @@ class Served:
         services: Any = SimpleNamespace(
             settings=SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one),
             tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
-            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), room=ByteBudget("bytes", 10_000, 1000),
+            addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), budget=ByteBudget("bytes", 10_000, 1000),
             use=lambda _key_id: None,
         )  # fmt: skip
         self.front = Front(self._route, services)

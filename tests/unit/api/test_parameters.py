@@ -65,8 +65,8 @@ def test_corrections() -> None:
     for wrong, said in (
         ({"set": {"a": 1}}, "needs one"),
         ({"set": {"a/b": 1}, "reason": "x"}, "is not a field"),
-        ({"set": {"a": "\ud800"}, "reason": "x"}, "no JSON text"),
-        ({"set": {"a": float("nan")}, "reason": "x"}, "no JSON text"),
+        ({"set": {"a": "\ud800"}, "reason": "x"}, "which JSON can't"),
+        ({"set": {"a": float("nan")}, "reason": "x"}, "which JSON can't"),
         ({"set": {"a": "\x00"}, "reason": "x"}, "NUL"),
         ({"patch": copies, "reason": "x"}, "at most 8 times"),
         ({"set": {"a": "x" * 70_000}, "reason": "x"}, "more than 65536 bytes"),

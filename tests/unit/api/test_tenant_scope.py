@@ -14,7 +14,7 @@ from schemas.documents.dead_letter_filter import DeadLetterFilter
 ORGS = st.sampled_from([1, 2, 3])
 
 
-def reach(org_id: int | None) -> TenantScope:
+def scope(org_id: int | None) -> TenantScope:
     nothing: Any = None
     return TenantScope(nothing, nothing, Caller("alice", "k", Role.VIEWER, org_id, None))
 
@@ -29,5 +29,5 @@ def test_narrowed(mine: int, asked: tuple[int, ...] | None, org_id: int | None, 
     """The narrowed filter selects the requested dead letters that belong to the caller's organisation."""
     chosen = DeadLetterFilter(org_ids=asked, site_id=site)
     row = dropped(1, org_id=org_id)
-    assert reach(mine).narrowed(chosen).matches(row) == (chosen.matches(row) and org_id == mine)
-    assert reach(None).narrowed(chosen) is chosen
+    assert scope(mine).narrowed(chosen).matches(row) == (chosen.matches(row) and org_id == mine)
+    assert scope(None).narrowed(chosen) is chosen

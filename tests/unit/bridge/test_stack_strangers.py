@@ -66,7 +66,7 @@ def test_strangers_directory_is_refused_by_every_command(
         told = f"^{prepared} can be changed by every account, .*: take that right from them"
     else:
         os.chown(prepared, STRANGER, STRANGER)
-        told = f"^{prepared} belongs to user id {STRANGER}, who could lead "
+        told = f"^{prepared} belongs to user id {STRANGER}, who could redirect "
     with pytest.raises(PreconditionFailed, match=told):
         VERBS[verb](Stack(directory))
     assert bystander.poll() is None

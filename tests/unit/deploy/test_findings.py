@@ -37,7 +37,7 @@ def report(*packages: Any) -> dict[str, Any]:
         ([], [CLEAN], TODAY, []),
         ([], [FOUND, CLEAN], TODAY, ["one 1.0: PYSEC-1, mended in 1.1"]),
         ([ACCEPTED], [FOUND], date(2026, 12, 31), []),
-        ([ACCEPTED], [FOUND], date(2027, 1, 1), ["one: CVE-2026-1 was accepted until 2026-12-31: mend it, or say anew why it can wait"]),
+        ([ACCEPTED], [FOUND], date(2027, 1, 1), ["one: CVE-2026-1 was accepted until 2026-12-31: fix it, or give a new reason and date"]),
         ([ACCEPTED], [FOUND], date(2026, 1, 1), ["one: CVE-2026-1 is accepted until 2026-12-31: at most 180 days ahead"]),
         ([ACCEPTED], [CLEAN], TODAY, ["one: CVE-2026-1 is accepted and no longer found: take the entry out"]),
         ([ACCEPTED], [FOUND, FOUND | {"name": "three"}], TODAY, ["three 1.0: PYSEC-1, mended in 1.1"]),
@@ -54,7 +54,7 @@ def test_what_is_left_over(accepted: list[Accepted], packages: list[Any], today:
     [
         (ENTRY.replace('reason = "not reached"\n', ""), "finding 1: must have id, package, reason and until"),
         (ENTRY + 'by = "me"\n', "finding 1: must have id, package, reason and until, and nothing else"),
-        (ENTRY.replace('"not reached"', '" "'), "finding 1: id, package and reason must be texts that say something"),
+        (ENTRY.replace('"not reached"', '" "'), "finding 1: id, package and reason must not be empty"),
         (ENTRY.replace("2026-12-31", '"2026-12-31"'), "finding 1: until must be a date"),
         (ENTRY.replace("2026-12-31", "2026-12-31T00:00:00Z"), "finding 1: until must be a date"),
         (ENTRY + ENTRY, "names a finding twice"),

@@ -172,7 +172,7 @@ def test_nothing_is_written_unless_all_was_looked_up(
     for change, told in (
         ({"manifests": {}}, "the registry answers 404"),
         ({"closed": True}, "the registry answers 401"),
-        ({"told": "sha256:" + "0" * 64}, "the registry says sha256:0000"),
+        ({"told": "sha256:" + "0" * 64}, "the registry names the digest sha256:0000"),
         ({"manifests": dict.fromkeys(Registry.manifests, b'{"layers": []}')}, "is no index of platforms"),
         ({"manifests": dict.fromkeys(Registry.manifests, b"<html>")}, "the answer is no JSON"),
     ):

@@ -204,13 +204,13 @@ def test_lag(minute: int, ten_minutes: int, next_offset: int | None, health: str
     assert healths([judge_lag({SOURCE: account(next_offset=next_offset)}, since, {}, BreakerState())]) == [health]
 
 
-BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge breaker status`"
+BRAKED = "the circuit breaker is open: 9 of 9; see `bridge breaker status`"
 
 
 @pytest.mark.parametrize(
     ("held", "brake", "hints", "not_hinted"),
     [
-        ({}, BreakerState(), ["more of them share"], ["the brake", "offsets show"]),
+        ({}, BreakerState(), ["more of them share"], ["circuit breaker", "offsets show"]),
         # A worker of the previous release writes no note into the offsets.
         ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge breaker status`", "more of them share"], []),
         (
@@ -219,7 +219,12 @@ BRAKED = "the brake on dead-lettering is on: 9 of 9; see `bridge breaker status`
             ["`bridge breaker status`"],
             ["more of them share"],
         ),
-        ({SOURCE: "paused by ann: x"}, BreakerState(), ["`bridge offsets show`"], ["more of them share", "the brake"]),
+        (
+            {SOURCE: "paused by ann: x"},
+            BreakerState(),
+            ["`bridge offsets show`"],
+            ["more of them share", "circuit breaker"],
+        ),
     ],
 )
 def test_the_hint_of_lag_names_what_holds(

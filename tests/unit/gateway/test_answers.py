@@ -68,12 +68,12 @@ async def test_answers_that_nobody_reads_stay_within_their_senders_share() -> No
             lambda: sum(len(parts) > 2 for parts in unread) == 4, budget_seconds=30, describe="four answers begun"
         )
         assert max(map(max, unread)) <= 64 * 1024
-        assert gateway.services.room.taken > 3 * LONG
+        assert gateway.services.budget.taken > 3 * LONG
         assert gateway.services.requests.taken == 0
         own = await gateway.post(visitor, body, path=VALIDATE)
         assert (own.status, own.json()["detail"]) == (429, "too many bytes of this sender are in flight")
         assert (await gateway.post(gateway.server(), body, path=VALIDATE)).status == 200
         read.set()
         await asyncio.gather(*waiting)
-        assert gateway.services.room.taken == 0
+        assert gateway.services.budget.taken == 0
         assert (await gateway.post(visitor, body, path=VALIDATE)).status == 200

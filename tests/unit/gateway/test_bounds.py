@@ -221,9 +221,9 @@ def test_each_sender_has_a_share() -> None:
     """Beyond its share a sender is refused and others are admitted; every share fits one request."""
     room = ByteBudget("bytes", 100, 20)
     with room.holding((("b", 0.3), ("a", 0.5))) as held:
-        held.reach(30)
+        held.grow_to(30)
         with pytest.raises(Problem) as caught:
-            held.reach(31)
+            held.grow_to(31)
         assert caught.value.code is Code.RATE_LIMITED
         with room.holding((("a", 0.5),), 20), pytest.raises(Problem), room.holding((("a", 0.5),), 1):
             pass

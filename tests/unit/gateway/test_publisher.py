@@ -253,7 +253,7 @@ async def test_a_sender_that_found_no_room_in_a_batch_goes_first(
 async def test_a_share_of_what_waits_for_kafka_is_its_senders(made: tuple[Publisher, list[Producer]]) -> None:
     """Records count after their request has ended, and are freed once Kafka answers."""
     publisher, (producer,) = made
-    publisher._room._least = 0
+    publisher._budget._least = 0
     first = add(publisher, 100, lambda _: b"same", "visitors", 1 / 16)
     assert not await first.acknowledged(0.01)
     for _ in range(2):

@@ -19,7 +19,7 @@ def test_the_stored_offsets_say_what_the_brake_holds() -> None:
             stream.produce(0, event_id=f"s-{number}")
         async with stream.running():
             await stream.until(lambda: stream.store.brake.engaged, "the brake on")
-            why = f"the brake on dead-lettering is on: {stream.store.brake.reason}; see `bridge breaker status`"
+            why = f"the circuit breaker is open: {stream.store.brake.reason}; see `bridge breaker status`"
             of = stream.store.offsets
             await stream.until(lambda: of[stream.raw[0]].held == why, "the held partition to say so")
             assert of[stream.raw[1]].held is None

@@ -102,7 +102,7 @@ class RetryTopicEmptied(Fault):
         """Send events that have to be retried, and delete their copies once some are there that are not yet read."""
         await self.world.load.burst(Flaw.UNKNOWN, self.events)
         with suppress(AssertionError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, BridgeError):
-            await wait_until(self._delete, budget_seconds=5.0, describe="retries that nobody has read")
+            await wait_until(self._delete, budget_seconds=5.0, describe="unread retries")
         return self.bites > 0
 
     async def _delete(self) -> bool:

@@ -81,7 +81,7 @@ class WorkerTerminated(_OneWorker):
         code = await self.world.fleet.terminate(victim)
         self.bites = 1
         if code != 0:
-            raise AssertionError(f"{victim} was told to end and ended with {code}")
+            raise AssertionError(f"{victim} got SIGTERM and ended with {code}")
 
     async def mend(self) -> None:
         self.world.fleet.fill()
@@ -123,7 +123,7 @@ _POINTS = {
     BETWEEN_STATEMENTS: "between two statements of its transaction",
     MID_COPY: "in the middle of a COPY",
     BEFORE_COMMIT: "when everything is written and nothing committed",
-    BEFORE_KAFKA_COMMIT: "when Postgres has committed and Kafka was not told",
+    BEFORE_KAFKA_COMMIT: "when Postgres has committed and the offset in Kafka is not committed",
 }
 KILLED_AT_POINTS = [
     type(

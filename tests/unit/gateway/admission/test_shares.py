@@ -91,7 +91,7 @@ def test_longest_wait_of_who_holds_most_gives_way() -> None:
         assert ended == ["a1"]
         last.works()
         with pytest.raises(Problem) as caught:
-            newcomer.reach(100)
+            newcomer.grow_to(100)
         assert (caught.value.code, ended) == (Code.RATE_LIMITED, ["a1"])
         assert (room.taken, last.gave_way) == (250, False)
     assert (room.taken, room._held, room._waiting) == (0, {}, {})
@@ -104,7 +104,7 @@ def test_what_gave_way_takes_nothing_more() -> None:
         held = waiting(room, holding, server("s1", 1), 50, ended, "it")
         held.give_way()
         with pytest.raises(Problem) as caught:
-            held.reach(60)
+            held.grow_to(60)
         assert (caught.value.code, ended, room.taken) == (Code.BODY_TIMEOUT, ["it"], 0)
 
 
@@ -179,7 +179,7 @@ async def test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others() ->
     async with lone_gateway(gateway_max_bytes_in_flight=16 * MIB, gateway_visitor_refused_per_minute=0) as gateway:
         addresses = ["10.0.0.1", "10.0.0.2"] * 3
         async with slow_posts(gateway, gateway.visitor(), b" " * (MIB // 4 - 100), addresses) as ended:
-            assert gateway.services.room.taken > 1.4 * MIB
+            assert gateway.services.budget.taken > 1.4 * MIB
             body = b"[" + b",".join([EVENT] * 400) + b"]" + b" " * 200_000
             assert (await gateway.post(gateway.visitor(), body)).status == 202
             await wait_until(lambda: ended, budget_seconds=30, describe="the end of a body that is waited for")
@@ -210,13 +210,13 @@ async def test_share_of_bytes_full_of_unread_answers_has_room_for_others() -> No
 
         posts = [asyncio.create_task(post(f"10.0.0.{number}")) for number in (1, 2)]
         await wait_until(lambda: len(begun) == 2, budget_seconds=30, describe="two answers that nobody reads")
-        assert gateway.services.room.taken > 1.1 * MIB
+        assert gateway.services.budget.taken > 1.1 * MIB
         assert (await gateway.post(gateway.visitor(), b" " * (MIB // 2) + EVENT)).status == 202
         assert len(closed) == 1
         for one in posts:
             one.cancel()
         await asyncio.gather(*posts, return_exceptions=True)
-        assert gateway.services.room.taken == 0
+        assert gateway.services.budget.taken == 0
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_nothing_named_is_told_from_a_scope_that_holds_nothing() -> None:
         ({"site_id": []}, "at least 1 item"),
         ({"site_id": [-1]}, "greater than or equal to 0"),
         ({"site_id": [2**63]}, "less than or equal to"),
-        ({"script_id": ["a\x00b"]}, "holds a NUL"),
+        ({"script_id": ["a\x00b"]}, "contains a NUL"),
         ({"text": "\udcff"}, "unicode"),
         ({"provenance": ["bridge.raw:1"]}, "not a provenance"),
         ({"cause": ["12"]}, "is no group's key: 16 hexadecimal digits"),

@@ -35,7 +35,7 @@ async def test_a_file_that_can_not_be_used_is_named(tmp_path: Path, options: str
         await connect(f"postgresql://nobody:secret@{hosts}/none?{options.format(**paths)}", "test")
     line = refusal(caught.value, "at start")
     assert told.format(**paths) in line
-    assert line.startswith("Postgres refuses what is needed at start: ")
+    assert line.startswith("Postgres refuses a needed operation at start: ")
     assert "secret" not in line
 
 

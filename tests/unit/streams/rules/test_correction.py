@@ -73,7 +73,7 @@ def test_what_the_gateway_said_of_a_corrected_field_is_said_anew_behind_it() -> 
         (VALUE, ["nowhere.a=1"], None, "the patch does not fit"),
         (VALUE, [], b'[{"op":"test","path":"/site_id","value":3}]', "a test of the patch does not hold"),
         (VALUE, [], b'[{"op":"replace","path":"","value":3}]', "no JSON object"),
-        (VALUE, [], DOUBLED, "copies comes to more than 65536 bytes"),
+        (VALUE, [], DOUBLED, "copies have more than 65536 bytes"),
         (VALUE, [], b'[{"op":"copy","from":"/properties/-","path":"/b"}]', "the patch does not fit"),
         (VALUE, [], b'[{"op":"test","path":"/nowhere","value":3}]', "a test of the patch does not hold"),
     ],

@@ -44,7 +44,7 @@ def judged(one: DeadLetterItem, *settings: str) -> Judgement:
         ({"disposition": "replayed", "replay_id": OTHER}, f"replayed already, by {OTHER}"),
         ({"disposition": "discarded"}, "discarded"),
         ({"lives": 2}, None),
-        ({"lives": 3}, "it has had 3 lives, and BRIDGE_REPLAY_MAX_LIVES is 3"),
+        ({"lives": 3}, "it is dead letter 3 of its event, and BRIDGE_REPLAY_MAX_LIVES is 3"),
     ],
 )
 def test_when_a_dead_letter_is_refused(changed: dict[str, Any], says: str | None) -> None:

@@ -170,7 +170,7 @@ def _other_records(stream: Stream) -> str:
     stream.source.make_anew(stream.raw[0])
     for number in range(4):
         stream.produce(event_id=f"other-{number}")
-    return "it holds another record at offset 2"
+    return "it has another record at offset 2"
 
 
 def _other_cluster(stream: Stream) -> str:

@@ -27,7 +27,7 @@ MUTANTS = [
     ),
     Mutant(
         "spool-bound",
-        "the bound of a spool",
+        "the limit on a spool",
         (
             Edit(
                 "bridge/client/spool.py::SpoolQueue.append",
@@ -45,19 +45,19 @@ MUTANTS = [
     ),
     Mutant(
         "spool-clears",
-        "the removal of what is delivered from a full disk",
+        "the removal of delivered events from a full disk",
         (Edit("bridge/client/spool.py::SpoolQueue.append", "self._cleared()", "self._segments"),),
         (f"{SPOOL}::test_a_disk_that_the_spool_has_filled_takes_more_once_all_is_delivered",),
     ),
     Mutant(
         "spool-order",
-        "the rule that the mark passes over no batch that is still out",
+        "the rule that the mark does not pass a batch that is still being sent",
         (Edit("bridge/client/spool.py::SpoolQueue.settle", "id(self._out[0][0]) in self._done", "self._done"),),
         (f"{SPOOL}::test_what_was_not_settled_comes_again_after_a_crash",),
     ),
     Mutant(
         "spool-own-segment",
-        "the new segment of each process, behind a torn line",
+        "the new segment of each process, after a torn line",
         (
             Edit(
                 "bridge/client/spool.py::SpoolQueue._next_segment",
@@ -69,13 +69,13 @@ MUTANTS = [
     ),
     Mutant(
         "spool-refused",
-        "the note of what the gateway refused",
+        "the note of events that the gateway refused",
         (Edit("bridge/client/spool.py::SpoolQueue._refuse", "file.write(lines)", "assert file"),),
         (f"{SPOOL}::test_refused_events_are_written_down",),
     ),
     Mutant(
         "client-same-batch",
-        "the wait of all batches for what Retry-After asks of one",
+        "the wait of all batches that Retry-After asks of one",
         (Edit("bridge/client/sender.py::Sender._note", "self._not_before = ..."),),
         (f"{CLIENT}::test_retry_after_holds_every_batch_back",),
     ),
@@ -87,7 +87,7 @@ MUTANTS = [
     ),
     Mutant(
         "client-whole-answer",
-        "the look whether a 202 is the gateway's own",
+        "the check whether a 202 is the gateway's own",
         (Edit("bridge/client/answers.py::judge", "_is_receipt(results, batch)", "results != 7"),),
         ("tests/unit/client/test_answers.py::test_a_2xx_that_is_not_the_gateways_proves_nothing",),
     ),
@@ -99,7 +99,7 @@ MUTANTS = [
     ),
     Mutant(
         "client-any-error",
-        "the verdict on whatever a try raises",
+        "the handling of every exception that a try raises",
         (
             Edit(
                 "bridge/client/sender.py::Sender._try",
@@ -111,13 +111,13 @@ MUTANTS = [
     ),
     Mutant(
         "client-inner-cancel",
-        "the look whether this task or something within the post was cancelled",
+        "the check whether this task or an operation within the post was cancelled",
         (Edit("bridge/client/sender.py::Sender._try", "task is None or task.cancelling()", "True"),),
         (f"{SENDERS}::test_a_transport_that_raises_anything_loses_nothing",),
     ),
     Mutant(
         "client-no-netrc",
-        "the session that looks into no netrc",
+        "the session that does not read netrc",
         (
             Edit(
                 "bridge/client/sender.py::Sender._opened",
@@ -153,7 +153,7 @@ MUTANTS = [
     ),
     Mutant(
         "client-probe",
-        "the batch without events that tells one refused event from a blocked way",
+        "the batch without events that distinguishes a refused event from a blocked path",
         (Edit("bridge/client/sender.py::Sender._verdict", "await self._try([])", "Taken([])"),),
         (f"{SENDERS}::test_a_page_in_front_of_everything_gives_nothing_up",),
     ),

@@ -14,19 +14,19 @@ ELEMENTS = "tests/unit/gateway/test_elements.py"
 MUTANTS = [
     Mutant(
         "gateway-elements",
-        "the count of an array's elements before they are made",
+        "the count of an array's elements before they are created",
         (Edit("bridge/gateway/elements.py::_array_elements", "elements[most] is not _NONE", "False"),),
         (f"{ELEMENTS}::test_elements_are_counted_before_they_are_made",),
     ),
     Mutant(
         "gateway-lines",
-        "the count of lines before they are made",
+        "the count of lines before they are created",
         (Edit("bridge/gateway/elements.py::_lines", "len(found) == most", "False"),),
         (f"{ELEMENTS}::test_elements_are_counted_before_they_are_made",),
     ),
     Mutant(
         "gateway-cut",
-        "the bound of what it takes to cut apart an array that is no JSON",
+        "the limit on the cost of splitting an array that is no JSON",
         (
             Edit("bridge/gateway/elements.py::_by_brackets", "sum(map(text.count, MARKS)) > MOST_MARKS", "False"),
             Edit("bridge/gateway/elements.py::_by_brackets", "range(min(...))", "range(10**9)"),
@@ -41,7 +41,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-inflate-turn",
-        "the turn for which a body waits before any of it is inflated",
+        "the turn for which a body waits before it is inflated",
         (Edit("bridge/http/body.py::BodyLimits.read", "await turn(len(body))", ""),),
         (
             f"{BOUNDS}::test_nothing_is_inflated_before_its_turn",
@@ -50,13 +50,13 @@ MUTANTS = [
     ),
     Mutant(
         "inflate-turns",
-        "the turns of others while a body is inflated of which nobody counts the cost",
+        "the turns of others while a body without a cost account is inflated",
         (Edit("bridge/http/body.py::_let_others", "await asyncio.sleep(0)", ""),),
         (f"{BOUNDS}::test_inflating_lets_others_have_their_turn",),
     ),
     Mutant(
         "gateway-line-grows",
-        "the wait behind first slices of work that shows to be long",
+        "the rule that long work waits behind first slices",
         (Edit("bridge/gateway/admission/line.py::Work.stand_in_line", "self._is_long or not long", "True"),),
         (f"{LINE}::test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices",),
     ),
@@ -74,7 +74,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-debt-in-line",
-        "the refusal of who waited in line while others used up what there was",
+        "the refusal of waiting work after others have used up the limit",
         (Edit("bridge/gateway/routes/events.py::receive_events.stand_in_line", "bill.owes_nothing()", ""),),
         (f"{COSTS}::test_who_waits_in_line_is_refused_once_others_have_used_up_what_there_was",),
     ),
@@ -101,7 +101,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-line",
-        "the line in which work waits",
+        "the queue in which work waits",
         (Edit("bridge/gateway/admission/line.py::Work.stand_in_line", "...", ""),),
         (
             f"{COSTS}::test_dear_events_let_others_have_their_turn_after_each",
@@ -110,7 +110,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-line-iteration",
-        "the bound of what works within one iteration of the loop without an await",
+        "the limit on work within one iteration of the loop without an await",
         (
             Edit(
                 "bridge/gateway/admission/line.py::Line.gives_at_once",
@@ -126,13 +126,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-line-waited",
-        "the count of the work of who had to wait in the iteration's slice",
+        "the count of work that had to wait in the iteration's slice",
         (Edit("bridge/gateway/admission/line.py::Line._given", "await turn", "return await turn"),),
         (f"{LINE}::test_line_counts_the_work_of_who_had_to_wait",),
     ),
     Mutant(
         "gateway-line-small",
-        "the line for small requests, whose work may be dear too",
+        "the queue for small requests, which may be expensive too",
         (
             Edit(
                 "bridge/gateway/routes/events.py::receive_events.stand_in_line",
@@ -150,13 +150,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-line-long",
-        "the half of the time that long work has, however many first slices wait",
+        "the half of the time that long work has, regardless of the number of waiting first slices",
         (Edit("bridge/gateway/admission/line.py::Line._give", "self._firsts.is_over", "False"),),
         (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
     ),
     Mutant(
         "gateway-cut-small",
-        "the bound by its length of what it takes to cut a small array apart",
+        "the limit by length on the cost of splitting a small array",
         (
             Edit(
                 "bridge/gateway/elements.py::_by_brackets",
@@ -168,25 +168,25 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-line-scripts",
-        "the turn of each script in the line",
+        "the turn of each script in the queue",
         (Edit("bridge/gateway/admission/sender_turns.py::Turns.end", "above.names.move_to_end(name)", "pass"),),
         (f"{LINE}::test_line_gives_each_script_its_turn",),
     ),
     Mutant(
         "gateway-line-given-up",
-        "the turn that a request given up passes on",
+        "the turn that an abandoned request passes on",
         (Edit("bridge/gateway/admission/line.py::Line._given", "self.leave()", ""),),
         (f"{LINE}::test_line_goes_on_where_a_request_is_given_up",),
     ),
     Mutant(
         "gateway-time-share",
-        "the place behind others of a script that used more than its share of the time",
+        "the later place of a script that used more than its share of the time",
         (Edit("bridge/gateway/routes/events.py::receive_events.stand_in_line", "bill.exceeds_time", "False"),),
         (f"{LINE}::test_script_that_used_more_than_its_share_waits_while_others_do_not",),
     ),
     Mutant(
         "gateway-time-debt",
-        "the bound of the time that a script owes",
+        "the limit on the time that a script owes",
         (Edit("bridge/http/token_buckets.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
         (f"{LINE}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
     ),
@@ -204,7 +204,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-refused",
-        "the bound of visitors' events that the stream will refuse",
+        "the limit on visitors' events that the stream will refuse",
         (
             Edit(
                 "bridge/gateway/admission/refused_events.py::RefusedEvents.beyond_bound",
@@ -216,7 +216,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-invented-versions",
-        "the bound of versions that visitors make up",
+        "the limit on versions that visitors invent",
         (
             Edit(
                 "bridge/gateway/admission/refused_events.py::_is_bounded",
@@ -228,7 +228,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pages",
-        "the limit of pages that no script is behind",
+        "the limit on pages without a script",
         (Edit("bridge/gateway/middleware.py::Front._others", "self.services.allowances.requests.take(...)", ""),),
         (f"{FLOOD}::test_flood_of_pages_is_refused_by_address",),
     ),
@@ -252,13 +252,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-key-events",
-        "the events that an Idempotency-Key is of, beside the bytes",
+        "the events of an Idempotency-Key, beside the bytes",
         (Edit("bridge/gateway/routes/events.py::post_events", "map(len, elements.values)", "()"),),
         ("tests/integration/gateway/test_keys.py::test_an_idempotency_key_is_of_events_not_of_bytes",),
     ),
     Mutant(
         "gateway-line-addresses",
-        "the turn of each address of visitors in the line",
+        "the turn of each address of visitors in the queue",
         (
             Edit(
                 "bridge/gateway/admission/shares.py::turn_of",
@@ -270,7 +270,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-turn-levels",
-        "the one turn of an address, whatever scripts it names",
+        "the single turn of an address, regardless of the scripts that it names",
         (
             Edit(
                 "bridge/gateway/admission/shares.py::turn_of",
@@ -282,7 +282,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-refused-cost",
-        "the charge of a server's refused events",
+        "the charge for a server's refused events",
         (
             Edit(
                 "bridge/gateway/admission/refused_events.py::charge_refused",
@@ -312,7 +312,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-address-scripts",
-        "the bound of what one visitor's address sends to all scripts",
+        "the limit on one visitor's address over all scripts",
         (
             Edit(
                 "bridge/gateway/admission/rate_limits.py::_Allowances.take_events",
@@ -324,7 +324,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-visitors-events",
-        "the bound of what all visitors send",
+        "the limit on all visitors' events",
         (
             Edit(
                 "bridge/gateway/admission/rate_limits.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""
@@ -340,7 +340,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-ask-takes-nothing",
-        "the look into all buckets of a visitor before something is taken from one",
+        "the check of all buckets of a visitor before one is charged",
         (
             Edit(
                 "bridge/gateway/admission/rate_limits.py::_Allowances.take_events",
@@ -352,7 +352,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-refused-scripts",
-        "the bound of an address's refused events for all scripts",
+        "the limit on an address's refused events over all scripts",
         (Edit("bridge/gateway/admission/rate_limits.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
         (f"{SHARES}::test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts",),
     ),
@@ -370,7 +370,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-weight-ordinary",
-        "the weight of one of an ordinary event",
+        "the weight of an ordinary event, which is one",
         (Edit("bridge/gateway/admission/weight.py::_MARKS_OF_ONE", "350", "100"),),
         (f"{WEIGHT}::test_an_ordinary_event_counts_as_one",),
     ),

@@ -10,7 +10,7 @@ PRODUCE = "tests/integration/commands/test_produce.py"
 MUTANTS = [
     Mutant(
         "gateway-forms",
-        "the refusal of what the first bytes show to be no JSON",
+        "the refusal of a body whose first bytes are no JSON",
         (Edit("bridge/gateway/elements.py::split", "form_of(body)", "None"),),
         (f"{ELEMENTS}::test_what_is_no_json_is_refused_by_its_name",),
     ),
@@ -28,19 +28,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-identify-long",
-        "the refusal of a value that does not fit into Kafka before it is looked at",
+        "the refusal of a value that does not fit into Kafka before it is parsed",
         (Edit("bridge/gateway/elements.py::identify", "len(value) > MAX_LINE_BYTES", "False"),),
         (f"{LONG}::test_value_that_does_not_fit_is_refused_alone",),
     ),
     Mutant(
         "gateway-several-escapes",
-        "the escapes among what bounds the look for several events in one text",
+        "the count of escapes in the limit on the search for several events in one text",
         (Edit("bridge/publish/forms.py::_several_in_broken", "(*MARKS, b'}', b'\\\\')", "(*MARKS, b'}')"),),
         (f"{LONG}::test_value_of_more_strings_and_escapes_than_an_event_is_not_looked_through",),
     ),
     Mutant(
         "gateway-over-lines",
-        "the look whether lines are one array over several lines",
+        "the check whether lines are one array over several lines",
         (Edit("bridge/gateway/elements.py::_over_lines", "...", "return False"),),
         (f"{ELEMENTS}::test_a_body_is_taken_for_what_it_is",),
     ),
@@ -64,25 +64,25 @@ MUTANTS = [
     ),
     Mutant(
         "session-settings",
-        "the pin of the settings that texts rendered by Postgres depend on",
+        "the fixed settings that texts rendered by Postgres depend on",
         (Edit("sinks/postgres/connection.py::_pin", "await opened.execute(...)"),),
         ("tests/integration/postgres/test_session_settings.py",),
     ),
     Mutant(
         "default-partition",
-        "the name of a default partition where a month can't be made",
+        "the name of a default partition if a month can't be created",
         (Edit("schema/monthly_partitions.py::default_partition", "...", "return None"),),
         ("tests/integration/commands/test_start_refusals.py::test_a_default_partition_is_named",),
     ),
     Mutant(
         "no-outage",
-        "the difference between what is away and what refuses",
+        "the difference between a server that is away and one that refuses",
         (Edit("sinks/refusals.py::refusal", "sqlstate.startswith(_AWAY)", "True"),),
         ("tests/integration/commands/test_start_refusals.py::test_a_refusal_is_told_with_its_remedy",),
     ),
     Mutant(
         "log-escapes",
-        "the lines of what Python would print by itself",
+        "the log lines for output that Python would print itself",
         (Edit("telemetry/logging.py::configure_logs", "_log_what_escapes()"),),
         ("tests/unit/telemetry/test_logging.py::test_what_escapes_its_caller_is_a_line_too",),
     ),

@@ -20,7 +20,7 @@ MUTANTS = [
     ),
     Mutant(
         "refused-labels",
-        "the one line that refusals of names which strangers invent share",
+        "the single line for refusals with invented names",
         (
             Edit(
                 "bridge/http/refusal_log.py::Refused.count",
@@ -32,25 +32,25 @@ MUTANTS = [
     ),
     Mutant(
         "refused-rest",
-        "the count of the other events of a request that is refused whole",
+        "the count of the other events of a request that is refused as a whole",
         (Edit("bridge/gateway/admission/refused_events.py::RefusedEvents._too_many", "count - len(beyond)", "0"),),
         (f"{REFUSED}::test_every_event_of_a_refused_request_is_counted",),
     ),
     Mutant(
         "refused-page-bytes",
-        "the bound of what is read of a server that should be a gateway",
+        "the limit on the bytes read from a server that should be a gateway",
         (Edit("bridge/gateway/refusals.py::_page", "len(page) > _MOST_BYTES", "False"),),
         ("tests/unit/gateway/test_refusals.py::test_an_endless_answer_is_not_read_to_its_end",),
     ),
     Mutant(
         "refused-page-seconds",
-        "the bound of the time that such a server takes",
+        "the limit on the time that such a server may take",
         (Edit("bridge/gateway/refusals.py::_page", "asyncio.timeout(_SECONDS)", "asyncio.timeout(None)"),),
         ("tests/unit/gateway/test_refusals.py::test_an_answer_that_never_ends_takes_bounded_time",),
     ),
     Mutant(
         "page-rows",
-        "the class of the senders whose events became rows",
+        "the sender class of events that became rows",
         (
             Edit(
                 "sinks/senders.py::count_senders",
@@ -62,7 +62,7 @@ MUTANTS = [
     ),
     Mutant(
         "only-sender",
-        "the class that all of a batch have",
+        "the sender class that all events of a batch have",
         (Edit("sinks/senders.py::only_sender", "senders and senders.count(senders[0]) == len(senders)", "senders"),),
         (
             "tests/unit/sinks/test_senders.py::test_candidates_of_several_classes_have_none_in_common",
@@ -71,7 +71,7 @@ MUTANTS = [
     ),
     Mutant(
         "page-failures",
-        "the class of the sender in the counts of failures",
+        "the sender class in the counts of failures",
         (Edit("streams/worker/commit_metrics.py::_count_failures", "known or Sender.DIRECT", "Sender.DIRECT"),),
         (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
     ),
@@ -103,7 +103,7 @@ MUTANTS = [
     ),
     Mutant(
         "page-decided",
-        "the count of what was decided without duplicates",
+        "the count of decided events without duplicates",
         (
             Edit(
                 RULES,
@@ -133,7 +133,7 @@ MUTANTS = [
     ),
     Mutant(
         "page-waiting-class",
-        "the class of the sender in the count of events that wait",
+        "the sender class in the count of waiting events",
         (Edit("stats/backlog.py::shown", "sender_named(waiting.sender) or Sender.DIRECT", "Sender.DIRECT"),),
         ("tests/unit/telemetry/test_metrics.py::test_what_waits_is_told_by_its_sender_s_class",),
     ),
@@ -156,7 +156,7 @@ MUTANTS = [
     ),
     Mutant(
         "page-gate",
-        "the look whether servers' and Kafka producers' events alone would fail the gate",
+        "the check whether servers' and Kafka producers' events alone would fail the gate",
         (
             Edit(
                 RULES,
@@ -247,7 +247,7 @@ MUTANTS = [
     ),
     Mutant(
         "page-slow-reader",
-        "the end of the gateway's time where its answer begins",
+        "the end of the gateway's time at the start of its answer",
         (
             Edit(
                 "bridge/gateway/middleware.py::Front._tell",

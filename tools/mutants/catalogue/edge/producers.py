@@ -32,13 +32,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-announced",
-        "the refusal of a body by its own word",
+        "the refusal of a body by its declared length",
         (Edit("bridge/http/body.py::BodyLimits.check_announced", "int(length) > self.most_bytes", "False"),),
         (f"{HOSTILE}::test_bodies_are_held_within_their_bound",),
     ),
     Mutant(
         "gateway-inflate",
-        "the bound of what is inflated",
+        "the limit on inflated bytes",
         (
             Edit(
                 "bridge/http/body.py::BodyLimits._inflated",
@@ -50,7 +50,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-lingering",
-        "the reading off of what a refused client still sends",
+        "the lingering close of a refused connection",
         (
             Edit(
                 "bridge/http/wire/lingering_close.py::LingeringTransport.close",
@@ -62,7 +62,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-header-bytes",
-        "the bound of headers",
+        "the limit on headers",
         (
             Edit(
                 "bridge/http/wire/protocol.py::BoundedProtocol._count",
@@ -90,7 +90,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-idle",
-        "the end of a connection that is idle but for what belongs to no request",
+        "the end of a connection that receives only bytes of no request",
         (
             Edit(
                 "bridge/http/wire/protocol.py::BoundedProtocol._unset_keepalive_if_required",
@@ -136,13 +136,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-own-answer",
-        "the answers to requests before one that cannot be parsed",
+        "the answers to requests before one that can't be parsed",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._end", "last is None or last.response_complete", "True"),),
         (f"{PROTOCOL}::test_what_has_no_clear_end_is_refused_and_ends_the_connection",),
     ),
     Mutant(
         "gateway-one-answer",
-        "the rule that a request has one answer, however its body breaks",
+        "the rule that a request has one answer, regardless of how its body breaks",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._end", "last.response_started", "False"),),
         (f"{PROTOCOL}::test_a_broken_body_is_answered_once",),
     ),
@@ -170,19 +170,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pipeline",
-        "the bound of requests that wait for the one before them",
+        "the limit on requests that wait for the one before them",
         (Edit("bridge/http/wire/reading.py::ReadingProtocol._may_parse", "not self.pipeline or self._drops", "True"),),
         (f"{PROTOCOL}::test_requests_that_come_at_once_are_all_answered",),
     ),
     Mutant(
         "gateway-connections",
-        "the bound of connections",
+        "the limit on connections",
         (Edit("bridge/http/wire/connections.py::Connections.enter", "len(self._addresses) >= self._most", "False"),),
         (f"{CONNECTIONS}::test_under_pressure_the_longest_idle_gives_way",),
     ),
     Mutant(
         "gateway-address-connections",
-        "the share of connections of an address",
+        "an address's share of the connections",
         (
             Edit(
                 "bridge/http/wire/connections.py::Connections.enter",
@@ -210,31 +210,31 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-requests",
-        "the bound of requests in hand",
-        (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "place.reach(1)", "place.reach(0)"),),
+        "the limit on requests in flight",
+        (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "place.grow_to(1)", "place.grow_to(0)"),),
         ("tests/unit/gateway/admission/test_shares.py::test_share_of_requests_is_held_by_those_whose_body_has_come",),
     ),
     Mutant(
         "gateway-bodies",
-        "the bound of all bodies in flight",
+        "the limit on all bodies in flight",
         (Edit("bridge/http/byte_budget.py::ByteBudget.take", "self.taken + size > eased", "False"),),
         (f"{BOUNDS}::test_what_is_in_hand_is_bounded",),
     ),
     Mutant(
         "gateway-arrived",
         "the count of bytes as they arrive",
-        (Edit("bridge/http/body.py::BodyLimits.read", "held.reach(size)"),),
+        (Edit("bridge/http/body.py::BodyLimits.read", "held.grow_to(size)"),),
         (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
     ),
     Mutant(
         "gateway-inflated",
         "the count of inflated bytes",
-        (Edit("bridge/http/body.py::BodyLimits._inflated", "held.reach(self.most_bytes - left)"),),
+        (Edit("bridge/http/body.py::BodyLimits._inflated", "held.grow_to(self.most_bytes - left)"),),
         (f"{BOUNDS}::test_bytes_count_as_they_come_and_as_they_are_inflated",),
     ),
     Mutant(
         "gateway-share",
-        "the share of a sender",
+        "a sender's share",
         (Edit("bridge/http/byte_budget.py::ByteBudget.take", "held.get(name, 0) + size > eased * share", "False"),),
         (f"{BOUNDS}::test_each_sender_has_a_share",),
     ),
@@ -246,19 +246,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-records",
-        "the bound of what waits for Kafka",
+        "the limit on records that wait for Kafka",
         (
             Edit(
                 "bridge/gateway/publisher.py::Publisher.delivery",
-                "self._room.holding(shares, size + count * _FRAME_BYTES)",
-                "self._room.holding(shares, 1)",
+                "self._budget.holding(shares, size + count * _FRAME_BYTES)",
+                "self._budget.holding(shares, 1)",
             ),
         ),
         (f"{PUBLISHER}::test_memory_is_bounded",),
     ),
     Mutant(
         "gateway-headers-count",
-        "the headers in what waits for Kafka",
+        "the count of headers in records that wait for Kafka",
         (
             Edit(
                 "bridge/gateway/publisher.py::header_bytes",
@@ -285,19 +285,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-document",
-        "an answer of the OpenAPI document: the refusal of a body that can't be taken apart",
+        "an answer of the OpenAPI document: the refusal of a body that can't be split into events",
         (Edit("bridge/gateway/openapi.py::_BODIES", "Code.INVALID_PAYLOAD_JSON", "*()"),),
         ("tests/integration/gateway/test_openapi.py::test_no_answer_is_undocumented",),
     ),
     Mutant(
         "gateway-buckets",
-        "the token buckets",
+        "the rate limiter's token buckets",
         (Edit("bridge/http/token_buckets.py::Buckets.ask", "lacking > 0", "lacking < 0"),),
         (f"{BOUNDS}::test_a_bucket_fills_by_its_rate",),
     ),
     Mutant(
         "gateway-stuck-partition",
-        "the refusal at once of what is for a partition that does not answer",
+        "the immediate refusal of events for a partition that does not answer",
         (
             Edit(
                 "bridge/gateway/publisher.py::Publisher.add",
@@ -309,7 +309,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-all-batches",
-        "the wait for every batch that holds an event of the request",
+        "the wait for every batch that contains an event of the request",
         (Edit("bridge/gateway/publisher.py::Delivery.acknowledged", "self._left == 0", "True"),),
         (f"{PUBLISHER}::test_all_batches_of_a_request_are_waited_for",),
     ),
@@ -321,7 +321,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-preflight-names",
-        "the look whether what a preflight asks for is a header's name",
+        "the check whether a preflight asks for valid header names",
         (Edit("bridge/gateway/admission/cors.py::_asked", "_NAME.fullmatch(name)", "name"),),
         (f"{CORS}::test_preflight_repeats_no_nonsense",),
     ),

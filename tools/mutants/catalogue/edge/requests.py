@@ -19,7 +19,7 @@ MUTANTS = [
     ),
     Mutant(
         "canary-remembered",
-        "the memory of a canary that failed, for a replay that names none",
+        "the memory of a failed canary, for a replay without `--canary`",
         (
             Edit(
                 "schemas/documents/replay.py::Plan.canary_failed",
@@ -34,7 +34,7 @@ MUTANTS = [
     ),
     Mutant(
         "answered-no-history",
-        "the rule that a request which changed nothing and is answered leaves no history and calls nobody",
+        "the rule that a request which changed nothing and is answered leaves no history and calls no webhook",
         (
             Edit(
                 "bridge/jobs/frame.py::_is_nothing",
@@ -46,31 +46,31 @@ MUTANTS = [
     ),
     Mutant(
         "asked-wrongly-paged",
-        "the rule that what a command asked wrongly is no failed run",
+        "the rule that a mistaken command is no failed run",
         (Edit("bridge/jobs/frame.py::_is_nothing", "isinstance(fatal, InvalidInput) and ...", "False"),),
         ("tests/integration/commands/test_asked_wrongly.py::test_what_was_asked_wrongly_is_no_failed_run",),
     ),
     Mutant(
         "settings-untold",
-        "the history and the call of a run whose settings are refused",
+        "the history and the webhook's call of a run whose settings are refused",
         (Edit("bridge/jobs/frame.py::_is_nothing", "run.lock is not None", "True"),),
         ("tests/integration/worker/test_endings.py::test_a_run_that_can_not_begin_leaves_a_summary_and_is_told",),
     ),
     Mutant(
         "defect-told",
-        "the history and the call of a defect behind a request",
+        "the history and the webhook's call of a defect behind a request",
         (Edit("bridge/jobs/frame.py::_is_nothing", "not isinstance(fatal, InvariantViolation)", "True"),),
         (f"{KEPT}::test_a_request_that_is_answered_calls_nobody",),
     ),
     Mutant(
         "failures-bounded",
-        "the bound of failed runs of an organisation that are told of",
+        "the limit on webhook calls for an organisation's failed runs",
         (Edit("bridge/api/failures.py::Failures.left_out", "self._buckets.grant(org_id)", "True"),),
         (f"{KEPT}::test_failed_runs_of_an_organisation_page_nobody_without_end",),
     ),
     Mutant(
         "times-of-utc",
-        "the refusal of a time that UTC has no year for",
+        "the refusal of a time outside of UTC's years",
         (Edit("schemas/documents/dead_letter_filter.py::_of_utc", "at.astimezone(UTC)"),),
         (
             f"{FILTER}::test_a_time_outside_the_years_of_utc_is_refused",

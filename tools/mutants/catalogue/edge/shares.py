@@ -7,37 +7,37 @@ SHARES = "tests/unit/gateway/admission/test_shares.py"
 MUTANTS = [
     Mutant(
         "gateway-places-of-bodies",
-        "the rule that a request whose body has not come holds no place",
+        "the rule that a request without its complete body holds no place",
         (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),
         (f"{SHARES}::test_share_of_requests_is_not_held_by_bodies_that_are_waited_for",),
     ),
     Mutant(
         "gateway-bytes-give-way",
-        "the end of a body that is waited for, for a sender that holds less",
+        "the end of an incomplete body in favour of a sender that holds less",
         (Edit("bridge/http/body.py::BodyLimits._next", "held.waits(end)", ""),),
         (f"{SHARES}::test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others",),
     ),
     Mutant(
         "gateway-answers-give-way",
-        "the end of an answer that nobody reads, for a sender that holds less",
+        "the end of an unread answer in favour of a sender that holds less",
         (Edit("bridge/gateway/routes/validate.py::post_validate", "held.waits(close)", "close"),),
         (f"{SHARES}::test_share_of_bytes_full_of_unread_answers_has_room_for_others",),
     ),
     Mutant(
         "gateway-gives-way-to-less",
-        "the rule that a sender gives way only to one that holds less",
+        "the rule that a sender's request is ended only in favour of one that holds less",
         (Edit("bridge/http/byte_budget.py::ByteBudget._one_gave_way", "self._held.get(largest, 0) <= own", "False"),),
         (f"{SHARES}::test_longest_wait_of_who_holds_most_gives_way",),
     ),
     Mutant(
         "gateway-gave-way",
-        "the refusal of what still comes of a body that gave way",
-        (Edit("bridge/http/byte_budget.py::Held.reach", "self.gave_way", "False"),),
+        "the refusal of further bytes of a body that was ended",
+        (Edit("bridge/http/byte_budget.py::Held.grow_to", "self.gave_way", "False"),),
         (f"{SHARES}::test_what_gave_way_takes_nothing_more",),
     ),
     Mutant(
         "gateway-last-quarter",
-        "the last quarter of a share for senders that hold next to nothing of it",
+        "the last quarter of a share for senders that hold almost nothing of it",
         (Edit("bridge/http/byte_budget.py::ByteBudget._make_room", "own > max(1, most * _LITTLE)", "False"),),
         (f"{SHARES}::test_last_of_a_share_is_for_senders_that_hold_next_to_nothing",),
     ),
@@ -49,7 +49,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-bodies-give-way",
-        "the place of a connection whose body does not come, among those that give way",
+        "the closing of a connection whose body does not arrive, in favour of others",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self._in_body", "False"),),
         ("tests/integration/gateway/test_shares.py::test_under_pressure_idle_connections_give_way",),
     ),

@@ -12,13 +12,13 @@ SENDER = "tests/unit/gateway/test_sender_costs.py"
 MUTANTS = [
     Mutant(
         "gateway-pace",
-        "the turn for which a request beyond its address's rate waits",
+        "the wait of a request beyond its address's rate",
         (Edit("bridge/http/wire/request_pace.py::Pace.begins", "max(0.0, turn - now)", "0.0"),),
         (f"{WIRE}::test_an_address_begins_requests_at_its_rate_whatever_is_answered",),
     ),
     Mutant(
         "gateway-pace-connections",
-        "the end of new connections of an address far beyond its rate",
+        "the closing of new connections of an address far beyond its rate",
         (
             Edit(
                 "bridge/http/wire/request_pace.py::Pace.enters",
@@ -30,19 +30,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pace-given-up",
-        "the rate given back by a request that never begins",
+        "the refund of the rate for a request that never begins",
         (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.gone", "self._pace.gives_up(self._address)", ""),),
         (f"{WIRE}::test_a_request_that_never_begins_costs_its_address_nothing",),
     ),
     Mutant(
         "gateway-pace-gives-way",
-        "the place of a connection that waits for its turn, among those that give way",
+        "the closing of a connection that waits for its turn, in favour of others",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self._turns.waits", "False"),),
         (f"{WIRE}::test_a_connection_in_wait_for_its_turn_gives_way",),
     ),
     Mutant(
         "gateway-pace-charge",
-        "the charge of a request's time to the pace of its address",
+        "the charge of a request's time to its address's rate",
         (Edit("bridge/http/wire/request_pace.py::Pace.charge", "self.begins(address, beyond)", ""),),
         (f"{COSTS}::test_an_address_pays_for_the_time_that_its_requests_take",),
     ),
@@ -60,19 +60,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pace-parse",
-        "the time of the parser in what a request costs",
+        "the parser's time in the cost of a request",
         (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.parsed_since", "self._cost.seconds += took", ""),),
         (f"{COSTS}::test_a_dear_refusal_is_charged_to_its_address",),
     ),
     Mutant(
         "gateway-pace-steps",
-        "the time of the answer in what a request costs",
+        "the answer's time in the cost of a request",
         (Edit("bridge/http/wire/cost.py::Cost._stop", "self.seconds += seconds_since(self._began)", ""),),
         (f"{COSTS}::test_a_dear_refusal_is_charged_to_its_address",),
     ),
     Mutant(
         "gateway-pace-pause",
-        "the bound of what a pause of the process charges",
+        "the limit on the charge for a pause of the process",
         (
             Edit(
                 "bridge/http/wire/cost.py::seconds_since",
@@ -84,25 +84,25 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pace-admitted",
-        "the end of what a request costs its address, at its admission",
+        "the end of the charge to the address when a request is admitted",
         (Edit("bridge/http/wire/cost.py::Cost.admitted", "self._is_counted = False", ""),),
         (f"{COSTS}::test_steps_are_counted_and_waits_are_not",),
     ),
     Mutant(
         "gateway-pace-servers",
-        "what a server's request pays for, beyond what others' do",
+        "the further charge for a server's request",
         (Edit("bridge/gateway/routes/events.py::admitted", "grant.sender is Sender.SERVER", "False"),),
         (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
     ),
     Mutant(
         "gateway-pace-visitors",
-        "the charge of a visitor's request until it is admitted",
+        "the charge for a visitor's request until it is admitted",
         (Edit("bridge/gateway/routes/events.py::admitted", "grant.sender is Sender.SERVER", "True"),),
         (f"{COSTS}::test_a_servers_request_pays_for_more_than_others",),
     ),
     Mutant(
         "gateway-pace-dear-servers",
-        "the charge of a server's dear request to the pace of its address",
+        "the charge of a server's expensive request to its address's rate",
         (
             Edit(
                 "bridge/http/wire/connection_turns.py::ConnectionTurns.charged",
@@ -114,7 +114,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-sender-cost",
-        "the charge of what a request cost before its turn to its sender",
+        "the charge to the sender of a request's cost before its turn",
         (Edit("bridge/gateway/admission/line.py::Work._charge_cost", "self.bill.charge_time(seconds)", ""),),
         (f"{SENDER}::test_what_a_request_cost_before_is_charged_to_its_sender",),
     ),
@@ -126,25 +126,25 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-pace-no-request",
-        "the charge of headers that become no request",
+        "the charge for headers without a request",
         (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.gone", "self._charge(1 - self._to_count)", ""),),
         (f"{COSTS}::test_headers_that_become_no_request_are_charged",),
     ),
     Mutant(
         "gateway-pace-hung-up",
-        "the charge of a request whose client disconnects before its turn",
+        "the charge for a request whose client disconnects before its turn",
         (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.gone", "self._charge(0)", ""),),
         (f"{COSTS}::test_who_hangs_up_before_its_turn_pays_for_what_was_parsed",),
     ),
     Mutant(
         "gateway-pace-put-out",
-        "the charge of a request that waits and gives way",
+        "the charge for a waiting request that is closed in favour of others",
         (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.drop", "self._charge(1)", ""),),
         (f"{COSTS}::test_a_request_that_gives_way_pays_for_what_was_parsed",),
     ),
     Mutant(
         "gateway-intake",
-        "the bound of what parsing takes of an iteration of the loop",
+        "the limit on parsing in an iteration of the loop",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._parse_slice", "self._intake.left -= took", ""),),
         (f"{INTAKE}::test_what_is_ready_at_once_is_parsed_over_many_iterations",),
     ),
@@ -168,7 +168,7 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-intake-servers",
-        "the turn of servers' connections before strangers'",
+        "the precedence of servers' connections before unknown ones",
         (
             Edit(
                 "bridge/http/wire/connection_turns.py::ConnectionTurns.charged",
@@ -180,13 +180,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-intake-owes",
-        "the wait of an address that owes, before more of it is parsed",
+        "the wait of an address with a debt before more of its bytes are parsed",
         (Edit("bridge/http/wire/reading.py::ReadingProtocol.owes", "self._turns.owes()", "0.0"),),
         (f"{INTAKE}::test_an_address_that_owes_waits_until_it_has_paid",),
     ),
     Mutant(
         "gateway-intake-begun",
-        "the turn of a begun request's body, whatever its address owes",
+        "the parsing of a begun request's body, regardless of its address's debt",
         (
             Edit(
                 "bridge/http/wire/intake.py::Intake._rests",
@@ -198,19 +198,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-intake-not-late",
-        "the patience with a connection whose bytes wait to be parsed",
+        "the rule that a connection whose bytes wait to be parsed is not late",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._late", "not self._unparsed", "True"),),
         (f"{INTAKE}::test_a_connection_whose_bytes_wait_for_their_turn_is_not_late",),
     ),
     Mutant(
         "gateway-pieces",
-        "the least length of a piece that is parsed at once",
+        "the least length of a piece that is parsed",
         (Edit("bridge/http/wire/reading.py::_LEAST_PIECE_BYTES", "128", "0"),),
         (f"{INTAKE}::test_what_looks_like_ends_of_headers_is_not_parsed_in_tiny_pieces",),
     ),
     Mutant(
         "gateway-accepts-few",
-        "the bound of connections opened in an iteration of the loop",
+        "the limit on connections opened in an iteration of the loop",
         (
             Edit(
                 "bridge/http/wire/acceptor.py::Acceptor._open_some", "min(_MOST_OPENED, self._waiting)", "self._waiting"
@@ -250,13 +250,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-few-trailers",
-        "the bound of trailers",
+        "the limit on trailers",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol.on_header", "self._trailers > _MOST_TRAILERS", "False"),),
         (f"{INTAKE}::test_a_body_has_few_trailers", f"{INTAKE}::test_trailers_of_a_refused_body_are_few"),
     ),
     Mutant(
         "gateway-offer-framing",
-        "the framing alone, of what is parsed again for an offer",
+        "the rule that only the framing of an upgrade offer is parsed again",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._pass_over_offer", "name in _FRAMING", "True"),),
         (f"{COSTS}::test_an_offer_is_parsed_once",),
     ),
@@ -268,13 +268,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-page-query",
-        "the query that the framework never reads",
+        "the removal of the query before the framework reads it",
         (Edit("bridge/gateway/middleware.py::Front._others", "scope['query_string'] = b''", ""),),
         (f"{COSTS}::test_a_path_without_a_page_never_reaches_the_framework",),
     ),
     Mutant(
         "gateway-escapes",
-        "the bound of percent signs in a URL",
+        "the limit on percent signs in a URL",
         (
             Edit(
                 "bridge/http/wire/protocol.py::BoundedProtocol.on_url",
@@ -316,19 +316,19 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-late-body",
-        "the end of a connection whose answer came before its long body",
+        "the end of a connection whose answer was sent before its long body arrived",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol.on_headers_complete", "self.cycle.keep_alive = False"),),
         (f"{WIRE}::test_the_rest_of_a_long_body_is_not_read_after_the_answer",),
     ),
     Mutant(
         "gateway-parse-slices",
-        "the slices in which what was read is parsed",
+        "the slices in which received bytes are parsed",
         (Edit("bridge/http/wire/reading.py::ReadingProtocol._end_of_piece", "begin + _SLICE_BYTES", "len(data)"),),
         (f"{WIRE}::test_what_was_read_is_parsed_in_slices",),
     ),
     Mutant(
         "gateway-client-gone",
-        "the word to a request that its client has hung up, where others were read behind it",
+        "the notification of a request that its client has disconnected, if others were read behind it",
         (
             Edit(
                 "bridge/http/wire/protocol.py::BoundedProtocol.connection_lost",
@@ -340,13 +340,13 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-figures-kept",
-        "the second for which the page of figures is kept",
+        "the one second for which the metrics page is cached",
         (Edit("bridge/http/exposition.py::Exposition.page", "self._made.grant('all')", "True"),),
         (f"{PAGES}::test_figures_are_made_once_a_second_after_a_burst",),
     ),
     Mutant(
         "gateway-documents-kept",
-        "the documents that are made once",
+        "the cache of documents that are rendered once",
         (Edit("bridge/gateway/app.py::_add_routes", "documents.as_page", "Documents(documents._make).as_page"),),
         (f"{PAGES}::test_documents_are_made_once",),
     ),

@@ -42,13 +42,13 @@ MUTANTS = [
     ),
     Mutant(
         "secret-random",
-        "the look for repetitions and sequences in secrets",
+        "the search for repetitions and sequences in secrets",
         (Edit("schemas/config/production.py::is_random", "...", "return True"),),
         (PRODUCTION,),
     ),
     Mutant(
         "secret-words",
-        "the look for words in secrets",
+        "the search for words in secrets",
         (Edit("schemas/config/production.py::is_random", "word in secret.lower()", "False"),),
         (PRODUCTION,),
     ),
@@ -60,7 +60,7 @@ MUTANTS = [
     ),
     Mutant(
         "secret-notations",
-        "the look at a secret's other notations",
+        "the check of a secret's other notations",
         (Edit("schemas/config/production.py::_notations", "(bytes.fromhex, _from_base64)", "()"),),
         (PRODUCTION,),
     ),
@@ -78,7 +78,7 @@ MUTANTS = [
     ),
     Mutant(
         "hosts-twice",
-        "the refusal of a URL whose hosts other programs read otherwise",
+        "the refusal of a URL whose hosts other programs parse differently",
         (Edit("schemas/config/production.py::_malformed", "names_hosts_twice(url)", "False"),),
         (PRODUCTION,),
     ),
@@ -108,19 +108,19 @@ MUTANTS = [
     ),
     Mutant(
         "service-keys",
-        "the demand for the keys of a service's own part",
+        "the requirement of the keys of a service's own part",
         (Edit("schemas/config/production.py::_keys", "service in PROCESSES and not settings.proof_keys", "False"),),
         (PRODUCTION,),
     ),
     Mutant(
         "service-grants",
-        "the grouping of privileges by service: each is granted all",
+        "the grouping of privileges by service: each service is granted all",
         (Edit("schema/privileges.py::_texts", "service is Service.OWNER or name in STATEMENTS[service]", "True"),),
         (f"{ACCOUNTS}::test_no_service_makes_itself_a_token",),
     ),
     Mutant(
         "update-columns",
-        "the columns of UPDATE in what is granted: whole tables are",
+        "the grant of UPDATE by column: whole tables are granted",
         (Edit("schema/grants.py::_by_column", 'f"{name} ({columns})" if columns else name', "name"),),
         (
             f"{ACCOUNTS}::test_no_service_locks_a_table_of_others",
@@ -129,7 +129,7 @@ MUTANTS = [
     ),
     Mutant(
         "read-columns",
-        "all columns but the first of what a statement sets",
+        "all columns but the first of a statement's SET clause",
         (
             Edit(
                 "schema/privileges.py::updated_columns",
@@ -141,19 +141,19 @@ MUTANTS = [
     ),
     Mutant(
         "lacking-columns",
-        "the look for columns that an account may not update",
+        "the check for columns that an account can't update",
         (Edit("privileges_missing.sql", "NOT has_column_privilege(a.attrelid, a.attnum, n.privilege)", "false"),),
         (f"{ACCOUNTS}::test_grants_are_exactly_what_a_service_needs",),
     ),
     Mutant(
         "excess-columns",
-        "the look for UPDATE on a whole table of which a service needs columns",
+        "the check for UPDATE on a whole table of which a service needs columns",
         (Edit("privileges_excess.sql", "n.partly IS NOT FALSE", "n.partly IS NULL"),),
         (f"{ACCOUNTS}::test_an_update_of_a_whole_table_becomes_one_of_columns",),
     ),
     Mutant(
         "excess-database",
-        "the look for CREATE and TEMPORARY on the database",
+        "the check for CREATE and TEMPORARY on the database",
         (
             Edit("privileges_excess.sql", "has_database_privilege(current_database(), 'TEMPORARY')", "false"),
             Edit("privileges_excess.sql", "has_database_privilege(current_database(), 'CREATE')", "false"),
@@ -162,7 +162,7 @@ MUTANTS = [
     ),
     Mutant(
         "excess-grant-option",
-        "the look for privileges that an account may grant to others",
+        "the check for privileges that an account may grant to others",
         (
             Edit(
                 "privileges_excess.sql", "has_any_column_privilege(o.oid, p.privilege || ' WITH GRANT OPTION')", "false"
@@ -172,31 +172,31 @@ MUTANTS = [
     ),
     Mutant(
         "accounts-temporary",
-        "the end of every role's temporary tables",
+        "the revocation of every role's temporary tables",
         (Edit("deploy/postgres/accounts.sql", 'REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;', ""),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
         "accounts-databases",
-        "the end of the accounts' way into the databases that every server has",
+        "the revocation of the accounts' access to the databases that every server has",
         (Edit("deploy/postgres/accounts.sql", "x.privilege_type = 'CONNECT'", "false"),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
         "accounts-strangers",
-        "the way of accounts that are not the bridge's into other databases",
+        "the other accounts' access to other databases",
         (Edit("deploy/postgres/accounts.sql", "WHERE rolcanlogin AND NOT rolsuper\n      AND", "WHERE false AND"),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
         "accounts-large-objects",
-        "the end of every role's large objects",
+        "the revocation of every role's large objects",
         (Edit("deploy/postgres/accounts.sql", "'lo_create', ", ""),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
         "accounts-advisory",
-        "the end of every role's advisory locks",
+        "the revocation of every role's advisory locks",
         (
             Edit(
                 "deploy/postgres/accounts.sql",
@@ -208,43 +208,43 @@ MUTANTS = [
     ),
     Mutant(
         "accounts-wal",
-        "the end of every role's messages in the write-ahead log",
+        "the revocation of every role's messages in the write-ahead log",
         (Edit("deploy/postgres/accounts.sql", "'pg_logical_emit_message')", "'lowrite')"),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
         "locks-of-one-form",
-        "the rule that a service takes advisory locks of the form that it needs",
+        "the rule that a service takes advisory locks in the form that it needs",
         (Edit("schema/privileges.py::needed_functions", '_form(text, match.end()) if name in ADVISORY else ""', '""'),),
         ("tests/integration/postgres/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(
         "excess-functions",
-        "the look for functions that fill what all sessions share",
+        "the check for functions that fill resources shared by all sessions",
         (Edit("functions_excess.sql", "has_function_privilege(p.oid, 'EXECUTE')", "false"),),
         ("tests/integration/postgres/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(
         "registry-told-after",
-        "the change of the registry that is made whether or not it can be told",
+        "the registry change that is made even if the notification fails",
         (Edit("registry/cache.py::tell_of_change", "TRANSLATED", "ZeroDivisionError"),),
         ("tests/integration/postgres/test_registry_told.py::test_a_change_is_made_though_nobody_can_be_told",),
     ),
     Mutant(
         "accounts-logged",
-        "the server's silence about statements with passwords",
+        "the rule that the server does not log statements with passwords",
         (Edit("deploy/postgres/accounts.sql", "IF current_setting('is_superuser')::boolean", "IF false"),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
         "accounts-activity",
-        "the server's silence about the statements of a session that runs",
+        "the rule that the server shows no statements of a running session",
         (Edit("deploy/postgres/accounts.sql", "SET LOCAL track_activities = off;", ""),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(
         "accounts-clear-text",
-        "the refusal of clear text from an administrator who is no superuser",
+        "the refusal of clear-text passwords from an administrator who is no superuser",
         (Edit("deploy/postgres/accounts.sql", "NOT current_setting('is_superuser')::boolean", "false"),),
         (f"{VERIFIERS}::test_accounts_are_not_given_clear_text_by_one_who_is_no_superuser",),
     ),
@@ -262,13 +262,13 @@ MUTANTS = [
     ),
     Mutant(
         "excess-grants",
-        "the look for privileges that a service does not need",
+        "the check for privileges that a service does not need",
         (Edit("schema/check.py::_excess", "service is Service.OWNER", "True"),),
         (f"{ACCOUNTS}::test_what_a_gateway_may_do_besides_is_named",),
     ),
     Mutant(
         "monitor-connections",
-        "the bound of the connections of the account `monitor`",
+        "the limit on connections of the account `monitor`",
         (Edit("deploy/postgres/accounts.sql", "ALTER ROLE monitor CONNECTION LIMIT 5;", ""),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
@@ -280,7 +280,7 @@ MUTANTS = [
     ),
     Mutant(
         "history-search-path",
-        "the search path by which a trigger asks who owns a table",
+        "the search path with which a trigger looks up the owner of a table",
         (Edit(SEARCH_PATH, "ALTER FUNCTION keep_history() SET search_path = pg_catalog, pg_temp;", ""),),
         (f"{ACCOUNTS}::test_history_is_appended_to_and_a_run_ends_once",),
     ),
@@ -292,25 +292,25 @@ MUTANTS = [
     ),
     Mutant(
         "upgrade-grants",
-        "the doctor's look at privileges on tables that pending migrations make",
+        "the doctor's check of privileges on tables that pending migrations create",
         (Edit("schema/check.py::privileges_to_come", "await conn.fetchval(sql('migrations_owned'))", "True"),),
         (f"{UPGRADE}::test_what_a_start_refuses_was_named",),
     ),
     Mutant(
         "upgrade-columns",
-        "the doctor's look at privileges on columns that pending migrations make",
+        "the doctor's check of privileges on columns that pending migrations create",
         (Edit("relations_missing.sql", "n.attribute <> ''", "false"),),
         (f"{ACCOUNTS}::test_a_column_that_is_to_come_is_named",),
     ),
     Mutant(
         "admin-paths",
-        "the 404 of the public port for figures, readiness and documents",
+        "the public port's 404 for metrics, readiness and documents",
         (Edit("bridge/http/admin_port.py::is_served", "...", "return True"),),
         (f"{ADMIN_PORT}::test_each_port_answers_its_own_paths",),
     ),
     Mutant(
         "admin-room",
-        "the room of the admin port beside the public port's connections",
+        "the admin port's connections beside those of the public port",
         (
             Edit(
                 "bridge/http/wire/protocol.py::BoundedProtocol.connection_made",
@@ -328,7 +328,7 @@ MUTANTS = [
     ),
     Mutant(
         "plan-of-this-transaction",
-        "the bound of what may be left out of a plan: the transaction that makes it",
+        "the rule that only the transaction that creates a plan can omit items",
         (Edit(WRITERS, "r.replay_id = plan AND %1$I.made_now(r)", "r.replay_id = plan"),),
         (f"{HISTORY_WRITERS}::test_a_plan_holds_its_items_once_it_is_made",),
     ),
@@ -346,43 +346,43 @@ MUTANTS = [
     ),
     Mutant(
         "path-quoted",
-        "the quotes around a sender's names in what is said of an event",
+        "the quotes around a sender's names in errors about an event",
         (Edit("streams/pipeline/diagnose.py::_path", "step if own else quoted(step)", "step"),),
         ("tests/unit/streams/pipeline/test_decode.py",),
     ),
     Mutant(
         "api-refusals-told",
-        "the bound of log lines about requests without a good token",
+        "the limit on log lines about requests without a valid token",
         (
             Edit(
                 "bridge/api/middleware.py::_tell",
-                'log.warning("request_refused", **told)',
-                'log.info("request_refused", **told)',
+                'log.warning("request_refused", **fields)',
+                'log.info("request_refused", **fields)',
             ),
         ),
         ("tests/unit/api/test_middleware.py::test_refusals_of_strangers_fill_no_log",),
     ),
     Mutant(
         "judge-by-row",
-        "the row whose lock lets one worker judge",
+        "the row whose lock allows one worker to judge",
         (Edit("gate_judge_lock.sql", "FOR UPDATE SKIP LOCKED", ""),),
         (f"{HISTORY_WRITERS}::test_no_advisory_lock_stops_verdicts",),
     ),
     Mutant(
         "replays-take-turns",
-        "the end of a replay's turn for an organisation that has no place",
+        "the interruption of a replay for an organisation that has no place",
         (Edit("bridge/api/runs.py::Runs._take", "self._places.to_give_way(place.caller)", "None"),),
         (f"{API_RUNS}::test_the_longest_replay_gives_way_to_an_organisation_that_has_none",),
     ),
     Mutant(
         "given-way-goes-on",
-        "the wait of a replay that gave way, until it is its turn",
+        "the wait of an interrupted replay for its turn",
         (Edit("bridge/api/runs.py::Runs._left", "self._waiting.append(place)", "pass"),),
         (f"{API_RUNS}::test_a_plan_that_gave_way_is_sent_whole",),
     ),
     Mutant(
         "turns-last",
-        "how long a replay keeps its place",
+        "the time for which a replay keeps its place",
         (Edit("bridge/api/places.py::Places.to_give_way", "self._clock() - one.since >= TURN_SECONDS", "True"),),
         ("tests/unit/api/test_places.py",),
     ),

@@ -17,13 +17,13 @@ REFUSED = f"{REPLAYED}::test_a_topic_of_the_product_is_refused"
 MUTANTS = [
     Mutant(
         "texts-bounded",
-        "the length of what accounts write of events, dead letters and offsets",
+        "the limit on texts that accounts write to events, dead letters and offsets",
         (Edit(ROWS, "ELSE 'octet_length(%I) <= %s' END", "ELSE 'octet_length(%I) + %s > 0' END"),),
         (f"{TEXTS}::test_texts_of_the_ledger_and_of_offsets_have_lengths",),
     ),
     Mutant(
         "documents-of-events-bounded",
-        "the size of an event's documents",
+        "the limit on the size of an event's documents",
         (Edit(ROWS, "'pg_column_size(%I) <= %s'", "'pg_column_size(%I) + %s > 0'"),),
         (f"{TEXTS}::test_texts_of_an_event_have_lengths",),
     ),
@@ -35,19 +35,19 @@ MUTANTS = [
     ),
     Mutant(
         "logs-of-no-number",
-        "the way past a log's name that no release gives",
+        "the skip of a log's name that no release gives",
         (Edit("schemas/pipeline/record.py::incarnation_of", "_NUMBER.fullmatch(number)", "True"),),
         (BROKEN,),
     ),
     Mutant(
         "logs-that-workers-read",
-        "the rule that a name of no log takes no log's place",
+        "the rule that a name that no release gives replaces no log",
         (Edit("offsets_logs.sql", "AND o.topic ~ '^[^#]+(#([2-9]|[1-9][0-9]{1,8}))?$'", ""),),
         (BROKEN,),
     ),
     Mutant(
         "logs-that-are-shown",
-        "the rule that the log shown beside Kafka's is the last one",
+        "the rule that the last log is shown beside Kafka's",
         (
             Edit(
                 "offsets/admin.py::stored_offsets", "sorted(rows, key=lambda row: incarnation_of(row['topic']))", "rows"
@@ -57,13 +57,13 @@ MUTANTS = [
     ),
     Mutant(
         "holds-bounded",
-        "the length of what is noted of a held partition",
+        "the limit on the reason of a held partition",
         (Edit("sinks/postgres/sink.py::PostgresSink.hold", "bounded_text(why)", "why"),),
         (f"{TEXTS}::test_what_holds_a_partition_is_noted_however_long",),
     ),
     Mutant(
         "pauses-of-partitions",
-        "the way past a pause of no partition",
+        "the skip of a pause whose target is not a partition",
         (
             Edit(
                 "registry/cache.py::_read_paused_partitions",
@@ -75,13 +75,13 @@ MUTANTS = [
     ),
     Mutant(
         "history-by-the-clock",
-        "the time at which history was written, whenever its transaction began",
+        "the clock's time of a row of history, regardless of the start of its transaction",
         (Edit(ROWS, "NEW.written_at := clock_timestamp();", "NEW.written_at := now();"),),
         (CLOCK,),
     ),
     Mutant(
         "plan-made-by-the-clock",
-        "the age of a new plan, whenever its transaction began",
+        "the age of a new plan by the clock, regardless of the start of its transaction",
         (
             Edit(
                 ROWS,
@@ -93,7 +93,7 @@ MUTANTS = [
     ),
     Mutant(
         "plan-changed-by-the-clock",
-        "the age of a plan that is changed, whenever the transaction began",
+        "the age of a changed plan by the clock, regardless of the start of its transaction",
         (
             Edit(
                 ROWS,
@@ -117,25 +117,25 @@ MUTANTS = [
     ),
     Mutant(
         "types-exact",
-        "the exact types of a call by the owner's rights, which no other function fits better",
+        "the exact argument types of a call with the owner's rights, so that no other function matches better",
         (Edit("run_lock.sql", "hashtextextended($1::text, 0::bigint)", "hashtextextended($1, 0)"),),
         (SHADOWED,),
     ),
     Mutant(
         "shadows-named",
-        "the look for functions of others that take the place of Postgres' own",
+        "the check for other accounts' functions with the name of one of Postgres",
         (Edit("schema_excess.sql", "o.oid OPERATOR(pg_catalog.=) m.owner", "true"),),
         (SHADOWED,),
     ),
     Mutant(
         "schema-open-named",
-        "the look for roles that may make functions in the schema",
+        "the check for roles that may create functions in the schema",
         (Edit("schema_excess.sql", "o.oid OPERATOR(pg_catalog.=) x.grantee", "true"),),
         (NAMED,),
     ),
     Mutant(
         "schema-open-taken",
-        "the grants of the owner, which take CREATE on the schema from PUBLIC",
+        "the owner's grants, which revoke CREATE on the schema from PUBLIC",
         (
             Edit(
                 "schema/grants.py::grant_statements",
@@ -147,31 +147,31 @@ MUTANTS = [
     ),
     Mutant(
         "schema-open-migrated",
-        "the migration that takes CREATE on the schema from PUBLIC",
+        "the migration that revokes CREATE on the schema from PUBLIC",
         (Edit(ROWS, "EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());", "NULL;"),),
         (f"{SCHEMA}::test_a_migration_takes_what_an_upgrade_has_left",),
     ),
     Mutant(
         "schema-of-a-session",
-        "the one schema that a session looks into",
+        "the single schema in a session's search path",
         (Edit("session_settings.sql", "'search_path'", "'bridge.search_path'"),),
         (f"{SCHEMA}::test_a_session_looks_into_one_schema_and_into_its_own_last",),
     ),
     Mutant(
         "moves-of-known-reasons",
-        "the way of an attribution past a reason that this release does not know",
+        "the skip of an attribution's windows with a reason that this release does not know",
         (Edit("streams/attribution.py::move_of", "row.dropped_reason not in _REASONS", "row.dropped_reason is None"),),
         ("tests/unit/streams/test_window_moves.py::test_a_row_of_no_reason_that_is_counted_moves_nothing",),
     ),
     Mutant(
         "own-topics-refused",
-        "the refusal of the product's own topics by a replay of a topic",
+        "the refusal to replay one of the product's own topics",
         (Edit("jobs/replay_topic.py::replay_topic_job", "settings.topics.has(topic)", "False"),),
         (REFUSED,),
     ),
     Mutant(
         "own-former-tiers-refused",
-        "the refusal of a retry topic that is no longer set",
+        "the refusal to replay a retry topic that is no longer configured",
         (Edit("schemas/kafka/topics.py::Topics.has", "topic.startswith(f'{self.prefix}retry.')", "False"),),
         (REFUSED,),
     ),

@@ -19,19 +19,19 @@ MUTANTS = [
     ),
     Mutant(
         "items-with-their-plan",
-        "the rule that items come with their plan",
+        "the rule that items are inserted with their plan",
         (Edit(ROWS, "i.replay_id AND %1$I.made_now(r)'", "i.replay_id'"),),
         (f"{HISTORY_WRITERS}::test_only_the_transaction_that_makes_a_plan_gives_it_items",),
     ),
     Mutant(
         "item-positions",
-        "the bound of an item's position",
+        "the limit on an item's position",
         (Edit(ROWS, "i.position NOT BETWEEN 1 AND 1000000000", "false"),),
         (f"{HISTORY_WRITERS}::test_only_the_transaction_that_makes_a_plan_gives_it_items",),
     ),
     Mutant(
         "items-kept",
-        "the rule that an item stays what it is",
+        "the rule that an item does not change",
         (
             Edit(
                 OTHERS,
@@ -43,13 +43,13 @@ MUTANTS = [
     ),
     Mutant(
         "report-kept",
-        "the rule that a plan's size and report stay",
+        "the rule that a plan's size and report do not change",
         (Edit(ROWS, "WHEN (NOT made_now(OLD))", "WHEN (false)"),),
         (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
     ),
     Mutant(
         "plan-age",
-        "the rule that a plan was changed when Postgres says",
+        "the rule that Postgres sets the time of a plan's change",
         (Edit(OTHERS, "NEW.updated_at NOT IN (OLD.updated_at, now())", "false"),),
         (f"{HISTORY_WRITERS}::test_a_plan_keeps_its_report_and_names_who_ended_it",),
     ),
@@ -61,31 +61,31 @@ MUTANTS = [
     ),
     Mutant(
         "item-successor",
-        "the rule that an item became what the ledger says",
+        "the rule that an item's successor is that of the ledger",
         (Edit(WORDS, " AND replay_id = $4 AND replayed_as = $5", ""),),
         (f"{HISTORY_WRITERS}::test_an_item_became_what_the_ledger_says",),
     ),
     Mutant(
         "item-skipper",
-        "the account that passes over an item",
+        "the account that skips an item",
         (Edit(OTHERS, "NEW.skipped_by := session_user;", ""),),
         (f"{HISTORY_WRITERS}::test_an_item_became_what_the_ledger_says",),
     ),
     Mutant(
         "replay-stands",
-        "the start of a replay where the ledger says: it goes on where the plan says",
+        "the start of a replay at the ledger's first open item: it starts at the plan's position",
         (Edit("replay_begin.sql", "sent_to = stands.sent_to", "sent_to = replay.sent_to"),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),
     Mutant(
         "replay-passed-over",
-        "a replay's look at what another account passed over",
+        "a replay's check of items that another account skipped",
         (Edit("replay_begin.sql", " OR i.skipped_by <> session_user", ""),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),
     Mutant(
         "replay-published",
-        "the count of what was sent by the ledger's word, by which the canary goes",
+        "the count of sent items by the ledger, which the canary uses",
         (Edit("replay_begin.sql", "SELECT count(*) FROM replay_outcome", "SELECT 6 + count(*) FROM replay_outcome"),),
         (f"{BOUNDS}::test_a_replay_goes_on_where_the_ledger_says",),
     ),
@@ -95,7 +95,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/jobs/replay.py::_Replay._send_batch",
-                "await reach(...) or self.plan.last_position",
+                "await page_end(...) or self.plan.last_position",
                 "self.sent_to + size",
             ),
         ),
@@ -103,7 +103,7 @@ MUTANTS = [
     ),
     Mutant(
         "replay-open",
-        "the verdict on a replay whose items are open",
+        "the result of a replay whose items are open",
         (Edit("bridge/jobs/replay.py::_judge", "counts.get(Outcome.OPEN)", "0"),),
         (f"{BOUNDS}::test_a_replay_whose_items_are_opened_again_is_not_sent",),
     ),
@@ -115,37 +115,37 @@ MUTANTS = [
     ),
     Mutant(
         "times-bounded",
-        "the refusal of times that no client reads",
+        "the refusal of times that clients can't read",
         (Edit(READABLE, "BETWEEN '0001-01-01 00:00+00' AND '9999-12-31 23:59:59.999999+00'", "IS NOT NULL"),),
         (f"{READABLE_HISTORY}::test_no_account_writes_a_time_that_no_client_reads",),
     ),
     Mutant(
         "json-of-its-form",
-        "the refusal of JSON that is not of the form that readers know",
+        "the refusal of JSON in a form that readers don't support",
         (Edit(READABLE, "jsonb_typeof(%2$I) = %4$L AND ", ""),),
         (f"{READABLE_HISTORY}::test_no_account_writes_json_of_another_form",),
     ),
     Mutant(
         "json-depth",
-        "the bound of how deep JSON of history is",
+        "the limit on the depth of JSON in the history",
         (Edit(READABLE, "'$.**{100}'", "'$.**{1000}'"),),
         (f"{READABLE_HISTORY}::test_no_account_writes_json_of_another_form",),
     ),
     Mutant(
         "json-unreadable",
-        "the way past JSON that can't be read",
+        "the skip of JSON that can't be read",
         (Edit("sinks/postgres/kept_json.py::_read", "return otherwise", "raise"),),
         (f"{READABLE_HISTORY}::test_rows_of_another_form_from_before_break_no_listing",),
     ),
     Mutant(
         "definers-public",
-        "the end of everybody's right to functions that run by their owner's",
+        "the revocation of the right of all accounts to functions with their owner's rights",
         (Edit(READABLE, "REVOKE EXECUTE ON FUNCTION end_lock_holders(int), keep_passing(uuid) FROM PUBLIC;", ""),),
         (f"{READABLE_HISTORY}::test_what_runs_by_its_owners_rights_is_open_to_no_other_account",),
     ),
     Mutant(
         "replay-turns",
-        "the wait of a replay without a rate until what it sent is settled",
+        "the wait of a replay without a rate until its sent items are committed",
         (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await in_flight(...)", "False"),),
         ("tests/integration/dead_letters/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
     ),

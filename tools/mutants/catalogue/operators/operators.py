@@ -19,19 +19,19 @@ VERBS = "tests/integration/api/test_verbs.py"
 WHOSE = [
     Mutant(
         "org-filter",
-        "the bound of a token's organisation on every filter",
+        "the limit of every filter to the token's organisation",
         (Edit("bridge/api/tenant_scope.py::TenantScope.narrowed", "(mine,) if ... else ()", "chosen.org_ids or None"),),
         ("tests/unit/api/test_tenant_scope.py", f"{SCOPE}::test_no_filter_reaches_further"),
     ),
     Mutant(
         "org-letter",
-        "the same bound on one dead letter that is named",
+        "the same limit on one dead letter that is named",
         (Edit("dead_letters/lives.py::show", "None if org_id is None else (org_id,)", "None"),),
         (f"{SCOPE}::test_a_foreign_one_is_told_from_none_by_nothing",),
     ),
     Mutant(
         "org-lives",
-        "the silence about lives that were moved to another organisation's site",
+        "the redaction of lives that were moved to another organisation's site",
         (
             Edit(
                 "bridge/api/tenant_scope.py::TenantScope.letter",
@@ -43,13 +43,13 @@ WHOSE = [
     ),
     Mutant(
         "org-plan",
-        "the same bound on plans",
+        "the same limit on plans",
         (Edit("replay_find.sql", "r.org_id = $2", "r.replay_id IS NOT NULL"),),
         (f"{SCOPE}::test_a_plan_holds_one_s_own_and_is_nobody_else_s",),
     ),
     Mutant(
         "correction-values",
-        "the warnings of a correction that makes several values one, and changes events of several organisations",
+        "the warnings of a correction that replaces several values by one, and changes events of several organisations",
         (
             Edit("bridge/jobs/replacements.py::Replacements.warnings", "len(olds) > 1", "len(olds) < 0"),
             Edit("bridge/jobs/replacements.py::Replacements.warnings", "len(self._orgs) > 1", "len(self._orgs) < 0"),
@@ -58,7 +58,7 @@ WHOSE = [
     ),
     Mutant(
         "org-when-sent",
-        "the look whose an item's site is when its turn comes",
+        "the check of an item's current site when it is sent",
         (
             Edit(
                 "streams/rules/replay_rules.py::refusal",
@@ -70,13 +70,13 @@ WHOSE = [
     ),
     Mutant(
         "org-correction",
-        "the rule that a correction leaves an event's site as it is",
+        "the rule that a correction does not change an event's site",
         (Edit("streams/rules/replay_rules.py::corrected", "site_id != item.site_id", "site_id == 0"),),
         (FORECAST, f"{SCOPE}::test_a_correction_writes_into_no_other_organisation"),
     ),
     Mutant(
         "script-s-site",
-        "the silence about whose a script is",
+        "the redaction of a script's owner",
         (
             Edit(
                 "streams/pipeline/normalize.py::_of_another_site",
@@ -88,7 +88,7 @@ WHOSE = [
     ),
     Mutant(
         "role",
-        "what a role may not do",
+        "the limits of a role",
         (Edit("bridge/api/authentication.py::Caller.must_be", "self.role.rank < least.rank", "self.role.rank < 0"),),
         (ACCESS, f"{TOKENS}::test_roles"),
     ),
@@ -100,7 +100,7 @@ WHOSE = [
     ),
     Mutant(
         "token-kept",
-        "the rule that of a token only its digest is kept",
+        "the rule that only a token's digest is stored",
         (Edit("tokens/api_tokens.py::create_api_token", "started_by()", "made.text"),),
         (f"{TOKENS}::test_from_its_making_to_its_end",),
     ),
@@ -112,7 +112,7 @@ WHOSE = [
     ),
     Mutant(
         "token-expired",
-        "the refusal of a token whose time is over",
+        "the refusal of a token that has expired",
         (
             Edit(
                 "bridge/api/authentication.py::admit",
@@ -124,7 +124,7 @@ WHOSE = [
     ),
     Mutant(
         "org-places",
-        "the bound of how many requests of one organisation are in hand",
+        "the limit on one organisation's requests in flight",
         (
             Edit(
                 "bridge/api/middleware.py::Front._place",
@@ -136,7 +136,7 @@ WHOSE = [
     ),
     Mutant(
         "org-replays",
-        "the bound of how many replays of one organisation run",
+        "the limit on one organisation's running replays",
         (Edit("bridge/api/places.py::Places.refusal", "own >= self._most_of_one_org", "own < 0"),),
         (f"{RUNS}::test_one_organisation_does_not_take_all_places",),
     ),
@@ -145,25 +145,25 @@ WHOSE = [
 REPLAYS = [
     Mutant(
         "replayed-once",
-        "the refusal of what was replayed already",
+        "the refusal of an item that was replayed already",
         (Edit("streams/rules/replay_rules.py::refusal", "not terms.force", "terms.force is None"),),
         (FORECAST, f"{REPLAY}::test_nobody_replays_an_item_twice_unless_forced"),
     ),
     Mutant(
         "claimed-once",
-        "the refusal of what another replay has claimed",
+        "the refusal of an item that another replay has claimed",
         (Edit("streams/rules/replay_rules.py::refusal", 'item.disposition == "claimed"', 'item.disposition == ""'),),
         (FORECAST, f"{BOUNDS}::test_what_another_is_claiming_is_waited_for_and_left"),
     ),
     Mutant(
         "items-lock",
-        "the lock between the look at an item and its claim",
+        "the lock between the check of an item and its claim",
         (Edit("replay_items/items.py::read_items", "lock", "lock is None"),),
         (f"{BOUNDS}::test_what_another_is_claiming_is_waited_for_and_left",),
     ),
     Mutant(
         "run-lock",
-        "the lock by which one run of a plan passes at a time",
+        "the lock that allows one run of a plan at a time",
         (
             Edit(
                 "sinks/postgres/runs/history.py::run_lock",
@@ -175,7 +175,7 @@ REPLAYS = [
     ),
     Mutant(
         "frozen-plan",
-        "the rule that a plan holds what it held: what fits by the time it is replayed is taken in",
+        "the rule that a plan is frozen: dead letters that match at replay time are added",
         (
             Edit(
                 "replay_begin.sql",
@@ -205,25 +205,25 @@ REPLAYS = [
     ),
     Mutant(
         "cancel-seen",
-        "a replay's look whether it was cancelled",
+        "a replay's check whether it was cancelled",
         (Edit("bridge/jobs/replay.py::_Replay._look", "PlanState.CANCELLED", "PlanState.PLANNED"),),
         (f"{REPLAY}::test_a_cancel_is_seen_within_five_seconds",),
     ),
     Mutant(
         "cancelled-in-doubt",
-        "the wait until it is sure that what a killed run had claimed was never sent",
+        "the wait for proof that a killed run's claims were never sent",
         (Edit("bridge/jobs/cancel.py::_open_again", "await _read_up_to(settings, ends)", "ends"),),
         (f"{CRASH}::test_cancelled_after_it_was_killed",),
     ),
     Mutant(
         "braked-replay",
-        "a replay's look at the brake",
+        "a replay's check of the circuit breaker",
         (Edit("bridge/jobs/replay.py::_Replay._look", "brake.engaged", "not brake"),),
         (f"{BOUNDS}::test_nothing_is_sent_while_the_brake_is_on",),
     ),
     Mutant(
         "lives",
-        "the end of a loop after so many lives",
+        "the end of a loop after a number of lives",
         (Edit("streams/rules/replay_rules.py::refusal", "item.lives >= terms.max_lives", "item.lives < 0"),),
         (FORECAST, f"{REPLAY}::test_a_loop_ends_after_its_lives"),
     ),
@@ -241,13 +241,13 @@ REPLAYS = [
     ),
     Mutant(
         "pruned-key",
-        "the look among the events where keys may have been pruned",
+        "the search among the events if keys may have been pruned",
         (Edit("streams/rules/replay_rules.py::known_to_the_store", "(claim.site_id, claim.event_id)", "event"),),
         (FORECAST, f"{REPLAY}::test_old_dead_letters"),
     ),
     Mutant(
         "original-kept",
-        "the original of what is replayed, corrected or not",
+        "the original of a replayed event, corrected or not",
         (Edit(WORDS, "SET disposition = 'claimed'", "SET payload = NULL, disposition = 'claimed'"),),
         (f"{REPLAY}::test_corrected_events_pass_and_the_originals_stay_whole",),
     ),
@@ -259,13 +259,13 @@ REPLAYS = [
     ),
     Mutant(
         "filter-needed",
-        "the refusal of an API request that names nothing",
+        "the refusal of an API request without a filter",
         (Edit("bridge/api/tenant_scope.py::TenantScope._check_named", "of_mine.names_nothing", "of_mine is None"),),
         (f"{TOKENS}::test_roles",),
     ),
     Mutant(
         "filter-needed-here",
-        "the same of the command line",
+        "the same on the command line",
         (Edit("bridge/cli/dlq/plan.py::_confirm_all", "not given", "given is None"),),
         (f"{REPLAY}::test_bad_input",),
     ),
@@ -286,31 +286,31 @@ RECORDS = [
     ),
     Mutant(
         "begun-on-record",
-        "the plan's word that it was begun, before its 202",
+        "the plan's state `running`, before its 202",
         (Edit("bridge/jobs/replay.py::replay_job.taken_up", "begin(conn, plan)"),),
         (f"{RUNS}::test_what_was_promised_is_on_record_before_it_is_told",),
     ),
     Mutant(
         "ended-because",
-        "the care that why a replay ended names no hosts and other sites",
+        "the rule that the reason why a replay ended names no hosts and other sites",
         (Edit("bridge/jobs/replay.py::replay_job.taken_up", "_told_to_all(...)", "str(error)"),),
         (f"{RUNS}::test_why_a_replay_ended_tells_nothing_of_others",),
     ),
     Mutant(
         "no-formulas",
-        "the mark of what a spreadsheet would take for a formula",
+        "the mark of text that a spreadsheet would read as a formula",
         (Edit("bridge/dead_letters/export.py::writer.write", "_cell(one)", "one"),),
         ("tests/unit/bridge/test_export.py",),
     ),
     Mutant(
         "items-in-memory",
-        "the bound of what a replay takes into memory at once",
+        "the limit on the items that a replay holds in memory",
         (Edit("replay_reach.sql", "bytes <= $4::bigint OR number = 1", "number > 0"),),
         ("tests/integration/dead_letters/test_reach.py",),
     ),
     Mutant(
         "copies-bounded",
-        "the bound of what a patch's copies make of an event",
+        "the limit on the size of an event after a patch's copies",
         (
             Edit("streams/rules/correction.py::Correction._applied", "copied > MAX_BYTES", "copied < 0"),
             Edit("streams/rules/correction.py::Correction._applied", "copied and len(text) > MAX_BYTES", "copied < 0"),
@@ -337,19 +337,19 @@ RECORDS = [
     ),
     Mutant(
         "seconds-bound",
-        "the bound of what is taken for a time in seconds",
+        "the limit on numbers that are read as a time in seconds",
         (Edit("streams/rules/expression.py::_milliseconds", "not 0 <= number < _MILLISECONDS_BEGIN", "False"),),
         ("tests/unit/streams/rules/test_expression.py",),
     ),
     Mutant(
         "duplicate-keys-kept",
-        "the care that a correction leaves duplicate keys as they were sent",
+        "the rule that a correction keeps duplicate keys as they were sent",
         (Edit("streams/rules/json_source.py::_members", "value is not last.value", "True"),),
         ("tests/property/test_corrections.py", "tests/unit/streams/rules/test_expression.py"),
     ),
     Mutant(
         "diff-bounded",
-        "the bound of what the diff of a correction compares",
+        "the limit on the lines that the diff of a correction compares",
         (
             Edit(
                 "streams/rules/line_diff.py::line_diff",
@@ -379,7 +379,7 @@ RECORDS = [
     ),
     Mutant(
         "place-kept",
-        "the place for replays that organisations leave to those of none",
+        "the place for replays that organisations leave to tokens without one",
         (Edit("bridge/api/places.py::Places.refusal", "of_all + bool(own) >= max(1, self._most - 1)", "False"),),
         (f"{RUNS}::test_a_place_is_kept_for_those_of_no_organisation",),
     ),
@@ -391,7 +391,7 @@ RECORDS = [
     ),
     Mutant(
         "group-example",
-        "the example of a cause, which is its latest",
+        "the example of a cause, which is its latest dead letter",
         (Edit("dead_letters_groups.sql", "AND m.outcome_at = t.last_at", ""),),
         ("tests/integration/dead_letters/test_groups.py::test_a_group_tells_when_how_often_lately_and_an_example",),
     ),

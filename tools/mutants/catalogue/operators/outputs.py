@@ -35,7 +35,7 @@ MUTANTS = [
     ),
     Mutant(
         "terminal-json",
-        "the escapes that JSON does not demand",
+        "the escapes that JSON does not require",
         (Edit("telemetry/terminal.py::json_result", "printable_json(...)", "text"),),
         (f"{TERMINAL}::test_json_is_escaped_and_the_same",),
     ),
@@ -47,43 +47,43 @@ MUTANTS = [
     ),
     Mutant(
         "terminal-encoding",
-        "the escaping of what the output's encoding lacks",
+        "the escaping of characters that the output's encoding lacks",
         (Edit("telemetry/printable.py::encodable", "text.isascii()", "True"),),
         (f"{TERMINAL}::test_output_of_another_encoding_holds_everything",),
     ),
     Mutant(
         "beginning-ambiguous",
-        "the refusal of a beginning that fits several",
+        "the refusal of an id's prefix that matches several ids",
         (Edit("sinks/postgres/id_prefixes.py::only", "len(found) == 1", "found"),),
         (f"{BEGINNINGS}::test_beginning_of_several_names_them",),
     ),
     Mutant(
         "beginning-org",
-        "the organisation among whose causes a beginning is looked up",
+        "the organisation among whose causes an id's prefix is resolved",
         (Edit("dead_letters/causes.py::with_whole_causes", "chosen.org_ids", "None"),),
         (f"{BEGINNINGS}::test_cause_of_nobody_and_of_another_organisation_is_none",),
     ),
     Mutant(
         "cause-org",
-        "the organisation in the look-up of a cause's beginning",
+        "the organisation in the resolution of a cause's prefix",
         (Edit("causes_find.sql", "l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ($3))", "TRUE"),),
         (CAUSES,),
     ),
     Mutant(
         "cause-own",
-        "the causes of the organisation itself in that look-up",
+        "the causes of the organisation itself in that resolution",
         (Edit("causes_find.sql", "s.org_id = ANY ($3)", "s.org_id <> ALL ($3)"),),
         (CAUSES,),
     ),
     Mutant(
         "cause-once",
-        "one cause of several dead letters in that look-up",
+        "the single result for a cause of several dead letters in that resolution",
         (Edit("causes_find.sql", "SELECT DISTINCT l.cause", "SELECT l.cause"),),
         (CAUSES,),
     ),
     Mutant(
         "cause-range",
-        "the end of the range of keys in that look-up",
+        "the end of the range of keys in that resolution",
         (Edit("causes_find.sql", "l.cause BETWEEN $1 AND $2", "l.cause >= $1 AND $2::bigint IS NOT NULL"),),
         (f"{BEGINNINGS}::test_cause_is_found_by_how_it_begins",),
     ),
@@ -107,13 +107,13 @@ MUTANTS = [
     ),
     Mutant(
         "reason-plain",
-        "the refusal of control characters in --reason",
+        "the refusal of control characters in `--reason`",
         (Edit("bridge/cli/common.py::given_reason", "(found := control_character(reason)) is not None", "False"),),
         (f"{TERMINAL}::test_reason_with_a_control_character_is_refused",),
     ),
     Mutant(
         "reason-plain-there",
-        "the same of the API",
+        "the same in the API",
         (Edit("bridge/api/parameters.py::_plain", "(found := control_character(text)) is not None", "False"),),
         ("tests/unit/api/test_parameters.py::test_reason_with_a_control_character_is_refused",),
     ),
@@ -137,7 +137,7 @@ MUTANTS = [
     ),
     Mutant(
         "file-modes",
-        "the mode of files, whatever the umask",
+        "the mode of files, regardless of the umask",
         (Edit("bridge/output/private_files.py::_take", "os.fchmod(descriptor, FILE_MODE)", "descriptor"),),
         (f"{FILES}::test_private_files_keep_their_modes_under_any_umask",),
     ),
@@ -185,19 +185,19 @@ MUTANTS = [
     ),
     Mutant(
         "no-redirect",
-        "the silence about the host that a request names",
+        "the rule that answers do not repeat the host that a request names",
         (Edit("bridge/gateway/app.py::create_app", "False", "True"),),
         (f"{HOSTS}::test_gateway_names_no_host",),
     ),
     Mutant(
         "no-hosts",
-        "the silence about the hosts of those who made and ended a plan",
+        "the redaction of the hosts of accounts that created and ended a plan",
         (Edit("bridge/api/tenant_scope.py::_without_hosts", "plan._replace(...)", "plan"),),
         (f"{HOSTS}::test_api_names_no_host",),
     ),
     Mutant(
         "export-snapshot",
-        "the statement of its own for each piece of an export",
+        "the separate statement for each piece of an export",
         (
             Edit(
                 "dead_letters/stream.py::_pieces",
@@ -248,7 +248,7 @@ MUTANTS = [
     ),
     Mutant(
         "export-bytes",
-        "the bound of bytes of a piece of an export",
+        "the limit on the bytes of a piece of an export",
         (Edit("dead_letters_export.sql", "bytes <= $10::bigint OR number = 1", "bytes >= 0 OR $10::bigint > 0"),),
         (f"{PIECES}::test_large_ones_are_read_some_at_a_time",),
     ),
@@ -260,7 +260,7 @@ MUTANTS = [
     ),
     Mutant(
         "answer-token",
-        "the look whether a token is still good while its answer is streamed",
+        "the check whether a token is still valid while its answer is streamed",
         (Edit("bridge/api/middleware.py::_Answer.send", "self.still_good()", "self.still_good"),),
         (f"{FRONT}::test_streamed_answer_ends_with_its_token",),
     ),

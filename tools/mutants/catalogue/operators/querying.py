@@ -10,7 +10,7 @@ READ = ("tests/integration/postgres/test_querying.py::test_no_word_of_a_value_is
 MUTANTS = [
     Mutant(
         "questions-prune",
-        "the range of received_at that a question adds",
+        "the range of received_at that a query's function adds",
         (
             Edit(
                 MIGRATION,
@@ -34,13 +34,13 @@ MUTANTS = [
     ),
     Mutant(
         "own-harmless",
-        "the look whether an administrator's column or index can stop a write",
+        "the check whether an administrator's column or index can stop a write",
         (Edit("schema/check.py::_is_own", "' not null' not in definition or ' default ' in definition", "True"),),
         (f"{QUERYING}::test_an_own_thing_that_stops_writes_is_named",),
     ),
     Mutant(
         "reader-grants",
-        "the bound of what readers may see",
+        "the limit on a reader's access",
         (
             Edit(
                 "schema/privileges.py::needed_privileges",
@@ -52,7 +52,7 @@ MUTANTS = [
     ),
     Mutant(
         "sent-again-counted-once",
-        "the rule that a row of what was sent again counts as normalized, and not as recovered too",
+        "the rule that a row of an event sent again counts as normalized, and not as recovered too",
         (
             Edit("drops_became.sql", "WHEN sent_again THEN 'sent_again'", "WHEN sent_again THEN 'recovered'"),
             Edit("drops_became.sql", "OR n.sent_again THEN 'sent_again'", "OR n.sent_again THEN 'recovered'"),
@@ -61,7 +61,7 @@ MUTANTS = [
     ),
     Mutant(
         "forced-replay-row",
-        "the rule that a row of a replay counts as recovered after another one was forced",
+        "the rule that a row of a replay counts as recovered after another forced replay",
         (
             Edit(
                 "drops_became.sql",
@@ -79,7 +79,7 @@ MUTANTS = [
     ),
     Mutant(
         "waiting-bounded",
-        "the bound of how many waiting events are looked at for their scripts",
+        "the limit on waiting events whose scripts are looked up",
         (Edit("waiting_scripts.sql", "LIMIT $3::int", "LIMIT $3::int + 1000"),),
         ("tests/integration/postgres/test_waiting_scripts.py",),
     ),
@@ -97,13 +97,13 @@ MUTANTS = [
     ),
     Mutant(
         "sent-again-only",
-        "the bound of a discard of persisted ones to those whose events are persisted",
+        "the limit of a discard of persisted dead letters to those whose events are persisted",
         (Edit("bridge/dead_letters/sent_again.py::sent_again", "one.key in keys", "True"),),
         ("tests/integration/dead_letters/test_sent_again.py",),
     ),
     Mutant(
         "sent-again-planned",
-        "the look-up of what does not normalise, before a plan says that it fails",
+        "the look-up of a failing item's event before the plan counts it as failing",
         (Edit("streams/rules/replay_rules.py::judge", "_claim(found, rejection.identity, body, registry)", "None"),),
         ("tests/unit/streams/rules/test_replay_rules.py",),
     ),
@@ -115,7 +115,7 @@ MUTANTS = [
     ),
     Mutant(
         "guess-of-broken",
-        "the rule that only a line that is no JSON is keyed by what stands in its text",
+        "the rule that only a line that is no JSON is keyed by the names in its text",
         (Edit("bridge/publish/session.py::guessed_key", "is_json(value)", "False"),),
         ("tests/integration/commands/test_produce.py::test_a_broken_line_is_keyed_by_what_stands_in_its_text",),
     ),
@@ -127,7 +127,7 @@ MUTANTS = [
     ),
     Mutant(
         "drop-reasons-by-site",
-        "the rule that the drop reasons of those who query are of the site that the event names",
+        "the rule that analysts' drop reasons belong to the site that the event names",
         (
             Edit(
                 "migrations/0020_sent_again.sql",
@@ -145,7 +145,7 @@ MUTANTS = [
     ),
     Mutant(
         "cut-quote",
-        "the quote that closes what a cut violation leaves open",
+        "the quote that closes a violation which was cut in a quote",
         (Edit("streams/pipeline/rejection.py::_cut", "beginning.count(mark) % 2", "not mark"),),
         ("tests/unit/streams/pipeline/test_diagnose.py::test_a_violation_that_is_cut_leaves_no_quote_open",),
     ),
@@ -163,19 +163,19 @@ MUTANTS = [
     ),
     Mutant(
         "words-of-postgres",
-        "the view's silence about what Postgres says of a row that it refuses",
+        "the view's redaction of Postgres' message about a row that it refuses",
         (Edit(WORDS, "l.error_class = 'sink_rejected_row'", "false"),),
         READ,
     ),
     Mutant(
         "open-quote",
-        "the view's silence about what stands behind an open quote",
+        "the view's redaction of the text behind an open quote",
         (Edit(WORDS, "''[^'']*(?:''|$)|", "''[^'']*''|"),),
         READ,
     ),
     Mutant(
         "cut-list",
-        "the view's silence about what stands behind a violation that was cut in a quote",
+        "the view's redaction of the text behind a violation that was cut in a quote",
         (Edit(WORDS, "|''[^'']*…; .*$|", "|"),),
         READ,
     ),

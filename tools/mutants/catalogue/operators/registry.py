@@ -10,13 +10,13 @@ SECRET = f"{HISTORY}::test_keys_and_tokens_are_noted_without_what_is_secret"
 MUTANTS = [
     Mutant(
         "registry-silent",
-        "the silence about rows that are written again as they were",
+        "the omission of rows that are written without a change",
         (Edit(NOTED, "HAVING count(*) > 0", ""),),
         (f"{HISTORY}::test_what_changes_nothing_is_not_noted",),
     ),
     Mutant(
         "registry-secret",
-        "the words that stand for a digest in the history of the registry",
+        "the placeholder for a digest in the history of the registry",
         (
             Edit(
                 NOTED,
@@ -40,13 +40,13 @@ MUTANTS = [
     ),
     Mutant(
         "registry-definer",
-        "the owner's rights by which a change is noted, whoever makes it",
+        "the owner's rights with which every account's change is noted",
         (Edit(NOTED, "LANGUAGE plpgsql SECURITY DEFINER", "LANGUAGE plpgsql"),),
         (f"{HISTORY}::test_an_account_that_may_change_the_registry_needs_no_right_to_its_history",),
     ),
     Mutant(
         "registry-definer-public",
-        "the refusal of these rights to accounts that make triggers of their own",
+        "the refusal of these rights to accounts that create their own triggers",
         (Edit(NOTED, "REVOKE EXECUTE ON FUNCTION note_registry_change() FROM PUBLIC;", ""),),
         (CLOSED,),
     ),
@@ -70,31 +70,31 @@ MUTANTS = [
     ),
     Mutant(
         "registry-signed",
-        "the name of who makes a change by a command",
+        "the name of the principal of a command's change",
         (Edit("registry/admin.py::changing", "sign_changes(conn)"),),
         (f"{HISTORY}::test_a_change_by_a_command_is_noted_once",),
     ),
     Mutant(
         "registry-reader",
-        "the bound of what readers see of the history of the registry",
+        "the limit on a reader's view of the registry's history",
         (Edit(NOTED, "WHERE subject IN ('script', 'site', 'org')", ""),),
         (f"{HISTORY}::test_a_reader_sees_changes_of_scripts_and_not_who_made_them",),
     ),
     Mutant(
         "registry-rest",
-        "the rest between two reads of the registry, however many changes are told",
+        "the minimum time between two reads of the registry, regardless of the number of notifications",
         (Edit("registry/cache.py::RegistryCache._follow_on", "await asyncio.sleep(rest)", "rest = 0"),),
         ("tests/integration/postgres/test_registry_told.py::test_many_notifications_cause_few_reads_of_the_registry",),
     ),
     Mutant(
         "registry-flood",
-        "the end of a connection that a flood of notifications comes by",
+        "the close of a connection that receives a flood of notifications",
         (Edit("registry/cache.py::RegistryCache._listen", "self._told > MOST_TOLD and not self._flooded", "False"),),
         ("tests/integration/postgres/test_registry_told.py::test_a_flood_of_notifications_is_not_listened_to",),
     ),
     Mutant(
         "registry-little",
-        "the bound of what one turn of the loop takes from a connection that listens",
+        "the limit on the bytes that one iteration of the loop reads from a connection with LISTEN",
         (
             Edit(
                 "postgres/connection.py::receive_little",

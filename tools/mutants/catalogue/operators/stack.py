@@ -21,7 +21,7 @@ MUTANTS = [
     ),
     Mutant(
         "proof-certificate",
-        "the look whether a certificate was verified",
+        "the check whether a certificate was verified",
         (
             Edit(
                 "sinks/postgres/server_proof.py::_Proving._certified",
@@ -33,7 +33,7 @@ MUTANTS = [
     ),
     Mutant(
         "proof-unfinished",
-        "the demand that a SCRAM exchange ends with the server's proof",
+        "the requirement that a SCRAM exchange ends with the server's proof",
         (
             Edit(
                 "sinks/postgres/server_proof.py::_Proving._problem",
@@ -51,13 +51,13 @@ MUTANTS = [
     ),
     Mutant(
         "proof-length",
-        "the bound of what a server says before it is ready",
+        "the limit on a server's bytes before it is ready",
         (Edit("sinks/postgres/server_proof.py::_Proving.data_received", "self._taken > _MOST", "False"),),
         (f"{PROOF}::test_server_proof_keeps_no_endless_talk",),
     ),
     Mutant(
         "stack-databases",
-        "the end of the accounts' way into the stack's other databases",
+        "the revocation of the accounts' access to the stack's other databases",
         (
             Edit(
                 "bridge/dev/stack/databases.py::ensure_database",
@@ -69,7 +69,7 @@ MUTANTS = [
     ),
     Mutant(
         "proof-rounds",
-        "the bound of the rounds of SCRAM that a server may ask for",
+        "the limit on the rounds of SCRAM that a server may ask for",
         (
             Edit(
                 "sinks/scram.py::problem_of",
@@ -81,13 +81,13 @@ MUTANTS = [
     ),
     Mutant(
         "proof-rounds-once",
-        "the refusal of a second demand of SCRAM's rounds",
+        "the refusal of a second request for SCRAM's rounds",
         (Edit("sinks/postgres/server_proof.py::_Proving._problem", "status in self._seen", "status < 0"),),
         (f"{PROOF}::test_server_proof_computes_once",),
     ),
     Mutant(
         "proof-rounds-kafka",
-        "the look at the rounds of SCRAM that a Kafka broker asks for",
+        "the check of the rounds of SCRAM that a Kafka broker asks for",
         (
             Edit(
                 "sinks/kafka/connection.py::_bounded",
@@ -99,7 +99,7 @@ MUTANTS = [
     ),
     Mutant(
         "stack-listener",
-        "the look whether the stack's own Postgres listens before a connection is made",
+        "the check whether the stack's own Postgres listens before a connection is opened",
         (
             Edit(
                 "bridge/dev/stack/postgres.py::PostgresServer.ready",
@@ -123,7 +123,7 @@ MUTANTS = [
     ),
     Mutant(
         "stack-writable-above",
-        "the refusal of a directory below one in which every account may replace what is there",
+        "the refusal of a directory below one in which every account may replace files",
         (
             Edit(
                 "bridge/dev/stack/private.py::refuse_strangers",
@@ -135,7 +135,7 @@ MUTANTS = [
     ),
     Mutant(
         "stack-strangers-again",
-        "the second look for strangers, once the directory is there",
+        "the second check for other accounts, after the directory is created",
         (Edit("bridge/dev/stack/stack.py::Stack._prepare_directory", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_that_appears_after_the_look_is_refused",),
     ),
@@ -159,31 +159,31 @@ MUTANTS = [
     ),
     Mutant(
         "stack-down-strangers",
-        "the look for strangers before `bridge stack down`",
+        "the check for other accounts' directories before `bridge stack down`",
         (Edit("bridge/dev/stack/stack.py::Stack.stop", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
     ),
     Mutant(
         "stack-status-strangers",
-        "the look for strangers before `bridge stack status`",
+        "the check for other accounts' directories before `bridge stack status`",
         (Edit("bridge/dev/stack/stack.py::Stack.status", "self._refuse_strangers()", "pass"),),
         (f"{STRANGERS}::test_strangers_directory_is_refused_by_every_command",),
     ),
     Mutant(
         "stack-state-owner",
-        "the look whose stack.json it is",
+        "the check of stack.json's owner",
         (Edit("bridge/dev/stack/state.py::read", "refuse_stranger(path, os.fstat(handle))", "pass"),),
         (f"{STRANGERS}::test_strangers_state_is_not_believed",),
     ),
     Mutant(
         "stack-own-process",
-        "the look whether a process is a server of this directory before it is ended",
+        "the check whether a process is a server of this directory before it is ended",
         (Edit("bridge/dev/stack/state.py::_living", "identity.was_given(own)", "identity.alive()"),),
         (f"{STRANGERS}::test_strangers_process_is_not_ended",),
     ),
     Mutant(
         "stack-purge-link",
-        "the removal of a link in place of what it leads to",
+        "the removal of a link instead of its target",
         (
             Edit(
                 "bridge/dev/stack/postgres.py::remove_files",
@@ -195,7 +195,7 @@ MUTANTS = [
     ),
     Mutant(
         "stack-password",
-        "the password that the embedded Postgres demands",
+        "the password that the embedded Postgres requires",
         (Edit("bridge/dev/stack/cluster.py::_METHOD", '"scram-sha-256"', '"trust"'),),
         (f"{ACCOUNTS}::test_another_account_is_refused", CONVERTED),
     ),
@@ -219,13 +219,13 @@ MUTANTS = [
     ),
     Mutant(
         "stack-older-owner",
-        "the change of hands of what the superuser owned",
+        "the change of owner of the superuser's objects",
         (Edit("bridge/dev/stack/databases.py::ensure_database", "await _hand_over(port, credentials, name)", "pass"),),
         (CONVERTED,),
     ),
     Mutant(
         "stack-temporary",
-        "the revocation of TEMPORARY from everybody on the stack's database",
+        "the revocation of TEMPORARY from PUBLIC on the stack's database",
         (
             Edit(
                 "bridge/dev/stack/databases.py::ensure_database",
@@ -237,7 +237,7 @@ MUTANTS = [
     ),
     Mutant(
         "stack-unfinished",
-        "the memory that a conversion is not complete",
+        "the note that a conversion is not complete",
         (
             Edit(
                 "bridge/dev/stack/databases.py::ensure_database",
@@ -273,7 +273,7 @@ MUTANTS = [
     ),
     Mutant(
         "stack-files",
-        "the closed modes of what the servers write",
+        "the closed modes of the files that the servers write",
         (Edit("bridge/dev/stack/supervisor.py::Supervisor._launch", "0o077", "-1"),),
         (MODES,),
     ),
@@ -303,13 +303,13 @@ MUTANTS = [
     ),
     Mutant(
         "pin-digest",
-        "the comparison of what a registry sent with the digest that it names",
+        "the comparison of a registry's content with the digest that it names",
         (Edit("deploy/pins/registry.py::Sources._digest", "told not in (None, digest)", "digest == told + 'x'"),),
         (PINS,),
     ),
     Mutant(
         "pin-moved",
-        "the look whether a tag still leads to what was pinned",
+        "the check whether a tag still refers to the pinned digest",
         (Edit("deploy/pins/__main__.py::problems", "(now := sources.look_up(one)) != one.pin", "(now := '') != ''"),),
         (PINS,),
     ),

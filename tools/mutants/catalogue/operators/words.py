@@ -17,7 +17,7 @@ REMOVED = f"{SAID}::test_no_account_removes_a_plan_that_is_young_or_holds_a_dead
 MUTANTS = [
     Mutant(
         "discards-by-own-run",
-        "the rule that dead letters are discarded by a run that the account has in hand",
+        "the rule that dead letters are discarded by a run that the account has in progress",
         (Edit(WORDS, " AND written_by = session_user AND ended_at IS NULL", ""),),
         (f"{SAID}::test_a_dead_letter_is_discarded_by_a_run_in_hand_of_its_account",),
     ),
@@ -29,103 +29,103 @@ MUTANTS = [
     ),
     Mutant(
         "claims-in-hand",
-        "the rule that a plan claims while somebody has taken it up",
+        "the rule that a plan claims only while its replay runs",
         (Edit(WORDS, " AND r.state IN ('running', 'cancelled')", ""),),
         (f"{SAID}::test_only_items_of_a_plan_in_hand_are_claimed",),
     ),
     Mutant(
         "claims-all-or-none",
-        "the refusal of a claim of which a part can be had",
+        "the refusal of a claim of which only a part is possible",
         (Edit(WORDS, "IF done IS DISTINCT FROM cardinality(topics) THEN", "IF done = 0 THEN"),),
         (f"{SAID}::test_only_items_of_a_plan_in_hand_are_claimed",),
     ),
     Mutant(
         "claims-keep-successors",
-        "what a plan keeps of an item that another one claims",
+        "the successor that a plan keeps for an item that another plan claims",
         (Edit(WORDS, "SET replayed_as = l.replayed_as\n", "SET replayed_as = NULL\n"),),
         (f"{SAID}::test_what_is_let_go_is_what_it_was",),
     ),
     Mutant(
         "let-go-as-it-was",
-        "the return of a dead letter that was replayed to what it was",
+        "the return of a released dead letter that was replayed to `replayed`",
         (Edit(WORDS, "CASE WHEN l.former_replay_id IS NULL THEN 'open' ELSE 'replayed' END", "'open'"),),
         (f"{SAID}::test_what_is_let_go_is_what_it_was",),
     ),
     Mutant(
         "plans-kept-young",
-        "the age before which no account but the owner removes a plan",
+        "the age before which only the owner removes a plan",
         (Edit(WORDS, "holds OR OLD.updated_at > now() - interval '1 day'", "holds"),),
         (REMOVED,),
     ),
     Mutant(
         "plans-kept-claiming",
-        "the rule that no account but the owner removes a plan which holds a dead letter",
+        "the rule that only the owner removes a plan which claims a dead letter",
         (Edit(WORDS, "WHEN holds OR OLD", "WHEN OLD"),),
         (REMOVED,),
     ),
     Mutant(
         "ender-inserted",
-        "the account that ends a plan which comes ended",
+        "the account that ends a plan which is inserted as ended",
         (Edit(WORDS, "TRIGGER replay_ended BEFORE INSERT", "TRIGGER replay_ended BEFORE DELETE"),),
         (INSERTED,),
     ),
     Mutant(
         "skipper-inserted",
-        "the account that passes over an item which comes passed over",
+        "the account that skips an item which is inserted as skipped",
         (Edit(WORDS, "WHEN (NEW.skipped IS NOT NULL OR NEW.skipped_by IS NOT NULL)", "WHEN (false)"),),
         (INSERTED,),
     ),
     Mutant(
         "successor-inserted",
-        "the rule that no item comes with what it became",
+        "the rule that no item is inserted with a successor",
         (Edit(WORDS, "WHEN (NEW.replayed_as IS NOT NULL)", "WHEN (false)"),),
         (INSERTED,),
     ),
     Mutant(
         "places-bounded",
-        "the refusal of a place that readers can't cast",
+        "the refusal of a provenance that readers can't cast",
         (Edit(WORDS, "ELSE %1$I IS NULL END", "ELSE true END"),),
         (f"{BOUNDED}::test_a_place_is_one_that_readers_can_cast",),
     ),
     Mutant(
         "places-cast",
-        "the way past a place that can't be cast",
+        "the skip of a provenance that can't be cast",
         (Edit(WORDS, "SELECT CASE WHEN place ~ '^[^:]+:[0-9]{1,10}:[0-9]{1,19}$' THEN", "SELECT CASE WHEN true THEN"),),
         (OLD_PLACE,),
     ),
     Mutant(
         "places-unknown",
-        "the rule that what became nobody knows what is no success",
+        "the rule that an item with an unknown successor is no success",
         (Edit(DROPS, "place_offset(l.replayed_as) IS NULL", "l.replayed_as IS NULL"),),
         (OLD_PLACE,),
     ),
     Mutant(
         "places-unsettled",
-        "the outcome of an item that became nobody knows what",
+        "the outcome of an item with an unknown successor",
         (Edit(WORDS, "WHEN place_offset(s.replayed_as) IS NULL THEN 'unsettled'", ""),),
         (OLD_PLACE,),
     ),
     Mutant(
         "places-in-the-ledger",
-        "the way of a lane past a row that replays no place",
+        "a lane's skip of a row that replays no provenance",
         (Edit("ledger/rows.py::state_of", '_place(row["replay_of"])', 'row["replay_of"]'),),
         (OLD_PLACE,),
     ),
     Mutant(
         "reasons-of-their-form",
-        "the form of reasons and classes of errors",
+        "the required form of reasons and classes of errors",
         (Edit(WORDS, "CHECK (dropped_reason ~ '^[a-z][a-z0-9_]{0,62}$' AND", "CHECK ("),),
         (f"{BOUNDED}::test_a_reason_has_the_form_of_one",),
     ),
     Mutant(
         "reasons-shown",
-        "the count of reasons that this release does not know",
+        "the count of reasons that are unknown to this release",
         (Edit("bridge/cli/reports/gate.py::_figures", "reason not in reasons", "False"),),
         (f"{BOUNDED}::test_a_reason_of_a_later_release_is_shown",),
     ),
     Mutant(
         "classes-swept",
-        "the way of the sweep past a class that this release does not know",
+        "the retry reaper's skip of a class that is unknown to this release",
         (Edit("streams/worker/retry_reaper.py::_copy", "waiting.error_class in ERRORS", "True"),),
         (
             "tests/integration/worker/test_sweeper.py::test_what_failed_for_a_reason_of_a_later_release_is_published_again",
@@ -133,55 +133,55 @@ MUTANTS = [
     ),
     Mutant(
         "counts-bounded",
-        "the bound of what a window counts",
+        "the limit on a window's counts",
         (Edit(WORDS, "dropped_retry_exhausted) <= 1000000000000", "dropped_retry_exhausted) IS NOT NULL"),),
         (f"{BOUNDED}::test_counts_have_bounds",),
     ),
     Mutant(
         "plan-counts-bounded",
-        "the bound of what a plan counts",
+        "the limit on a plan's counts",
         (Edit(WORDS, "greatest(planned, published, sent_to) <= 1000000000000", "true"),),
         (f"{BOUNDED}::test_counts_have_bounds",),
     ),
     Mutant(
         "lives-followed",
-        "the end of what is followed of replays",
+        "the limit on the replays that are followed",
         (Edit(DROPS, "l.lives = 100 OR ", ""),),
         (f"{BOUNDED}::test_dead_letters_that_replay_each_other_are_followed_to_an_end",),
     ),
     Mutant(
         "lives-before-forced",
-        "the end of what is followed of replays before one that was forced",
+        "the limit on the replays that are followed before a forced one",
         (Edit(DROPS, " AND b.lives < 100", ""),),
         (f"{BOUNDED}::test_dead_letters_that_replay_each_other_are_followed_to_an_end",),
     ),
     Mutant(
         "lives-followed-to-the-last",
-        "the last of the replays that there can be",
+        "the last of the possible replays",
         (Edit(DROPS, "l.lives = 100 OR ", "l.lives = 99 OR "),),
         (f"{BOUNDED}::test_the_longest_chain_of_replays_is_followed_to_its_end",),
     ),
     Mutant(
         "sums-bounded",
-        "the bound of sums that no bigint holds",
+        "the limit on sums that exceed a bigint",
         (Edit(WORDS, "greatest(least(total, 9223372036854775807), -9223372036854775808)::bigint", "total::bigint"),),
         (f"{BOUNDED}::test_sums_out_of_range_stop_at_their_bound",),
     ),
     Mutant(
         "windows-begun",
-        "the rule that the gate judges windows that have begun",
+        "the rule that the gate judges only windows that have begun",
         (Edit("gate_sums.sql", " AND window_start < now() + interval '1 hour'", ""),),
         (f"{BOUNDED}::test_a_window_that_has_not_begun_counts_for_nothing",),
     ),
     Mutant(
         "days-begun",
-        "the rule that figures of days are of windows that have begun",
+        "the rule that figures of days include only windows that have begun",
         (Edit("kpi_days.sql", "  AND window_start < now() + interval '1 hour'\n", ""),),
         (f"{BOUNDED}::test_a_window_that_has_not_begun_counts_for_nothing",),
     ),
     Mutant(
         "brake-shown",
-        "the way past details of the brake that can't be read",
+        "the skip of the circuit breaker's details that can't be read",
         (
             Edit(
                 "bridge/cli/stream/breaker.py::_readable", "(KeyError, TypeError, AttributeError)", "ZeroDivisionError"
@@ -191,7 +191,7 @@ MUTANTS = [
     ),
     Mutant(
         "brake-begun",
-        "the start of a lane whatever is written beside the brake",
+        "the start of a lane regardless of the circuit breaker's details",
         (
             Edit(
                 "streams/worker/paused/breaker.py::BreakerPause.begin",
@@ -203,25 +203,25 @@ MUTANTS = [
     ),
     Mutant(
         "words-bounded",
-        "the length of what accounts write of runs, plans, the brake and the gate",
+        "the length of the texts that accounts write of runs, plans, the circuit breaker and the gate",
         (Edit(LENGTHS, "octet_length(%I::text) <= %s", "octet_length(%I::text) + %s > 0"),),
         (f"{BOUNDED}::test_words_have_lengths",),
     ),
     Mutant(
         "jobs-of-their-form",
-        "the form of a job's name in the history of runs",
+        "the required form of a job's name in the history of runs",
         (Edit(LENGTHS, "CHECK (script ~ '^[a-z][a-z0-9-]{0,62}$')", "CHECK (script IS NOT NULL)"),),
         (f"{BOUNDED}::test_words_have_lengths",),
     ),
     Mutant(
         "jobs-known",
-        "the rule that metrics tell of known jobs only",
+        "the rule that metrics include known jobs only",
         (Edit("backlog_runs.sql", "script = ANY ($1::text[])", "$1::text[] IS NOT NULL"),),
         (f"{BOUNDED}::test_metrics_tell_of_known_jobs_only",),
     ),
     Mutant(
         "plan-size-counted",
-        "the rule that a plan is as large as its items are many",
+        "the rule that a plan's size is the number of its items",
         (Edit(ROWS, "IF NEW.planned > found THEN", "IF false THEN"),),
         (SIZED,),
     ),
@@ -239,7 +239,7 @@ MUTANTS = [
     ),
     Mutant(
         "claims-let-go-whatever-said",
-        "the look for claims of a plan, whatever it says that it sent",
+        "the search for a plan's claims, regardless of its note of sent items",
         (
             Edit(
                 "replay_claims.sql",
@@ -251,7 +251,7 @@ MUTANTS = [
     ),
     Mutant(
         "sent-plans-cancelled",
-        "the cancel of a plan that says that all was sent while items are open",
+        "the cancel of a plan in state `sent` while items are open",
         (Edit("replay_cancel.sql", "(state <> 'sent' OR $4::boolean)", "(state <> 'sent' OR $4::boolean IS NULL)"),),
         (f"{CRASHED}::test_a_plan_that_says_sent_is_cancelled_while_items_are_open",),
     ),

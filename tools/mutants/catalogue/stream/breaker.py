@@ -22,25 +22,25 @@ MUTANTS = [
     ),
     Mutant(
         "owners-vote",
-        "the one vote of each organisation, however many events and sites are its own",
+        "the single vote of each organisation, regardless of its number of events and sites",
         (Edit("streams/rules/breaker_votes.py::nearly_all", "2 * failing > len(owners)", "True"),),
         (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
     ),
     Mutant(
         "owners-run",
-        "the look at who does well elsewhere, where a partition's events fail in a row",
+        "the check of events that pass elsewhere, when a partition's events fail in a row",
         (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "len(failing) > len(passing)", "True"),),
         (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
     ),
     Mutant(
         "owners-silent",
-        "the vote of organisations that did well today and are silent now",
+        "the vote of organisations whose events passed within a day and that send nothing now",
         (Edit("streams/rules/breaker.py::BreakerJudge._is_one_of_many", "len(owners) > 1", "True"),),
         (f"{OWNERS}::test_one_organisation_does_not_stop_others_that_are_silent",),
     ),
     Mutant(
         "nobodys-vote",
-        "the silence of what is nobody's where an organisation's events passed today",
+        "the rule that records without a site have no vote if an organisation's events passed within a day",
         (
             Edit(
                 "streams/rules/breaker.py::BreakerJudge._is_one_of_many",
@@ -52,7 +52,7 @@ MUTANTS = [
     ),
     Mutant(
         "nobodys-share",
-        "the only site's own share beside what is nobody's",
+        "the only site's own share beside records without a site",
         (
             Edit(
                 "streams/rules/breaker_votes.py::nearly_all",
@@ -64,25 +64,25 @@ MUTANTS = [
     ),
     Mutant(
         "nobodys-run",
-        "the only site's own part of a row beside what is nobody's",
+        "the only site's own part of a run beside records without a site",
         (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
         (f"{OWNERS}::test_what_is_nobodys_does_not_outvote_the_only_site",),
     ),
     Mutant(
         "probe-memory",
-        "the part of what a probe saw to pass in the window after the brake was let go",
+        "the count of events that passed in a probe, in the window after the release",
         (Edit("streams/rules/breaker.py::BreakerJudge._by_share", "good + probed", "good"),),
         (f"{OWNERS}::test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go",),
     ),
     Mutant(
         "owners-sample",
-        "the part of a probe's sample that is others' than one organisation's",
+        "the part of a probe's sample that is not one organisation's",
         (Edit("streams/rules/breaker.py::BreakerJudge.is_enough", "min(count, most)", "count"),),
         (f"{OWNERS}::test_a_probe_looks_for_others_behind_one_organisation",),
     ),
     Mutant(
         "passed-memory",
-        "the memory of what was committed",
+        "the time of the last commit, which survives a trip",
         (
             Edit(
                 "streams/worker/committer.py::BatchCommitter.settle",
@@ -96,7 +96,7 @@ MUTANTS = [
     ),
     Mutant(
         "look-behind",
-        "the probe's look behind the heads of what is held",
+        "the probe's reading behind the first held records",
         (
             Edit(
                 "streams/worker/paused/breaker.py::BreakerPause.to_look_behind",
@@ -108,7 +108,7 @@ MUTANTS = [
     ),
     Mutant(
         "held-told",
-        "the note in the stored offsets of what the brake holds",
+        "the reason, in the stored offsets, of a partition that the circuit breaker holds",
         (
             Edit(
                 "streams/worker/lane.py::Lane._held_by_brake", "one in self._brake.held", "one not in self._brake.held"
@@ -118,7 +118,7 @@ MUTANTS = [
     ),
     Mutant(
         "rehearsal-of-rows",
-        "the trial of a probe's rows on the store",
+        "the trial insert of a probe's rows",
         (Edit("streams/worker/committer.py::BatchCommitter.rehearse", "any(...)", "outcomes is None"),),
         (f"{HOLD}::test_rows_that_the_store_refuses_are_no_proof_for_a_probe",),
     ),

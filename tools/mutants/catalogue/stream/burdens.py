@@ -12,19 +12,19 @@ TURN = "tests/unit/sinks/test_cooperative.py"
 MUTANTS = [
     Mutant(
         "plans-share",
-        "the share of the API's loop that all plans and replays have together",
+        "the common share of all plans and replays in the API's loop",
         (Edit("bridge/api/runs.py::Runs._performed", "self.share.of(caller.org_id)", "Share()"),),
         (f"{COMPUTING}::test_plans_and_replays_have_one_share_of_the_loop",),
     ),
     Mutant(
         "share-turns",
-        "the turns of organisations at the loop's time, by the time that each has had",
+        "the turns of organisations at the loop's time, by the time that each has used",
         (Edit("sinks/cooperative.py::_Divided._give", "self._used(one[0], one[1])", "0"),),
         (f"{TURN}::test_organisations_have_the_same_time", f"{COMPUTING}::test_organisations_have_the_same_time"),
     ),
     Mutant(
         "share-orgs",
-        "the organisation of a plan or replay, for which it takes turns",
+        "the organisation for which a plan or replay takes turns",
         (Edit("bridge/api/runs.py::Runs._performed", "self.share.of(caller.org_id)", "self.share.of(None)"),),
         (f"{COMPUTING}::test_organisations_have_the_same_time",),
     ),
@@ -36,7 +36,7 @@ MUTANTS = [
     ),
     Mutant(
         "share-least",
-        "the rule that nobody saves up time while others compute",
+        "the rule that time can't be saved while others compute",
         (
             Edit(
                 "sinks/cooperative.py::_Used.of",
@@ -48,13 +48,13 @@ MUTANTS = [
     ),
     Mutant(
         "share-cancelled",
-        "the handing on of a turn whose task is cancelled in that moment",
+        "the passing on of a turn whose task is cancelled at that moment",
         (Edit("sinks/cooperative.py::_Divided.begin", "not turn.cancelled()", "False"),),
         (f"{TURN}::test_a_turn_of_a_task_that_is_cancelled_is_the_next_one_s",),
     ),
     Mutant(
         "looks",
-        "the looks while a plan or a batch is computed: at its session, and for a cancel",
+        "the checks of session and cancel while a plan or a batch is computed",
         (Edit("bridge/jobs/looks.py::looked_after", "await look()", "pass"),),
         (
             f"{COMPUTING}::test_a_plan_whose_session_is_gone_ends_at_once",
@@ -64,7 +64,7 @@ MUTANTS = [
     ),
     Mutant(
         "groups-in-pieces",
-        "the pieces in which what the groups look up is read, asked for and counted",
+        "the pieces in which the rows of groups are read, looked up and counted",
         (Edit("sinks/cooperative.py::_PIECE", "500", "10**9"),),
         (f"{COMPUTING}::test_what_is_looked_up_goes_in_pieces",),
     ),
@@ -76,7 +76,7 @@ MUTANTS = [
     ),
     Mutant(
         "plans-in-hand",
-        "the bound of how many plans are judged at once, those included that nobody waits for",
+        "the limit on plans that are judged at the same time, including those whose client has gone",
         (Edit("bridge/api/runs.py::Runs.forecast", "(problem := ...) is not None", "False"),),
         (f"{RUNS}::test_plans_that_nobody_waits_for_count",),
     ),
@@ -88,13 +88,13 @@ MUTANTS = [
     ),
     Mutant(
         "correction-unread",
-        "the rule that a correction reads only what it touches",
+        "the rule that a correction reads only the fields that it changes",
         (Edit("streams/rules/json_source.py::Source.__init__", 'inner[:1] in (b"[", b"{")', "False"),),
         (CORRECTION,),
     ),
     Mutant(
         "correction-in-pieces",
-        "the pieces in which a correction is made, so that others have the loop within one large event",
+        "the pieces in which a correction is computed, so that other tasks run within one large event",
         (Edit("streams/rules/json_source.py::Unread.read", "not count % _PIECE", "False"),),
         (f"{CORRECTION}::test_what_takes_long_is_done_in_pieces",),
     ),
@@ -106,14 +106,14 @@ MUTANTS = [
     ),
     Mutant(
         "filter-in-history",
-        "the bound of what the history of runs keeps of a filter",
+        "the limit on the stored part of a filter in the history of runs",
         (Edit("schemas/documents/run_summary.py::DiscardSummary.in_history", "len(text) <= MOST_IN_HISTORY", "text"),),
         (f"{KEPT}::test_history_keeps_the_beginning_of_a_long_filter",),
     ),
     Mutant(
         "plans-kept",
-        "the bound of what the plans of one organisation hold",
-        (Edit("bridge/jobs/plan.py::_check_room", "have + add > most", "have < 0"),),
+        "the limit on an organisation's kept plans",
+        (Edit("bridge/jobs/plan.py::_check_limits", "have + add > most", "have < 0"),),
         (f"{KEPT}::test_plans_that_an_organisation_keeps_are_bounded",),
     ),
 ]

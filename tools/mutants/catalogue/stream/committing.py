@@ -18,7 +18,7 @@ MUTANTS = [
     ),
     Mutant(
         "offset-guard",
-        "the look, under the lock, whether the batch continues the stored offset",
+        "the check, under the lock, that the batch continues the stored offset",
         (Edit("sinks/postgres/transaction.py::_lock_offsets", "check_offsets(...)", "assert rows is not None"),),
         (
             f"{SETTLING}::test_of_two_owners_only_one_settles_a_batch",
@@ -39,7 +39,7 @@ MUTANTS = [
     ),
     Mutant(
         "chain",
-        "the chain: after a fetch that raised, partitions are read on where the client stands",
+        "the chain: after a fetch that raised, partitions are read from the client's position",
         (
             Edit(
                 "streams/source/kafka.py::KafkaSource._fetch",
@@ -56,7 +56,7 @@ MUTANTS = [
     ),
     Mutant(
         "key-table",
-        "the key table's word on what is a duplicate",
+        "the key table's decision on duplicates",
         (Edit("keys_insert.sql", "WHERE (SELECT count(*) FROM claimed) <", "WHERE length($1::bytea) <"),),
         (f"{SETTLING}::test_a_duplicate_in_a_later_batch_or_partition_loses",),
     ),
@@ -68,19 +68,19 @@ MUTANTS = [
     ),
     Mutant(
         "token-under-lock",
-        "the second look at the token, under the ledger's lock",
+        "the second check of the token, under the ledger's lock",
         (Edit("sinks/postgres/transaction.py::_lock_ledger", "check_tokens(...)", "assert states is not None"),),
         (f"{CONTRACT}/test_sink_ledger.py::test_a_token_that_was_used_since_it_was_judged_is_refused",),
     ),
     Mutant(
         "ledgers-body",
-        "the ledger's body of what waits: a retry is judged by what its record says",
+        "the ledger's copy of a waiting body: a retry is judged by its record instead",
         (Edit("streams/pipeline/processor.py::_carried", "body is None", "body is None or record"),),
         ("tests/unit/streams/pipeline/test_processor.py::test_a_forged_retry_record_cannot_change_what_is_tried",),
     ),
     Mutant(
         "publish-before-commit",
-        "the order: what is to be published is published once Postgres has committed",
+        "the order: records are published only after Postgres has committed",
         (
             Edit("streams/worker/committer.py::BatchCommitter.settle", "self._publisher.publish(...)"),
             Edit(
@@ -94,7 +94,7 @@ MUTANTS = [
     ),
     Mutant(
         "winner-after-guard",
-        "the choice of the winner after bisecting: a refused row takes its sound copies along",
+        "the choice of the first valid copy after bisecting: a refused row's sound copies are refused with it",
         (
             Edit("streams/worker/committer.py::_drop", "id(one.candidate)", "one.candidate.key"),
             Edit("streams/worker/committer.py::_drop", "id(candidate)", "candidate.key"),
@@ -103,19 +103,19 @@ MUTANTS = [
     ),
     Mutant(
         "bisecting",
-        "the search for the refused row: the first of a refused batch is blamed",
+        "the search for the refused row: the first row of a refused batch is blamed",
         (Edit("sinks/postgres/sink.py::PostgresSink._halve", "len(candidates) == 1", "candidates"),),
         (f"{SETTLING}::test_bisecting_finds_exactly_the_bad_rows",),
     ),
     Mutant(
         "hint-clearing",
-        "the clearing of what a lane remembers as persisted",
+        "the clearing of a lane's cache of persisted keys",
         (Edit("streams/pipeline/dedup_key.py::DedupHints.clear", "self._young.clear()\nself._old.clear()", "return"),),
         (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved", "tests/unit/streams/pipeline/test_dedup_key.py"),
     ),
     Mutant(
         "hints-after-commit",
-        "the rule that hints are filled after a commit only",
+        "the rule that the cache of persisted keys is filled after a commit only",
         (
             Edit(
                 "streams/pipeline/processor.py::processing",
@@ -127,43 +127,43 @@ MUTANTS = [
     ),
     Mutant(
         "stands",
-        "the look whether all of a lane's partitions stand where it left them",
-        (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_stands(...)"),),
+        "the check that all of a lane's partitions are at the offsets where it left them",
+        (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_positions(...)"),),
         (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
     ),
     Mutant(
         "idle-look",
-        "an idle lane's look at its offsets",
-        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self._stands", "not self._stands"),),
+        "an idle lane's check of its offsets",
+        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self._positions", "not self._positions"),),
         (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved",),
     ),
     Mutant(
         "loss",
-        "the record of what retention deleted unread",
+        "the record of unread offsets that retention deleted",
         (Edit("offsets_lose.sql", "lost = lost + ($4::bigint - next_offset), next_offset = $4", "next_offset = $4"),),
         (f"{SETTLING}::test_lose_records_the_gap_once",),
     ),
     Mutant(
         "log-mark",
-        "the comparison of a log's record with the one that was settled last",
+        "the comparison of a log's record with the last committed one",
         (Edit("streams/source/log_identity.py::_compare", "bool(batch.records) and ...", "mark is not None"),),
         (f"{LANE}::test_a_foreign_log_holds_its_partition_until_it_is_adopted",),
     ),
     Mutant(
         "log-end",
-        "the look whether a log is shorter than what was read of it",
+        "the check whether a log ends before the offset that was read",
         (Edit("schemas/pipeline/log_identity.py::foreign", "end < known.next_offset", "end < 0"),),
         ("tests/unit/schemas/pipeline/test_log_identity.py",),
     ),
     Mutant(
         "sweeper",
-        "the sweeper",
+        "the retry reaper",
         (Edit("streams/faust_host/app.py::create_app", "_add_sweeper(...)"),),
         (f"{SWEEPER}::test_a_worker_sweeps_by_itself",),
     ),
     Mutant(
         "sweepers-patience",
-        "the proof that a copy is gone: what is overdue is published again",
+        "the proof that a copy is gone: every overdue retry is republished",
         (
             Edit(
                 "streams/worker/retry_reaper.py::_read_up_to",
@@ -181,13 +181,13 @@ MUTANTS = [
     ),
     Mutant(
         "strangers-session",
-        "the care for sessions that are not a worker's",
+        "the protection of sessions that are not a worker's",
         (Edit("end_blockers.sql", "starts_with(application_name, $2::text)", "$2::text <> ''"),),
         (f"{FENCING}::test_a_strangers_lock_is_left_alone",),
     ),
     Mutant(
         "missing-partition",
-        "the rule that a check without a name is a missing month's partition, which is nobody's poison",
+        "the rule that a violated check without a name is a missing month's partition, not a fault of the event",
         (Edit("sinks/postgres/errors.py::_is_row", "bool(constraint)", "True"),),
         ("tests/unit/sinks/postgres/test_errors.py",),
     ),
@@ -217,13 +217,13 @@ MUTANTS = [
     ),
     Mutant(
         "halving",
-        "the smaller batches after a statement that timed out",
+        "the smaller batches after a statement time-out",
         (Edit("streams/worker/lane.py::Lane._settle_once", "self._max_records > 1", "not self._max_records"),),
         (f"{LANE}::test_a_statement_that_timed_out_is_tried_with_half_the_records",),
     ),
     Mutant(
         "brake",
-        "the brake",
+        "the circuit breaker",
         (Edit("streams/worker/committer.py::BatchCommitter._check_brake", "cause is None", "cause is None or cause"),),
         ("tests/unit/streams/worker/paused/test_breaker.py::test_a_storm_is_held_before_it_is_published",),
     ),
@@ -244,7 +244,7 @@ MUTANTS = [
     ),
     Mutant(
         "windows",
-        "the gate windows in the settling transaction",
+        "the gate windows in the committing transaction",
         (Edit("sinks/postgres/transaction.py::settle_in_transaction", "_add_windows(...)"),),
         (f"{SETTLING}::test_windows_and_totals_sum_up",),
     ),
@@ -265,7 +265,7 @@ MUTANTS = [
     ),
     Mutant(
         "unreadable",
-        "the hold of a partition whose next record can't be read",
+        "the pause of a partition whose next record can't be read",
         (
             Edit(
                 "streams/source/kafka.py::KafkaSource.poll",
@@ -277,19 +277,19 @@ MUTANTS = [
     ),
     Mutant(
         "inflation",
-        "the bound of what a batch inflates to",
+        "the limit on the inflated size of a batch",
         (Edit("aiokafka_patches/codecs.py::bound_inflation", "_bounded(most_bytes)", "_bounded(2**31)"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
         "headers-bound",
-        "the bound of a record's headers",
+        "the limit on a record's headers",
         (Edit("aiokafka_patches/codecs.py::_cut_headers", "stated > _MOST_HEADERS", "False"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
         "headers-at-once",
-        "the bound of the headers of one read",
+        "the limit on the headers of one read",
         (Edit("aiokafka_patches/codecs.py::_has_enough_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
         (
             "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",
@@ -297,43 +297,43 @@ MUTANTS = [
     ),
     Mutant(
         "gzip-members",
-        "the bound of a batch's gzip members",
+        "the limit on a batch's gzip members",
         (Edit("aiokafka_patches/codecs.py::_gzip", "range(_MOST_MEMBERS)", "range(10**6)"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
         "snappy-blocks",
-        "the bound of a batch's snappy blocks",
+        "the limit on a batch's snappy blocks",
         (Edit("aiokafka_patches/codecs.py::_snappy", "len(parts) == blocks", "len(parts) < 0"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
         "log-limit",
-        "the limit of equal log lines",
+        "the limit on equal log lines",
         (Edit("telemetry/log_limit.py::LimitedHandler.emit", "minute.written >= MOST_A_MINUTE", "minute.written < 0"),),
         ("tests/unit/telemetry/test_log_limit.py",),
     ),
     Mutant(
         "masking",
-        "the masking of what is logged, and of the errors that are told to Sentry",
+        "the redaction of logs and of errors that are sent to Sentry",
         (Edit("telemetry/logging.py::configure_logs", "mask", "*()"),),
         ("tests/unit/telemetry/test_error_reports.py::test_no_secret_leaves", "tests/unit/telemetry/test_logging.py"),
     ),
     Mutant(
         "masking-within",
-        "the look for what tells of a secret in what seems to be one",
+        "the search for secret names within a value that looks like a secret",
         (Edit("telemetry/redaction.py::_told", "following > covered", "begin >= covered"),),
         ("tests/property/test_masking.py",),
     ),
     Mutant(
         "named-series",
-        "the bound of how many sites and scripts have series of their own",
+        "the limit on sites and scripts with their own series",
         (Edit("telemetry/metric_kinds.py::FirstComers.label", "len(self._own) >= self._most", "len(self._own) < 0"),),
         ("tests/unit/test_cardinality.py",),
     ),
     Mutant(
         "kafka-told",
-        "the word to Kafka of how far was read",
+        "the commit of offsets to Kafka",
         (
             Edit(
                 "streams/worker/kafka_hints.py::KafkaHints._commit_pending",

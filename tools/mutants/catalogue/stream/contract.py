@@ -20,7 +20,7 @@ MUTANTS = [
     ),
     Mutant(
         "skew-clamp",
-        "the clamp of a sent_at that lies before occurred_at",
+        "the clamp of a `sent_at` before `occurred_at`",
         (Edit("streams/pipeline/normalize.py::_times", "max(sent - occurred, _NO_TIME)", "(sent - occurred)"),),
         (f"{NORMALIZE}::test_a_wrong_clock_is_corrected_within_bounds",),
     ),
@@ -50,13 +50,13 @@ MUTANTS = [
     ),
     Mutant(
         "later-violations",
-        "what the normaliser finds of an event that the decoder refuses",
+        "the normaliser's violations of an event that the decoder refuses",
         (Edit("streams/pipeline/reading.py::in_full", "*violations(whose, received_at, registry, bounds)", "*()"),),
         (f"{NORMALIZE}::test_every_violation_is_listed_once",),
     ),
     Mutant(
         "violations-bound",
-        "the bound of a list of violations",
+        "the limit on a list of violations",
         (
             Edit(
                 "streams/pipeline/rejection.py::violated", "len(message) + len(rest[0]) <= _MOST_CHARACTERS", "rest[0]"
@@ -66,7 +66,7 @@ MUTANTS = [
     ),
     Mutant(
         "quoted-storable",
-        "the replacement of what can't be stored in a text that an error quotes",
+        "the replacement of characters that can't be stored in a text that an error quotes",
         (Edit("streams/pipeline/violations.py::quoted", "bounded_text(...)", "shown"),),
         (f"{DECODE}::test_usual_mistakes_of_times_have_a_hint",),
     ),

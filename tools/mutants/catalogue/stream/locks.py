@@ -8,13 +8,13 @@ ACCOUNT_LOCKS = "tests/integration/postgres/test_account_locks.py"
 MUTANTS = [
     Mutant(
         "change-lock-bound",
-        "the end of a registry change's wait for rows that another session keeps",
+        "the end of a registry change's wait for rows that another session locks",
         (Edit("registry/admin.py::asking", "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)", "conn.transaction()"),),
         (f"{ACCOUNT_LOCKS}::test_a_change_says_who_keeps_its_rows",),
     ),
     Mutant(
         "token-use-apart",
-        "the table in which the use of tokens is noted: it is noted in theirs",
+        "the separate table for the use of tokens: it is written to the tokens' table",
         (
             Edit(
                 "api_tokens_used.sql",
@@ -27,13 +27,13 @@ MUTANTS = [
     ),
     Mutant(
         "lock-holder-ended",
-        "the end of a session of another account that keeps rows which a worker waits for",
+        "the end of another account's session that locks rows which a worker waits for",
         (Edit("sinks/postgres/sink.py::PostgresSink._watch", 'await conn.fetch(sql("end_lock_holders"), ...)', "[]"),),
         (f"{ACCOUNT_LOCKS}::test_a_worker_goes_on_past_rows_that_another_account_keeps",),
     ),
     Mutant(
         "lock-holder-waited",
-        "the wait before which no session of another account is ended",
+        "the wait before another account's session is ended",
         (Edit(LOCKS, "waited > 10", "true"),),
         (f"{ACCOUNT_LOCKS}::test_no_other_session_is_ended",),
     ),
@@ -51,13 +51,13 @@ MUTANTS = [
     ),
     Mutant(
         "definers-closed",
-        "the end of everybody's right to execute what runs by the owner's",
+        "the revocation of the right of all accounts to execute functions with the owner's rights",
         (Edit(LOCKS, "FROM PUBLIC;", "FROM pg_monitor;"),),
         (f"{ACCOUNT_LOCKS}::test_what_runs_by_the_owner_s_rights_is_for_one_service",),
     ),
     Mutant(
         "definers-granted-on",
-        "what an account of the release before may execute",
+        "the functions that an account of the previous release may execute",
         (Edit(LOCKS, "EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', one.signature, one.grantee);", "NULL;"),),
         (f"{ACCOUNT_LOCKS}::test_an_account_of_the_release_before_starts_this_one",),
     ),
@@ -69,7 +69,7 @@ MUTANTS = [
     ),
     Mutant(
         "session-lock-bound",
-        "the bound of every session's waits for locks",
+        "the limit on every session's waits for locks",
         (Edit("sinks/postgres/connection.py::_pin", "bound = ...", 'bound = ""'),),
         (
             f"{ACCOUNT_LOCKS}::test_every_session_bounds_its_waits_for_locks",
@@ -78,25 +78,25 @@ MUTANTS = [
     ),
     Mutant(
         "session-lock-named",
-        "the name of the session that keeps what a command waits for",
+        "the name of the session that locks the rows which a command waits for",
         (Edit("sinks/postgres/connection.py::_cut_when_gone", "awaited[:] = ...", "pass"),),
         (f"{ACCOUNT_LOCKS}::test_a_command_says_who_keeps_its_rows",),
     ),
     Mutant(
         "lock-holder-own",
-        "the rule that an account ends only what keeps a session of its own waiting",
+        "the rule that an account ends only sessions that block its own",
         (Edit(LOCKS, "w.pid = waiting AND w.usename = session_user", "w.pid = waiting"),),
         (f"{ACCOUNT_LOCKS}::test_no_other_session_is_ended",),
     ),
     Mutant(
         "claims-kept",
-        "the lane that keeps claims as they are after a refusal",
+        "the lane that keeps claims unchanged after a refusal",
         (Edit("streams/worker/claims_kept.py::ClaimsKept.around", "self.refused and ...", "False"),),
         ("tests/unit/streams/worker/test_claims_kept.py",),
     ),
     Mutant(
         "claims-kept-seldom",
-        "the batches that are settled without keeping claims: those that were not refused",
+        "the batches that are committed without keeping claims: those that were not refused",
         (Edit("streams/worker/lane.py::Lane._settle_judged", "self._claims.refused = False"),),
         ("tests/unit/streams/worker/test_claims_kept.py",),
     ),

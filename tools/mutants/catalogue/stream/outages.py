@@ -13,31 +13,31 @@ HINTS = "tests/unit/streams/worker/test_kafka_hints.py"
 MUTANTS = [
     Mutant(
         "settings-fault",
-        "the fault of the settings, not of an event, where a connection is refused",
-        (Edit("sinks/postgres/connection.py::connect", "isinstance(told, RowRejected)", "False"),),
+        "the rule that a refused connection is a fault of the settings, not of an event",
+        (Edit("sinks/postgres/connection.py::connect", "isinstance(translated, RowRejected)", "False"),),
         (f"{REFUSALS}::test_a_connection_that_is_refused_is_no_event_s_fault",),
     ),
     Mutant(
         "refusal-line",
-        "the one line of a refusal whose error has several",
+        "the single line of a refusal whose error has several lines",
         (Edit("sinks/refusals.py::refusal", '" ".join(str(error).split())', "str(error)"),),
         (REFUSALS,),
     ),
     Mutant(
         "certificate-named",
-        "the name of a certificate's file that can't be used",
+        "the name of a certificate file that can't be used",
         (Edit("sinks/postgres/connection.py::connect", "isinstance(error, OSError)", "False"),),
         ("tests/unit/sinks/postgres/test_certificates.py",),
     ),
     Mutant(
         "doctor-connections",
-        "the bound of the doctor's connections to Postgres",
+        "the limit on the doctor's connections to Postgres",
         (Edit("bridge/doctor/examine.py::examine", "places if check.connects else nullcontext()", "nullcontext()"),),
         ("tests/unit/doctor/test_examine.py",),
     ),
     Mutant(
         "kafka-hints-again",
-        "the second commit of offsets that Kafka did not take",
+        "the second commit of offsets that Kafka did not accept",
         (
             Edit(
                 "streams/worker/kafka_hints.py::KafkaHints._commit_pending", "offsets | self._pending", "self._pending"
@@ -59,25 +59,25 @@ MUTANTS = [
     ),
     Mutant(
         "side-by-side",
-        "the next host of a URL beside one that says nothing",
+        "the parallel attempt at a URL's next host when one does not answer",
         (Edit("sinks/postgres/failover.py::connect_to_one", "STAGGER_SECONDS if left else None", "None"),),
         ("tests/unit/sinks/postgres/test_failover.py",),
     ),
     Mutant(
         "lost-session",
-        "the look whether the primary has the session that a lane waits for",
+        "the check whether the primary has the session that a lane waits for",
         (Edit("sinks/postgres/connection.py::is_gone", "not has and (...)", "has is None"),),
         (f"{FAILOVER}::test_work_whose_session_is_gone_goes_on_by_another_host",),
     ),
     Mutant(
         "silent-server",
-        "the pause of lanes that wait for a server which answers nobody",
+        "the pause of lanes that wait for a server that does not answer",
         (Edit("sinks/postgres/sink.py::PostgresSink._watch", "unanswered >= SILENT_LOOKS", "False"),),
         (f"{FROZEN}::test_a_frozen_database_is_noted_and_the_work_in_flight_ends_once_it_goes_on",),
     ),
     Mutant(
         "silence-seen",
-        "the paused partitions of a lane whose store is silent",
+        "the paused partitions of a lane whose database does not answer",
         (
             Edit(
                 "streams/worker/lane.py::Lane._paused",
@@ -89,31 +89,31 @@ MUTANTS = [
     ),
     Mutant(
         "silence-is-not-size",
-        "the rule that what a silent server leaves unanswered is not too large",
+        "the rule that an unanswered batch of a frozen server is not too large",
         (Edit("sinks/postgres/sink.py::PostgresSink._cut", "None if self.silent else TIMED_OUT", "TIMED_OUT"),),
         (f"{FROZEN}::test_work_that_a_frozen_database_leaves_unanswered_is_not_too_large",),
     ),
     Mutant(
         "short-lock-waits",
-        "the end of one try of work that locks tables",
+        "the end of one try of a statement that locks tables",
         (Edit("sinks/postgres/table_locks.py::waiting_briefly", "await conn.execute(...)", "pass"),),
         (f"{TABLES}::test_the_wait_for_a_table_ends",),
     ),
     Mutant(
         "locks-bounded",
-        "the last try of work that locks tables",
+        "the limit on tries of a statement that locks tables",
         (Edit("sinks/postgres/table_locks.py::locking", "time.monotonic() - since + rest > seconds", "False"),),
         (f"{TABLES}::test_the_wait_for_a_table_ends",),
     ),
     Mutant(
         "lock-holder-named",
-        "whose session is in the way of a lock",
+        "the name of the session that holds a lock",
         (Edit("lock_awaited.sql", "unnest(pg_blocking_pids($1::int))", "unnest(ARRAY[]::int[])"),),
         (f"{TABLES}::test_a_long_query_delays_a_new_month_and_nobody_else",),
     ),
     Mutant(
         "backends-number",
-        "the backend's own number, which a pooler's is not",
+        "the backend's process id, which differs from a pooler's",
         (
             Edit(
                 "sinks/postgres/sink.py::PostgresSink._working",
@@ -131,25 +131,25 @@ MUTANTS = [
     ),
     Mutant(
         "unnamed-broker",
-        "the wait for a lone broker that the controller has missed",
+        "the wait for a single broker that the controller has missed",
         (Edit("sinks/kafka/brokers.py::_named", "time.monotonic() >= deadline", "True"),),
         (BROKERS,),
     ),
     Mutant(
         "any-broker",
-        "the next broker in the place of one that is away",
+        "the next broker in place of one that is away",
         (Edit("sinks/kafka/brokers.py::ask_any_broker", "problem = error", "raise"),),
         (BROKERS,),
     ),
     Mutant(
         "start-asks-again",
-        "the second question of a start whose first one found a broker away",
+        "the second check of a start whose first check found a broker away",
         (Edit("streams/startup_checks.py::_of_kafka", "left <= 0", "left"),),
         ("tests/unit/streams/test_startup_checks.py",),
     ),
     Mutant(
         "read-committed",
-        "the worker's blindness for aborted transactions",
+        "the rule that a worker does not read aborted transactions",
         (Edit("streams/source/kafka.py::make_consumer", '"read_committed"', '"read_uncommitted"'),),
         ("tests/contract/test_source.py::test_transaction_markers_are_holes",),
     ),
@@ -161,7 +161,7 @@ MUTANTS = [
     ),
     Mutant(
         "unclean-election",
-        "the refusal of a leader that lacks what was acknowledged",
+        "the refusal of a leader that lacks acknowledged records",
         (Edit("schemas/kafka/topics.py::Topics.specs", '"false"', '"true"'),),
         ("tests/contract/test_snapshots.py",),
     ),
@@ -179,7 +179,7 @@ MUTANTS = [
     ),
     Mutant(
         "early-together",
-        "the one bound of the retry copies that are there when one begins to wait",
+        "the shared limit on waiting for retry copies that are early",
         (Edit("streams/worker/retry_lane.py::RetryLane._may_wait", "offset > last", "True"),),
         ("tests/unit/streams/worker/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
     ),

@@ -9,7 +9,7 @@ HOSTS = "tests/unit/streams/pipeline/test_hosts.py"
 MUTANTS = [
     Mutant(
         "host-bound",
-        "the bound of a host",
+        "the limit on a host's length",
         (
             Edit(
                 "streams/pipeline/normalize.py::_has_impossible_host", "return len(found[1]) > MAX_HOST", "return False"
@@ -19,19 +19,19 @@ MUTANTS = [
     ),
     Mutant(
         "host-name-bound",
-        "the bound of a host beyond ASCII, which takes the square of its length",
+        "the limit on the length of a host beyond ASCII, whose conversion takes quadratic time",
         (Edit("streams/pipeline/normalize.py::_has_impossible_host", "len(host) > MAX_HOST_NAME", "not host"),),
         (f"{HOSTS}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
     ),
     Mutant(
         "host-label-bound",
-        "the bound of a host's label beyond ASCII",
+        "the limit on the length of a label beyond ASCII",
         (Edit("streams/pipeline/normalize.py::_is_beyond_dns", "length > MAX_HOST_LABEL or left < 0", "left < 0"),),
         (f"{HOSTS}::test_a_host_beyond_ascii_has_the_bounds_of_dns",),
     ),
     Mutant(
         "host-written-out",
-        "the length of a host as Unicode writes it out",
+        "the length of a host after NFKC normalisation",
         (
             Edit(
                 "streams/pipeline/normalize.py::_is_beyond_dns",
@@ -43,13 +43,13 @@ MUTANTS = [
     ),
     Mutant(
         "exponents-bound",
-        "the bound of what an event's exponents add up to",
+        "the limit on the sum of an event's exponents",
         (Edit("streams/pipeline/json_text.py::numbers_fit", "_sum(found) > MAX_EXPONENTS", "not found"),),
         (f"{TEXT}::test_the_exponents_of_all_numbers_have_a_bound",),
     ),
     Mutant(
         "exponents-cost",
-        "the word on numbers with large exponents without a look at each one's decimals",
+        "the check of numbers with large exponents without the decimals of each one",
         (
             Edit(
                 "streams/pipeline/json_text.py::_all_fit",
@@ -61,7 +61,7 @@ MUTANTS = [
     ),
     Mutant(
         "decimals-bound",
-        "the bound of digits after the point, beyond which Postgres refuses the row",
+        "the limit on digits after the point, beyond which Postgres refuses the row",
         (Edit("streams/pipeline/json_text.py::check_number", "exponent < -_MOST_DECIMALS", "not number.is_finite()"),),
         (f"{TEXT}::test_a_number_fits_if_double_and_numeric_can_hold_it",),
     ),
@@ -82,7 +82,7 @@ MUTANTS = [
     ),
     Mutant(
         "row-parts",
-        "the smaller parts in which long rows go to Postgres",
+        "the smaller parts in which long rows are written to Postgres",
         (Edit("sinks/postgres/copy_encoder.py::_spans", "sum(sizes[start:end]) > _BYTES", "not end"),),
         ("tests/unit/sinks/postgres/test_copy_encoder.py::test_long_rows_go_in_smaller_parts",),
     ),
@@ -94,13 +94,13 @@ MUTANTS = [
     ),
     Mutant(
         "cause-bound",
-        "the bound of what a cause is made of",
+        "the limit on the text of a cause",
         (Edit("migrations/0011_bounded_cause.sql", "1), 256)", "1), 2560)"),),
         ("tests/integration/dead_letters/test_migration.py::test_a_cause_is_what_it_was_and_has_a_bound",),
     ),
     Mutant(
         "read-turns",
-        "the turns of a lane's partitions: what fills a read comes after the others in the next one",
+        "the turns of a lane's partitions: one that fills a read comes after the others in the next read",
         (Edit("streams/source/read_turns.py::ReadTurns.took", "filled is not None", "filled is group"),),
         (
             "tests/unit/streams/source/test_kafka.py::test_a_partition_that_fills_a_read_comes_after_the_others",
@@ -109,7 +109,7 @@ MUTANTS = [
     ),
     Mutant(
         "foreign-partition",
-        "the bound on the partition that another program's dead letter names",
+        "the limit on the partition that an external dead letter names",
         (Edit("streams/rules/external_dead_letter.py::_partition", "written < 2**31", "written >= 0"),),
         ("tests/unit/streams/rules/test_external_dead_letter.py::test_a_partition_that_cannot_be_read_is_nobodys",),
     ),
