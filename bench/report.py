@@ -1,4 +1,4 @@
-"""`python -m bench report`: writes the stored results of all parts into docs/performance.md, as tables and a plot."""
+"""`python -m bench report`: writes the stored results of all parts into docs/development/performance.md, as tables and a plot."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from bench.peers.catalogue import PEERS
 from bench.peers.environment import peers_python
 from bench.rig import stand
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[1] / "docs" / "development" / "performance.md"
 PLOT = PAGE.with_suffix(".svg")
 Result = dict[str, Any]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tools.faults.catalogue import CATALOGUE
 from tools.faults.plan import AT_LEAST, LAST, LEAD, Kind, make_plan
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "development" / "faults.md"
 KINDS = [fault.kind() for fault in CATALOGUE.values() if fault.quick]
 seeds = st.integers(min_value=0, max_value=2**32)
 
@@ -57,7 +57,7 @@ def test_a_run_that_is_too_short_is_refused() -> None:
 
 
 def test_the_catalogue_is_whole() -> None:
-    """Each fault has a docstring, occupied parts, a duration, and an entry on docs/faults.md."""
+    """Each fault has a docstring, occupied parts, a duration, and an entry on docs/development/faults.md."""
     page = PAGE.read_text()
     for name, fault in CATALOGUE.items():
         assert fault.__doc__, name

@@ -12,7 +12,7 @@ from tools.mutants.catalogue import MUTANTS
 from tools.mutants.mutant import Mutant
 from tools.mutants.workshop import ROOT, mutated
 
-PAGE = (ROOT / "docs" / "faults.md").read_text()
+PAGE = (ROOT / "docs" / "development" / "faults.md").read_text()
 in_place = cache(mutated)
 
 

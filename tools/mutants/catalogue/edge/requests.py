@@ -5,7 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 API_REPLAYS = "tests/integration/api/test_replays.py"
 FILTER = "tests/unit/schemas/documents/test_dead_letter_filter.py"
 KEPT = "tests/integration/api/test_kept.py"
-REPLAY = "tests/integration/dead_letters/test_replay.py"
+REPLAY = "tests/integration/replays/test_replay.py"
 
 MUTANTS = [
     Mutant(

@@ -5,7 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 WIRE = "tests/unit/gateway/test_wire.py"
 PAGES = "tests/unit/gateway/test_pages.py"
 COSTS = "tests/unit/gateway/test_pace_costs.py"
-ACCEPTOR = "tests/unit/gateway/test_acceptor.py"
+ACCEPTOR = "tests/unit/http/test_acceptor.py"
 INTAKE = "tests/unit/gateway/test_intake.py"
 SENDER = "tests/unit/gateway/test_sender_costs.py"
 
@@ -234,13 +234,13 @@ MUTANTS = [
         "gateway-connection-freed",
         "the end of the references that lead from a lost connection to itself",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol.connection_lost", "self._break_cycles()"),),
-        ("tests/unit/gateway/test_lost_connections.py::test_a_lost_connection_is_freed_at_once",),
+        ("tests/unit/http/test_lost_connections.py::test_a_lost_connection_is_freed_at_once",),
     ),
     Mutant(
         "gateway-transport-freed",
         "the end of a lost transport's reference to its connection",
         (Edit("bridge/http/wire/lingering_close.py::LingeringTransport.lost", "self._midway = ...", ""),),
-        ("tests/unit/gateway/test_lost_connections.py::test_a_lost_connection_is_freed_at_once",),
+        ("tests/unit/http/test_lost_connections.py::test_a_lost_connection_is_freed_at_once",),
     ),
     Mutant(
         "gateway-accepts-later",

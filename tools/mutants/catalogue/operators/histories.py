@@ -3,7 +3,7 @@
 from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
-BOUNDS = "tests/integration/dead_letters/test_replay_bounds.py"
+BOUNDS = "tests/integration/replays/test_replay_bounds.py"
 HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 OTHERS = "migrations/0021_history_of_others.sql"
 ROWS = "migrations/0028_bounded_rows.sql"
@@ -147,6 +147,6 @@ MUTANTS = [
         "replay-turns",
         "the wait of a replay without a rate until its sent items are committed",
         (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await in_flight(...)", "False"),),
-        ("tests/integration/dead_letters/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
+        ("tests/integration/replays/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
     ),
 ]

@@ -4,13 +4,13 @@ from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
 ACCESS = "tests/unit/api/test_authentication.py"
-BOUNDS = "tests/integration/dead_letters/test_replay_bounds.py"
-CRASH = "tests/integration/dead_letters/test_replay_crash.py"
+BOUNDS = "tests/integration/replays/test_replay_bounds.py"
+CRASH = "tests/integration/replays/test_replay_crash.py"
 DISCARD = "tests/integration/dead_letters/test_discard.py"
 FORECAST = "tests/unit/streams/rules/test_replay_rules.py"
 FRONT = "tests/unit/api/test_middleware.py"
 PARAMETERS = "tests/unit/api/test_parameters.py"
-REPLAY = "tests/integration/dead_letters/test_replay.py"
+REPLAY = "tests/integration/replays/test_replay.py"
 RUNS = "tests/integration/api/test_runs.py"
 SCOPE = "tests/integration/api/test_scope.py"
 TOKENS = "tests/integration/api/test_tokens.py"
@@ -306,7 +306,7 @@ RECORDS = [
         "items-in-memory",
         "the limit on the items that a replay holds in memory",
         (Edit("replay_reach.sql", "bytes <= $4::bigint OR number = 1", "number > 0"),),
-        ("tests/integration/dead_letters/test_reach.py",),
+        ("tests/integration/replays/test_reach.py",),
     ),
     Mutant(
         "copies-bounded",

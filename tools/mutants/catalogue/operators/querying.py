@@ -75,7 +75,7 @@ MUTANTS = [
         "persisted-left-told",
         "the count of the dead letters that a discard of persisted ones leaves open",
         (Edit("bridge/jobs/discard.py::_persisted", "len(piece) - len(persisted)", "0"),),
-        ("tests/integration/dead_letters/test_sent_again.py",),
+        ("tests/integration/replays/test_sent_again.py",),
     ),
     Mutant(
         "waiting-bounded",
@@ -99,7 +99,7 @@ MUTANTS = [
         "sent-again-only",
         "the limit of a discard of persisted dead letters to those whose events are persisted",
         (Edit("bridge/dead_letters/sent_again.py::sent_again", "one.key in keys", "True"),),
-        ("tests/integration/dead_letters/test_sent_again.py",),
+        ("tests/integration/replays/test_sent_again.py",),
     ),
     Mutant(
         "sent-again-planned",
