@@ -1,8 +1,8 @@
 """Publishing to Kafka: records are gathered by partition, acknowledged by all replicas, and bounded in memory.
 
-A partition has one batch in flight; records that arrive meanwhile are gathered for the next one. aiokafka's idempotent
-producer retries a batch without a time limit, so it publishes nothing twice. A record that was not acknowledged to its
-client in time may still arrive.
+A partition has one batch in flight; records that arrive meanwhile are gathered for the next one. aiokafka sends a batch
+again until a time-out. A record that was not acknowledged to its client may still arrive, and a batch whose
+acknowledgement was lost may arrive twice; the stream counts an event once by its id.
 """
 
 import asyncio
@@ -196,7 +196,7 @@ class Publisher:
         self._keyless = 0
 
     def _make(self) -> AIOKafkaProducer:
-        return make_producer(self._settings, enable_idempotence=True, linger_ms=0, request_timeout_ms=_REQUEST_MS)
+        return make_producer(self._settings, linger_ms=0, request_timeout_ms=_REQUEST_MS)
 
     async def start(self) -> None:
         """Connect; raises PreconditionFailed if Kafka is unreachable or lacks the topic."""
@@ -339,7 +339,7 @@ class Publisher:
         elif isinstance(error, asyncio.CancelledError):
             raise error
         elif producer is self._producer and not self._replacing:
-            # After a refused batch this producer's sequence numbers have a gap: Kafka would refuse all later batches.
+            # A new producer starts from the configured brokers: those that this one knows may all have been replaced.
             if not isinstance(error, MessageSizeTooLargeError):
                 log.warning("producer_replaced", error=f"{type(error).__name__}: {error}"[:300])
             self._replacing = True

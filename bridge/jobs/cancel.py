@@ -88,7 +88,9 @@ async def _open_again(
         run.tell(f"warning: {run.summary.warnings[-1]}")
         return 0
     try:
-        ends = {source: log.end for source, log in (await log_bounds(settings, [settings.topics.raw])).items()}
+        # A record of the run may be behind another producer's open transaction: no worker has read it yet.
+        bounds = await log_bounds(settings, [settings.topics.raw], past_open_transactions=True)
+        ends = {source: log.end for source, log in bounds.items()}
     except PreconditionFailed as error:
         # A PreconditionFailed error would be reported as an error of this plan, with the names of hosts.
         raise SinkUnavailable(str(error)) from error

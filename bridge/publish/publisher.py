@@ -32,9 +32,7 @@ class RawPublisher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = settings.topics.raw
-        self._producer: AIOKafkaProducer = make_producer(
-            settings, enable_idempotence=True, linger_ms=0, request_timeout_ms=_REQUEST_MS
-        )
+        self._producer: AIOKafkaProducer = make_producer(settings, linger_ms=0, request_timeout_ms=_REQUEST_MS)
         self._partitions: list[int] = []
         self._open: dict[int, Any] = {}
         self._sent: set[asyncio.Future[Any]] = set()

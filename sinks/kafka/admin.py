@@ -169,12 +169,17 @@ async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, 
     return lag
 
 
-async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPartition, LogBounds]:
-    """Return the bounds of all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses."""
+async def log_bounds(
+    settings: Settings, topics: Iterable[str], *, past_open_transactions: bool = False
+) -> dict[TopicPartition, LogBounds]:
+    """Return the bounds of all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses.
+
+    The end is the last stable offset, up to which workers read; or the end of the log, `past_open_transactions`.
+    """
     wanted = await partitions_of(settings, topics)
     if not wanted:
         return {}
-    async with _asking(settings) as consumer:
+    async with _asking(settings, past_open_transactions=past_open_transactions) as consumer:
         starts = await consumer.beginning_offsets(wanted)
         ends = await consumer.end_offsets(wanted)
     return {TopicPartition(*one): LogBounds(starts[one], ends[one]) for one in wanted}
@@ -183,11 +188,14 @@ async def log_bounds(settings: Settings, topics: Iterable[str]) -> dict[TopicPar
 async def offsets_since(
     settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
 ) -> dict[TopicPartition, int]:
-    """Return each partition's first offset at or after the moment, or its end; raises PreconditionFailed."""
+    """Return each partition's first offset at or after the moment, or its end; raises PreconditionFailed.
+
+    Records in and after an open transaction count, although workers don't read them yet.
+    """
     wanted = [KafkaPartition(*source) for source in sources]
     if not wanted:
         return {}
-    async with _asking(settings) as consumer:
+    async with _asking(settings, past_open_transactions=True) as consumer:
         ends = await consumer.end_offsets(wanted)
         found = await consumer.offsets_for_times(dict.fromkeys(wanted, moment_ms))
     return {TopicPartition(*one): ends[one] if found[one] is None else found[one].offset for one in wanted}
@@ -219,12 +227,12 @@ async def partitions_of(settings: Settings, topics: Iterable[str]) -> list[Kafka
 
 
 @asynccontextmanager
-async def _asking(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+async def _asking(settings: Settings, *, past_open_transactions: bool = False) -> AsyncIterator[AIOKafkaConsumer]:
     """Open a consumer without a group, to query offsets; raises PreconditionFailed when Kafka is away or refuses."""
     consumer = AIOKafkaConsumer(
         **settings.kafka_client(),
         enable_auto_commit=False,
-        isolation_level="read_committed",
+        isolation_level="read_uncommitted" if past_open_transactions else "read_committed",
         request_timeout_ms=int(MOVED_SECONDS * 1000),
     )
     try:

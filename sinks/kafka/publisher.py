@@ -55,8 +55,11 @@ REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRec
 def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
     """Create a producer that waits for all replicas.
 
-    It is not idempotent: after a batch that expired, the partition refuses every further batch of aiokafka's idempotent
-    producer (out of sequence). The ledger makes a second copy of a retry stale, and identifies one of a dead letter.
+    It is not idempotent, for two reasons. Kafka does not authenticate producer ids: whoever may write to a topic can
+    write under the id of another producer, and Kafka then acknowledges that producer's batches as repetitions without
+    storing them. And after a batch that expired, the partition refuses every further batch of aiokafka's idempotent
+    producer. A second copy of an event is a duplicate by its id; the ledger makes a second copy of a retry stale, and
+    identifies one of a dead letter.
     """
     options: dict[str, Any] = {
         "acks": "all",

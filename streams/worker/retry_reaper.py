@@ -35,7 +35,9 @@ async def sweep(settings: Settings) -> int:
     try:
         async with run_lock(settings.dsn, f"sweep:{settings.group}", "the sweep"):
             return await _sweep(settings)
-    except RunLocked:
+    except RunLocked as error:
+        # Rounds of two workers rarely meet. Another account that holds the lock stops all of them: the line names it.
+        log.warning("retry_sweep_locked", error=str(error))
         return 0
     except BridgeError as error:
         log.warning("retry_sweep_failed", error=str(error))

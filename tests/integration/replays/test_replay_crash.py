@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.events.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
-from support.events.settled import environment_of, fetch, working
+from support.events.settled import environment_of, fetch, open_transaction, working
 from support.processes.command import start
 
 from bridge.jobs import replay as replay_run
@@ -142,6 +142,20 @@ async def test_cancelled_after_it_was_killed(stack, database_url, topic_prefix, 
     rows = await fetch(settings, "SELECT DISTINCT disposition, replay_id IS NULL FROM bridge_event_raw")
     assert [tuple(row) for row in rows] == ([("replayed", False)] if published else [("open", True)])
     await assert_balanced(settings)
+
+
+async def test_cancelled_while_a_transaction_is_open(stack, database_url, topic_prefix, monkeypatch) -> None:
+    """Copies behind another producer's open transaction may have been sent, although no worker can read them."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 20)
+    async with working(settings), open_transaction(settings, settings.topics.raw):
+        await crashed_at_publishing(settings, plan_id, monkeypatch, published=True)
+        _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", "--wait", "2s", code=1)
+    assert "it is not known yet whether" in err
+
+    async with working(settings):
+        summary, code = await perform(cancel_job(settings, plan_id, "enough", 60), settings, RunOptions(plan_id))
+
+    assert (code, summary.outcomes) == (0, {"persisted": 20})
 
 
 @pytest.mark.parametrize("said", ["running", "sent"])

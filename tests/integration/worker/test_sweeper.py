@@ -6,7 +6,17 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import RecordsToDelete
-from support.events.settled import LATE_SCRIPT, environment_of, event, fetch, prepare, produce, settings_for, working
+from support.events.settled import (
+    LATE_SCRIPT,
+    environment_of,
+    event,
+    fetch,
+    open_transaction,
+    prepare,
+    produce,
+    settings_for,
+    working,
+)
 from support.processes.command import start
 from support.wait import wait_until
 
@@ -56,6 +66,12 @@ async def wait_for_copies(stack: object, database_url: str, prefix: str) -> Sett
         stack.kafka, database_url, prefix, retry_delays=("2s",), sweep_after="1s"  # type: ignore[attr-defined]
     )  # fmt: skip
     await prepare(settings)
+    await fill_the_ledger(settings)
+    return settings
+
+
+async def fill_the_ledger(settings: Settings) -> None:
+    """Let events fail and become overdue; their script is registered by then."""
     await produce(settings, [event(number, script_id=LATE_SCRIPT, site_id=1) for number in range(WAITING)])
 
     async def all_wait() -> bool:
@@ -65,7 +81,6 @@ async def wait_for_copies(stack: object, database_url: str, prefix: str) -> Sett
         await wait_until(all_wait, budget_seconds=30, describe="all events in the ledger")
     await add_script(settings.dsn, LATE_SCRIPT, 1)
     await wait_until(lambda: overdue(settings, WAITING), budget_seconds=30, describe="all events overdue")
-    return settings
 
 
 async def retries_read(settings: Settings) -> bool:
@@ -74,6 +89,16 @@ async def retries_read(settings: Settings) -> bool:
                        settings.group)  # fmt: skip
     positions = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     return all(positions.get(place, -1) >= log.end for place, log in ends.items())
+
+
+async def test_copies_behind_an_open_transaction_are_not_gone(stack, database_url, topic_prefix) -> None:
+    """No worker can read them yet, but they will be read: a second copy would be one too many."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix, retry_delays=("2s",), sweep_after="1s")
+    await prepare(settings)
+    async with open_transaction(settings, *settings.topics.retries):
+        await fill_the_ledger(settings)
+
+        assert await sweep(settings) == 0
 
 
 @pytest.mark.parametrize("lose", [empty_the_retry_topics, take_the_tier_out_of_use])

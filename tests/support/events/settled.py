@@ -97,6 +97,21 @@ async def fetch(settings: Settings, statement: str, *arguments: object) -> list[
         await conn.close()
 
 
+@asynccontextmanager
+async def open_transaction(settings: Settings, *topics: str) -> AsyncIterator[None]:
+    """Keep a transaction open with a record in each partition of the topics; it is aborted at the end."""
+    producer = make_producer(settings, transactional_id=f"{settings.group}-open", enable_idempotence=True)
+    async with started(settings, producer):
+        await producer.begin_transaction()
+        for topic in topics:
+            for partition in range(settings.topic_partitions):
+                await (await producer.send(topic, b"{}", partition=partition))
+        try:
+            yield
+        finally:
+            await producer.abort_transaction()
+
+
 async def produce(
     settings: Settings,
     values: list[bytes],

@@ -160,6 +160,18 @@ MUTANTS = [
         ("tests/integration/worker/test_acks.py",),
     ),
     Mutant(
+        "producer-ids",
+        "the gateway's producer without an id that others can write under",
+        (Edit("bridge/gateway/publisher.py::Publisher._make", "linger_ms=0", "linger_ms=0, enable_idempotence=True"),),
+        ("tests/integration/gateway/test_producer_ids.py",),
+    ),
+    Mutant(
+        "swept-behind-transaction",
+        "the copies behind an open transaction, which no worker has read yet",
+        (Edit("sinks/kafka/admin.py::offsets_since", "past_open_transactions=True", "past_open_transactions=False"),),
+        ("tests/integration/worker/test_sweeper.py::test_copies_behind_an_open_transaction_are_not_gone",),
+    ),
+    Mutant(
         "unclean-election",
         "the refusal of a leader that lacks acknowledged records",
         (Edit("schemas/kafka/topics.py::Topics.specs", '"false"', '"true"'),),
