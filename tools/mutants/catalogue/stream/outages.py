@@ -150,7 +150,7 @@ MUTANTS = [
     Mutant(
         "acks",
         "the acknowledgement by all replicas in sync",
-        (Edit("sinks/kafka/publisher.py::make_producer", '"all"', "1"),),
+        (Edit("sinks/kafka/producer.py::make_producer", '"all"', "1"),),
         ("tests/integration/worker/test_acks.py",),
     ),
     Mutant(
