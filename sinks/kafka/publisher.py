@@ -8,6 +8,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from schemas.config.settings import Settings
+from schemas.instants import to_epoch_ms
 from schemas.kafka import headers as names
 from schemas.kafka.headers import MOST_HEADERS, bounded_text
 from schemas.pipeline.outcome import Failure
@@ -30,8 +31,8 @@ async def publishing(settings: Settings) -> AsyncIterator["KafkaPublisher"]:
 
 def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
     """Return the raw event's own headers: on a retry record, those before the block that the stream appended."""
-    headers = list(failure.record.headers)
-    if failure.attempt > 1:
+    headers = list(failure.attempt.record.headers)
+    if failure.attempt.number > 1:
         for index in range(len(headers) - 1, -1, -1):
             if headers[index][0] == names.PROVENANCE:
                 return headers[:index]
@@ -45,25 +46,25 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
     """
     original = original_headers(failure)
     own = {
-        names.PROVENANCE: str(failure.provenance),
-        names.ATTEMPT: str(failure.attempt + 1 if failure.dropped_reason is None else failure.attempt),
-        names.RECEIVED_AT: str(failure.received_at_ms),
+        names.PROVENANCE: str(failure.attempt.provenance),
+        names.ATTEMPT: str(failure.attempt.number + 1 if failure.dropped_reason is None else failure.attempt.number),
+        names.RECEIVED_AT: str(to_epoch_ms(failure.attempt.received_at)),
         names.ERROR_CLASS: failure.error_class.value,
         names.ERROR: bounded_text(failure.error),
-        names.FIRST_FAILED_AT: str(failure.first_failed_at_ms),
-        names.ORIGINAL_TOPIC: topic_of(failure.provenance.topic),
+        names.FIRST_FAILED_AT: str(failure.attempt.first_failed_at_ms),
+        names.ORIGINAL_TOPIC: topic_of(failure.attempt.provenance.topic),
     }
     if failure.due_at_ms is not None:
         own[names.DUE_AT] = str(failure.due_at_ms)
     if failure.dropped_reason is not None:
         own[names.DROPPED_REASON] = failure.dropped_reason.value
-    if failure.record.key is None and failure.record.value is None:
+    if failure.attempt.record.key is None and failure.attempt.record.value is None:
         own[names.NULL] = "key,value"
     left_out = _left_out(failure)
     if left_out:
         sizes = {
-            "value": len(failure.record.value or b""),
-            "key": len(failure.record.key or b""),
+            "value": len(failure.attempt.record.value or b""),
+            "key": len(failure.attempt.record.key or b""),
             "headers": sum(len(name.encode()) + len(value or b"") for name, value in original),
         }
         own[names.OMITTED] = ",".join(f"{part},{sizes[part]}" for part in left_out)
@@ -74,7 +75,7 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 def _left_out(failure: Failure) -> tuple[str, ...]:
     """Return the omitted parts: very many headers take their reader thirty times their bytes in memory."""
-    if len(failure.record.headers) <= MOST_HEADERS or "headers" in failure.left_out:
+    if len(failure.attempt.record.headers) <= MOST_HEADERS or "headers" in failure.left_out:
         return failure.left_out
     return (*failure.left_out, "headers")
 
@@ -82,8 +83,8 @@ def _left_out(failure: Failure) -> tuple[str, ...]:
 def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
     """Return the failure's copy in its form. Kafka accepts no record whose key and value are both null."""
     left_out = _left_out(failure)
-    key = None if "key" in left_out else failure.record.key
-    value = b"" if "value" in left_out else failure.record.value
+    key = None if "key" in left_out else failure.attempt.record.key
+    value = b"" if "value" in left_out else failure.attempt.record.value
     return Copy(topic, partition, key, b"" if key is None and value is None else value, copy_headers(failure))
 
 
@@ -103,7 +104,7 @@ class KafkaPublisher:
                 await self._publish_alone(failure)
         if refused := [one for one in due if one.refused]:
             first = refused[0]
-            log.error("copies_refused", count=len(refused), first=str(first.provenance), error=first.refused)
+            log.error("copies_refused", count=len(refused), first=str(first.attempt.provenance), error=first.refused)
 
     async def _publish(self, due: Sequence[Failure]) -> list[tuple[Failure, str]]:
         """Mark acknowledged copies as published; return the refused ones with the reasons. Raises every other error."""
@@ -134,4 +135,4 @@ class KafkaPublisher:
     async def _copy(self, failure: Failure) -> Copy:
         topic = failure.retry_topic or self._dlq_topic
         partitions: set[int] = await self._producer.partitions_for(topic)
-        return copy_of(failure, topic, failure.provenance.partition % len(partitions))
+        return copy_of(failure, topic, failure.attempt.provenance.partition % len(partitions))

@@ -149,7 +149,7 @@ class BreakerPause:
 def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int]:
     """Return the offset of each partition's first would-be dead letter; partitions without one are left out."""
     return {
-        one.batch.source: min(failure.record.offset for failure in dead)
+        one.batch.source: min(failure.attempt.record.offset for failure in dead)
         for one in outcomes
         if (dead := one.dead_letters())
     }

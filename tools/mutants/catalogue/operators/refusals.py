@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant(
         "copied-headers",
         "the limit on the number of headers of a copy",
-        (Edit("sinks/kafka/publisher.py::_left_out", "len(failure.record.headers) <= MOST_HEADERS", "True"),),
+        (Edit("sinks/kafka/publisher.py::_left_out", "len(failure.attempt.record.headers) <= MOST_HEADERS", "True"),),
         ("tests/unit/sinks/kafka/test_publisher.py::test_a_copy_of_very_many_headers_goes_without_them",),
     ),
     Mutant(

@@ -266,7 +266,7 @@ MUTANTS = [
         "the single use of a replay's claim",
         (
             Edit("schemas/pipeline/ledger.py::LedgerState.claimed_by", "self.replayed_as is None", "True"),
-            Edit("sinks/commit_rules.py::replays", "candidate.event.attempt == 1", "not candidate.event.attempt"),
+            Edit("sinks/commit_rules.py::replays", "one.attempt.number == 1", "not one.attempt.number"),
         ),
         (f"{CONTRACT}/test_sink_replay.py::test_a_claimed_replay_is_honoured_once",),
     ),
