@@ -165,7 +165,7 @@ def with_digest(work: list[list[Candidate]]) -> list[list[Candidate]]:
     """Return the same candidates with keys without time: 128 bits of digest."""
     return [
         [
-            Candidate(one.event, blake2b(one.key, digest_size=16).digest(), one.minute, one.record, one.minute)
+            Candidate(one.event, blake2b(one.key, digest_size=16).digest(), one.attempt)
             for one in batch
         ]
         for batch in work

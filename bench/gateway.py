@@ -19,7 +19,7 @@ from bench.rig import http_load, stand
 from bench.rig.load import records, script_of
 from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.schema.migrate import migrate

@@ -15,7 +15,7 @@ from bench.rig import product, stand
 from bench.rig.load import records
 from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.kafka.topics import apply_topics
 
 LOOK_SECONDS = 0.004

@@ -17,7 +17,7 @@ import asyncpg
 from bench.rig import product, stand
 from bridge.dev.stack.stack import StackAddresses
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script, set_enabled
 from streams.audit import audit

@@ -22,7 +22,7 @@ from schemas.pipeline.record import Provenance
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from sinks.kafka.admin import started
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.kafka.topics import apply_topics
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.reading import read_event

@@ -102,10 +102,7 @@ OVERVIEW: Final = [
         ("retry", "max(bridge_oldest_waiting_retry_age_seconds)"),
     ], (86400, 604800)),
     Panel("Partitions held", "By why they are not read", "short", [
-        ("service away", "sum(bridge_paused_partitions) or vector(0)"),
-        ("brake", "sum(bridge_braked_partitions) or vector(0)"),
-        ("unreadable", "sum(bridge_unreadable_partitions) or vector(0)"),
-        ("foreign log", "sum(bridge_foreign_partitions) or vector(0)"),
+        ("{{reason}}", 'sum by (reason) (bridge_paused_partitions{reason!~"retry_due|claim"})'),
     ], (1, 1)),
     Panel("Busiest sites", "Attempts a second of the ten busiest", "ops", [
         ("site {{site}}", f"topk(10, sum by (site) (rate(bridge_site_events_total[{RATE}])))"),

@@ -39,7 +39,7 @@ def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> lis
     """Return each partition's progress, in the order of the locks."""
     late = dict.fromkeys((one.batch.source.in_kafka for one in outcomes), 0)
     for failure in duplicates:
-        late[TopicPartition(failure.record.topic, failure.record.partition)] += 1
+        late[TopicPartition(failure.attempt.record.topic, failure.attempt.record.partition)] += 1
     rows = []
     for one in sorted(outcomes, key=lambda item: item.batch.source):
         batch = one.batch
@@ -70,28 +70,22 @@ def tally(rows: Iterable[Progress]) -> Tally:
 
 def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
     """Return the raw events whose ledger rows these outcomes change, with the attempt that their token must match."""
-    touched: dict[Provenance, int] = {}
-    for one in outcomes:
-        for candidate in one.candidates:
-            if candidate.event.attempt > 1:
-                touched[candidate.event.provenance] = candidate.event.attempt
-        for failure in one.failures:
-            if failure.attempt > 1:
-                touched[failure.provenance] = failure.attempt
-    return touched
+    return {
+        one.attempt.provenance: one.attempt.number
+        for each in outcomes
+        for one in each.results()
+        if one.attempt.number > 1
+    }
 
 
 def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provenance]]:
     """Return the dead letters that first attempts of these outcomes replay, with the replay and the new provenance."""
-    found: dict[Provenance, tuple[str, Provenance]] = {}
-    for one in outcomes:
-        for candidate in one.candidates:
-            if candidate.replay is not None and candidate.event.attempt == 1:
-                found[candidate.replay.replay_of] = (candidate.replay.replay_id, candidate.event.provenance)
-        for failure in one.failures:
-            if failure.replay is not None and failure.attempt == 1:
-                found[failure.replay.replay_of] = (failure.replay.replay_id, failure.provenance)
-    return found
+    return {
+        replay.replay_of: (replay.replay_id, one.attempt.provenance)
+        for each in outcomes
+        for one in each.results()
+        if (replay := one.attempt.replay) is not None and one.attempt.number == 1
+    }
 
 
 def logged(outcomes: Iterable[Outcomes]) -> list[Batch]:

@@ -32,17 +32,17 @@ Windows = dict[WindowKey, list[int]]
 def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windows:
     """Count per window: normalized, retried, then drops in the order of the reasons' columns."""
     quick = Counter(
-        (one.minute, one.event.site_id, one.record.topic, one.record.partition, one.replay is not None)
+        (each.minute, one.event.site_id, each.record.topic, each.record.partition, each.replay is not None)
         for one in normalized
+        for each in (one.attempt,)
     )
     windows: Windows = defaultdict(lambda: [0] * 7)
     for key, count in quick.items():
         windows[WindowKey(*key)][_NORMALIZED] = count
     for failure in failures:
-        record = failure.record
-        site = failure.window_site_id
-        window = windows[WindowKey(failure.minute, site, record.topic, record.partition, failure.replay is not None)]
-        window[_RETRIED if failure.dropped_reason is None else REASON_COLUMNS[failure.dropped_reason]] += 1
+        each, site = failure.attempt, failure.window_site_id
+        key = WindowKey(each.minute, site, each.record.topic, each.record.partition, each.replay is not None)
+        windows[key][_RETRIED if failure.dropped_reason is None else REASON_COLUMNS[failure.dropped_reason]] += 1
     return windows
 
 

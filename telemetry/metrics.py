@@ -142,7 +142,7 @@ EVENT_LOOP_LAG = Gauge(
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
-PAUSED = Gauge("bridge_paused_partitions", "Partitions paused because a service is away.", ["lane"], registry=REGISTRY)
+PAUSED = Gauge("bridge_paused_partitions", "Partitions that are not read, by reason.", ["reason"], registry=REGISTRY)
 BRAKED = Gauge("bridge_braked_partitions", "Partitions paused by the circuit breaker.", ["lane"], registry=REGISTRY)
 PAUSED_BY_HAND = Gauge(
     "bridge_partitions_paused_by_hand",
@@ -385,7 +385,7 @@ def labels_of(script: Script | None) -> tuple[str, str]:
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
     """Remove the series of a lane that has ended, and of the partitions it owned."""
-    for gauge in (PAUSED, BRAKED, DEDUP_HINTS):
+    for gauge in (BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:
         for metric in (UNREADABLE, PAUSED_BY_HAND, FOREIGN, LOST):

@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.config.settings import Settings
 from schemas.uuid7 import uuid7
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 
 SITES = 50
 DUPLICATES = 0.05

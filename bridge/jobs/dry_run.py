@@ -12,7 +12,7 @@ from bridge.jobs.looks import Look, looked_after
 from bridge.jobs.replacements import Replacements
 from schemas.config.settings import Settings
 from schemas.documents.replay import DeadLetterItem, Example, Forecast, PlanReport
-from schemas.pipeline.outcome import Candidate, Outcomes
+from schemas.pipeline.outcome import Attempt, Candidate, Outcomes
 from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.cooperative import Share
@@ -148,10 +148,10 @@ _NO_BATCH: Final = Batch(TopicPartition(LEDGER_TOPIC, 0), 0, 0, ())
 
 
 def _candidate(judged: Judgement) -> Candidate:
-    assert judged.event is not None and judged.claim is not None  # noqa: S101, PT018  # only what normalised is offered
-    body = judged.body
+    event, claim, body = judged.event, judged.claim, judged.body
+    assert event is not None and claim is not None  # noqa: S101, PT018  # only what normalised is offered
     record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
-    return Candidate(judged.event, judged.claim.key, 0, record, 0, shared=judged.claim.shared)
+    return Candidate(event, claim.key, Attempt(record, event.provenance, 1, event.received_at, 0, 0), claim.shared)
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:

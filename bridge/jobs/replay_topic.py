@@ -22,7 +22,7 @@ from schemas.errors import InvalidInput, SinkUnavailable
 from schemas.instants import to_epoch_ms
 from schemas.pipeline.record import Provenance, RawRecord
 from sinks.kafka.admin import partitions_of, started
-from sinks.kafka.publisher import REFUSALS, Copy, deliver, make_producer
+from sinks.kafka.producer import Copy, deliver, producing, raise_outage
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
@@ -55,9 +55,8 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
         await registry.load()
         pace = Pace(rate, time.monotonic)
         sink = PostgresSink(settings.dsn, settings.group)
-        producer = make_producer(settings)
         try:
-            async with _reading(settings, topic) as consumer, started(settings, producer):
+            async with _reading(settings, topic) as consumer, producing(settings) as producer:
                 with run.target(f"topic:{topic}"):
                     async for records in _batches(consumer, partitions, pace):
                         await _replayed(settings, run, sink, producer, registry, records)
@@ -155,9 +154,7 @@ async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> int:
 
 async def _refusals(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[tuple[Copy, BaseException]]:
     results = await deliver(producer, copies)
-    for problem in results:
-        if problem is not None and not isinstance(problem, REFUSALS):
-            raise problem
+    raise_outage(results)
     return [(copy, problem) for copy, problem in zip(copies, results, strict=True) if problem is not None]
 
 

@@ -9,12 +9,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
-from schemas.errors import PreconditionFailed, SinkUnavailable
-from sinks.kafka.admin import unfit
+from schemas.errors import SinkUnavailable
 from sinks.kafka.partitioner import partition_of
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import close, connect, make_producer
 
-START_SECONDS: Final = 12.0
 STALL_SECONDS: Final = 15.0
 _REQUEST_MS = 12_000
 _OPEN_BATCHES = 64
@@ -44,20 +42,7 @@ class RawPublisher:
 
     async def start(self) -> None:
         """Connect; raises PreconditionFailed within about 15 s if Kafka is unreachable or lacks the topic."""
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                await self._producer.start()
-                cluster = await self._producer.client.fetch_all_metadata()
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self.close()
-            raise unfit(self._settings, error) from error
-        found = cluster.partitions_for_topic(self._topic)
-        if not found:
-            await self.close()
-            raise PreconditionFailed(
-                f"Kafka at {self._settings.brokers} has no topic {self._topic}: run `bridge topics apply`"
-            )
-        self._partitions = sorted(found)
+        self._partitions = await connect(self._settings, self._producer, self._topic)
 
     @property
     def in_flight(self) -> int:
@@ -104,10 +89,7 @@ class RawPublisher:
         self._open.clear()
         for future in list(self._sent):
             future.cancel()
-        try:
-            await asyncio.wait_for(self._producer.stop(), 2.0)
-        except (KafkaError, OSError, TimeoutError):
-            return
+        await close(self._producer)
 
     async def _submit(self, partition: int) -> None:
         batch = self._open[partition]

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from schemas.events.bridge_event import BridgeEvent
-from schemas.instants import to_epoch_ms
 from schemas.pipeline.record import Batch, Provenance, RawRecord
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
@@ -33,20 +33,32 @@ class Claim(NamedTuple):
     shared: bool
 
 
+class Attempt(msgspec.Struct, gc=False):
+    """One attempt at one raw event, of which the first one has the number 1.
+
+    `first_failed_at_ms` is when the first attempt failed or, for a first attempt, when this one would, in milliseconds
+    since the epoch. `minute` is the window's start in minutes since the epoch.
+    """
+
+    record: RawRecord
+    provenance: Provenance
+    number: int
+    received_at: datetime
+    first_failed_at_ms: int
+    minute: int
+    replay: ReplayClaim | None = None
+
+
 class Candidate(msgspec.Struct, gc=False):
     """A normalised event; the key table decides whether it is a duplicate.
 
     `key` is the 16-byte key of site, event id and sender class. `shared` is True if its script's ids are one name space
-    for all classes. `minute` is the window's start in minutes since the epoch. `first_failed_at_ms` is when the first
-    attempt failed or, for a first attempt, when this one would.
+    for all classes.
     """
 
     event: BridgeEvent
     key: bytes
-    minute: int
-    record: RawRecord
-    first_failed_at_ms: int
-    replay: ReplayClaim | None = None
+    attempt: Attempt
     shared: bool = False
 
 
@@ -54,26 +66,19 @@ class Candidate(msgspec.Struct, gc=False):
 class Failure:
     """An attempt that did not normalise. With `dropped_reason` the event is dropped, without it retried at `due_at_ms`.
 
-    `attempt` is the number of the failed attempt, from 1. `received_at_ms` and `first_failed_at_ms` are in milliseconds
-    since the epoch. `sender` is None if the proof's key is not known. `left_out` names the parts missing in its copy,
-    and `refused` is the reason if Kafka accepts no copy of it.
+    `sender` is None if the proof's key is not known. `left_out` names the parts missing in its copy, and `refused` is the
+    reason if Kafka accepts no copy of it.
     """
 
-    record: RawRecord
-    provenance: Provenance
-    attempt: int
+    attempt: Attempt
     error_class: ErrorClass
     error: str
-    minute: int
-    received_at_ms: int
-    first_failed_at_ms: int
     site_id: int | None = None
     script_id: str | None = None
     event_id: str | None = None
     dropped_reason: DroppedReason | None = None
     retry_topic: str | None = None
     due_at_ms: int | None = None
-    replay: ReplayClaim | None = None
     window_site_id: int = UNCONFIRMED_SITE
     published: bool = False
     left_out: tuple[str, ...] = ()
@@ -113,6 +118,10 @@ class Outcomes:
     clamped: int = 0
     unproven: Counter[str] = field(default_factory=Counter)
 
+    def results(self) -> list[Candidate | Failure]:
+        """Return the candidates, then the failures."""
+        return [*self.candidates, *self.failures]
+
     def dead_letters(self) -> list[Failure]:
         """Return the failures that go to the DLQ."""
         return [failure for failure in self.failures if failure.has_dead_letter]
@@ -133,20 +142,14 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
     """Return the candidate as a dropped attempt."""
     event = candidate.event
     return Failure(
-        record=candidate.record,
-        provenance=event.provenance,
-        attempt=event.attempt,
-        error_class=error_class,
-        error=error,
-        minute=candidate.minute,
-        received_at_ms=to_epoch_ms(event.received_at),
-        first_failed_at_ms=candidate.first_failed_at_ms,
+        candidate.attempt,
+        error_class,
+        error,
         site_id=event.site_id,
         script_id=event.script_id,
         event_id=event.event_id,
         dropped_reason=reason,
         window_site_id=event.site_id,
-        replay=candidate.replay,
         sender=event.sender,
     )
 

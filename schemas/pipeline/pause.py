@@ -1,8 +1,27 @@
-"""Pauses by operators: a partition, or the events of a script, a site or an organisation."""
+"""Pauses: the reasons for not reading a partition, and the pauses by operators."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
+
+
+class PauseReason(StrEnum):
+    """The reason that a worker does not read a partition of its own."""
+
+    CLAIM = "claim"
+    """Its position in Postgres is not claimed yet."""
+    OUTAGE = "outage"
+    """Kafka or Postgres is away."""
+    BREAKER = "breaker"
+    """The circuit breaker is open, and the next record would be a dead letter."""
+    REPLACED_LOG = "replaced_log"
+    """Its log is not the one that was read."""
+    RETRY_DUE = "retry_due"
+    """Its next retry is not due."""
+    UNREADABLE = "unreadable"
+    """Its next record can't be read."""
+    OPERATOR = "operator"
+    """An operator has paused it."""
 
 
 class PauseKind(StrEnum):

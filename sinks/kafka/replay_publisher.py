@@ -6,15 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
-from schemas.errors import InvariantViolation, SinkUnavailable
+from schemas.errors import InvariantViolation
 from schemas.kafka import headers as names
 from schemas.pipeline.ledger import record_digest
 from schemas.pipeline.record import Provenance, RawBody
-from sinks.kafka.admin import started
-from sinks.kafka.publisher import PUBLISH_SECONDS, REFUSALS, make_producer
+from sinks.kafka.producer import acknowledging, producing, raise_outage
 
 
 class Replayed(NamedTuple):
@@ -65,26 +63,17 @@ class ReplayPublisher:
 
         Raises SinkUnavailable when one is not acknowledged: it is then unknown which were written.
         """
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                suspects = await self._sent(replay_id, records)
-                # A refusal also fails the records in the same request, so each is sent again alone.
-                return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
-        except (KafkaError, OSError) as error:
-            reason = str(error) or f"no answer within {PUBLISH_SECONDS:.0f} s"
-            raise SinkUnavailable(f"publishing replays to Kafka: {type(error).__name__}: {reason}") from error
+        async with acknowledging("publishing replays to Kafka"):
+            suspects = await self._sent(replay_id, records)
+            # A refusal also fails the records in the same request, so each is sent again alone.
+            return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
 
     async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
         """Send all records and wait; return the refused ones."""
         batches = self._batches(replay_id, records)
         results = await asyncio.gather(*map(self._delivered, batches), return_exceptions=True)
-        refused: list[Replayed] = []
-        for batch, result in zip(batches, results, strict=True):
-            if isinstance(result, REFUSALS):
-                refused += batch.carried
-            elif result is not None:
-                raise result
-        return refused
+        raise_outage(results)
+        return [one for batch, result in zip(batches, results, strict=True) if result for one in batch.carried]
 
     async def _delivered(self, batch: "_Batch") -> None:
         future = await self._producer.send_batch(batch.builder, self._raw_topic, partition=batch.partition)
@@ -124,7 +113,6 @@ class _Batch(NamedTuple):
 @asynccontextmanager
 async def publishing_replays(settings: Settings) -> AsyncIterator[ReplayPublisher]:
     """Open a publisher with its own producer; raises PreconditionFailed if Kafka is away."""
-    producer = make_producer(settings)
-    async with started(settings, producer):
+    async with producing(settings) as producer:
         partitions: set[int] = await producer.partitions_for(settings.topics.raw)
         yield ReplayPublisher(producer, settings.topics.raw, len(partitions))

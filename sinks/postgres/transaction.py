@@ -37,7 +37,7 @@ from sinks.windows import Windows, count_windows, window_columns
 SENDERS = list(Sender)
 EVENT_COLUMNS = BridgeEvent.__struct_fields__
 _NO_MARK = (None, None, None)
-_value_of = attrgetter("record.value")
+_value_of = attrgetter("attempt.record.value")
 
 
 async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> CommitResult:
@@ -124,8 +124,8 @@ def _superseding_columns(candidates: Sequence[Candidate]) -> tuple[list[object],
 
 
 async def _write_ledger(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
-    first = [failure for failure in failures if failure.attempt == 1]
-    later = [failure for failure in failures if failure.attempt > 1]
+    first = [failure for failure in failures if failure.attempt.number == 1]
+    later = [failure for failure in failures if failure.attempt.number > 1]
     healed = [one.event.provenance for one in normalized if one.event.attempt > 1]
     try:
         if first:
@@ -142,10 +142,10 @@ async def _write_ledger(connection: Connection, normalized: list[Candidate], fai
 
 
 def _advance_columns(failures: list[Failure]) -> tuple[list[object], ...]:
-    provenances = provenance_columns([failure.provenance for failure in failures])
+    provenances = provenance_columns([failure.attempt.provenance for failure in failures])
     return (
         *(list(column) for column in provenances),
-        [failure.attempt if failure.dropped_reason is None else failure.attempt - 1 for failure in failures],
+        [failure.attempt.number - (failure.dropped_reason is not None) for failure in failures],
         [None if failure.due_at_ms is None else instant(failure.due_at_ms) for failure in failures],
         [bounded_text(failure.error) for failure in failures],
         [failure.error_class.value for failure in failures],

@@ -2,10 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
-
-import msgspec
 
 from schemas.instants import instant, to_epoch_ms
 from schemas.kafka import headers as names
@@ -13,7 +10,7 @@ from schemas.kafka.gateway_proof import Said
 from schemas.kafka.headers import MOST_HEADERS, Headers, last, last_int, length_beside_value
 from schemas.pipeline.class_key import class_key
 from schemas.pipeline.ledger import LedgerState
-from schemas.pipeline.outcome import Candidate, Failure, Outcomes, ReplayClaim, duplicate
+from schemas.pipeline.outcome import Attempt, Candidate, Failure, Outcomes, ReplayClaim, duplicate
 from schemas.pipeline.record import Batch, CarriedRecord, Provenance, RawRecord, topic_of
 from schemas.pipeline.registry import Registry
 from schemas.pipeline.sender import Sender
@@ -70,16 +67,9 @@ class Context:
     seen: set[Provenance] = field(default_factory=set)
 
 
-class Attempt(msgspec.Struct, gc=False):
-    """One attempt at one raw event."""
+class _Attempt(Attempt, gc=False):
+    """An attempt with the finding about its record's gateway headers."""
 
-    record: RawRecord
-    provenance: Provenance
-    number: int
-    received_at: datetime
-    first_failed_at_ms: int
-    minute: int
-    replay: ReplayClaim | None
     found: Finding = NOTHING
 
 
@@ -128,13 +118,10 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
             continue
         plain = event_key(event.site_id, event.event_id)
         candidate = Candidate(
-            event=event,
-            key=plain if found is None else class_key(plain, event.sender),
-            minute=attempt.minute,
-            record=attempt.record,
-            first_failed_at_ms=attempt.first_failed_at_ms,
-            replay=attempt.replay,
-            shared=registry[event.script_id].shared_ids,
+            event,
+            plain if found is None else class_key(plain, event.sender),
+            attempt,
+            registry[event.script_id].shared_ids,
         )
         if candidate.key in known:
             outcomes.failures.append(duplicate(candidate))
@@ -156,7 +143,7 @@ def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int
     return held
 
 
-def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
+def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _Attempt | None:
     """Return the attempt of a raw record; None for the second copy of a replayed item."""
     time_ms = _record_time(record, context, outcomes)
     replay: ReplayClaim | None = None
@@ -178,7 +165,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
             found = context.trust.of_replay(state, said, record.value)
         if found.headers in WORTHLESS:
             outcomes.unproven[found.headers] += 1
-    return Attempt(
+    return _Attempt(
         record,
         # Calling the class takes twice as long.
         _as_it_is(Provenance, (*outcomes.batch.source, record.offset)),
@@ -247,7 +234,7 @@ def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, atte
     )  # fmt: skip
 
 
-def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> Attempt | None:
+def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _Attempt | None:
     """Return the attempt of a retry record; None if the ledger does not await it."""
     token = retry_token(record)
     if token is None:
@@ -258,7 +245,7 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> A
         return None
     context.seen.add(provenance)
     carried = _carried(record, state, provenance, number)
-    return Attempt(
+    return _Attempt(
         carried,
         provenance,
         number,
@@ -291,7 +278,7 @@ def _too_much_to_retry(record: RawRecord) -> str:
     )
 
 
-def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failure:
+def _failure(attempt: _Attempt, rejection: Rejection, context: Context) -> Failure:
     """Return the failure of a rejected attempt, by the error table and the retry policy."""
     error_class, error = rejection.error_class, rejection.message
     unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
@@ -305,19 +292,13 @@ def _failure(attempt: Attempt, rejection: Rejection, context: Context) -> Failur
         # The violation may be the reason for the pause, so the event waits like all others of the script.
         error_class, error = ErrorClass.SCRIPT_PAUSED, f"script {script.script_id!r} is paused; else: {error}"
     failure = Failure(
-        record=attempt.record,
-        provenance=attempt.provenance,
-        attempt=attempt.number,
-        error_class=error_class,
-        error=error + whose.note,
-        minute=attempt.minute,
-        received_at_ms=to_epoch_ms(attempt.received_at),
-        first_failed_at_ms=attempt.first_failed_at_ms,
+        attempt,
+        error_class,
+        error + whose.note,
         site_id=whose.site_id,
         script_id=whose.script_id,
         event_id=whose.event_id,
         window_site_id=whose.window_site_id,
-        replay=attempt.replay,
         sender=None if unknown else attempt.found.sender,
     )
     if ERRORS[error_class].action is Action.RETRY:

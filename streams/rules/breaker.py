@@ -208,7 +208,7 @@ class BreakerJudge:
         return counts
 
     def _by_share(self, failure: Failure, quiet: bool) -> BreakerCause | None:
-        window = self._first if failure.attempt == 1 else self._all
+        window = self._first if failure.attempt.number == 1 else self._all
         sums = window.sums
         good, bad = sums.good, sums.voting(quiet=quiet)
         at, probed = self._probed
@@ -235,7 +235,7 @@ class BreakerJudge:
             or not self._too_long(streak, quiet)
         ):
             return None
-        place = f"{failure.record.topic}-{failure.record.partition}"
+        place = f"{failure.attempt.record.topic}-{failure.attempt.record.partition}"
         sites, visitors = streak.counts.voting(quiet=quiet), _total(streak.counts.visitors) if quiet else 0
         return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
 
@@ -268,8 +268,8 @@ class BreakerJudge:
         if not counts.good:
             after = longest = before.followed_by(counts, now)
         elif _total(before.counts.bad) + len(dead) < self._needed(self._limits.run_length):
-            last_good = one.candidates[-1].record.offset
-            trailing = [failure for failure in dead if failure.record.offset > last_good]
+            last_good = one.candidates[-1].attempt.record.offset
+            trailing = [failure for failure in dead if failure.attempt.record.offset > last_good]
             after = longest = _Streak(self._count(trailing), now)
         else:
             after, longest = self._walk(one, dead, before, now)
@@ -278,10 +278,10 @@ class BreakerJudge:
 
     def _walk(self, one: Outcomes, dead: Sequence[Failure], before: _Streak, now: float) -> tuple[_Streak, _Streak]:
         """Return the last and the longest streak of a batch with both good events and dead letters."""
-        failures = {failure.record.offset: failure for failure in dead}
+        failures = {failure.attempt.record.offset: failure for failure in dead}
         last = longest = before
         following: list[Failure] = []
-        for offset in sorted([*failures, *(candidate.record.offset for candidate in one.candidates)]):
+        for offset in sorted([*failures, *(candidate.attempt.record.offset for candidate in one.candidates)]):
             if offset in failures:
                 following.append(failures[offset])
                 continue
@@ -338,16 +338,14 @@ def _total(sites: Sites) -> int:
 
 def _first_attempts(one: Outcomes) -> bool:
     """Return whether the batch has first attempts; on retry topics, most events may fail without any fault."""
-    if one.candidates:
-        return one.candidates[0].event.attempt == 1
-    return not one.failures or one.failures[0].attempt == 1
+    return all(first.attempt.number == 1 for first in one.results()[:1])
 
 
 def _cause(reason: str, sites: Sites, visitors: int, failure: Failure) -> BreakerCause:
     details = {
-        "topic": failure.record.topic,
-        "partition": failure.record.partition,
-        "offset": failure.record.offset,
+        "topic": failure.attempt.record.topic,
+        "partition": failure.attempt.record.partition,
+        "offset": failure.attempt.record.offset,
         "error_class": failure.error_class.value,
         "error": failure.error[:300],
         "sites": {str(site): count for site, count in Counter(sites).most_common(_TOLD_SITES)},

@@ -29,7 +29,6 @@ from sinks.kafka.connection import retrieve_commits
 from streams.rules.lag import Head
 from streams.source.open_transactions import Sight
 from streams.source.read_turns import ReadTurns
-from telemetry import metrics
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
@@ -145,7 +144,6 @@ class KafkaSource:
         self._consumer = consumer
         self._chain: dict[TopicPartition, int] = {}
         self._unreadable: dict[TopicPartition, str] = {}
-        self._seen_unreadable: set[TopicPartition] = set()
         self._look_again_at = 0.0
         self._turns: ReadTurns[KafkaPartition] = ReadTurns()
         self.heads: dict[TopicPartition, Head] = {}
@@ -218,9 +216,6 @@ class KafkaSource:
             self._chain[batch.source] = batch.next
             if batch.records:
                 self.heads[batch.source] = Head(batch.prev, batch.records[0].offset, batch.records[0].timestamp)
-            if batch.source in self._seen_unreadable:
-                self._seen_unreadable.discard(batch.source)
-                metrics.UNREADABLE.labels(batch.source.topic, str(batch.source.partition)).set(0)
         return batches
 
     async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
@@ -261,9 +256,7 @@ class KafkaSource:
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
         """Pause the partition, which neither skips its records nor stops the others."""
         self._unreadable[source] = f"{type(error).__name__}: {error}"
-        self._seen_unreadable.add(source)
         self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
-        metrics.UNREADABLE.labels(source.topic, str(source.partition)).set(1)
         log.error(
             "record_unreadable",
             topic=source.topic,

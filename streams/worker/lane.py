@@ -9,6 +9,7 @@ import structlog
 
 from schemas.errors import BatchRefused, BreakerOpen, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, TopicPartition
 from sinks.cooperative import TURN_SECONDS, in_turns
 from sinks.ports import CommitResult
@@ -24,7 +25,7 @@ from streams.worker.committer import BatchCommitter
 from streams.worker.kafka_hints import KafkaHints
 from streams.worker.lane_parts import LaneParts
 from streams.worker.paused.breaker import BreakerPause, first_dead_letters, parts_before, peek
-from streams.worker.paused.by_operator import PausedByOperator
+from streams.worker.paused.pauses import NOT_POLLED, Pauses
 from streams.worker.paused.replaced_logs import ReplacedLogs
 from streams.worker.wait_note import note_wait
 from telemetry import metrics
@@ -49,14 +50,13 @@ class Lane:
         self._source = parts.source
         self._sink = parts.make_sink()
         self._settler = BatchCommitter(self._sink, parts.publisher, parts.brake)
-        self._brake = BreakerPause(name, parts.brake_probe_seconds)
+        self._pauses = Pauses(name, parts.source)
+        self._brake = BreakerPause(name, self._pauses, parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)
         self._backoff = Backoff(parts.random)
         self._hints = KafkaHints(parts.source, name)
         self._positions: dict[TopicPartition, int] = {}
-        self._foreign = ReplacedLogs()
-        self._by_hand = PausedByOperator(name)
-        self._unreadable: set[TopicPartition] = set()
+        self._foreign = ReplacedLogs(self._pauses)
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
         self._claims = ClaimsKept(self._sink)
@@ -69,8 +69,10 @@ class Lane:
         tries = self._backoff.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
         return tries or self._sink.silent
 
-    def _paused(self) -> int:
-        return len(self.sources) if self._backoff.waiting or self._sink.silent else 0
+    def paused(self, reason: PauseReason) -> int:
+        """Return how many partitions are not read for this reason: all during an outage, and while Postgres is silent."""
+        silent = reason is PauseReason.OUTAGE and self._sink.silent
+        return len(self.sources if silent else self._pauses[reason])
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
@@ -87,7 +89,6 @@ class Lane:
 
     async def run(self) -> None:
         """Run until stopped; raises every error that is not an outage."""
-        metrics.PAUSED.labels(self.name).set_function(self._paused)
         try:
             if await self._begin():
                 while not self._stopping.is_set():
@@ -98,11 +99,12 @@ class Lane:
             await self._sink.close()
 
     async def _once(self) -> None:
+        self._pauses.wake(self._parts.monotonic())
         self._mind_pauses()
         await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
-            batches = await self._source.poll(self._reading(), timeout_ms=POLL_MS, max_records=self._max_records)
+            batches = await self._source.poll(self._polled(), timeout_ms=POLL_MS, max_records=self._max_records)
         except OffsetsGone as error:
             log.warning("offsets_gone", lane=self.name, error=str(error))
             await self._begin()
@@ -125,9 +127,9 @@ class Lane:
     async def _note_unreadable(self) -> None:
         """Record in Postgres which record blocks a partition, for operators."""
         held = {source: why for source, why in self._source.unreadable().items() if source in self._positions}
-        for source in held.keys() - self._unreadable:
+        begun = self._pauses.replace(PauseReason.UNREADABLE, held)
+        for source in [one for one in held if one.in_kafka in begun]:
             await self._with_backoff(partial(self._sink.hold, source, held[source]))
-        self._unreadable = set(held)
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         """Return the batches to process now, and the ledger states that their records refer to."""
@@ -205,12 +207,11 @@ class Lane:
         first = first_dead_letters(outcomes)
         for source, offset in first.items():
             self._source.rewind(source, offset)
-        self._source.pause(first)
         self._brake.keep(first, self._parts.monotonic(), error)
         if ready := parts_before(batches, first):
             await self.settle(ready, ledger)
         # Last, because a commit clears the note.
-        for source in [one for one in first if one in self._brake.held]:
+        for source in [one for one in first if one in self._brake.positions]:
             await self._with_backoff(partial(self._sink.hold, source, str(error)))
 
     async def _mind_the_brake(self) -> None:
@@ -221,8 +222,7 @@ class Lane:
             return
         if state.engaged and self._brake.to_look_behind(state):
             await self._look_behind()
-        if freed := self._brake.looked(state, self._parts.monotonic()):
-            self._source.resume(freed)
+        self._brake.looked(state, self._parts.monotonic())
 
     async def _look_behind(self) -> None:
         """Process some records behind the heads of held partitions, without committing them."""
@@ -270,12 +270,14 @@ class Lane:
     async def _begin(self) -> bool:
         """Seek every partition to the offset stored in Postgres; return False when asked to stop meanwhile."""
         self._known.clear()
-        self._unreadable = set()
-        self._source.pause(self.sources)
+        self._pauses.replace(PauseReason.CLAIM, self.sources)
+        for reason in (PauseReason.UNREADABLE, PauseReason.RETRY_DUE):
+            # The claim may set another position.
+            self._pauses.replace(reason, ())
         if (examination := await self._with_backoff(self._claim)) is None:
             return False
         self._foreign.found(examination.logs, self._parts.monotonic())
-        self._source.resume(self._reading())
+        self._pauses.replace(PauseReason.CLAIM, ())
         self.progressed_at = self._parts.monotonic()
         # A worker that failed between its commit and Kafka's has left Kafka's offsets behind.
         self._hints.commit()
@@ -307,26 +309,23 @@ class Lane:
 
     def _mind_pauses(self) -> None:
         """Pause the partitions that an operator has paused, and resume those that were resumed."""
-        begun, ended = self._by_hand.changed(self.sources, self._parts.paused())
-        if begun:
-            self._source.pause(begun)
+        if begun := self._pauses.by_operator(self.sources, self._parts.paused()):
             # After the pause, the breaker decides about the partition again.
-            self._brake.forget(begun)
-        if ended:
-            self._source.resume(ended & set(self._reading()))
+            self._brake.forget(source for source in self.sources if source.in_kafka in begun)
 
     async def _mind_foreign_logs(self) -> None:
         """Resume partitions without a restart when their log was adopted or the old one is back."""
         if not self._foreign.to_look(self._parts.monotonic()):
             return
         self._foreign.looked(self._parts.monotonic())
-        found = await self._with_backoff(lambda: examine(self._source, self._sink, self._foreign))
+        found = await self._with_backoff(
+            lambda: examine(self._source, self._sink, self._pauses[PauseReason.REPLACED_LOG])
+        )
         if found is not None and any(one.foreign is None for one in found.logs):
             await self._begin()
 
-    def _reading(self) -> list[TopicPartition]:
-        """Return all partitions except those with a replaced log and those that an operator has paused."""
-        return [source for source in self.sources if source not in self._foreign and source not in self._by_hand]
+    def _polled(self) -> list[TopicPartition]:
+        return self._pauses.unpaused(self.sources, NOT_POLLED)
 
     async def _with_backoff(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Retry the work with backoff until it succeeds; None when asked to stop while a service is away."""
@@ -350,31 +349,26 @@ class Lane:
         self._known.clear()
         seconds = self._backoff.failed(self.name, error)
         self._held_until = self._parts.monotonic() + seconds
-        self._source.pause(self.sources)
+        self._pauses.replace(PauseReason.OUTAGE, self.sources)
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             try:
                 # Paused partitions return no records; one that was fetched before is read again later.
-                self._rewind_to(await self._source.poll(self._reading(), timeout_ms=0, max_records=1))
+                self._rewind_to(await self._source.poll(self._polled(), timeout_ms=0, max_records=1))
             except (SourceUnavailable, SourceStopped, OffsetsGone):
                 return
 
     def _recovered(self) -> None:
         if self._backoff.waiting:
             self._backoff.succeeded(self.name)
-            self._source.resume(self._reading())
-            self._source.pause(self._brake.held)
+            self._pauses.replace(PauseReason.OUTAGE, ())
             self.progressed_at = self._parts.monotonic()
 
     def _rewind_to(self, batches: Sequence[Batch]) -> None:
         """Rewind to where the batches began, as they were not committed."""
         for batch in batches:
             self._source.rewind(batch.source, batch.prev)
-
-    def _expected(self) -> list[TopicPartition]:
-        """Return the partitions from which records should arrive if there are any."""
-        return [source for source in self._reading() if source not in self._brake.held]
 
     async def _prove_idle(self) -> None:
         """Compare the positions with Kafka's end offsets: without records, a stuck fetch looks like an idle one."""
@@ -388,9 +382,8 @@ class Lane:
             await self._begin()
             return
         self._hints.commit()
-        held = self._source.unreadable()
         try:
-            ends = await self._source.ends([source for source in self._expected() if source not in held])
+            ends = await self._source.ends(self._pauses.unpaused(self.sources))
         except SourceUnavailable as error:
             # Kafka is away. That is not the lane's fault, and a restart would not help.
             log.warning("kafka_unresponsive", lane=self.name, error=str(error))

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import structlog
 
+from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import TopicPartition
 from streams.worker.lane import Lane
 from streams.worker.lane_parts import LaneParts
@@ -29,6 +31,11 @@ class Lanes:
         self._running: dict[Lane, asyncio.Task[None]] = {}
         self._ending = asyncio.Lock()
         self._closed = False
+        for reason in PauseReason:
+            metrics.PAUSED.labels(reason.value).set_function(partial(self._paused, reason))
+
+    def _paused(self, reason: PauseReason) -> int:
+        return sum(lane.paused(reason) for lane in self.lanes)
 
     @property
     def lanes(self) -> list[Lane]:

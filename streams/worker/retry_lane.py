@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from schemas.kafka import headers as names
 from schemas.kafka.headers import last_int
+from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, Provenance, RawRecord, TopicPartition, topic_of
 from streams.pipeline.processor import LedgerStates, retry_token
 from streams.rules.retry_policy import due_at_ms
@@ -27,34 +28,12 @@ class RetryLane(Lane):
     ) -> None:
         super().__init__(name, sources, parts)
         self._delays_ms = delays_ms
-        self._resume_at: dict[TopicPartition, float] = {}
         self._early: dict[TopicPartition, tuple[int, float]] = {}
         self._awaited: dict[Provenance, None] = {}
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
 
-    async def _once(self) -> None:
-        self._wake()
-        await super()._once()
-
     async def _look_behind(self) -> None:
         """Do nothing: records behind the head are not due."""
-
-    def _wake(self) -> None:
-        now = self._parts.monotonic()
-        due = [source for source, moment in self._resume_at.items() if moment <= now]
-        for source in due:
-            del self._resume_at[source]
-        if due:
-            self._source.resume(due)
-
-    def _recovered(self) -> None:
-        held = self.waiting
-        super()._recovered()
-        if held:
-            self._source.pause(self._resume_at)
-
-    def _expected(self) -> list[TopicPartition]:
-        return [source for source in super()._expected() if source not in self._resume_at]
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]
@@ -91,8 +70,7 @@ class RetryLane(Lane):
 
     def _hold(self, source: TopicPartition, offset: int, seconds: float) -> None:
         self._source.rewind(source, offset)
-        self._source.pause([source])
-        self._resume_at[source] = self._parts.monotonic() + seconds
+        self._pauses.pause(PauseReason.RETRY_DUE, source, self._parts.monotonic() + seconds)
 
     def _may_wait(self, batch: Batch, offset: int, origin: Provenance) -> bool:
         """Return whether an early copy may keep waiting: forged copies would otherwise block their partition forever.

@@ -10,7 +10,7 @@ from schemas.config.settings import Settings
 from schemas.errors import BridgeError, RunLocked
 from schemas.instants import to_epoch_ms
 from schemas.pipeline.ledger import Scope, Waiting
-from schemas.pipeline.outcome import Failure
+from schemas.pipeline.outcome import Attempt, Failure
 from schemas.pipeline.record import CarriedRecord, TopicPartition
 from schemas.reasons import ERRORS, ErrorClass
 from sinks.kafka.admin import offsets_since, partitions_of
@@ -104,16 +104,12 @@ def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
     retry = policy.decide(error_class, failed, now_ms)
     body = waiting.body
     headers = with_token(body.headers, waiting.provenance, failed) if failed > 1 else body.headers
-    received_at_ms = to_epoch_ms(waiting.received_at)
+    record = CarriedRecord(*waiting.provenance, to_epoch_ms(waiting.received_at), 1, body.key, body.value, headers)
+    first_failed_at_ms = to_epoch_ms(waiting.first_failed_at)
     return Failure(
-        record=CarriedRecord(*waiting.provenance, received_at_ms, 1, body.key, body.value, headers),
-        provenance=waiting.provenance,
-        attempt=failed,
-        error_class=error_class,
-        error=waiting.error,
-        minute=0,
-        received_at_ms=received_at_ms,
-        first_failed_at_ms=to_epoch_ms(waiting.first_failed_at),
+        Attempt(record, waiting.provenance, failed, waiting.received_at, first_failed_at_ms, 0),
+        error_class,
+        waiting.error,
         retry_topic=(retry or policy.tiers[-1]).topic,
         due_at_ms=now_ms,
     )

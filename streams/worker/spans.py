@@ -1,7 +1,7 @@
 """OpenTelemetry's spans of commits and attempts, by its conventions for messaging."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
@@ -18,8 +18,8 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from schemas.kafka.headers import TRACEPARENT, last
-from schemas.pipeline.outcome import Failure, Outcomes, ReplayClaim
-from schemas.pipeline.record import Provenance, RawRecord
+from schemas.pipeline.outcome import Attempt, Failure, Outcomes
+from schemas.pipeline.record import RawRecord
 from sinks.ports import CommitResult
 from telemetry.metrics import product_version
 
@@ -27,16 +27,6 @@ MOST_LINKS: Final = 128
 """The most links that OpenTelemetry keeps for a span."""
 _NS: Final = 1_000_000
 _propagator = TraceContextTextMapPropagator()
-
-
-class _Attempt(NamedTuple):
-    """One attempt at an event, its failure if it failed, and the dead letter that it replays, if any."""
-
-    record: RawRecord
-    failure: Failure | None
-    provenance: Provenance
-    number: int
-    replay: ReplayClaim | None
 
 
 class SettlementSpans:
@@ -53,8 +43,8 @@ class SettlementSpans:
     def tell(self, committed: CommitResult, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
         """Record the spans of one commit, which began and ended at these milliseconds since the epoch."""
         traced = [
-            (context, attempt)
-            for attempt in _attempts(committed, outcomes)
+            (context, attempt, failure)
+            for attempt, failure in _attempts(committed, outcomes)
             if (context := _sampled(attempt.record)) is not None
         ]
         topics = sorted({one.batch.source.in_kafka.topic for one in outcomes})
@@ -71,17 +61,22 @@ class SettlementSpans:
                 "messaging.batch.message_count": sum(len(one.batch.records) for one in outcomes),
                 **{f"bridge.{name}": count for name, count in committed.tally._asdict().items()},
             },
-            [Link(context) for context, _ in traced[:MOST_LINKS]],
+            [Link(context) for context, _, _ in traced[:MOST_LINKS]],
             began_ms * _NS,
         )
         settlement.end(ended_ms * _NS)
-        for context, attempt in traced:
-            self._tell_attempt(context, attempt, settlement.get_span_context(), (began_ms, ended_ms))
+        for context, attempt, failure in traced:
+            self._tell_attempt(context, attempt, failure, settlement.get_span_context(), (began_ms, ended_ms))
 
     def _tell_attempt(
-        self, context: SpanContext, attempt: _Attempt, settlement: SpanContext, times_ms: tuple[int, int]
+        self,
+        context: SpanContext,
+        attempt: Attempt,
+        failure: Failure | None,
+        settlement: SpanContext,
+        times_ms: tuple[int, int],
     ) -> None:
-        record, failure, replay = attempt.record, attempt.failure, attempt.replay
+        record, replay = attempt.record, attempt.replay
         span = self._tracer.start_span(
             f"attempt {record.topic}",
             set_span_in_context(NonRecordingSpan(context), Context()),
@@ -118,16 +113,12 @@ def _outcome(failure: Failure | None) -> str:
     return "retried" if failure.dropped_reason is None else "dropped"
 
 
-def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[_Attempt]:
-    """Return each attempt, failed ones first; a candidate that became a duplicate is a failure."""
-    failed = [_Attempt(one.record, one, one.provenance, one.attempt, one.replay) for one in committed.failures]
-    late = {id(one.record) for one in committed.failures}
-    return failed + [
-        _Attempt(one.record, None, one.event.provenance, one.event.attempt, one.replay)
-        for batch in outcomes
-        for one in batch.candidates
-        if id(one.record) not in late
-    ]
+def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[tuple[Attempt, Failure | None]]:
+    """Return each attempt with its failure, failed ones first; a candidate that became a duplicate is a failure."""
+    failed: list[tuple[Attempt, Failure | None]] = [(one.attempt, one) for one in committed.failures]
+    late = {id(attempt) for attempt, _ in failed}
+    good = (one.attempt for batch in outcomes for one in batch.candidates)
+    return failed + [(attempt, None) for attempt in good if id(attempt) not in late]
 
 
 def _sampled(record: RawRecord) -> SpanContext | None:

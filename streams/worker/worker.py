@@ -14,7 +14,8 @@ from schemas.config.settings import Settings
 from schemas.errors import BridgeError, InvariantViolation, PreconditionFailed
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import BrokerLog
-from sinks.kafka.publisher import KafkaPublisher, make_producer
+from sinks.kafka.producer import make_producer
+from sinks.kafka.publisher import KafkaPublisher
 from sinks.postgres.connection import connection
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.replays.plans import prune

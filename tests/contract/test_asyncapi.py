@@ -12,8 +12,9 @@ import pytest
 from support.events.making import body, record
 
 from bridge.reference.documents import contracts
+from schemas.instants import instant
 from schemas.kafka import headers as names
-from schemas.pipeline.outcome import Failure
+from schemas.pipeline.outcome import Attempt, Failure
 from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.kafka.publisher import copy_headers
@@ -86,14 +87,16 @@ def schema_of(message: str, part: str) -> dict[str, Any]:
 def test_headers_are_those_that_the_stream_writes(message: str, dropped: DroppedReason | None) -> None:
     """Written records have all required headers, valid values and no undeclared header."""
     failure = Failure(
-        record=record(77, b"{}", headers=[(names.REQUEST_ID, b"req-1"), (names.SITE_ID, b"7")]),
-        provenance=Provenance("t.raw", 3, 77),
-        attempt=1,
+        attempt=Attempt(
+            record=record(77, b"{}", headers=[(names.REQUEST_ID, b"req-1"), (names.SITE_ID, b"7")]),
+            provenance=Provenance("t.raw", 3, 77),
+            number=1,
+            received_at=instant(1_760_000_000_123),
+            first_failed_at_ms=1_760_000_001_456,
+            minute=0,
+        ),
         error_class=ErrorClass.SCHEMA_VIOLATION,
         error="no",
-        minute=0,
-        received_at_ms=1_760_000_000_123,
-        first_failed_at_ms=1_760_000_001_456,
         dropped_reason=dropped,
         due_at_ms=None if dropped else 1_760_000_009_000,
         retry_topic=None if dropped else "t.retry.1s",

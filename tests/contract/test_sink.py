@@ -180,7 +180,7 @@ async def test_bisecting_finds_exactly_the_bad_rows(bench: Bench, bad: set[int])
     """Bad rows become dead letters and all other rows are written, for any pattern of bad rows."""
     records = [bench.record(one, event_type=REFUSED if one in bad else "click") for one in range(7)]
     (judged,) = await bench.judge(batch(*records))
-    assert {one.candidate.record.offset for one in await bench.sink.rejected([judged])} == bad
+    assert {one.candidate.attempt.record.offset for one in await bench.sink.rejected([judged])} == bad
     committed = await bench.settler.settle([judged])
     assert {event.provenance.offset for event in await bench.world.events()} == set(range(7)) - bad
     ledger = await bench.world.ledger()

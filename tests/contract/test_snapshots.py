@@ -15,9 +15,10 @@ from bridge.reference.documents import contracts, pages
 from schemas.config.environment import environment_names
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
+from schemas.instants import instant
 from schemas.kafka import headers as names
 from schemas.kafka.dead_letter import DeadLetter
-from schemas.pipeline.outcome import Failure
+from schemas.pipeline.outcome import Attempt, Failure
 from schemas.pipeline.record import Provenance, RawRecord
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.kafka.publisher import copy_headers
@@ -90,23 +91,20 @@ def test_the_commands_write_all_of_it(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "export" / "topics.json").read_text()) == contracts()["topics"]
 
 
-def _failure(raw: RawRecord, **changed: object) -> Failure:
+def _failure(raw: RawRecord, number: int = 1, **changed: object) -> Failure:
     chosen: dict[str, object] = {
-        "record": raw,
-        "provenance": Provenance("t.raw", 3, 77),
-        "attempt": 1,
+        "attempt": Attempt(raw, Provenance("t.raw", 3, 77), number, instant(1_760_000_000_123), 1_760_000_001_456, 0),
         "error_class": ErrorClass.SCHEMA_VIOLATION,
         "error": "site_id: must be greater than 0",
-        "minute": 0,
-        "received_at_ms": 1_760_000_000_123,
-        "first_failed_at_ms": 1_760_000_001_456,
         "dropped_reason": DroppedReason.SCHEMA_VIOLATION,
     }
     return Failure(**(chosen | changed))  # type: ignore[arg-type]  # a table of arguments
 
 
 def _on_the_dlq(failure: Failure, value: bytes | None) -> MemoryRecord:
-    return MemoryRecord("t.dlq", 3, 5, value, failure.record.key, 1_760_000_002_789, 1, tuple(copy_headers(failure)))
+    return MemoryRecord(
+        "t.dlq", 3, 5, value, failure.attempt.record.key, 1_760_000_002_789, 1, tuple(copy_headers(failure))
+    )
 
 
 def test_a_dead_letter_is_read_whole() -> None:
@@ -133,7 +131,7 @@ def test_a_dead_letter_after_retries_holds_the_first_headers_only() -> None:
     raw = record(77, b"{}", headers=[("mine", b"1"), (names.PROVENANCE, b"not mine")])
     retry = _failure(raw, dropped_reason=None, retry_topic="t.retry.1s", due_at_ms=1)
     copied = record(4, b"{}", headers=copy_headers(retry))
-    last = _failure(copied, attempt=2, dropped_reason=DroppedReason.RETRY_EXHAUSTED)
+    last = _failure(copied, 2, dropped_reason=DroppedReason.RETRY_EXHAUSTED)
 
     letter = DeadLetter.from_record(_on_the_dlq(last, b"{}"))
 

@@ -55,7 +55,7 @@ def test_a_retried_record_keeps_its_own_headers(headers: list[tuple[str, bytes |
         assert copied[: len(headers)] == headers
         retried = MemoryRecord("t.retry.1s", 0, attempt, sent.value, sent.key, sent.timestamp, 1, tuple(copied))
         assert retry_token(retried) == (origin, attempt)
-        failure.record, failure.attempt = retried, attempt
+        failure.attempt.record, failure.attempt.number = retried, attempt
 
 
 @settings(max_examples=200)

@@ -93,7 +93,7 @@ def assert_writable(outcomes: Outcomes) -> None:
     for failure in outcomes.failures:
         for _, value in copy_headers(failure):
             assert value is None or isinstance(value, bytes)
-        if failure.attempt == 1:
+        if failure.attempt.number == 1:
             for column in ledger.row(failure):
                 assert not isinstance(column, str) or ("\x00" not in column and column.encode())
 
@@ -106,11 +106,11 @@ def test_each_record_has_exactly_one_outcome(topic: str, contents: list[tuple[ob
     made = batch(*(MemoryRecord(*source, 10 + at, *content) for at, content in enumerate(contents)))  # type: ignore[arg-type]
     registry = context().registry | {"\x00": Script("\x00", 1, None, enabled=True)}  # type: ignore[operator]
     outcomes = process(made, context(ledger=LEDGER, registry=registry))
-    offsets = [one.record.offset for one in [*outcomes.candidates, *outcomes.failures]]
+    offsets = [one.attempt.record.offset for one in [*outcomes.candidates, *outcomes.failures]]
     assert len(offsets) == len(set(offsets))
     assert len(offsets) + outcomes.stale == len(contents)
     if topic == RAW:
-        assert all(one.provenance[:2] == source for one in outcomes.failures)
+        assert all(one.attempt.provenance[:2] == source for one in outcomes.failures)
     assert_writable(outcomes)
     run_virtually(_settle(outcomes))
 
@@ -122,7 +122,7 @@ async def _settle(outcomes: Outcomes) -> None:
     first = process(batch(MemoryRecord(RAW, 0, 3, body(script_id="off"), b"k", NOW_MS)), context())
     dead = process(batch(MemoryRecord(RAW, 0, 4, b"{", b"k", NOW_MS)), context())
     for one in (*first.failures, *dead.failures):
-        await _seed(store, one.provenance, one)
+        await _seed(store, one.attempt.provenance, one)
     store.ledger[DEAD].disposition, store.ledger[DEAD].replay_id = "claimed", REPLAY_ID
     committed = await BatchCommitter(sink, MemoryPublisher(DLQ), BreakerJudge(BRAKE_LIMITS, lambda: 0.0)).settle(
         [outcomes]

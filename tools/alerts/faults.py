@@ -20,7 +20,7 @@ from schemas.api_key import read_key
 from schemas.config.settings import Settings
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import kafka_admin, log_bounds
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.tokens.script_tokens import revoke_token
 from tools.alerts.product import Product
 

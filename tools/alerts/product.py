@@ -18,7 +18,7 @@ from support.wait import wait_until
 
 from bridge.dev.stack.ports import LOOPBACK, choose
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.tokens.script_tokens import create_token
 
 RATE = 100

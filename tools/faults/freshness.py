@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from support.events.settled import event
 
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.connection import connection
 
 LOOK_SECONDS = 0.1

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.registry.cache import tell_of_change
 from tools.faults.journal import Journal
 from tools.faults.records import LATE_BLOCK, SHARES, SITES, Flaw, late_script

@@ -162,7 +162,8 @@ async def _freeze(stage: Stage, client: httpx.AsyncClient, places: Mapping[str, 
 
     async def paused() -> float:
         text = (await client.get(f"{places['worker']}/metrics")).text
-        return sum(float(one.split()[1]) for one in text.splitlines() if one.startswith("bridge_paused_partitions{"))
+        series = 'bridge_paused_partitions{reason="outage"}'
+        return sum(float(one.split()[1]) for one in text.splitlines() if one.startswith(series))
 
     async def one_is_paused() -> bool:
         return await paused() > 0

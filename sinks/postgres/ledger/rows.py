@@ -135,7 +135,8 @@ def row(failure: Failure) -> tuple[Any, ...]:
     The same applies to key and headers of more than 1 MiB together or of more than 1,024 headers. The error has the
     sizes.
     """
-    record, dropped, error = failure.record, failure.dropped_reason, bounded_text(failure.error)
+    attempt, record, dropped = failure.attempt, failure.attempt.record, failure.dropped_reason
+    error = bounded_text(failure.error)
     kept = RawBody(record.key, record.value, record.headers)
     if dropped is DroppedReason.DUPLICATE_EVENT_ID:
         kept = RawBody(None, None, ())
@@ -144,7 +145,7 @@ def row(failure: Failure) -> tuple[Any, ...]:
         if note:
             error = bounded_text(error, ERROR_TEXT_BYTES - len(note)) + note
     return (
-        *failure.provenance,
+        *attempt.provenance,
         failure.site_id,
         _text(failure.script_id),
         _text(failure.event_id),
@@ -152,16 +153,16 @@ def row(failure: Failure) -> tuple[Any, ...]:
         kept.value,
         encode_headers(kept.headers) if kept.headers else None,
         instant(max(record.timestamp, 0)),
-        instant(failure.received_at_ms),
+        attempt.received_at,
         0 if dropped else 1,
         None if failure.due_at_ms is None else instant(failure.due_at_ms),
-        instant(failure.first_failed_at_ms),
+        instant(attempt.first_failed_at_ms),
         error,
         failure.error_class.value,
         dropped is not None,
         None if dropped is None else dropped.value,
         "open" if failure.has_dead_letter else None,
-        None if failure.replay is None else str(failure.replay.replay_of),
+        None if attempt.replay is None else str(attempt.replay.replay_of),
         failure.sender,
     )
 

@@ -1,1 +1,1 @@
-"""Reasons for not reading a partition: the circuit breaker, an operator's pause, a replaced log."""
+"""Reasons for not reading a partition, their owner, and what the circuit breaker and replaced logs need besides."""

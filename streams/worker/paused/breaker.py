@@ -8,10 +8,11 @@ import structlog
 from schemas.errors import BreakerOpen
 from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, TopicPartition
 from streams.rules.breaker import ProbeSample
 from streams.source.kafka import Source
-from telemetry import metrics
+from streams.worker.paused.pauses import Pauses
 
 LOOK_SECONDS: Final = 1.0
 """The longest delay, in seconds, until a lane reads that the breaker was reset by another process."""
@@ -32,8 +33,9 @@ class BreakerPause:
     large enough or the next probe begins.
     """
 
-    def __init__(self, lane: str, probe_seconds: float) -> None:
+    def __init__(self, lane: str, pauses: Pauses, probe_seconds: float) -> None:
         self._lane = lane
+        self._pauses = pauses
         self._probe_seconds = probe_seconds
         self._held: dict[TopicPartition, int] = {}
         self._logged: dict[TopicPartition, int] = {}
@@ -46,11 +48,6 @@ class BreakerPause:
         self._probe_at = 0.0
         self._look_at = 0.0
 
-    @property
-    def held(self) -> list[TopicPartition]:
-        """The partitions that are held."""
-        return list(self._held)
-
     def begin(self, sources: Iterable[TopicPartition], state: BreakerState) -> None:
         """Forget the held partitions; the owner of the partition that tripped the breaker probes it immediately."""
         self._held.clear()
@@ -59,7 +56,7 @@ class BreakerPause:
         cause = (state.details.get("topic"), state.details.get("partition"))
         self._begin_probe({one for one in sources if (one.topic, one.partition) == cause} if state.engaged else set())
         self._probe_at = 0.0
-        self._show()
+        self._hold()
 
     def keep(self, first: Mapping[TopicPartition, int], now: float, why: BreakerOpen) -> None:
         """Hold each partition at the offset of its first would-be dead letter, and log each new offset."""
@@ -67,7 +64,7 @@ class BreakerPause:
             self._look_at = now + LOOK_SECONDS
             self._probe_at = now + self._probe_seconds
         self._held.update(first)
-        self._show()
+        self._hold()
         for source, offset in first.items():
             # A probe that fails holds the same offset again each time.
             if self._logged.get(source) != offset:
@@ -81,22 +78,21 @@ class BreakerPause:
         """Release partitions that an operator has paused."""
         for source in sources:
             self._held.pop(source, None)
-        self._show()
+        self._hold()
 
     def to_look(self, now: float) -> bool:
         """Return whether the breaker's state is due to be read."""
         return bool(self._held) and now >= self._look_at
 
-    def looked(self, state: BreakerState, now: float) -> list[TopicPartition]:
-        """Return the partitions to resume under the breaker's current state."""
+    def looked(self, state: BreakerState, now: float) -> None:
+        """Resume the held partitions if the breaker's current state lets them be read."""
         self._look_at = now + LOOK_SECONDS
         if state.engaged and now < self._probe_at:
-            return []
-        freed = self.held
+            return
+        freed = set(self._held)
         self._held.clear()
-        self._show()
-        self._begin_probe(set(freed) if state.engaged else set())
-        return freed
+        self._hold()
+        self._begin_probe(freed if state.engaged else set())
 
     def probes(self, batch: Batch) -> bool:
         """Return whether this batch is part of a probe."""
@@ -146,14 +142,14 @@ class BreakerPause:
         """The offset at which each held partition continues."""
         return self._held
 
-    def _show(self) -> None:
-        metrics.BRAKED.labels(self._lane).set(len(self._held))
+    def _hold(self) -> None:
+        self._pauses.replace(PauseReason.BREAKER, self._held)
 
 
 def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int]:
     """Return the offset of each partition's first would-be dead letter; partitions without one are left out."""
     return {
-        one.batch.source: min(failure.record.offset for failure in dead)
+        one.batch.source: min(failure.attempt.record.offset for failure in dead)
         for one in outcomes
         if (dead := one.dead_letters())
     }

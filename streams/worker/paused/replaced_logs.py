@@ -1,13 +1,14 @@
 """Partitions with a replaced log: the reasons, and when the logs are examined again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
+from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import TopicPartition
 from streams.source.log_identity import Examined
-from telemetry import metrics
+from streams.worker.paused.pauses import Pauses
 
 LOOK_SECONDS: Final = 5.0
 """The longest delay, in seconds, until a lane reads that a log was adopted or the old one is back."""
@@ -18,29 +19,23 @@ log = structlog.get_logger(__name__)
 class ReplacedLogs:
     """One lane's replaced logs, which stay paused. All times are in seconds of the lane's monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, pauses: Pauses) -> None:
+        self._pauses = pauses
         self._why: dict[TopicPartition, str] = {}
         self._look_at = 0.0
-
-    def __contains__(self, source: TopicPartition) -> bool:
-        return source in self._why
-
-    def __iter__(self) -> Iterator[TopicPartition]:
-        return iter(self._why)
 
     def found(self, examined: Iterable[Examined], now: float) -> None:
         """Store the result of an examination of all the lane's logs, and log new findings."""
         before, self._why = self._why, {one.log: one.foreign for one in examined if one.foreign is not None}
+        self._pauses.replace(PauseReason.REPLACED_LOG, self._why)
         self.looked(now)
-        for source in {*before, *self._why}:
-            held = source in self._why
-            _show(source, held)
-            if held and before.get(source) != self._why[source]:
+        for source, why in self._why.items():
+            if before.get(source) != why:
                 log.error(
                     "partition_paused_replaced_log",
                     topic=source.topic,
                     partition=source.partition,
-                    why=self._why[source],
+                    why=why,
                     do="bring the old log back, or run `bridge topics adopt`",
                 )
 
@@ -51,7 +46,3 @@ class ReplacedLogs:
     def looked(self, now: float) -> None:
         """Record that the logs were examined."""
         self._look_at = now + LOOK_SECONDS
-
-
-def _show(source: TopicPartition, held: bool) -> None:
-    metrics.FOREIGN.labels(source.in_kafka.topic, str(source.partition)).set(held)

@@ -24,7 +24,7 @@ from schemas.documents.doctor_report import DoctorReport, Health
 from schemas.pipeline.pause import PauseKind
 from sinks.kafka.admin import kafka_admin
 from sinks.kafka.aiokafka_patches.configs import set_configs
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.breaker.state import trip_by_operator
 from sinks.postgres.registry.pauses import start_pause
 

@@ -13,7 +13,7 @@ from support.events.settled import event, fetch, working
 from schemas.config.settings import Settings
 from schemas.documents.replay import TopicReplaySummary
 from sinks.kafka.admin import kafka_admin, partitions_of, started
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.registry.admin import add_script
 
 

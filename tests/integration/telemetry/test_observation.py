@@ -20,7 +20,7 @@ from support.wait import wait_until
 
 from bridge.dev.stack.ports import choose
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.stats.backlog import read_backlog
 from telemetry import metrics
 

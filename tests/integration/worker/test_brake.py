@@ -127,7 +127,7 @@ async def test_two_workers_agree_and_an_operator_releases_it(stack, database_url
 
         def each(held: bool) -> bool:
             raw = [[lane for lane in one._lanes.lanes if lane.name != "retry"] for one in workers]
-            return all(lanes and (not held or all(lane._brake.held for lane in lanes)) for lanes in raw)
+            return all(lanes and (not held or all(lane._brake.positions for lane in lanes)) for lanes in raw)
 
         await wait_until(lambda: each(held=False), budget_seconds=60, describe="a partition for each")
         await produce(settings, [old_event(number) for number in range(STORM)])

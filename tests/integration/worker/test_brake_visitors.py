@@ -11,7 +11,7 @@ from support.wait import wait_until
 from schemas.config.settings import Settings
 from schemas.pipeline.sender import Sender
 from sinks.kafka.admin import started
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from streams.audit import audit
 
 HOUR_MS = 3_600_000

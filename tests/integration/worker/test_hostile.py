@@ -17,7 +17,7 @@ from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.kafka.headers import last
 from schemas.pipeline.record import Provenance
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from streams.worker.worker import Worker
 
 EVENT = "event"

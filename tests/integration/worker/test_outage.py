@@ -23,8 +23,9 @@ BEFORE, DURING = 20, 30
 
 
 def paused() -> float:
-    """Read the gauge each time: the series of a lane that has ended no longer exist."""
-    return metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"lane": "raw-0"}) or 0.0
+    found = metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"reason": "outage"})
+    assert found is not None
+    return found
 
 
 Act = Callable[[asyncpg.Connection, Settings], Awaitable[None]]
@@ -113,6 +114,7 @@ async def test_an_outage_pauses_and_drops_nothing(
         await mend_it(conn, settings)
         await wait_until(lambda: persisted(settings, BEFORE + DURING), budget_seconds=60, describe="all events")
         await wait_until(lambda: paused() == 0, budget_seconds=30, describe="partitions let go")
+    assert paused() == 0, "a worker that has ended"
 
     report = await audit(settings)
     assert report.balanced, report.problems

@@ -13,6 +13,7 @@ from support.wait import wait_until
 
 from schemas.config.settings import Settings
 from streams.audit import audit
+from telemetry import metrics
 
 BUDGET_SECONDS = 60
 
@@ -21,6 +22,10 @@ async def command(settings: Settings, *words: str) -> tuple[int, str]:
     done = await asyncio.to_thread(bridge, *words, settings=environment_of(settings))
     assert b"Traceback" not in done.stderr
     return done.returncode, done.stdout.decode() or done.stderr.decode()
+
+
+def paused() -> float | None:
+    return metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"reason": "operator"})
 
 
 async def value(settings: Settings, query: str) -> int:
@@ -46,6 +51,8 @@ async def test_a_paused_partition_waits_and_the_other_goes_on(settings: Settings
             assert (code, held[1]) == (0, None)
             assert held[0].startswith("paused by ")
             assert held[0].endswith(": ticket 12")
+            assert paused() == 1
+        assert paused() == 0, "a worker that has ended"
     code, shown = await command(settings, "process", "--limit", "100", "--json-output", "-")
     warnings = json.loads(shown)["warnings"]
     assert warnings[0].startswith(f"{settings.topics.raw}:0 was not read: paused by "), warnings

@@ -16,7 +16,7 @@ from schemas.kafka.dead_letter import DeadLetter
 from schemas.kafka.headers import Headers
 from sinks.kafka.admin import kafka_admin, started
 from sinks.kafka.aiokafka_patches.configs import set_configs
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.ledger.rows import decode_headers
 
 # zstd, with its long window, makes it small; lz4, which the stream uses for its copies, does not.

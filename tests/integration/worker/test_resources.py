@@ -14,7 +14,7 @@ from support.processes.command import start
 from support.wait import wait_until
 
 from schemas.config.settings import Settings
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.registry.admin import add_script
 from streams.audit import audit
 

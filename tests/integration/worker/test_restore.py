@@ -13,7 +13,7 @@ from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.kafka import headers as names
 from schemas.pipeline.record import Provenance
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.registry.admin import add_script
 from streams.audit import audit
 

@@ -16,7 +16,7 @@ from support.wait import wait_until
 from bench.rig.shapes import sound, told_apart
 from bridge.dev.stack.ports import choose
 from sinks.kafka.admin import started
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.registry.admin import add_script
 
 EVENTS = 1000

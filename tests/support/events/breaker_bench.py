@@ -5,8 +5,6 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
 from schemas.pipeline.breaker import BreakerLimits
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import TopicPartition
@@ -55,10 +53,8 @@ class Bench:
     def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:
         """Make the same outcomes as last attempts from a retry topic."""
         one = self.outcomes(kinds, partition + 100)
-        for failure in one.failures:
-            failure.attempt = 4
-        for candidate in one.candidates:
-            candidate.event = msgspec.structs.replace(candidate.event, attempt=4)
+        for result in one.results():
+            result.attempt.number = 4
         return one
 
     @staticmethod

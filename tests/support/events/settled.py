@@ -11,7 +11,7 @@ import asyncpg
 from schemas.config.settings import Settings
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import log_bounds, started
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.kafka.topics import apply_topics
 from sinks.postgres.registry.admin import add_script
 from streams.worker.worker import Worker

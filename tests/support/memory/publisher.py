@@ -60,8 +60,8 @@ class MemoryPublisher:
 
     def _sent(self, failure: Failure) -> Published:
         topic = failure.retry_topic or self._dlq_topic
-        copy = copy_of(failure, topic, failure.provenance.partition % self._partitions)
+        copy = copy_of(failure, topic, failure.attempt.provenance.partition % self._partitions)
         return Published(
-            topic, failure.provenance.partition % self._partitions, copy.key, copy.value, tuple(copy.headers),
+            topic, failure.attempt.provenance.partition % self._partitions, copy.key, copy.value, tuple(copy.headers),
             failure.due_at_ms,
         )  # fmt: skip

@@ -285,9 +285,9 @@ class MemorySink:
 
     def _check_first_attempts(self, failures: Iterable[Failure]) -> None:
         for failure in failures:
-            if failure.attempt == 1 and failure.provenance in self._store.ledger:
+            if failure.attempt.number == 1 and failure.attempt.provenance in self._store.ledger:
                 raise InvariantViolation(
-                    f"a first attempt met a ledger row of its own provenance: {failure.provenance}"
+                    f"a first attempt met a ledger row of its own provenance: {failure.attempt.provenance}"
                 )
 
     def _check_rows(self, normalized: Iterable[Candidate]) -> None:
@@ -304,10 +304,10 @@ class MemorySink:
     ) -> None:
         ledger = self._store.ledger
         for failure in failures:
-            if failure.attempt == 1:
-                ledger[failure.provenance] = _new_row(failure)
+            if failure.attempt.number == 1:
+                ledger[failure.attempt.provenance] = _new_row(failure)
             else:
-                _advance(ledger[failure.provenance], failure)
+                _advance(ledger[failure.attempt.provenance], failure)
         for candidate in normalized:
             if candidate.event.attempt > 1:
                 row = ledger[candidate.event.provenance]
@@ -326,7 +326,7 @@ def _due(failure: Failure) -> datetime | None:
 
 
 def _new_row(failure: Failure) -> MemoryLedgerRow:
-    record, reason = failure.record, failure.dropped_reason
+    attempt, record, reason = failure.attempt, failure.attempt.record, failure.dropped_reason
     # A duplicate's row has no payload: there is nothing to replay.
     whole = reason is not DroppedReason.DUPLICATE_EVENT_ID
     return MemoryLedgerRow(
@@ -336,8 +336,8 @@ def _new_row(failure: Failure) -> MemoryLedgerRow:
         record_key=record.key if whole else None,
         payload=record.value if whole else None,
         headers=tuple(record.headers) if whole else (),
-        received_at=instant(failure.received_at_ms),
-        first_failed_at=instant(failure.first_failed_at_ms),
+        received_at=attempt.received_at,
+        first_failed_at=instant(attempt.first_failed_at_ms),
         retry_count=0 if reason else 1,
         next_retry_at=_due(failure),
         last_error=bounded_text(failure.error),
@@ -345,14 +345,14 @@ def _new_row(failure: Failure) -> MemoryLedgerRow:
         normalized=reason is not None,
         dropped_reason=reason,
         disposition="open" if failure.has_dead_letter else None,
-        replay_of=None if failure.replay is None else str(failure.replay.replay_of),
+        replay_of=None if attempt.replay is None else str(attempt.replay.replay_of),
         sender=failure.sender,
     )
 
 
 def _advance(row: MemoryLedgerRow, failure: Failure) -> None:
     reason = failure.dropped_reason
-    row.retry_count = failure.attempt if reason is None else failure.attempt - 1
+    row.retry_count = failure.attempt.number - (reason is not None)
     row.next_retry_at = _due(failure)
     row.last_error, row.error_class = bounded_text(failure.error), failure.error_class
     row.normalized, row.dropped_reason = reason is not None, reason

@@ -33,8 +33,8 @@ def test_the_first_of_equal_keys_wins_across_batches() -> None:
     one = judged(record(0, event_id="a"), record(1, event_id="b"), record(2, event_id="a"))
     two = judged(record(0, source=OTHER, event_id="b"))
     winners, copies = first_of_each_key([one, two])
-    assert [candidate.record.offset for candidate in winners.values()] == [0, 1]
-    assert [(copy.record.partition, copy.record.offset) for copy in copies] == [(0, 2), (1, 0)]
+    assert [candidate.attempt.record.offset for candidate in winners.values()] == [0, 1]
+    assert [(copy.attempt.record.partition, copy.attempt.record.offset) for copy in copies] == [(0, 2), (1, 0)]
 
 
 def test_progress_adds_up_per_partition_in_the_order_of_locks() -> None:

@@ -41,7 +41,8 @@ def test_every_dropped_reason_has_its_column() -> None:
 def test_the_minute_is_the_records_and_replays_stand_apart() -> None:
     """A record of the next minute and a replay of the same one have windows of their own."""
     outcomes = judged(record(0), record(1, timestamp=NOW_MS + 60_000), record(2), record(3, event_type=""))
-    outcomes.candidates[2].replay = outcomes.failures[0].replay = ReplayClaim("id", Provenance(RAW, 0, 9))
+    for one in (outcomes.candidates[2], outcomes.failures[0]):
+        one.attempt.replay = ReplayClaim("id", Provenance(RAW, 0, 9))
     sums = {key: sum(counts) for key, counts in counted(outcomes).items()}
     assert sums == {
         WindowKey(MINUTE, 1, RAW, 0, False): 1,

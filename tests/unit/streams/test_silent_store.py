@@ -6,7 +6,7 @@ from support.events.stream import Stream
 from support.memory.sink import MemorySink
 from support.virtual_time import run_virtually
 
-from telemetry import metrics
+from schemas.pipeline.pause import PauseReason
 
 
 def test_a_lane_that_waits_for_a_silent_store_is_paused() -> None:
@@ -20,22 +20,17 @@ def test_a_lane_that_waits_for_a_silent_store_is_paused() -> None:
             self.silent = False
             return await super().commit(outcomes)
 
-    def paused() -> float | None:
-        return metrics.REGISTRY.get_sample_value("bridge_paused_partitions", {"lane": "raw"})
-
     async def main() -> Stream:
         stream = Stream(partitions=2)
         object.__setattr__(stream.parts, "make_sink", lambda: Silent(stream.store))
         async with stream.running() as lanes:
-            await stream.until(lambda: paused() == 0, "a lane that runs")
             stream.produce()
             await stream.until(lambda: lanes[0].waiting, "a lane that waits")
-            assert paused() == 2
+            assert lanes[0].paused(PauseReason.OUTAGE) == 2
             answered.set()
             await stream.settled()
             assert not lanes[0].waiting
-            assert paused() == 0
-        assert paused() is None
+            assert lanes[0].paused(PauseReason.OUTAGE) == 0
         return stream
 
     run_virtually(main()).assert_balanced()

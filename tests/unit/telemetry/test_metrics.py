@@ -176,7 +176,7 @@ def test_series_that_are_not_shown_again_vanish() -> None:
 def test_a_lane_that_ends_takes_its_series_along() -> None:
     """The series of its partitions end too."""
     source = TopicPartition("gone.raw#2", 3)
-    metrics.PAUSED.labels("gone").set(1)
+    metrics.BRAKED.labels("gone").set(1)
     metrics.FOREIGN.labels("gone.raw", "3").set(1)
     assert b'lane="gone"' in generate_latest(metrics.REGISTRY)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from support.wait import wait_until
 
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from tools.faults.catalogue.base import Fault
 from tools.faults.records import SHARES, Flaw
 

@@ -12,7 +12,7 @@ from support.wait import wait_until
 from schemas.errors import BridgeError
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import kafka_admin, log_bounds
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 from sinks.postgres.audit.snapshot import acknowledge_lost
 from tools.faults.catalogue.base import Fault
 from tools.faults.records import Flaw

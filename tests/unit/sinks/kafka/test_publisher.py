@@ -48,13 +48,13 @@ def test_only_what_is_wholly_null_is_marked() -> None:
 def test_the_streams_block_is_replaced_at_each_retry() -> None:
     """The producer's headers stay, and the stream's do not accumulate."""
     (first,) = judged(record(4, script_id="nowhere", headers={"bridge-provenance": "forged:0:0", "x": "1"})).failures
-    retried = MemoryRecord(RETRY_1, 0, 0, first.record.value, b"k", NOW_MS, 1, tuple(copy_headers(first)))
+    retried = MemoryRecord(RETRY_1, 0, 0, first.attempt.record.value, b"k", NOW_MS, 1, tuple(copy_headers(first)))
     state = LedgerState(1, False, instant(NOW_MS), instant(NOW_MS), None, None, None, None)
     (second,) = judged(retried, ledger={Provenance(RAW, 0, 4): state}).failures
     assert original_headers(second) == [("bridge-provenance", b"forged:0:0"), ("x", b"1")]
     assert len(copy_headers(second)) == len(copy_headers(first))
     assert last(copy_headers(second), "bridge-attempt") == "3"
-    assert TopicPartition(second.record.topic, 0) == (RETRY_1, 0)
+    assert TopicPartition(second.attempt.record.topic, 0) == (RETRY_1, 0)
 
 
 def test_a_copy_of_very_many_headers_goes_without_them() -> None:

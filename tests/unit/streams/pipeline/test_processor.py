@@ -23,7 +23,7 @@ from support.events.sealed import KEYS, gateway_headers
 from support.memory.source import MemoryRecord
 
 from schemas.events.raw_event import MAX_BYTES
-from schemas.instants import to_epoch_ms
+from schemas.instants import instant, to_epoch_ms
 from schemas.kafka.gateway_proof import ProofKeys
 from schemas.pipeline.ledger import LedgerState, record_digest
 from schemas.pipeline.outcome import Outcomes
@@ -71,15 +71,16 @@ def test_the_error_table(given: dict[str, Any], error_class: ErrorClass, reason:
     retried = (RETRY_1, NOW_MS + 1000) if reason is None else (None, None)
     assert (failure.retry_topic, failure.due_at_ms) == retried
     assert failure.has_dead_letter == (reason is not None)
-    assert (failure.provenance, failure.attempt) == (Provenance(RAW, 0, 0), 1)
-    assert (failure.minute, failure.received_at_ms, failure.first_failed_at_ms) == (NOW_MS // 60_000, NOW_MS, NOW_MS)
+    assert (failure.attempt.provenance, failure.attempt.number) == (Provenance(RAW, 0, 0), 1)
+    assert (failure.attempt.minute, failure.attempt.first_failed_at_ms) == (NOW_MS // 60_000, NOW_MS)
+    assert failure.attempt.received_at == instant(NOW_MS)
 
 
 def test_each_record_has_one_outcome_in_order() -> None:
     """Candidates and failures keep the order of their offsets."""
     outcomes = judged(record(0), record(1, value=b"{"), record(2, event_id="b"), record(3, site_id=None))
-    assert [one.record.offset for one in outcomes.candidates] == [0, 2]
-    assert [one.record.offset for one in outcomes.failures] == [1, 3]
+    assert [one.attempt.record.offset for one in outcomes.candidates] == [0, 2]
+    assert [one.attempt.record.offset for one in outcomes.failures] == [1, 3]
     assert outcomes.stale == 0
 
 
@@ -157,10 +158,10 @@ def test_a_retry_keeps_its_provenance_and_first_times() -> None:
     (candidate,) = judged(retry(occurred_at=to_epoch_ms(THEN)), ledger={ORIGIN: waiting()}).candidates
     assert (candidate.event.provenance, candidate.event.attempt) == (ORIGIN, 2)
     assert candidate.event.received_at == THEN
-    assert candidate.minute == NOW_MS // 60_000
+    assert candidate.attempt.minute == NOW_MS // 60_000
     again = judged(retry(script_id="nowhere"), ledger={ORIGIN: waiting()}, now_ms=NOW_MS + 500).failures[0]
     assert (again.retry_topic, again.due_at_ms) == (RETRY_2, NOW_MS + 2500)
-    assert (again.received_at_ms, again.first_failed_at_ms) == (to_epoch_ms(THEN), to_epoch_ms(THEN))
+    assert (again.attempt.received_at, again.attempt.first_failed_at_ms) == (THEN, to_epoch_ms(THEN))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def replaying(offset: int = 0, replay_id: str = REPLAY_ID, of: str = str(ORIGIN)
 def test_a_claimed_replay_keeps_the_first_received_at() -> None:
     """A replay has a provenance of its own and is judged by the original time."""
     (candidate,) = judged(replaying(occurred_at=to_epoch_ms(THEN)), ledger={ORIGIN: claimed()}).candidates
-    assert candidate.replay == (REPLAY_ID, ORIGIN)
+    assert candidate.attempt.replay == (REPLAY_ID, ORIGIN)
     assert candidate.event.provenance == Provenance(RAW, 0, 0)
     assert candidate.event.received_at == THEN
 
@@ -227,7 +228,7 @@ def test_a_claimed_replay_keeps_the_first_received_at() -> None:
 def test_a_replay_that_the_ledger_does_not_bear_out_is_plain_data(ledger: Any, given: dict[str, str]) -> None:
     """A forged or outdated replay counts as a new event."""
     (candidate,) = judged(replaying(**given), ledger=ledger).candidates
-    assert candidate.replay is None
+    assert candidate.attempt.replay is None
     assert to_epoch_ms(candidate.event.received_at) == NOW_MS
 
 
@@ -251,7 +252,7 @@ def test_two_copies_of_a_replay_in_one_settlement() -> None:
 def test_a_retry_of_a_replay_counts_as_replay() -> None:
     """A replay's retry counts in the window of replays."""
     (candidate,) = judged(retry(), ledger={ORIGIN: waiting(replay_of="t.raw:0:1")}).candidates
-    assert candidate.replay is not None
+    assert candidate.attempt.replay is not None
 
 
 @pytest.mark.parametrize("changed", [{"event_type": "purchase"}, {"key": b"other"}, {"value": b"{}"}])
@@ -269,10 +270,10 @@ def test_only_the_record_that_a_replay_sends_has_its_claim(changed: dict[str, An
     (own,) = judged(sent, ledger=known).candidates
     forged = judged(replaying(0, **changed), ledger=known)
 
-    assert own.replay is not None
+    assert own.attempt.replay is not None
     assert own.event.sender is Sender.SERVER
     for one in (*forged.candidates, *forged.failures):
-        assert one.replay is None
+        assert one.attempt.replay is None
         assert (one.event.sender if hasattr(one, "event") else one.sender) is Sender.DIRECT
 
 
@@ -299,7 +300,7 @@ def test_the_gateways_received_at_is_kept_near_the_records(said: str, kept: bool
     headers = [("bridge-received-at", said.encode()), *gateway_headers(body())]
     (candidate,) = judged(record(0, headers=headers)).candidates
     assert to_epoch_ms(candidate.event.received_at) == (int(said) if kept else NOW_MS)
-    assert candidate.minute == NOW_MS // 60_000
+    assert candidate.attempt.minute == NOW_MS // 60_000
 
 
 def test_the_gateway_fills_and_contradicts() -> None:
@@ -322,14 +323,14 @@ def test_a_producers_time_is_held_near_now_and_counted(timestamp: int, held: int
     outcomes = judged(record(0, timestamp=timestamp, timestamp_type=0, occurred_at=expected))
     (candidate,) = outcomes.candidates
     assert to_epoch_ms(candidate.event.received_at) == expected
-    assert candidate.minute == expected // 60_000
+    assert candidate.attempt.minute == expected // 60_000
     assert outcomes.clamped == (held is not None)
 
 
 def test_the_brokers_time_is_taken_as_it_is() -> None:
     """A batch that is committed late falls into the same window."""
     late = judged(record(0), now_ms=NOW_MS + 30 * DAY_MS)
-    assert (late.candidates[0].minute, late.clamped) == (NOW_MS // 60_000, 0)
+    assert (late.candidates[0].attempt.minute, late.clamped) == (NOW_MS // 60_000, 0)
 
 
 def test_a_rejected_event_says_whose_it_was() -> None:
@@ -351,10 +352,10 @@ def test_a_forged_retry_record_cannot_change_what_is_tried() -> None:
     kept = RawBody(b"own", record(0, event_id="own").value, [("theirs", b"1")])
     forged = retry(event_id="forged")
     (candidate,) = process(batch(forged), context(ledger={ORIGIN: waiting(body=kept)})).candidates
-    assert (candidate.event.event_id, candidate.record.key) == ("own", b"own")
+    assert (candidate.event.event_id, candidate.attempt.record.key) == ("own", b"own")
     dead = kept._replace(value=b"{")
     (failure,) = process(batch(forged), context(ledger={ORIGIN: waiting(body=dead)})).failures
-    assert (failure.record.value, failure.dropped_reason) == (b"{", DroppedReason.INVALID_PAYLOAD_JSON)
+    assert (failure.attempt.record.value, failure.dropped_reason) == (b"{", DroppedReason.INVALID_PAYLOAD_JSON)
     assert original_headers(failure) == [("theirs", b"1")]
 
 

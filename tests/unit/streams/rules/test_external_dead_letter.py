@@ -3,7 +3,8 @@
 import pytest
 from support.events.making import record
 
-from schemas.pipeline.outcome import Failure
+from schemas.instants import instant
+from schemas.pipeline.outcome import Attempt, Failure
 from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.kafka.publisher import copy_headers
@@ -38,7 +39,7 @@ def test_a_dead_letter_of_our_own_names_its_provenance() -> None:
     """The provenance finds the ledger row; the raw event's headers come before ours."""
     raw = record(5, value=b"v", headers=OWN)
     failure = Failure(
-        raw, Provenance("t.raw", 1, 5), 1, ErrorClass.SCHEMA_VIOLATION, "no", 0, 0, 0,
+        Attempt(raw, Provenance("t.raw", 1, 5), 1, instant(0), 0, 0), ErrorClass.SCHEMA_VIOLATION, "no",
         dropped_reason=DroppedReason.SCHEMA_VIOLATION,
     )  # fmt: skip
     found = original(record(value=b"v", headers=copy_headers(failure)))

@@ -273,7 +273,7 @@ def waiting_row() -> MemoryLedgerRow:
     (failure,) = judged(record(7, script_id="nowhere")).failures
     then = instant(NOW_MS)
     return MemoryLedgerRow(
-        1, "nowhere", "e", None, failure.record.value, (), then, then, 1, then, "unknown",
+        1, "nowhere", "e", None, failure.attempt.record.value, (), then, then, 1, then, "unknown",
         failure.error_class, normalized=False, dropped_reason=None, disposition=None,
     )  # fmt: skip
 

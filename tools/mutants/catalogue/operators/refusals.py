@@ -20,7 +20,7 @@ MUTANTS = [
     Mutant(
         "refusal-no-outage",
         "the rule that a record which Kafka refuses as invalid is no outage",
-        (Edit("sinks/kafka/publisher.py::REFUSALS", "InvalidRecordError", "MessageSizeTooLargeError"),),
+        (Edit("sinks/kafka/producer.py::REFUSALS", "InvalidRecordError", "MessageSizeTooLargeError"),),
         (f"{REFUSED}::test_the_neighbours_of_a_refused_copy_stay_whole",),
     ),
     Mutant(
@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant(
         "copied-headers",
         "the limit on the number of headers of a copy",
-        (Edit("sinks/kafka/publisher.py::_left_out", "len(failure.record.headers) <= MOST_HEADERS", "True"),),
+        (Edit("sinks/kafka/publisher.py::_left_out", "len(failure.attempt.record.headers) <= MOST_HEADERS", "True"),),
         ("tests/unit/sinks/kafka/test_publisher.py::test_a_copy_of_very_many_headers_goes_without_them",),
     ),
     Mutant(
@@ -90,9 +90,9 @@ MUTANTS = [
         "the skip of a replayed topic's record that the raw topic refuses",
         (
             Edit(
-                "bridge/jobs/replay_topic.py::_refusals",
-                "problem is not None and not isinstance(problem, REFUSALS)",
-                "problem is not None",
+                "sinks/kafka/producer.py::raise_outage",
+                "result is not None and not isinstance(result, REFUSALS)",
+                "result is not None",
             ),
         ),
         (f"{REFUSED}::test_a_replayed_topic_is_read_past_what_the_raw_topic_refuses",),

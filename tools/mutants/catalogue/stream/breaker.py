@@ -111,7 +111,9 @@ MUTANTS = [
         "the reason, in the stored offsets, of a partition that the circuit breaker holds",
         (
             Edit(
-                "streams/worker/lane.py::Lane._held_by_brake", "one in self._brake.held", "one not in self._brake.held"
+                "streams/worker/lane.py::Lane._held_by_brake",
+                "one in self._brake.positions",
+                "one not in self._brake.positions",
             ),
         ),
         ("tests/unit/streams/test_brake_told.py::test_the_stored_offsets_say_what_the_brake_holds",),
@@ -127,7 +129,7 @@ MUTANTS = [
         "an operator's pause of a partition",
         (
             Edit(
-                "streams/worker/paused/by_operator.py::PausedByOperator.changed",
+                "streams/worker/paused/pauses.py::Pauses.by_operator",
                 "source.in_kafka in why",
                 "source is None",
             ),

@@ -5,6 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 CONTRACT = "tests/contract"
 FENCING = "tests/integration/worker/test_fencing.py"
 LANE = "tests/unit/streams/worker/test_lane.py"
+OWNER = "tests/unit/streams/worker/paused/test_pauses.py"
 RETRY_LANE = "tests/unit/streams/worker/test_retry_lane.py"
 SETTLING = f"{CONTRACT}/test_sink.py"
 SWEEPER = "tests/integration/worker/test_sweeper.py"
@@ -194,8 +195,20 @@ MUTANTS = [
     Mutant(
         "pause-in-place",
         "the pause while a service is away",
-        (Edit("streams/worker/lane.py::Lane._wait_in_place", "self._source.pause(...)"),),
+        (Edit("streams/worker/lane.py::Lane._wait_in_place", "self._pauses.replace(...)"),),
         (f"{LANE}::test_an_outage_is_waited_out_in_place_and_in_order",),
+    ),
+    Mutant(
+        "last-reason",
+        "the rule that a partition is read again only when its last reason for a pause has ended",
+        (Edit("streams/worker/paused/pauses.py::Pauses._change", "self.unpaused(ended)", "[*ended]"),),
+        (f"{OWNER}::test_a_partition_is_read_again_when_its_last_reason_has_ended",),
+    ),
+    Mutant(
+        "paused-counted",
+        "the count of the paused partitions of a worker's lanes",
+        (Edit("streams/worker/lanes.py::Lanes._paused", "sum(...)", "0"),),
+        (f"{OWNER}::test_the_gauge_counts_the_partitions_of_running_lanes",),
     ),
     Mutant(
         "never-early",
@@ -253,7 +266,7 @@ MUTANTS = [
         "the single use of a replay's claim",
         (
             Edit("schemas/pipeline/ledger.py::LedgerState.claimed_by", "self.replayed_as is None", "True"),
-            Edit("sinks/commit_rules.py::replays", "candidate.event.attempt == 1", "not candidate.event.attempt"),
+            Edit("sinks/commit_rules.py::replays", "one.attempt.number == 1", "not one.attempt.number"),
         ),
         (f"{CONTRACT}/test_sink_replay.py::test_a_claimed_replay_is_honoured_once",),
     ),

@@ -78,13 +78,7 @@ MUTANTS = [
     Mutant(
         "silence-seen",
         "the paused partitions of a lane whose database does not answer",
-        (
-            Edit(
-                "streams/worker/lane.py::Lane._paused",
-                "self._backoff.waiting or self._sink.silent",
-                "self._backoff.waiting",
-            ),
-        ),
+        (Edit("streams/worker/lane.py::Lane.paused", "reason is PauseReason.OUTAGE and self._sink.silent", "False"),),
         ("tests/unit/streams/test_silent_store.py::test_a_lane_that_waits_for_a_silent_store_is_paused",),
     ),
     Mutant(
@@ -156,7 +150,7 @@ MUTANTS = [
     Mutant(
         "acks",
         "the acknowledgement by all replicas in sync",
-        (Edit("sinks/kafka/publisher.py::make_producer", '"all"', "1"),),
+        (Edit("sinks/kafka/producer.py::make_producer", '"all"', "1"),),
         ("tests/integration/worker/test_acks.py",),
     ),
     Mutant(

@@ -1,0 +1,163 @@
+"""The product's Kafka producers: their settings, their start and end, and the meaning of their errors."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+)
+
+from schemas.config.settings import Settings
+from schemas.errors import PreconditionFailed, SinkUnavailable
+from schemas.kafka.headers import Headers
+from sinks.cooperative import Turn
+from sinks.kafka.admin import started, unfit
+
+MAX_RECORD: Final = 4 * 1024 * 1024
+"""The most bytes of a record before compression; the broker's own limit applies after compression.
+
+A request has a batch for each partition. A broker closes the connection of a request over 100 MiB, which looks like an
+outage.
+"""
+PUBLISH_SECONDS = 60.0
+START_SECONDS: Final = 12.0
+_CLOSE_SECONDS: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka is untyped
+    """Kafka's INVALID_RECORD, such as a record without a key for a compacted topic; aiokafka lacks this error."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "the broker refuses a record of the batch"
+
+
+kafka_errors.kafka_errors[InvalidRecordError.errno] = InvalidRecordError
+
+REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, PolicyViolationError)
+"""Kafka's errors for a record's content: the same record is always refused. All other errors are an outage."""
+
+
+def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
+    """Create a producer that waits for all replicas.
+
+    It is not idempotent, for two reasons. Kafka does not authenticate producer ids: whoever may write to a topic can
+    write under the id of another producer, and Kafka then acknowledges that producer's batches as repetitions without
+    storing them. And after a batch that expired, the partition refuses every further batch of aiokafka's idempotent
+    producer. A second copy of an event is a duplicate by its id; the ledger makes a second copy of a retry stale, and
+    identifies one of a dead letter.
+    """
+    options: dict[str, Any] = {
+        "acks": "all",
+        "compression_type": "lz4",
+        "linger_ms": 5,
+        "max_request_size": MAX_RECORD,
+        "max_batch_size": 256 * 1024,
+        "request_timeout_ms": 30_000,
+    }
+    return AIOKafkaProducer(**settings.kafka_client(), **(options | overrides))
+
+
+@asynccontextmanager
+async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """Run a producer for a short task; raises PreconditionFailed if Kafka is away."""
+    producer = make_producer(settings)
+    async with started(settings, producer):
+        yield producer
+
+
+async def connect(settings: Settings, producer: AIOKafkaProducer, topic: str) -> list[int]:
+    """Start the producer and return the topic's partitions.
+
+    Raises PreconditionFailed within about START_SECONDS if Kafka is unreachable or lacks the topic; the producer is then
+    closed.
+    """
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await producer.start()
+            cluster = await producer.client.fetch_all_metadata()
+        if found := cluster.partitions_for_topic(topic):
+            return sorted(found)
+        problem = PreconditionFailed(f"Kafka at {settings.brokers} has no topic {topic}: run `bridge topics apply`")
+    except (KafkaError, OSError) as error:
+        problem = unfit(settings, error)
+        problem.__cause__ = error
+    await close(producer)
+    raise problem
+
+
+async def close(producer: AIOKafkaProducer) -> None:
+    """Close the connections to Kafka, with a time limit for each step in case a broker is unreachable."""
+    for step in (producer.stop, producer._sender.close, producer.client.close):  # noqa: SLF001 - see below
+        # A stop that times out leaves its sender and connections open, and no public method closes them.
+        try:
+            await asyncio.wait_for(step(), _CLOSE_SECONDS)
+        except (KafkaError, OSError) as error:
+            log.debug("producer_stop_failed", error=str(error)[:300])
+        else:
+            if step == producer.stop:
+                return
+
+
+@asynccontextmanager
+async def acknowledging(what: str) -> AsyncIterator[None]:
+    """Limit a publication in time; raises SinkUnavailable for its errors, with `what` it was."""
+    try:
+        async with asyncio.timeout(PUBLISH_SECONDS):
+            yield
+    except (KafkaError, OSError) as error:
+        reason = str(error) or f"no answer within {PUBLISH_SECONDS:.0f} s"
+        raise SinkUnavailable(f"{what}: {type(error).__name__}: {reason}") from error
+
+
+def raise_outage(results: Iterable[BaseException | None]) -> None:
+    """Raise the first of the errors that is no refusal of a record."""
+    for result in results:
+        if result is not None and not isinstance(result, REFUSALS):
+            raise result
+
+
+class Copy(NamedTuple):
+    """A record to be sent; without a partition its key chooses one."""
+
+    topic: str
+    partition: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+async def deliver(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[BaseException | None]:
+    """Send all copies and wait; return None for each that Kafka acknowledged, and its error for each other one.
+
+    A refusal also fails the records in the same batch as the refused one.
+    """
+    results: list[BaseException | None] = [None] * len(copies)
+    sent: dict[int, asyncio.Future[Any]] = {}
+    turn = Turn()
+    for place, one in enumerate(copies):
+        await turn.let_others()
+        try:
+            sent[place] = await producer.send(
+                one.topic, value=one.value, key=one.key, headers=one.headers, partition=one.partition
+            )
+        except (KafkaError, OSError) as error:
+            results[place] = error
+            if not isinstance(error, REFUSALS):
+                # The remaining ones would only wait as long for the same error.
+                results[place:] = [error] * (len(copies) - place)
+                break
+    for place, result in zip(sent, await asyncio.gather(*sent.values(), return_exceptions=True), strict=True):
+        results[place] = result if isinstance(result, BaseException) else None
+    return results
