@@ -18,16 +18,13 @@ from bridge.gateway.admission.sender_turns import Path, Turns
 from bridge.http.byte_budget import ByteBudget, Held, Shares
 from bridge.http.problems import Code, Problem
 from schemas.config.settings import Settings
-from schemas.errors import PreconditionFailed
-from sinks.kafka.admin import unfit
 from sinks.kafka.partitioner import partition_of
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import START_SECONDS, close, connect, make_producer
 
 HeaderList = list[tuple[str, bytes | None]]
 
 _OWN_BYTES: Final = 150
 """Bytes of a record besides the value: the proof, and the id in the key and in a header."""
-_START_SECONDS: Final = 12.0
 _REQUEST_MS: Final = 10_000
 _REPLACE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 1.0
@@ -200,19 +197,8 @@ class Publisher:
 
     async def start(self) -> None:
         """Connect; raises PreconditionFailed if Kafka is unreachable or lacks the topic."""
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                await self._producer.start()
-                await self._producer.partitions_for(self._topic)
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self._stop(self._producer)
-            raise unfit(self._settings, error) from error
+        await connect(self._settings, self._producer, self._topic)
         self._look()
-        if not self._partitions:
-            await self._stop(self._producer)
-            raise PreconditionFailed(
-                f"Kafka at {self._settings.brokers} has no topic {self._topic}: run `bridge topics apply`"
-            )
         self._begin(self._keep_looking())
 
     async def close(self) -> None:
@@ -225,7 +211,7 @@ class Publisher:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stop(self._producer)
+        await close(self._producer)
 
     @property
     def stuck(self) -> bool:
@@ -351,12 +337,12 @@ class Publisher:
         while True:
             fresh = self._make()
             try:
-                async with asyncio.timeout(_START_SECONDS):
+                async with asyncio.timeout(START_SECONDS):
                     await fresh.start()
                 break
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("kafka_away", error=str(error)[:300])
-                await self._stop(fresh)
+                await close(fresh)
                 await asyncio.sleep(_REPLACE_SECONDS)
         self._producer = fresh
         self._replacing = False
@@ -365,21 +351,9 @@ class Publisher:
 
     async def _leave(self, producer: AIOKafkaProducer, sending: "list[asyncio.Task[None]]") -> None:
         """Close a refused producer after it has sent what it can; the rest is not acknowledged to any client."""
-        await self._stop(producer)
+        await close(producer)
         for task in sending:
             task.cancel()
-
-    async def _stop(self, producer: AIOKafkaProducer) -> None:
-        """Close the connections to Kafka, with a time limit for each step in case a broker is unreachable."""
-        for step in (producer.stop, producer._sender.close, producer.client.close):  # noqa: SLF001 - see below
-            # A stop that times out leaves its sender and connections open, and no public method closes them.
-            try:
-                await asyncio.wait_for(step(), _CLOSE_SECONDS)
-            except (KafkaError, OSError, TimeoutError) as error:
-                log.debug("producer_stop_failed", error=str(error)[:300])
-            else:
-                if step == producer.stop:
-                    return
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = self._loop.create_task(work)

@@ -87,8 +87,8 @@ async def connect(settings: Settings, producer: AIOKafkaProducer, topic: str) ->
         async with asyncio.timeout(START_SECONDS):
             await producer.start()
             cluster = await producer.client.fetch_all_metadata()
-        if found := cluster.partitions_for_topic(topic):
-            return sorted(found)
+            if cluster.partitions_for_topic(topic):
+                return sorted(await producer.partitions_for(topic))
         problem = PreconditionFailed(f"Kafka at {settings.brokers} has no topic {topic}: run `bridge topics apply`")
     except (KafkaError, OSError) as error:
         problem = unfit(settings, error)

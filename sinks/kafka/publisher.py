@@ -14,7 +14,6 @@ from schemas.kafka.headers import MOST_HEADERS, bounded_text
 from schemas.pipeline.outcome import Failure
 from schemas.pipeline.record import topic_of
 from sinks.kafka.producer import Copy, acknowledging, deliver, producing, raise_outage
-from sinks.kafka.producer import make_producer as make_producer  # noqa: PLC0414  # the gateway imports it from here
 
 FORMS: Final[tuple[tuple[str, ...], ...]] = ((), ("value",), ("value", "key", "headers"))
 """Parts that a copy omits: from none to everything except the stream's own headers, which no producer can enlarge."""

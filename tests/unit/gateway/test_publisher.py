@@ -27,13 +27,16 @@ class Producer:
             partitions_for_topic=lambda _topic: set(range(PARTITIONS)),
             leader_for_partition=lambda one: LEADERS[one.partition],
         )
-        self.client = SimpleNamespace(cluster=cluster, close=self.stop)
+        self.client = SimpleNamespace(cluster=cluster, close=self.stop, fetch_all_metadata=self.metadata)
         self._sender = SimpleNamespace(close=self.stop)
         self.sent: list[tuple[int, int, asyncio.Future[None]]] = []
         self.stopped = False
 
     async def start(self) -> None:
         return
+
+    async def metadata(self) -> SimpleNamespace:
+        return self.client.cluster
 
     async def stop(self) -> None:
         self.stopped = True
