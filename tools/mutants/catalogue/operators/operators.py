@@ -216,12 +216,6 @@ REPLAYS = [
         (f"{CRASH}::test_cancelled_after_it_was_killed",),
     ),
     Mutant(
-        "cancelled-behind-transaction",
-        "the records behind an open transaction, which a cancelled replay may have sent",
-        (Edit("bridge/jobs/cancel.py::_open_again", "past_open_transactions=True", "past_open_transactions=False"),),
-        (f"{CRASH}::test_cancelled_while_a_transaction_is_open",),
-    ),
-    Mutant(
         "braked-replay",
         "a replay's check of the circuit breaker",
         (Edit("bridge/jobs/replay.py::_Replay._look", "brake.engaged", "not brake"),),

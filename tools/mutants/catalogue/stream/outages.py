@@ -156,13 +156,37 @@ MUTANTS = [
     Mutant(
         "producer-ids",
         "the gateway's producer without an id that others can write under",
-        (Edit("bridge/gateway/publisher.py::Publisher._make", "linger_ms=0", "linger_ms=0, enable_idempotence=True"),),
+        (
+            Edit(
+                "bridge/gateway/publisher.py::Publisher._make",
+                "make_producer(...)",
+                "make_producer(self._settings, linger_ms=0, request_timeout_ms=_REQUEST_MS, enable_idempotence=True)",
+            ),
+        ),
         ("tests/integration/gateway/test_producer_ids.py",),
+    ),
+    Mutant(
+        "cancelled-behind-transaction",
+        "the records behind an open transaction, which a cancelled replay may have sent",
+        (
+            Edit(
+                "bridge/jobs/cancel.py::_open_again",
+                "log_bounds(settings, [settings.topics.raw], past_open_transactions=True)",
+                "log_bounds(settings, [settings.topics.raw])",
+            ),
+        ),
+        ("tests/integration/replays/test_replay_crash.py::test_cancelled_while_a_transaction_is_open",),
     ),
     Mutant(
         "swept-behind-transaction",
         "the copies behind an open transaction, which no worker has read yet",
-        (Edit("sinks/kafka/admin.py::offsets_since", "past_open_transactions=True", "past_open_transactions=False"),),
+        (
+            Edit(
+                "sinks/kafka/admin.py::offsets_since",
+                "_asking(settings, past_open_transactions=True)",
+                "_asking(settings)",
+            ),
+        ),
         ("tests/integration/worker/test_sweeper.py::test_copies_behind_an_open_transaction_are_not_gone",),
     ),
     Mutant(
