@@ -13,7 +13,7 @@ from support.processes.gateway import bearer, gateway, raw_records
 
 from schemas.config.settings import Settings
 from sinks.kafka.admin import started
-from sinks.kafka.publisher import make_producer
+from sinks.kafka.producer import make_producer
 
 POSTS = 20
 SEQUENCES = 4
