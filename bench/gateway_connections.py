@@ -2,21 +2,31 @@
 
 import argparse
 import asyncio
+import contextlib
+import gzip
 import json
 import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from bench.gateway import server
-from bench.gateway_attack import BAR_HEALTH_MS, BAR_HELD_MS, BAR_P95_MS, HELD, OTHER, prepared
+from bench.gateway_attack import BAR_HEALTH_MS, BAR_HELD_MS, BAR_P95_MS, HELD, ORIGIN, OTHER, VISITED, prepared
 from bench.rig import stand
 from bench.rig.connection_flood import KINDS
 
 _EVERY_SECONDS = 0.05
+BUSY = "busy"
+"""A flood of connections that are reset, while visitors send bodies that are dear to refuse."""
+_DEAR_EVERY_SECONDS = 0.01
+_DEAR_BODY = gzip.compress(b"[" + b'{"a' * 21_000)
+_HALVES_SECONDS = 2.0
+_SLOW_EVERY_SECONDS = 0.5
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -26,6 +36,10 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--addresses", type=int, default=16, help="from so many addresses")
     parser.add_argument("--only", default="", help="kinds whose name holds this")
     return parser.parse_args(words)
+
+
+Answering = AbstractAsyncContextManager[aiohttp.ClientResponse]
+Ask = Callable[[aiohttp.ClientSession], Answering]
 
 
 class Victim:
@@ -44,54 +58,93 @@ class Victim:
             await self._held(kept)
             flood = asyncio.create_task(self._flood(kind, options))
             until = time.perf_counter() + options.seconds
-            posts, fresh, health = await asyncio.gather(
+            posts, fresh, health, slow, dear = await asyncio.gather(
                 self._repeat(self._post, kept, until),
                 self._repeat(self._post, new, until),
                 self._repeat(self._health, new, until),
+                self._repeat(self._post_in_halves, new, until, _SLOW_EVERY_SECONDS),
+                self._visit(until) if kind == BUSY else asyncio.sleep(0),
             )
-            return {"flood": await flood, **(await self._held(kept))} | {
+            return {"flood": await flood, "dear": dear, **(await self._held(kept))} | {
                 f"{name}_{what}": value
-                for name, found in {"kept": posts, "new": fresh, "health": health}.items()
+                for name, found in {"kept": posts, "new": fresh, "health": health, "slow": slow}.items()
                 for what, value in _figures(found).items()
             }
+
+    async def _visit(self, until: float) -> dict[str, int]:
+        """Send dear bodies as visitors from the flood's addresses; return the statuses of the answers."""
+        sessions = [
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=(f"127.1.0.{number + 1}", 0)))
+            for number in range(16)
+        ]
+        async with contextlib.AsyncExitStack() as opened:
+            for session in sessions:
+                await opened.enter_async_context(session)
+            async with sessions[0].post(f"{self._url}/bridge/{VISITED}/token", headers={"origin": ORIGIN}) as answer:
+                token = (await answer.json())["token"]
+            headers = {"authorization": f"Bearer {token}", "origin": ORIGIN, "content-encoding": "gzip"}
+            path = f"{self._url}/api/bridge/{VISITED}/events"
+
+            def ask(session: aiohttp.ClientSession) -> Answering:
+                return session.post(path, data=_DEAR_BODY, headers=headers)
+
+            found = await asyncio.gather(
+                *(self._repeat(ask, session, until, _DEAR_EVERY_SECONDS * len(sessions)) for session in sessions)
+            )
+        return dict(Counter(str(status) for one in found for status, _ in one))
 
     async def _flood(self, kind: str | None, options: argparse.Namespace) -> object:
         if kind is None:
             return None
         words = ["--rate", str(options.rate), "--addresses", str(options.addresses), "--seconds", str(options.seconds)]
         port = str(urlsplit(self._url).port)
+        flood = "reset" if kind == BUSY else kind
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.rig.connection_flood", port, kind, *words, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "bench.rig.connection_flood", port, flood, *words, stdout=asyncio.subprocess.PIPE
         )
         printed, _ = await process.communicate()
         return json.loads(printed)
 
-    async def _repeat(self, ask: object, session: aiohttp.ClientSession, until: float) -> list[tuple[int, float]]:
+    async def _repeat(
+        self, ask: Ask, session: aiohttp.ClientSession, until: float, every: float = _EVERY_SECONDS
+    ) -> list[tuple[int, float]]:
         asked = []
         while time.perf_counter() < until:
             asked.append(asyncio.create_task(self._timed(ask, session)))
-            await asyncio.sleep(_EVERY_SECONDS)
+            await asyncio.sleep(every)
         return await asyncio.gather(*asked)
 
-    async def _timed(self, ask: object, session: aiohttp.ClientSession) -> tuple[int, float]:
+    async def _timed(self, ask: Ask, session: aiohttp.ClientSession) -> tuple[int, float]:
         began = time.perf_counter()
         try:
-            async with ask(session) as answer:  # type: ignore[operator]
+            async with ask(session) as answer:
                 await answer.read()
                 return answer.status, time.perf_counter() - began
         except (aiohttp.ClientError, TimeoutError):
             return 0, time.perf_counter() - began
 
-    def _post(self, session: aiohttp.ClientSession) -> object:
-        event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
-        return session.post(f"{self._url}/api/bridge/{OTHER}/events", data=json.dumps([event]), headers=self._key)
+    def _post(self, session: aiohttp.ClientSession) -> Answering:
+        return session.post(f"{self._url}/api/bridge/{OTHER}/events", data=_event(), headers=self._key)
 
-    def _health(self, session: aiohttp.ClientSession) -> object:
+    def _post_in_halves(self, session: aiohttp.ClientSession) -> Answering:
+        async def halves() -> AsyncIterator[bytes]:
+            body = _event()
+            yield body[:20]
+            await asyncio.sleep(_HALVES_SECONDS)
+            yield body[20:]
+
+        return session.post(f"{self._url}/api/bridge/{OTHER}/events", data=halves(), headers=self._key)
+
+    def _health(self, session: aiohttp.ClientSession) -> Answering:
         return session.get(f"{self._url}/health")
 
     async def _held(self, session: aiohttp.ClientSession) -> dict[str, float]:
         async with session.get(f"{self._url}/metrics") as answer:
             return {f"held_{what}_ms": float(value) * 1000 for what, value in HELD.findall(await answer.text())}
+
+
+def _event() -> bytes:
+    return json.dumps([{"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}]).encode()
 
 
 def _figures(found: list[tuple[int, float]]) -> dict[str, object]:
@@ -106,7 +159,7 @@ def _figures(found: list[tuple[int, float]]) -> dict[str, object]:
 
 async def measure(url: str, key: str, options: argparse.Namespace) -> dict[str, dict[str, object]]:
     victim, found = Victim(url, key), {}
-    for kind in (None, *(kind for kind in KINDS if options.only in kind)):
+    for kind in (None, *(kind for kind in (*KINDS, BUSY) if options.only in kind)):
         found[kind or "nothing"] = one = await victim.measured(kind, options)
         sys.stderr.write(f"{kind or 'nothing'}: {json.dumps(one)}\n")
         # The addresses' allowances refill meanwhile.
@@ -138,7 +191,7 @@ def _within(one: dict[str, object]) -> bool:
         "health_longest_ms": 2 * BAR_HEALTH_MS,
         "held_processor_ms": BAR_HELD_MS,
     }
-    answered = one["kept_statuses"].keys() == {"202"} and one["new_statuses"].keys() == {"202"}  # type: ignore[attr-defined]
+    answered = all(one[f"{name}_statuses"].keys() == {"202"} for name in ("kept", "new", "slow"))  # type: ignore[attr-defined]
     return answered and all(float(str(one[name])) < bar for name, bar in bars.items())
 
 

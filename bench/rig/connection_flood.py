@@ -11,7 +11,7 @@ from collections import Counter, deque
 KINDS = ("reset", "silent", "asking")
 _NO_LINGER = struct.pack("ii", 1, 0)
 _REQUEST = b"POST /bridge/shop/events HTTP/1.1\r\nhost: shop\r\ncontent-length: 2\r\n\r\n{}"
-_MOST_OPEN = 2000
+_MOST_OPEN = 6000
 _TICK_SECONDS = 0.002
 
 
@@ -26,7 +26,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 class Flood:
-    """Connections by turns from each address; the oldest is reset once 2,000 are open."""
+    """Connections by turns from each address; the oldest is reset once 6,000 are open, more than a gateway keeps."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options

@@ -170,6 +170,10 @@ def _object_elements(body: bytes, most: int) -> Elements:
     if b"\\" in body and _ESCAPED_NAME(body.replace(events, b"", 1)):
         # It may be `events` a second time, whose events would be lost.
         raise _refused("a name beside `events` is written with an escape: write it as it is")
+    if several := several_in(body.replace(events, b"[]", 1)):
+        raise _refused(
+            f"beside `events`, {several} was found; send all events under `events`; nothing of it was accepted"
+        )
     return Elements(_array_elements(events, most), batch=True)
 
 

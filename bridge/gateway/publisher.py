@@ -315,19 +315,20 @@ class Publisher:
             await (await producer.send_batch(batch.builder, self._topic, partition=partition.number))
         except (KafkaError, OSError, AssertionError, asyncio.CancelledError) as problem:
             error = problem
-            if isinstance(error, MessageSizeTooLargeError) and batch.builder.record_count() > 1:
-                error = KafkaError("the topic takes smaller batches than this one")
+        too_large = isinstance(error, MessageSizeTooLargeError)
         partition.in_flight = partition.task = None
-        batch.settle(error)
-        if error is None:
+        if too_large and batch.builder.record_count() > 1:
+            batch.settle(KafkaError("the topic takes smaller batches than this one"))
+        else:
+            batch.settle(error)
+        if error is None or too_large:
             if partition.waiting:
                 self._send_by(partition.due)
         elif isinstance(error, asyncio.CancelledError):
             raise error
         elif producer is self._producer and not self._replacing:
             # A new producer starts from the configured brokers: those that this one knows may all have been replaced.
-            if not isinstance(error, MessageSizeTooLargeError):
-                log.warning("producer_replaced", error=f"{type(error).__name__}: {error}"[:300])
+            log.warning("producer_replaced", error=f"{type(error).__name__}: {error}"[:300])
             self._replacing = True
             self._begin(self._replace(producer))
 

@@ -2,14 +2,19 @@
 
 import asyncio
 import errno
+import itertools
 import socket
 import ssl
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-_MOST_ACCEPTED: Final = 32
-"""Connections that are taken from the listener in one iteration, which is cheap."""
+_ACCEPT_SECONDS: Final = 0.003
+"""Time of an iteration in which connections are taken from the listener, which is cheap: some hundreds of them.
+
+A flood that comes faster fills the listener's queue, in which all addresses wait together.
+"""
+_LEAST_ACCEPTED: Final = 64
 _MOST_OPENED: Final = 8
 """Connections that get a transport and a protocol in one iteration, which costs ten times as much."""
 _MOST_WAITING: Final = 2048
@@ -69,7 +74,10 @@ class Acceptor:
 
     def _accept(self) -> None:
         """Take connections from the listener, whose queue is one for all addresses."""
-        for _ in range(_MOST_ACCEPTED):
+        ends = self._loop.time() + _ACCEPT_SECONDS
+        for count in itertools.count():
+            if count >= _LEAST_ACCEPTED and self._loop.time() >= ends:
+                return
             try:
                 accepted, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

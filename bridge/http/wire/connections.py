@@ -18,9 +18,10 @@ class Connection(Protocol):
 class Connections:
     """At most `most` connections, and `most_of_one` of each address; 0 is no limit for an address.
 
-    A connection that waits for its client, to send a complete request or to read an answer, gives way to a new one. The
-    one that has waited for longest is closed, of the same address if the address has used its share. A new connection
-    is refused only if no connection waits.
+    A connection that waits for its client, to send a complete request or to read an answer, gives way to a new one. It
+    is of the same address if the address has used its share, or else of the address with the most waiting connections;
+    of these, the one that has waited for longest is closed. So an address can't have others' connections closed by
+    opening many of its own. A new connection is refused only if no connection waits.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:
@@ -28,8 +29,9 @@ class Connections:
         self._most_of_one = most_of_one
         self._addresses: dict[Connection, str] = {}
         self._held: Counter[str] = Counter()
-        self._waiting: OrderedDict[Connection, None] = OrderedDict()
         self._waiting_of: dict[str, OrderedDict[Connection, None]] = {}
+        self._by_count: list[OrderedDict[str, None]] = [OrderedDict()]
+        """Addresses by the number of their waiting connections, up to the largest number."""
         self._turned_away: set[Connection] = set()
 
     def enter(self, connection: Connection, address: str) -> Code | None:
@@ -37,7 +39,7 @@ class Connections:
         if address and self._most_of_one and self._held[address] >= self._most_of_one:
             if not self._closed_one(self._waiting_of.get(address)):
                 return Code.RATE_LIMITED
-        elif len(self._addresses) >= self._most and not self._closed_one(self._waiting):
+        elif len(self._addresses) >= self._most and not self._closed_one(self._most_waiting()):
             return Code.OVERLOADED
         self._addresses[connection] = address
         self._held[address] += 1
@@ -56,13 +58,19 @@ class Connections:
         """Mark the connection as waiting for its client."""
         address = self._addresses.get(connection)
         if address is not None:
-            self._waiting[connection] = self._waiting_of[address][connection] = None
+            waiting = self._waiting_of[address]
+            before = len(waiting)
+            waiting[connection] = None
+            self._count(address, before, len(waiting))
 
     def works(self, connection: Connection) -> None:
         """Mark the connection as having a request in flight."""
-        if connection in self._waiting:
-            del self._waiting[connection]
-            del self._waiting_of[self._addresses[connection]][connection]
+        address = self._addresses.get(connection)
+        if address is not None:
+            waiting = self._waiting_of[address]
+            before = len(waiting)
+            waiting.pop(connection, None)
+            self._count(address, before, len(waiting))
 
     def leave(self, connection: Connection) -> None:
         """Remove the connection; further calls have no effect."""
@@ -73,6 +81,25 @@ class Connections:
             self._held[address] -= 1
             if not self._held[address]:
                 del self._held[address], self._waiting_of[address]
+
+    def _count(self, address: str, before: int, after: int) -> None:
+        """Move the address between the numbers of its waiting connections, which differ by at most one."""
+        if before == after:
+            return
+        by_count = self._by_count
+        if before:
+            del by_count[before][address]
+        if after == len(by_count):
+            by_count.append(OrderedDict())
+        if after:
+            by_count[after][address] = None
+        if len(by_count) > 1 and not by_count[-1]:
+            by_count.pop()
+
+    def _most_waiting(self) -> "OrderedDict[Connection, None] | None":
+        """Return the waiting connections of the address that has the most of them."""
+        addresses = self._by_count[-1]
+        return self._waiting_of[next(iter(addresses))] if addresses else None
 
     def _closed_one(self, waiting: "OrderedDict[Connection, None] | None") -> bool:
         """Close the one that has waited longest; returns whether there was one."""

@@ -62,6 +62,17 @@ def test_under_pressure_the_longest_idle_gives_way() -> None:
     assert table.enter(Guest(), "b") is Code.OVERLOADED
 
 
+def test_under_pressure_the_address_with_the_most_idle_gives_way() -> None:
+    """A flood from many addresses closes none of a client that was there before and still sends its body."""
+    table = Connections(100, 0)
+    (early,) = entered(table, "client", 1)
+    flood = [one for number in range(200) for one in entered(table, f"flood {number % 16}", 1)]
+
+    assert not early.closed
+    assert sum(one.closed for one in flood) == 101
+    assert [one.closed for one in flood[:16]] == [True] * 16
+
+
 def test_few_of_the_refused_hear_why() -> None:
     """Each answered refusal is a connection beyond the limit."""
     table = Connections(1, 0)
@@ -79,4 +90,5 @@ def test_what_has_left_leaves_nothing() -> None:
         table.works(one)
         table.leave(one)
         table.waits(one)
-    assert not any((table._addresses, table._held, table._waiting, table._waiting_of, table._turned_away))
+    assert not any((table._addresses, table._held, table._waiting_of, table._by_count[0], table._turned_away))
+    assert len(table._by_count) == 1

@@ -243,6 +243,37 @@ MUTANTS = [
         ("tests/unit/http/test_lost_connections.py::test_a_lost_connection_is_freed_at_once",),
     ),
     Mutant(
+        "gateway-accepts-quickly",
+        "the number of connections that are taken from the listener in an iteration",
+        (
+            Edit("bridge/http/wire/acceptor.py::_LEAST_ACCEPTED", "64", "8"),
+            Edit("bridge/http/wire/acceptor.py::_ACCEPT_SECONDS", "0.003", "0.0"),
+        ),
+        (f"{ACCEPTOR}::test_a_new_connection_waits_for_one_of_each_other_address",),
+    ),
+    Mutant(
+        "gateway-closes-of-the-most",
+        "the closing of a connection of the address with the most waiting ones",
+        (
+            Edit(
+                "bridge/http/wire/connections.py::Connections._most_waiting", "self._by_count[-1]", "self._by_count[1]"
+            ),
+        ),
+        ("tests/unit/gateway/test_connections.py::test_under_pressure_the_address_with_the_most_idle_gives_way",),
+    ),
+    Mutant(
+        "gateway-other-envelope",
+        "the refusal of events under another name beside `events`",
+        (Edit("bridge/gateway/elements.py::_object_elements", 'several_in(body.replace(events, b"[]", 1))', '""'),),
+        ("tests/unit/gateway/test_elements.py::test_events_under_another_name_beside_events_are_refused",),
+    ),
+    Mutant(
+        "gateway-large-stays",
+        "the producer's stay after a record that the topic refuses",
+        (Edit("bridge/gateway/publisher.py::Publisher._send", "error is None or too_large", "error is None"),),
+        ("tests/unit/gateway/test_publisher.py::test_a_record_that_the_topic_refuses_is_told_apart",),
+    ),
+    Mutant(
         "gateway-accepts-later",
         "the pause of accepting while there are no free file descriptors",
         (Edit("bridge/http/wire/acceptor.py::Acceptor._rest", "self._loop.remove_reader(self._listener)", ""),),
