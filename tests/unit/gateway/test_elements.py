@@ -165,22 +165,6 @@ def test_what_is_no_json_is_refused_by_its_name(says: str, body: bytes, lines: b
 
 
 @pytest.mark.parametrize(
-    ("body", "name"),
-    [
-        (b'{"events":[' + A + b'],"batch":[' + B + b"]}", "batch"),
-        (b'{"data":[' + A + b'],"events":[' + B + b"]}", "data"),
-        (b'{"records":[' + A + b'],"events":[]}', "records"),
-    ],
-)
-def test_events_under_another_name_beside_events_are_refused(body: bytes, name: str) -> None:
-    """They would get a 202 and be nowhere."""
-    with pytest.raises(Problem) as caught:
-        split(body, lines=False, most=MOST)
-
-    assert f"beside `events`, an object with its events under `{name}`" in caught.value.detail
-
-
-@pytest.mark.parametrize(
     ("value", "says"),
     [
         (A + B, "several JSON texts"),

@@ -265,7 +265,7 @@ MUTANTS = [
         "gateway-other-envelope",
         "the refusal of events under another name beside `events`",
         (Edit("bridge/gateway/elements.py::_object_elements", 'several_in(body.replace(events, b"[]", 1))', '""'),),
-        ("tests/unit/gateway/test_elements.py::test_events_under_another_name_beside_events_are_refused",),
+        ("tests/unit/gateway/test_envelopes.py::test_events_under_another_name_beside_events_are_refused",),
     ),
     Mutant(
         "gateway-large-stays",
