@@ -1,5 +1,6 @@
-"""A program that prints what a process can see of its own start."""
+"""A program that prints what a process can see of its own start, or ends in the way of its second argument."""
 
+import atexit  # noqa: F401 - for the code that is given
 import json
 import os
 import signal
@@ -35,5 +36,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    sys.exit(int(sys.argv[1]))
+    if sys.argv[1] == "code":
+        exec(sys.argv[2])
+    else:
+        main()
+        sys.exit(int(sys.argv[1]))

@@ -4,6 +4,7 @@ It imports modules only: no thread, loop or connection exists before a fork. A f
 started this program, so that its parent waits for it, signals it and learns its exit code as for any other child.
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -15,11 +16,13 @@ import runpy
 import signal
 import socket
 import sys
+import threading
 import time
 import types
+from contextlib import suppress
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 PRODUCT = ("bridge", "streams", "sinks", "telemetry", "schemas")
 SYSTEM_CALLS = {"x86_64": 56, "aarch64": 220}
@@ -84,6 +87,28 @@ def become(words: list[str], variables: dict[str, str], *, new_session: bool) ->
     sys.argv = words[1:2] + words[3:]
 
 
+def run(module: str) -> NoReturn:
+    """Run the module as `python -m` does; end as Python does, but let the modules be.
+
+    To free their objects would copy most pages of the heap, which takes longer than many commands.
+    """
+    private: Any = (runpy, threading, atexit)
+    code: object = None
+    try:
+        private[0]._run_module_as_main(module)
+    except SystemExit as ended:
+        code = ended.code
+    if isinstance(code, int | None):
+        private[1]._shutdown()
+        private[2]._run_exitfuncs()
+        # A stream that can't be written to fails in Python's own end as well, which says so.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit((code or 0) & 0xFF)
+    sys.exit(cast("Any", code))
+
+
 def _stream(number: int) -> TextIO:
     """Open a standard stream as the interpreter does at its start."""
     before: Any = (sys.stdin, sys.stdout, sys.stderr)[number]
@@ -112,7 +137,7 @@ def main() -> None:
     # Last, as an ordinary start returns only after the session and the streams are as asked.
     requests.send(str(os.getpid()).encode())
     requests.close()
-    cast("Any", runpy)._run_module_as_main(request["words"][2])
+    run(request["words"][2])
 
 
 if __name__ == "__main__":

@@ -69,6 +69,30 @@ def test_a_fork_ends_by_a_signal(number: signal.Signals, waiting: "subprocess.Po
     assert waiting.wait(30) == -number
 
 
+ENDS = {
+    "a code": "sys.exit(258)",
+    "no code": "sys.exit()",
+    "a text": "sys.exit('why')",
+    "an error": "raise ValueError('why')",
+    "a thread": "threading.Timer(0.05, lambda: sys.stdout.write('later')).start()",
+    "a last act": "atexit.register(lambda: sys.stdout.write('later'))",
+    "a closed stream": "sys.stdout.write('said'); os.close(1)",
+    "its own signal": "os.kill(os.getpid(), 15)",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_fork_ends_as_an_ordinary_process(how: str) -> None:
+    """The code and all that was written are the same."""
+    given = [sys.executable, "-m", "tests.support.processes.look", "code", ENDS[how]]
+    ordinary, forked = (
+        subprocess.run(kind(given), env=environment({}), cwd=CHECKOUT, capture_output=True, text=True)
+        for kind in (list, WarmWords)
+    )
+    assert (ordinary.returncode, ordinary.stdout) == (forked.returncode, forked.stdout)
+    assert ordinary.stderr.splitlines()[-1:] == forked.stderr.splitlines()[-1:]
+
+
 OTHERWISE: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
     "cold": (words("--version", cold=True), {}),
     "by its command line": (words("stack", "--help"), {}),
