@@ -9,6 +9,9 @@ SEEDS ?= 1
 EVENTS ?= 100000
 SECONDS ?= 60
 
+# Containers often set it. Without compiled modules every process of a test run compiles what it loads.
+export PYTHONDONTWRITEBYTECODE =
+
 BIN := .venv/bin
 PYTHON_BIN := $(BIN)/python
 INSTALLED := .venv/.installed
