@@ -9,12 +9,15 @@ SEEDS ?= 1
 EVENTS ?= 100000
 SECONDS ?= 60
 
+# Containers often set it. Without compiled modules every process of a test run compiles what it loads.
+export PYTHONDONTWRITEBYTECODE =
+
 BIN := .venv/bin
 PYTHON_BIN := $(BIN)/python
 INSTALLED := .venv/.installed
 
-PYTEST = $(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/alerts/test_live.py \
-	--ignore=tests/integration/gateway/test_openapi.py
+PYTEST = $(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/alerts/test_live.py
+OPENAPI := tests/integration/gateway/test_openapi.py
 # House rules, unit tests, contract tests on real servers, and the path of events from HTTP to a row.
 BEFORE_A_PUSH := tests/house tests/unit tests/property tests/contract tests/mutants tests/integration/gateway/test_gateway.py \
 	tests/integration/worker/test_host.py tests/integration/commands/test_process.py
@@ -41,13 +44,13 @@ up: install ## Run Kafka, Postgres, a worker and a gateway on this machine until
 	@$(BIN)/bridge up $(ARGS)
 
 test: install ## Run what to run before a push (ARGS=tests/integration for others, PROCESSES=0 for one after another)
-	$(PYTEST) $(if $(filter tests%,$(ARGS)),,$(BEFORE_A_PUSH)) $(ARGS)
+	$(PYTEST) --ignore=$(OPENAPI) $(if $(filter tests%,$(ARGS)),,$(BEFORE_A_PUSH)) $(ARGS)
 
-test-all: install ## Run all tests but those of test-openapi, test-alerts, test-browser and wheel-test, which have their own
+test-all: install ## Run all tests but those of test-alerts, test-browser and wheel-test, which have their own
 	$(PYTEST) --ignore=tests/wheel --ignore=tests/browser $(ARGS)
 
 test-openapi: install ## Hold the gateway against its own OpenAPI document, by schemathesis, a minute or two
-	$(PYTHON_BIN) -m pytest tests/integration/gateway/test_openapi.py -q $(ARGS)
+	$(PYTHON_BIN) -m pytest $(OPENAPI) -q $(ARGS)
 
 test-alerts: install ## Hold the alerts against the running product, ten minutes of health and real faults (SHORT=1: three)
 	$(PYTHON_BIN) -m pytest tests/alerts/test_live.py $(if $(SHORT),-k 'well or refuses or tenth') $(ARGS)

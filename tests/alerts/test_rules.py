@@ -73,12 +73,14 @@ def groups_of(alert: str) -> list[dict[str, Any]]:
 def told_by(directory: Path, tests: list[dict[str, Any]], *, alert: str | None = None) -> str:
     """What promtool reports of tests that failed, of one alert's rules or of all; an empty text if none did."""
     groups = load(RULES)["groups"] if alert is None else groups_of(alert)
+    # Of all rules a round a minute: they take seconds, and a test of all asks for no exact moment.
+    interval = MINUTE if alert is None else STEP
     (directory / RULES.name).write_text(json.dumps({"groups": groups}))
     (directory / "test.yml").write_text(
         json.dumps(
             {
                 "rule_files": [RULES.name],
-                "evaluation_interval": f"{STEP}s",
+                "evaluation_interval": f"{interval}s",
                 # As Prometheus would within one round; else ratios may come after the alerts on them.
                 "group_eval_order": [group["name"] for group in groups],
                 "tests": tests,

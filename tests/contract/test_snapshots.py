@@ -1,7 +1,6 @@
 """Contracts and reference pages match the code: a change shows in the diff of a file."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import jsonschema
 import pytest
 from support.events.making import body, record
 from support.memory.source import MemoryRecord
+from support.processes.command import words
 from support.processes.programs import run
 
 from bridge.reference.documents import contracts, pages
@@ -83,7 +83,7 @@ def test_the_commands_write_all_of_it(tmp_path: Path) -> None:
     """`schema export` and `schema docs` write the files that the tests compare, and print each name."""
     for command, expected in (("export", {f"{name}.json" for name in contracts()}), ("docs", set(pages()))):
         directory = tmp_path / command
-        done = run([sys.executable, "-m", "bridge", "schema", command, "--dir", str(directory)])
+        done = run(words("schema", command, "--dir", str(directory)))
 
         assert done.returncode == 0, done.stderr
         assert {path.name for path in directory.iterdir()} == expected

@@ -7,7 +7,7 @@ from tools.faults.catalogue import CATALOGUE
 from tools.faults.plan import make_plan
 from tools.faults.run import Run
 
-SEED, SECONDS, EVENTS = 1, 50.0, 30_000
+SEED, SECONDS, EVENTS = 1, 36.0, 12_000
 # One fault of each part; the long form has all faults.
 FAULTS = (
     "worker-killed",

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from schemas.api_key import PREFIX
 from schemas.config.settings import Settings
+from support.processes.warm_start import WarmProcess
 
 FORMS = re.compile(rb"%b[0-9a-f]{12}_[0-9a-f]{64}|eyJ[\w-]{20,}\.[\w-]{20,}" % PREFIX.encode())
 LONGEST = 1024
@@ -130,7 +131,7 @@ class HeardPipe(io.RawIOBase):
         super().close()
 
 
-class HeardProcess(subprocess.Popen):  # type: ignore[type-arg]  # whether bytes or text is the caller's to say
+class HeardProcess(WarmProcess):
     """A process whose output is searched for secrets: pipes, files, and a temporary file instead of DEVNULL."""
 
     def __init__(self, args: Any, *more: Any, **options: Any) -> None:

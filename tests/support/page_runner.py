@@ -7,7 +7,7 @@ import asyncpg
 
 from support.events.situations import Trouble
 from support.pages import Step, missing, steps, words
-from support.processes.warm_command import bridge
+from support.processes.command import bridge_text
 
 # The value of a placeholder in capitals is taken from the output of an earlier command of the page.
 SHOWN_BY = {
@@ -62,7 +62,7 @@ async def _command(step: Step, text: str, trouble: Trouble) -> str:
     prefix = trouble.settings.topic_prefix
     given = [re.sub(r"^bridge\.(?=\w)", prefix, word) for word in words(text)]
     assert given[0] == "bridge", f"only `bridge` can be run here: {text}"
-    done = await bridge(*given[1:], settings=trouble.environment, timeout_seconds=COMMAND_SECONDS)
+    done = await bridge_text(*given[1:], settings=trouble.environment, timeout=COMMAND_SECONDS)
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode in step.codes, f"`{text}` ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout.replace(prefix, "bridge.")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from support.events.settled import environment_of, fetch
-from support.processes import warm_command
+from support.processes.command import bridge_text
 from support.processes.hook import listening
 
 from schemas.config.settings import Settings
@@ -43,7 +43,7 @@ async def test_what_was_asked_wrongly_is_no_failed_run(plans: Settings, command:
     asked = command.format(raw=plans.topics.raw)
     async with listening(lambda _: 200) as (url, calls):
         own = environment_of(plans, BRIDGE_WORKER_ALERT_WEBHOOK=url)
-        done = await warm_command.bridge(*asked.split(), settings=own, timeout_seconds=60)
+        done = await bridge_text(*asked.split(), settings=own)
 
     assert done.returncode == 3, (done.stdout, done.stderr)
     assert ASKED[command] in done.stdout + done.stderr
@@ -55,7 +55,7 @@ async def test_what_the_environment_refuses_is_a_failed_run(plans: Settings) -> 
     """An outage is a failed run and calls the webhook, as an operator has to act."""
     async with listening(lambda _: 200) as (url, calls):
         own = environment_of(plans, BRIDGE_WORKER_ALERT_WEBHOOK=url, BRIDGE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
-        done = await warm_command.bridge("dlq", "plan", "--all", "--yes", settings=own, timeout_seconds=60)
+        done = await bridge_text("dlq", "plan", "--all", "--yes", settings=own)
 
     assert done.returncode == 3, (done.stdout, done.stderr)
     assert [tuple(row) for row in await fetch(plans, "SELECT script, exit_code FROM script_run")] == [("dlq-plan", 3)]
@@ -64,8 +64,6 @@ async def test_what_the_environment_refuses_is_a_failed_run(plans: Settings) -> 
 
 async def test_a_plan_that_was_sent_is_called_so_when_it_is_cancelled(plans: Settings) -> None:
     """The answer of a cancel has the plan's current state."""
-    done = await warm_command.bridge(
-        "dlq", "cancel", SENT, "--reason", "x", settings=environment_of(plans), timeout_seconds=60
-    )
+    done = await bridge_text("dlq", "cancel", SENT, "--reason", "x", settings=environment_of(plans))
 
     assert done.stdout == f"plan {SENT}: sent\n"

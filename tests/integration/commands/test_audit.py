@@ -2,13 +2,13 @@
 
 import json
 import secrets
-import sys
 from collections.abc import Iterator
 
 import asyncpg
 import pytest
 from support.events.settled import event, prepare, produce, settings_for, settle_everything, working
 from support.infrastructure.databases import create_database, drop_database, run_apart
+from support.processes.command import words
 from support.processes.programs import run
 from support.wait import wait_until
 
@@ -169,8 +169,8 @@ async def test_a_tampering_is_found(settings: Settings, tampering: str) -> None:
     report = await audit(settings)
 
     assert not report.balanced
-    for words in expected:
-        assert any(words in problem for problem in report.problems), (words, report.problems)
+    for said in expected:
+        assert any(said in problem for problem in report.problems), (said, report.problems)
 
 
 @pytest.mark.parametrize("tampering", ["a window raised", "a raw offset moved up", "a retry offset moved down"])
@@ -250,7 +250,7 @@ async def test_balanced_at_every_moment_of_the_work(
 
 def test_the_command_reports_and_ends_with_the_verdict(settings: Settings) -> None:
     """Exit code 0 with a table when balanced, 1 with the problems, also as JSON, when not, 3 without a schema."""
-    command = [sys.executable, "-c", COMMAND]
+    command = words("audit")
     environment = _environment(settings)
 
     balanced = run(command, changed=environment)
@@ -259,7 +259,7 @@ def test_the_command_reports_and_ends_with_the_verdict(settings: Settings) -> No
     assert f"{settings.topics.raw}-0" in balanced.stdout
 
     run_apart(_execute(settings, TAMPERINGS["an event row deleted"][0]))
-    tampered = run([*command, "--json-output", "-"], changed=environment)
+    tampered = run(words("audit", "--json-output", "-"), changed=environment)
     assert tampered.returncode == 1
     document = json.loads(tampered.stdout)
     assert document["balanced"] is False
@@ -275,9 +275,6 @@ async def test_kafka_away_is_the_environments_trouble(settings: Settings) -> Non
     """The error is one line with the brokers' addresses."""
     with pytest.raises(PreconditionFailed, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
         await audit(settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"}))
-
-
-COMMAND = "from bridge.cli import main; import sys; sys.argv[1:1] = ['audit']; main()"
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import typer
 from support.events.settled import environment_of, prepare, settings_for
-from support.processes import warm_command
+from support.processes.command import bridge_text
 
 from bridge.cli.app import app
 from bridge.dev.stack import StackAddresses
@@ -68,10 +68,9 @@ def test_each_command_is_known_here() -> None:
 
 async def _told(command: str, settings: dict[str, str], setting: str) -> None:
     """Run the command and check its exit code and its error line."""
-    done = await warm_command.bridge(
+    done = await bridge_text(
         *command.split(),
         settings={"BRIDGE_START_TIMEOUT": "100ms", "BRIDGE_API_PORT": "0", "BRIDGE_GATEWAY_PORT": "0"} | settings,
-        timeout_seconds=60,
     )
 
     said = done.stdout + done.stderr
@@ -109,7 +108,7 @@ async def test_a_database_that_was_never_migrated_names_what_makes_the_tables(
 ) -> None:
     """A missing schema exits with 3 and names `bridge db migrate`."""
     given = {"BRIDGE_DATABASE_URL": empty_database, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka}
-    done = await warm_command.bridge(*command.split(), settings=given, timeout_seconds=60)
+    done = await bridge_text(*command.split(), settings=given)
 
     (line,) = done.stderr.splitlines()
     assert done.returncode == 3

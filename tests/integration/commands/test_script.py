@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import sys
 
 import asyncpg
 import pytest
+from support.processes.command import words
 from support.processes.programs import run
 from support.wait import wait_until
 
@@ -134,8 +134,8 @@ async def test_what_no_event_could_name_is_refused(script_id: str, site_id: int,
 def test_the_commands(database_url: str) -> None:
     """Results on standard output, and one line with exit code 3 for a mistake."""
 
-    def bridge(*words: str) -> tuple[int, str, str]:
-        done = run([sys.executable, "-m", "bridge", "script", *words], changed={"BRIDGE_DATABASE_URL": database_url})
+    def bridge(*given: str) -> tuple[int, str, str]:
+        done = run(words("script", *given), changed={"BRIDGE_DATABASE_URL": database_url})
         return done.returncode, done.stdout, done.stderr
 
     assert bridge("add", "s[b]1", "--site-id", "3", "--origin", "https://a.com") == (0, "s[b]1: added\n", "")
@@ -156,8 +156,8 @@ def test_the_commands(database_url: str) -> None:
 def test_the_commands_of_api_keys(database_url: str) -> None:
     """Two keys may be active; a key is shown once and its secret never again, and a revoked one makes room."""
 
-    def bridge(*words: str) -> tuple[int, str, str]:
-        done = run([sys.executable, "-m", "bridge", "script", *words], changed={"BRIDGE_DATABASE_URL": database_url})
+    def bridge(*given: str) -> tuple[int, str, str]:
+        done = run(words("script", *given), changed={"BRIDGE_DATABASE_URL": database_url})
         return done.returncode, done.stdout, done.stderr
 
     assert bridge("token", "create", "s1")[0] == 3

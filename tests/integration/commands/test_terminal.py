@@ -13,8 +13,7 @@ import asyncpg
 import pytest
 from support.events.dead_letters import add_dropped, dropped
 from support.events.settled import environment_of, prepare, settings_for
-from support.processes import warm_command
-from support.processes.command import bridge, words
+from support.processes.command import bridge, bridge_text, words
 from support.processes.programs import CHECKOUT, environment
 
 from bridge.dev.stack import StackAddresses
@@ -170,7 +169,7 @@ async def test_no_stored_text_controls_the_terminal(hostile: Settings, group: st
         forms = [""] if command.startswith(WITHOUT_JSON) else ["", " --json-output -"]
         for form in forms:
             given = command + form
-            done = await warm_command.bridge(*given.split(), settings=variables, timeout_seconds=60)
+            done = await bridge_text(*given.split(), settings=variables)
             assert_harmless(given, done.stdout)
             assert_harmless(given, done.stderr)
             assert not {"Traceback", "error:"} & set(done.stderr.split()), (given, done.stderr)
@@ -224,14 +223,14 @@ async def test_what_is_typed_is_written_out_or_refused(hostile: Settings, tmp_pa
         ("dlq", "list", "--text", bad, "--json-output", f"/nowhere/{bad}"), ("audit", "--acknowledge-lost", bad),
         ("script", "add", bad, "--site-id", "1"), ("dlq", "export", "--output", f"/nowhere/{bad}"),
     ):  # fmt: skip
-        done = await warm_command.bridge(*given, settings=variables, timeout_seconds=60)
+        done = await bridge_text(*given, settings=variables)
         assert done.returncode == 3, (given, done.stderr)
         assert_harmless(str(given), done.stdout + done.stderr)
     for command in (
         "dlq discard --all --yes", f"dlq cancel {PLAN}", "dlq plan --site-id 1", "breaker release", "breaker engage",
         "offsets skip bridge.raw:0 --offset 1", "topics adopt bridge.raw",
     ):  # fmt: skip
-        done = await warm_command.bridge(*command.split(), "--reason", bad, settings=variables, timeout_seconds=60)
+        done = await bridge_text(*command.split(), "--reason", bad, settings=variables)
         assert (done.returncode, "--reason: holds the control character U+001B" in done.stderr) == (3, True), command
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import socket
-import sys
 import time
 
 import pytest
 from aiokafka.admin import NewTopic
+from support.processes.command import words
 from support.processes.programs import run
 from support.wait import wait_until
 
@@ -145,14 +145,14 @@ async def test_a_broker_that_never_answers(monkeypatch: pytest.MonkeyPatch, topi
 def test_the_commands(stack: StackAddresses, topic_prefix: str) -> None:
     """Exit code 1 with the differences, 0 after `apply`, 2 with some left, 3 and one line with Kafka away."""
 
-    def bridge(*words: str, **changed: str) -> tuple[int, str, str]:
+    def bridge(*given: str, **changed: str) -> tuple[int, str, str]:
         environment = {
             "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": stack.kafka,
             "BRIDGE_TOPIC_PREFIX": topic_prefix,
             "BRIDGE_TOPIC_PARTITIONS": "2",
             "BRIDGE_RETRY_DELAYS": "1s",
         }
-        done = run([sys.executable, "-m", "bridge", "topics", *words], changed=environment | changed)
+        done = run(words("topics", *given), changed=environment | changed)
         return done.returncode, done.stdout, done.stderr
 
     code, told, _ = bridge("check")

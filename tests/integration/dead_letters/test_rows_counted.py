@@ -4,7 +4,7 @@ import json
 
 from support.events.replays import dead_letters, dlq, late, plan, replay_settings, until
 from support.events.settled import environment_of, event, fetch, produce, working
-from support.processes.warm_command import bridge
+from support.processes.command import bridge_text
 
 from sinks.postgres.registry.admin import add_script
 from streams.audit import audit
@@ -34,10 +34,10 @@ async def test_normalized_and_recovered_are_the_rows(stack, database_url, topic_
     assert (totals.persisted, totals.dropped_became) == (9, {"recovered": 6, "sent_again": 4, "replay": 6})
     environment = environment_of(settings)
     for words, persisted in ((("--site-id", "1"), 7), (("--site-id", "2"), 2), ((), 9)):
-        done = await bridge("kpi", *words, "--json-output", "-", settings=environment, timeout_seconds=60)
+        done = await bridge_text("kpi", *words, "--json-output", "-", settings=environment)
         total = json.loads(done.stdout)["total"]
         assert (total["normalized"] + total["recovered"], total["success_rate_with_replays_pct"]) == (persisted, 100.0)
-    done = await bridge("gate", "show", "--json-output", "-", settings=environment, timeout_seconds=60)
+    done = await bridge_text("gate", "show", "--json-output", "-", settings=environment)
     assert {one["target"]: (one["recovered"], one["sent_again"]) for one in json.loads(done.stdout)} == {
         "site:1": (4, 4), "site:2": (2, 0), "total": (6, 4),
     }  # fmt: skip

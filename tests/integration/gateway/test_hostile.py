@@ -39,7 +39,12 @@ async def other_key(settings: Settings) -> str:
 async def running(settings: Settings, key: str, other_key: str, tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway with short time-outs that serves other clients before and after the test."""
     with gateway(
-        settings, tmp_path / "log", gateway_header_timeout="2s", gateway_body_timeout="2s", gateway_keep_alive="3s"
+        settings,
+        tmp_path / "log",
+        cold=True,
+        gateway_header_timeout="2s",
+        gateway_body_timeout="2s",
+        gateway_keep_alive="3s",
     ) as found:
         await served(found, other_key)
         before = found.memory_mb()

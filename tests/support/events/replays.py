@@ -7,7 +7,7 @@ from typing import Any
 from schemas.config.settings import Settings
 from streams.audit import audit
 from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
-from support.processes.warm_command import bridge
+from support.processes.command import bridge_text
 from support.wait import wait_until
 
 BUDGET_SECONDS = 60
@@ -46,7 +46,7 @@ async def until(settings: Settings, statement: str, *arguments: object) -> None:
 async def dlq(settings: Settings, *words: str, code: int = 0, **more: str) -> tuple[str, str]:
     """Run `bridge dlq`; return its standard output and standard error."""
     asked = {"BRIDGE_MAX_RETRIES": str(settings.max_retries), **more}
-    done = await bridge("dlq", *words, settings=environment_of(settings, **asked), timeout_seconds=BUDGET_SECONDS)
+    done = await bridge_text("dlq", *words, settings=environment_of(settings, **asked), timeout=BUDGET_SECONDS)
     assert "Traceback" not in done.stderr
     assert done.returncode == code, (done.stdout, done.stderr)
     return done.stdout, done.stderr

@@ -53,21 +53,26 @@ class Gateway:
 
 
 @contextmanager
-def gateway(settings: Settings, log: Path, **more: object) -> Iterator[Gateway]:
-    """Run a gateway on a free port with these settings and more; kill it at the end if it still runs."""
-    with service("gateway", ("gateway",), settings, log, **more) as found:
+def gateway(settings: Settings, log: Path, *, cold: bool = False, **more: object) -> Iterator[Gateway]:
+    """Run a gateway on a free port with these settings and more; kill it at the end if it still runs.
+
+    With `cold` Python starts it, so that its memory is its own.
+    """
+    with service("gateway", ("gateway",), settings, log, cold=cold, **more) as found:
         yield found
 
 
 @contextmanager
-def service(name: str, command: tuple[str, ...], settings: Settings, log: Path, **more: object) -> Iterator[Gateway]:
+def service(
+    name: str, command: tuple[str, ...], settings: Settings, log: Path, *, cold: bool = False, **more: object
+) -> Iterator[Gateway]:
     """Run another listening service in the same way."""
     given = {f"BRIDGE_{one.upper()}": str(value) for one, value in more.items()}
     port = given.setdefault(f"BRIDGE_{name.upper()}_PORT", "0")
     own = environment_of(settings, BRIDGE_LOG_FORMAT="json", **given)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            words(*command), env=environment(own), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            words(*command, cold=cold), env=environment(own), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=output, start_new_session=True,
         )  # fmt: skip
     try:

@@ -68,9 +68,9 @@ def test_one_organisation_does_not_stop_others_that_are_silent(sites: int) -> No
     for _ in range(10):
         bench.clock.now += 7_200
         for partition in range(3):
-            assert not bench.weigh(flood(sites, 2000), partition=partition)
+            assert not bench.weigh(flood(sites, 500), partition=partition)
     bench.clock.now += 20_000
-    assert bench.weigh(flood(sites, 2000))
+    assert bench.weigh(flood(sites, 500))
 
 
 def test_a_probe_looks_for_others_behind_one_organisation() -> None:
@@ -96,7 +96,7 @@ def test_what_is_nobodys_does_not_stop_others_that_are_silent() -> None:
     for _ in range(10):
         bench.clock.now += 7_200
         for partition in range(12):
-            assert not bench.weigh(NOBODYS * 2000, partition=partition)
+            assert not bench.weigh(NOBODYS * 500, partition=partition)
     bench.clock.now += 20_000
     assert bench.weigh(NOBODYS * 2000)
 
