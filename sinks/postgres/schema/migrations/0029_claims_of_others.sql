@@ -13,6 +13,8 @@ $$;
 COMMENT ON FUNCTION note_resumer() IS 'Trigger: notes the account that begins or resumes a plan.';
 CREATE TRIGGER replay_resumer BEFORE UPDATE OF state ON replay
     FOR EACH ROW WHEN (NEW.state = 'running') EXECUTE FUNCTION note_resumer();
+COMMENT ON COLUMN replay.ended_written_by IS
+    'The database account that last began or resumed the plan, or changed state, ended_by or ended_because, by Postgres; null where none has since 0021. ended_by is what that account says';
 
 DO $do$
 BEGIN
