@@ -1,6 +1,6 @@
 -- A claim is released only by the owner, or by the account that cancelled or resumed its plan while no run of another account sends it;
 -- and only the owner changes the identity of an event that has one. Nothing is rewritten, and each lock is held for a moment. The release
--- before does no more than this allows, except one case: it can't cancel a plan that another account has marked as sent.
+-- before calls no such function, and does no more than this allows.
 
 -- A run resumes a plan that is still `running` after a crash, which changes neither its state nor who ended it. Fires after `replay_ender`,
 -- which keeps the former account.
