@@ -45,7 +45,9 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
             await cancel(conn, plan.replay_id, reason)
             with run.target(f"replay:{plan.replay_id}"):
                 await _stopped(conn, plan.replay_id, deadline)
-                if await _open_again(settings, run, conn, plan, deadline) or await is_left(conn, plan.replay_id):
+                if await _open_again(settings, run, conn, plan, deadline, reason) or await is_left(
+                    conn, plan.replay_id
+                ):
                     # Other accounts can mark the plan as sent.
                     await cancel(conn, plan.replay_id, reason, sent=True)
             summary.state = await state_of(conn, plan.replay_id)
@@ -70,7 +72,7 @@ def _nothing_left(plan: Plan) -> str:
 
 
 async def _open_again(
-    settings: Settings, run: Run[ReplaySummary], conn: Connection, plan: Plan, deadline: float
+    settings: Settings, run: Run[ReplaySummary], conn: Connection, plan: Plan, deadline: float, reason: str
 ) -> int:
     """Release the claims whose items were certainly never sent, regardless of what the plan recorded as sent.
 
@@ -101,7 +103,12 @@ async def _open_again(
                 "read the raw topic up to now, cancel the plan again"
             )
         await asyncio.sleep(LOOK_SECONDS)
-    return await let_go(conn, plan.replay_id, list(claimed))
+    async with conn.transaction():
+        if not (claimed := await claims(conn, plan.replay_id)):
+            return 0
+        # Postgres lets an account release another's claims only if the plan is cancelled; it may be marked as sent.
+        await cancel(conn, plan.replay_id, reason, sent=True)
+        return await let_go(conn, plan.replay_id, list(claimed))
 
 
 async def _read_up_to(settings: Settings, ends: dict[TopicPartition, int]) -> bool:

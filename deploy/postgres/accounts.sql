@@ -65,20 +65,22 @@ REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
 -- No service needs functions in the schema: one that fits a call better than Postgres' own would run with the caller's privileges. PUBLIC may
 -- create them in databases that pg_upgrade has brought from Postgres 14 or older.
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
--- No service needs large objects, which remain when a session ends, messages in the write-ahead log, or an unlimited number of locks,
--- with which one session fills the lock table. A warning appears if another superuser has to run this.
+-- No service needs large objects, which remain when a session ends, messages in the write-ahead log, exported snapshots, each of which is a
+-- file that temp_file_limit does not count, or an unlimited number of locks, with which one session fills the lock table. A warning
+-- appears if another superuser has to run this.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
 FROM pg_proc
 WHERE pronamespace = 'pg_catalog'::regnamespace
   AND (proname IN ('lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_put', 'lo_truncate', 'lo_truncate64', 'lowrite',
-                   'pg_logical_emit_message')
+                   'pg_logical_emit_message', 'pg_export_snapshot')
        OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')
 \gexec
--- The owner's migrations and functions take such locks. `bridge db grants` grants services that run jobs the function that keeps a job from
+-- The owner's migrations and functions take such locks, and its pg_dump --jobs exports a snapshot. `bridge db grants` grants services that run jobs the function that keeps a job from
 -- running twice at the same time. Accounts that already write runs get it here, so that they can run until then.
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO bridge_owner WITH GRANT OPTION', oid::regprocedure)
 FROM pg_proc
-WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$'
+WHERE pronamespace = 'pg_catalog'::regnamespace
+  AND (proname = 'pg_export_snapshot' OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')
 \gexec
 SELECT format('GRANT EXECUTE ON FUNCTION pg_try_advisory_lock(bigint) TO %I', rolname)
 FROM pg_roles

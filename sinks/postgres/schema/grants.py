@@ -8,8 +8,8 @@ from schemas.config.service import Service
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.schema.check import expected_catalogue
 from sinks.postgres.schema.privileges import (
-    ADVISORY,
     GUARDED,
+    KEPT_BY_OWNER,
     Privilege,
     needed_functions,
     needed_own_functions,
@@ -34,10 +34,10 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
             f"GRANT pg_read_all_stats {to}",
             # Without it `end_blocking_sessions` ends no session of another account.
             f"GRANT pg_signal_backend {to}",
-            # PUBLIC may lack it, and the owner grants it to the services that need it.
+            # PUBLIC may lack it, and the owner grants locks to the services that need them.
             *(
                 f"GRANT EXECUTE ON FUNCTION {one['signature']} {to} WITH GRANT OPTION"
-                for one in await conn.fetch(sql("grants_functions"), sorted(ADVISORY))
+                for one in await conn.fetch(sql("grants_functions"), sorted(KEPT_BY_OWNER))
             ),
         ]
         return lines + [f"ALTER {row['kind']} {row['name']} OWNER {to}" for row in rows if not row["owned"]]

@@ -92,8 +92,11 @@ ADVISORY: Final = frozenset(
 GUARDED: Final = ADVISORY | {
     *("lo_creat", "lo_create", "lo_from_bytea", "lo_import", "lo_put", "lo_truncate", "lo_truncate64", "lowrite"),
     "pg_logical_emit_message",
+    "pg_export_snapshot",
 }
 """Functions that fill shared resources or the disk; deploy/postgres/accounts.sql revokes them from PUBLIC."""
+KEPT_BY_OWNER: Final = ADVISORY | {"pg_export_snapshot"}
+"""Those of GUARDED that the owner keeps: for its locks, and for `pg_dump --jobs`."""
 
 _NOISE = re.compile(r"--[^\n]*|'[^']*'")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)

@@ -363,9 +363,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
     await migrate(superuser_database)
     try:
         for _ in range(2):
-            done = run(
-                [PSQL, "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", str(file), superuser_database], changed=given
-            )
+            done = run([PSQL, "-Xv", "ON_ERROR_STOP=1", "-f", str(file), superuser_database], changed=given)
             assert done.returncode == 0, done.stderr
             assert "LOG:" in done.stderr
             assert "panic" in done.stdout
@@ -374,6 +372,7 @@ async def test_accounts_of_the_compose_file(stack: StackAddresses, superuser_dat
             await migrate(urls[Service.OWNER], months_ahead=24)
             assert await check_database(urls[Service.OWNER], months_ahead=24) == []
             assert await value_of(urls[Service.OWNER], "SELECT pg_has_role('pg_signal_backend', 'USAGE')")
+            await execute(urls[Service.OWNER], "SELECT pg_export_snapshot()")
             for service in PROCESSES:
                 assert await value_of(urls[service], "SHOW idle_in_transaction_session_timeout") == "1min"
                 assert await value_of(urls[service], "SHOW temp_file_limit") in ("1GB", "4GB")

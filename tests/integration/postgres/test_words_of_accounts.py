@@ -1,5 +1,6 @@
 """Claims of a service's account are checked against what Postgres knows: runs, claims, and ends of plans."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,16 +9,18 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from support.infrastructure.accounts import account, execute
-from support.infrastructure.databases import as_admin
+from support.infrastructure.databases import LOCK_AWAITED, as_admin
+from support.wait import wait_until
 
 from bridge.dev.stack import StackAddresses
+from bridge.jobs.cancel import lock_of
 from schemas.config.service import Service
 from schemas.errors import SinkUnavailable
 from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.discard import discard
 from sinks.postgres.replay_items.items import let_go
 from sinks.postgres.replays.plans import prune
-from sinks.postgres.runs.history import note_begin, note_end
+from sinks.postgres.runs.history import note_begin, note_end, run_lock
 
 FIRST, SECOND = ("00000000-0000-4000-8000-00000000000" + number for number in "12")
 NOW = datetime.now(UTC)
@@ -50,6 +53,16 @@ def claimed(replay_id: str, *offsets: int) -> str:
     return f"SELECT claim_dead_letters('{replay_id}', ARRAY[{each[0]}], ARRAY[{each[1]}], ARRAY[{places}]::bigint[], ARRAY[{each[2]}])"
 
 
+def resumed(replay_id: str) -> str:
+    """The start of a run of this plan."""
+    return f"UPDATE replay SET state = 'running' WHERE replay_id = '{replay_id}'"
+
+
+def cancelled(replay_id: str) -> str:
+    """The cancellation of this plan."""
+    return f"UPDATE replay SET state = 'cancelled' WHERE replay_id = '{replay_id}'"
+
+
 async def rows(url: str, query: str) -> list[tuple[object, ...]]:
     """The rows of the query."""
     conn = await asyncpg.connect(url)
@@ -57,6 +70,11 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in await conn.fetch(query)]
     finally:
         await conn.close()
+
+
+async def value(url: str, query: str) -> object:
+    """The single value of the query."""
+    return (await rows(url, query))[0][0]
 
 
 async def let(url: str, replay_id: str, *offsets: int) -> int:
@@ -151,11 +169,84 @@ async def test_what_is_let_go_is_what_it_was(database_url: str) -> None:
         await execute(url, claimed(SECOND, 0, 1))
         assert [row[1:3] for row in await rows(database_url, STANDS)][:2] == [("claimed", SECOND)] * 2
         assert await rows(database_url, outcome) == [(1, "t:0:3"), (2, None)]
+        # As a run does that resumes it.
+        await execute(url, resumed(SECOND))
         assert await let(url, SECOND, 0, 1) == 2
         assert await let(url, SECOND, 0, 1) == 0
     after = await rows(database_url, STANDS)
     assert (after[0], after[1][:4]) == (before[0], before[1][:4])
     assert await rows(database_url, outcome) == [(1, "t:0:3"), (2, None)]
+
+
+async def test_a_claim_of_a_run_of_another_account_stays(database_url: str) -> None:
+    """While an account runs a plan, no other releases its claims, even if it resumes or cancels the plan itself."""
+    await execute(database_url, LETTERS, plan(FIRST), claimed(FIRST, 0, 1))
+    with account(database_url, Service.API) as url, account(database_url, Service.API) as other:
+        for runs, name in ((database_url, urlsplit(database_url).username), (other, urlsplit(other).username)):
+            async with connected(url) as conn, conn.transaction():
+                # This transaction's list of sessions lacks the run's.
+                assert await conn.fetchval("SELECT count(*) FROM pg_stat_activity") > 0
+                async with run_lock(runs, lock_of(FIRST), "replay"):
+                    for taken in ("SELECT", resumed(FIRST), cancelled(FIRST)):
+                        await execute(url, taken)
+                        with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"{name} runs the plan {FIRST}"):
+                            await let(url, FIRST, 0, 1)
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="runs the plan"):
+                        await let_go(conn, FIRST, [Provenance("t", 0, 0)])
+        assert [row[1] for row in await rows(database_url, STANDS)] == ["claimed", "claimed", "open", "open"]
+        async with run_lock(other, lock_of(FIRST), "replay"):
+            assert await let(database_url, FIRST, 0) == 1
+            assert await let(other, FIRST, 1) == 1
+
+
+async def test_a_claim_is_released_by_an_account_that_takes_up_its_plan(database_url: str) -> None:
+    """An account has to resume or cancel a plan of another before it releases the plan's claims, which notes its name."""
+    await execute(database_url, LETTERS, plan(FIRST), plan(SECOND), claimed(FIRST, 0), claimed(SECOND, 1))
+    with account(database_url, Service.API) as url:
+        for one, place, taken in ((FIRST, 0, resumed(FIRST)), (SECOND, 1, cancelled(SECOND))):
+            ender = f"SELECT ended_written_by FROM replay WHERE replay_id = '{one}'"
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="neither cancelled nor resumed the plan"):
+                await let(url, one, place)
+            await execute(url, taken)
+            assert await rows(database_url, ender) == [(urlsplit(url).username,)]
+            async with run_lock(url, lock_of(one), "replay"):
+                assert await let(url, one, place) == 1
+        await execute(database_url, claimed(SECOND, 0))
+        # Also after the owner has cancelled it, such as from a terminal.
+        await execute(database_url, resumed(SECOND), cancelled(SECOND))
+        assert await let(url, SECOND, 0) == 1
+
+
+async def test_a_run_that_begins_while_a_release_waits_keeps_its_claims(database_url: str) -> None:
+    """A session that waits for a row does not release what a run of another account has claimed meanwhile."""
+    await execute(database_url, LETTERS, plan(FIRST), claimed(FIRST, 0, 1))
+    with account(database_url, Service.API) as url:
+        await execute(url, resumed(FIRST))
+        async with connected(database_url) as conn, run_lock(database_url, lock_of(SECOND), "another replay"):
+            async with conn.transaction():
+                await conn.execute("SELECT FROM bridge_event_raw WHERE raw_offset = 0 FOR UPDATE")
+                waiting = asyncio.create_task(let(url, FIRST, 0, 1))
+                await wait_until(lambda: value(database_url, LOCK_AWAITED), budget_seconds=30, describe="the lock")
+                assert await conn.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", lock_of(FIRST))
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="runs the plan"):
+                await waiting
+
+
+async def test_an_event_keeps_the_identity_that_it_has(database_url: str) -> None:
+    """An account sets site, script and sender class once; the owner changes them, as a backfill does."""
+    known = "UPDATE bridge_event_raw SET site_id = 1, script_id = 's', sender = 'direct' WHERE raw_offset = 0"
+    await execute(database_url, LETTERS, "UPDATE bridge_event_raw SET site_id = 7 WHERE raw_offset < 2")
+    identity = "SELECT site_id, script_id, sender FROM bridge_event_raw WHERE raw_offset < 2 ORDER BY raw_offset"
+    with account(database_url, Service.WORKER) as url:
+        # Before the sender class is known, the site is only what the event says.
+        await execute(url, known)
+        for forged in ("site_id = 2", "site_id = NULL", "script_id = 't'", "sender = 'server'", "sender = NULL"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match=f"bridge_event_raw.{forged.split()[0]}"):
+                await execute(url, f"UPDATE bridge_event_raw SET {forged} WHERE raw_offset = 0")
+        await execute(url, f"{known} OR raw_offset = 1")
+    assert await rows(database_url, identity) == [(1, "s", "direct")] * 2
+    await execute(database_url, known.replace("= 1", "= 3"))
+    assert (await rows(database_url, identity))[0] == (3, "s", "direct")
 
 
 async def test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter(database_url: str) -> None:

@@ -7,14 +7,18 @@ import signal
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from support.events.replays import assert_balanced, dead_letters, dlq, late, plan, replay_settings, status, until
 from support.events.settled import environment_of, fetch, open_transaction, working
+from support.infrastructure.accounts import account
+from support.infrastructure.databases import as_admin
 from support.processes.command import start
 
 from bridge.jobs import replay as replay_run
 from bridge.jobs.cancel import cancel_job
 from bridge.jobs.frame import RunOptions, perform
 from bridge.jobs.replay import ReplayOptions, replay_job
+from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.errors import SinkUnavailable
 from sinks.kafka.replay_publisher import ReplayPublisher
@@ -211,3 +215,16 @@ async def test_only_one_run_of_a_plan_at_a_time(stack, database_url, topic_prefi
     finally:
         running.kill()
         await asyncio.to_thread(running.wait, 10)
+
+
+async def test_an_account_cancels_what_another_marked_as_sent(stack, database_url, topic_prefix, monkeypatch) -> None:
+    """The API's account releases claims of a plan that the owner's run ended as sent, once the plan is cancelled."""
+    settings, plan_id = await prepared(stack, database_url, topic_prefix, 20)
+    await crashed_at_publishing(settings, plan_id, monkeypatch, published=False)
+    await fetch(settings, "UPDATE replay SET sent_to = 20, published = 20, state = 'sent'")
+    with account(as_admin(stack, database_url), Service.API) as url:
+        theirs = settings.model_copy(update={"database_url": SecretStr(url)})
+        async with working(settings):
+            summary, code = await perform(cancel_job(theirs, plan_id, "enough", 60), theirs, RunOptions(plan_id))
+    assert (code, summary.outcomes, summary.state) == (0, {"open": 20}, "cancelled")
+    await assert_balanced(settings)

@@ -24,7 +24,7 @@ LOCKS: Final = {
 
 
 def not_needed(service: Service) -> list[str]:
-    """List statements that a service doesn't need and that fill shared memory or the WAL without any grant."""
+    """List statements that a service doesn't need and that fill shared memory, the WAL or the disk without any grant."""
     return [
         *(
             f"SELECT {name}({key})"
@@ -34,6 +34,7 @@ def not_needed(service: Service) -> list[str]:
         ),
         "SELECT pg_logical_emit_message(false, 'x', 'x')",
         "SELECT pg_logical_emit_message(true, 'x', ''::bytea)",
+        "SELECT pg_export_snapshot()",
     ]
 
 

@@ -200,8 +200,8 @@ MUTANTS = [
         (
             Edit(
                 "deploy/postgres/accounts.sql",
-                "       OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')",
-                ")",
+                "'pg_export_snapshot')\n       OR proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$')",
+                "'pg_export_snapshot'))",
             ),
         ),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
@@ -209,7 +209,7 @@ MUTANTS = [
     Mutant(
         "accounts-wal",
         "the revocation of every role's messages in the write-ahead log",
-        (Edit("deploy/postgres/accounts.sql", "'pg_logical_emit_message')", "'lowrite')"),),
+        (Edit("deploy/postgres/accounts.sql", "'pg_logical_emit_message', ", ""),),
         (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
     ),
     Mutant(

@@ -1,8 +1,9 @@
-"""The mechanisms that bound accounts' texts, name logs, date the history, and keep a schema with one owner."""
+"""The mechanisms that bound accounts' texts and files, name logs, date the history, and keep a schema with one owner."""
 
 from tools.mutants.mutant import Edit, Mutant
 
 ROWS = "migrations/0028_bounded_rows.sql"
+ACCOUNTS = "tests/integration/postgres/test_accounts.py"
 TEXTS = "tests/integration/postgres/test_bounded_texts.py"
 SAID = "tests/integration/postgres/test_words_of_accounts.py"
 SCHEMA = "tests/integration/postgres/test_schema_of_others.py"
@@ -15,6 +16,18 @@ OPEN = f"{SAID}::test_a_transaction_that_is_open_makes_no_plan_of_others"
 REFUSED = f"{REPLAYED}::test_a_topic_of_the_product_is_refused"
 
 MUTANTS = [
+    Mutant(
+        "accounts-snapshots",
+        "the revocation of every role's exported snapshots",
+        (Edit("deploy/postgres/accounts.sql", ", 'pg_export_snapshot')", ")"),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
+    Mutant(
+        "owner-snapshots",
+        "the exported snapshots of the owner",
+        (Edit("deploy/postgres/accounts.sql", "proname = 'pg_export_snapshot' OR ", ""),),
+        (f"{ACCOUNTS}::test_accounts_of_the_compose_file",),
+    ),
     Mutant(
         "texts-bounded",
         "the limit on texts that accounts write to events, dead letters and offsets",

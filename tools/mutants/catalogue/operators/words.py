@@ -5,6 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 WORDS = "migrations/0024_words_of_accounts.sql"
 LENGTHS = "migrations/0026_bounded_words.sql"
 ROWS = "migrations/0028_bounded_rows.sql"
+CLAIMS = "migrations/0029_claims_of_others.sql"
 SAID = "tests/integration/postgres/test_words_of_accounts.py"
 BOUNDED = "tests/integration/postgres/test_bounded_rows.py"
 CRASHED = "tests/integration/replays/test_replay_crash.py"
@@ -12,6 +13,8 @@ DROPS = "drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
 OLD_PLACE = f"{BOUNDED}::test_a_row_that_names_no_place_breaks_no_figure"
 SIZED = f"{SAID}::test_a_plan_of_an_account_is_as_large_and_as_old_as_it_is"
+TAKEN_UP = f"{SAID}::test_a_claim_is_released_by_an_account_that_takes_up_its_plan"
+IDENTITY = f"{SAID}::test_an_event_keeps_the_identity_that_it_has"
 REMOVED = f"{SAID}::test_no_account_removes_a_plan_that_is_young_or_holds_a_dead_letter"
 
 MUTANTS = [
@@ -48,8 +51,59 @@ MUTANTS = [
     Mutant(
         "let-go-as-it-was",
         "the return of a released dead letter that was replayed to `replayed`",
-        (Edit(WORDS, "CASE WHEN l.former_replay_id IS NULL THEN 'open' ELSE 'replayed' END", "'open'"),),
+        (Edit(CLAIMS, "CASE WHEN l.former_replay_id IS NULL THEN 'open' ELSE 'replayed' END", "'open'"),),
         (f"{SAID}::test_what_is_let_go_is_what_it_was",),
+    ),
+    Mutant(
+        "let-go-beside-a-run",
+        "the refusal to release claims of a plan that another account runs",
+        (Edit(CLAIMS, "IF FOUND THEN", "IF false THEN"),),
+        (f"{SAID}::test_a_claim_of_a_run_of_another_account_stays",),
+    ),
+    Mutant(
+        "let-go-beside-a-new-session",
+        "the refusal where the caller's list of sessions is older than the run",
+        (
+            Edit(CLAIMS, "PERFORM pg_stat_clear_snapshot();", ""),
+            Edit(CLAIMS, "a.usename IS DISTINCT FROM session_user", "a.usename <> session_user"),
+        ),
+        (f"{SAID}::test_a_claim_of_a_run_of_another_account_stays",),
+    ),
+    Mutant(
+        "let-go-by-name",
+        "the rule that an account cancels or resumes another's plan before it releases the plan's claims",
+        (Edit(CLAIMS, "IF NOT EXISTS (", "IF false AND NOT EXISTS ("),),
+        (TAKEN_UP,),
+    ),
+    Mutant(
+        "resumer-noted",
+        "the account that resumes a plan which is still marked as running",
+        (Edit(CLAIMS, "NEW.ended_written_by := session_user;", ""),),
+        (TAKEN_UP,),
+    ),
+    Mutant(
+        "cancels-before-release",
+        "the cancellation of a plan marked as sent before its claims are released",
+        (Edit("bridge/jobs/cancel.py::_open_again", "await cancel(conn, plan.replay_id, reason, sent=True)", "pass"),),
+        (f"{CRASHED}::test_an_account_cancels_what_another_marked_as_sent",),
+    ),
+    Mutant(
+        "identity-kept",
+        "the refusal to change the identity of an event",
+        (
+            Edit(
+                CLAIMS,
+                "EXECUTE FUNCTION keep_history('site_id', 'script_id', 'sender');",
+                "EXECUTE FUNCTION keep_history();",
+            ),
+        ),
+        (IDENTITY,),
+    ),
+    Mutant(
+        "identity-set-once",
+        "the identity that a service's account gives to an event without one",
+        (Edit(CLAIMS, "OLD.sender IS NOT NULL\n", "true\n"),),
+        (IDENTITY,),
     ),
     Mutant(
         "plans-kept-young",
