@@ -110,7 +110,7 @@ def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outco
     for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:
-            what = "is missing" if found is None else f"is at {found}"
+            what = "is missing" if found is None else f"is {found}"
             raise BatchRefused(f"the stored offset of {batch.source} {what}, the batch begins at {batch.prev}")
 
 

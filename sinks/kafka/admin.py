@@ -40,7 +40,7 @@ bound_scram()
 
 
 class TopicFacts(NamedTuple):
-    """One topic in Kafka. `in_sync` is each partition's number of in-sync replicas, 0 if the partition has no leader."""
+    """One topic in Kafka. `in_sync` has each partition's number of in-sync replicas, 0 for one without a leader."""
 
     partitions: int
     replication: int
@@ -143,7 +143,7 @@ async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
 
 
 async def group_has_members(settings: Settings) -> bool:
-    """Return whether a worker is currently a member of the batch group; raises PreconditionFailed when Kafka is away."""
+    """Return whether the batch group has a member now; raises PreconditionFailed when Kafka is away."""
     async with kafka_admin(settings) as client, asyncio.timeout(MOVED_SECONDS):
         while True:
             try:

@@ -73,7 +73,10 @@ class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is unt
         return await ask_any_broker(self._client, request)
 
     async def _send_to_controller(self, request: Any) -> Any:
-        """Send the request to the controller first. With KRaft each broker forwards such a request to the controller."""
+        """Send the request to the controller first.
+
+        With KRaft any other broker forwards the request to the controller.
+        """
         controller = self._client.cluster.controller
         return await ask_any_broker(self._client, request, None if controller is None else controller.nodeId)
 

@@ -53,7 +53,7 @@ def declared(settings: Settings) -> list[TopicSpec]:
 
 
 async def check_topics(settings: Settings) -> list[str]:
-    """Return a line for each difference between Kafka and the declaration; raises PreconditionFailed if Kafka is away."""
+    """Return a line for each difference between Kafka and the declaration; raises PreconditionFailed."""
     async with kafka_admin(settings) as client:
         return [one.line for one in await _differences(client, declared(settings))]
 

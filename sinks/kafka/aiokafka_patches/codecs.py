@@ -1,7 +1,7 @@
 """Limits on inflating compressed batches.
 
-aiokafka inflates batches without a limit, and a compressed batch of a megabyte can inflate to gigabytes. The limits
-apply to the batches of one read, a call for records by one task.
+aiokafka inflates batches without a limit, and a compressed batch of a megabyte can inflate to gigabytes. Limits apply
+to each batch, and to each read: one request for records by a task, which may return records of several batches.
 """
 
 import asyncio
@@ -39,9 +39,9 @@ _HEADERS_AT_ONCE: int = 50_000
 """A read ends when its records have more headers than this."""
 _SHORT_BYTES: int = 2 * _MOST_HEADERS
 _LARGE_BATCH: int = 400_000
-"""Size in bytes.
+"""The size, in bytes, from which the length of each record is checked. A smaller batch is trusted.
 
-In smaller batches each record's stated length is trusted: if it is wrong, the client refuses the batch within 0.1 s.
+If a length in a smaller batch is wrong, the client refuses the batch within 0.1 s.
 """
 _FEW_HEADERS: int = 16
 _MOST_RECORDS: int = 150_000
@@ -113,7 +113,7 @@ def bound_inflation(most_bytes: int) -> None:
 
 
 def _modules() -> list[ModuleType]:
-    """Return the modules that import the decoders by name, each of which is patched. The compiled ones may be absent."""
+    """Return the modules to patch: those that import the decoders by name. The compiled ones may be absent."""
     return [default_records, legacy_records, *(sys.modules[name] for name in _COMPILED if name in sys.modules)]
 
 
@@ -137,8 +137,8 @@ def _of_few_headers(inflate: Inflate) -> Inflate:
 def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
     """Return records like the library's `getall`, but stop at the read's limit; none if the read had reached it before.
 
-    Records have at most _HEADERS_LEFT headers. Unlike the library, this calls no two functions for each record: every
-    record passes here, and no caller reads records one by one.
+    Records have at most _HEADERS_LEFT headers. The library calls two functions for each record, which this function
+    does not, because every record passes here, and no caller reads records one by one.
     """
     read = _this_read()
     if (read is not None and read.enough) or not self.check_assignment(self._topic_partition) or not self.has_more():
@@ -176,10 +176,11 @@ def _has_enough_headers(record: Any, read: _Read | None) -> bool:
 
 
 def _cut_headers(records: bytes) -> bytes:
-    """Return the batch's records. A record with too many headers keeps _HEADERS_LEFT; the others are not read.
+    """Return the batch's records, each with at most _HEADERS_LEFT headers if it had more than _MOST_HEADERS.
 
-    Raises ValueError for a batch of more than _MOST_RECORDS records. An invalid batch is returned unchanged, since the
-    client reports it itself. Format: https://kafka.apache.org/documentation/#record
+    The headers that are left out are not parsed. Raises ValueError for a batch of more than _MOST_RECORDS records. An
+    invalid batch is returned as it is, because the client reports it. The format of records is at
+    https://kafka.apache.org/documentation/#record
     """
     place = kept = count = 0
     parts: list[bytes] = []
@@ -326,10 +327,8 @@ def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, mo
 def _snappy(payload: bytes, most: int) -> bytes:
     """Inflate plain snappy, or the blocks that Java's library writes.
 
-    The decompressor checks the stated size of a block.
-
-    An empty block takes a microsecond and only five bytes of the batch. The number of blocks is therefore limited to
-    what regular clients write at most.
+    The decompressor checks the stated size of a block. An empty block takes a microsecond and only five bytes of the
+    batch. The number of blocks is therefore limited to what regular clients write at most.
     """
     if not codec._detect_xerial_stream(payload):  # noqa: SLF001  # the library's own way to tell them apart
         return _snappy_block(payload, most, most)

@@ -1,4 +1,7 @@
-"""Changes of single topic configs. aiokafka has only `alter_configs`, which resets every config that it is not given."""
+"""Changes of single topic configs, which aiokafka lacks.
+
+aiokafka's own `alter_configs` resets every config that it is not given.
+"""
 
 from collections.abc import Mapping
 

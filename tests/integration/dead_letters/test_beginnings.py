@@ -95,5 +95,5 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
 
 def test_beginning_that_was_not_made_whole_is_a_defect() -> None:
     """A cause that was not completed would select another cause."""
-    with pytest.raises(InvariantViolation, match="'0f3a' is the beginning of a cause"):
+    with pytest.raises(InvariantViolation, match="'0f3a' is the beginning of a cause's key"):
         conditions(DeadLetterFilter(cause=("0f3a",)))
