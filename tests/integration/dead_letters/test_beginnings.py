@@ -84,7 +84,7 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
     assert (await show_run(database_url, "r2")).run_id == "r2"
     assert (await show_run(database_url, "nightly-")).run_id == "nightly-2"
     with pytest.raises(
-        InvalidInput, match=r"more than one run begins with 'nigh': nightly.*nightly-2; give more of it"
+        InvalidInput, match=r"more than one run begins with 'nigh': nightly.*nightly-2; give more of its characters"
     ):
         await show_run(database_url, "nigh")
     with pytest.raises(InvalidInput, match=r"begins with 'many': many-\d(, many-\d){4} and more; give more"):
