@@ -104,10 +104,9 @@ async def is_locked(conn: Connection, name: str) -> bool:
 
 
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
-    """Write the run's beginning to the history. Raises RunLocked if the history has a run with this id.
+    """Write the run's beginning to the history; raises RunLocked if the history has a run with this id.
 
-    Ids contain the time in seconds and few other characters, so two runs that begin in the same second may get the same
-    id.
+    Only few different ids exist for the runs that begin within one second.
     """
     async with connection(dsn, "history") as conn:
         noted = await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
