@@ -88,7 +88,10 @@ def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
 
 
 def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provenance]]:
-    """Return the dead letters that first attempts of these outcomes replay, with the replay and the new provenance."""
+    """Return the dead letters whose replays had their first attempt in these outcomes.
+
+    The value is the replay's id, and the provenance (topic, partition, offset) of the record that the replay sent.
+    """
     return {
         replay.replay_of: (replay.replay_id, one.attempt.provenance)
         for each in outcomes

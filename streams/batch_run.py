@@ -105,7 +105,7 @@ class RawTopicReader:
         for one in found.logs:
             if one.foreign is not None:
                 raise BridgeError(
-                    f"{one.log}: {one.foreign}; restore the old log, or run `bridge topics adopt` to read this one"
+                    f"{one.log}: {one.foreign}; restore the old log, or run `bridge topics adopt` to read the new one"
                 )
         self._partitions = [one.log for one in found.logs]
         self._ends = {one.log: one.end for one in found.logs}

@@ -176,9 +176,9 @@ async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, 
 async def log_bounds(
     settings: Settings, topics: Iterable[str], *, past_open_transactions: bool = False
 ) -> dict[TopicPartition, LogBounds]:
-    """Return the bounds of all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses.
+    """The end is the last stable offset, up to which workers read.
 
-    The end is the last stable offset, up to which workers read; or the end of the log, `past_open_transactions`.
+    With `past_open_transactions` it is the log's end.
     """
     wanted = await partitions_of(settings, topics)
     if not wanted:
@@ -192,9 +192,10 @@ async def log_bounds(
 async def offsets_since(
     settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
 ) -> dict[TopicPartition, int]:
-    """Return each partition's first offset at or after the moment, or its end; raises PreconditionFailed.
+    """Return each partition's first offset at or after `moment_ms`, or its end; raises PreconditionFailed.
 
-    Records in and after an open transaction count, although workers don't read them yet.
+    `moment_ms` is in milliseconds since the epoch. Records in and after an open transaction count, although workers
+    don't read them yet.
     """
     wanted = [KafkaPartition(*source) for source in sources]
     if not wanted:

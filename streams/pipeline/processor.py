@@ -148,7 +148,7 @@ def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int
 
 
 def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _Attempt | None:
-    """Return the attempt of a raw record; None for the second copy of a replayed item."""
+    """Return the first attempt of a raw record; None for a second copy of a replay."""
     time_ms = _record_time(record, context, outcomes)
     replay: ReplayClaim | None = None
     received_at = instant(time_ms)
@@ -286,7 +286,7 @@ def _too_much_to_retry(record: RawRecord) -> str:
 
 
 def _failure(attempt: _Attempt, rejection: Rejection, context: Context) -> Failure:
-    """Return the failure of a rejected attempt, by the error table and the retry policy."""
+    """Return the failure of a rejected attempt, as the error table and the retry policy determine it."""
     error_class, error = rejection.error_class, rejection.message
     unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
     claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity

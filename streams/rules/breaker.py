@@ -290,7 +290,7 @@ class BreakerJudge:
         return longest
 
     def _walk(self, one: Outcomes, dead: Sequence[Failure], before: _Streak, now: float) -> tuple[_Streak, _Streak]:
-        """Return the last and the longest streak of a batch with both good events and dead letters."""
+        """Return the last and the longest streak of a batch that has both good events and dead letters."""
         failures = {failure.attempt.record.offset: failure for failure in dead}
         last = longest = before
         following: list[Failure] = []
@@ -350,7 +350,10 @@ def _total(sites: Sites) -> int:
 
 
 def _first_attempts(one: Outcomes) -> bool:
-    """Return whether the batch has first attempts; on retry topics, most events may fail without any fault."""
+    """Return whether the batch has first attempts.
+
+    On retry topics most events may fail without any fault of the product.
+    """
     return all(first.attempt.number == 1 for first in one.results()[:1])
 
 

@@ -36,7 +36,7 @@ class ReplacedLogs:
                     topic=source.topic,
                     partition=source.partition,
                     why=why,
-                    do="bring the old log back, or run `bridge topics adopt`",
+                    do="restore the old log, or run `bridge topics adopt` to read the new one",
                 )
 
     def to_look(self, now: float) -> bool:

@@ -159,7 +159,9 @@ async def test_what_a_start_refuses_was_named(
     assert set(told) - behind == {found for found in told if "will lack" in found}
 
     await migrate(last_release)
-    assert await refused(strong, service) == {f"the database is not as needed: {one}" for one in later}
+    assert await refused(strong, service) == {
+        f"the database differs from what this release needs: {one}" for one in later
+    }
     warned = await named(strong, service, Health.WARN)
     assert any(
         "INSERT" in one and one.endswith(" on api_token, which it does not need; refused from 0.2.0") for one in warned
