@@ -70,7 +70,7 @@ async def test_server_proof_keeps_no_endless_talk() -> None:
     settings = (f"setting{place}\0".encode() + b"x" * 1000 + b"\0" for place in range(200))
     server.odd = asking(OK) + b"".join(b"S" + struct.pack("!I", 4 + len(said)) + said for said in settings)
     async with server.running():
-        with pytest.raises(SinkUnavailable, match="sends more than any Postgres does before it is ready"):
+        with pytest.raises(SinkUnavailable, match="before it is ready, the server sends more than any Postgres does"):
             await connect(url(server), "test")
 
 
