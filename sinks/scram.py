@@ -21,7 +21,7 @@ def problem_of(first: bytes) -> str | None:
     """
     read = _FIRST.fullmatch(first) if len(first) <= _LONGEST else None
     if read is None:
-        return "the server's SCRAM message is malformed, so the client has not answered it: check the address"
+        return "the server's SCRAM message is malformed; nothing was computed: check the address"
     if (rounds := int(read[3])) > MOST_ROUNDS:
         return (
             f"the server asks for {rounds} rounds of SCRAM, of at most {MOST_ROUNDS}: nothing was computed; check that "

@@ -7,7 +7,7 @@ from schemas.config.duration import duration_seconds
 
 
 class HttpSettings(BaseSettings):
-    """What the gateway and the API listen on, take and wait for; a part of `Settings`."""
+    """The part of `Settings` for the gateway and the API: addresses, limits and time-outs."""
 
     gateway_host: str = Field("127.0.0.1", description="address that the gateway listens on; 0.0.0.0 for all")
     gateway_port: int = Field(8000, ge=0, le=65535, description="the gateway's port; 0 chooses a free one")
@@ -16,7 +16,7 @@ class HttpSettings(BaseSettings):
         0,
         ge=0,
         le=65535,
-        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the gateway's port",
+        description="the admin port, the only one with /metrics, /ready, /docs and /openapi.json; 0: they are at the gateway's port",
     )
     gateway_processes: int = Field(1, ge=1, le=64, description="processes that serve the gateway's port")
     gateway_max_events: int = Field(500, ge=1, le=10_000, description="most events in one request")
@@ -67,7 +67,7 @@ class HttpSettings(BaseSettings):
     gateway_address_bytes_per_second: int = Field(
         16 * 1024 * 1024,
         ge=0,
-        description="the same of each address's servers; of its visitors a quarter; 0: no limit",
+        description="bytes of bodies of the servers at each address, and a quarter as many of its visitors; 0: no limit",
     )
     gateway_script_time_share: float = Field(
         0.25,
@@ -106,7 +106,7 @@ class HttpSettings(BaseSettings):
         0,
         ge=0,
         le=65535,
-        description="only here /metrics, /ready, /docs and /openapi.json are answered; 0: at the API's port",
+        description="the admin port, the only one with /metrics, /ready, /docs and /openapi.json; 0: they are at the API's port",
     )
     api_max_requests: int = Field(
         32,
@@ -115,27 +115,36 @@ class HttpSettings(BaseSettings):
         description="most requests that the API works on concurrently; each takes 1 to 3 database connections",
     )
     api_max_requests_per_org: int = Field(
-        8, ge=1, le=1000, description="most of them of one organisation, or of one token of none"
+        8,
+        ge=1,
+        le=1000,
+        description="most requests of one organisation, or of one token without an organisation, that it works on concurrently",
     )
     api_max_replays: int = Field(4, ge=1, le=100, description="most replays that one API process runs concurrently")
-    api_max_replays_per_org: int = Field(2, ge=1, le=100, description="most of them of one organisation")
+    api_max_replays_per_org: int = Field(
+        2, ge=1, le=100, description="most replays of one organisation that one API process runs concurrently"
+    )
     api_max_plans: int = Field(
         8,
         ge=1,
         le=100,
-        description="most plans and dry runs that one API process computes concurrently; of up to 100 MB each",
+        description="most plans and dry runs that one API process computes concurrently; each takes up to 100 MB of memory",
     )
-    api_max_plans_per_org: int = Field(4, ge=1, le=100, description="most of them of one organisation")
+    api_max_plans_per_org: int = Field(
+        4, ge=1, le=100, description="most plans and dry runs of one organisation that it computes concurrently"
+    )
     api_kept_plans_per_org: int = Field(
         1000,
         ge=1,
         description="most plans that one organisation keeps; each is removed after BRIDGE_REPLAY_KEEP without a change",
     )
     api_kept_plan_items_per_org: int = Field(
-        5_000_000, ge=1, description="most dead letters in the plans that one organisation keeps, of 300 bytes each"
+        5_000_000, ge=1, description="most dead letters in the plans that one organisation keeps; each takes 300 bytes"
     )
     api_kept_plan_bytes_per_org: int = Field(
-        64 * 1024 * 1024, ge=1, description="most bytes of filters, corrections and reports in the plans it keeps"
+        64 * 1024 * 1024,
+        ge=1,
+        description="most bytes of filters, corrections and reports in the plans that one organisation keeps",
     )
     api_requests_per_second: int = Field(
         50, ge=0, description="each token's and each address's rate of API requests; 0: no limit"

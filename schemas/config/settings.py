@@ -1,4 +1,4 @@
-"""Every setting with its default and purpose: read from `BRIDGE_*` once, at the start of a process."""
+"""Every setting with its default and purpose. Settings are read from `BRIDGE_*` once, at the start of a process."""
 
 import ssl
 from datetime import timedelta
@@ -21,13 +21,13 @@ from schemas.pipeline.breaker import BreakerLimits
 from schemas.reasons import ErrorClass
 
 Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "plaintext_http", "few_replicas", "debug"]
-"""The names by which production's refusals can be allowed."""
+"""The names by which an operator can allow what production refuses."""
 
 
 class Settings(HttpSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
-    # A variable with an empty value counts as unset, because schedulers pass missing values as empty text.
+    # An empty variable counts as unset, because schedulers pass missing values as empty text.
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_", env_file=None, env_ignore_empty=True, extra="ignore", frozen=True
     )
@@ -127,7 +127,7 @@ class Settings(HttpSettings):
         "8h", description="how long restoring it takes; `bridge doctor` compares the retention with both"
     )
 
-    # drops_became.sql does not follow a longer chain.
+    # The view in drops_became.sql does not follow a longer chain of replays.
     replay_max_lives: int = Field(
         5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
     )
@@ -265,7 +265,7 @@ class Settings(HttpSettings):
 
     @property
     def occurred_bounds(self) -> tuple[timedelta, timedelta]:
-        """The bounds of occurred_at before and after received_at."""
+        """The limits on occurred_at before and after received_at."""
         return (
             timedelta(seconds=self.seconds("occurred_at_max_age")),
             timedelta(seconds=self.seconds("occurred_at_max_ahead")),
@@ -273,18 +273,18 @@ class Settings(HttpSettings):
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
-        """The secrets that sign webhook calls: first the one that receivers use, then the one they used before."""
+        """The secrets that sign webhook calls: first the one that receivers use, then the one that they used before."""
         if self.worker_alert_webhook_secret is not None:
             return (self.worker_alert_webhook_secret.get_secret_value(),)
         if self.secret_key is None:
             return ()
         key = self.secret_key.get_secret_value()
-        # The second allows receivers to verify with the old secret until they have the first.
+        # Receivers can verify with the old secret until they have the first one.
         return webhook_secret(key), key
 
     @property
     def proof_keys(self) -> ProofKeys:
-        """The keys of the gateway's proof; none in production without a secret."""
+        """The keys of the gateway's proof (its signature); none in production without a secret."""
         if self.gateway_proof_key is not None:
             given = self.gateway_proof_key.get_secret_value().split(",")
             return ProofKeys([key.strip().encode() for key in given if key.strip()])
@@ -311,7 +311,7 @@ class Settings(HttpSettings):
         )
 
     def kafka_ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context for Kafka's and the client's certificates; None without TLS. Raises InvalidInput."""
+        """Return the TLS context with Kafka's certificates and the client's; None without TLS. Raises InvalidInput."""
         if "SSL" not in self.kafka_security_protocol:
             return None
         try:
@@ -322,7 +322,7 @@ class Settings(HttpSettings):
             ) from None
         if self.kafka_ssl_certfile is not None:
             try:
-                # A key with a passphrase fails here instead of prompting on a terminal.
+                # A key with a passphrase fails here, instead of asking for it on a terminal.
                 context.load_cert_chain(self.kafka_ssl_certfile, self.kafka_ssl_keyfile, password=lambda: "")
             except OSError as error:
                 raise InvalidInput(
