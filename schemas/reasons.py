@@ -1,11 +1,11 @@
-"""Table of all errors of an attempt: what the stream does, and what an operator should look at."""
+"""The table of all errors of an attempt: what the product does, and where an operator should look."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Action(StrEnum):
-    """What the stream does with an attempt that failed."""
+    """What the product does with an attempt that has failed."""
 
     DROP = "drop"  # dead-letter it, and record it in the ledger
     LEDGER = "ledger"  # record it in the ledger only: there is nothing to replay
@@ -38,9 +38,9 @@ class DroppedReason(StrEnum):
 
 
 class ErrorRule(NamedTuple):
-    """One row of the table: `meaning` and `look_at` are rendered into the docs.
+    """One row of the table. `meaning` and `look_at` appear in the docs.
 
-    An error with `endlessly` is retried without limit, until an operator acts.
+    A retryable error with `endlessly` is retried without limit, until an operator acts.
     """
 
     action: Action

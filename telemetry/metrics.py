@@ -1,4 +1,4 @@
-"""Every metric of the product, defined once; docs and alert rules are checked against this file."""
+"""Every metric of the product. Tests compare the docs and alert rules with this file."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
 from telemetry.metric_kinds import MOST_NAMED, OTHERS, UNKNOWN, BatchHistogram, FirstComers, NetworkCollector
 
-# The time at which a counter was created serves no query and doubles the number of series.
+# No query uses the time at which a counter was created, and it doubles the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # without a return annotation
 
 
@@ -32,13 +32,13 @@ Values: TypeAlias = dict[Series, float]
 
 
 class Replaced:
-    """Gauges of which all series are replaced at each update: a series without a new value is removed."""
+    """Gauges whose series are all replaced at each update. A series without a new value is removed."""
 
     def __init__(self) -> None:
         self._shown: set[Series] = set()
 
     def show(self, values: Mapping[Series, float]) -> None:
-        """Set these series, and remove the ones that were set before and are not among them."""
+        """Set these series, and remove those that were set before and are not among them."""
         for gauge, labels in self._shown - values.keys():
             gauge.remove(*labels)
         for (gauge, labels), value in values.items():
@@ -55,7 +55,7 @@ def product_version() -> str:
 
 
 REGISTRY = CollectorRegistry(auto_describe=True)
-# Memory, processor time, open files and start time of the process, and network traffic.
+# The process's memory, processor time, open files and start time, and its network traffic.
 ProcessCollector(registry=REGISTRY)
 NETWORK = NetworkCollector(REGISTRY)
 
@@ -174,13 +174,18 @@ REGISTRY_SCRIPTS = Gauge(
     "bridge_registry_scripts", "Scripts in the registry's copy.", multiprocess_mode="livemax", registry=REGISTRY
 )
 VERDICTS_UNREADABLE = Counter(
-    "bridge_verdicts_unreadable", "Records of verdicts that no client could read, passed over.", registry=REGISTRY
+    "bridge_verdicts_unreadable",
+    "Records of the gate's topic that no client could read, and that were skipped.",
+    registry=REGISTRY,
 )
 GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
 GATEWAY_SERVER_REQUESTS = Counter(
-    "bridge_gateway_server_requests", "Those with an API key that was issued here.", ["status"], registry=REGISTRY
+    "bridge_gateway_server_requests",
+    "Requests that the gateway answered, of those with an API key that was issued here.",
+    ["status"],
+    registry=REGISTRY,
 )
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 GATEWAY_SECONDS = Histogram(
@@ -191,7 +196,10 @@ GATEWAY_SECONDS = Histogram(
     registry=REGISTRY,
 )
 GATEWAY_SERVER_SECONDS = Histogram(
-    "bridge_gateway_server_request_seconds", "The same, with an API key.", buckets=_ANSWER_BUCKETS, registry=REGISTRY
+    "bridge_gateway_server_request_seconds",
+    "From a request's headers to the beginning of its answer, as above, of requests with an API key, in seconds.",
+    buckets=_ANSWER_BUCKETS,
+    registry=REGISTRY,
 )
 GATEWAY_EVENTS = Counter(
     "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY
@@ -319,7 +327,7 @@ CONNECTIONS_LEFT = Gauge("bridge_database_connections_left", "Connections that P
 DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
 LOG_ENDS_READ = Gauge(
     "bridge_log_ends_read_timestamp_seconds",
-    "When the ends of the logs were last read from Kafka; the lag is as old.",
+    "When the ends of the logs were last read from Kafka, from which the lag is computed.",
     registry=REGISTRY,
 )
 BACKLOG_READ = Gauge(
@@ -358,7 +366,7 @@ def defined() -> list[Definition]:
     return found
 
 
-# `increase` misses the first count of a series that begins with it, so series with known labels begin at 0.
+# `increase` misses the first count if a series begins with it. Series with known labels therefore begin at 0.
 for _sender in Sender:
     for _reason in DroppedReason:
         DROPPED.labels(_reason.value, _sender.value)
@@ -376,7 +384,7 @@ def phase(name: str) -> AbstractContextManager[object]:
 
 
 def labels_of(script: Script | None) -> tuple[str, str]:
-    """Return the labels `site` and `script` of a refused request. None is a script that is not registered."""
+    """Return the labels `site` and `script` of a refused request. `script` is None if the script is not registered."""
     if script is None:
         return UNKNOWN, UNKNOWN
     label = _scripts.label(script.script_id)
@@ -384,7 +392,7 @@ def labels_of(script: Script | None) -> tuple[str, str]:
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
-    """Remove the series of a lane that has ended, and of the partitions it owned."""
+    """Remove the series of a lane that has ended, and of its partitions."""
     for gauge in (BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:

@@ -1,4 +1,4 @@
-"""A dead letter for its readers: the whole raw record, and the reason for the drop."""
+"""A dead letter for its readers: the raw record and the reason for the drop."""
 
 import base64
 from datetime import datetime
@@ -28,9 +28,9 @@ class DeadLetterHeader(BaseModel):
 
 
 class DeadLetter(BaseModel):
-    """One record of the DLQ. Times are aware and in UTC; `headers` are the raw record's own, in their order.
+    """One record of the DLQ. Times are aware and in UTC. `headers` are the raw record's own, in their order.
 
-    It is valid only if the ledger has the same for its `provenance`: a crash may leave a second copy.
+    A record is valid only if the ledger has the same data for its `provenance`: a crash may leave a second copy.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,10 +61,10 @@ class DeadLetter(BaseModel):
         start = next((i for i in range(len(headers) - 1, -1, -1) if headers[i][0] == names.PROVENANCE), None)
         if start is None:
             raise InvalidInput(
-                f"{where} is no dead letter: it has no header {names.PROVENANCE}; read only the DLQ topic"
+                f"{where} is not a dead letter: it has no header {names.PROVENANCE}; read only the DLQ topic"
             )
         own, original = headers[start:], headers[:start]
-        # A record without key and value can't be published as such: empty bytes and this header represent it.
+        # Kafka accepts no record whose key and value are both null. Empty bytes and this header represent it.
         emptied = last(own, names.NULL) is not None
         omitted = (last(own, names.OMITTED) or "").split(",")
         try:
@@ -88,7 +88,7 @@ class DeadLetter(BaseModel):
                 headers=[DeadLetterHeader(name=name, value=_encoded(value)) for name, value in original],
             )
         except ValueError as error:
-            raise InvalidInput(f"{where} is no dead letter: {error}") from error
+            raise InvalidInput(f"{where} is not a dead letter: {error}") from error
 
     def key_bytes(self) -> bytes | None:
         """Return the raw record's key, byte for byte."""
