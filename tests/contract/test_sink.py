@@ -91,7 +91,7 @@ async def test_a_missing_offset_row_is_a_refusal(bench: Bench) -> None:
     """Without a row to compare, two first owners would not be fenced from each other."""
     unclaimed = TopicPartition(RAW, 9)
     before = await bench.everything()
-    with pytest.raises(BatchRefused, match="stored offset of .* is missing"):
+    with pytest.raises(BatchRefused, match=r"stored offset of .* is missing"):
         await bench.commit(bench.record(0, source=unclaimed))
     assert await bench.everything() == before
 

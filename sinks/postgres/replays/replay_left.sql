@@ -1,5 +1,5 @@
--- Whether dead letters of the plan $1 are claimed by it, or open without having been skipped by this account,
--- regardless of the plan's state.
+-- Whether the plan $1 still has dead letters that it claims, or that are open and that this account has not skipped, in
+-- whatever state the plan is.
 SELECT EXISTS (
     SELECT
     FROM replay_item AS i JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)
