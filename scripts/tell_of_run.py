@@ -94,7 +94,7 @@ def refusal(url: str, keys: list[str], environment: Mapping[str, str]) -> str:
     if not url.startswith("https://") and "plaintext_http" not in allowed:
         return "BRIDGE_WORKER_ALERT_WEBHOOK is not encrypted: it must begin with https://"
     return (
-        "BRIDGE_WORKER_ALERT_WEBHOOK leads to this very machine" if is_local(host) and "loopback" not in allowed else ""
+        "BRIDGE_WORKER_ALERT_WEBHOOK leads to this machine" if is_local(host) and "loopback" not in allowed else ""
     )
 
 

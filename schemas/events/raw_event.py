@@ -24,33 +24,36 @@ MAX_EVENT_TYPE: Final = 64
 MAX_SCRIPT_ID: Final = 128
 
 _EVENT_ID = (
-    "made by the producer, before the first try; UUIDv7 advised. Over HTTP the gateway makes one where it is absent"
+    "the event's id, which the producer makes before its first try, best a UUIDv7. The gateway adds one if it is absent"
 )
-_SITE_ID = "over HTTP the gateway states it, and the event need not"
-_SCRIPT_ID = "over HTTP the gateway states it, and the event need not"
+_SITE_ID = "the site; over HTTP it may be absent, because the gateway knows it from the key or token"
+_SCRIPT_ID = "the script; over HTTP it may be absent, because the gateway knows it from the key or token"
 _EVENT_TYPE = (
-    "any name; stored in lower case with underscores, `addToCart`, `Add To Cart` and `add-to-cart` as `add_to_cart`, and "
-    "the aliases of docs/producers/what-becomes-of-an-event.md by their usual name; `original` keeps what was sent"
+    "any name. It is stored in lower case with underscores: `addToCart`, `Add To Cart` and `add-to-cart` as `add_to_cart`. "
+    "Aliases in docs/producers/what-becomes-of-an-event.md are stored as the usual name. `original` has what was sent"
 )
 _OCCURRED_AT = (
-    "when it happened, by the producer's clock: RFC 3339 with an offset, or milliseconds since the epoch; at most 7 days "
-    "before it is received and an hour after"
+    "when the event happened, by the producer's clock: RFC 3339 with an offset, or milliseconds since the epoch; at most "
+    "7 days before the event is received, and at most an hour after"
 )
 _SENT_AT = (
-    "when this request was sent, by the same clock as occurred_at; leave it out where others send the event later. Where it "
-    "is more than 10 seconds and at most 24 hours from the time of receipt, that clock is wrong: occurred_at becomes "
-    "received_at - (sent_at - occurred_at), and `original` keeps what was sent. An empty text is none"
+    "when this request was sent, by the same clock as occurred_at. Leave it out if others send the event later. If it "
+    "differs from the time of receipt by more than 10 seconds and at most 24 hours, the clock counts as wrong: occurred_at "
+    "becomes received_at - (sent_at - occurred_at), and `original` has what was sent. An empty text counts as absent"
 )
-_URL = f"of the page; any text is kept. What an absolute URL has, a host of at most {MAX_HOST} characters (beyond ASCII, or escaped: {MAX_HOST_NAME}, {MAX_HOST_LABEL} between dots), a path and utm_* parameters, is split off"
-_REFERRER = "any text is kept; the host of an absolute URL is split off"
+_URL = (
+    "the page's URL; any text is stored. From an absolute URL, host, path and utm_* parameters are stored separately. The "
+    f"host has at most {MAX_HOST} characters; if it is escaped or not ASCII, {MAX_HOST_NAME}, and {MAX_HOST_LABEL} between dots"
+)
+_REFERRER = "the page's referrer; any text is stored. The host of an absolute URL is stored separately"
 _AMOUNT = (
-    "a number, or a number as text, with at most 15 digits before the point; more than 6 after it are rounded, a half away "
-    "from zero, and `original` keeps what was sent. An empty text is none"
+    "a number, or a number as text, with at most 15 digits before the point. More than 6 digits after it are rounded, a "
+    "half away from zero, and `original` has what was sent. An empty text counts as absent"
 )
-_CURRENCY = "an active code of ISO 4217, in any case; an empty text is none"
+_CURRENCY = "an active code of ISO 4217, in upper or lower case; an empty text counts as absent"
 _PROPERTIES = (
-    f"an object, or an empty array for none; with the event {MAX_DEPTH} levels at most; numbers as a double holds them, and their exponents add at most "
-    f"{MAX_EXPONENTS} digits where all numbers are written out"
+    f"an object; an empty array counts as absent. The whole event has at most {MAX_DEPTH} levels. Numbers must fit a double. "
+    f"Written out without exponents, all numbers together have at most {MAX_EXPONENTS} more digits"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Until the year 2106, seconds in a double are more precise than a microsecond.
@@ -186,11 +189,13 @@ _script_id = Field(min_length=1, max_length=MAX_SCRIPT_ID, description=_SCRIPT_I
 _event_type = Field(min_length=1, max_length=MAX_EVENT_TYPE, description=_EVENT_TYPE)
 _occurred_at = Field(description=_OCCURRED_AT)
 _sent_at = Field(None, description=_SENT_AT)
-_session_id = Field(None, description="the producer's own; an empty text is none")
-_visitor_id = Field(None, description="the producer's own; an empty text is none")
+_session_id = Field(None, description="the producer's id of the session; an empty text counts as absent")
+_visitor_id = Field(None, description="the producer's id of the visitor; an empty text counts as absent")
 _url = Field(None, description=_URL)
 _referrer = Field(None, description=_REFERRER)
-_user_agent = Field(None, description="as the browser or program states it; an empty text is none")
+_user_agent = Field(
+    None, description="the user agent, as the browser or program states it; an empty text counts as absent"
+)
 _amount = Field(None, description=_AMOUNT)
 _currency = Field(None, description=_CURRENCY)
 _properties = Field(None, description=_PROPERTIES)
