@@ -40,5 +40,5 @@ def foreign(known: KnownLog, *, cluster: str, end: int) -> str | None:
     if known.cluster is not None and known.cluster != cluster:
         return f"it belongs to the cluster {cluster}, but the log that was read belongs to the cluster {known.cluster}"
     if end < known.next_offset:
-        return f"it ends at {end}, but the log was read up to {known.next_offset}: it was truncated or recreated"
+        return f"it ends at {end}, but was read up to {known.next_offset}: it was truncated or recreated"
     return None
