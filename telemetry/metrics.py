@@ -197,7 +197,7 @@ GATEWAY_SECONDS = Histogram(
 )
 GATEWAY_SERVER_SECONDS = Histogram(
     "bridge_gateway_server_request_seconds",
-    "From a request's headers to the beginning of its answer, as above, of requests with an API key, in seconds.",
+    "Of requests with an API key: from the headers to the beginning of the answer, without the waits for the body, in seconds.",
     buckets=_ANSWER_BUCKETS,
     registry=REGISTRY,
 )

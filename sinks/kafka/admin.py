@@ -176,9 +176,9 @@ async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, 
 async def log_bounds(
     settings: Settings, topics: Iterable[str], *, past_open_transactions: bool = False
 ) -> dict[TopicPartition, LogBounds]:
-    """The end is the last stable offset, up to which workers read.
+    """Return the bounds of all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses.
 
-    With `past_open_transactions` it is the log's end.
+    The end is the last stable offset, up to which workers read. With `past_open_transactions` it is the log's end.
     """
     wanted = await partitions_of(settings, topics)
     if not wanted:

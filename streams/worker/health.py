@@ -10,7 +10,7 @@ from streams.worker.lane import Lane
 def needs_of_worker(source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> Needs:
     """Return the needs.
 
-    A worker is degraded without lanes, when other workers have the partitions, and if a lane waits.
+    A worker is degraded if it has no lanes (other workers then have the partitions), or if a lane waits.
     """
 
     def own() -> Mapping[str, bool]:

@@ -38,7 +38,10 @@ CHANGES: list[tuple[dict[str, Any], str | None]] = [
     ({"kafka_bootstrap_servers": ""}, "BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set"),
     ({"database_url": "postgresql://u:p9f2r7k2@db/?sslmode=require"}, "BRIDGE_DATABASE_URL names no database"),
     ({"database_url": "postgresql://db/d?sslmode=require"}, "BRIDGE_DATABASE_URL names no user"),
-    ({"database_url": "postgresql://u:p9f2r7k2@127.0.0.1/d?sslmode=require"}, "BRIDGE_DATABASE_URL leads to this machine"),
+    (
+        {"database_url": "postgresql://u:p9f2r7k2@127.0.0.1/d?sslmode=require"},
+        "BRIDGE_DATABASE_URL leads to this machine",
+    ),
     (
         {"database_url": "postgresql://u:p9f2r7k2@db,[::1]:1/d?sslmode=require"},
         "BRIDGE_DATABASE_URL leads to this machine",
