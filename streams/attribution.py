@@ -29,7 +29,7 @@ class Move(NamedTuple):
 
 
 def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
-    """Return the identity that the row's stored headers prove; None if the process lacks the key of their proof."""
+    """Return the row's identity, as its stored headers show it; None if the process lacks the key of their proof."""
     found = trust.of_kept(row, dict(row.body.headers), row.body.value)
     if found.headers is Headers.UNKNOWN_KEY:
         return None

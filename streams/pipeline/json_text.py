@@ -9,11 +9,10 @@ import msgspec
 
 from schemas.events.raw_event import MAX_EXPONENTS
 
-_LARGEST_EXPONENT: Final = (
-    308  # the largest exponent of a double; most readers see a larger number as Infinity, and a too small one as 0
-)
+# The largest exponent of a double. Most readers see a larger number as Infinity, and a too small one as 0.
+_LARGEST_EXPONENT: Final = 308
 _LARGEST_ZERO: Final = 2 * _LARGEST_EXPONENT
-_MOST_DECIMALS: Final = 16_383  # the limit of Postgres' numeric type, which refuses a row with a larger number
+_MOST_DECIMALS: Final = 16_383  # the most decimals of Postgres' numeric type, which refuses a row with more
 
 # Searching for a byte by its number takes a tenth of the time of searching for a bytes object.
 _BACKSLASH, _QUOTE = b'\\"'
