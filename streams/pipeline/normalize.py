@@ -89,9 +89,7 @@ def normalize(
 ) -> BridgeEvent:
     """Return the bridge event; raises Rejection with the error class, the field and the rule."""
     event_id, site_id, script_id = fields.event_id, fields.site_id, fields.script_id
-    if (
-        event_id is None or site_id is None or script_id is None
-    ):  # defensive: `decode` has filled them or rejected the event
+    if event_id is None or site_id is None or script_id is None:  # `decode` has filled or rejected them
         raise _violation("event_id, site_id and script_id are required", fields)
     script = registry.get(script_id)
     if script is None or not script.enabled:
