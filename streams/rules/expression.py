@@ -42,7 +42,7 @@ _comma_number: Final = re.compile(
 _is_offset: Final = re.compile(r"[+-][0-9]{2}:[0-9]{2}|[Zz]", re.ASCII).fullmatch
 
 MISSING: Final = object()
-"""Stands in for the value of a missing field."""
+"""The placeholder for the value of a missing field."""
 
 FORMS: Final = (
     "*NUMBER, round(DECIMALS), number(), number(,), text(), lower(), upper(), trim(), milliseconds(), utc(), offset(+HH:MM), "

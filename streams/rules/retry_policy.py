@@ -8,7 +8,7 @@ from schemas.config.settings import Settings
 from schemas.reasons import ERRORS, ErrorClass
 
 LATEST_FACTOR = 1.1
-"""The longest wait of a retry, as a multiple of its tier's delay, whatever headers and clocks say."""
+"""The longest wait of a retry, as a multiple of its tier's delay, regardless of headers and clocks."""
 
 
 class Tier(NamedTuple):
