@@ -66,7 +66,7 @@ def _refuse(lines: Iterable[str]) -> None:
 
 
 async def _answering(settings: Settings) -> None:
-    """Wait until Kafka and Postgres answer. Each has the start time-out, or no limit if the setting says so."""
+    """Wait until Kafka and Postgres answer. Each has the start time-out, or no limit if so set."""
 
     async def ask_postgres() -> None:
         async with connection(settings.dsn, "start") as conn:

@@ -56,7 +56,7 @@ def reporter(settings: Settings, service: str) -> Processor | None:
                     "level": "fatal" if event["level"] == "critical" else "error",
                     "logger": str(event.get("logger")),
                     "tags": {"service": service},
-                    # Lines with the same event are one issue, whatever their records, partitions and times are.
+                    # Lines with the same event are one issue, regardless of their records, partitions and times.
                     "fingerprint": [str(event.get("logger")), str(event.get("event"))],
                     "extra": {name: value for name, value in event.items() if name not in ("event", "level", "logger")},
                 }

@@ -1,4 +1,4 @@
-"""Lines on standard output and standard error. Commands print text only by this module, whatever its source is.
+"""Lines on standard output and standard error. Commands print text only by this module, regardless of its source.
 
 Tables are printed by bridge/output/tables.py, log lines by telemetry/logging.py. A house test rejects other ways.
 """

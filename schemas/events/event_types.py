@@ -1,4 +1,4 @@
-"""The canonical names of event types, whatever their spelling is, and the table of aliases."""
+"""The canonical names of event types, regardless of their spelling, and the table of aliases."""
 
 import re
 from functools import lru_cache

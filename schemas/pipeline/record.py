@@ -81,8 +81,7 @@ class Provenance(NamedTuple):
 class RawRecord(Protocol):
     """One Kafka record. It has the structure of aiokafka's ConsumerRecord, so that the hot path copies nothing.
 
-    `timestamp` is in milliseconds since the epoch. `timestamp_type` says whose clock it is: 0 the producer's, 1 the
-    broker's.
+    `timestamp` is in milliseconds since the epoch. `timestamp_type` is the clock: 0 is the producer's, 1 the broker's.
     """
 
     @property

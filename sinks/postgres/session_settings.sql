@@ -1,4 +1,4 @@
--- Session settings with which Postgres renders the same texts, whatever the settings of server, database and role are.
+-- Session settings with which Postgres renders the same texts, regardless of the settings of server, database and role.
 -- They are set by a statement, because a pooler may refuse them as startup parameters.
 SET datestyle TO 'ISO, MDY';
 SET intervalstyle TO 'postgres';

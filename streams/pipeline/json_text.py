@@ -25,7 +25,7 @@ MANY_DIGITS: Final = 200
 _MANY = b"0" * MANY_DIGITS
 _LARGE_EXPONENT = re.compile(rb"0e[+-]?000").search
 _TWO_DIGITS = (b"0e00", b"0e-00", b"0e+00")
-# Exponents of three digits or more may be out of range whatever the digits before them are.
+# Exponents of three digits or more may be out of range regardless of the digits before them.
 _LARGE = 3
 _EXPONENTS = re.compile(rb"e[+-]?0*([1-9][0-9]{1,4})").findall
 _decode_integers = msgspec.json.Decoder(list[int]).decode

@@ -209,8 +209,7 @@ def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[dat
     if age > bounds.max_age:
         raise _too_far(occurred, f"more than {written(bounds.max_age)} before", fields)
     if sent is not None and _TRANSIT < abs(received_at - sent) <= bounds.max_skew:
-        # An event can't be sent before it occurs. If the times say so, the producer's clock was set back between the
-        # two.
+        # An event can't be sent before it occurs. If it seems so, the producer's clock was set back between the two.
         return received_at - max(sent - occurred, _NO_TIME), sent, utc_text(occurred)
     if -age > bounds.max_ahead:
         raise _too_far(occurred, f"more than {written(bounds.max_ahead)} after", fields)

@@ -1,4 +1,4 @@
-"""Trust in a record's gateway headers, which say who sent the event; pure.
+"""Trust in a record's gateway headers, which name the event's sender; pure.
 
 The headers are one of:
 - proven: a proof (a signature by a gateway's key) confirms them;

@@ -25,7 +25,7 @@ class Lag:
 
     A record was appended between two observations: the last one with an end at or before the record, and the first one
     with an end behind it. Both times are by the process's monotonic clock. The lag is therefore exact to the interval
-    between observations, whatever the broker's clock shows and however long nothing was read. Once the record has been
+    between observations, regardless of the broker's clock, and of how long nothing was read. Once the record has been
     read, its timestamp makes the lag exact to the millisecond. For records older than the first observation, the
     timestamp is the only source.
     """

@@ -36,7 +36,7 @@ _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
 _SIGHT_SECONDS = 10.0
-# While the group rebalances, aiokafka's getmany waits for the next assignment, whatever its time-out is. The next
+# While the group rebalances, aiokafka's getmany waits for the next assignment, regardless of its time-out. The next
 # assignment waits until the lane that called getmany has ended.
 _LATE_SECONDS = 0.3
 # Raised for a batch with a wrong checksum or an invalid format, without a codec, or of too large a size when inflated;

@@ -45,8 +45,8 @@ class GateNotifier:
     async def tell(self, verdicts: Sequence[bytes | None]) -> None:
         """Send the notifications for these records of the gate's topic. Waits while Postgres is away.
 
-        Null records, which are the tombstones of compacted keys, are ignored. Never raises, whatever the records
-        contain.
+        Null records, which are the tombstones of compacted keys, are ignored. Never raises, regardless of the records'
+        content.
         """
         claims = _claims(verdicts)
         standing = {Claim(one.target, one.change_id): one for one in await self._standing(claims)}

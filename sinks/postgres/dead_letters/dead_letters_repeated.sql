@@ -1,6 +1,6 @@
 -- Events that were dropped more than once, without their own replays, the most frequent first, at most $1, each with a
 -- script that it names. The hashes of their ids are counted first, from the index alone. The index has neither replays
--- nor ids. Replays, and two ids with the same hash, are therefore told apart only in the rows of the most frequent
+-- nor ids. Replays, and two ids with the same hash, are therefore distinguished only in the rows of the most frequent
 -- hashes, and of a thousand hashes that may be an event and its replay. `hashes` is the number of hashes that were
 -- dropped more than once, without those whose rows show no repeated event.
 WITH meant AS NOT MATERIALIZED (

@@ -166,7 +166,7 @@ async def latest_of(
 
 
 async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
-    """Return repeated events and duplicates, whatever the dead letters' dispositions are.
+    """Return repeated events and duplicates, regardless of the dead letters' dispositions.
 
     A copy of an event is dropped as a duplicate. Duplicates are therefore included unless the filter names reasons.
     """

@@ -1,7 +1,7 @@
 """The quality gate's windows and verdicts in Postgres.
 
-The gate is the rule that says whether a share of retried and dropped events is acceptable. It is evaluated for each
-target: every site, and the total. A verdict is the result, pass or fail. Each change of a verdict is published once.
+The gate is the rule for which share of retried and dropped events is acceptable. It is evaluated for each target: every
+site, and the total. A verdict is the result, pass or fail. Each change of a verdict is published once.
 """
 
 from collections.abc import Callable, Sequence

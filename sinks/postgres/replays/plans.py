@@ -166,7 +166,7 @@ async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) ->
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:
-    """Return whether dead letters of the plan are open or claimed, in whatever state the plan is."""
+    """Return whether dead letters of the plan are open or claimed, regardless of the plan's state."""
     left: bool = await conn.fetchval(sql("replay_left"), replay_id)
     return left
 

@@ -1,5 +1,5 @@
--- Whether the plan $1 still has dead letters that it claims, or that are open and that this account has not skipped, in
--- whatever state the plan is.
+-- Whether the plan $1 still has dead letters that it claims, or that are open and that this account has not skipped,
+-- regardless of the plan's state.
 SELECT EXISTS (
     SELECT
     FROM replay_item AS i JOIN bridge_event_raw AS l USING (raw_topic, raw_partition, raw_offset)

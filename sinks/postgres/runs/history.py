@@ -19,7 +19,7 @@ _NOTHING_INSERTED: Final = "INSERT 0 0"
 
 
 class RunRecord(NamedTuple):
-    """One run in the history. `exit_code` is None while the run goes on, and if its process was killed.
+    """One run in the history. `exit_code` is None while the run continues, and if its process was killed.
 
     `started_by` is the name that the account gave. `written_by` is the database account, None for rows from before
     migration 0017.

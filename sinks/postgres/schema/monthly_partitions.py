@@ -111,6 +111,6 @@ def bounds_of(first: date) -> str:
 
 
 async def months_attached(connection: Connection) -> Callable[[date], bool]:
-    """Return a function that says whether events received on a day, or at a time in UTC, can be written."""
+    """Return a predicate: whether events received on a day, or at a time in UTC, can be written."""
     attached = {row["bounds"] for row in await connection.fetch(sql("partitions_attached"))}
     return lambda moment: bounds_of(date(moment.year, moment.month, 1)) in attached
