@@ -131,14 +131,16 @@ class DeadLetterFilter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="why it was dropped")
+    dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="the reason for the drop")
     error_class: tuple[ErrorClass, ...] | None = Field(None, min_length=1, description="class of the last error")
     cause: tuple[_Cause, ...] | None = Field(
-        None, min_length=1, description="key of a cause, as `groups` shows it, or a prefix of it"
+        None, min_length=1, description="key of a cause, as `groups` shows it, or a prefix of the key"
     )
-    site_id: tuple[_SiteId, ...] | None = Field(None, min_length=1, description="site; 0 where it can't be read")
+    site_id: tuple[_SiteId, ...] | None = Field(
+        None, min_length=1, description="site; 0: dead letters whose site can't be read"
+    )
     # An empty tuple means no organisation at all; None means no limit to organisations.
-    org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation of the site, by the registry")
+    org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation that the registry has for the site")
     script_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="script")
     sender: tuple[Sender, ...] | None = Field(None, min_length=1, description="class of sender")
     event_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="the producer's id of the event")
@@ -146,9 +148,13 @@ class DeadLetterFilter(BaseModel):
     attempt: tuple[_Attempt, ...] | None = Field(None, min_length=1, description="the attempt that failed last, from 1")
     since: _Time | None = Field(None, description="dropped at or after")
     until: _Time | None = Field(None, description="dropped before")
-    text: _Text | None = Field(None, description="in the error's text; upper and lower case ASCII are the same")
+    text: _Text | None = Field(
+        None, description="text that the error contains; the case of ASCII letters does not matter"
+    )
     disposition: tuple[Disposition, ...] | None = Field(
-        (Disposition.OPEN,), min_length=1, description="what operators did with it; null: any disposition"
+        (Disposition.OPEN,),
+        min_length=1,
+        description="what operators have done with the dead letter; null: any disposition",
     )
 
     @model_validator(mode="after")

@@ -145,10 +145,10 @@ class Replaced(BaseModel):
     """
 
     field: str
-    value: str = Field(description="as it was sent; `missing` without quotes where the field is missing")
+    value: str = Field(description="JSON text of the old value; `missing` without quotes if the field is missing")
     new: str
     site_id: int | None
-    org_id: int | None = Field(description="of the site, by the registry")
+    org_id: int | None = Field(description="organisation that the registry has for the site")
     items: int
 
 
@@ -157,19 +157,27 @@ class PlanReport(BaseModel):
 
     items: int = 0
     by_forecast: dict[Forecast, int] = Field(default_factory=dict)
-    by_reason: dict[str, int] = Field(default_factory=dict, description="by dropped_reason and class of the last error")
-    by_site: dict[str, int] = Field(default_factory=dict, description="by site; `unknown` where none could be read")
-    by_age: dict[str, int] = Field(default_factory=dict, description="by the time since the raw event was received")
+    by_reason: dict[str, int] = Field(
+        default_factory=dict, description="number of items by dropped_reason and class of the last error"
+    )
+    by_site: dict[str, int] = Field(
+        default_factory=dict, description="number of items by site; `unknown`: no readable site"
+    )
+    by_age: dict[str, int] = Field(
+        default_factory=dict, description="number of items by the time since the raw event was received"
+    )
     failures: dict[str, int] = Field(default_factory=dict, description="the most frequent errors of today's code")
-    refusals: dict[str, int] = Field(default_factory=dict, description="why items can't be replayed")
+    refusals: dict[str, int] = Field(
+        default_factory=dict, description="number of items that can't be replayed, by reason"
+    )
     examples: list[Example] = Field(default_factory=list)
     samples: list[Sample] = Field(
-        default_factory=list, description="one for each site and old value, of many the first"
+        default_factory=list, description="one for each site and old value; only the first of many"
     )
     replaced: list[Replaced] = Field(default_factory=list, description="the most frequent old values, by site")
     warnings: list[str] = Field(
         default_factory=list,
-        description="True if several old values would become the same, or events of several organisations would change",
+        description="warnings that several old values would become the same, or that events of several organisations would change",
     )
 
 
@@ -191,9 +199,13 @@ class ReplaySummary(RunSummary):
     reason: str = ""
     state: PlanState = PlanState.PLANNED
     planned_total: int = 0
-    sent_total: int = Field(0, description="by this run")
-    outcomes: dict[Outcome, int] = Field(default_factory=dict, description="of all items of the plan")
-    dropped_by_reason: dict[str, int] = Field(default_factory=dict, description="of those that were dropped again")
+    sent_total: int = Field(0, description="number of events that this run has sent")
+    outcomes: dict[Outcome, int] = Field(
+        default_factory=dict, description="number of all items of the plan, by outcome"
+    )
+    dropped_by_reason: dict[str, int] = Field(
+        default_factory=dict, description="number of items that were dropped again, by reason"
+    )
     skipped_by_reason: dict[str, int] = Field(default_factory=dict)
 
 
@@ -206,6 +218,9 @@ class TopicReplaySummary(RunSummary):
     topic: str = ""
     sent_total: int = 0
     in_the_ledger: int = 0
-    without_value: int = Field(0, description="not sent: their value was too large for a dead letter")
-    refused: int = Field(0, description="not sent: the raw topic refuses them, such as for their size")
-    forecast: dict[str, int] = Field(default_factory=dict, description="`passes`, or the class of today's error")
+    without_value: int = Field(0, description="not sent, because their value was too large for a dead letter")
+    refused: int = Field(0, description="not sent, because the raw topic refuses them, for example for their size")
+    forecast: dict[str, int] = Field(
+        default_factory=dict,
+        description="number of dead letters by today's outcome: `passes`, or the class of the error",
+    )

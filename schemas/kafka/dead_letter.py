@@ -42,16 +42,20 @@ class DeadLetter(BaseModel):
     provenance: str = Field(description="topic:partition:offset of the raw event")
     attempt: int = Field(ge=1, description="the attempt that failed last, from 1")
     dropped_reason: DroppedReason
-    error_class: ErrorClass = Field(description="of the last error")
+    error_class: ErrorClass = Field(description="class of the last error")
     error: str = Field(description="text of the last error, at most 1 KiB")
     received_at: datetime
     first_failed_at: datetime
     key: Base64 | None = Field(description="the raw record's key")
     value: Base64 | None = Field(description="the raw record's value")
     headers: list[DeadLetterHeader]
-    value_omitted: bool = Field(False, description="the value was larger than the DLQ takes; the ledger holds it")
-    key_omitted: bool = Field(False, description="the key is left out too: the DLQ took no copy with it")
-    headers_omitted: bool = Field(False, description="the headers are left out too: the DLQ took no copy with them")
+    value_omitted: bool = Field(
+        False, description="True if the DLQ refused a copy with the value; the ledger has the value"
+    )
+    key_omitted: bool = Field(False, description="True if the DLQ refused a copy with the key; the ledger has the key")
+    headers_omitted: bool = Field(
+        False, description="True if the DLQ refused a copy with the headers; the ledger has the headers"
+    )
 
     @classmethod
     def from_record(cls, record: RawRecord) -> "DeadLetter":
