@@ -152,7 +152,7 @@ async def test_schema_and_topics_behind_are_told_together(production: Settings) 
     for env in ("production", "staging"):
         lines = await refused(production.model_copy(update={"env": env}))
         assert lines[0] == "the schema lacks the migrations 0002_gate_state.sql: run `bridge db migrate`"
-        assert [line.split(" ")[6] for line in lines[1:]] == [
+        assert [line.split(" ")[5] for line in lines[1:]] == [
             f"{production.topic_prefix}{name}:" for name in ("raw", "retry.100ms", "retry.300ms", "dlq", "gate")
         ]
         assert all("`bridge topics apply`" in line for line in lines[1:])

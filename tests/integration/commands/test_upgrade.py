@@ -154,7 +154,9 @@ async def test_what_a_start_refuses_was_named(
     # With correct settings exactly these migrations are missing.
     told = await named(strong, service)
     (line,) = await refused(strong, service)
-    assert {f"migration {name}: not applied" for name in line.split(" migrations ")[1].split(": ")[0].split(", ")} == behind
+    assert {
+        f"migration {name}: not applied" for name in line.split(" migrations ")[1].split(": ")[0].split(", ")
+    } == behind
     later = {found.replace("will lack", "lacks").split(", which")[0] for found in told if "will lack" in found}
     assert set(told) - behind == {found for found in told if "will lack" in found}
 

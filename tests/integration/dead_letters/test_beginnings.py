@@ -89,7 +89,9 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
         await show_run(database_url, "nigh")
     with pytest.raises(InvalidInput, match=r"begins with 'many': many-\d(, many-\d){4} and more; give more"):
         await show_run(database_url, "many")
-    with pytest.raises(NoSuchThing, match=r"there is no run 'n'; see `bridge runs list`; .* at least the first 4 characters"):
+    with pytest.raises(
+        NoSuchThing, match=r"there is no run 'n'; see `bridge runs list`; .* at least the first 4 characters"
+    ):
         await show_run(database_url, "n")
 
 
