@@ -1,4 +1,4 @@
-"""API keys of server producers: creation, parsing, and storage as a digest of the secret."""
+"""API keys of producers' servers: creation, parsing, and storage as a digest of the secret."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 PREFIX: Final = "sk_"
-"""Log redaction recognises secrets by this prefix."""
+"""The prefix of every key, by which the redaction of logs recognises it."""
 
 _ID_BYTES = 6
 _SECRET_BYTES = 32
@@ -14,7 +14,10 @@ _FORM = re.compile(r"sk_([0-9a-f]{12})_([0-9a-f]{64})")
 
 
 class ApiKey(NamedTuple):
-    """A key as stored in the registry: its script and the digest of its secret. Revoked keys stay, for errors."""
+    """A key as the registry stores it: its script, and the digest of its secret.
+
+    A revoked key stays in the registry, so that a request with it gets the right error.
+    """
 
     key_id: str
     script_id: str
@@ -23,7 +26,7 @@ class ApiKey(NamedTuple):
 
 
 class NewKey(NamedTuple):
-    """A key that was just created; `text` is shown once and not stored."""
+    """A new key. `text` is the key itself, which is shown once and not stored."""
 
     key_id: str
     text: str
@@ -31,13 +34,16 @@ class NewKey(NamedTuple):
 
 
 def make_key(random: Callable[[int], bytes]) -> NewKey:
-    """Create a key with a secret of 256 random bits; `random` returns that many random bytes."""
+    """Create a key with a secret of 256 random bits.
+
+    `random` is called with a number of bytes, and returns random bytes.
+    """
     key_id, secret = random(_ID_BYTES).hex(), random(_SECRET_BYTES).hex()
     return NewKey(key_id, f"{PREFIX}{key_id}_{secret}", digest_of(secret))
 
 
 def digest_of(secret: str) -> bytes:
-    """Return the stored digest of a secret. With as many random bits, a slow hash would add no protection."""
+    """Return the digest of a secret that is stored. The secret is random, so a slow hash would add no protection."""
     return hashlib.sha256(secret.encode()).digest()
 
 

@@ -12,7 +12,7 @@ NEVER: Final = "never"
 
 
 class Role(StrEnum):
-    """The permissions of a token; each role includes those before it."""
+    """The permissions of a token. Each role includes the permissions of the roles before it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -20,7 +20,7 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The position in the order of roles."""
+        """The role's position in the order of roles."""
         return list(Role).index(self)
 
     @property
@@ -37,7 +37,10 @@ _MEANINGS: Final = {
 
 
 class ApiToken(NamedTuple):
-    """A stored token: its tenant scope and its secret's digest. Without `org_id` it covers all organisations."""
+    """A token as it is stored: the digest of its secret, and its organisation.
+
+    Without `org_id` it covers all of them.
+    """
 
     key_id: str
     name: str
@@ -54,7 +57,10 @@ def is_token_name(text: str) -> bool:
 
 
 def expiry(text: str, now: datetime) -> datetime | None:
-    """Return the expiry of a token valid for `90d`, `12h` or `never`; raises ValueError with the accepted form."""
+    """Return the time at which a token expires that is valid for `90d` or `12h`; None for `never`.
+
+    Raises ValueError with the accepted form.
+    """
     if text == NEVER:
         return None
     match = _AGE.fullmatch(text)

@@ -19,13 +19,13 @@ from collections.abc import Sequence
 
 
 class BridgeError(Exception):
-    """Base class; the message has what happened, to what, and what to do. `exit_code` is a command's exit code."""
+    """The base class. A message has what happened, to what, and what to do. `exit_code` is a command's exit code."""
 
     exit_code = 1
 
 
 class InvalidInput(BridgeError):
-    """An argument, setting or file is wrong; the message names it and the accepted form."""
+    """An argument, setting or file is wrong. The message names it and the accepted form."""
 
     exit_code = 3
 
@@ -35,23 +35,26 @@ class NoSuchThing(InvalidInput):
 
 
 class CanaryFailed(InvalidInput):
-    """The canary of the plan was dropped again, and a replay would be too: nothing is sent."""
+    """The plan's canary (the items that are sent first) was dropped again, as the rest would be.
+
+    Nothing more is sent.
+    """
 
 
 class LimitReached(BridgeError):
-    """A limit on what an owner may keep is reached; the message has the limit and how to free space."""
+    """A limit on what an owner may store is reached. The message has the limit, and how to free space."""
 
     exit_code = 3
 
 
 class PreconditionFailed(BridgeError):
-    """A needed program, service, port, disk or schema is missing or not as needed."""
+    """A program, service, port, disk or schema that is needed is missing, or not in the needed state."""
 
     exit_code = 3
 
 
 class StartRefused(PreconditionFailed):
-    """The start guards refuse; each of `lines` has the problem and what to change."""
+    """The start guards refuse to start. Each of `lines` has a problem and what to change."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
@@ -59,13 +62,13 @@ class StartRefused(PreconditionFailed):
 
 
 class RunLocked(BridgeError):
-    """A duplicate run: nothing was done, and the run that holds the lock continues."""
+    """Another run holds the lock. This run has done nothing, and the other one continues."""
 
     exit_code = 3
 
 
 class SinkUnavailable(BridgeError):
-    """Kafka or Postgres can't accept the batch now; the events in it are not at fault."""
+    """Kafka or Postgres can't accept the batch now. The events in the batch are not at fault."""
 
     def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
         super().__init__(message)
@@ -81,12 +84,12 @@ class RowRejected(BridgeError):
 
 
 class BatchRefused(BridgeError):
-    """Stored state changed since the batch was processed: its offset, or the ledger row of one of its records."""
+    """A stored offset, or the ledger row of one of the batch's records, has changed since the batch was processed."""
 
 
 class BreakerOpen(BridgeError):
-    """The circuit breaker is open: events to be dead-lettered stay unread, and none of them is published."""
+    """The circuit breaker is open. Events that would be dead-lettered stay unread, and none of them is published."""
 
 
 class InvariantViolation(BridgeError):
-    """An invariant of the system is broken; continuing could lose or duplicate events."""
+    """An invariant is broken. To continue could lose or duplicate events."""

@@ -1,4 +1,4 @@
-"""Times in the two forms of the product: aware UTC datetimes, and integer milliseconds since the epoch."""
+"""Conversion between the product's two forms of a time: aware UTC datetimes, and milliseconds since the epoch."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,9 +9,11 @@ LAST_MS: Final = 253_402_300_799_000  # the last second of year 9999
 
 @lru_cache(maxsize=65536)
 def instant(epoch_ms: int) -> datetime:
-    """Return the UTC datetime of milliseconds since the epoch; cached, as records of one broker batch share it.
+    """Return the UTC datetime of milliseconds since the epoch.
 
-    A producer may stamp a record with any 64-bit number: times outside the range are clamped to 1970 or year 9999.
+    Cached, because the records of a batch often share their time.
+
+    A producer may stamp a record with any 64-bit number. Times outside the range become 1970 or the end of year 9999.
     """
     return datetime.fromtimestamp(min(max(epoch_ms, 0), LAST_MS) / 1000, UTC)
 

@@ -1,11 +1,11 @@
-"""Table of all errors of an attempt: what the stream does, and what an operator should look at."""
+"""The table of all errors of an attempt: what the product does, and where an operator should look."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Action(StrEnum):
-    """What the stream does with an attempt that failed."""
+    """What the product does with an attempt that has failed."""
 
     DROP = "drop"  # dead-letter it, and record it in the ledger
     LEDGER = "ledger"  # record it in the ledger only: there is nothing to replay
@@ -38,9 +38,9 @@ class DroppedReason(StrEnum):
 
 
 class ErrorRule(NamedTuple):
-    """One row of the table: `meaning` and `look_at` are rendered into the docs.
+    """One row of the table. `meaning` and `look_at` appear in the docs.
 
-    An error with `endlessly` is retried without limit, until an operator acts.
+    A retryable error with `endlessly` is retried without limit, until an operator acts.
     """
 
     action: Action
@@ -53,7 +53,7 @@ ERRORS: dict[ErrorClass, ErrorRule] = {
     ErrorClass.INVALID_PAYLOAD_JSON: ErrorRule(
         Action.DROP,
         "not JSON, not an object, too deep, too large, a number out of range, NaN or Infinity, or not UTF-8",
-        "the producer's encoder; `last_error` names the place",
+        "the producer's encoder; `last_error` has the position",
     ),
     ErrorClass.SCHEMA_VIOLATION: ErrorRule(
         Action.DROP,
@@ -63,12 +63,12 @@ ERRORS: dict[ErrorClass, ErrorRule] = {
     ErrorClass.DUPLICATE_EVENT_ID: ErrorRule(
         Action.LEDGER,
         "the same site and event_id is persisted already",
-        "one id again and again: the client's id generation",
+        "how the client generates ids, if the same id is dropped often",
     ),
     ErrorClass.UNKNOWN_SCRIPT: ErrorRule(
         Action.RETRY,
         "the script is not registered, or is disabled",
-        "`bridge script list`; register it before the last retry and the event heals",
+        "`bridge script list`; register the script before the last retry, and the event is accepted",
     ),
     ErrorClass.SCRIPT_PAUSED: ErrorRule(
         Action.RETRY,
@@ -78,13 +78,13 @@ ERRORS: dict[ErrorClass, ErrorRule] = {
     ),
     ErrorClass.UNSUPPORTED_SCHEMA_VERSION: ErrorRule(
         Action.RETRY,
-        "no upcaster for this schema_version in the running build",
-        "producers ahead of the workers: deploy the workers first",
+        "the running release can't convert this schema_version",
+        "the workers' release: deploy it before producers use its newer schema_version",
     ),
     ErrorClass.UNKNOWN_GATEWAY_KEY: ErrorRule(
         Action.RETRY,
         "`bridge-proof` names a key that this worker does not have",
-        "BRIDGE_GATEWAY_PROOF_KEY or BRIDGE_SECRET_KEY of gateways and workers: they must agree",
+        "BRIDGE_GATEWAY_PROOF_KEY or BRIDGE_SECRET_KEY, which must be the same for gateways and workers",
     ),
     ErrorClass.SINK_REJECTED_ROW: ErrorRule(
         Action.DROP,
@@ -94,6 +94,6 @@ ERRORS: dict[ErrorClass, ErrorRule] = {
     ErrorClass.SINK_UNAVAILABLE: ErrorRule(
         Action.PAUSE,
         "Postgres or Kafka is away, full, read-only, short of connections or of a partition, or the error is unknown",
-        "the service; nothing is dropped and nothing needs replaying",
+        "the service; no event is dropped, so none needs a replay",
     ),
 }

@@ -93,9 +93,7 @@ def refusal(url: str, keys: list[str], environment: Mapping[str, str]) -> str:
         return "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is not set, so that nothing signs"
     if not url.startswith("https://") and "plaintext_http" not in allowed:
         return "BRIDGE_WORKER_ALERT_WEBHOOK is not encrypted: it must begin with https://"
-    return (
-        "BRIDGE_WORKER_ALERT_WEBHOOK leads to this very machine" if is_local(host) and "loopback" not in allowed else ""
-    )
+    return "BRIDGE_WORKER_ALERT_WEBHOOK leads to this machine" if is_local(host) and "loopback" not in allowed else ""
 
 
 def called(url: str, body: bytes, keys: list[str], message_id: str) -> str:

@@ -1,1 +1,1 @@
-"""Everything that writes: the commit transaction, Kafka publishing, migrations, audit and metrics."""
+"""Adapters that write to Kafka and Postgres: the commit transaction, publishing, migrations, and the audit's counts."""

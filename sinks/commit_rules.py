@@ -1,4 +1,10 @@
-"""Rules shared by every sink: whether a batch matches the stored state, the winner among equal keys, progress: pure."""
+"""Rules that every sink shares; pure functions.
+
+They decide
+- whether a batch matches the stored offsets and the ledger (the table of events whose first attempt failed),
+- which of several events with the same key is persisted,
+- how far each partition's offset advances.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -11,18 +17,21 @@ from schemas.pipeline.record import Batch, Provenance, TopicPartition
 
 
 def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candidate], list[Candidate]]:
-    """Return the first candidate of each key, in the batch's order, and the later copies."""
+    """Return the first candidate of each key, in the batch's order, and the later candidates with the same keys."""
     winners: dict[bytes, Candidate] = {}
     copies = []
     for one in outcomes:
         for candidate in one.candidates:
             if winners.setdefault(candidate.key, candidate) is not candidate:
-                copies.append(candidate)  # noqa: PERF401  # the condition fills the winners as it goes
+                copies.append(candidate)  # noqa: PERF401  # `setdefault` fills `winners` too
     return winners, copies
 
 
 class Progress(NamedTuple):
-    """The new offset of one partition's offset row, and the counts to add; `mark` is the last record, if any."""
+    """The new values of a partition's offset row, and the counts to add to it.
+
+    `mark` identifies the batch's last record; None if the batch has no records.
+    """
 
     source: TopicPartition
     next_offset: int
@@ -36,7 +45,7 @@ class Progress(NamedTuple):
 
 
 def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> list[Progress]:
-    """Return each partition's progress, in the order of the locks."""
+    """Return each partition's progress, in the order in which the commit locks the offset rows."""
     late = dict.fromkeys((one.batch.source.in_kafka for one in outcomes), 0)
     for failure in duplicates:
         late[TopicPartition(failure.attempt.record.topic, failure.attempt.record.partition)] += 1
@@ -79,7 +88,10 @@ def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
 
 
 def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provenance]]:
-    """Return the dead letters that first attempts of these outcomes replay, with the replay and the new provenance."""
+    """Return the dead letters whose replays had their first attempt in these outcomes.
+
+    The value is the replay's id, and the provenance (topic, partition, offset) of the record that the replay sent.
+    """
     return {
         replay.replay_of: (replay.replay_id, one.attempt.provenance)
         for each in outcomes
@@ -89,7 +101,10 @@ def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provena
 
 
 def logged(outcomes: Iterable[Outcomes]) -> list[Batch]:
-    """Return the batches that were read from a log, and therefore continue an offset."""
+    """Return the batches that were read from a Kafka log.
+
+    Only these advance an offset; the others came from the ledger.
+    """
     return [one.batch for one in outcomes if not one.batch.from_ledger]
 
 
@@ -98,15 +113,17 @@ def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outco
     for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:
-            what = "has no stored offset" if found is None else f"is at {found}"
-            raise BatchRefused(f"{batch.source} {what}, the batch begins at {batch.prev}")
+            what = "is missing" if found is None else f"is {found}"
+            raise BatchRefused(f"the stored offset of {batch.source} {what}, the batch begins at {batch.prev}")
 
 
 def check_positions(stored: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]) -> None:
-    """Raise BatchRefused if a partition's stored offset is not its owner's position."""
+    """Raise BatchRefused if a partition's stored offset is not the position after its owner's last commit."""
     for source, offset in positions.items():
         if stored.get(source) != offset:
-            raise BatchRefused(f"{source} is at {stored.get(source)}, its owner left it at {offset}")
+            raise BatchRefused(
+                f"the stored offset of {source} is {stored.get(source)}, but this worker committed up to {offset}"
+            )
 
 
 def check_tokens(
@@ -118,7 +135,9 @@ def check_tokens(
     for provenance, attempt in touched.items():
         state = states.get(provenance)
         if state is None or not state.awaits(attempt):
-            raise BatchRefused(f"the ledger no longer awaits attempt {attempt} of {provenance}")
+            raise BatchRefused(
+                f"the ledger no longer awaits attempt {attempt} of {provenance}; another commit has changed the row"
+            )
     for provenance, (replay_id, _) in replayed.items():
         state = states.get(provenance)
         if state is None or not state.claimed_by(replay_id):

@@ -1,4 +1,4 @@
-"""Cooperative turns on the event loop: long work yields every few milliseconds, so that a service keeps answering."""
+"""Cooperative turns on the event loop: long work yields to other tasks every few milliseconds."""
 
 import asyncio
 import time
@@ -9,13 +9,13 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 TURN_SECONDS: Final = 0.01
-"""The longest turn of one piece of work, in seconds."""
+"""How long work may occupy the event loop before it yields, in seconds."""
 
 _PIECE: Final = 500
 
 
 class Turn:
-    """One piece of long work. Its turn begins at its creation, and again after each pause for other tasks."""
+    """The current turn of one piece of long work. A turn begins when this object is created, and after each yield."""
 
     def __init__(self, seconds: float = TURN_SECONDS, now: Callable[[], float] | None = None) -> None:
         """`seconds` is the length of a turn; `now` is a monotonic clock in seconds."""
@@ -24,7 +24,7 @@ class Turn:
         self.begin()
 
     async def let_others(self) -> None:
-        """Yield to other tasks if this turn is over."""
+        """Yield to other tasks if this turn is over, and begin the next turn."""
         if self.is_over:
             await self._pause()
             self.begin()
@@ -35,11 +35,11 @@ class Turn:
         return self._now() >= self._ends
 
     def begin(self) -> None:
-        """Start the turn now: the time before was not spent on the loop."""
+        """Begin the turn now; the time since the last beginning was not spent on the loop."""
         self._ends = self._now() + self._seconds
 
     def spent(self, seconds: float) -> None:
-        """Count seconds that the work spent on the loop before its turn began."""
+        """Add seconds that the work spent on the loop before its turn began."""
         self._ends -= seconds
 
     async def _pause(self) -> None:
@@ -47,27 +47,27 @@ class Turn:
 
 
 class Share:
-    """A share of the loop's time, at most half by default, for the long work of several tasks together.
+    """The part of the loop's time, at most half by default, that the long work of several tasks uses together.
 
-    Organisations take turns, and so do the tasks of one organisation: of those that ask, the one with the least time
-    used gets the next turn. Work without an organisation counts as one more organisation. With one turn for each task,
-    organisations with few tasks or short pieces of work would wait for those with many or long ones.
+    A turn goes to the waiting organisation with the least time used, and within it to the waiting task with the least
+    time used. Work without an organisation counts as one more organisation. Organisations with many tasks, or with long
+    pieces of work, therefore don't delay the others.
     """
 
     def __init__(self, now: Callable[[], float] | None = None, *, rest: float = 1.0) -> None:
-        """`now` is a monotonic clock in seconds; `rest` is the time left to others for each second of work."""
+        """`now` is a monotonic clock in seconds. `rest` is the idle time after each second of work, in seconds."""
         self._divided = _Divided(now or time.monotonic, rest)
         self.org: Hashable = None
-        """The organisation of the work, None without one."""
+        """The organisation that the work is for; None if it is for none."""
 
     def of(self, org: Hashable) -> "Share":
-        """Return the same share for one more task, on behalf of this organisation; None is no organisation."""
+        """Return this share for one more task, which works for organisation `org`; None is no organisation."""
         task = copy(self)
         task.org = org
         return task
 
     async def do(self, work: Callable[[], object]) -> None:
-        """Run the work when it has a turn; after a turn's time, other tasks have the loop."""
+        """Wait for a turn and run the work. When the turns have used TURN_SECONDS, other tasks get the loop."""
         await self._divided.begin(self.org, self)
         try:
             work()
@@ -75,7 +75,7 @@ class Share:
             self._divided.end(self.org, self)
 
     async def finish(self, work: Generator[None, None, T]) -> T:
-        """Run work in pieces to its end and return its result; other tasks may run after each piece."""
+        """Run the generator to its end, one turn for each step, and return its result."""
         ended: list[T] = []
 
         def piece() -> None:
@@ -90,13 +90,13 @@ class Share:
 
 
 class _Divided:
-    """The order of the waiting tasks."""
+    """The queue of the tasks that wait for a turn."""
 
     def __init__(self, now: Callable[[], float], rest: float) -> None:
         self._now = now
         self._rest = rest
         self._in_hand = False
-        """Whether a task has a turn, or others have the loop."""
+        """True while a task has a turn, and while the loop is left to other tasks."""
         self._began = 0.0
         self._spent = 0.0
         self._waiting: list[tuple[Hashable, Hashable, asyncio.Future[None]]] = []
@@ -104,7 +104,7 @@ class _Divided:
         self._tasks: dict[Hashable, _Used] = {}
 
     async def begin(self, org: Hashable, task: Hashable) -> None:
-        """Wait for a turn, unless none is taken."""
+        """Begin a turn; wait first if another task has the turn."""
         if self._in_hand:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((org, task, turn))
@@ -120,7 +120,7 @@ class _Divided:
         self._began = self._now()
 
     def end(self, org: Hashable, task: Hashable) -> None:
-        """Count the time of the turn, and start the next one when it is due."""
+        """End a turn: count its time, and schedule the next turn."""
         took = self._now() - self._began
         self._orgs.add(org, took)
         self._tasks[org].add(task, took)
@@ -149,9 +149,10 @@ class _Divided:
 
 
 class _Used:
-    """The seconds used by each name. One that was idle counts like the one that had the last turn.
+    """The seconds used by each name (an organisation or a task).
 
-    So unused time does not accumulate, and time used while no other name asked does not count.
+    A name that was idle gets the same sum as the name that had the last turn. So it can't save up unused time, and it
+    is not charged for time that it used while no other name waited.
     """
 
     def __init__(self) -> None:
@@ -173,17 +174,17 @@ class _Used:
 
 
 def unshared() -> Share:
-    """Return a share for a process without other work."""
+    """Return a share without idle time, for a process that has no other work."""
     return Share(rest=0.0)
 
 
 def in_pieces(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Return slices of some hundred items, each of which takes about ten microseconds."""
+    """Return slices of some hundred items; work on one item is expected to take about ten microseconds."""
     return (things[start : start + _PIECE] for start in range(0, len(things), _PIECE))
 
 
 async def in_turns(work: Iterable[None]) -> None:
-    """Run the work to its end; other tasks run at each yield and after it."""
+    """Run the generator to its end; after each step, other tasks run if the turn is over."""
     for _ in work:
         await asyncio.sleep(0)
     await asyncio.sleep(0)

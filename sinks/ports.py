@@ -1,4 +1,8 @@
-"""The ports of a commit: what every sink and publisher must do."""
+"""The ports of a commit: the interfaces that every sink and publisher implements.
+
+Terms: a lane is a worker's task that processes one partition's batches in order. The ledger has a row for each event
+whose first attempt failed. A claim reserves a dead letter for one replay.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -13,8 +17,11 @@ from sinks.windows import Windows
 
 
 class CommitResult(NamedTuple):
-    """The result of one commit: counts, failures, the keys that are now certainly persisted, windows, and the number
-    of events of each sender class that became rows."""
+    """The result of one commit.
+
+    It has the counts, the failures, the keys that are now certainly persisted, the gate windows (counts by minute), and
+    the number of events of each sender class that became rows.
+    """
 
     tally: Tally
     failures: list[Failure]
@@ -31,29 +38,35 @@ class Rejected(NamedTuple):
 
 
 class Sink(Protocol):
-    """The store of offsets, ledger, keys, events and windows. One per lane; not shared between tasks.
+    """The store of offsets, ledger, keys, events and windows. Each lane has its own; tasks do not share one.
 
-    Every method raises SinkUnavailable when the store, not an event, is at fault.
+    Every method raises SinkUnavailable when the store fails for reasons that do not lie in an event.
     """
 
     silent: bool
     """Whether a method is waiting for a store that does not answer."""
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
-        """Return the current log of each of Kafka's partitions, over all groups; one that was never read is missing."""
+        """Return the current log of each partition, as recorded by any group.
+
+        A partition that was never read is missing.
+        """
         ...
 
     async def claim(
         self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
     ) -> dict[TopicPartition, int]:
-        """Create missing offset rows at the log's beginning, record the worker, and return the stored offsets.
+        """Create missing offset rows at the log's beginning, record this worker as owner, return the stored offsets.
 
-        A log without a known cluster gets this `cluster`.
+        `beginnings` has the first offset of each log. A log whose cluster is not recorded gets `cluster`.
         """
         ...
 
     async def hold(self, source: TopicPartition, why: str) -> None:
-        """Record for operators why this worker does not read the partition, until it is claimed or committed again."""
+        """Record, for operators, why this worker does not read the partition.
+
+        The next claim or commit removes the reason.
+        """
         ...
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
@@ -65,18 +78,21 @@ class Sink(Protocol):
         ...
 
     async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
-        """Return the ledger's rows of these raw events, without a lock; `bodies` adds those of waiting events.
+        """Return the ledger's rows of these raw events, without a lock. `bodies` adds the bodies of waiting events.
 
-        Small records may name very many rows, so bodies are read only for records that carry these bodies themselves.
+        A small record may name many rows. Bodies are therefore read only for records that carry a body of their own.
         """
         ...
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
-        """Return at most `limit` waiting raw events with a due attempt, the longest due first, without a lock."""
+        """Return at most `limit` raw events whose next attempt is due, the longest due first, without a lock."""
         ...
 
     async def keep_claims(self) -> bool:
-        """Lock dead letters against claims, releases and discards until `release_claims`, or a lost connection."""
+        """Keep others from claiming, releasing and discarding dead letters until `release_claims`.
+
+        Closing the connection has the same effect as `release_claims`.
+        """
         ...
 
     async def release_claims(self) -> bool:
@@ -86,13 +102,16 @@ class Sink(Protocol):
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         """Write everything in one transaction.
 
-        Raises BatchRefused when a stored offset or a ledger row is not the one that the outcomes were computed from,
-        and RowRejected when a row is refused. In either case nothing is written.
+        Raises BatchRefused when a stored offset or a ledger row has changed since the outcomes were computed, and
+        RowRejected when the store refuses a row because of its content. In both cases nothing is written.
         """
         ...
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
-        """Return the candidates that are refused, found by bisection in a transaction that is always rolled back."""
+        """Return the candidates that the store refuses.
+
+        It finds them by bisection, in a transaction that it rolls back.
+        """
         ...
 
     async def brake(self) -> BreakerState:
@@ -100,13 +119,13 @@ class Sink(Protocol):
         ...
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
-        """Trip the breaker, unless it is open or an operator has released it; return the resulting state."""
+        """Trip the breaker, unless it is open already or an operator has let it pass; return the resulting state."""
         ...
 
     async def probed(self, *, passed: bool) -> bool:
-        """Record a probe, and reset the breaker if it passed; return whether the breaker was reset.
+        """Record a probe (a trial commit while the breaker is open); reset the breaker if the probe passed.
 
-        A breaker that an operator tripped stays open.
+        Return whether the breaker was reset. A breaker that an operator tripped stays open.
         """
         ...
 
@@ -115,7 +134,7 @@ class Sink(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Drop the connection immediately; every call that waits for it fails."""
+        """Close the connection without waiting for the server; every call that waits for an answer fails."""
         ...
 
 
@@ -123,9 +142,10 @@ class Publisher(Protocol):
     """Publishes retry records and dead letters."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        """Publish the copy of each failure that has an unpublished one, and mark it as published.
+        """Publish a copy of each failure that has none on its topic yet, and mark the failure as published.
 
-        If Kafka refuses a copy for its content, more and more parts are omitted; if it accepts none, `refused` has the
-        reason. Returns when every other copy is acknowledged; raises SinkUnavailable when one is not.
+        If Kafka refuses a copy because of its content, the publisher omits more and more of the copy's parts. If Kafka
+        accepts none of these copies, the failure's `refused` has the reason. Returns when every other copy is
+        acknowledged; raises SinkUnavailable when one is not.
         """
         ...

@@ -1,4 +1,4 @@
-"""Readiness of a process: which of the services that it needs answer, and how fast."""
+"""The readiness of a process: which of the services that it needs answer, and how fast."""
 
 import asyncio
 import time
@@ -21,10 +21,10 @@ _KEPT_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class Needs:
-    """The needs of one kind of process beside Kafka and Postgres, and the components without which it can't serve.
+    """What one kind of process needs besides Kafka and Postgres, and which components it can't serve without.
 
-    `ask_kafka` raises if Kafka does not answer; `own` returns whether the process's own components are healthy, and
-    `figures` is added to the body.
+    `ask_kafka` is called to query Kafka, and raises if Kafka does not answer. `own` returns, by component, whether the
+    process's own components are healthy. `figures` is added to the body.
     """
 
     ask_kafka: Callable[[], Awaitable[object]]
@@ -34,7 +34,10 @@ class Needs:
 
 
 class Readiness:
-    """The answer of `/ready`. Queries at most once a second, regardless of its number of calls, and writes nothing."""
+    """The answer of `/ready`.
+
+    It queries the services at most once a second, however often it is called, and writes nothing.
+    """
 
     def __init__(self, settings: Settings, needs: Needs) -> None:
         self._settings = settings
@@ -43,7 +46,7 @@ class Readiness:
         self._found: tuple[float, int, dict[str, Any]] | None = None
 
     async def ready(self) -> tuple[int, dict[str, Any]]:
-        """Return status and body: 503 without a vital component, 200 but `degraded` without another."""
+        """Return status and body: 503 if a vital component fails, 200 with `degraded` if another one fails."""
         async with self._turn:
             now = time.monotonic()
             if self._found is None or now - self._found[0] > _KEPT_SECONDS:
@@ -74,7 +77,7 @@ class Readiness:
 
 
 async def _asked(ask: Callable[[], Awaitable[object]], most_ms: int) -> float | None:
-    """Return the milliseconds until the answer; None without one in time."""
+    """Return the milliseconds until `ask` ended; None if it failed or took longer than `most_ms`."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(most_ms / 1000):

@@ -1,24 +1,27 @@
-"""Limits on what a SCRAM server may ask a client to compute before either side is authenticated.
+"""Limits on what a SCRAM server may make a client compute before either of them is authenticated.
 
-The client computes as many iterations of a digest as the server asks for, in one piece that blocks its event loop. The
-protocol allows two billion, which take half an hour.
+The client computes a digest as many times as the server asks for, and blocks its event loop meanwhile. The protocol
+allows two billion iterations, which take half an hour.
 """
 
 import re
 from typing import Final
 
 MOST_ROUNDS: Final = 100_000
-"""The most iterations. Postgres' default is 4096, and Kafka allows 16384; these take about 50 ms."""
+"""The most iterations, which take about 50 ms. Postgres' default is 4096, and Kafka allows 16384."""
 _LONGEST: Final = 1024
 # https://datatracker.ietf.org/doc/html/rfc5802#section-7; neither Postgres nor Kafka sends extensions.
 _FIRST: Final = re.compile(rb"r=([!-+\--~]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9][0-9]{0,9})")
 
 
 def problem_of(first: bytes) -> str | None:
-    """Return the problem of the server's first message, which has its nonce, salt and iteration count; else None."""
+    """Return the problem of the server's first message, None if it has none.
+
+    The message has the nonce, the salt and the iteration count.
+    """
     read = _FIRST.fullmatch(first) if len(first) <= _LONGEST else None
     if read is None:
-        return "the server's SCRAM message is malformed, so that nothing was computed: check the address"
+        return "the server's SCRAM message is malformed; nothing was computed: check the address"
     if (rounds := int(read[3])) > MOST_ROUNDS:
         return (
             f"the server asks for {rounds} rounds of SCRAM, of at most {MOST_ROUNDS}: nothing was computed; check that "

@@ -1,4 +1,7 @@
-"""Notification by webhook, signed by the Standard Webhooks scheme: short, retried within a budget, never raising."""
+"""Notifications by webhook, signed by the Standard Webhooks scheme.
+
+A call is short, is retried within a time budget, and never raises.
+"""
 
 import asyncio
 import time
@@ -26,10 +29,10 @@ async def call_webhook(
     message_id: str,
     budget_seconds: float = BUDGET_SECONDS,
 ) -> bool:
-    """Post `{"type", "timestamp", "data"}`; return whether a receiver accepted it. Failures are logged without the URL.
+    """Post `{"type", "timestamp", "data"}` to the URL; return whether the receiver accepted it.
 
-    Each of `secrets` signs the call; without any it is not signed. Repetitions of one notification have the same
-    `message_id`, so that receivers can detect them.
+    Each of `secrets` signs the call; without secrets it is not signed. All tries of one notification have the same
+    `message_id`, by which receivers detect repetitions. Failures are logged without the URL.
     """
     now = int(time.time())
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
@@ -52,8 +55,8 @@ async def call_webhook(
 
 
 async def _post(url: str, body: bytes, headers: dict[str, str]) -> str:
-    """Return the problem, empty on success."""
-    # Imported here, as the import takes a quarter of a second and most runs have no webhook to call.
+    """Post once; return the problem as text, empty on success."""
+    # Imported here, because the import takes a quarter of a second and most runs call no webhook.
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=TRY_SECONDS)

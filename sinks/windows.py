@@ -17,7 +17,10 @@ REASON_COLUMNS = {
 
 
 class WindowKey(NamedTuple):
-    """One window. `minute` counts from the epoch; topic and partition are of the record that carried the attempt."""
+    """The key of one window. `minute` is in minutes since the epoch.
+
+    Topic and partition are of the attempt's own record.
+    """
 
     minute: int
     site_id: int
@@ -30,7 +33,7 @@ Windows = dict[WindowKey, list[int]]
 
 
 def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windows:
-    """Count per window: normalized, retried, then drops in the order of the reasons' columns."""
+    """Return the counts of each window: normalized, retried, then drops in the order of the reasons' columns."""
     quick = Counter(
         (each.minute, one.event.site_id, each.record.topic, each.record.partition, each.replay is not None)
         for one in normalized
@@ -47,5 +50,5 @@ def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windo
 
 
 def window_columns(windows: Windows) -> list[list[object]]:
-    """Return the arrays that `windows_add` takes."""
+    """Return the arrays that the statement `windows_add` takes."""
     return [list(column) for column in zip(*((*key, *counts) for key, counts in windows.items()), strict=True)]

@@ -1,1 +1,4 @@
-"""The data path: source, lanes, pure processor, retry policy, and the Faust app that hosts them."""
+"""The data path: the source of records, the pure pipeline and rules, the worker with its lanes, and its Faust host.
+
+A lane is a task of the worker that processes and commits the batches of some partitions in order.
+"""

@@ -1,4 +1,4 @@
-"""The Faust app that `faust -A streams.app worker` imports by name; created on first access."""
+"""The module that `faust -A streams.app worker` imports. Its attribute `app` is created at the first access."""
 
 from typing import Any
 
@@ -13,7 +13,10 @@ from telemetry.terminal import say_error
 
 
 def _guarded_app() -> App:
-    """Create the app. Refused settings end the process here: Faust's own clients connect before any service starts."""
+    """Create the app, or end the process if its settings are refused.
+
+    Faust's own clients connect before any service of the app starts, which would be too late for the check.
+    """
     try:
         settings = load_settings()
         judge_settings(settings, Service.WORKER)

@@ -1,4 +1,7 @@
-"""Attribution of ledger rows without a sender class, and of the gate windows that counted them: pure."""
+"""Attribution of ledger rows without a sender class: their identity, and changes of the gate windows that counted them.
+
+The functions are pure. A gate window has the counts of one minute, site and partition.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -18,7 +21,7 @@ _REASONS = frozenset(DroppedReason)
 
 
 class Move(NamedTuple):
-    """One count that belongs to another site's window."""
+    """One count that has to move to another site's window."""
 
     window: WindowKey
     column: int
@@ -26,7 +29,7 @@ class Move(NamedTuple):
 
 
 def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
-    """Return the row's identity by its stored headers; None if the key of its proof is not known."""
+    """Return the row's identity, as its stored headers show it; None if the process lacks the key of their proof."""
     found = trust.of_kept(row, dict(row.body.headers), row.body.value)
     if found.headers is Headers.UNKNOWN_KEY:
         return None
@@ -39,10 +42,11 @@ def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
 
 
 def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> Move | None:
-    """Return the count to move to another window; None if it stays, or if its window is not known.
+    """Return the count to move to another window; None if the count stays, or if its window is not known.
 
-    An event that was dropped at its first attempt is counted in the minute of its record. Until there were proofs it
-    counted for its own site only where a registered script agreed. No window counts a reason that this release does not know.
+    An event that was dropped at its first attempt is counted in the minute of its record. Before gateways signed their
+    headers, an event was counted for its own site only if a registered script had that site. A reason that this release
+    does not know is in no window.
     """
     if attribution.site_id is None or row.dropped_reason not in _REASONS or row.retry_count:
         return None
@@ -58,7 +62,10 @@ def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> 
 
 
 def window_changes(moves: Iterable[Move], present: Mapping[WindowKey, list[int]]) -> tuple[Windows, int]:
-    """Return the changes by window, which keep all sums, and the number of moves for which no window has a count."""
+    """Return the changes by window, and the number of moves that are left out because no window has their count.
+
+    The changes keep the sum of all windows.
+    """
     left = {key: list(counts) for key, counts in present.items()}
     changes: Windows = {}
     without = 0

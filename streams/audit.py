@@ -1,4 +1,7 @@
-"""The audit: reads one snapshot of Postgres, then Kafka's end offsets, and accounts for every raw offset."""
+"""The audit: a check that every offset of the raw topic has an outcome.
+
+The audit reads one snapshot of Postgres, then Kafka's end offsets.
+"""
 
 from schemas.config.settings import Settings
 from schemas.documents.audit_report import AuditReport
@@ -9,10 +12,11 @@ from streams.rules.audit import judge
 
 
 async def audit(settings: Settings, *, deep: bool = True) -> AuditReport:
-    """Return the audit's report; a deep audit counts the rows, a quick one the running totals.
+    """Return the audit's report. A deep audit counts the rows, a quick one reads the running totals.
 
-    The report is also right while workers commit: Kafka's end offsets are read after the snapshot of Postgres, so they
-    lie at or beyond the stored offsets. Raises PreconditionFailed when Kafka or Postgres is away or lacks the schema.
+    Workers may commit during an audit: Kafka's end offsets are read after the snapshot of Postgres, so they are not
+    less than the stored offsets. Raises PreconditionFailed when Kafka or Postgres is away, or when the schema is
+    missing.
     """
     snapshot = await read_snapshot(settings, deep=deep)
     topics = settings.topics

@@ -1,4 +1,8 @@
-"""Commits without a worker: due retries from the ledger, and the raw topic while no worker reads it."""
+"""Commits by a job instead of a worker.
+
+A job commits retries from the ledger that are due, and the raw topic while no worker reads it. The ledger is the table
+with a row for each event whose first attempt failed.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +26,12 @@ from streams.source.log_identity import examine
 from streams.worker.committer import BatchCommitter
 
 POLL_MS = 500
-# How often a batch is processed again because a worker committed one of its events first.
+# How often a batch is processed again after a worker has committed one of its events first.
 TRIES = 3
 
 
 def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
-    """Return the next attempts of these events as a batch that continues no offset."""
+    """Return the next attempts of these events as a batch. A batch from the ledger advances no offset."""
     records = [
         CarriedRecord(
             LEDGER_TOPIC, 0, number, now_ms, 1, one.body.key, one.body.value,
@@ -40,7 +44,7 @@ def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class OneShot:
-    """Processing and commit with one sink, by the rules of the lanes but without backoff: errors are raised."""
+    """Processing and commit with one sink, by the rules of a worker's lane but without backoff: errors are raised."""
 
     sink: Sink
     publisher: Publisher
@@ -53,7 +57,7 @@ class OneShot:
     brake: BreakerJudge
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> CommitResult:
-        """Commit the next attempts of these events; those that a worker committed meanwhile count as stale."""
+        """Commit the next attempts of these events. Those that a worker has committed meanwhile count as stale."""
         batch = ledger_batch(waiting, self.now_ms())
         tries = 1
         while True:
@@ -87,7 +91,7 @@ class OneShot:
 
 
 class RawTopicReader:
-    """The raw topic from the group's position to its end, for a run while the group has no members."""
+    """A reader of the raw topic from the group's positions to the end, for use while the group has no members."""
 
     def __init__(self, source: Source, sink: Sink, partitions: Sequence[TopicPartition]) -> None:
         self._source = source
@@ -96,25 +100,27 @@ class RawTopicReader:
         self._ends: dict[TopicPartition, int] = {}
 
     async def begin(self) -> None:
-        """Seek every partition to the stored offset; raises BridgeError if the log no longer holds it."""
+        """Seek every partition to its stored offset; raises BridgeError if the log does not hold this offset."""
         found = await examine(self._source, self._sink, self._partitions)
         for one in found.logs:
             if one.foreign is not None:
-                raise BridgeError(f"{one.log}: {one.foreign}; bring the old log back, or run `bridge topics adopt`")
+                raise BridgeError(
+                    f"{one.log}: {one.foreign}; restore the old log, or run `bridge topics adopt` to read the new one"
+                )
         self._partitions = [one.log for one in found.logs]
         self._ends = {one.log: one.end for one in found.logs}
         beginnings = {one.log: one.beginning for one in found.logs}
         for source, offset in (await self._sink.claim(beginnings, found.cluster)).items():
             if offset < beginnings[source]:
                 raise BridgeError(
-                    f"{source} begins at {beginnings[source]}, but {offset} is next; start `bridge worker`, which "
-                    "records the loss"
+                    f"{source}: the stored offset is {offset}, but Kafka's log begins at {beginnings[source]}; start "
+                    "`bridge worker`, which counts the records between them as lost"
                 )
             self._source.rewind(source, offset)
         self._source.resume(self._partitions)
 
     def leave(self, source: TopicPartition) -> None:
-        """Stop reading this partition: its next records would not continue the committed offset."""
+        """Stop reading this partition, because its next records would not continue the committed offset."""
         self._partitions.remove(source)
 
     async def tell_kafka(self, batch: Batch) -> None:

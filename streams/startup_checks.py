@@ -1,4 +1,4 @@
-"""Checks at start: production settings are safe, services answer, schema and topics are up to date.
+"""Checks at the start of a process: safe settings in production, services that answer, current schema and topics.
 
 Every process that commits events calls `ready` first: `bridge worker`, the app under Faust, and every job of
 bridge/jobs.
@@ -26,7 +26,7 @@ from sinks.postgres.schema.migrate import migrate, pending
 from sinks.refusals import refusal
 from streams.worker.backoff import Backoff
 
-# A wrong password, database or option does not resolve with time.
+# Waiting does not correct a wrong password, database or option.
 _HOPELESS = ("22", "28", "3D")
 
 T = TypeVar("T")
@@ -34,10 +34,11 @@ log = structlog.get_logger(__name__)
 
 
 async def ready(settings: Settings, service: Service, *, look_only: bool = False) -> None:
-    """Wait for the services and check schema and topics. Development updates them; otherwise outdated ones are refused.
+    """Wait for Kafka and Postgres, and check schema and topics.
 
-    With `look_only`, development refuses them too. Production's settings are checked before any connection is made.
-    Privileges are checked for `service`. Raises StartRefused with all refusals, or PreconditionFailed.
+    In development, outdated schema and topics are updated, unless `look_only` is True; in production they are refused.
+    Production's settings are checked before any connection is made. Privileges are checked for `service`. Raises
+    StartRefused with all reasons, or PreconditionFailed.
     """
     judge_settings(settings, service)
     await _answering(settings)
@@ -54,7 +55,7 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
 
 
 def judge_settings(settings: Settings, service: Service) -> None:
-    """Check the settings alone, in production; raises StartRefused."""
+    """Check the settings, without any connection, in production; raises StartRefused."""
     if settings.env == "production":
         _refuse(refusals(settings, service=service))
 
@@ -65,7 +66,7 @@ def _refuse(lines: Iterable[str]) -> None:
 
 
 async def _answering(settings: Settings) -> None:
-    """Wait until both services answer, each for the start time-out or, if so set, without limit."""
+    """Wait until Kafka and Postgres answer. Each has the start time-out, or no limit if so set."""
 
     async def ask_postgres() -> None:
         async with connection(settings.dsn, "start") as conn:
@@ -75,7 +76,7 @@ async def _answering(settings: Settings) -> None:
         async with kafka_admin(settings):
             pass
 
-    # Missing settings and unreadable files raise immediately instead of being retried.
+    # Errors for missing settings and unreadable files are raised immediately; the request is not repeated.
     _ = settings.dsn, settings.kafka_client()
     problems = await asyncio.gather(
         _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
@@ -90,7 +91,7 @@ def _budget(settings: Settings, *, for_ever: bool) -> float:
 
 
 async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
-    """Return Kafka's answer. A broker may fail between two requests, so a request without an answer is repeated."""
+    """Return Kafka's answer to `ask`. A broker may fail between two requests, so an unanswered request is repeated."""
     backoff = Backoff(random.random)
     deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
     while True:
@@ -104,7 +105,7 @@ async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
-    """Return why a service still does not answer after `seconds`; None once it answers."""
+    """Return the error of a service that does not answer within `seconds`; None once it answers."""
     backoff, deadline = Backoff(random.random), time.monotonic() + seconds
     while True:
         try:
@@ -121,10 +122,13 @@ async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> Bridge
 
 async def _schema(settings: Settings, service: Service) -> list[str]:
     if missing := await pending(settings.dsn):
-        return [f"the schema is behind by {', '.join(missing)}: run `bridge db migrate`"]
+        return [f"the schema lacks the migrations {', '.join(missing)}: run `bridge db migrate`"]
     if not _is_strict(settings):
         return []
-    return [f"the database is not as needed: {line}" for line in await blocking_differences(settings.dsn, service)]
+    return [
+        f"the database differs from what this release needs: {line}"
+        for line in await blocking_differences(settings.dsn, service)
+    ]
 
 
 def _is_strict(settings: Settings) -> bool:
@@ -132,7 +136,7 @@ def _is_strict(settings: Settings) -> bool:
 
 
 async def warn_of_excess(settings: Settings, service: Service) -> None:
-    """Log the service account's excess privileges, where privileges are checked; ENDS_WITH will refuse them.
+    """Log the service account's excess privileges, if privileges are checked. The release ENDS_WITH will refuse them.
 
     Raises PreconditionFailed if Postgres is away.
     """
@@ -151,5 +155,6 @@ async def warn_of_excess(settings: Settings, service: Service) -> None:
 async def _topics(settings: Settings) -> list[str]:
     lines = await _of_kafka(settings, lambda: check_topics(settings))
     return [
-        f"topics are not as declared: {line}; `bridge topics apply` corrects what Kafka can change" for line in lines
+        f"topic differs from its declaration: {line}; `bridge topics apply` corrects what Kafka can change"
+        for line in lines
     ]

@@ -1,1 +1,1 @@
-"""How a process reports: metrics, logs, redaction, traces, errors, and the lines that it prints."""
+"""The output of a process: metrics, logs, redaction, traces, error reports, and printed lines."""

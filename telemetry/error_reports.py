@@ -1,4 +1,7 @@
-"""Error reports to Sentry: off unless BRIDGE_SENTRY_DSN is set. A report holds only what the masked log line holds."""
+"""Error reports to Sentry.
+
+They are off unless BRIDGE_SENTRY_DSN is set, and have only what the redacted log line has.
+"""
 
 from importlib.util import find_spec
 from typing import Final
@@ -14,7 +17,9 @@ _FLUSH_SECONDS: Final = 2.0
 
 
 def reporter(settings: Settings, service: str) -> Processor | None:
-    """The structlog processor that reports errors, as the last step before a line is written; None without a DSN.
+    """Return the structlog processor that reports errors; None without a DSN.
+
+    It is the last step before a line is written.
 
     Raises InvalidInput if Sentry's client is not installed, or if it refuses the address.
     """
@@ -28,7 +33,8 @@ def reporter(settings: Settings, service: str) -> Processor | None:
     from sentry_sdk.utils import BadDsn
 
     try:
-        # Without integrations the client collects nothing itself: no frames' variables, no requests, no other loggers.
+        # Without integrations the client collects nothing by itself: no variables of frames, no requests, no other
+        # loggers.
         sentry_sdk.init(
             settings.sentry_dsn.get_secret_value(),
             environment=settings.env,
@@ -50,7 +56,7 @@ def reporter(settings: Settings, service: str) -> Processor | None:
                     "level": "fatal" if event["level"] == "critical" else "error",
                     "logger": str(event.get("logger")),
                     "tags": {"service": service},
-                    # Lines with the same event but other records, partitions or times are one issue.
+                    # Lines with the same event are one issue, regardless of their records, partitions and times.
                     "fingerprint": [str(event.get("logger")), str(event.get("event"))],
                     "extra": {name: value for name, value in event.items() if name not in ("event", "level", "logger")},
                 }

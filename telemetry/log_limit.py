@@ -1,4 +1,4 @@
-"""Rate limit of the log during an outage: equal lines up to a number a minute, then their count."""
+"""A rate limit of the log during an outage: a number of equal lines a minute, then only their count."""
 
 import logging
 import sys
@@ -8,14 +8,14 @@ from typing import Final, NamedTuple, TextIO
 
 MOST_A_MINUTE: Final = 30
 _MINUTE_SECONDS: Final = 60.0
-# The most kinds of lines that are counted apart. A caller that formats a value into a message makes one kind for each.
+# The most kinds of lines that are counted separately. A caller that formats values into messages makes many kinds.
 _MOST_KINDS: Final = 500
 _KEPT_BACK: Final = "lines_kept_back"
 _NOT_WRITTEN: Final = "line_not_written"
 
 
 class _Kind(NamedTuple):
-    """The kind of a line: logger, level, and the message without its values. Lines of one kind are equal."""
+    """The kind of a line: its logger, its level, and its message without values. Lines of one kind count as equal."""
 
     logger: str
     level: int
@@ -23,7 +23,7 @@ class _Kind(NamedTuple):
 
 
 class _Minute:
-    """The number of lines of one kind that were written and suppressed since `began`."""
+    """The numbers of lines of one kind that were written, and suppressed, since `began`."""
 
     def __init__(self, began: float) -> None:
         self.began = began
@@ -32,10 +32,10 @@ class _Minute:
 
 
 class LimitedHandler(logging.StreamHandler[TextIO]):
-    """Handler that writes each warning or error at most MOST_A_MINUTE times a minute, then the number it suppressed.
+    """A handler that writes each warning or error at most MOST_A_MINUTE times a minute, then how many it suppressed.
 
-    Lines below warning are never suppressed, as each is logged once. Critical lines are never suppressed, as they end
-    the process.
+    Lines below warning are not suppressed, because each occurs once. Critical lines are not, because they end the
+    process.
     """
 
     def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -57,10 +57,13 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
             minute.written += 1
         super().emit(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # as logging calls it
-        """Log that a line could not be formatted. The default of `logging` would print its arguments unmasked."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name that `logging` calls
+        """Log that a line could not be formatted.
+
+        The default of `logging` would print the line's arguments without redaction.
+        """
         error = sys.exception()
-        # A closed or broken stream takes no further line.
+        # A closed or broken stream accepts no further line.
         if not isinstance(error, OSError) and not self.stream.closed and record.msg != _NOT_WRITTEN:
             kind = _kind(record)
             self._say(_NOT_WRITTEN, kind._replace(level=logging.ERROR), error=type(error).__name__)
@@ -79,7 +82,7 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
                 self._say(_KEPT_BACK, kind, count=minute.kept_back)
 
     def _say(self, message: str, kind: _Kind, **more: object) -> None:
-        """Write a line of this handler's own about lines of that kind."""
+        """Write a line about suppressed lines of this kind."""
         line = {
             "name": kind.logger,
             "levelno": kind.level,
@@ -90,6 +93,6 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
 
 
 def _kind(record: logging.LogRecord) -> _Kind:
-    # Until it is formatted, a structlog record's message is a dictionary; another library's is a template.
+    # Before it is formatted, a structlog record's message is a dictionary, and another library's message is a template.
     message = record.msg.get("event", "") if isinstance(record.msg, dict) else record.msg
     return _Kind(record.name, record.levelno, str(message)[:100])

@@ -1,4 +1,4 @@
-"""Logging: structlog on standard error, as JSON lines unless on a terminal, for this and other libraries' loggers."""
+"""Logging for this and other libraries: structlog on standard error, as JSON lines unless it is a terminal."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from telemetry.log_limit import LimitedHandler
 from telemetry.printable import printable, printable_json
 from telemetry.redaction import masked
 
-# Names by which operators of other systems search: a run is a job, and its id correlates lines without a request.
+# Names that operators know from other systems: a run is a job, and its id correlates lines that have no request.
 _ALSO_AS = (("job_id", "run_id"), ("correlation_id", "run_id"))
 # Only tracebacks span several lines. Line breaks in every other field are escaped.
 _OF_SEVERAL_LINES: Final = ("exception", "stack")
@@ -21,12 +21,12 @@ _QUIET = ("aiokafka", "mode", "faust", "kafka", "asyncio")
 
 
 def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask secrets in every field, as the last step before a line is written and for every logger."""
+    """Redact secrets in every field of every logger's lines, as the last step before a line is written."""
     return {name: masked(value, name) for name, value in event.items()}
 
 
 def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Escape control characters in untrusted text for a terminal: those that move its cursor or change its colours."""
+    """Escape control characters that move a terminal's cursor or change its colours, for untrusted text."""
     return {
         name: printable(value, keep="\n" if name in _OF_SEVERAL_LINES else "") if isinstance(value, str) else value
         for name, value in event.items()
@@ -34,9 +34,9 @@ def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 
 def calmer(record: logging.LogRecord) -> bool:
-    """Pass every line. Downgrade errors that aiokafka retries to warnings; each first start causes some."""
+    """Accept every line. Errors that aiokafka retries become warnings, because each first start causes some."""
     if record.levelno == logging.ERROR and record.name.startswith("aiokafka") and isinstance(record.args, tuple):
-        # Checked by attribute: importing the client's errors takes longer than most commands run.
+        # The error is checked by an attribute, because importing aiokafka's errors takes longer than most commands run.
         retriable = [one.retriable for one in record.args if isinstance(one, Exception) and hasattr(one, "retriable")]
         if retriable and all(retriable):
             record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
@@ -44,7 +44,7 @@ def calmer(record: logging.LogRecord) -> bool:
 
 
 def _log_what_escapes() -> None:
-    """Log Python's warnings, and errors that end a thread or a finalizer."""
+    """Log Python's warnings, and the errors that end a thread or a finalizer."""
     logging.captureWarnings(True)
 
     def of_thread(ended: threading.ExceptHookArgs) -> None:
@@ -55,7 +55,7 @@ def _log_what_escapes() -> None:
         error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
         logging.getLogger("gc").error("finalizer_failed", exc_info=error)
 
-    # Hooks that are already replaced, as in tests, are kept.
+    # Hooks that are replaced already, as in tests, stay.
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = of_thread
     if sys.unraisablehook is sys.__unraisablehook__:
@@ -69,9 +69,9 @@ def _json_line(event: EventDict, **options: Any) -> str:
 def configure_logs(
     level: str = "INFO", form: str = "auto", service: str = "bridge", *, report: Processor | None = None
 ) -> None:
-    """Set up logging for this process. `form` is auto, json or console; `service` is a field of every line.
+    """Set up logging for this process. `form` is auto, json or console. `service` is a field of every line.
 
-    `report` is a processor that receives each line after masking.
+    `report` is a processor that gets each line after redaction.
     """
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
 

@@ -1,4 +1,4 @@
-"""Extensions of the metrics client: bounded labels, a histogram that takes batches, and network counters."""
+"""Extensions of the metrics client: labels of a bounded number, a histogram for batches, and network counters."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 MOST_NAMED: Final = 100
-"""The most sites, and the most scripts, with series of their own; the others share one."""
+"""The most sites, and the most scripts, that have series of their own. All others share one series."""
 OTHERS: Final = "other"
 UNKNOWN: Final = "unknown"
-"""The label of scripts that are not registered."""
+"""The label for scripts that are not registered."""
 
 
 class FirstComers:
-    """Bounded labels: the first names get series of their own, all later ones share `other`."""
+    """Labels of a bounded number: the first names have series of their own, and all later ones share `other`."""
 
     def __init__(self, most: int = MOST_NAMED) -> None:
         self._most = most
@@ -34,7 +34,7 @@ class FirstComers:
 
 
 class BatchHistogram(Collector):
-    """A histogram that observes a whole batch in one call: thousands of single calls take as long as processing it.
+    """A histogram that observes a whole batch in one call; thousands of calls would take as long as processing it.
 
     `buckets` are upper bounds in seconds, ascending, without infinity.
     """
@@ -72,7 +72,7 @@ class NetworkCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         if not self._place.exists():
-            # Only Linux has this file.
+            # Only Linux has the file.
             return
         names, values = (line.split() for line in self._place.read_text().splitlines() if line.startswith("IpExt:"))
         found = dict(zip(names, values, strict=True))

@@ -1,4 +1,4 @@
-"""Every metric of the product, defined once; docs and alert rules are checked against this file."""
+"""Every metric of the product. Tests compare the docs and alert rules with this file."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
 from telemetry.metric_kinds import MOST_NAMED, OTHERS, UNKNOWN, BatchHistogram, FirstComers, NetworkCollector
 
-# The time at which a counter was created serves no query and doubles the number of series.
+# No query uses the time at which a counter was created, and it doubles the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # without a return annotation
 
 
@@ -32,13 +32,13 @@ Values: TypeAlias = dict[Series, float]
 
 
 class Replaced:
-    """Gauges of which all series are replaced at each update: a series without a new value is removed."""
+    """Gauges whose series are all replaced at each update. A series without a new value is removed."""
 
     def __init__(self) -> None:
         self._shown: set[Series] = set()
 
     def show(self, values: Mapping[Series, float]) -> None:
-        """Set these series, and remove the ones that were set before and are not among them."""
+        """Set these series, and remove those that were set before and are not among them."""
         for gauge, labels in self._shown - values.keys():
             gauge.remove(*labels)
         for (gauge, labels), value in values.items():
@@ -55,7 +55,7 @@ def product_version() -> str:
 
 
 REGISTRY = CollectorRegistry(auto_describe=True)
-# Memory, processor time, open files and start time of the process, and network traffic.
+# The process's memory, processor time, open files and start time, and its network traffic.
 ProcessCollector(registry=REGISTRY)
 NETWORK = NetworkCollector(REGISTRY)
 
@@ -85,11 +85,11 @@ RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["e
 DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates found in memory, without a look-up.", registry=REGISTRY)
 DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that identify duplicates.", ["lane"], registry=REGISTRY)
 SWEPT = Counter("bridge_swept_retries", "Lost retry records that were published again.", registry=REGISTRY)
-STALE = Counter("bridge_stale_records", "Records whose token the ledger no longer awaits.", registry=REGISTRY)
+STALE = Counter("bridge_stale_records", "Records of attempts that the ledger does not await.", registry=REGISTRY)
 UNPROVEN = Counter(
     "bridge_unproven_records",
-    "Raw records whose gateway headers are not proven: `legacy` ones are believed, `unproven` ones are data, those of an "
-    "`unknown_key` are retried.",
+    "Raw records whose gateway headers have no valid proof: `legacy` headers are believed, `unproven` ones are treated as data, "
+    "and records with an `unknown_key` are retried.",
     ["headers"],
     registry=REGISTRY,
 )
@@ -174,13 +174,13 @@ REGISTRY_SCRIPTS = Gauge(
     "bridge_registry_scripts", "Scripts in the registry's copy.", multiprocess_mode="livemax", registry=REGISTRY
 )
 VERDICTS_UNREADABLE = Counter(
-    "bridge_verdicts_unreadable", "Records of verdicts that no client could read, passed over.", registry=REGISTRY
+    "bridge_verdicts_unreadable", "Unreadable records of the gate's topic, which were skipped.", registry=REGISTRY
 )
 GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
 GATEWAY_SERVER_REQUESTS = Counter(
-    "bridge_gateway_server_requests", "Those with an API key that was issued here.", ["status"], registry=REGISTRY
+    "bridge_gateway_server_requests", "Answered requests with an API key issued here.", ["status"], registry=REGISTRY
 )
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 GATEWAY_SECONDS = Histogram(
@@ -191,7 +191,10 @@ GATEWAY_SECONDS = Histogram(
     registry=REGISTRY,
 )
 GATEWAY_SERVER_SECONDS = Histogram(
-    "bridge_gateway_server_request_seconds", "The same, with an API key.", buckets=_ANSWER_BUCKETS, registry=REGISTRY
+    "bridge_gateway_server_request_seconds",
+    "Of requests with an API key: from the headers to the beginning of the answer, without the waits for the body, in seconds.",
+    buckets=_ANSWER_BUCKETS,
+    registry=REGISTRY,
 )
 GATEWAY_EVENTS = Counter(
     "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY
@@ -205,14 +208,15 @@ GATEWAY_REJECTED = Counter(
 )
 GATEWAY_REJECTED_EVENTS = Counter(
     "bridge_gateway_rejected_events",
-    "Events refused: of refused requests whose bodies were read, and single ones of accepted requests.",
+    "Events that the gateway refused: all of a refused request whose body was read, and single ones of an accepted request.",
     ["error_code", "site", "script"],
     registry=REGISTRY,
 )
 GATEWAY_REFUSED_EVENTS = Counter(
     "bridge_gateway_refused_events",
-    "Visitors' events that the stream will refuse: let_through, or rejected beyond the bound; with_request are others, good or"
-    f" not judged, of a request refused for them. Sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    "Visitors' events that workers would refuse: written to Kafka (`let_through`), or rejected beyond the limit (`rejected`)."
+    " `with_request` are the other events of a request that was rejected for such events."
+    f" Sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
     ["site", "script", "outcome"],
     registry=REGISTRY,
 )
@@ -221,7 +225,7 @@ GATEWAY_CONNECTIONS = Gauge(
 )
 HTTP_IDLE_CLOSED = Counter(
     "bridge_http_idle_connections_closed",
-    "Connections that waited for their clients, and that the gateway or the API closed in favour of others.",
+    "Connections that the gateway or the API closed while they waited for their clients, to free places for others.",
     registry=REGISTRY,
 )
 GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
@@ -236,7 +240,7 @@ GATEWAY_BYTES_IN_FLIGHT = Gauge(
 )
 GATEWAY_BYTES_BOUND = Gauge(
     "bridge_gateway_bytes_in_flight_bound",
-    "The limit of each of bridge_gateway_bytes_in_flight, above which requests are refused.",
+    "The limit of bridge_gateway_bytes_in_flight with the same label; requests beyond it are refused.",
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
@@ -255,12 +259,12 @@ API_CONNECTIONS = Gauge("bridge_api_connections", "Open connections to the opera
 API_REPLAYS = Gauge("bridge_api_replays_running", "Replays that this API process runs now.", registry=REGISTRY)
 API_REPLAYS_WAITING = Gauge(
     "bridge_api_replays_waiting",
-    "Replays that gave way to other organisations' and wait for their turn.",
+    "Replays that gave their places to replays of other organisations, and wait for their next turn.",
     registry=REGISTRY,
 )
 GATEWAY_RATE_LIMIT_USED = Gauge(
     "bridge_gateway_rate_limit_used_ratio",
-    "Share of its rate that the busiest script or address, or all visitors, asked for within a second; above 1 the rest was refused.",
+    "Rate of the busiest script or address, or of all visitors, in the last second, as a share of its limit; events above 1 were refused.",
     ["what"],
     multiprocess_mode="livemax",
     registry=REGISTRY,
@@ -299,7 +303,7 @@ GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict
 REPLAYS = Gauge("bridge_replays", "Replays that are not done, by state.", ["state"], registry=REGISTRY)
 REPLAY_ITEMS = Gauge(
     "bridge_replay_items",
-    "Dead letters of the replays that run: planned, and sent so far.",
+    "Dead letters of unfinished replays: planned, and sent so far.",
     ["what"],
     registry=REGISTRY,
 )
@@ -313,13 +317,13 @@ RUN_LAST_SUCCESS = Gauge(
     "bridge_run_last_success_timestamp_seconds", "When the last run succeeded.", ["script"], registry=REGISTRY
 )
 PARTITIONS_END = Gauge(
-    "bridge_event_partitions_end_timestamp_seconds", "Up to when Postgres has partitions for events.", registry=REGISTRY
+    "bridge_event_partitions_end_timestamp_seconds", "End of the last month with a partition.", registry=REGISTRY
 )
-CONNECTIONS_LEFT = Gauge("bridge_database_connections_left", "Connections that Postgres has left.", registry=REGISTRY)
+CONNECTIONS_LEFT = Gauge("bridge_database_connections_left", "Connections that are still free.", registry=REGISTRY)
 DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
 LOG_ENDS_READ = Gauge(
     "bridge_log_ends_read_timestamp_seconds",
-    "When the ends of the logs were last read from Kafka; the lag is as old.",
+    "When the ends of the logs were last read from Kafka, from which the lag is computed.",
     registry=REGISTRY,
 )
 BACKLOG_READ = Gauge(
@@ -358,7 +362,7 @@ def defined() -> list[Definition]:
     return found
 
 
-# `increase` misses the first count of a series that begins with it, so series with known labels begin at 0.
+# `increase` misses the first count if a series begins with it. Series with known labels therefore begin at 0.
 for _sender in Sender:
     for _reason in DroppedReason:
         DROPPED.labels(_reason.value, _sender.value)
@@ -376,7 +380,7 @@ def phase(name: str) -> AbstractContextManager[object]:
 
 
 def labels_of(script: Script | None) -> tuple[str, str]:
-    """Return the labels `site` and `script` of a refused request. None is a script that is not registered."""
+    """Return the labels `site` and `script` of a refused request. `script` is None if the script is not registered."""
     if script is None:
         return UNKNOWN, UNKNOWN
     label = _scripts.label(script.script_id)
@@ -384,7 +388,7 @@ def labels_of(script: Script | None) -> tuple[str, str]:
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
-    """Remove the series of a lane that has ended, and of the partitions it owned."""
+    """Remove the series of a lane that has ended, and of its partitions."""
     for gauge in (BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:

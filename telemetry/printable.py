@@ -6,7 +6,7 @@ import unicodedata
 from typing import Any, Final
 
 _CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# Zero-width joiners join letters and the parts of an emoji and are harmless.
+# Zero-width joiners are harmless: they join letters, and the parts of an emoji.
 _JOINERS: Final = "\u200c\u200d"
 _RUNS: Final = re.compile(r"[^\n -~]+")
 
@@ -19,14 +19,14 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def encodable(text: str, encoding: str) -> str:
-    r"""Escape each character that the encoding lacks, as `\xe9` or `\u20ac`."""
+    r"""Escape each character that the encoding can't represent, as `\xe9` or `\u20ac`."""
     return text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def printable_json(text: str, encoding: str = "utf-8") -> str:
-    r"""Escape characters of JSON text that are not printable, or not in the encoding, as `\u202e`; the value is kept.
+    r"""Escape characters of JSON text that are not printable, or not in the encoding, as `\u202e`; the value stays the same.
 
-    Line breaks are kept. JSON requires the escape only below U+0020. Such characters occur only inside of strings.
+    Line breaks stay. JSON requires escapes only below U+0020. The other unprintable characters occur only inside strings.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -36,10 +36,10 @@ def printable_json(text: str, encoding: str = "utf-8") -> str:
 
 
 def printable_dumps(value: Any) -> str:
-    """Dump the value as one line of JSON without unprintable characters, at a bounded cost for each character.
+    """Return the value as one line of JSON without unprintable characters, at a bounded cost for each character.
 
-    If there are unprintable characters, everything beyond ASCII is escaped. `printable_json` keeps printable
-    characters, and is too slow for megabytes of untrusted text.
+    If the text has unprintable characters, everything beyond ASCII is escaped. `printable_json` keeps printable
+    characters, but is too slow for megabytes of untrusted text.
     """
     text = json.dumps(value, ensure_ascii=False)
     # JSON does not require DEL to be escaped.

@@ -1,4 +1,4 @@
-"""Redaction of secrets, tokens, addresses and card numbers in everything that is logged or reported."""
+"""The redaction of secrets, tokens, addresses and card numbers in everything that is logged or reported."""
 
 import re
 import sys
@@ -26,10 +26,10 @@ _LEAST_CARD: Final = 10 ** (_SHORTEST_CARD - 1)
 
 
 def _card(found: re.Match[str]) -> tuple[int, int]:
-    """Return the span of a number with a card's check digit. Other long numbers are kept: operators search for them.
+    """Return the span of a number with a card's check digit, empty if there is none.
 
-    Digits after a gap may be an expiry date, so the check is repeated without the last groups. An empty span is no
-    card.
+    Other long numbers are not redacted, because operators search for them. Digits after a gap may be an expiry date, so
+    the check is repeated without the last groups.
     """
     groups = _GAP.split(found[1])
     for count in range(len(groups), 0, -1):
@@ -57,24 +57,24 @@ _ESCAPED: Final = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])"
 _HEADED: Final = tuple(
     (re.compile(head, re.IGNORECASE), re.compile(value, re.IGNORECASE))
     for head, value in (
-        # Any scheme, with the parameters of those that have some.
+        # A value of any authentication scheme, with its parameters.
         (
             rf"authorization{_SEPARATOR}",
             rf"{_QUOTED}|(?:[\w\-]+ +)?[^\s\"',;]+(?:\"[^\"]*\")?(?:, *[\w\-]+=(?:\\*\"[^\"]*\"|[^\s,;\"']+))*",
         ),
         (rf"(?:\b|{_ESCAPED})(?:bearer|basic)(?:\s+|%20)", r"[\w.~+/\-]{6,}=*"),
         (rf"cookie{_SEPARATOR}", rf"{_QUOTED}|[^\r\n\"']+"),
-        # name=value, name: value, the same in JSON, in JSON inside a JSON string, and in printed pairs.
+        # name=value and name: value; the same in JSON, in JSON inside a JSON string, and in printed pairs.
         (rf"{_NAMES}{_SEPARATOR}", rf"{_QUOTED}|\[[^\]]*\]?|\{{[^}}]*\}}?|{_BARE}"),
         (rf"(?:(?<![\w\-])|{_ESCAPED})--?[\w\-]*{_NAMES} +", rf"(?!-)(?:{_QUOTED}|\S+)"),
     )
 )
-# Texts that are secrets by their form. In a pattern with a group, the group is the secret.
+# Texts that are recognised as secrets by their form. If a pattern has a group, the group is the secret.
 _KNOWN: Final = tuple(
     re.compile(pattern)
     for pattern in (
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----([\s\S]*?)(?=-----END|$(?![\s\S]))",
-        # The password of a URL, up to the last @ before its path; one with an unescaped slash, up to the last @.
+        # The password in a URL ends at the last @ before the path. If it has an unescaped slash, it ends at the last @.
         r"\b\w+://[^\s:/@]*:([^\s/]{1,1000})(?=@)",
         r"\b\w+://[^\s:/@]*:((?!\d+/)[^\s/]+/\S{0,1000})(?=@)",
         r"(?i:%3A%2F%2F[^\s%:/@]*(?::|%3A))(\S{1,1000}?)(?=@|%40)",
@@ -84,7 +84,7 @@ _KNOWN: Final = tuple(
 )
 # A card number may begin at any group of digits.
 _CARD: Final = re.compile(rf"(?:(?<![\w.])|{_ESCAPED})(?=([3-6](?:[ -]?\d){{12,18}}(?![ -]?\d|\w)))")
-# Applied last, because a URL's password and host look like an address.
+# Addresses are redacted last, because a URL's password and host look like an address.
 _LABEL: Final = r"(?:[\w\-]|\\+u[\da-fA-F]{4}){1,63}"
 _ADDRESS: Final = re.compile(rf"[\w.!#$%&'+\-/=?^`{{|}}~]{{0,200}}\w(?:@|%40){_LABEL}(?:\.{_LABEL})+")
 
@@ -98,7 +98,7 @@ def masked_text(text: str) -> str:
             shown += text[at:start], MASK
         at = max(at, end)
     left = "".join(shown) + text[at:]
-    # Searching from each character for the local part of an address takes longer than all other steps.
+    # Searching for the beginning of an address at each character takes longer than all other steps.
     return _ADDRESS.sub(MASK, left) if "@" in left or "%40" in left else left
 
 
@@ -114,8 +114,8 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
 def _told(text: str, begins: list[int], value: re.Pattern[str]) -> Iterator[tuple[int, int]]:
     """Yield the spans of the values that begin at these offsets.
 
-    Of the values that begin inside another value, only the last is matched, as only it may end behind the other.
-    Matching each would take time quadratic in the text's length.
+    Of the values that begin inside another value, only the last is matched, because only it may end behind the other
+    one. Matching all of them would take time quadratic in the text's length.
     """
     covered = 0
     for begin, following in pairwise([*begins, sys.maxsize]):
@@ -126,12 +126,12 @@ def _told(text: str, begins: list[int], value: re.Pattern[str]) -> Iterator[tupl
 
 @lru_cache(maxsize=4096)
 def _is_secret(name: str) -> bool:
-    """Return whether a field of this name holds a secret; `accessToken` is read as `access_token`."""
+    """Return whether a field with this name has a secret; `accessToken` is treated like `access_token`."""
     return _SECRET_NAME.search(_CAMEL.sub("_", name)) is not None
 
 
 def masked(value: Any, name: str = "", depth: int = 0) -> Any:
-    """Redact a value at every level of nesting; `name` is the name of its field."""
+    """Redact a value at every level of nesting. `name` is the name of its field."""
     if name and _is_secret(name) and value is not None and not isinstance(value, bool):
         return MASK
     if depth > _DEEPEST:
@@ -148,19 +148,19 @@ def masked(value: Any, name: str = "", depth: int = 0) -> Any:
 
 
 def _sequence(values: list[Any], depth: int) -> list[Any]:
-    """Redact a sequence. Two items are taken for a name and its value, the usual form of headers."""
+    """Redact a sequence. A sequence of two items is treated as name and value, the usual form of a header."""
     if len(values) == 2 and isinstance(values[0], str | bytes):
         return [masked_text(_plain(values[0])), masked(values[1], _plain(values[0]), depth + 1)]
     return [masked(one, "", depth + 1) for one in values]
 
 
 def _key(key: object) -> object:
-    """Redact a key, in a type that JSON accepts."""
+    """Redact a key, and convert it to a type that JSON accepts."""
     return masked(key) if key is None or isinstance(key, int | float) else masked_text(_plain(key))
 
 
 def _plain(value: object) -> str:
-    """Return the value as text; the name of its type if printing it fails."""
+    """Return the value as text, or the name of its type if that fails."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "replace")
     try:

@@ -1,6 +1,6 @@
-"""Lines on standard output and standard error: the only way for commands to print text, regardless of its source.
+"""Lines on standard output and standard error. Commands print text only by this module, regardless of its source.
 
-Tables are printed by bridge/output/tables.py, log lines by telemetry/logging.py. A house test rejects any other way.
+Tables are printed by bridge/output/tables.py, log lines by telemetry/logging.py. A house test rejects other ways.
 """
 
 import sys
@@ -27,18 +27,18 @@ def say_error(error: BaseException) -> None:
 
 
 def json_result(text: str) -> None:
-    """Print JSON text on standard output, with unprintable characters escaped; its value stays the same."""
+    """Print JSON text on standard output, with unprintable characters escaped. Its value stays the same."""
     _write(sys.stdout, printable_json(text, sys.stdout.encoding or "utf-8"))
 
 
 def take_every_character() -> None:
-    """Escape characters that the output's encoding lacks, such as those of a help text in ASCII, instead of failing."""
+    """Escape characters that the output's encoding lacks, instead of failing, for example in a help text in ASCII."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _write(stream: TextIO, text: str) -> None:
-    # A stream without an encoding, such as StringIO, takes every character.
+    # A stream without an encoding, such as StringIO, accepts every character.
     stream.write(f"{encodable(text, stream.encoding or 'utf-8')}\n")
     stream.flush()

@@ -1,4 +1,4 @@
-"""Tracing of a process: off unless BRIDGE_TRACES is on, then by OpenTelemetry."""
+"""The tracing of a process by OpenTelemetry. It is off unless BRIDGE_TRACES is on."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | None":
     """Return the provider of a process's spans; None unless the settings ask for traces.
 
-    Raises InvalidInput without the extra. OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure
-    the exporter and the sampler.
+    OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter and the sampler. Raises
+    InvalidInput if the extra `traces` is not installed.
     """
     if not settings.traces:
         return None
@@ -24,7 +24,7 @@ def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | No
 
 
 def _exporting_provider(service: str) -> "TracerProvider":
-    """Return a provider that exports to OpenTelemetry's collector. A producer's sampling decision applies."""
+    """Return a provider that exports to OpenTelemetry's collector. The producer's decision about sampling applies."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider

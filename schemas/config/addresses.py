@@ -1,4 +1,4 @@
-"""Addresses of backing services: hosts, user, password and TLS, parsed without any look-up."""
+"""Addresses of Kafka and Postgres: hosts, user, password and TLS, parsed without asking any server."""
 
 import ipaddress
 import re
@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-# A name, an IPv4 address, or an IPv6 address in brackets; then an optional port.
+# A host (a name, an IPv4 address, or an IPv6 address in brackets), then an optional port.
 _HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%\w]+\])(?::(?P<port>\d{1,5}))?")
 _HIGHEST_PORT = 65535
 _LOCAL_NAME = re.compile(r"(.+\.)?localhost(\.localdomain)?|ip6-(localhost|loopback)")
 
 
 class DatabaseAddress(NamedTuple):
-    """The parts of a Postgres URL; no host, or a path as the host, is a Unix socket on this machine."""
+    """The parts of a Postgres URL. Without a host, or with a path as the host, it is a Unix socket on this machine."""
 
     hosts: tuple[str, ...]
     user: str
@@ -24,7 +24,7 @@ class DatabaseAddress(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The address of one server; a port of None is the driver's default."""
+    """The address of one server. If the port is None, the driver uses its default."""
 
     host: str
     port: int | None
@@ -34,21 +34,24 @@ class Place(NamedTuple):
 
 
 def database_options(url: str) -> dict[str, str]:
-    """Return the query parameters of a Postgres URL by name; raises ValueError, which never contains the URL's text."""
+    """Return the query parameters of a Postgres URL by name. A ValueError never contains the URL's text."""
     query = _split(url).query
     try:
         return {name: values[-1] for name, values in parse_qs(query, strict_parsing=True).items()} if query else {}
     except ValueError:
-        raise ValueError("what follows the ? must be name=value, joined by &") from None
+        raise ValueError("the part after ? must be name=value, joined by &") from None
 
 
 def names_hosts_twice(url: str) -> bool:
-    """Return whether a URL names hosts before its path and in ?host=; the driver reads the former, libpq the latter."""
+    """Return whether a URL names hosts both before its path and in ?host=.
+
+    The driver uses the former, libpq the latter.
+    """
     return bool(_split(url).netloc.rpartition("@")[2]) and bool(database_options(url).get("host"))
 
 
 def database_places(url: str) -> tuple[Place, ...]:
-    """Return the servers of a Postgres URL, in its order; raises ValueError, which never contains the URL's text."""
+    """Return the servers of a Postgres URL, in its order. A ValueError never contains the URL's text."""
     options = database_options(url)
     named = _split(url).netloc.rpartition("@")[2] or options.get("host", "")
     hosts = [unquote(one) for one in named.split(",") if one]
@@ -68,7 +71,7 @@ def _place(host: str, port: str) -> Place:
 
 
 def database_address(url: str) -> DatabaseAddress:
-    """Return the parts of a Postgres URL as the driver reads them; raises ValueError without the URL's text."""
+    """Return the parts of a Postgres URL as the driver reads them. A ValueError never contains the URL's text."""
     parts = _split(url)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
@@ -94,11 +97,11 @@ def broker_hosts(servers: str) -> tuple[str, ...]:
     try:
         return tuple(_host(one) for one in servers.split(","))
     except ValueError:
-        raise ValueError("must be host:port, more by commas") from None
+        raise ValueError("must be host:port, or several of them separated by commas") from None
 
 
 def web_host(url: str) -> str:
-    """Return the host of an http or https URL; raises ValueError, which never contains the URL's text."""
+    """Return the host of an http or https URL. A ValueError never contains the URL's text."""
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("must be a URL that begins with https:// or http://")
@@ -106,7 +109,7 @@ def web_host(url: str) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Return whether the host is this machine: loopback, the unspecified address, a Unix socket, or none at all."""
+    """Return whether the host is this machine: loopback, the unspecified address, a Unix socket, or no host."""
     if not host or host.startswith(("/", "@")):
         return True
     name = host.lower().removesuffix(".")
@@ -123,7 +126,7 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:
-        # urlsplit's message may quote the part with the password.
+        # The message of urlsplit may quote the part with the password.
         raise ValueError("is not a URL") from None
 
 
@@ -133,7 +136,7 @@ def _host(place: str) -> str:
     match = _HOST_PORT.fullmatch(place)
     if match is None or not 0 < int(match["port"] or 1) <= _HIGHEST_PORT:
         raise ValueError(
-            "host or port can't be read; a special character in a user name or password is written as % and its code"
+            "host or port can't be read; write a special character in a user name or password as % and its code"
         )
     return match["host"].strip("[]")
 
@@ -144,7 +147,7 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         pass
     try:
-        # Short and numeric forms, such as 127.1 and 2130706433, which the resolver accepts too.
+        # The resolver also accepts short and numeric forms, such as 127.1 and 2130706433.
         return ipaddress.IPv4Address(socket.inet_aton(name))
     except (OSError, ValueError):
         return None

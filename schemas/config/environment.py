@@ -1,4 +1,4 @@
-"""Environment variables of settings: their names, and unknown ones."""
+"""The environment variables of settings: their names, and variables that are no setting."""
 
 import difflib
 import os
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from schemas.config.settings import Settings
 
 _PREFIX = "BRIDGE_"
-# Not typing errors: the tests' own variables, and those that Kubernetes sets for a service named bridge-something.
+# These are no typing errors: the tests use them, or Kubernetes sets them for a service named bridge-something.
 _OTHERS = re.compile(
     r"BRIDGE_TEST_\w+|BRIDGE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )

@@ -3,4 +3,4 @@
 from typing import Final
 
 ENDS_WITH: Final = "0.2.0"
-"""From this version, webhooks have one signature, and an account with more grants than its service needs is refused."""
+"""The release from which webhooks have only one signature, and accounts with excess grants are refused."""

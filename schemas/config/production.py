@@ -1,4 +1,4 @@
-"""Start guards of production: the settings it refuses, each with one line on what to change."""
+"""The start guards of production: settings that it refuses, each with a line about what to change."""
 
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +15,11 @@ from schemas.config.settings import Allowance, Settings
 
 SECRET_LENGTH: Final = 32
 WEBHOOK_KEY_BYTES: Final = 24
-"""The minimum of Standard Webhooks."""
+"""The shortest key that Standard Webhooks allows, in bytes."""
 PASSWORD_LENGTH: Final = 8
 REPLICAS: Final = 3
 IN_SYNC: Final = 2
-# A secret with fewer different characters, or differences between neighbours, was typed by a person.
+# A secret with fewer different characters, or with fewer different steps between neighbours, was typed by a person.
 _LEAST_VARIETY = 8
 _RANDOM_TEXT = "make one, e.g. `openssl rand -hex 32`"
 _ENCRYPTED = ("require", "verify-ca", "verify-full")
@@ -42,19 +42,22 @@ _WELL_KNOWN = frozenset(
         "12345678",
     ]
 )
-# Words that people type into secrets. About one in ten million generated secrets contains one of them.
+# Words that people use in secrets. Of generated secrets, about one in ten million contains one of them.
 _TYPED = (b"bridge", b"ghostlink", b"passphrase", b"password", b"production", b"secret", b"webhook")
 _URL_SAFE = str.maketrans("-_", "+/")
 _OF_PURPOSE = {
     "BRIDGE_GATEWAY_PROOF_KEY": Purpose.GATEWAY_PROOF,
     "BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": Purpose.WEBHOOK,
 }
-"""Settings that may have a key derived from BRIDGE_SECRET_KEY, which `bridge keys show` prints for other services."""
+"""Settings whose value may be a key derived from BRIDGE_SECRET_KEY. `bridge keys show` prints it for other services."""
 _PLACEHOLDER = ("change", "replace", "your", "xxx", "<", "todo")
 
 
 class Guard(NamedTuple):
-    """One rule; `allowed_by` is its name in BRIDGE_PRODUCTION_ALLOW, None for a rule that can't be lifted."""
+    """One rule.
+
+    `allowed_by` is the name that allows an exception in BRIDGE_PRODUCTION_ALLOW, None if there is no exception.
+    """
 
     check: Callable[[Settings], Iterable[str]]
     allowed_by: Allowance | None = None
@@ -63,7 +66,7 @@ class Guard(NamedTuple):
 def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: Service = Service.GATEWAY) -> list[str]:
     """Return all refusals of production, one line each; [] if `service` may run there with these settings.
 
-    `unknown` are the lines about variables that are no settings, by default those of this process's environment.
+    `unknown` has the lines about variables that are no settings; by default those of this process's environment.
     """
     lines = list(unknown_variables() if unknown is None else unknown)
     lines += _keys(settings, service)
@@ -88,11 +91,11 @@ def _loopback(settings: Settings) -> Iterator[str]:
     for name, hosts in _places(settings):
         local = sorted({one or "a Unix socket" for one in hosts if is_local(one)})
         if local:
-            yield f"{name} leads to this very machine ({', '.join(local)}): name the service's own host"
+            yield f"{name} leads to this machine ({', '.join(local)}), where production has no such service: name the service's host"
 
 
 def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each backing service's setting and its hosts."""
+    """Yield the setting of each backing service (Kafka, Postgres) with its hosts."""
     if url := settings.database_url.get_secret_value():
         yield "BRIDGE_DATABASE_URL", database_address(url).hosts or ("",)
     if servers := settings.kafka_bootstrap_servers:
@@ -101,7 +104,7 @@ def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
         try:
             yield "BRIDGE_WORKER_ALERT_WEBHOOK", (web_host(settings.worker_alert_webhook.get_secret_value()),)
         except ValueError:
-            # Reported by the rule for malformed addresses.
+            # The rule for malformed addresses reports this.
             return
 
 
@@ -110,11 +113,11 @@ def _malformed(settings: Settings) -> Iterator[str]:
         address = database_address(url)
         lacking = [name for name in ("user", "database") if not getattr(address, name)]
         if lacking:
-            yield f"BRIDGE_DATABASE_URL names no {' and no '.join(lacking)}: write it out, nothing is guessed"
+            yield f"BRIDGE_DATABASE_URL names no {' and no '.join(lacking)}: write the URL with all of its parts"
         if names_hosts_twice(url):
             yield (
-                "BRIDGE_DATABASE_URL names hosts twice, and other programs go to those of ?host= than services do: "
-                "leave one place"
+                "BRIDGE_DATABASE_URL names hosts twice, before its path and in ?host=: services use the first, other "
+                "programs the second: leave one of them"
             )
     if settings.worker_alert_webhook is not None:
         try:
@@ -138,12 +141,15 @@ def _credentials(settings: Settings) -> Iterator[str]:
 
 
 def _keys(settings: Settings, service: Service) -> Iterator[str]:
-    """Yield the missing keys of a service. Only the gateway needs the secret from which all others are derived."""
+    """Yield the missing keys of a service.
+
+    Only the gateway needs BRIDGE_SECRET_KEY, from which the others are derived.
+    """
     if service is Service.GATEWAY and not _text(settings.secret_key):
         yield f"BRIDGE_SECRET_KEY is not set: {_RANDOM_TEXT}"
     elif service in PROCESSES and not settings.proof_keys:
         yield (
-            "BRIDGE_GATEWAY_PROOF_KEY is not set, nor BRIDGE_SECRET_KEY: give it what `bridge keys show proof` prints "
+            "BRIDGE_GATEWAY_PROOF_KEY is not set, nor BRIDGE_SECRET_KEY: set it to what `bridge keys show proof` prints "
             "under the gateway's settings"
         )
     if settings.worker_alert_webhook is not None and not settings.webhook_secrets:
@@ -180,7 +186,7 @@ def _webhook_secret(settings: Settings) -> Iterator[str]:
 
 
 def _one_purpose_each(settings: Settings) -> Iterator[str]:
-    """Check each pair of secrets, in every notation: the holder of one purpose's secret must not have another's."""
+    """Yield secrets that are the same in any notation: who has one purpose's secret must not have another's."""
     given = list(_secrets(settings))
     for (name, secret), (other, same) in combinations(given, 2):
         if name != other and _notations(secret) & _notations(same):
@@ -209,7 +215,7 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _notations(secret: str) -> set[bytes]:
-    """Return the secret's text and what it decodes to: hex, any base64, a Standard Webhooks secret, also nested."""
+    """Return the secret's text, and what it decodes to as hex, base64, or a Standard Webhooks secret, also nested."""
     found, left = set[bytes](), [secret.encode()]
     while left:
         one = left.pop()
@@ -230,7 +236,7 @@ def _from_base64(text: str) -> bytes:
 
 
 def is_random(secret: bytes) -> bool:
-    """Return whether a secret may be random: enough different characters, no repetition, no sequence, no words."""
+    """Return whether a secret may be random: many different characters, and no repetition, sequence or word."""
     steps = {after - before for before, after in pairwise(secret)}
     threes = {secret[at : at + 3] for at in range(len(secret) - 2)}
     varied = min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
@@ -242,7 +248,10 @@ def _text(secret: SecretStr | None) -> str:
 
 
 def _is_default(password: str, user: str) -> bool:
-    """Return whether a password is easily guessed; an empty one is not, since certificates need none."""
+    """Return whether a password is easy to guess.
+
+    An empty one is not, because an account with a certificate needs none.
+    """
     plain = password.lower()
     return bool(plain) and (plain in _WELL_KNOWN or plain == user.lower() or plain.startswith(_PLACEHOLDER))
 

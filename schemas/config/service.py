@@ -1,13 +1,13 @@
-"""Services and people that connect to Postgres, each with a database account of its own."""
+"""The services and people that connect to Postgres, each with a database account of its own."""
 
 from enum import StrEnum
 
 
 class Service(StrEnum):
-    """The user of a database account. A worker's account also runs `bridge process`.
+    """The user of a database account.
 
-    The owner's account runs migrations and operators' commands. A reader's is for people who query; it runs no process
-    of the product.
+    A worker's account also runs `bridge process`. The owner's account runs migrations and operators' commands. A
+    reader's account is for people who query; it runs no process of the product.
     """
 
     WORKER = "worker"
@@ -18,7 +18,7 @@ class Service(StrEnum):
 
 
 PROCESSES = (Service.WORKER, Service.GATEWAY, Service.API)
-"""Services that run continuously, whose accounts should have no more grants than they need."""
+"""Services that run continuously. Their accounts should have no more grants than they need."""
 
 SERVICES = (*PROCESSES, Service.OWNER)
-"""The services of an installation; readers are optional."""
+"""The services of every installation; a reader is optional."""

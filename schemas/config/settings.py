@@ -1,4 +1,4 @@
-"""Every setting with its default and purpose: read from `BRIDGE_*` once, at the start of a process."""
+"""Every setting with its default and purpose. Settings are read from `BRIDGE_*` once, at the start of a process."""
 
 import ssl
 from datetime import timedelta
@@ -21,28 +21,28 @@ from schemas.pipeline.breaker import BreakerLimits
 from schemas.reasons import ErrorClass
 
 Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "plaintext_http", "few_replicas", "debug"]
-"""The names by which production's refusals can be allowed."""
+"""The names by which an operator can allow what production refuses."""
 
 
 class Settings(HttpSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
-    # A variable with an empty value counts as unset, because schedulers pass missing values as empty text.
+    # An empty variable counts as unset, because schedulers pass missing values as empty text.
     model_config = SettingsConfigDict(
         env_prefix="BRIDGE_", env_file=None, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     env: Literal["development", "staging", "production"] = Field("development", description="which guards apply")
     production_allow: Annotated[tuple[Allowance, ...], NoDecode] = Field(
-        (), description="what production refuses and you allow, by commas; see docs/production.md"
+        (), description="names of refusals of production to allow, separated by commas; see docs/production.md"
     )
     start_timeout: str = Field("15s", description="Kafka or Postgres away for this long at start ends the process")
-    startup_without_postgres: bool = Field(False, description="at start wait for Postgres for as long as it takes")
-    startup_without_kafka: bool = Field(False, description="at start wait for Kafka for as long as it takes")
+    startup_without_postgres: bool = Field(False, description="wait for Postgres without a limit at start")
+    startup_without_kafka: bool = Field(False, description="wait for Kafka without a limit at start")
     strict_db_mode: bool = Field(
         False, description="start only on the schema and privileges that the code needs; always so in production"
     )
-    kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, by commas")
+    kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, separated by commas")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="Kafka's security protocol"
     )
@@ -53,7 +53,9 @@ class Settings(HttpSettings):
     kafka_sasl_password: SecretStr | None = Field(None, description="SASL password")
     kafka_ssl_cafile: str | None = Field(None, description="file with the certificate authority's certificates")
     kafka_ssl_certfile: str | None = Field(None, description="file with this client's certificate, if Kafka asks")
-    kafka_ssl_keyfile: str | None = Field(None, description="file with that certificate's key, if it is another one")
+    kafka_ssl_keyfile: str | None = Field(
+        None, description="file with the key of that certificate, if it is a separate file"
+    )
     database_url: SecretStr = Field(
         SecretStr(""),
         validation_alias=AliasChoices("BRIDGE_DATABASE_URL", "GHOSTLINK_DATABASE_URL", "database_url"),
@@ -72,7 +74,9 @@ class Settings(HttpSettings):
         "verify; else it is derived from BRIDGE_SECRET_KEY",
     )
 
-    topic_prefix: str = Field("bridge.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="before topic names")
+    topic_prefix: str = Field(
+        "bridge.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="prefix of topic names"
+    )
     topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of raw, retry and DLQ topics")
     topic_replication: int = Field(1, ge=1, le=9, description="replicas of each topic; production wants 3")
     topic_min_insync: int = Field(1, ge=1, le=9, description="min.insync.replicas; production wants 2")
@@ -82,17 +86,19 @@ class Settings(HttpSettings):
         ("15s", "30s", "60s"), min_length=1, max_length=16, description="one retry tier for each delay, by commas"
     )
     max_retries: int = Field(3, ge=0, le=100, description="retries before an event is dropped as retry_exhausted")
-    retry_delay_cap: str = Field("300s", description="no retry waits longer than this")
+    retry_delay_cap: str = Field("300s", description="the longest delay of a retry")
     retry_tiers_by_class: dict[ErrorClass, tuple[str, ...]] = Field(
         {}, description='JSON: other tiers for an error class, such as {"unknown_script": ["30s"]}'
     )
-    retry_jitter_pct: int = Field(10, ge=0, le=10, description="up to this much is added to each delay, in per cent")
+    retry_jitter_pct: int = Field(
+        10, ge=0, le=10, description="the most that is added at random to each delay, in per cent"
+    )
 
     sweep_interval: str = Field(
         "30s", description="interval of the search for waiting events whose retry record is lost"
     )
     sweep_after: str = Field("5m", description="a retry record is searched for once it is overdue by this much")
-    sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one round publishes again")
+    sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one search publishes again")
 
     lanes: int = Field(8, ge=1, le=64, description="lanes per worker, with a database connection each")
     batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records of one batch")
@@ -120,14 +126,17 @@ class Settings(HttpSettings):
         description="store usual names of event types, such as purchase for order; the table is in "
         "docs/producers/what-becomes-of-an-event.md",
     )
-    registry_refresh: str = Field("30s", description="the registry is read again this often, besides notifications")
+    registry_refresh: str = Field(
+        "30s", description="interval of reading the registry again, besides after notifications"
+    )
     partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
     backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
     restore_time: str = Field(
-        "8h", description="how long restoring it takes; `bridge doctor` compares the retention with both"
+        "8h",
+        description="how long restoring that backup takes; `bridge doctor` compares retention with the age and this",
     )
 
-    # drops_became.sql does not follow a longer chain.
+    # The view in drops_became.sql does not follow a longer chain of replays.
     replay_max_lives: int = Field(
         5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
     )
@@ -150,19 +159,19 @@ class Settings(HttpSettings):
     )
 
     gate_window: str = Field("30m", description="window of the live verdict")
-    gate_max_retry_ratio_pct: Decimal = Field(Decimal(20), ge=0, le=100, description="it fails above this retry ratio")
-    gate_max_drop_ratio_pct: Decimal = Field(
-        Decimal(3), ge=0, le=100, description="it fails above this ratio of drops other than duplicates"
+    gate_max_retry_ratio_pct: Decimal = Field(
+        Decimal(20), ge=0, le=100, description="the live verdict fails above this retry ratio"
     )
-    gate_min_processed: int = Field(100, ge=1, description="fewer events than this give no live verdict")
+    gate_max_drop_ratio_pct: Decimal = Field(
+        Decimal(3), ge=0, le=100, description="the live verdict fails above this ratio of drops other than duplicates"
+    )
+    gate_min_processed: int = Field(100, ge=1, description="fewest events for a live verdict")
     gate_interval: str = Field("10s", description="interval of the live verdict's evaluation")
 
     brake_ratio_pct: Decimal = Field(
         Decimal(50), gt=0, le=100, description="the circuit breaker trips at this ratio of would-be dead letters"
     )
-    brake_min_events: int = Field(
-        1000, ge=1, description="fewer events than this never trip the circuit breaker by their ratio"
-    )
+    brake_min_events: int = Field(1000, ge=1, description="fewest events that trip the circuit breaker by their ratio")
     brake_window: str = Field("60s", description="window of the circuit breaker")
     brake_run_length: int = Field(
         1000, ge=1, description="this many would-be dead letters in a row on one partition trip it too"
@@ -178,7 +187,7 @@ class Settings(HttpSettings):
     backlog_interval: str = Field("15s", description="interval of reading the backlog from Postgres, for the metrics")
     traces: bool = Field(False, description="export spans of batches and attempts to OTEL_EXPORTER_OTLP_ENDPOINT")
     sentry_dsn: SecretStr | None = Field(None, description="address of Sentry, to which logged errors are reported")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level that is logged")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
 
     @field_validator("retry_delays", "production_allow", mode="before")
@@ -265,7 +274,7 @@ class Settings(HttpSettings):
 
     @property
     def occurred_bounds(self) -> tuple[timedelta, timedelta]:
-        """The bounds of occurred_at before and after received_at."""
+        """The limits on occurred_at before and after received_at."""
         return (
             timedelta(seconds=self.seconds("occurred_at_max_age")),
             timedelta(seconds=self.seconds("occurred_at_max_ahead")),
@@ -273,18 +282,18 @@ class Settings(HttpSettings):
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
-        """The secrets that sign webhook calls: first the one that receivers use, then the one they used before."""
+        """The secrets that sign webhook calls: first the one that receivers use, then the one that they used before."""
         if self.worker_alert_webhook_secret is not None:
             return (self.worker_alert_webhook_secret.get_secret_value(),)
         if self.secret_key is None:
             return ()
         key = self.secret_key.get_secret_value()
-        # The second allows receivers to verify with the old secret until they have the first.
+        # Receivers can verify with the old secret until they have the first one.
         return webhook_secret(key), key
 
     @property
     def proof_keys(self) -> ProofKeys:
-        """The keys of the gateway's proof; none in production without a secret."""
+        """The keys of the gateway's proof (its signature); none in production without a secret."""
         if self.gateway_proof_key is not None:
             given = self.gateway_proof_key.get_secret_value().split(",")
             return ProofKeys([key.strip().encode() for key in given if key.strip()])
@@ -311,7 +320,7 @@ class Settings(HttpSettings):
         )
 
     def kafka_ssl_context(self) -> ssl.SSLContext | None:
-        """Return the context for Kafka's and the client's certificates; None without TLS. Raises InvalidInput."""
+        """Return the TLS context with Kafka's certificates and the client's; None without TLS. Raises InvalidInput."""
         if "SSL" not in self.kafka_security_protocol:
             return None
         try:
@@ -322,7 +331,7 @@ class Settings(HttpSettings):
             ) from None
         if self.kafka_ssl_certfile is not None:
             try:
-                # A key with a passphrase fails here instead of prompting on a terminal.
+                # A key with a passphrase fails here, instead of asking for it on a terminal.
                 context.load_cert_chain(self.kafka_ssl_certfile, self.kafka_ssl_keyfile, password=lambda: "")
             except OSError as error:
                 raise InvalidInput(

@@ -1,4 +1,4 @@
-"""Results of dropped events: successful replays, discarded events, and open ones."""
+"""What became of dropped events: replayed with success, discarded, or still open."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,10 +6,12 @@ from typing import Final
 
 
 class Afterwards(StrEnum):
-    """What became of one dropped event. A replay that is dropped again counts under the event that it replays."""
+    """What became of one dropped event. If its replay is dropped again, this counts under the event itself."""
 
     RECOVERED = "recovered"  # a replay became a row
-    SENT_AGAIN = "sent_again"  # another raw event became its row, as found by a replay or by `discard --persisted`
+    SENT_AGAIN = (
+        "sent_again"  # another raw event with its id became a row, which a replay or `discard --persisted` has found
+    )
     REPLAYING = "replaying"  # claimed by a replay, or sent and not committed yet
     DISCARDED = "discarded"
     OPEN = "open"
@@ -31,7 +33,7 @@ Became = dict[Afterwards, int]
 
 
 def in_words(became: Mapping[Afterwards, int]) -> str:
-    """Return the counts in one line; zeros are left out, except for open events."""
+    """Return the counts in one line. Zeros are left out, except for open events."""
     parts = [
         f"{became.get(one, 0)} {words}" for one, words in WORDS.items() if became.get(one) or one is Afterwards.OPEN
     ]

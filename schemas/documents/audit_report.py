@@ -1,4 +1,4 @@
-"""Report of an audit: whether every raw offset is accounted for, the sums, and each partition's account."""
+"""The report of an audit: whether every raw offset has one outcome, the sums, and the account of each partition."""
 
 from typing import Literal
 
@@ -8,11 +8,11 @@ from schemas.documents.afterwards import Afterwards
 
 
 class PartitionAccount(BaseModel):
-    """One partition's account, in records. What a quick audit does not count is None.
+    """The account of one partition, in records. What a quick audit does not count is None.
 
-    A raw partition balances when `read = persisted + dropped + waiting + stale + skipped + lost`, a retry partition
-    (and any partition in a quick audit) when `read = live + stale + skipped + lost`. `unread` lies beyond
-    `next_offset`; it is None where Kafka has no such partition.
+    A raw partition balances when `read = persisted + dropped + waiting + stale + skipped + lost`. A retry partition,
+    and every partition in a quick audit, balances when `read = live + stale + skipped + lost`. `unread` is the number
+    of records from `next_offset` on; it is None if Kafka has no such partition.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,11 +38,11 @@ class PartitionAccount(BaseModel):
 
 
 class AuditTotals(BaseModel):
-    """The sums, in records: of a deep audit from the rows, of a quick one from the running totals.
+    """The sums, in records. A deep audit counts rows, a quick one reads the running totals.
 
-    `waiting`, `healed` and the keys are None in a quick audit. `keys_pruned` counts events too old to need a key.
-    `dropped_became` counts the dropped by what became of them, and `replays` those read that are replays of dead letters,
-    each dead letter once; both are None in a quick audit.
+    `waiting`, `healed` and the keys are None in a quick audit. `keys_pruned` is the number of events that are too old
+    to need a key. `dropped_became` has the dropped events by what became of them. `replays` is the number of records
+    read that replay a dead letter; each dead letter counts once. Both are None in a quick audit.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,7 +65,7 @@ class AuditTotals(BaseModel):
 
 
 class AuditReport(BaseModel):
-    """The result of `bridge audit`; `problems` has one line for each imbalance and is empty when it is balanced."""
+    """The result of `bridge audit`. `problems` has a line for each imbalance, and is empty if everything balances."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The filter of dead letters, shared by every command and the HTTP API."""
+"""The filter of dead letters, which every command and the HTTP API share."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,14 +18,17 @@ _CAUSE = re.compile(r"[0-9a-f]{4,16}")
 _TO_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 CAUSE_DIGITS: Final = 16
-"""The number of hexadecimal digits of a cause's key; fewer are a prefix of exactly one key."""
+"""The number of hexadecimal digits of a cause's key; fewer digits are a prefix.
+
+A cause is a group of dead letters with one reason and one normalised message.
+"""
 
 UNREADABLE_SITE: Final = 0
-"""The site id in filters for dead letters whose site can't be read."""
+"""The site id that a filter uses for dead letters whose site can't be read."""
 
 
 class Disposition(StrEnum):
-    """What operators did with a dead letter. A duplicate has none: it was noted, and nothing of it was kept."""
+    """What operators have done with a dead letter. A duplicate has no disposition, because nothing of it was stored."""
 
     OPEN = "open"
     CLAIMED = "claimed"  # a replay is about to publish it
@@ -34,7 +37,7 @@ class Disposition(StrEnum):
 
 
 class Dropped(Protocol):
-    """The fields of a dropped event that a filter reads. `attempt` is the one that failed last, from 1."""
+    """The fields of a dropped event that a filter reads. `attempt` is the number of the last failed attempt, from 1."""
 
     @property
     def provenance(self) -> Provenance: ...
@@ -65,7 +68,10 @@ class Dropped(Protocol):
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Return the time of an age before `now` such as `2h`, or of RFC 3339 text; raises ValueError with both forms."""
+    """Return the time that is an age such as `2h` before `now`, or the time of RFC 3339 text.
+
+    Raises ValueError with both forms.
+    """
     age = _AGE.fullmatch(text)
     try:
         return _of_utc(parse_instant(text) if age is None else now - timedelta(**{_AGE_UNITS[age[2]]: int(age[1])}))
@@ -76,12 +82,12 @@ def moment(text: str, now: datetime) -> datetime:
 
 
 def ascii_lower(text: str) -> str:
-    """Return the text with ASCII letters in lower case, like Postgres in its C collation."""
+    """Return the text with ASCII letters in lower case, as Postgres does in its C collation."""
     return text.translate(_TO_LOWER)
 
 
 def _of_utc(at: datetime) -> datetime:
-    """Return the time unchanged; raises ValueError if it is outside the years 1 to 9999 of UTC, Postgres' zone."""
+    """Return the time unchanged; raises ValueError if, in UTC, it is outside the years 1 to 9999."""
     try:
         at.astimezone(UTC)
     except OverflowError:
@@ -117,22 +123,24 @@ _Time = Annotated[AwareDatetime, AfterValidator(_of_utc)]
 
 
 class DeadLetterFilter(BaseModel):
-    """Dead letters that match every field that is set, by one of its values; None sets nothing.
+    """A filter of dead letters. Every field that is set must match by one of its values; None matches all.
 
-    Times are those at which the events were dropped, `since` included and `until` not. Events dropped as duplicates
-    are no dead letters: they match only where their reason is named, and then with any disposition.
+    Times are those of the drops, `since` included and `until` excluded. Events that were dropped as duplicates are no
+    dead letters. They match only if their reason is named, and then with any disposition.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="why it was dropped")
+    dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="the reason for the drop")
     error_class: tuple[ErrorClass, ...] | None = Field(None, min_length=1, description="class of the last error")
     cause: tuple[_Cause, ...] | None = Field(
-        None, min_length=1, description="key of a cause, as `groups` shows it, or a prefix of it"
+        None, min_length=1, description="key of a cause, as `groups` shows it, or a prefix of the key"
     )
-    site_id: tuple[_SiteId, ...] | None = Field(None, min_length=1, description="site; 0 where it can't be read")
-    # An empty tuple is a scope without organisations, unlike None, which is no scope.
-    org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation of the site, by the registry")
+    site_id: tuple[_SiteId, ...] | None = Field(
+        None, min_length=1, description="site; 0: dead letters whose site can't be read"
+    )
+    # An empty tuple means no organisation at all; None means no limit to organisations.
+    org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation that the registry has for the site")
     script_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="script")
     sender: tuple[Sender, ...] | None = Field(None, min_length=1, description="class of sender")
     event_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="the producer's id of the event")
@@ -140,9 +148,13 @@ class DeadLetterFilter(BaseModel):
     attempt: tuple[_Attempt, ...] | None = Field(None, min_length=1, description="the attempt that failed last, from 1")
     since: _Time | None = Field(None, description="dropped at or after")
     until: _Time | None = Field(None, description="dropped before")
-    text: _Text | None = Field(None, description="in the error's text; upper and lower case ASCII are the same")
+    text: _Text | None = Field(
+        None, description="text that the error contains; the case of ASCII letters does not matter"
+    )
     disposition: tuple[Disposition, ...] | None = Field(
-        (Disposition.OPEN,), min_length=1, description="what operators did with it; null: any disposition"
+        (Disposition.OPEN,),
+        min_length=1,
+        description="what operators have done with the dead letter; null: any disposition",
     )
 
     @model_validator(mode="after")
@@ -153,12 +165,12 @@ class DeadLetterFilter(BaseModel):
 
     @property
     def names_nothing(self) -> bool:
-        """Whether the filter selects all dead letters of its dispositions."""
+        """Whether the filter selects every dead letter with its dispositions."""
         return all(getattr(self, name) is None for name in type(self).model_fields if name != "disposition")
 
     @property
     def begins_causes(self) -> bool:
-        """Whether a cause is only a prefix of a key, which must be resolved to the key before the filter is used."""
+        """Whether a cause is given by a prefix of its key, which must be resolved before the filter is used."""
         return any(len(one) < CAUSE_DIGITS for one in self.cause or ())
 
     @property
@@ -167,7 +179,10 @@ class DeadLetterFilter(BaseModel):
         return DroppedReason.DUPLICATE_EVENT_ID in (self.dropped_reason or ())
 
     def matches(self, row: Dropped) -> bool:
-        """Return whether the filter selects this dropped event, like the compiled SQL does for ledger rows."""
+        """Return whether the filter selects this dropped event.
+
+        The compiled SQL selects the same rows of the ledger.
+        """
         wanted = (
             (self.dropped_reason, row.dropped_reason),
             (self.error_class, row.error_class),

@@ -1,4 +1,4 @@
-"""Report of `bridge doctor`: a line for each check, and the overall verdict."""
+"""The report of `bridge doctor`: one line for each check, and the overall result."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Health(StrEnum):
-    """In order of weight: as it should be, worth a look, broken or not to be looked at."""
+    """The result of a check, in order of severity: as it should be; worth a look; broken, or impossible to check."""
 
     OK = "ok"
     WARN = "warn"
@@ -14,7 +14,7 @@ class Health(StrEnum):
 
 
 class Diagnosis(BaseModel):
-    """The result of one check: what was found, and how to correct it (empty when it is ok)."""
+    """One check: what was found, and how to correct it (empty if the check is ok)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,7 +26,7 @@ class Diagnosis(BaseModel):
 
 
 class DoctorReport(BaseModel):
-    """All of it; `health` is the worst of them, `duration_ms` how long the looking took."""
+    """The whole report. `health` is the worst of the checks; `duration_ms` is how long they took."""
 
     model_config = ConfigDict(frozen=True)
 

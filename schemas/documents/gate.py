@@ -1,4 +1,4 @@
-"""The gate's limits, and its verdict in words."""
+"""The quality gate's limits, and its verdict: whether the share of retried and dropped events is acceptable."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -7,24 +7,24 @@ from pydantic import BaseModel, Field
 
 
 class RunLimits(NamedTuple):
-    """The limits of one run: drops in total, for any reason, and retries in per cent of the processed events."""
+    """The limits of one run: the number of drops for any reason, and retries in per cent of processed events."""
 
     max_dropped_total: int
     max_retry_ratio_pct: Decimal
 
 
 class Verdict(BaseModel):
-    """Pass or fail, and why it fails: one sentence for each limit that is exceeded."""
+    """Pass or fail, and the reasons for a fail: one sentence for each limit that is exceeded."""
 
     passed: bool
     reasons: list[str] = Field(default_factory=list)
 
 
 class WindowLimits(NamedTuple):
-    """The limits of a sliding window: retries, and drops other than duplicates, in per cent of the processed events.
+    """The limits of a sliding window: retries, and drops except duplicates, in per cent of processed events.
 
-    Windows with fewer than `min_processed` events have no verdict. A failing target passes again only below `recovery`
-    of each limit, so that a target near its limit does not alert every minute.
+    A window with fewer than `min_processed` events has no verdict. A target that fails passes again only when it is
+    below the part `recovery` of each limit. Otherwise a target near its limit would alert every minute.
     """
 
     max_retry_ratio_pct: Decimal
@@ -34,7 +34,7 @@ class WindowLimits(NamedTuple):
 
 
 class WindowSums(NamedTuple):
-    """Outcomes of one target, `site:3` or `total`, in one sliding window."""
+    """The outcomes of one target (`site:3` or `total`) in one sliding window."""
 
     target: str
     processed: int
@@ -45,7 +45,10 @@ class WindowSums(NamedTuple):
 
 
 class GateChange(BaseModel):
-    """A change of verdict, as the gate's topic has it, keyed by target; `change_id` is the same in each copy."""
+    """A change of a target's verdict, as the gate's topic has it, with the target as key.
+
+    `change_id` is the same in each copy of the change.
+    """
 
     change_id: str
     target: str

@@ -1,4 +1,4 @@
-"""Documents of replays: dead letters, the previews of a plan's items, and their outcomes."""
+"""Documents of replays: dead letters, plans with their items, previews, and outcomes."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,35 +11,38 @@ from schemas.pipeline.record import Provenance, RawBody
 from schemas.pipeline.sender import Sender
 
 CANARY_FAILED: Final = "the canary failed"
-"""The beginning of the reason of a run that ended because its canary was dropped again."""
+"""The beginning of the reason with which a run ends because its canary was dropped again.
+
+The canary is the first part of a plan's items, sent before the others.
+"""
 
 
 class Forecast(StrEnum):
-    """What today's code would do with a dead letter, by a dry run that changes nothing."""
+    """What today's code would do with a dead letter, as predicted by a dry run."""
 
     PASSES = "passes"
     FAILS_THE_SAME = "fails_the_same"
     FAILS_OTHERWISE = "fails_otherwise"
-    PERSISTED = "persisted"  # its event was persisted another way meanwhile: a replay would be recorded as a duplicate
-    COPY = "copy"  # of an earlier item in the same plan
+    PERSISTED = "persisted"  # its event is persisted from another record, so a replay would be recorded as a duplicate
+    COPY = "copy"  # it has the event id of an earlier item in the plan
     REFUSED = "refused"  # it can't be replayed
 
 
 class Outcome(StrEnum):
-    """What became of an item of a plan."""
+    """What became of a plan's item."""
 
     OPEN = "open"  # not sent, and available to any replay
-    IN_DOUBT = "in_doubt"  # claimed by a run that was killed: perhaps sent
+    IN_DOUBT = "in_doubt"  # claimed by a run that was killed, so perhaps sent
     UNSETTLED = "unsettled"  # sent, and not read by a worker yet
     WAITING = "waiting"  # failed, and waits for its retry
     PERSISTED = "persisted"
     DUPLICATE = "duplicate"
-    DROPPED = "dropped"  # a dead letter again, which names this one
+    DROPPED = "dropped"  # dropped again; the new dead letter names this one
     SKIPPED = "skipped"  # not sent, for a recorded reason
 
 
 class PlanState(StrEnum):
-    """How far a plan is."""
+    """The state of a plan."""
 
     PLANNED = "planned"
     RUNNING = "running"  # or its run was killed
@@ -49,9 +52,10 @@ class PlanState(StrEnum):
 
 
 class DeadLetterItem(NamedTuple):
-    """One dead letter in the ledger, at its place in a plan. `lives` counts it and those that it replays.
+    """One dead letter in the ledger, with its position in a plan.
 
-    `org_id` is the current organisation of its site. `sender` is None if it predates sender classes.
+    `lives` is the number of dead letters in its chain of replays: itself, and those that it replays. `org_id` is the
+    organisation that its site has now. `sender` is None if the row was written before sender classes existed.
     """
 
     position: int
@@ -74,9 +78,9 @@ class DeadLetterItem(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The current state of a plan; `corrections` are operations of a JSON Patch, `published` counts sent events.
+    """A plan. `corrections` are operations of a JSON Patch; `published` is the number of events sent.
 
-    `org_id` is its tenant scope; None without one.
+    `org_id` is the organisation to which it is limited; None for no limit.
     """
 
     replay_id: str
@@ -98,12 +102,12 @@ class Plan(NamedTuple):
 
     @property
     def canary_failed(self) -> bool:
-        """Whether its last run ended because too many of its canary were dropped again."""
+        """Whether the last run ended because too many events of the canary were dropped again."""
         return self.state is PlanState.STOPPED and self.ended_because.startswith(CANARY_FAILED)
 
 
 class PlanLine(NamedTuple):
-    """A plan in a list, with texts cut to a thousand characters; `corrected` is True if it has corrections."""
+    """A plan in a list. Texts are cut to a thousand characters. `corrected` is True if the plan has corrections."""
 
     replay_id: str
     requested_by: str
@@ -121,7 +125,7 @@ class PlanLine(NamedTuple):
 
 
 class Example(BaseModel):
-    """One item of those that fail otherwise, or are refused."""
+    """One of the items that would fail otherwise than before, or that are refused."""
 
     provenance: str
     why: str
@@ -135,34 +139,45 @@ class Sample(BaseModel):
 
 
 class Replaced(BaseModel):
-    """An old value that the plan's correction replaces by a constant in items of one site; texts are JSON, and cut."""
+    """A producer's value that the plan's correction replaces by a constant, in items of one site.
+
+    Texts are JSON, and cut.
+    """
 
     field: str
-    value: str = Field(description="as it was sent; `missing` without quotes where the field is missing")
+    value: str = Field(description="JSON text of the old value; `missing` without quotes if the field is missing")
     new: str
     site_id: int | None
-    org_id: int | None = Field(description="of the site, by the registry")
+    org_id: int | None = Field(description="organisation that the registry has for the site")
     items: int
 
 
 class PlanReport(BaseModel):
-    """The items of a plan, and their outcomes by a dry run with today's code."""
+    """The items of a plan, and their outcomes in a dry run with today's code."""
 
     items: int = 0
     by_forecast: dict[Forecast, int] = Field(default_factory=dict)
-    by_reason: dict[str, int] = Field(default_factory=dict, description="by dropped_reason and class of the last error")
-    by_site: dict[str, int] = Field(default_factory=dict, description="by site; `unknown` where none could be read")
-    by_age: dict[str, int] = Field(default_factory=dict, description="by the time since the raw event was received")
+    by_reason: dict[str, int] = Field(
+        default_factory=dict, description="number of items by dropped_reason and class of the last error"
+    )
+    by_site: dict[str, int] = Field(
+        default_factory=dict, description="number of items by site; `unknown`: no readable site"
+    )
+    by_age: dict[str, int] = Field(
+        default_factory=dict, description="number of items by the time since the raw event was received"
+    )
     failures: dict[str, int] = Field(default_factory=dict, description="the most frequent errors of today's code")
-    refusals: dict[str, int] = Field(default_factory=dict, description="why items can't be replayed")
+    refusals: dict[str, int] = Field(
+        default_factory=dict, description="number of items that can't be replayed, by reason"
+    )
     examples: list[Example] = Field(default_factory=list)
     samples: list[Sample] = Field(
-        default_factory=list, description="one for each site and old value, of many the first"
+        default_factory=list, description="one for each site and old value; only the first of many"
     )
     replaced: list[Replaced] = Field(default_factory=list, description="the most frequent old values, by site")
     warnings: list[str] = Field(
         default_factory=list,
-        description="several old values would become one, or events of several organisations change",
+        description="warnings that several old values would become the same, or that events of several organisations would change",
     )
 
 
@@ -173,32 +188,39 @@ class PlanSummary(RunSummary):
     report: PlanReport = Field(default_factory=PlanReport)
 
     def in_history(self) -> Self:
-        """Return the summary without producers' data, which the plan keeps."""
+        """Return the summary without producers' data, which are stored with the plan instead."""
         return self.model_copy(update={"report": self.report.model_copy(update={"samples": [], "replaced": []})})
 
 
 class ReplaySummary(RunSummary):
-    """What one `bridge dlq replay` or `cancel` did, and what became of the plan's items by then."""
+    """What one `bridge dlq replay` or `cancel` did, and what had become of the plan's items when it ended."""
 
     replay_id: str = ""
     reason: str = ""
     state: PlanState = PlanState.PLANNED
     planned_total: int = 0
-    sent_total: int = Field(0, description="by this run")
-    outcomes: dict[Outcome, int] = Field(default_factory=dict, description="of all items of the plan")
-    dropped_by_reason: dict[str, int] = Field(default_factory=dict, description="of those that were dropped again")
+    sent_total: int = Field(0, description="number of events that this run has sent")
+    outcomes: dict[Outcome, int] = Field(
+        default_factory=dict, description="number of all items of the plan, by outcome"
+    )
+    dropped_by_reason: dict[str, int] = Field(
+        default_factory=dict, description="number of items that were dropped again, by reason"
+    )
     skipped_by_reason: dict[str, int] = Field(default_factory=dict)
 
 
 class TopicReplaySummary(RunSummary):
-    """The result of one `bridge dlq replay --from-topic`. `processed_total` counts records read.
+    """The result of one `bridge dlq replay --from-topic`. `processed_total` is the number of records read.
 
-    Dead letters that are in the ledger are not sent: they are planned and replayed from there.
+    Dead letters that are in the ledger are not sent. Plan and replay them from the ledger.
     """
 
     topic: str = ""
     sent_total: int = 0
     in_the_ledger: int = 0
-    without_value: int = Field(0, description="not sent: their value was too large for a dead letter")
-    refused: int = Field(0, description="not sent: the raw topic refuses them, such as for their size")
-    forecast: dict[str, int] = Field(default_factory=dict, description="`passes`, or the class of today's error")
+    without_value: int = Field(0, description="not sent, because their value was too large for a dead letter")
+    refused: int = Field(0, description="not sent, because the raw topic refuses them, for example for their size")
+    forecast: dict[str, int] = Field(
+        default_factory=dict,
+        description="number of dead letters by today's outcome: `passes`, or the class of the error",
+    )

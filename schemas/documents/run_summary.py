@@ -1,4 +1,4 @@
-"""The summary of every run of a command, with the field names that operators' jobs read."""
+"""The summary of a command's run. Its field names are those that operators' jobs read."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.documents.gate import Verdict
 
 MOST_IN_HISTORY: Final = 4096
-"""The most bytes of JSON of the request that the history of runs keeps."""
+"""The largest size in bytes of a request, as JSON, that the history of runs stores."""
 
 JOBS: Final = frozenset(
     {
@@ -20,18 +20,18 @@ JOBS: Final = frozenset(
         "process", "topics-adopt",
     }
 )  # fmt: skip
-"""The names of all jobs in summaries, the history of runs, and metrics."""
+"""The names of all jobs, as in summaries, the history of runs, and metrics."""
 
 
 class TargetError(BaseModel):
-    """One target that failed: `site:3`, `org:31` or a file, and a short reason."""
+    """One target that failed (`site:3`, `org:31` or a file), and a short reason."""
 
     target: str
     reason: str
 
 
 class RunSummary(BaseModel):
-    """What one run did; each command adds counters of its own. Times are UTC with `Z`, in whole seconds."""
+    """What one run has done. Each command adds counters of its own. Times are in UTC with `Z`, in whole seconds."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -49,11 +49,14 @@ class RunSummary(BaseModel):
     errors: list[TargetError] = Field(default_factory=list)
 
     def in_history(self) -> Self:
-        """Return the part that is kept permanently, which does not grow with the request."""
+        """Return the part that is stored permanently. Its size does not grow with the request."""
         return self
 
     def ended(self, now: datetime, started: datetime | None = None, /, **counters: Any) -> Self:
-        """Return the summary with end, duration and counters; without `started` the duration is exact to the second."""
+        """Return the summary with end, duration and counters.
+
+        Without `started` the duration is exact to the second only.
+        """
         started = started or datetime.strptime(self.started_at, _FORM).replace(tzinfo=UTC)
         return self.model_copy(
             update={
@@ -65,9 +68,9 @@ class RunSummary(BaseModel):
 
 
 class ProcessSummary(RunSummary):
-    """What one `bridge process` did: outcomes of attempts, drops by reason, and the gate's verdict over them.
+    """What one `bridge process` has done: outcomes of attempts, drops by reason, and the gate's verdict on them.
 
-    `gate` is null where nothing was judged: the run ended before it had looked at an event.
+    `gate` is null if the run ended before it had read an event.
     """
 
     rounds_total: int = 0
@@ -80,14 +83,14 @@ class ProcessSummary(RunSummary):
 
 
 class OffsetsSummary(RunSummary):
-    """The changes of stored offsets by an operator, and the reason; one line for each change."""
+    """An operator's changes of stored offsets, one line each, and the reason."""
 
     reason: str = ""
     changes: list[str] = Field(default_factory=list)
 
 
 class BrakeSummary(RunSummary):
-    """The state after a `bridge breaker release` or `engage`."""
+    """The circuit breaker's state after `bridge breaker release` or `engage`."""
 
     reason: str = ""
     engaged: bool = False
@@ -95,10 +98,12 @@ class BrakeSummary(RunSummary):
 
 
 class IdentitySummary(RunSummary):
-    """The changes of `bridge identity backfill` in the ledger. `processed_total` counts rows.
+    """What `bridge identity backfill` has changed in the ledger. `processed_total` is the number of rows.
 
-    `changed_total` are rows that were another site's or had none, `windows_moved_total` their counts in gate windows,
-    `windows_missing_total` counts whose window is unknown, `unknown_key_total` rows that stay unchanged.
+    - `changed_total`: rows that had no site, or another one.
+    - `windows_moved_total`: the counts of these rows that were moved between gate windows.
+    - `windows_missing_total`: counts whose window is unknown.
+    - `unknown_key_total`: rows that stay unchanged because the proof's key is unknown.
     """
 
     changed_total: int = 0
@@ -119,11 +124,11 @@ class PauseSummary(RunSummary):
 
 
 class DiscardSummary(RunSummary):
-    """The dead letters that `bridge dlq discard` closed, and the reason. `processed_total` counts dead letters.
+    """What `bridge dlq discard` has discarded, and the reason. `processed_total` is the number of dead letters.
 
-    `left` counts the selected ones that stay unchanged, by disposition: closed, claimed or replayed before, or open and
-    not known to be persisted. For the `unidentified` among these open ones it can't be determined whether they were
-    persisted.
+    `left` has the selected dead letters that stay unchanged, by disposition: they were closed, claimed or replayed
+    before, or they are open and not known to be persisted. For the `unidentified` ones of the latter it can't be
+    determined whether their events are persisted.
     """
 
     reason: str = ""
@@ -136,7 +141,7 @@ class DiscardSummary(RunSummary):
     )
 
     def in_history(self) -> Self:
-        """Return the summary with a long filter reduced to its beginning and a digest that identifies it."""
+        """Return the summary with a long filter replaced by its beginning and a digest of it."""
         text = json.dumps(self.filter, ensure_ascii=False).encode()
         if len(text) <= MOST_IN_HISTORY:
             return self
@@ -153,11 +158,11 @@ _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def rfc3339(moment: datetime) -> str:
-    """Return the moment in UTC with `Z`, in whole seconds, the format of summaries."""
+    """Return the time in UTC with `Z`, in whole seconds: the format of summaries."""
     return moment.astimezone(UTC).strftime(_FORM)
 
 
 def begin_summary(script: str, now: datetime, kind: type[S], *, dry_run: bool = False) -> S:
-    """Return a new summary of that kind, with a run id such as 20260210T143001Z-8f1c."""
+    """Return a new summary of class `kind`, with a run id such as 20260210T143001Z-8f1c."""
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     return kind(script=script, run_id=run_id, started_at=now.strftime(_FORM), dry_run=dry_run)

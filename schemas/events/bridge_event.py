@@ -1,4 +1,4 @@
-"""The normalised event: one row of `bridge_event`, in the order of its columns."""
+"""The normalised event: one row of `bridge_event`, with its fields in the order of the columns."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -10,10 +10,13 @@ from schemas.pipeline.sender import Sender
 
 
 class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
-    """A clean event. Times are aware and in UTC; texts hold no NUL and no lone surrogate; absent is None.
+    """A normalised event. Times are aware and in UTC. Texts have no NUL and no lone surrogate. An absent value is None.
 
-    `properties` is JSON text of an object. `attempt` counts from 1. `sender` is the class of its sender. `original`
-    is JSON text of an object: what was sent in `event_type`, `occurred_at` and `value`, of those that normalising changed.
+    - `properties` is the JSON text of an object.
+    - `attempt` is the number of the attempt that succeeded, from 1.
+    - `sender` is the sender class.
+    - `original` is the JSON text of an object. It has the values of `event_type`, `occurred_at` and `value` that were
+      sent, of those that normalising has changed.
     """
 
     received_at: datetime
@@ -50,5 +53,5 @@ class BridgeEvent(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def provenance(self) -> Provenance:
-        """The provenance of its raw event."""
+        """The provenance (topic, partition, offset) of the raw event."""
         return Provenance(self.raw_topic, self.raw_partition, self.raw_offset)

@@ -1,4 +1,4 @@
-"""The contract of a raw event: what a producer may send, with the descriptions of its fields."""
+"""The contract of a raw event: the fields that a producer may send, with their descriptions."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -12,48 +12,51 @@ MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**63 - 1
 MAX_HOST: Final = 1024
-"""Most characters of a URL's authority: user information, host and port."""
+"""The most characters of a URL's authority: user information, host and port."""
 MAX_HOST_NAME: Final = 253
-"""Most characters of a host name, by DNS."""
+"""The most characters of a host name that DNS allows."""
 MAX_HOST_LABEL: Final = 63
-"""Most characters of a label of a host name, by DNS."""
+"""The most characters of a label of a host name that DNS allows."""
 MAX_EXPONENTS: Final = 128 * 1024
-"""The most digits that the exponents of an event's numbers may add when written out, as jsonb writes them."""
+"""The most digits that exponents may add when all of an event's numbers are written out, as jsonb does."""
 MAX_EVENT_ID: Final = 128
 MAX_EVENT_TYPE: Final = 64
 MAX_SCRIPT_ID: Final = 128
 
 _EVENT_ID = (
-    "made by the producer, before the first try; UUIDv7 advised. Over HTTP the gateway makes one where it is absent"
+    "the event's id, which the producer makes before its first try, best a UUIDv7. The gateway adds one if it is absent"
 )
-_SITE_ID = "over HTTP the gateway states it, and the event need not"
-_SCRIPT_ID = "over HTTP the gateway states it, and the event need not"
+_SITE_ID = "the site; over HTTP it may be absent, because the gateway knows it from the key or token"
+_SCRIPT_ID = "the script; over HTTP it may be absent, because the gateway knows it from the key or token"
 _EVENT_TYPE = (
-    "any name; stored in lower case with underscores, `addToCart`, `Add To Cart` and `add-to-cart` as `add_to_cart`, and "
-    "the aliases of docs/producers/what-becomes-of-an-event.md by their usual name; `original` keeps what was sent"
+    "any name. It is stored in lower case with underscores: `addToCart`, `Add To Cart` and `add-to-cart` as `add_to_cart`. "
+    "Aliases in docs/producers/what-becomes-of-an-event.md are stored as the usual name. `original` has what was sent"
 )
 _OCCURRED_AT = (
-    "when it happened, by the producer's clock: RFC 3339 with an offset, or milliseconds since the epoch; at most 7 days "
-    "before it is received and an hour after"
+    "when the event happened, by the producer's clock: RFC 3339 with an offset, or milliseconds since the epoch; at most "
+    "7 days before the event is received, and at most an hour after"
 )
 _SENT_AT = (
-    "when this request was sent, by the same clock as occurred_at; leave it out where others send the event later. Where it "
-    "is more than 10 seconds and at most 24 hours from the time of receipt, that clock is wrong: occurred_at becomes "
-    "received_at - (sent_at - occurred_at), and `original` keeps what was sent. An empty text is none"
+    "when this request was sent, by the same clock as occurred_at. Leave it out if others send the event later. If it "
+    "differs from the time of receipt by more than 10 seconds and at most 24 hours, the clock counts as wrong: occurred_at "
+    "becomes received_at - (sent_at - occurred_at), and `original` has what was sent. An empty text counts as absent"
 )
-_URL = f"of the page; any text is kept. What an absolute URL has, a host of at most {MAX_HOST} characters (beyond ASCII, or escaped: {MAX_HOST_NAME}, {MAX_HOST_LABEL} between dots), a path and utm_* parameters, is split off"
-_REFERRER = "any text is kept; the host of an absolute URL is split off"
+_URL = (
+    "the page's URL; any text is stored. From an absolute URL, host, path and utm_* parameters are stored separately. The "
+    f"host has at most {MAX_HOST} characters; if it is escaped or not ASCII, {MAX_HOST_NAME}, and {MAX_HOST_LABEL} between dots"
+)
+_REFERRER = "the page's referrer; any text is stored. The host of an absolute URL is stored separately"
 _AMOUNT = (
-    "a number, or a number as text, with at most 15 digits before the point; more than 6 after it are rounded, a half away "
-    "from zero, and `original` keeps what was sent. An empty text is none"
+    "a number, or a number as text, with at most 15 digits before the point. More than 6 digits after it are rounded, a "
+    "half away from zero, and `original` has what was sent. An empty text counts as absent"
 )
-_CURRENCY = "an active code of ISO 4217, in any case; an empty text is none"
+_CURRENCY = "an active code of ISO 4217, in upper or lower case; an empty text counts as absent"
 _PROPERTIES = (
-    f"an object, or an empty array for none; with the event {MAX_DEPTH} levels at most; numbers as a double holds them, and their exponents add at most "
-    f"{MAX_EXPONENTS} digits where all numbers are written out"
+    f"an object; an empty array counts as absent. The whole event has at most {MAX_DEPTH} levels. Numbers must fit a double. "
+    f"Written out without exponents, all numbers together have at most {MAX_EXPONENTS} more digits"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Before 2106, a double of seconds is more precise than a microsecond.
+# Until the year 2106, seconds in a double are more precise than a microsecond.
 _EXACT_AS_SECONDS_MS = 2**32 * 1000
 _MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of year 9999
 _AMOUNT_DIGITS = 15
@@ -69,7 +72,7 @@ _epoch_ms_type = Annotated[int, msgspec.Meta(ge=0, le=_MAX_EPOCH_MS)]
 
 
 def instant_from_epoch_ms(value: int) -> datetime:
-    """Return an instant from milliseconds since the epoch; raises ValueError outside years 1970 to 9999."""
+    """Return the time of milliseconds since the epoch; raises ValueError outside the years 1970 to 9999."""
     if not 0 <= value <= _MAX_EPOCH_MS:
         raise ValueError("milliseconds since the epoch out of range")
     if value < _EXACT_AS_SECONDS_MS:
@@ -78,9 +81,9 @@ def instant_from_epoch_ms(value: int) -> datetime:
 
 
 def parse_instant(value: Any) -> datetime:
-    """Return an instant from RFC 3339 text with an offset, or epoch milliseconds; with the hot path's decoder.
+    """Return the time of RFC 3339 text with an offset, or of milliseconds since the epoch.
 
-    A leap second is the first second of the next day, as in Postgres.
+    The decoder is the one of the hot path. A leap second becomes the first second of the next day, as in Postgres.
     """
     if isinstance(value, str):
         leap = _LEAP_SECOND.fullmatch(value)
@@ -95,7 +98,7 @@ def parse_instant(value: Any) -> datetime:
 
 
 def _after_leap_second(before: datetime) -> datetime:
-    """Return the instant a second later if it begins a month of UTC, since leap seconds occur only there."""
+    """Return the time one second later if it begins a month of UTC. Leap seconds occur only there."""
     after = before.astimezone(UTC) + timedelta(seconds=1)
     if (after.day, after.hour, after.minute, after.second) != (1, 0, 0, 0):
         raise ValueError("no leap second")
@@ -103,9 +106,9 @@ def _after_leap_second(before: datetime) -> datetime:
 
 
 def parse_amount(value: Any) -> Decimal | None:
-    """Return the exact decimal of a JSON number or its text; None for null and the empty text. Raises ValueError.
+    """Return the exact decimal of a JSON number or of its text; None for null and the empty text. Raises ValueError.
 
-    Only `rounded_amount` of it fits the column, since the sender chooses its decimals and exponent.
+    The sender chooses decimals and exponent, so only `rounded_amount` of the result fits the column.
     """
     if value is None or value == "":
         return None
@@ -118,7 +121,8 @@ def parse_amount(value: Any) -> Decimal | None:
         amount = Decimal(value)
     else:
         raise ValueError("must be a number, or a number as text")
-    # No arithmetic before the exponent, which the sender chooses, is known to be small. Rounding may add a digit.
+    # The sender chooses the exponent, so no arithmetic is done before it is known to be small. Rounding may add a
+    # digit.
     if not amount.is_finite() or (amount and _integer_digits(amount) > _AMOUNT_DIGITS):
         raise ValueError(f"must be a finite number of at most {_AMOUNT_DIGITS} digits before the point")
     return amount
@@ -130,9 +134,9 @@ def _integer_digits(amount: Decimal) -> int:
 
 
 def rounded_amount(amount: Decimal) -> Decimal:
-    """Return the amount as the column holds it: six decimals, a half rounded away from zero as by Postgres.
+    """Return the amount as the column stores it: six decimals, with a half rounded away from zero as Postgres does.
 
-    The amount itself if nothing is lost; every zero becomes a plain 0.
+    If rounding loses nothing, the amount itself is returned. Every zero becomes a plain 0.
     """
     if not amount:
         return _ZERO
@@ -147,7 +151,7 @@ def _absent(value: Any) -> Any:
 
 
 def _object(value: Any) -> Any:
-    """Convert an empty array, which is PHP's empty object, to None."""
+    """Convert an empty array, which PHP writes for an empty object, to None."""
     return None if value == [] else value
 
 
@@ -185,18 +189,20 @@ _script_id = Field(min_length=1, max_length=MAX_SCRIPT_ID, description=_SCRIPT_I
 _event_type = Field(min_length=1, max_length=MAX_EVENT_TYPE, description=_EVENT_TYPE)
 _occurred_at = Field(description=_OCCURRED_AT)
 _sent_at = Field(None, description=_SENT_AT)
-_session_id = Field(None, description="the producer's own; an empty text is none")
-_visitor_id = Field(None, description="the producer's own; an empty text is none")
+_session_id = Field(None, description="the producer's id of the session; an empty text counts as absent")
+_visitor_id = Field(None, description="the producer's id of the visitor; an empty text counts as absent")
 _url = Field(None, description=_URL)
 _referrer = Field(None, description=_REFERRER)
-_user_agent = Field(None, description="as the browser or program states it; an empty text is none")
+_user_agent = Field(
+    None, description="the user agent, as the browser or program states it; an empty text counts as absent"
+)
 _amount = Field(None, description=_AMOUNT)
 _currency = Field(None, description=_CURRENCY)
 _properties = Field(None, description=_PROPERTIES)
 
 
 class RawEvent(BaseModel):
-    """A raw event, schema_version 1; unknown fields are kept in `properties._extra`."""
+    """A raw event of schema_version 1. Unknown fields are stored in `properties._extra`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -227,7 +233,7 @@ class Page(BaseModel):
 
 
 class RawEventV2(BaseModel):
-    """A raw event, schema_version 2: `value` is `amount`, and the page's fields are under `page`."""
+    """A raw event of schema_version 2. `value` is called `amount`, and the page's fields are under `page`."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
@@ -248,16 +254,16 @@ class RawEventV2(BaseModel):
 
 
 CONTRACT_NAMES: Final = frozenset({*RawEvent.model_fields, *RawEventV2.model_fields})
-"""Field names of all versions."""
+"""The field names of all versions."""
 
 ABSENT: Final = msgspec.Raw(b"null")
-"""JSON text of an absent field: absent and null are equivalent."""
+"""The JSON text of an absent field. Absent and null mean the same."""
 
 
 class RawFields(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The decoded form of version 1 for the hot path; a property test checks that it equals RawEvent.
+    """The decoded form of version 1 on the hot path. A property test checks that it equals RawEvent.
 
-    Fields that gateway headers may fill are optional here; `value` and `properties` keep their JSON text.
+    Fields that gateway headers may fill are optional here. `value` and `properties` stay JSON text.
     """
 
     occurred_at: _instant_type | _epoch_ms_type

@@ -1,6 +1,6 @@
-"""Upcasters: conversion of each schema_version's document to version 1's fields, which are then normalised.
+"""Upcasters, which convert the document of each schema_version to the fields of version 1. These are then normalised.
 
-To add a third version, write `_from_3` and add its line to UPCASTERS; no other code depends on versions.
+To add a third version, write `_from_3` and add its line to UPCASTERS. No other code depends on versions.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,10 @@ def _from_1(document: Document) -> tuple[Document, Document]:
 
 
 def _from_2(document: Document) -> tuple[Document, Document]:
-    """Convert version 2: `amount` was `value`; `page` has `url` and `referrer`. Its other fields stay, as extra."""
+    """Convert version 2: `amount` becomes `value`, and `url` and `referrer` are in `page`.
+
+    Other fields stay, as extra ones.
+    """
     fields = dict(document)
     extra = {name: fields.pop(name) for name in _NOT_IN_2 if name in fields}
     if "amount" in fields:
@@ -40,13 +43,14 @@ def _from_2(document: Document) -> tuple[Document, Document]:
 
 
 UPCASTERS: dict[int, Callable[[Document], tuple[Document, Document]]] = {1: _from_1, 2: _from_2}
-"""For each version, a function to version 1's fields, and to fields with one of their names but another meaning."""
+"""For each version, a function that returns the fields of version 1, and those that have the name of one of these but
+another meaning."""
 
 
 def upcast(document: Document, version: int = 1) -> Document:
-    """Return the document in version 1's fields, with unknown ones in `properties._extra`; raises KeyError.
+    """Return the document in the fields of version 1, with unknown fields in `properties._extra`; raises KeyError.
 
-    If `properties` is no object, unknown fields are dropped, since the contract refuses the document anyway.
+    If `properties` is not an object, unknown fields are dropped: the contract refuses the document anyway.
     """
     fields, extra = UPCASTERS[version](document)
     extra |= {name: field for name, field in fields.items() if name not in _CONTRACT_FIELDS}

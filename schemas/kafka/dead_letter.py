@@ -1,4 +1,4 @@
-"""A dead letter for its readers: the whole raw record, and the reason for the drop."""
+"""A dead letter for its readers: the raw record and the reason for the drop."""
 
 import base64
 from datetime import datetime
@@ -28,9 +28,9 @@ class DeadLetterHeader(BaseModel):
 
 
 class DeadLetter(BaseModel):
-    """One record of the DLQ. Times are aware and in UTC; `headers` are the raw record's own, in their order.
+    """One record of the DLQ. Times are aware and in UTC. `headers` are the raw record's own, in their order.
 
-    It is valid only if the ledger has the same for its `provenance`: a crash may leave a second copy.
+    A record is valid only if the ledger has the same data for its `provenance`: a crash may leave a second copy.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,16 +42,20 @@ class DeadLetter(BaseModel):
     provenance: str = Field(description="topic:partition:offset of the raw event")
     attempt: int = Field(ge=1, description="the attempt that failed last, from 1")
     dropped_reason: DroppedReason
-    error_class: ErrorClass = Field(description="of the last error")
+    error_class: ErrorClass = Field(description="class of the last error")
     error: str = Field(description="text of the last error, at most 1 KiB")
     received_at: datetime
     first_failed_at: datetime
     key: Base64 | None = Field(description="the raw record's key")
     value: Base64 | None = Field(description="the raw record's value")
     headers: list[DeadLetterHeader]
-    value_omitted: bool = Field(False, description="the value was larger than the DLQ takes; the ledger holds it")
-    key_omitted: bool = Field(False, description="the key is left out too: the DLQ took no copy with it")
-    headers_omitted: bool = Field(False, description="the headers are left out too: the DLQ took no copy with them")
+    value_omitted: bool = Field(
+        False, description="True if the DLQ refused a copy with the value; the ledger has the value"
+    )
+    key_omitted: bool = Field(False, description="True if the DLQ refused a copy with the key; the ledger has the key")
+    headers_omitted: bool = Field(
+        False, description="True if the DLQ refused a copy with the headers; the ledger has the headers"
+    )
 
     @classmethod
     def from_record(cls, record: RawRecord) -> "DeadLetter":
@@ -61,10 +65,10 @@ class DeadLetter(BaseModel):
         start = next((i for i in range(len(headers) - 1, -1, -1) if headers[i][0] == names.PROVENANCE), None)
         if start is None:
             raise InvalidInput(
-                f"{where} is no dead letter: it has no header {names.PROVENANCE}; read only the DLQ topic"
+                f"{where} is not a dead letter: it has no header {names.PROVENANCE}; read only the DLQ topic"
             )
         own, original = headers[start:], headers[:start]
-        # A record without key and value can't be published as such: empty bytes and this header represent it.
+        # Kafka accepts no record whose key and value are both null. Empty bytes and this header represent it.
         emptied = last(own, names.NULL) is not None
         omitted = (last(own, names.OMITTED) or "").split(",")
         try:
@@ -88,7 +92,7 @@ class DeadLetter(BaseModel):
                 headers=[DeadLetterHeader(name=name, value=_encoded(value)) for name, value in original],
             )
         except ValueError as error:
-            raise InvalidInput(f"{where} is no dead letter: {error}") from error
+            raise InvalidInput(f"{where} is not a dead letter: {error}") from error
 
     def key_bytes(self) -> bytes | None:
         """Return the raw record's key, byte for byte."""

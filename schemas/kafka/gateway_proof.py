@@ -1,8 +1,8 @@
-"""The gateway's proof: a keyed digest over a record's identity headers and value, which no other writer can forge.
+"""The gateway's proof: a keyed digest of a record's identity headers and value, which no other writer can forge.
 
-`bridge-proof` is `1:<key id>:<digest>`. The digest is BLAKE2b, keyed, of 16 bytes, over site, script, class of sender,
-origin and assigned id, each followed by a NUL, then the value. No field may contain a NUL, so no byte can move from one
-field to the next. Time and trace headers are not covered, since they don't attribute an event.
+The header `bridge-proof` is `1:<key id>:<digest>`. The digest is keyed BLAKE2b of 16 bytes. Its input is site, script,
+sender class, origin and assigned id, each followed by a NUL, then the value. No field may contain a NUL, so no byte can
+move from one field to the next. Time and trace headers are not included, because they don't attribute an event.
 """
 
 import hmac
@@ -23,31 +23,31 @@ _SENDERS: Final = {one.value.encode(): one for one in (Sender.VISITOR, Sender.SE
 _STATED: Final = (names.PROOF, names.SITE_ID, names.SCRIPT_ID, names.SENDER, names.EVENT_ID)
 
 Said = Mapping[str, bytes | None]
-"""A record's headers by name; of equal names the last one counts."""
+"""A record's headers by name. Of several with the same name, this is the last one."""
 
 
 DEVELOPMENT_KEY: Final = b"ghostlink bridge development"
-"""The shared key of processes on one machine without a secret. It is public, so production never uses it."""
+"""The key that processes on one machine use if no secret is set. It is public, so production never uses it."""
 
 
 class Seal(NamedTuple):
-    """The state of a proof that all records of one request share."""
+    """The part of a proof that the records of one request share."""
 
     prefix: bytes
     state: Any
 
     def proof(self, event_id: bytes, value: bytes) -> bytes:
-        """Return the value of `bridge-proof`; `event_id` is the assigned id, empty without one."""
+        """Return the value of `bridge-proof`. `event_id` is the id that the gateway has assigned, empty without one."""
         state = self.state.copy()
         state.update(event_id + b"\0" + value)
         return self.prefix + urlsafe_b64encode(state.digest()).rstrip(b"=")
 
 
 class ProofKeys:
-    """The keys of gateway proofs: the first one signs, every one verifies."""
+    """The keys of gateway proofs. The first one signs, and all of them verify."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        # Hashed first, since BLAKE2b accepts at most 64 bytes of key.
+        # The key is hashed first, because BLAKE2b accepts at most 64 bytes.
         states = [blake2b(key=sha256(key).digest(), digest_size=_DIGEST_BYTES) for key in keys]
         self._by_id = {key_id(key): state for key, state in zip(keys, states, strict=True)}
 
@@ -60,7 +60,7 @@ class ProofKeys:
         return [one.decode() for one in self._by_id]
 
     def seal(self, site_id: int, script_id: str, sender: Sender, origin: str | None) -> Seal:
-        """Return the seal that signs the records of one request; raises StopIteration without a key."""
+        """Return the seal that signs the records of one request; raises StopIteration if there is no key."""
         name, keyed = next(iter(self._by_id.items()))
         state = keyed.copy()
         fields = (str(site_id).encode(), script_id.encode(), sender.value.encode(), (origin or "").encode(), b"")
@@ -68,12 +68,12 @@ class ProofKeys:
         return Seal(b"%s:%s:" % (_VERSION, name), state)
 
     def knows(self, proof: bytes) -> bool:
-        """Return whether the proof has this version and names one of the keys."""
+        """Return whether the proof has version 1 and names one of the keys."""
         version, _, rest = proof.partition(b":")
         return version == _VERSION and rest.partition(b":")[0] in self._by_id
 
     def proven(self, said: Said, value: bytes | None) -> Vouched | None:
-        """Return the identity in the headers if `bridge-proof` matches; None if it does not."""
+        """Return the identity in the headers if `bridge-proof` confirms it, else None."""
         proof = said.get(names.PROOF)
         if proof is None or value is None:
             return None
@@ -94,17 +94,17 @@ class ProofKeys:
 
 
 def key_id(key: bytes) -> bytes:
-    """Return the eight hexadecimal digits that name a key in public."""
+    """Return the eight hexadecimal digits that name a key publicly."""
     return sha256(b"ghostlink bridge key id\0" + key).hexdigest()[:8].encode()
 
 
 def states_identity(said: Said) -> bool:
-    """Return whether a header claims an identity that only the gateway may state."""
+    """Return whether a header states an identity, which only a gateway may do."""
     return any(name in said for name in _STATED)
 
 
 def read_identity(said: Said, sender: Sender | None) -> Vouched | None:
-    """Return site, script and assigned id of the headers, unverified; None if they break the contract."""
+    """Return site, script and assigned id from the headers, not verified; None if they break the contract."""
     site, script, event_id = (_text(said.get(name)) for name in (names.SITE_ID, names.SCRIPT_ID, names.EVENT_ID))
     if sender is None or not site or not (site.isascii() and site.isdigit() and len(site) <= 19):
         return None

@@ -1,4 +1,4 @@
-"""Names and codecs of record headers; values are UTF-8 text, and the last of equal names counts."""
+"""Names and codecs of record headers. Values are UTF-8 text. Of several headers with one name, the last one applies."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,11 +30,11 @@ TRACEPARENT: Final = "traceparent"
 STREAM_SETS: Final = frozenset(
     {PROVENANCE, ATTEMPT, DUE_AT, ERROR_CLASS, ERROR, FIRST_FAILED_AT, DROPPED_REASON, NULL, OMITTED, ORIGINAL_TOPIC}
 )
-"""Headers that the stream appends to its own copies; on a raw record they are the producer's plain data."""
+"""Headers that the product appends to its own copies. On a raw record they are the producer's plain data."""
 
 ERROR_TEXT_BYTES: Final = 1024
 MOST_HEADERS: Final = 1024
-"""The most headers of an event that is retried, and of a record that is kept or copied whole."""
+"""The most headers of an event that is retried, and of a record that is stored or copied whole."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -56,7 +56,7 @@ def last(headers: Headers, name: str) -> str | None:
 
 
 def last_int(headers: Headers, name: str) -> int | None:
-    """Return the last header of this name as an integer of at most 19 ASCII digits; None for anything else."""
+    """Return the last header of this name as an integer of at most 19 ASCII digits; None if it is anything else."""
     text = last(headers, name)
     if text is None or len(text) > 19 or not (text.isascii() and text.isdigit()):
         return None
@@ -64,6 +64,6 @@ def last_int(headers: Headers, name: str) -> int | None:
 
 
 def bounded_text(text: str, limit: int = ERROR_TEXT_BYTES) -> str:
-    """Return text that Postgres and a header can hold: no NUL, no lone surrogate, at most `limit` bytes of UTF-8."""
+    """Return text that Postgres and a header can store: no NUL, no lone surrogate, at most `limit` bytes of UTF-8."""
     clean = text.replace("\x00", "\ufffd").encode("utf-8", "replace")
     return clean[:limit].decode("utf-8", "ignore")

@@ -1,4 +1,7 @@
-"""Declared topics: names, partitions, retention and sizes, with a settable prefix; applied by `bridge topics apply`."""
+"""The declared topics: names, partitions, retention and sizes. The prefix is a setting.
+
+`bridge topics apply` creates them.
+"""
 
 from typing import NamedTuple
 
@@ -7,7 +10,7 @@ MIB = 1024 * 1024
 
 
 class TopicSpec(NamedTuple):
-    """One declared topic; `topics check` compares `config`."""
+    """One declared topic. `bridge topics check` compares its `config` with Kafka's."""
 
     name: str
     partitions: int
@@ -16,7 +19,7 @@ class TopicSpec(NamedTuple):
 
 
 class Topics:
-    """The names of all topics under one prefix, for the given retry tiers (their labels, in order)."""
+    """The names of all topics with one prefix. `tiers` are the labels of the retry tiers, in order."""
 
     def __init__(self, prefix: str, tiers: tuple[str, ...]) -> None:
         self.prefix = prefix
@@ -27,11 +30,14 @@ class Topics:
         self.retries = tuple(f"{prefix}retry.{tier}" for tier in tiers)
 
     def has(self, topic: str) -> bool:
-        """Whether the topic is one of the product's own, also of a retry tier that is no longer configured."""
+        """Whether the topic is one of the product's own, or that of a retry tier that is not configured any more."""
         return topic in (self.raw, self.dlq, self.gate) or topic.startswith(f"{self.prefix}retry.")
 
     def specs(self, *, partitions: int, replication: int, min_insync: int) -> list[TopicSpec]:
-        """Return the topics of `bridge topics apply`. The broker stamps records, so producers can't choose times."""
+        """Return the topics that `bridge topics apply` creates.
+
+        The broker stamps records, so producers can't choose times.
+        """
 
         def spec(name: str, count: int, days: int, size: int, cleanup: str = "delete") -> TopicSpec:
             config = {

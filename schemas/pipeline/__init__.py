@@ -1,1 +1,1 @@
-"""Data passed between stages: records, outcomes, ledger rows, the circuit breaker's state."""
+"""Data that is passed between stages: records, outcomes, ledger rows, the circuit breaker's state."""

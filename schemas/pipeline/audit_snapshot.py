@@ -1,4 +1,4 @@
-"""Input of the audit: rows of Postgres from one snapshot, and the bounds of Kafka's logs."""
+"""The input of the audit: rows of Postgres from one snapshot, and the bounds of Kafka's logs."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,14 +8,14 @@ from schemas.pipeline.record import TopicPartition
 
 
 class LogBounds(NamedTuple):
-    """The bounds of a log: its first offset, and the one after its last readable record."""
+    """The bounds of a log: its first offset, and the offset after its last readable record."""
 
     start: int
     end: int
 
 
 class Offsets(NamedTuple):
-    """One row of `audit_offsets`: what has been read of a partition, and the running totals."""
+    """One row of `audit_offsets`: which offsets of a partition have been read, and its running totals."""
 
     topic: str
     partition: int
@@ -35,7 +35,10 @@ class Offsets(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """One row of `audit_windows`: the counts of the gate windows; drops by reason in the order of DroppedReason."""
+    """One row of `audit_windows`: the counts of the gate windows.
+
+    Drops are by reason, in the order of DroppedReason.
+    """
 
     topic: str
     partition: int
@@ -50,7 +53,10 @@ class Windows(NamedTuple):
 
 
 class Ledgers(NamedTuple):
-    """One row of `audit_rows`: counts of events and ledger rows of a raw partition; `*_at` is the first such offset."""
+    """One row of `audit_rows`: counts of events and ledger rows of a raw partition.
+
+    `*_at` is the first offset of each kind.
+    """
 
     topic: str
     partition: int
@@ -85,7 +91,7 @@ class Keys(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The contents of Postgres in one snapshot; without `ledgers` the audit is a quick one."""
+    """The contents of Postgres in one snapshot. Without `ledgers` the audit is a quick one."""
 
     offsets: Mapping[TopicPartition, Offsets]
     windows: Mapping[TopicPartition, Windows]

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 
 class BreakerLimits(NamedTuple):
-    """Limits: `ratio_pct` of at least `min_events` in `window_seconds`, or `run_length` in a row on one raw partition.
+    """The limits at which the breaker trips, counted in events that would be dead-lettered.
 
-    `retry_seconds` is the longest time of an event on the retry topics: exhausted retries are compared with the events
-    that arrived at the same time.
+    It trips if at least `ratio_pct` per cent of the events in `window_seconds` would be, of at least `min_events`
+    events; or if `run_length` events in a row on one raw partition would be. `retry_seconds` is the longest time that
+    an event stays on the retry topics. Events whose retries are exhausted are compared with events that arrived at the
+    same time.
     """
 
     ratio_pct: Decimal
@@ -21,14 +23,17 @@ class BreakerLimits(NamedTuple):
 
 
 class BreakerCause(NamedTuple):
-    """Why the circuit breaker trips: a reason in words, and details for its analysis."""
+    """Why the circuit breaker trips: a reason as text, and details for an analysis."""
 
     reason: str
     details: Mapping[str, Any]
 
 
 class BreakerState(NamedTuple):
-    """The state of the circuit breaker in all workers. `released` is True while an operator lets dead letters pass."""
+    """The circuit breaker's state, which all workers share.
+
+    `released` is True while an operator lets dead letters pass.
+    """
 
     engaged: bool = False
     released: bool = False
@@ -42,6 +47,9 @@ class BreakerState(NamedTuple):
 
     @property
     def by_visitors_alone(self) -> bool:
-        """Whether only visitors' failures tripped it. They may be forged, so one event that passes refutes them."""
+        """Whether only failures of visitors have tripped it.
+
+        They may be forged, so that one event that passes disproves them.
+        """
         count = self.details.get("failures_of_visitors", 0)
         return self.engaged and bool(count) and count == self.details.get("failures_total")

@@ -1,10 +1,10 @@
-"""A guess at the identity in broken JSON by the content of its text. It proves and identifies nothing: pure."""
+"""A guess at the identity in broken JSON, from its text; pure. A guess proves nothing and attributes no event."""
 
 import re
 from typing import Final, NamedTuple
 
 GUESSED_BYTES: Final = 4096
-"""How many bytes of a text are read, from its beginning."""
+"""The number of bytes at the beginning of a text that are read."""
 
 _MOST: Final = 20
 _SITE: Final = re.compile(rb"""["']?\bsite_id["']?\s{0,8}[:=]\s{0,8}["']?([0-9]{1,18})\b""")
@@ -13,7 +13,7 @@ _EVENT: Final = re.compile(rb"""["']?\bevent_id["']?\s{0,8}[:=]\s{0,8}["']([A-Za
 
 
 class Guess(NamedTuple):
-    """The identity that a text seems to name; None if it names none, or several."""
+    """The identity that a text seems to name. A field is None if the text names none, or several."""
 
     site_id: int | None = None
     script_id: str | None = None
@@ -24,7 +24,7 @@ NOTHING: Final = Guess()
 
 
 def guess(text: bytes | None) -> Guess:
-    """Return the site, script and event that the beginning of a text seems to name; it need not be JSON or UTF-8."""
+    """Return the site, script and event that the beginning of a text seems to name. The text may be any bytes."""
     if not text:
         return NOTHING
     beginning = text[:GUESSED_BYTES]

@@ -1,4 +1,4 @@
-"""The ledger's state of a raw event, and the attempt that it awaits."""
+"""The state of a raw event in the ledger, the table of events whose first attempt failed."""
 
 from datetime import datetime
 from hashlib import blake2b
@@ -10,7 +10,7 @@ from schemas.pipeline.sender import Sender
 
 
 class Scope(NamedTuple):
-    """Limits on events: to these sites, these organisations' sites, these raw partitions; None is no limit."""
+    """A limit on events: to sites, to the sites of organisations, and to raw partitions. None means no limit."""
 
     site_ids: tuple[int, ...] | None = None
     org_ids: tuple[int, ...] | None = None
@@ -18,9 +18,9 @@ class Scope(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A raw event that waits in the ledger for its attempt number `attempt`, as it was read from the raw topic.
+    """A raw event that waits in the ledger for attempt number `attempt`, as it was read from the raw topic.
 
-    `error_class` and `error` are from the attempt before.
+    `error_class` and `error` are those of the attempt before.
     """
 
     provenance: Provenance
@@ -34,11 +34,13 @@ class Waiting(NamedTuple):
 
 
 class LedgerState(NamedTuple):
-    """The ledger's state of one raw event. It awaits attempt `retry_count + 1` unless it is finished.
+    """The state of one raw event in the ledger. Unless it is finished, it awaits attempt `retry_count + 1`.
 
-    `body` is set while it waits, if it was read without a lock. `sender` is None in rows older than sender classes, and
-    if the proof's key was not known; `site_id` and `script_id` are the event's. `replay_digest` is the digest of the
-    record that the claiming replay sends; None for a claim by an earlier release.
+    - `body` is set while the event waits, if the row was read without a lock.
+    - `sender` is None in rows older than sender classes, and if the proof's key was unknown.
+    - `site_id` and `script_id` are the event's.
+    - `replay_digest` is the digest of the record that the claiming replay sends; None for a claim by an earlier
+      release.
     """
 
     retry_count: int
@@ -56,20 +58,20 @@ class LedgerState(NamedTuple):
     replay_digest: bytes | None = None
 
     def awaits(self, attempt: int) -> bool:
-        """Return whether the ledger awaits this attempt: the token matches."""
+        """Return whether the ledger awaits this attempt, that is, whether a retry token with this number is current."""
         return not self.finished and attempt == self.retry_count + 1
 
     def claimed_by(self, replay_id: str) -> bool:
-        """Return whether this dead letter is being replayed under that id and has no successor yet."""
+        """Return whether the replay with this id has claimed the dead letter, and its record is not committed yet."""
         return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
 
     def expects(self, record: RawRecord) -> bool:
-        """Return whether the record is the one that the claiming replay sends, byte for byte."""
+        """Return whether the record is, byte for byte, the one that the claiming replay sends."""
         return self.replay_digest in (None, record_digest(record.key, record.value, record.headers))
 
 
 def record_digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """Return a digest of 16 bytes of a Kafka record's key, value and ordered headers."""
+    """Return a digest of 16 bytes, of a Kafka record's key, value and headers in order."""
     digest = blake2b(digest_size=16)
     for part in (
         key,

@@ -1,4 +1,4 @@
-"""Identity of a log, which distinguishes logs of one topic name: the cluster, and the last record read."""
+"""The identity of a log. The cluster's id and the last record read distinguish the logs that one topic name has had."""
 
 from hashlib import blake2b
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class LogMark(NamedTuple):
 
 
 class KnownLog(NamedTuple):
-    """What Postgres has about a log: its name, the offset after the last one read, its last record, and its cluster."""
+    """What Postgres stores about a log: its name, the last record read, the offset after it, and the cluster."""
 
     log: TopicPartition
     next_offset: int
@@ -36,9 +36,9 @@ def mark_of(record: RawRecord) -> LogMark:
 
 
 def foreign(known: KnownLog, *, cluster: str, end: int) -> str | None:
-    """Return why this can't be the log that was read, by cluster and length; None if it may be."""
+    """Return the reason why Kafka's log is not the one that was read, by cluster and length; None if it may be."""
     if known.cluster is not None and known.cluster != cluster:
-        return f"it belongs to the cluster {cluster}, what was read to the cluster {known.cluster}"
+        return f"it belongs to the cluster {cluster}, but the log that was read belongs to the cluster {known.cluster}"
     if end < known.next_offset:
         return f"it ends at {end}, but was read up to {known.next_offset}: it was truncated or recreated"
     return None

@@ -1,4 +1,4 @@
-"""Outcomes of the attempts in a batch: the pure processor's result, and the input of a commit."""
+"""The outcomes of the attempts in a batch: what the pure processor returns, and what a commit writes."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,18 +13,21 @@ from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
 
 UNCONFIRMED_SITE = 0
-"""The site of windows of events whose site can't be read, or is not their script's."""
+"""The site in gate windows for events whose site can't be read, or is not the site of their script."""
 
 
 class ReplayClaim(NamedTuple):
-    """A raw record's claim that it replays this dead letter, under this replay's id."""
+    """What a raw record claims to be: the replay of this dead letter, sent by the replay with this id."""
 
     replay_id: str
     replay_of: Provenance
 
 
 class Claim(NamedTuple):
-    """The identity of an event, by which it would claim `key`, its class's key; `shared` is its script's rule."""
+    """What identifies an event in the key table.
+
+    `key` is the key of its sender class; `shared` is its script's rule for ids.
+    """
 
     key: bytes
     site_id: int
@@ -87,7 +90,7 @@ class Failure:
 
     @property
     def has_dead_letter(self) -> bool:
-        """Whether a copy goes to the DLQ: duplicates are recorded in the ledger only."""
+        """Whether a copy goes to the DLQ. A duplicate is only recorded in the ledger."""
         return self.dropped_reason is not None and self.error_class is not ErrorClass.DUPLICATE_EVENT_ID
 
     @property
@@ -96,7 +99,7 @@ class Failure:
         return not (self.published or self.refused) and (self.retry_topic is not None or self.has_dead_letter)
 
     def end_retries(self, why: str) -> None:
-        """Turn a retry that can't take place into a dead letter, with the reason in its error."""
+        """Turn a retry that can't be published into a dead letter, with the reason appended to its error."""
         self.error = f"{self.error}; not retried: {why}"
         self.dropped_reason = DroppedReason.RETRY_EXHAUSTED
         self.retry_topic = self.due_at_ms = None
@@ -128,7 +131,7 @@ class Outcomes:
 
 
 class Tally(NamedTuple):
-    """The counts of one commit, for metrics, progress and the run summary."""
+    """The counts of one commit, for metrics, progress and a run's summary."""
 
     processed: int = 0
     normalized: int = 0
@@ -139,7 +142,7 @@ class Tally(NamedTuple):
 
 
 def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
-    """Return the candidate as a dropped attempt."""
+    """Return a failure for the candidate, whose event is dropped for the reason."""
     event = candidate.event
     return Failure(
         candidate.attempt,
@@ -155,7 +158,7 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
 
 
 def duplicate(candidate: Candidate) -> Failure:
-    """Return the failure of a candidate whose key is persisted already, or came earlier in the same commit."""
+    """Return the failure of a candidate whose key is persisted already, or was claimed earlier in the same commit."""
     event = candidate.event
     message = f"site {event.site_id} has an event {event.event_id!r} already"
     return dropped(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)

@@ -9,19 +9,19 @@ class PauseReason(StrEnum):
     """The reason that a worker does not read a partition of its own."""
 
     CLAIM = "claim"
-    """Its position in Postgres is not claimed yet."""
+    """The partition's position in Postgres is not claimed yet."""
     OUTAGE = "outage"
     """Kafka or Postgres is away."""
     BREAKER = "breaker"
-    """The circuit breaker is open, and the next record would be a dead letter."""
+    """The circuit breaker is open, and the next record would become a dead letter."""
     REPLACED_LOG = "replaced_log"
-    """Its log is not the one that was read."""
+    """The partition's log in Kafka is not the log that was read before."""
     RETRY_DUE = "retry_due"
-    """Its next retry is not due."""
+    """The next retry on the partition is not due."""
     UNREADABLE = "unreadable"
-    """Its next record can't be read."""
+    """No client can read the partition's next record."""
     OPERATOR = "operator"
-    """An operator has paused it."""
+    """An operator has paused the partition."""
 
 
 class PauseKind(StrEnum):
@@ -30,13 +30,16 @@ class PauseKind(StrEnum):
     PARTITION = "partition"
     """A partition of the raw topic, which no worker reads."""
     SCRIPT = "script"
-    """The gateway refuses the script's events, and the stream parks them; the same holds for the next two."""
+    """The gateway refuses the script's events, and workers let those in Kafka wait.
+
+    SITE and ORG have the same effect.
+    """
     SITE = "site"
     ORG = "org"
 
 
 class Pause(NamedTuple):
-    """One pause; `target` is `topic:partition`, a script_id, or the number of a site or organisation."""
+    """One pause. `target` is `topic:partition`, a script_id, or the number of a site or organisation."""
 
     kind: PauseKind
     target: str

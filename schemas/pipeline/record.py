@@ -1,4 +1,4 @@
-"""Records of the source: raw records as the broker has them, their identity, and batches of them."""
+"""The records of the source: raw records as the broker has them, what identifies them, and batches of them."""
 
 import re
 from bisect import bisect_left
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-# Kafka allows no `#` in a topic's name, so the suffix can't be part of one.
+# Kafka allows no `#` in a topic's name, so that the suffix is never part of the name.
 _INCARNATION = "#"
 _LATER = r"[2-9]|[1-9][0-9]{1,8}"
 _NUMBER = re.compile(_LATER)
@@ -14,18 +14,18 @@ _PROVENANCE = re.compile(rf"([A-Za-z0-9._-]{{1,249}}(?:#(?:{_LATER}))?):([0-9]{{
 
 
 LEDGER_TOPIC: Final = "process"
-"""The topic name of a batch read from the ledger: it continues no offset."""
+"""The topic name of a batch that was read from the ledger. Such a batch advances no offset."""
 
 
 def topic_of(log: str) -> str:
-    """Return the topic's name in Kafka for the name of one of its logs: `bridge.raw` for `bridge.raw#2`."""
+    """Return the topic's name in Kafka from the name of one of its logs: `bridge.raw` for `bridge.raw#2`."""
     return log.partition(_INCARNATION)[0]
 
 
 def incarnation_of(log: str) -> int:
-    """Return the number of a log among its topic's logs, from 1: the one that replaced the first is 2.
+    """Return the number of a log among its topic's logs. The first is 1, and the log that replaced it is 2.
 
-    0 for a name that no release gives to a log: it replaces none.
+    0 for a name that no release gives to a log.
     """
     _, later, number = log.partition(_INCARNATION)
     if not later:
@@ -34,12 +34,12 @@ def incarnation_of(log: str) -> int:
 
 
 def log_name(topic: str, incarnation: int) -> str:
-    """Return the name of that log of the topic; the first one has the topic's own name."""
+    """Return the name of the topic's log with this number. The first log has the topic's own name."""
     return topic if incarnation == 1 else f"{topic}{_INCARNATION}{incarnation}"
 
 
 class TopicPartition(NamedTuple):
-    """One partition of one topic. Stored state has the log's name as the topic, which separates incarnations."""
+    """One partition of one topic. In stored state the topic is the log's name, which distinguishes replaced logs."""
 
     topic: str
     partition: int
@@ -54,9 +54,9 @@ class TopicPartition(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """The position of a raw event on the raw topic: its identity through retries and in its dead letter.
+    """The position of a raw event on the raw topic. It identifies the event through retries and in its dead letter.
 
-    `topic` is the log's name: if the topic is recreated, its offsets start again under another log's name.
+    `topic` is the log's name. If the topic is recreated, its offsets begin again, under the name of another log.
     """
 
     topic: str
@@ -79,9 +79,9 @@ class Provenance(NamedTuple):
 
 
 class RawRecord(Protocol):
-    """One Kafka record, structurally aiokafka's ConsumerRecord, so that the hot path copies nothing.
+    """One Kafka record. It has the structure of aiokafka's ConsumerRecord, so that the hot path copies nothing.
 
-    `timestamp` is in milliseconds since the epoch; `timestamp_type` is its clock: 0 the producer's, 1 the broker's.
+    `timestamp` is in milliseconds since the epoch. `timestamp_type` is the clock: 0 is the producer's, 1 the broker's.
     """
 
     @property
@@ -103,7 +103,7 @@ class RawRecord(Protocol):
 
 
 class RawBody(NamedTuple):
-    """The part of a raw record that the ledger keeps: key, value and ordered headers, byte for byte."""
+    """The part of a raw record that the ledger stores: key, value and headers in order, byte for byte."""
 
     key: bytes | None
     value: bytes | None
@@ -112,7 +112,7 @@ class RawBody(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CarriedRecord:
-    """A raw record's body at another position and time: those of the record, or run, with its next attempt."""
+    """A raw record's body with the position and time of the record, or of the run, that makes its next attempt."""
 
     topic: str
     partition: int
@@ -127,8 +127,8 @@ class CarriedRecord:
 class Batch(NamedTuple):
     """Consecutive records of one partition.
 
-    `prev` is the offset that the batch continues from and `next` the one after it. Offsets in between without a record
-    (transaction markers, aborted or compacted records) are skipped.
+    `prev` is the offset at which the batch begins, and `next` the offset after it. Offsets between them that have no
+    record (transaction markers, aborted or compacted records) are skipped.
     """
 
     source: TopicPartition
@@ -138,7 +138,7 @@ class Batch(NamedTuple):
 
     @property
     def from_ledger(self) -> bool:
-        """Whether the batch was read from the ledger instead of a log."""
+        """Whether the batch was read from the ledger instead of from a log."""
         return self.source.topic == LEDGER_TOPIC
 
     def before(self, offset: int) -> "Batch | None":

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 
 class Script(NamedTuple):
-    """A registered script; a disabled one counts as unknown.
+    """A registered script. A disabled one is treated like an unknown one.
 
-    With `shared_ids` an event id is one event for all sender classes, and a server's event replaces a visitor's.
-    Without it each class has its own name space. Events of a `paused` script wait until it is resumed.
+    With `shared_ids`, an event id is one event for all sender classes, and a server's event replaces a visitor's.
+    Without it, each class has its own name space of ids. Events of a `paused` script wait until it is resumed.
     """
 
     script_id: str

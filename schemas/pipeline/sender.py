@@ -1,11 +1,11 @@
-"""The class of a sender: how the sender of an event was authenticated."""
+"""The sender class: how the sender of an event was authenticated."""
 
 from enum import StrEnum
 from typing import Final
 
 
 class Sender(StrEnum):
-    """A visitor is anonymous, since a browser's token is public: its events never take a server's share or place."""
+    """A visitor is anonymous, because a browser's token is public. Its events never use a server's share of a limit."""
 
     VISITOR = "visitor"
     """A browser, by an ingest token."""
@@ -19,5 +19,5 @@ _BY_NAME: Final = {one.value: one for one in Sender}
 
 
 def sender_named(name: str | None) -> Sender | None:
-    """Return the class of a row's text; None if the row is older than the classes, or has another text."""
+    """Return the class with this name; None if a row older than the classes has none, or if the name is unknown."""
     return _BY_NAME.get(name or "")

@@ -1,4 +1,4 @@
-"""Queries of Kafka's topics: which exist, and the bounds of their logs."""
+"""Queries of Kafka: its brokers and topics, the bounds of the topics' logs, and the group's offsets."""
 
 import asyncio
 import logging
@@ -26,20 +26,21 @@ from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import AWAY, AdminClient
 from sinks.kafka.connection import bound_scram
 
-# Index of a group's members in the protocol's answer: after error, id, state, protocol type and protocol.
+# The index of the group's members in the answer to DescribeGroups: after error, id, state, protocol type and protocol.
 _MEMBERS = 5
 _COORDINATOR_SECONDS = 0.2
 ANSWER_SECONDS = 12.0
-"""The longest wait for one answer, in seconds, before Kafka counts as away."""
+"""The longest wait for one answer, in seconds; without an answer Kafka counts as unavailable."""
 MOVED_SECONDS = 20.0
-"""The longest move of leaders and coordinators off a failed broker, in seconds; detection alone takes ten."""
+"""How long Kafka may take to move leaders and coordinators off a failed broker, in seconds. Detection alone takes ten.
+"""
 
-# Every module that creates a client imports this one.
+# Called here because every module that creates a Kafka client imports this module.
 bound_scram()
 
 
 class TopicFacts(NamedTuple):
-    """One topic in Kafka; `in_sync` is the number of in-sync replicas of each partition, 0 without a leader."""
+    """One topic in Kafka. `in_sync` has each partition's number of in-sync replicas, 0 for one without a leader."""
 
     partitions: int
     replication: int
@@ -63,11 +64,11 @@ class ClusterFacts(NamedTuple):
 
 
 class KafkaAway(PreconditionFailed):
-    """No broker answers now."""
+    """No broker answers."""
 
 
 def unfit(settings: Settings, error: BaseException) -> PreconditionFailed:
-    """Return the error for a failure of Kafka: it does not answer, or it refuses."""
+    """Return the error for a failure of Kafka: either no broker answers, or a broker refuses."""
     if isinstance(error, KafkaConnectionError | NodeNotReadyError | OSError):
         # TimeoutError is an OSError without a message.
         reason = "" if isinstance(error, KafkaError | TimeoutError) else f": {error}"
@@ -92,7 +93,7 @@ def _without_its_log() -> Iterator[None]:
 @asynccontextmanager
 async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """Open an admin client for a short task; raises PreconditionFailed when Kafka is away or refuses."""
-    # One silent broker must leave time to ask the others.
+    # Shorter than the whole time limit, so that other brokers can be asked after a silent one.
     each = ANSWER_SECONDS / len(settings.brokers.split(","))
     client = AdminClient(**settings.kafka_client(), request_timeout_ms=int(each * 1000))
     try:
@@ -120,7 +121,10 @@ async def started(settings: Settings, client: AIOKafkaConsumer | AIOKafkaProduce
 
 
 async def topic_facts(client: AIOKafkaAdminClient) -> dict[str, TopicFacts]:
-    """Return all topics in Kafka. Asking for topics by name could create them on brokers with automatic creation."""
+    """Return all topics in Kafka.
+
+    The request names no topic: on brokers with automatic creation, a request for a missing topic would create it.
+    """
     found: dict[str, TopicFacts] = {}
     for topic in await client.describe_topics():
         partitions: list[dict[str, Any]] = topic["partitions"]
@@ -139,7 +143,7 @@ async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
 
 
 async def group_has_members(settings: Settings) -> bool:
-    """Return whether a worker is a member of the batch group now; raises PreconditionFailed when Kafka is away."""
+    """Return whether the batch group has a member now; raises PreconditionFailed when Kafka is away."""
     async with kafka_admin(settings) as client, asyncio.timeout(MOVED_SECONDS):
         while True:
             try:
@@ -148,16 +152,16 @@ async def group_has_members(settings: Settings) -> bool:
             except (
                 GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, *AWAY
             ):  # fmt: skip
-                # A new cluster first creates its topic of groups. After the coordinator's broker has failed, another
-                # one takes over.
+                # A new cluster first creates its topic of group offsets. After a failure of the coordinator's broker,
+                # another broker takes over. Both take a while.
                 await asyncio.sleep(_COORDINATOR_SECONDS)
     return any(group[_MEMBERS] for answer in described for group in answer.groups)
 
 
 async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
-    """Return how far each topic's end is beyond the group's offsets in Kafka, in records; raises PreconditionFailed.
+    """Return each topic's lag behind its end, in records, by the group's offsets in Kafka; raises PreconditionFailed.
 
-    The offsets in Postgres are authoritative, and Kafka's follow them: this is for when Postgres is away.
+    The offsets in Postgres are authoritative and Kafka's are copies of them. Use this only while Postgres is away.
     """
     async with kafka_admin(settings) as client:
         committed = await client.list_consumer_group_offsets(settings.group)
@@ -174,7 +178,7 @@ async def log_bounds(
 ) -> dict[TopicPartition, LogBounds]:
     """Return the bounds of all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses.
 
-    The end is the last stable offset, up to which workers read; or the end of the log, `past_open_transactions`.
+    The end is the last stable offset, up to which workers read. With `past_open_transactions` it is the log's end.
     """
     wanted = await partitions_of(settings, topics)
     if not wanted:
@@ -188,9 +192,10 @@ async def log_bounds(
 async def offsets_since(
     settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
 ) -> dict[TopicPartition, int]:
-    """Return each partition's first offset at or after the moment, or its end; raises PreconditionFailed.
+    """Return each partition's first offset at or after `moment_ms`, or its end; raises PreconditionFailed.
 
-    Records in and after an open transaction count, although workers don't read them yet.
+    `moment_ms` is in milliseconds since the epoch. Records in and after an open transaction count, although workers
+    don't read them yet.
     """
     wanted = [KafkaPartition(*source) for source in sources]
     if not wanted:
@@ -202,9 +207,9 @@ async def offsets_since(
 
 
 async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: float) -> float | None:
-    """Return how many seconds ahead of this machine's clock the newest record is; None if by less than `seconds`.
+    """Return by how many seconds the newest record's timestamp is ahead of this machine's clock.
 
-    Raises PreconditionFailed.
+    None if it is ahead by less than `seconds`. Raises PreconditionFailed.
     """
     wanted = await partitions_of(settings, topics)
     if not wanted:

@@ -1,4 +1,7 @@
-"""Requests that any broker can answer, sent to the next broker when one is away; and changes of the brokers."""
+"""Requests that any broker can answer, and log lines about lost and regained brokers.
+
+If the broker that gets a request is away, the next broker gets it.
+"""
 
 import asyncio
 import random
@@ -18,19 +21,19 @@ from aiokafka.errors import (
 )
 
 AWAY: Final = (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError, StaleMetadata)
-"""Errors of aiokafka when the broker that it asks is away, even if the others are available."""
+"""Errors that aiokafka raises when the asked broker is away. Other brokers may still be available."""
 
 _NAMED_SECONDS: Final = 0.1
-"""Delay between requests for metadata while they list no broker, in seconds."""
+"""Delay, in seconds, between requests for metadata while the metadata list no broker."""
 
 log = structlog.get_logger(__name__)
 
 
 async def ask_any_broker(client: AIOKafkaClient, request: Any, first: int | None = None) -> Any:
-    """Return the answer of a broker to a request that any of them can answer; raises KafkaError when none answers.
+    """Send a request that any broker can answer, and return the answer; raises KafkaError when no broker answers.
 
-    The metadata list a failed broker until the controller has noticed, for about ten seconds. `first` is the id of the
-    one to ask first; the others follow in random order, those with an open connection before the rest.
+    The metadata list a failed broker until the controller has noticed the failure, for about ten seconds. `first` is
+    the id of the broker to ask first. The other brokers follow in random order, those with an open connection first.
     """
     nodes = await _named(client)
     random.shuffle(nodes)
@@ -46,21 +49,23 @@ async def ask_any_broker(client: AIOKafkaClient, request: Any, first: int | None
 
 
 async def _named(client: AIOKafkaClient) -> list[int]:
-    """Return the ids of all brokers, once there are any; raises NodeNotReadyError after a request's time-out.
+    """Return the ids of all brokers; wait while the metadata list none.
 
-    A broker that the controller has not heard from is listed by none, and a single one not even by itself.
+    Raises NodeNotReadyError after a request's time-out.
+
+    No broker lists one that the controller has not heard from. A single broker then does not even list itself.
     """
     deadline = time.monotonic() + client._request_timeout_ms / 1000  # noqa: SLF001  # no public access
     while not (brokers := client.cluster.brokers()):
         if time.monotonic() >= deadline:
-            raise NodeNotReadyError("Kafka names no broker")
+            raise NodeNotReadyError("Kafka's metadata list no broker")
         if not await client.force_metadata_update():
             await asyncio.sleep(_NAMED_SECONDS)
     return [broker.nodeId for broker in brokers]
 
 
 class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
-    """aiokafka's admin client, which asks one random broker only, changed to ask each broker in turn."""
+    """aiokafka's admin client, changed: it asks each broker in turn instead of a single random one."""
 
     async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
         if node_id is not None:
@@ -68,23 +73,32 @@ class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is unt
         return await ask_any_broker(self._client, request)
 
     async def _send_to_controller(self, request: Any) -> Any:
-        """Send to the controller first; with KRaft each broker forwards the controller's requests to it."""
+        """Send the request to the controller first.
+
+        With KRaft any other broker forwards the request to the controller.
+        """
         controller = self._client.cluster.controller
         return await ask_any_broker(self._client, request, None if controller is None else controller.nodeId)
 
 
 class BrokerLog:
-    """Logs which brokers Kafka has lost and regained, and how many remain: a client's log names only its own broker."""
+    """Log lines about brokers that Kafka has lost and regained, with the number of those that remain.
+
+    A client's own log names only the broker that the client is connected to.
+    """
 
     def __init__(self) -> None:
         self._known: frozenset[int] = frozenset()
 
     def follow(self, cluster: ClusterMetadata) -> None:
-        """Log each change of the brokers in a client's metadata."""
+        """From now on, log each change of the brokers in this client's metadata."""
         cluster.add_listener(self.seen)
 
     def seen(self, cluster: ClusterMetadata) -> None:
-        """Compare the brokers of these metadata with the last ones; the first metadata are not logged."""
+        """Log the differences between the brokers of these metadata and of the previous ones.
+
+        The first call logs nothing.
+        """
         now = frozenset(broker.nodeId for broker in cluster.brokers())
         if lost := sorted(self._known - now):
             log.warning("brokers_lost", brokers=lost, left=len(now))

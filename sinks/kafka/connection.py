@@ -1,4 +1,4 @@
-"""Patches of aiokafka's connections: closed ones under uvloop, abandoned commits, and SCRAM's iteration count."""
+"""Patches of aiokafka's connections: errors of closed connections under uvloop, of abandoned commits, and of SCRAM."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,8 +16,8 @@ def name_closed_connections() -> None:
     """Translate uvloop's error for a closed connection. Call this once in a process that runs on uvloop.
 
     asyncio ignores a write to a closed connection, but uvloop raises RuntimeError. aiokafka expects OSError only (its
-    issue 1038): the tasks that fetch, track the brokers and keep the group's membership would end, and the client with
-    them.
+    issue 1038). Without this patch the RuntimeError ends aiokafka's tasks, which fetch records, track the brokers and
+    keep the group's membership.
     """
     for name in ("send", "_send_sasl_token"):
         setattr(AIOKafkaConnection, name, _named(getattr(AIOKafkaConnection, name)))
@@ -39,9 +39,10 @@ def _named(send: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def retrieve_commits() -> None:
-    """Retrieve the error of a commit that its caller has abandoned.
+    """Retrieve the error of an offset commit whose caller was cancelled.
 
-    aiokafka shields the request from the caller's cancellation. It then fails alone, and asyncio logs a traceback.
+    aiokafka shields the request from the cancellation. If the request then fails, asyncio logs a traceback, because no
+    caller retrieves the error.
     """
     GroupCoordinator._do_commit_offsets = _retrieved(GroupCoordinator._do_commit_offsets)  # noqa: SLF001  # no hook
 
@@ -62,8 +63,8 @@ def _retrieved(commit: Callable[..., Any]) -> Callable[..., Any]:
 def bound_scram() -> None:
     """Make each client of this process refuse a broker that asks for an excessive SCRAM iteration count.
 
-    An invalid SCRAM message makes aiokafka raise errors that its clients do not expect. They become
-    AuthenticationFailedError, on which a client takes the next broker.
+    For an invalid SCRAM message, aiokafka raises errors that its clients do not handle. They are translated to
+    AuthenticationFailedError, after which a client tries the next broker.
     """
     ScramAuthenticator.process_server_first_message = _bounded(ScramAuthenticator.process_server_first_message)
     ScramAuthenticator.step = _failing_as_one(ScramAuthenticator.step)
@@ -91,6 +92,6 @@ def _failing_as_one(step: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return await step(authenticator, payload)
         except (LookupError, ValueError) as error:
-            raise AuthenticationFailedError(f"the broker's SCRAM is none: {error}") from error
+            raise AuthenticationFailedError(f"the broker sent an invalid SCRAM message: {error}") from error
 
     return step_or_say

@@ -1,4 +1,4 @@
-"""The hash of Kafka's clients for a key's partition, faster than aiokafka's."""
+"""The hash by which Kafka's clients choose the partition of a key, computed faster than by aiokafka."""
 
 import struct
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The product's Kafka producers: their settings, their start and end, and the meaning of their errors."""
+"""The product's Kafka producers: their settings, how they start and end, and what their errors mean."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -23,10 +23,10 @@ from sinks.cooperative import Turn
 from sinks.kafka.admin import started, unfit
 
 MAX_RECORD: Final = 4 * 1024 * 1024
-"""The most bytes of a record before compression; the broker's own limit applies after compression.
+"""The largest size of a record before compression, in bytes. The broker's own limit applies after compression.
 
-A request has a batch for each partition. A broker closes the connection of a request over 100 MiB, which looks like an
-outage.
+A request has one batch for each partition. A broker closes the connection for a request of more than 100 MiB, which
+looks like an outage.
 """
 PUBLISH_SECONDS = 60.0
 START_SECONDS: Final = 12.0
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka is untyped
-    """Kafka's INVALID_RECORD, such as a record without a key for a compacted topic; aiokafka lacks this error."""
+    """Kafka's error INVALID_RECORD, as for a record without a key in a compacted topic. aiokafka lacks this error."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -46,17 +46,21 @@ class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka
 kafka_errors.kafka_errors[InvalidRecordError.errno] = InvalidRecordError
 
 REFUSALS: Final = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError, PolicyViolationError)
-"""Kafka's errors for a record's content: the same record is always refused. All other errors are an outage."""
+"""Kafka's errors for a record's content: the same record is refused each time.
+
+Every other error counts as an outage.
+"""
 
 
 def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
     """Create a producer that waits for all replicas.
 
-    It is not idempotent, for two reasons. Kafka does not authenticate producer ids: whoever may write to a topic can
-    write under the id of another producer, and Kafka then acknowledges that producer's batches as repetitions without
-    storing them. And after a batch that expired, the partition refuses every further batch of aiokafka's idempotent
-    producer. A second copy of an event is a duplicate by its id; the ledger makes a second copy of a retry stale, and
-    identifies one of a dead letter.
+    The producer is not idempotent, for two reasons:
+    - Kafka does not authenticate producer ids. A client that may write to a topic can write under the id of another
+      producer. Kafka then acknowledges that producer's batches as repetitions, without storing them.
+    - After a batch has expired, the partition refuses every further batch of aiokafka's idempotent producer.
+
+    Second copies are detected by the product: of an event by its id, of a retry and of a dead letter by the ledger.
     """
     options: dict[str, Any] = {
         "acks": "all",
@@ -71,7 +75,7 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
 
 @asynccontextmanager
 async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    """Run a producer for a short task; raises PreconditionFailed if Kafka is away."""
+    """Start a producer for a short task, and close it afterwards; raises PreconditionFailed if Kafka is away."""
     producer = make_producer(settings)
     async with started(settings, producer):
         yield producer
@@ -80,8 +84,8 @@ async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 async def connect(settings: Settings, producer: AIOKafkaProducer, topic: str) -> list[int]:
     """Start the producer and return the topic's partitions.
 
-    Raises PreconditionFailed within about START_SECONDS if Kafka is unreachable or lacks the topic; the producer is then
-    closed.
+    Raises PreconditionFailed, within about START_SECONDS, if Kafka is unreachable or lacks the topic. The producer is
+    then closed.
     """
     try:
         async with asyncio.timeout(START_SECONDS):
@@ -98,9 +102,9 @@ async def connect(settings: Settings, producer: AIOKafkaProducer, topic: str) ->
 
 
 async def close(producer: AIOKafkaProducer) -> None:
-    """Close the connections to Kafka, with a time limit for each step in case a broker is unreachable."""
+    """Close the connections to Kafka. Each step has a time limit, in case a broker is unreachable."""
     for step in (producer.stop, producer._sender.close, producer.client.close):  # noqa: SLF001 - see below
-        # A stop that times out leaves its sender and connections open, and no public method closes them.
+        # If stopping times out, the producer's sender and connections stay open, and no public method closes them.
         try:
             await asyncio.wait_for(step(), _CLOSE_SECONDS)
         except (KafkaError, OSError) as error:
@@ -112,7 +116,7 @@ async def close(producer: AIOKafkaProducer) -> None:
 
 @asynccontextmanager
 async def acknowledging(what: str) -> AsyncIterator[None]:
-    """Limit a publication in time; raises SinkUnavailable for its errors, with `what` it was."""
+    """Limit the time of a publication, and translate its errors to SinkUnavailable. `what` describes it in messages."""
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
             yield
@@ -122,14 +126,14 @@ async def acknowledging(what: str) -> AsyncIterator[None]:
 
 
 def raise_outage(results: Iterable[BaseException | None]) -> None:
-    """Raise the first of the errors that is no refusal of a record."""
+    """Raise the first error that is not Kafka's refusal of a record."""
     for result in results:
         if result is not None and not isinstance(result, REFUSALS):
             raise result
 
 
 class Copy(NamedTuple):
-    """A record to be sent; without a partition its key chooses one."""
+    """A record to be sent. If its partition is None, its key chooses one."""
 
     topic: str
     partition: int | None
@@ -139,9 +143,9 @@ class Copy(NamedTuple):
 
 
 async def deliver(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[BaseException | None]:
-    """Send all copies and wait; return None for each that Kafka acknowledged, and its error for each other one.
+    """Send all copies and wait; return, for each copy, None if Kafka has acknowledged it, otherwise its error.
 
-    A refusal also fails the records in the same batch as the refused one.
+    If Kafka refuses one record, the other records in its batch fail too.
     """
     results: list[BaseException | None] = [None] * len(copies)
     sent: dict[int, asyncio.Future[Any]] = {}
@@ -155,7 +159,7 @@ async def deliver(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[Ba
         except (KafkaError, OSError) as error:
             results[place] = error
             if not isinstance(error, REFUSALS):
-                # The remaining ones would only wait as long for the same error.
+                # The remaining copies would fail with the same error, after the same wait.
                 results[place:] = [error] * (len(copies) - place)
                 break
     for place, result in zip(sent, await asyncio.gather(*sent.values(), return_exceptions=True), strict=True):

@@ -1,4 +1,8 @@
-"""Publishing of retry records and dead letters to Kafka, as complete as it accepts, by their provenance's partition."""
+"""Publishing of retry records and dead letters to Kafka.
+
+A copy goes to the partition with the number of its raw record's partition. Of a record that Kafka refuses, more and
+more parts are omitted until Kafka accepts it.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,20 +20,26 @@ from schemas.pipeline.record import topic_of
 from sinks.kafka.producer import Copy, acknowledging, deliver, producing, raise_outage
 
 FORMS: Final[tuple[tuple[str, ...], ...]] = ((), ("value",), ("value", "key", "headers"))
-"""Parts that a copy omits: from none to everything except the stream's own headers, which no producer can enlarge."""
+"""The parts that a copy omits, from none to everything except the product's own headers.
+
+No producer can make these larger.
+"""
 
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def publishing(settings: Settings) -> AsyncIterator["KafkaPublisher"]:
-    """Open a publisher with its own producer for a short task; raises PreconditionFailed if Kafka is away."""
+    """Start a publisher with a producer of its own for a short task; raises PreconditionFailed if Kafka is away."""
     async with producing(settings) as producer:
         yield KafkaPublisher(producer, settings.topics.dlq)
 
 
 def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
-    """Return the raw event's own headers: on a retry record, those before the block that the stream appended."""
+    """Return the raw event's own headers.
+
+    On a retry record they are those before the headers that this product appended.
+    """
     headers = list(failure.attempt.record.headers)
     if failure.attempt.number > 1:
         for index in range(len(headers) - 1, -1, -1):
@@ -39,9 +49,10 @@ def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 
 def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
-    """Return the original headers, byte for byte, then the stream's own, provenance first: the last of a name counts.
+    """Return the original headers, byte for byte, followed by the product's own, of which the provenance is first.
 
-    Omitted parts, possibly the original headers, are listed with their bytes.
+    Of several headers with the same name the last one applies. Omitted parts, which may include the original headers,
+    are listed with their size in bytes.
     """
     original = original_headers(failure)
     own = {
@@ -73,14 +84,20 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 
 def _left_out(failure: Failure) -> tuple[str, ...]:
-    """Return the omitted parts: very many headers take their reader thirty times their bytes in memory."""
+    """Return the parts that the copy omits.
+
+    Very many headers are omitted too, because they take their reader thirty times their size in memory.
+    """
     if len(failure.attempt.record.headers) <= MOST_HEADERS or "headers" in failure.left_out:
         return failure.left_out
     return (*failure.left_out, "headers")
 
 
 def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
-    """Return the failure's copy in its form. Kafka accepts no record whose key and value are both null."""
+    """Return the copy of the failure.
+
+    Its value is empty instead of null if the key is null, as Kafka refuses two nulls.
+    """
     left_out = _left_out(failure)
     key = None if "key" in left_out else failure.attempt.record.key
     value = b"" if "value" in left_out else failure.attempt.record.value
@@ -88,7 +105,7 @@ def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
 
 
 class KafkaPublisher:
-    """Publishes copies with one producer, shared by all lanes."""
+    """A publisher of copies, with one producer that all lanes share."""
 
     def __init__(self, producer: AIOKafkaProducer, dlq_topic: str) -> None:
         self._producer = producer
@@ -106,7 +123,10 @@ class KafkaPublisher:
             log.error("copies_refused", count=len(refused), first=str(first.attempt.provenance), error=first.refused)
 
     async def _publish(self, due: Sequence[Failure]) -> list[tuple[Failure, str]]:
-        """Mark acknowledged copies as published; return the refused ones with the reasons. Raises every other error."""
+        """Send copies and mark the acknowledged ones as published; return the refused ones with the reasons.
+
+        Raises every other error.
+        """
         results = await deliver(self._producer, [await self._copy(failure) for failure in due])
         refused = []
         for failure, result in zip(due, results, strict=True):
@@ -118,9 +138,9 @@ class KafkaPublisher:
         return refused
 
     async def _publish_alone(self, failure: Failure) -> None:
-        """Publish a refused copy alone: whole, then with more and more parts omitted, which the ledger keeps.
+        """Publish a refused copy alone: first whole, then with more and more parts omitted. The ledger keeps all parts.
 
-        If Kafka accepts no form, the failure gets the reason.
+        If Kafka refuses every form, the failure gets the reason.
         """
         why = ""
         for form in FORMS[FORMS.index(failure.left_out) :]:

@@ -1,4 +1,4 @@
-"""Publishing of replays: the dead letter's own bytes to the raw topic, with the replay's headers appended."""
+"""Publishing of replays: the dead letter's body goes to the raw topic again, with the replay's headers appended."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,9 +16,9 @@ from sinks.kafka.producer import acknowledging, producing, raise_outage
 
 
 class Replayed(NamedTuple):
-    """One record to be sent: the body, corrected or not, of the dead letter with that provenance.
+    """One record to be sent: the body (corrected or not) of the dead letter with this provenance.
 
-    `is_replay` is True if the dead letter was itself a replay: its last two headers are then those of that replay.
+    `is_replay` is True if the dead letter was itself a replay. Its last two headers are then those of that replay.
     """
 
     provenance: Provenance
@@ -27,10 +27,14 @@ class Replayed(NamedTuple):
 
 
 def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | None]]:
-    """Return the raw event's own headers, byte for byte, then the replay's: of equal names the last one counts."""
+    """Return the raw event's own headers, byte for byte, followed by the replay's.
+
+    The last header of a name applies.
+    """
     headers = list(one.body.headers)
     if one.is_replay:
-        # Headers of its own replay are removed; a producer's earlier headers of these names stay.
+        # The headers of the replay that this dead letter was are removed. A producer's headers of the same names, which
+        # come before them, stay.
         for name in (names.REPLAY_ID, names.REPLAY_OF):
             places = [place for place, (header, _) in enumerate(headers) if header == name]
             if places:
@@ -41,17 +45,20 @@ def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | Non
 
 
 def sent_value(one: Replayed) -> bytes | None:
-    """Return the value of the record: Kafka accepts no record whose key and value are both null."""
+    """Return the value of the record: empty instead of null if the key is null, because Kafka refuses two nulls."""
     return b"" if one.body.key is None and one.body.value is None else one.body.value
 
 
 def sent_digest(one: Replayed, replay_id: str) -> bytes:
-    """Return the digest by which workers recognise the record."""
+    """Return the digest of the record, by which a worker recognises that the replay has sent it."""
     return record_digest(one.body.key, sent_value(one), replay_headers(one, replay_id))
 
 
 class ReplayPublisher:
-    """Publishes to the raw topic, to the partition of the provenance modulo the number of partitions."""
+    """A publisher of replays to the raw topic.
+
+    The partition is the dead letter's own, modulo the topic's number of partitions.
+    """
 
     def __init__(self, producer: AIOKafkaProducer, raw_topic: str, partitions: int) -> None:
         self._producer = producer
@@ -59,13 +66,13 @@ class ReplayPublisher:
         self._partitions = partitions
 
     async def publish(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        """Return when all are acknowledged, with the records that Kafka refuses for their content, such as their size.
+        """Publish the records and wait; return those that Kafka refuses for their content, such as their size.
 
-        Raises SinkUnavailable when one is not acknowledged: it is then unknown which were written.
+        Raises SinkUnavailable when a record is not acknowledged. It is then unknown which records Kafka has stored.
         """
         async with acknowledging("publishing replays to Kafka"):
             suspects = await self._sent(replay_id, records)
-            # A refusal also fails the records in the same request, so each is sent again alone.
+            # If one record is refused, the others in its request fail too, so each is sent again alone.
             return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
 
     async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
@@ -80,7 +87,10 @@ class ReplayPublisher:
         await future
 
     def _batches(self, replay_id: str, records: Sequence[Replayed]) -> list["_Batch"]:
-        """Return the records in batches of one partition each: passed one by one, each costs several times as much."""
+        """Return the records in batches for one partition each.
+
+        Sending single records would take several times as long.
+        """
         full: list[_Batch] = []
         filling: dict[int, _Batch] = {}
         for one in records:

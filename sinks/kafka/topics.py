@@ -1,4 +1,4 @@
-"""Comparison of declared topics with Kafka's, and their creation and correction."""
+"""The declared topics: compared with those in Kafka, created, and corrected."""
 
 import asyncio
 import time
@@ -13,13 +13,16 @@ from schemas.kafka.topics import TopicSpec
 from sinks.kafka.admin import TopicFacts, kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs, set_configs
 
-# The longest delay, in seconds, until a change is visible: metadata follow the controller.
+# The longest delay, in seconds, until metadata show a change that the controller has made.
 _SHOWN_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 
 
 class Difference(NamedTuple):
-    """One difference of a topic from its declaration; `by_hand` if `apply` can't correct it."""
+    """One difference between a topic and its declaration.
+
+    If `by_hand` is True, `apply_topics` can't remove the difference.
+    """
 
     spec: TopicSpec
     line: str
@@ -29,12 +32,12 @@ class Difference(NamedTuple):
 
     @property
     def by_hand(self) -> bool:
-        """Whether Kafka can't change it in place."""
+        """Whether Kafka has no request that removes the difference."""
         return not (self.create or self.add_partitions or self.config)
 
 
 class Applied(NamedTuple):
-    """The changes that `apply` made, or would make, and what is left to do by hand; one line each."""
+    """The changes that `apply_topics` made (or would make), and the differences left for the operator, as texts."""
 
     done: list[str]
     left: list[str]
@@ -50,15 +53,16 @@ def declared(settings: Settings) -> list[TopicSpec]:
 
 
 async def check_topics(settings: Settings) -> list[str]:
-    """Return one line for each difference of Kafka from the declaration; raises PreconditionFailed if Kafka is away."""
+    """Return a line for each difference between Kafka and the declaration; raises PreconditionFailed."""
     async with kafka_admin(settings) as client:
         return [one.line for one in await _differences(client, declared(settings))]
 
 
 async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
-    """Create missing topics, add partitions and set configs that differ; nothing is ever deleted or reset.
+    """Create missing topics, add partitions and set configs that differ; delete and reset nothing.
 
-    Safe to repeat, and to run concurrently. Raises PreconditionFailed when Kafka is away or refuses.
+    May be repeated, and may run in several processes at the same time. Raises PreconditionFailed when Kafka is away or
+    refuses.
     """
     specs = declared(settings)
     done: list[str] = []
@@ -70,7 +74,8 @@ async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
                 return Applied([one.line for one in todo], [one.line for one in found if one.by_hand])
             if time.monotonic() > deadline:
                 break
-            # Corrections become visible after a while, and topics that another process created only then.
+            # Metadata show the corrections only after a while. Topics that another process created are also seen only
+            # then.
             await _correct(client, [one for one in todo if one.line not in done])
             done += [one.line for one in todo if one.line not in done]
             await asyncio.sleep(_LOOK_SECONDS)
@@ -81,13 +86,13 @@ async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
 def compare(
     specs: Sequence[TopicSpec], facts: Mapping[str, TopicFacts], configs: Mapping[str, Mapping[str, str]]
 ) -> list[Difference]:
-    """Return the differences, topic by topic: pure."""
+    """Return the differences between the declared topics and Kafka's, by topic; a pure function."""
     found = []
     for spec in specs:
         fact = facts.get(spec.name)
         if fact is None:
             found.append(
-                Difference(spec, f"{spec.name}: missing; wanted with {spec.partitions} partitions", create=True)
+                Difference(spec, f"{spec.name}: missing; declared with {spec.partitions} partitions", create=True)
             )
             continue
         counts = f"{spec.name}: has {fact.partitions} partitions, declared are {spec.partitions}"
@@ -125,7 +130,7 @@ async def _create(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> No
     wanted = [NewTopic(one.name, one.partitions, one.replication, topic_configs=one.config) for one in specs]
     response = await client.create_topics(wanted)
     for topic, code, *message in response.topic_errors:
-        # Another process was faster; remaining differences show in the next comparison.
+        # Another process has added them. The next comparison shows the differences that remain.
         if code not in (0, TopicAlreadyExistsError.errno):
             raise for_code(code)(f"creating {topic}: {message[0] if message else 'refused'}")
 
@@ -135,7 +140,7 @@ async def _add_partitions(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec
         try:
             await client.create_partitions({one.name: NewPartitions(total_count=one.partitions)})
         except InvalidPartitionsError:
-            # Another process was faster here too.
+            # Another process has created it.
             continue
 
 

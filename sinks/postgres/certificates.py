@@ -1,4 +1,7 @@
-"""Check of the files in a Postgres URL. Errors of the driver and of the TLS library lack the name of the file."""
+"""Check of the certificate files that a Postgres URL names, for errors that name the file.
+
+The errors of the driver and of the TLS library don't.
+"""
 
 import ssl
 from collections.abc import Callable
@@ -7,7 +10,7 @@ from schemas.config.addresses import database_options
 
 
 def unreadable_file(dsn: str) -> str | None:
-    """Return the first file of the URL that TLS can't use: option, path and reason; None if all can be used."""
+    """Return option, path and reason of the first file that TLS can't use; None if it can use all of them."""
     options = database_options(dsn)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

@@ -1,4 +1,4 @@
-"""Connections to Postgres, and the monitoring of their sessions."""
+"""Connections to Postgres, and checks whether the primary still has their sessions."""
 
 import asyncio
 import os
@@ -21,13 +21,17 @@ from telemetry import metrics
 APPLICATION_PREFIX = "ghostlink-bridge"
 CONNECT_SECONDS = 10.0
 WATCH_SECONDS = 10.0
-"""The interval, in seconds, between checks of a connection's session while it is in use."""
+"""How often a connection's session is checked while the connection is in use, in seconds."""
 LOCK_SECONDS = 15.0
-"""The default lock time-out of a session, in seconds: longer than WATCH_SECONDS, so that a check finds the holder."""
-GONE = "its session has ended: the present primary does not have it"
+"""The default lock time-out of a session, in seconds.
+
+It is longer than WATCH_SECONDS, so that a check sees the holder of the lock before the wait times out.
+"""
+GONE = "its session has ended: the current primary does not list the session"
 LOOK_SECONDS = 3.0
-"""The time limit of one check, in seconds; without an answer nothing is known about the session."""
-# A peer that acknowledges nothing for about this long is gone. A slow peer still acknowledges.
+"""The time limit of one check, in seconds. A check without an answer proves nothing about the session."""
+# The kernel ends a connection whose peer acknowledges nothing for about this long. A peer that is only slow still
+# acknowledges.
 _IDLE_SECONDS = 10
 _INTERVAL_SECONDS = 3
 _PROBES = 3
@@ -38,7 +42,7 @@ Connection: TypeAlias = asyncpg.Connection
 
 
 class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg's class is untyped
-    """A connection whose socket has keepalive, so that the kernel detects a lost peer."""
+    """A connection whose socket uses TCP keepalive, by which the kernel detects a lost peer."""
 
     def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
@@ -47,12 +51,12 @@ class _KeptAlive(asyncpg.Connection):  # type: ignore[misc]  # asyncpg's class i
 
 
 def worker_name() -> str:
-    """Return this process's name in `stream_offset` and `pg_stat_activity`."""
+    """Return the name by which `stream_offset` and `pg_stat_activity` show this process."""
     return f"{socket.gethostname()[:40]}:{os.getpid()}"
 
 
 async def _pin(opened: Connection) -> Connection:
-    """Set the session settings that affect the texts rendered by Postgres, and the lock time-out."""
+    """Set the lock time-out, and the session settings that change how Postgres renders values as text."""
     bound = f";\nSET lock_timeout TO '{round(LOCK_SECONDS * 1000)}ms'"
     try:
         await opened.execute(sql("session_settings") + bound, timeout=CONNECT_SECONDS)
@@ -79,17 +83,18 @@ def keep_alive(sock: socket.socket) -> None:
 
 
 def receive_little(opened: Connection) -> None:
-    """Limit the kernel's receive buffer of the connection, and so the bytes that one iteration of the loop parses.
+    """Limit the kernel's receive buffer of a connection, and with it the bytes that one iteration of the loop parses.
 
-    For a connection with LISTEN: any account can cause an unlimited number of notifications.
+    Use this for a connection with LISTEN, because any account can send an unlimited number of notifications.
     """
     opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE_BYTES)
 
 
 async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> Connection:
-    """Open a connection with the product's application name within `seconds`; raises SinkUnavailable with the reason.
+    """Open a connection within `seconds`; raises SinkUnavailable with the reason.
 
-    Of several hosts in the URL, the first that answers and can be written to is used.
+    `role` is what the connection is for, such as `lane`; it is part of the session's application name. If the URL has
+    several hosts, the first host that answers and accepts writes is used.
     """
     try:
         opened = await _pin(await _open(dsn, f"{APPLICATION_PREFIX} {role} {worker_name()}"[:63], seconds))
@@ -98,7 +103,8 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
         if isinstance(error, OSError) and (problem := unreadable_file(dsn)) is not None:
             raise SinkUnavailable(f"{_connecting(dsn)}: {problem}", sqlstate=DATA_EXCEPTION) from error
         translated = translate(error, _connecting(dsn))
-        # No event is involved yet: a refusal here is due to the settings, such as a missing certificate file.
+        # No event is involved yet, so that RowRejected is impossible: an error here is due to the settings, such as a
+        # missing certificate file.
         raise (
             SinkUnavailable(str(translated), sqlstate=translated.sqlstate)
             if isinstance(translated, RowRejected)
@@ -109,7 +115,7 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
 
 
 def _connecting(dsn: str) -> str:
-    """Return the action and its place: the URL's hosts and ports, and nothing else of it."""
+    """Return `connecting to Postgres at` with the URL's hosts and ports, and nothing else of the URL."""
     try:
         places = database_places(dsn)
     except ValueError:
@@ -136,10 +142,10 @@ async def _open(dsn: str, name: str, seconds: float) -> Connection:
 
 @asynccontextmanager
 async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
-    """Open a connection for a short task, close it afterwards, and drop it when its session is gone.
+    """Open a connection for a short task, and close it afterwards.
 
-    No statement waits for a lock for longer than LOCK_SECONDS; SinkUnavailable then names the lock and the session that
-    holds it.
+    The connection is dropped when the primary no longer has its session. A statement waits for a lock for at most
+    LOCK_SECONDS; SinkUnavailable then names the lock and the session that holds the lock.
     """
     opened = await connect(dsn, role)
     awaited: list[Any] = []
@@ -152,7 +158,7 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
         translated = translate(error, role)
         if getattr(translated, "sqlstate", None) == LOCK_NOT_AVAILABLE and awaited:
             text = (
-                f"{role} waits for {in_the_way(awaited)}; gave up after {LOCK_SECONDS:g} s: run it again once that session has "
+                f"{role} waits for {in_the_way(awaited)}; gave up after {LOCK_SECONDS:g} s: run the command again once that session has "
                 "ended, or end it by SELECT pg_terminate_backend(...)"
             )
             raise SinkUnavailable(text, sqlstate=LOCK_NOT_AVAILABLE) from error
@@ -169,7 +175,7 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def looking(dsn: str) -> AsyncIterator[Connection]:
-    """Open a connection to check another one, for LOOK_SECONDS; raises SinkUnavailable."""
+    """Open a second connection, for at most LOOK_SECONDS, to check the session of another; raises SinkUnavailable."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             opened = await connect(dsn, "watch", seconds=LOOK_SECONDS)
@@ -178,14 +184,15 @@ async def looking(dsn: str) -> AsyncIterator[Connection]:
             finally:
                 await close(opened)
     except TRANSLATED as error:
-        raise translate(error, "looking at a session") from error
+        raise translate(error, "checking a session") from error
 
 
 async def is_gone(looker: Connection, watched: Connection, pid: int | None = None) -> bool:
-    """Return whether the primary that answers `looker` lacks the session of `watched`, which then waits in vain.
+    """Return whether the current primary, which answers `looker`, lacks the session of `watched`.
 
-    `pid` is the number of its backend if it was asked for. Behind a pooler, the number that the connection knows is not
-    the backend's; nothing is known then.
+    `watched` then waits in vain. `pid` is the process id of its backend, if the caller has queried it. Without `pid`
+    the id that the driver knows is used. Behind a pooler the driver's id is not the backend's; the answer is then
+    False.
     """
     name = watched.get_settings().application_name
     own, has = await looker.fetchrow(sql("session_look"), pid or watched.get_server_pid(), name)
@@ -193,22 +200,22 @@ async def is_gone(looker: Connection, watched: Connection, pid: int | None = Non
 
 
 def in_the_way(rows: Sequence[Any]) -> str:
-    """Return the rows of `lock_awaited` in words; empty without rows."""
-    return f"{rows[0]['awaited']}: {', '.join(map(_holder, rows))} in its way" if rows else ""
+    """Return a description of the rows of `lock_awaited`: the lock, and who holds it. Empty without rows."""
+    return f"{rows[0]['awaited']}: {', '.join(map(_holder, rows))} blocks it" if rows else ""
 
 
 def _holder(row: Any) -> str:
     if not row["pid"]:
-        return "a prepared transaction (see pg_prepared_xacts) is"
+        return "a prepared transaction (see pg_prepared_xacts)"
     age = "" if row["seconds"] is None else f", in a transaction for {row['seconds']:.0f} s"
     state = "" if row["state"] is None else f", {row['state']}"
     return f"session {row['pid']} ({row['role'] or '?'}, {row['application'] or 'no application name'}{state}{age})"
 
 
 async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> None:
-    """Return after closing the connection of a lost session; calls that wait for an answer then fail.
+    """Check the session until it is lost; then close its connection, so that calls that wait for an answer fail.
 
-    Each check leaves in `awaited` what the session waits for at that time.
+    Each check writes to `awaited` the lock that the session waits for at that time.
     """
     while True:
         await asyncio.sleep(WATCH_SECONDS)
@@ -223,7 +230,7 @@ async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> N
 
 
 async def close(opened: Connection) -> None:
-    """Close a connection, also one that no longer answers."""
+    """Close a connection; one that no longer answers is dropped after two seconds."""
     try:
         await opened.close(timeout=2)
     except TRANSLATED:

@@ -1,7 +1,9 @@
-"""Rows as the body of a COPY: JSON lines, encoded in C, which Postgres reads as CSV with a backslash as the escape.
+"""Rows encoded as the body of a COPY statement.
 
-A JSON array without its brackets is a CSV line: texts in double quotes, with inner quotes escaped by a backslash, and
-`null` without quotes. CSV has no other escapes than quote and backslash, so JSON's others are replaced.
+Each row is encoded by C code as one JSON array. Postgres reads it as CSV with a backslash as the escape:
+- A JSON array without its brackets is a CSV line: texts are in double quotes, quotes in a text are escaped by a
+  backslash, and `null` has no quotes.
+- CSV knows only two escapes, for the quote and the backslash. JSON's other escapes are replaced by the characters.
 """
 
 import re
@@ -15,11 +17,12 @@ from msgspec.structs import astuple
 from sinks.cooperative import Turn
 
 OPTIONS = {"format": "csv", "null": "null", "escape": "\\"}
-"""The options of COPY for these lines."""
+"""The options of the COPY statement."""
 
-# About 100 kB together: they stay in the processor's cache, and Postgres reads one part while the next is encoded.
+# The rows of a part have about 100 kB, which fit into the processor's cache. Postgres reads one part while the next
+# part is encoded.
 _ROWS = 200
-# Parts of long rows have fewer of them, so as not to block the event loop for long.
+# A part of long rows has fewer rows, so that encoding it does not occupy the event loop for long.
 _BYTES = 256 * 1024
 _encode_lines = msgspec.json.Encoder().encode_lines
 _OTHER_ESCAPE = re.compile(rb'\\[^"]')
@@ -28,20 +31,21 @@ _CONTROLS = tuple((b"\\u%04x" % code, bytes([code])) for code in range(32))
 
 
 async def parts(rows: Sequence[msgspec.Struct], sizes: Sequence[int]) -> AsyncIterator[bytes]:
-    """Yield the body in parts of whole lines, columns in field order; raises UnicodeEncodeError for a lone surrogate.
+    """Yield the body in parts of whole lines, with the columns in field order.
 
-    `sizes` are the approximate bytes of each row. Other tasks run between two parts.
+    `sizes` has each row's approximate size in bytes. Other tasks run between two parts. Raises UnicodeEncodeError for a
+    text with a lone surrogate.
     """
     turn = Turn()
     for start, end in _spans(sizes):
         lines = _encode_lines(list(map(astuple, rows[start:end])))
-        # Line breaks within a text are escaped, so a plain one ends a row.
+        # A line break within a text is still escaped here, so an unescaped one ends a row.
         yield _plain(b"\n".join([line[1:-1] for line in lines.split(b"\n")]))
         await turn.let_others()
 
 
 def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of each part: after _ROWS, or where the next row would make it longer than _BYTES."""
+    """Yield the bounds (begin, end) of each part: at most _ROWS rows, and at most _BYTES bytes or a single row."""
     start = 0
     while start < len(sizes):
         end = min(start + _ROWS, len(sizes))
@@ -52,10 +56,10 @@ def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _plain(lines: bytes) -> bytes:
-    """Return the lines with no escapes except those of quote and backslash."""
+    """Replace all escapes of JSON except those of quote and backslash."""
     if not _OTHER_ESCAPE.search(lines):
         return lines
-    # NUL temporarily replaces an escaped backslash; JSON escapes every NUL of the text itself.
+    # NUL temporarily replaces an escaped backslash. No other NUL occurs, because JSON escapes those of the text.
     lines = lines.replace(b"\\\\", b"\0")
     if _OTHER_ESCAPE.search(lines):
         for escape, plain in _NAMED:

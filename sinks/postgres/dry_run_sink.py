@@ -1,4 +1,4 @@
-"""Sink and publisher of a dry run, which execute everything and leave nothing."""
+"""Sink and publisher of a dry run: they do the same work as the real ones, and leave nothing behind."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,9 +10,9 @@ from sinks.postgres.sink import PostgresSink
 
 
 class DryRunSink(PostgresSink):
-    """Commits like the real sink, with the same statements, in one transaction that is rolled back with the connection.
+    """A sink that runs the real sink's statements in one transaction, and rolls it back when it is closed.
 
-    Later commits see what earlier ones wrote, as in a real run. Locks are held until it is closed.
+    As in a real run, later commits see what earlier commits wrote. Locks are held until the sink is closed.
     """
 
     _begun = False
@@ -22,14 +22,16 @@ class DryRunSink(PostgresSink):
         async with super()._working(doing) as conn:
             if not conn.is_in_transaction():
                 if self._begun:
-                    raise SinkUnavailable(f"{doing}: the dry run's transaction was lost; run it again")
+                    raise SinkUnavailable(
+                        f"{doing}: the connection of the dry run was lost, and with it its transaction; run the command again"
+                    )
                 await conn.transaction().start()
                 self._begun = True
             yield conn
 
 
 class SilentPublisher:
-    """Publishes nothing."""
+    """A publisher that publishes nothing."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        """Accept every copy as published."""
+        """Mark every copy as published without sending it."""

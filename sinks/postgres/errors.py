@@ -1,4 +1,7 @@
-"""Classification of Postgres errors: the event's, the operation's, or a defect. Unknown ones are the operation's."""
+"""Classification of Postgres errors by what is at fault: the event, the operation, or this program.
+
+Unknown errors count as faults of the operation.
+"""
 
 import asyncio
 
@@ -15,20 +18,21 @@ TIMED_OUT = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 KEPT = (LOCK_NOT_AVAILABLE, DEADLOCK)
-"""Other sessions hold a lock that is needed."""
+"""SQLSTATEs of errors because another session holds a lock that is needed."""
 STATEMENT_OF_ANOTHER = ("26000", "42P05")
-"""A prepared statement is missing or exists already: the session is not the connection's own."""
+"""SQLSTATEs for a prepared statement that is missing or exists already: the session belongs to several connections."""
 POOLED = (
-    "Postgres is behind a pooler that gives a session to another connection after each transaction, and locks, "
-    "LISTEN and SET need one that stays: set the pooler to session mode (PgBouncer: pool_mode = session) or connect "
+    "Postgres is behind a pooler that gives a session to another connection after each transaction, but locks, "
+    "LISTEN and SET need the same session throughout: set the pooler to session mode (PgBouncer: pool_mode = session) or connect "
     "past it"
 )
 
 
 def translate(error: Exception, doing: str) -> BridgeError:
-    """Return the product's error for one that asyncpg or the socket raised while `doing` something.
+    """Return the product's error for an error that asyncpg or the socket raised.
 
-    A lost connection or a bad character may have no SQLSTATE, so both class and SQLSTATE are checked.
+    `doing` names the operation, for the message. An error for a lost connection or a bad character may have no
+    SQLSTATE, so the error's class is checked as well as its SQLSTATE.
     """
     sqlstate = getattr(error, "sqlstate", None)
     constraint = getattr(error, "constraint_name", None)
@@ -37,11 +41,13 @@ def translate(error: Exception, doing: str) -> BridgeError:
     if sqlstate is not None:
         text = f"{text} (SQLSTATE {sqlstate})"
         if constraint == _LEDGER_KEY:
-            return InvariantViolation(f"a first attempt met a ledger row of its own provenance; {text}")
+            return InvariantViolation(
+                f"a first attempt met a ledger row of its own provenance, which only a defect can cause; {text}"
+            )
         if _is_row(sqlstate, constraint):
             return RowRejected(text, sqlstate=sqlstate)
     elif isinstance(error, UNENCODABLE):
-        # The driver could not encode a value: an error of the event, without an answer from the server.
+        # The driver could not encode a value. The event is at fault, although the server sent no answer.
         return RowRejected(text, sqlstate=DATA_EXCEPTION)
     return SinkUnavailable(text, sqlstate=sqlstate)
 
@@ -49,19 +55,20 @@ def translate(error: Exception, doing: str) -> BridgeError:
 def _is_row(sqlstate: str, constraint: str | None) -> bool:
     if sqlstate.startswith(_OF_THE_EVENT) or sqlstate in _OF_THE_EVENT_EXACT:
         return True
-    # Without a constraint's name it is a missing partition, which is an error of the operation.
+    # An error without a constraint's name means a missing partition, for which the event is not at fault.
     return sqlstate == "23514" and bool(constraint)
 
 
 UNENCODABLE = (asyncpg.DataError, ValueError, OverflowError)
-"""Errors of the driver for a value that it can't encode; COPY raises the codecs' own errors."""
+"""The driver's errors for a value that it can't encode. COPY raises the errors of Python's codecs instead."""
 
 TRANSLATED = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    # Postgres ended an idle session and its connection is not closed yet: the driver fails on its own state.
+    # Postgres has ended an idle session, and the connection is not closed yet: the driver raises this about its own
+    # state.
     asyncpg.InternalClientError,
     OSError,
     asyncio.TimeoutError,
 )
-"""Errors of the driver with causes outside this program."""
+"""The errors of asyncpg and sockets whose causes lie outside this program."""

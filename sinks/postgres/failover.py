@@ -1,4 +1,4 @@
-"""Choice among the servers of a URL: asked in parallel, so that a silent one does not delay the connection."""
+"""Choice among the several servers of a URL. They are asked in parallel, so that a silent one causes no delay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,16 +9,17 @@ import asyncpg
 from schemas.config.addresses import Place, database_places
 
 STAGGER_SECONDS: Final = 0.3
-"""Delay, in seconds, before the next server is asked in parallel."""
+"""How long one server may take, in seconds, before the next one is asked in parallel."""
 
 _answered: dict[str, Place] = {}
-"""The server of each URL that accepted the last connection; it is asked first."""
+"""By URL, the server that accepted the last connection. It is asked first."""
 
 
 async def connect_to_one(dsn: str, dial: Callable[[Place], Awaitable[Any]]) -> Any:
-    """Return the first connection that `dial` makes to one of the URL's servers, of which there are several.
+    """Return the first connection that `dial` makes to one of the URL's servers.
 
-    Raises a server's error if all of them answered, else ConnectionError with the error of each.
+    `dial` is called with one server's host and port, and returns a connection or raises. If all servers refuse, raises
+    the error of the first to refuse; if some do not answer, raises ConnectionError with every server's error.
     """
     last = _answered.get(dsn)
     left = sorted(database_places(dsn), key=lambda place: place != last)
@@ -51,8 +52,8 @@ async def _give_up(dialling: dict[asyncio.Future[Any], Place]) -> None:
 
 
 def _error_of(problems: dict[Place, BaseException]) -> BaseException:
-    # A server that is away may be the one that would have accepted the client.
+    # If a server is away, the refusals of the others prove nothing: it may be the one that accepts the client.
     if all(isinstance(problem, asyncpg.PostgresError | ValueError) for problem in problems.values()):
         return next(iter(problems.values()))
     each = (f"{place}: {str(problem).strip() or 'no answer in time'}" for place, problem in problems.items())
-    return ConnectionError(f"none of {len(problems)} hosts can be used: {'; '.join(each)}")
+    return ConnectionError(f"none of the URL's {len(problems)} hosts can be used: {'; '.join(each)}")

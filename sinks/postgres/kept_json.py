@@ -1,4 +1,7 @@
-"""JSON from rows that other accounts may have written: unreadable text is shown as it is, and breaks no listing."""
+"""JSON from rows that any account may have written: one unreadable row must not break a listing.
+
+The beginning of an unreadable text is shown instead of its content.
+"""
 
 from typing import Any, Final, TypeVar
 
@@ -6,25 +9,25 @@ import msgspec
 
 SHOWN: Final = 1000
 UNREADABLE: Final = "unreadable"
-"""The key for the beginning of a text that can't be decoded and encoded again."""
+"""The key under which the beginning of an unreadable text is shown."""
 
 T = TypeVar("T")
 
 
 def kept_object(text: str | None) -> dict[str, Any]:
-    """Return the object in a JSON column, empty for null."""
+    """Return the JSON object in a column; an empty dictionary for null."""
     return {} if text is None else _read(text, dict[str, Any], {UNREADABLE: text[:SHOWN]})
 
 
 def kept_list(text: str) -> list[dict[str, Any]]:
-    """Return the objects in a JSON column with an array."""
+    """Return the JSON objects in a column that has an array."""
     return _read(text, list[dict[str, Any]], [{UNREADABLE: text[:SHOWN]}])
 
 
 def _read(text: str, form: type[T], otherwise: T) -> T:
     try:
         found = msgspec.json.decode(text, type=form)
-        # Postgres and Python may accept a number that the answer to a client can't encode.
+        # Postgres and Python accept some numbers that the encoder of an API's answer refuses.
         msgspec.json.encode(found)
     except (msgspec.MsgspecError, RecursionError, OverflowError):
         return otherwise

@@ -1,5 +1,5 @@
--- The lock that backend $1 waits for, and the sessions that block it, the oldest transaction first; seconds and state
--- are null for sessions of other roles that this account may not see. A prepared transaction is backend 0.
+-- The lock that backend $1 waits for, and the sessions that block it, the oldest transaction first. Seconds and state
+-- are null for sessions of other roles if this account may not see them. A prepared transaction has backend 0.
 SELECT coalesce(l.relation::regclass::text,
                 (SELECT 'a row of ' || t.relation::regclass FROM pg_locks AS t
                  WHERE t.pid = l.pid AND t.locktype = 'tuple' AND t.granted LIMIT 1),

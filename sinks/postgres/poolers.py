@@ -1,4 +1,4 @@
-"""Detection of poolers that may give a session to another connection after each transaction."""
+"""Detection of poolers that may give a connection another session after each transaction."""
 
 import asyncio
 
@@ -8,24 +8,25 @@ from sinks.postgres.errors import POOLED, STATEMENT_OF_ANOTHER
 
 
 async def demand_sessions(dsn: str) -> None:
-    """Raise PreconditionFailed behind a pooler in transaction mode: locks, LISTEN and SET need a persistent session."""
+    """Raise PreconditionFailed behind a pooler in transaction mode, because locks, LISTEN and SET need one session."""
     if await shares_sessions(dsn):
         raise PreconditionFailed(POOLED)
 
 
 async def shares_sessions(dsn: str) -> bool:
-    """Return whether two connections that are open at the same time were seen to share a backend.
+    """Return whether a pooler shares sessions: two connections that are open at the same time have the same backend.
 
-    False if nothing is seen within LOOK_SECONDS, as when a pool has no free session. Raises SinkUnavailable.
+    False if this is not observed within LOOK_SECONDS, for example because the pool has no free session. Raises
+    SinkUnavailable.
     """
     try:
         async with asyncio.timeout(LOOK_SECONDS), connection(dsn, "start") as one:
             first = await _backend(one)
             if first == one.get_server_pid():
-                # There is no pooler.
+                # The backend's process id is the one that the driver received, so there is no pooler.
                 return False
             async with connection(dsn, "start") as other, other.transaction():
-                # The transaction keeps the other backend busy. A pooler assigns the session released last.
+                # The open transaction occupies the other backend. A pooler assigns the session that was released last.
                 return first == await _backend(other) or first != await _backend(one)
     except TimeoutError:
         return False

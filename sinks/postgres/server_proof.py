@@ -1,9 +1,13 @@
-"""Connections to Postgres that don't send the password to an unauthenticated server.
+"""Connections to Postgres that never send the password to a server that has not authenticated itself.
 
-A process that takes the port while Postgres is away can ask for the password in clear text, or as an equivalent MD5
-digest. SCRAM reveals nothing of the password and authenticates the server too; a verified certificate authenticates it
-before. asyncpg answers every request and has no setting for it (libpq: require_auth), so this module checks its
-protocol. asyncpg also computes as many SCRAM iterations as the server asks for, see `sinks.scram`.
+While Postgres is away, another process may take its port. It can ask the client for the password in clear text, or for
+an MD5 digest, which is as good as the password. Two methods are safe:
+- SCRAM reveals nothing about the password, and authenticates the server too.
+- A verified certificate authenticates the server before the login.
+
+asyncpg answers every request for the password, and has no setting against it (libpq has require_auth). This module
+therefore checks the server's messages before asyncpg gets them. asyncpg also computes as many SCRAM iterations as the
+server asks for, see `sinks.scram`.
 """
 
 import asyncio
@@ -21,20 +25,27 @@ _HEAD = 5
 _STATUS = 4
 _READY: Final = b"Z"
 _BEFORE_READY: Final = (b"R", b"S", b"K", b"E", b"N", b"v", _READY)
-"""Messages of a server until it is ready. asyncpg answers requests until then, even after the login."""
+"""The kinds of messages that a server sends before it is ready. asyncpg answers requests until then, even after the
+login."""
 _MOST: Final = 64 * 1024
-"""The most bytes from a server until it is ready; about two thousand are usual. asyncpg buffers all of them."""
+"""The most bytes that a server may send before it is ready.
+
+About two thousand are usual, and asyncpg buffers all of them.
+"""
 
 _proved: set[tuple[object, str]] = set()
-"""Servers and accounts that were authenticated: a connection to one without proof is a different server."""
+"""Servers and accounts that have been authenticated in this process.
+
+If a later connection has no proof, the server is a different one.
+"""
 
 
 class ServerUnproven(asyncpg.InterfaceError):  # type: ignore[misc]  # asyncpg's class is untyped
-    """A server asks for a secret without authenticating itself."""
+    """A server asks for a secret, and has not authenticated itself."""
 
 
 class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is untyped
-    """Checks each server message until the server is ready; asyncpg receives only complete, checked messages."""
+    """A protocol that checks each message until the server is ready, and passes complete messages to asyncpg."""
 
     def __init__(self, addr: Any, connected: asyncio.Future[Any], params: Any, *rest: Any) -> None:
         super().__init__(addr, connected, params, *rest)
@@ -59,7 +70,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         self._taken += len(data)
         whole, problem = self._look()
         if problem is None and not self._ready and self._taken > _MOST:
-            problem = "the server sends more than any Postgres does before it is ready: check the address"
+            problem = "before it is ready, the server sends more than any Postgres does: check the address"
         if problem is not None:
             self._refuse(problem)
             return
@@ -80,12 +91,15 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         return tls is not None and tls.context.verify_mode == ssl.CERT_REQUIRED
 
     def _look(self) -> tuple[bytes, str | None]:
-        """Return the complete messages, and the problem of one; everything received once the server is ready."""
+        """Return the complete messages, and the problem of one of them or None.
+
+        Once the server is ready, return everything.
+        """
         whole, unseen = 0, self._unseen
         while not self._ready and len(unseen) - whole >= _HEAD:
             kind, length = bytes(unseen[whole : whole + 1]), int.from_bytes(unseen[whole + 1 : whole + _HEAD])
             if kind not in _BEFORE_READY or not _HEAD - 1 <= length <= _MOST:
-                return b"", "the server sends what no Postgres does before it is ready: check the address"
+                return b"", "before it is ready, the server sends a message that no Postgres sends: check the address"
             end = whole + 1 + length
             if len(unseen) < end:
                 break
@@ -102,10 +116,14 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
 
     def _problem(self, status: int, said: bytes) -> str | None:
         if _OK in self._seen:
-            return "the server asks again after it let the account in, as no Postgres does"
+            return "the server asks for a secret again after the login, which no Postgres does: check the address"
         if status == _SASL_CONTINUE:
-            # Each such message would be computed again.
-            return "the server asks again for SCRAM, as no Postgres does" if status in self._seen else problem_of(said)
+            # The client would compute the iterations for each such message.
+            return (
+                "the server asks again for SCRAM, which no Postgres does: check the address"
+                if status in self._seen
+                else problem_of(said)
+            )
         if status in _TELLING:
             return (
                 f"the server asks for the password {_TELLING[status]} and does not prove its identity: nothing was "
@@ -115,7 +133,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         demanded = _SASL in self._seen or self._place in _proved
         if status == _OK and demanded and _SASL_FINAL not in self._seen:
             return (
-                "the server accepts the account without the proof by SCRAM-SHA-256 that an earlier connection had: check "
+                "the server has not proven its identity by SCRAM-SHA-256, although an earlier connection's server did: check "
                 "that the address is the server's; if it is, start this program again"
             )
         return None
@@ -125,5 +143,5 @@ protocol.Protocol = _Proving
 
 
 async def connect(*where: Any, **options: Any) -> asyncpg.Connection:
-    """Connect like `asyncpg.connect`; also raises ServerUnproven."""
+    """Connect like `asyncpg.connect`; also raise ServerUnproven."""
     return await asyncpg.connect(*where, **options)

@@ -1,5 +1,5 @@
--- Session settings with which Postgres renders the same texts, regardless of the server's, database's and role's
--- settings. In a statement, since a pooler may refuse them as startup parameters.
+-- Session settings with which Postgres renders the same texts, regardless of the settings of server, database and role.
+-- They are set by a statement, because a pooler may refuse them as startup parameters.
 SET datestyle TO 'ISO, MDY';
 SET intervalstyle TO 'postgres';
 SET timezone TO 'UTC';
@@ -11,6 +11,6 @@ SET transform_null_equals TO off;
 SET lc_numeric TO 'C';
 SET lc_monetary TO 'C';
 SET lc_time TO 'C';
--- Names are those of the schema that the session has, and its own temporary relations hide none of them.
+-- Names resolve to the schema of the session, and the session's own temporary relations can't hide them.
 SELECT pg_catalog.set_config(
     'search_path', coalesce(pg_catalog.quote_ident(current_schema) OPERATOR(pg_catalog.||) ', ', '') OPERATOR(pg_catalog.||) 'pg_temp', false)

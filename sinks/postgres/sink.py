@@ -1,4 +1,7 @@
-"""The Postgres sink: one connection per lane, opened when needed and closed after any failure."""
+"""The Postgres sink: one connection for each lane (a worker's task that commits the batches of some partitions).
+
+The connection is opened when it is needed, and closed after any failure.
+"""
 
 import asyncio
 import time
@@ -36,15 +39,22 @@ from sinks.postgres.statements import sql
 from sinks.postgres.transaction import settle_in_transaction, write_events
 
 OPERATION_SECONDS = 60.0
-"""The time limit of an operation, in seconds, after which the connection is closed: queries have no own time-out."""
+"""The time limit of an operation, in seconds, after which the connection is closed.
+
+Queries have no time-out of their own.
+"""
 
 SILENT_LOOKS = 2
-"""The number of checks in a row without an answer after which a server is silent; after fewer it may be slow."""
+"""After this number of checks in a row without an answer, the server counts as silent. After fewer it may be slow."""
 
 KEPT_SECONDS = 10.0
-"""Seconds of waiting for a lock, over all tries, after which `end_blocking_sessions` ends the holder's session."""
+"""How long an operation waits for a lock, over all its tries, before `end_blocking_sessions` ends the holder's session.
+In seconds."""
 _KEPT_LOOK_SECONDS = 0.5
-"""The interval of checks then, in seconds: below Postgres' deadlock time-out, since others can force deadlocks."""
+"""The interval of checks after KEPT_SECONDS, in seconds.
+
+It is shorter than Postgres' deadlock time-out, because other sessions can cause deadlocks.
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -58,14 +68,14 @@ class PostgresSink:
         self._lock_timeout = lock_timeout
         self._opened: Connection | None = None
         self._pid = 0
-        # When work that timed out on a lock was tried first, by its description.
+        # For each operation that timed out on a lock, by its description: when its first try began.
         self._kept_since: dict[str, float] = {}
         # The connection that holds the lock of `keep_claims`.
         self._keeping: Connection | None = None
         self.silent = False
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
-        async with self._working("reading what is known of the logs") as conn:
+        async with self._working("reading the stored facts about logs") as conn:
             found = [known_log(row) for row in await conn.fetch(sql("offsets_logs"), *_columns(partitions))]
         return {known.log.in_kafka: known for known in found}
 
@@ -101,19 +111,19 @@ class PostgresSink:
         return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state(row) for row in rows}
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
-        async with self._working("reading what is due") as conn:
+        async with self._working("reading the events that are due") as conn:
             rows = await conn.fetch(sql("ledger_due"), instant(now_ms), *scope, limit)
         return [waiting(row) for row in rows]
 
     async def keep_claims(self) -> bool:
-        async with self._working("keeping claims as they are") as conn:
+        async with self._working("locking claims against changes") as conn:
             await conn.execute(sql("claims_keep"))
             self._keeping = self._opened
         return True
 
     async def release_claims(self) -> bool:
         kept, self._keeping = self._keeping, None
-        # A connection that was closed meanwhile has released the lock.
+        # If that connection was closed meanwhile, the lock is released already.
         if kept is not None and kept is self._opened:
             async with self._working("releasing claims") as conn:
                 if self._opened is kept:
@@ -121,13 +131,13 @@ class PostgresSink:
         return True
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
-        async with self._working("settling") as conn, conn.transaction():
+        async with self._working("committing a batch") as conn, conn.transaction():
             return await settle_in_transaction(conn, self._group, outcomes)
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         winners, _ = first_of_each_key(outcomes)
         found: list[Rejected] = []
-        async with self._working("looking for the refused row") as conn:
+        async with self._working("searching for the refused row") as conn:
             outer = conn.transaction()
             await outer.start()
             try:
@@ -137,7 +147,10 @@ class PostgresSink:
         return found
 
     async def _halve(self, conn: Connection, candidates: list[Candidate], found: list[Rejected]) -> None:
-        """Bisect: rows that pass stay until the rollback, so that a row refused because of another one is found too."""
+        """Find refused rows by bisection.
+
+        Rows that pass stay until the rollback, so that a row refused because of another is found.
+        """
         try:
             async with conn.transaction():
                 await write_events(conn, candidates)
@@ -169,7 +182,7 @@ class PostgresSink:
 
     @asynccontextmanager
     async def _working(self, doing: str) -> AsyncIterator[Connection]:
-        """Yield the connection; errors are translated, and one that may have broken the connection closes it."""
+        """Yield the connection. Errors are translated; after one that may have broken the connection, it is closed."""
         cut: list[SinkUnavailable] = []
         since = self._kept_since.pop(doing, time.monotonic())
         timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, doing, cut)
@@ -177,7 +190,7 @@ class PostgresSink:
         try:
             if self._opened is None or self._opened.is_closed():
                 self._opened = await connect(self._dsn, "lane")
-                # Behind a pooler the driver's own number is the pooler's.
+                # Behind a pooler the process id that the driver knows is the pooler's.
                 self._pid = await self._opened.fetchval("SELECT pg_backend_pid()")
                 await self._opened.execute(f"SET lock_timeout = {int(self._lock_timeout * 1000)}")
             watch = asyncio.create_task(self._watch(self._opened, doing, since, cut))
@@ -208,23 +221,26 @@ class PostgresSink:
 
     def _cut(self, doing: str, cut: list[SinkUnavailable]) -> None:
         problem = f"{doing}: no answer from Postgres within {OPERATION_SECONDS:.0f} s"
-        # From a working server it counts like Postgres' own time-out: a batch too large for one commit is halved.
+        # If the server answers checks, this counts like Postgres' own time-out: a batch too large for one commit is
+        # halved.
         cut.append(SinkUnavailable(problem, sqlstate=None if self.silent else TIMED_OUT))
         if self._opened is not None:
             self._opened.terminate()
 
     def abandon(self) -> None:
-        # After a cancellation the protocol's state is unknown, and a stopped server answers no rollback.
+        # After a cancellation the protocol's state is unknown, and a server that has stopped answers no rollback.
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.terminate()
 
     async def _watch(self, watched: Connection, doing: str, since: float, cut: list[SinkUnavailable]) -> None:
-        """Check the session while work waits: close the connection to a lost server, and end sessions that block it.
+        """Check the session while an operation waits.
 
-        Only a worker's stalled session is ended, or another account's once the work has waited KEPT_SECONDS since its
-        first try, or one with a transaction older than a minute. A server that answers no check is marked as silent,
-        and the work keeps waiting for it.
+        Close the connection if the server has lost it; end sessions that block.
+
+        A session that blocks is ended if it is a worker's and stalled. Another account's session is ended if its
+        transaction is older than a minute, or if the operation has waited KEPT_SECONDS since its first try. A server
+        that answers no check is marked as silent, and the operation keeps waiting for it.
         """
         patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
         while True:
@@ -240,7 +256,7 @@ class PostgresSink:
                     holders = await conn.fetch(sql("end_lock_holders"), pid, time.monotonic() - since)
             except (SinkUnavailable, RowRejected) as error:
                 log.warning("session_check_failed", error=str(error))
-                # A server that refuses a connection with its own error does answer.
+                # A server that refuses the connection with an error has answered.
                 unanswered = 0 if error.sqlstate else unanswered + 1
                 self.silent = unanswered >= SILENT_LOOKS
                 if unanswered == SILENT_LOOKS:
@@ -254,7 +270,7 @@ class PostgresSink:
 
 
 def known_log(row: "asyncpg.Record") -> KnownLog:
-    """Return the log of a row of `offsets_logs`."""
+    """Convert a row of `offsets_logs`."""
     mark = None
     if row["last_offset"] is not None:
         mark = LogMark(row["last_offset"], row["last_digest"], row["last_timestamp"])

@@ -1,4 +1,4 @@
-"""The SQL statements of this package by name: each `.sql` file beside the code that uses it."""
+"""The SQL statements of this package by name. Each is a `.sql` file beside the code that uses it."""
 
 from functools import cache, lru_cache
 from pathlib import Path
@@ -10,7 +10,7 @@ _MIGRATIONS: Final = "migrations"
 
 @cache
 def statement_files() -> dict[str, Path]:
-    """Return the file of each statement by its name, which is unique across folders. Migrations are not included."""
+    """Return the file of each statement by its name, which is unique across folders; without migrations."""
     found = [*_ROOM.glob("*.sql"), *_ROOM.glob("*/*.sql")]
     return {path.stem: path for path in found if path.parent.name != _MIGRATIONS}
 

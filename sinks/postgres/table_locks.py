@@ -1,4 +1,4 @@
-"""Bounded waits for locks, with an error that names the lock and the session that holds it."""
+"""Bounded waits for locks; the error after the wait names the lock and the session that holds it."""
 
 import asyncio
 import time
@@ -14,8 +14,10 @@ from sinks.postgres.connection import Connection, in_the_way, looking
 from sinks.postgres.statements import sql
 
 TRY_SECONDS: Final = 3.0
-"""The longest wait of one try, in seconds, during which all later sessions wait behind it: longer than the second after
-which Postgres cancels a blocking autovacuum, and shorter than a worker's own wait."""
+"""The longest wait of one try, in seconds. During the wait all later sessions queue behind it.
+
+It is longer than one second, after which Postgres cancels a blocking autovacuum, and shorter than a worker's own wait.
+"""
 PATIENCE_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 1.0
 _LONGEST_REST_SECONDS: Final = 10.0
@@ -26,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 def log_awaited(message: str) -> None:
-    """Log the line as a warning."""
+    """Log the message as a warning."""
     log.warning("lock_awaited", detail=message)
 
 
@@ -39,10 +41,11 @@ async def locking(
     seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> T:
-    """Return the result of `work`, run in a transaction of `conn` that waits for no lock for longer than TRY_SECONDS.
+    """Run `work` in a transaction of `conn` that waits for each lock for at most TRY_SECONDS; return its result.
 
-    A try that times out on a lock is rolled back, and repeated until `seconds` have passed. In between, `tell` receives
-    a line with the table and the session that holds it. The last try raises PreconditionFailed with the same text.
+    A try that times out on a lock is rolled back. Tries are repeated until `seconds` have passed. After each, `tell` is
+    called with a line that names the table and the session that holds it. `doing` names the work in these lines. The
+    last try raises PreconditionFailed with the same text.
     """
     since, rest = time.monotonic(), 1.0
     while True:
@@ -52,17 +55,17 @@ async def locking(
         except LockAwaited as error:
             if time.monotonic() - since + rest > seconds:
                 raise
-            tell(f"{error.waited}; tried again for up to {seconds:g} s")
+            tell(f"{error.waited}; trying again for up to {seconds:g} s")
         await asyncio.sleep(rest)
         rest = min(_LONGEST_REST_SECONDS, 2 * rest)
 
 
 class LockAwaited(PreconditionFailed):
-    """A lock wait that timed out. `waited` names the lock and the session that holds it."""
+    """A wait for a lock has timed out. `waited` names the lock and the session that holds it."""
 
     def __init__(self, waited: str, seconds: float) -> None:
         super().__init__(
-            f"{waited}; gave up after {seconds:.0f} s, and nothing of it is done: run it again once that session has ended, "
+            f"{waited}; gave up after {seconds:.0f} s, and changed nothing: run the command again once that session has ended, "
             "or end it by SELECT pg_terminate_backend(...)"
         )
         self.waited = waited
@@ -72,9 +75,9 @@ class LockAwaited(PreconditionFailed):
 async def waiting_briefly(
     dsn: str, conn: Connection, doing: str, seconds: float, *, since: float | None = None
 ) -> AsyncIterator[None]:
-    """Open a transaction of `conn` that waits for no lock for longer than `seconds`; raises LockAwaited.
+    """Open a transaction of `conn` that waits for each lock for at most `seconds`; raises LockAwaited.
 
-    `since`, by the monotonic clock, is when the first try began.
+    `since` is when the first try began, by the monotonic clock in seconds.
     """
     began = time.monotonic() if since is None else since
     over = asyncio.Event()
@@ -93,7 +96,7 @@ async def waiting_briefly(
 
 
 async def _awaited(dsn: str, pid: int, over: asyncio.Event) -> str:
-    """Return the lock that the backend was last seen waiting for, in words; empty without one. Ends with `over`."""
+    """Watch the backend until `over` is set; return a text with the lock for which it waited last, empty if none."""
     seen: list[Any] = []
     while True:
         with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""The commit transaction: locks, ledger, keys, events, windows and offsets, in the order of the rules."""
+"""The commit transaction: it locks rows, then writes ledger, keys, events, windows and offsets, in this order."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -79,7 +79,10 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
 
 
 async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], only: Sender | None) -> list[Candidate]:
-    """Claim a key for each candidate; return the duplicates. `only` is their common class, None without one."""
+    """Claim a key for each candidate; return the candidates that are duplicates.
+
+    `only` is the sender class of all candidates, None if there are several.
+    """
     if not winners:
         return []
     latest = max(candidate.event.received_at for candidate in winners.values())
@@ -99,7 +102,7 @@ async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], on
 async def _insert_keys(
     connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime, only: Sender | None
 ) -> list[bytes]:
-    """Insert the keys in order, so that two transactions can't deadlock; return those already held."""
+    """Insert keys; return those that are held already. A fixed order keeps two transactions from a deadlock."""
     keys = sorted(claims)
     senders = [claims[key].event.sender for key in keys] if only is None else [only]
     rows = await connection.fetch(
@@ -109,7 +112,7 @@ async def _insert_keys(
 
 
 async def key_holders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Sender | None]:
-    """Return the claimed ones of these keys, with their classes."""
+    """Return those of the keys that are held, with the class of each holder."""
     rows = await connection.fetch(sql("keys_holders"), list(keys)) if keys else []
     return {row["event_key"]: sender_named(row["sender"]) for row in rows}
 
@@ -136,7 +139,8 @@ async def _write_ledger(connection: Connection, normalized: list[Candidate], fai
         if healed:
             await connection.execute(sql("ledger_heal"), *provenance_columns(healed))
     except TRANSLATED as error:
-        # The ledger accepts any event: a refused row is a defect of the code or the table, and must not become a loop.
+        # The ledger accepts every event. A refused row is a defect of the code or the table, and must not be retried
+        # forever.
         problem = translate(error, "writing the ledger")
         raise SinkUnavailable(str(problem)) if isinstance(problem, RowRejected) else problem from error
 

@@ -35,7 +35,7 @@ from streams.worker.worker import Worker
 from telemetry import metrics
 
 _ACKNOWLEDGED_SECONDS = 10.0
-# The web server has its own thread, so that it answers /health while the worker's loop is busy.
+# The web server runs in a thread of its own, so that it answers /health while the worker's loop is busy.
 _WEB_IN_THREAD = True
 _BACKLOG = 128
 
@@ -45,16 +45,19 @@ log = structlog.get_logger(__name__)
 
 
 class MetricsServer(Web):
-    """Faust's web server, on the listener that the start has bound."""
+    """Faust's web server, on the socket that was bound at the start."""
 
     logger = HOST_LOGGER
 
     def _create_site(self) -> BaseSite:
-        return SockSite(self._runner, self.app.listener)  # type: ignore[attr-defined]  # the App below
+        return SockSite(self._runner, self.app.listener)  # type: ignore[attr-defined]  # the app is an App, see below
 
 
 class App(faust.App):
-    """Faust's app, which drains before it stops, because Faust's own clients may wait long for an unreachable Kafka."""
+    """Faust's app, changed to drain the worker first when it stops.
+
+    Faust stops its own clients, which may wait long for an unreachable Kafka.
+    """
 
     drain: Callable[[], Awaitable[None]] | None = None
     listener: socket.socket | None = None
@@ -71,9 +74,9 @@ class App(faust.App):
 
 
 def create_app(settings: Settings) -> App:
-    """Create the app: the batch worker as a service, the alert agent on the gate's topic, and /metrics.
+    """Create the app: the batch worker as a service, the agent that reads the gate's topic, and /metrics.
 
-    No event passes through Faust's own consumer, because that consumer commits records on which an agent failed.
+    Events don't pass through Faust's own consumer, because that consumer also commits records on which an agent failed.
     """
     listener = _listen(settings)
     app = App(
@@ -88,7 +91,7 @@ def create_app(settings: Settings) -> App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
-        # Verdicts may wait long for Postgres; those without a notification are read again.
+        # Notifying of a verdict may wait long for Postgres. Verdicts without a notification are read again.
         stream_wait_empty=False,
         web_enabled=True,
         web_in_thread=_WEB_IN_THREAD,
@@ -128,7 +131,10 @@ def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
             end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
 
     class BatchWorker(Service):
-        """The data path. Its failure ends the process: no record is skipped, and a restart continues at the offset."""
+        """The data path as a service of Faust.
+
+        Its failure ends the process, and a restart continues at the stored offsets.
+        """
 
         logger = HOST_LOGGER
 
@@ -165,7 +171,8 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
 
     async def alerts(verdicts: Any) -> None:
         taken: list[Any] = []
-        # Acknowledged only after the notification: a worker that ends before it leaves the verdicts to be read again.
+        # The verdicts are acknowledged only after the notification, so that they are read again if the worker ends
+        # before it.
         verdicts.enable_acks = False
         async for event in verdicts.events():
             taken.append(event)
@@ -188,7 +195,7 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
             raise SinkUnavailable(f"publishing a verdict: {type(error).__name__}: {error}") from error
 
     app.agent(topic, name="alerts")(alerts)
-    # On every worker: a lock in Postgres admits one at a time; Faust's leader election would need its own topic.
+    # Every worker runs this, and a lock in Postgres admits one at a time. Faust's leader election would need a topic.
     app.timer(interval=settings.seconds("gate_interval"))(judge)
 
 
@@ -196,7 +203,7 @@ def _add_sweeper(app: faust.App, settings: Settings) -> None:
     async def sweep_round() -> None:
         await sweep(settings)
 
-    # On every worker, like the gate: a lock in Postgres admits one at a time.
+    # Every worker runs this too, and a lock in Postgres admits one at a time.
     app.timer(interval=settings.seconds("sweep_interval"))(sweep_round)
 
 
@@ -205,19 +212,22 @@ def _add_metrics_page(app: faust.App) -> None:
         return generate_latest(metrics.REGISTRY)
 
     async def serve(web: Any, _request: Any) -> Any:
-        # Collected on the worker's loop, so that no batch is seen half counted.
+        # The figures are collected on the worker's loop, so that no batch is counted in part.
         return web.bytes(await _on_loop_of(app, latest()), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
     app.page("/metrics")(serve)
 
 
 async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
-    """Run the work on the app's own loop and return its result, for a page served by the web server's thread."""
+    """Run the work on the app's loop and return its result. The caller is a page, in the web server's thread."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
 
 
 def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> None:
-    """Add /health and /ready. Before the worker starts and after it has failed, the process is alive but not ready."""
+    """Add the pages /health and /ready.
+
+    The process is alive but not ready before the worker starts and after it fails.
+    """
 
     async def health(web: Any, _request: Any) -> Any:
         return web.json(ALIVE)
@@ -234,7 +244,10 @@ def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> No
 
 
 def _credentials(settings: Settings) -> Any:
-    """Return the Kafka credentials in Faust's form; with a ready-made context, since Faust's `cafile` is broken."""
+    """Return the Kafka credentials in Faust's form.
+
+    They contain a TLS context, since Faust ignores its own `cafile`.
+    """
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return None
@@ -250,24 +263,25 @@ def _credentials(settings: Settings) -> Any:
 
 
 def _scratch() -> Path:
-    """Create a temporary directory for Faust, which keeps no durable state in it."""
+    """Create a temporary directory for Faust's data, none of which has to be kept."""
     made = tempfile.mkdtemp(prefix="ghostlink-bridge-")
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return Path(made)
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Bind the port of /metrics, a free one if 0 is set; raises PreconditionFailed if another process has it.
+    """Bind the port of /metrics, or a free one if the setting is 0.
 
-    The socket stays bound: of two processes that start at the same time, one gets the port and the other this error.
+    Raises PreconditionFailed if another process has the port. The socket stays bound, so that of two processes that
+    start at the same time one gets the port, and the other this error.
     """
     host = settings.metrics_host
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    # Connections of an earlier process in TIME_WAIT don't block the port.
+    # Connections in TIME_WAIT that an earlier process has left don't block the port.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, settings.metrics_port))
-        # Two processes may bind one port at the same instant, but only one may listen.
+        # Two processes may bind one port at the same time, but only one of them may listen.
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()

@@ -1,4 +1,4 @@
-"""Faust's consumer of verdicts, which skips a record that no client can read instead of ending the worker."""
+"""Faust's consumer of the gate's topic. It skips a record that can't be read, instead of ending the worker."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ log = structlog.get_logger(__name__)
 
 
 class _PassingThread(AIOKafkaConsumerThread):
-    """A consumer thread that skips unreadable records. Pausing the topic, as raw ones, would block later verdicts."""
+    """A consumer thread that skips unreadable records.
+
+    Pausing the topic, as is done for raw topics, would delay all later verdicts.
+    """
 
     logger = HOST_LOGGER
     _tried: int | None = None
@@ -30,7 +33,7 @@ class _PassingThread(AIOKafkaConsumerThread):
             return {}
 
     async def _pass(self, consumer: Any, partition: Any, error: Exception) -> None:
-        """Read the record a second time, since damage in transit does not recur; then skip it."""
+        """Read the record once more, because damage in transit does not recur; skip it if it is still unreadable."""
         position = await consumer.position(partition)
         if position != self._tried:
             self._tried = position
@@ -48,7 +51,7 @@ class _PassingThread(AIOKafkaConsumerThread):
 
 
 class PassingConsumer(Consumer):
-    """A consumer of one topic with one partition, so that an unreadable partition is the one that is read."""
+    """A consumer of one topic with one partition. An error in reading is therefore always about this partition."""
 
     logger = HOST_LOGGER
 
@@ -57,5 +60,5 @@ class PassingConsumer(Consumer):
 
 
 def pass_unreadable(app: faust.App) -> None:
-    """Make the app's consumer skip records that can't be read; it logs and counts each of them."""
+    """Make the app's consumer skip, log and count records that can't be read."""
     app.transport.Consumer = PassingConsumer  # type: ignore[misc]  # declared for the class, read from the instance

@@ -1,4 +1,4 @@
-"""Runs the Faust worker in this process, from its start to its exit code."""
+"""The run of a Faust worker in this process, from its start to its exit code."""
 
 import logging
 import os
@@ -14,13 +14,16 @@ from telemetry.gc_tuning import search_rarely
 from telemetry.terminal import say
 
 HOST_LOGGER = logging.getLogger("faust.services")
-"""Logger of Faust's lines about services, instead of the logger of the module that declares a service."""
-# Faust stops its own clients within seconds or never: its consumer's thread can fail on an unreachable Kafka.
+"""The logger that Faust uses for lines about services, instead of one for each module."""
+# Faust stops its own clients within seconds, or never if its consumer's thread has failed on an unreachable Kafka.
 REST_SECONDS = 10.0
 
 
 def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
-    """End the process if the rest of Faust's stop exceeds REST_SECONDS. Call this when everything else is done."""
+    """End the process with `code` if Faust has not stopped after REST_SECONDS. Call this when the worker has drained.
+
+    `cleanup` is called just before the process ends.
+    """
 
     def end() -> None:
         say(f"Faust has not stopped within {REST_SECONDS:.0f} s after the drain; ending")
@@ -36,7 +39,7 @@ def host(app: faust.App, settings: Settings) -> int:
     """Run until stopped; return 0 after a clean stop, 3 if a service was away at start, 1 after any other failure."""
     search_rarely()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False, quiet=True)
-    # The spinner writes control sequences that move a terminal's cursor, also where the output is no terminal.
+    # The spinner writes control sequences for a terminal even if the output is not one.
     worker.spinner = None
     try:
         worker.execute_from_commandline()
@@ -46,7 +49,7 @@ def host(app: faust.App, settings: Settings) -> int:
 
 
 def _exit_code(end: SystemExit) -> int:
-    """Return the exit code of the product's own error if one ended Faust, which knows only success and failure."""
+    """Return the exit code of the product's error that ended Faust; Faust's own code is only success or failure."""
     if not end.code:
         return 0
     error = end.__context__
@@ -54,5 +57,5 @@ def _exit_code(end: SystemExit) -> int:
         error = error.__cause__ or error.__context__
     if error is None:
         return 1
-    # At start, Faust's own clients raise only this error when Kafka is away; later they wait for it.
+    # At start, Faust's own clients raise only this error when Kafka is away. Later they wait for Kafka.
     return error.exit_code if isinstance(error, BridgeError) else PreconditionFailed.exit_code

@@ -1,4 +1,4 @@
-"""Decoding of a raw value to version 1's fields: a fast path for valid values, pydantic for all others."""
+"""Decoding of a raw value to the fields of contract version 1: a fast path for valid values, pydantic for others."""
 
 import re
 from decimal import InvalidOperation
@@ -15,24 +15,24 @@ from streams.pipeline.json_text import has_unsound_escape, nesting, numbers_fit
 from streams.pipeline.rejection import violated
 
 _decode_fields = msgspec.json.Decoder(RawFields).decode
-# Values keep their JSON text: a value that is only copied needs no object and keeps its spelling.
+# Values are kept as JSON text: a value that is only copied needs no Python object, and its spelling stays the same.
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_version = msgspec.json.Decoder(int).decode
 _encode = msgspec.json.encode
 _OBJECTS: Final = frozenset({"page", "properties"})
-"""Fields whose content upcasting reads."""
+"""Fields whose content is changed or checked by upcasting from another version."""
 
 _PLAIN_AMOUNT = re.compile(rb'null|-?[0-9]{1,15}(?:\.[0-9]{1,6})?|"[+-]?[0-9]{1,15}(?:\.[0-9]{1,6})?"')
 _DOUBTFUL = (msgspec.MsgspecError, ValueError, InvalidOperation, KeyError, RecursionError)
 _WHITESPACE = b" \t\r\n"
 _EMPTY: Final[dict[bytes, Any]] = {b"null": None, b"[]": []}
-"""Values accepted instead of an object; the array is PHP's."""
+"""Values that are accepted in place of an object; PHP encodes an empty object as an array."""
 
 
 def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
-    """Return version 1's fields of a raw value; absent ones are filled from the vouched identity.
+    """Return the fields of a raw value, in the form of version 1. Absent fields are filled from the vouched identity.
 
-    Raises Rejection with the error class and the reason.
+    The vouched identity is the one that a gateway's signature proves. Raises Rejection with the error class and reason.
     """
     fields = _quick(value) if value is not None and len(value) <= MAX_BYTES else None
     if fields is None:
@@ -40,13 +40,13 @@ def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
     if vouched is not None:
         _fill(fields, vouched)
     if fields.event_id is None or fields.site_id is None or fields.script_id is None:
-        # The contract requires these fields, and its reader has the messages.
+        # The contract requires these fields. The exact reader raises the error, because it has the messages.
         return diagnose.judge(diagnose.readable_text(value), vouched)
     return fields
 
 
 def _quick(value: bytes) -> RawFields | None:
-    """Return the fields of a valid document; None if it may be invalid, for the exact reader to decide."""
+    """Return the fields of a valid document; None if it may be invalid. The exact reader then decides."""
     if has_unsound_escape(value):
         return None
     try:
@@ -57,7 +57,7 @@ def _quick(value: bytes) -> RawFields | None:
         if fields is None or fields.schema_version != 1:
             fields = _upcasted(value)
         else:
-            # The decoder skips the JSON of properties, and does not even check that it is UTF-8.
+            # The decoder does not parse the value of `properties`, and does not check that the value is UTF-8.
             _check_object(bytes(fields.properties), MAX_DEPTH - 1)
         if fields.value is not ABSENT and not _PLAIN_AMOUNT.fullmatch(fields.value):
             fields.value = diagnose.amount_text(bytes(fields.value))
@@ -67,7 +67,7 @@ def _quick(value: bytes) -> RawFields | None:
 
 
 def _upcasted(value: bytes) -> RawFields:
-    """Read a document of another version or with unknown fields by upcasting its JSON; raises one of _DOUBTFUL."""
+    """Read a document of another version, or with unknown fields, by upcasting; raises one of _DOUBTFUL."""
     _check_object(value.strip(_WHITESPACE), MAX_DEPTH)
     document: dict[str, Any] = _decode_object(value)
     version = _decode_version(document.get("schema_version", b"1"))
@@ -80,7 +80,7 @@ def _upcasted(value: bytes) -> RawFields:
     fields = _decode_fields(_encode(upcast(document, version)))
     properties = bytes(fields.properties)
     if properties not in _EMPTY and not properties.startswith(b"{"):
-        raise ValueError("properties that are no object")
+        raise ValueError("properties are not an object")
     return fields
 
 
@@ -99,7 +99,7 @@ def _check_object(text: bytes, depth: int) -> None:
 
 
 def _fill(fields: RawFields, vouched: Vouched) -> None:
-    """Fill absent fields from the vouched identity; a conflict is a violation."""
+    """Fill absent fields from the vouched identity; raises Rejection if a field differs from it."""
     conflicts = []
     for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
         value = getattr(vouched, name)

@@ -1,4 +1,4 @@
-"""Keys that identify duplicates, and the bounded memory of keys known to be persisted."""
+"""The keys that identify duplicates, and a bounded memory of keys that are known to be persisted."""
 
 from hashlib import blake2b
 
@@ -17,8 +17,9 @@ _SHORT_DIGEST = blake2b(digest_size=10)
 def event_key(site_id: int, event_id: str) -> bytes:
     """Return the 16-byte key of (site_id, event_id).
 
-    A UUIDv7's 48 time bits come first, so that inserts hit the right edge of the key table's index; 80 bits of digest
-    distinguish the ids of one millisecond. Other ids have 128 bits of digest.
+    For a UUIDv7 the key begins with the UUID's 48 bits of time, so that inserts hit the right edge of the key table's
+    index. The other 80 bits are a digest, which distinguishes the ids of one millisecond. For other ids all 128 bits
+    are a digest.
     """
     text = f"{site_id}:{event_id}".encode()
     if len(event_id) == _UUID_LENGTH and event_id[14] == "7":
@@ -26,7 +27,7 @@ def event_key(site_id: int, event_id: str) -> bytes:
             time = bytes.fromhex(event_id[:8] + event_id[9:13])
         except ValueError:
             time = b""
-        if len(time) == _TIME_BYTES:  # fromhex skips spaces
+        if len(time) == _TIME_BYTES:  # bytes.fromhex ignores spaces
             digest = _SHORT_DIGEST.copy()
             digest.update(text)
             return time + digest.digest()
@@ -38,7 +39,7 @@ def event_key(site_id: int, event_id: str) -> bytes:
 def claim_of(
     site_id: int | None, event_id: str | None, script_id: str | None, sender: Sender | None, registry: Registry
 ) -> Claim | None:
-    """Return the claim of an event; None if its site or id can't be read, or if its sender class is not known."""
+    """Return what identifies the event in the key table; None if its site, id or sender class is not known."""
     if site_id is None or event_id is None or sender is None:
         return None
     script = None if script_id is None else registry.get(script_id)
@@ -47,10 +48,10 @@ def claim_of(
 
 
 class DedupHints:
-    """Keys that are certainly persisted, in two generations of half the bound each.
+    """Keys that are certainly persisted. They are kept in two generations, each of at most half the bound.
 
-    Filled only after a commit, and discarded with the lane: at a rebalance, a refusal or a lost connection. A missing
-    key costs a look-up; a key in it must be in the key table.
+    Keys are added only after a commit. They are discarded when the lane ends at a rebalance, and after a refused commit
+    or a lost connection. A missing key costs one look-up. Every key in this memory must be in the key table.
     """
 
     def __init__(self, bound: int) -> None:
@@ -66,7 +67,7 @@ class DedupHints:
         return len(self._young) + len(self._old)
 
     def add(self, keys: list[bytes]) -> None:
-        """Add keys of a committed transaction; the oldest generation is dropped first."""
+        """Add the keys of a committed transaction. When the newest generation is full, the older one is dropped."""
         if not self._bound:
             return
         self._young.update(keys)

@@ -1,4 +1,4 @@
-"""Diagnosis of a raw value: the slow, exact reader behind every rejection."""
+"""Diagnosis of a raw value: the slow, exact reader, which finds the reasons for every rejection."""
 
 import json
 import re
@@ -41,14 +41,14 @@ from streams.pipeline.rejection import Rejection, violated
 from streams.pipeline.violations import contract_violations, json_type, quoted
 
 _KEY = "(key)"
-# The closing quote is optional: a string without one must not be tried again from each of its escaped quotes.
+# The closing quote is optional. Otherwise a string without one would be searched again from each of its escaped quotes.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _encode = msgspec.json.encode
 
 
 @dataclass(slots=True)
 class PartialIdentity:
-    """The event's identity and the fields that the normaliser checks, where the document has them in valid types."""
+    """The event's identity, and the fields that the normaliser checks; None where the document has no valid value."""
 
     event_id: str | None = None
     site_id: int | None = None
@@ -64,12 +64,12 @@ def invalid(message: str) -> Rejection:
 
 
 def too_long(value: bytes | None) -> str:
-    """Return by how much the value exceeds the largest event, in words; empty if it does not."""
+    """Return a text with the value's size and the limit if it exceeds the limit, else an empty text."""
     return f"{len(value)} bytes, more than {MAX_BYTES}" if value is not None and len(value) > MAX_BYTES else ""
 
 
 def readable_text(value: bytes | None) -> str:
-    """Return the value as text within the bounds of size and depth; raises Rejection."""
+    """Return the value as text; raises Rejection if it exceeds the limits of size and depth, or is not UTF-8."""
     if not value:
         raise invalid("the value is null" if value is None else "the value is empty")
     if why := too_long(value):
@@ -84,7 +84,7 @@ def readable_text(value: bytes | None) -> str:
 
 
 def _check_nesting(text: str) -> None:
-    """Reject text that is nested too deep, naming the place; the text may be invalid JSON."""
+    """Raise Rejection, with the position, if the text is nested too deep. The text need not be valid JSON."""
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):
         mark = token[0]
@@ -94,7 +94,7 @@ def _check_nesting(text: str) -> None:
 
 
 def judge(text: str, vouched: Vouched | None) -> RawFields:
-    """Read the text by the contract itself; raises Rejection with every field that breaks it and the rule."""
+    """Read the text by the contract's pydantic model; raises Rejection with every violation: the field and the rule."""
     given = _parse(text)
     whose = identity(given)
     unsound = _unsound_text(given, text)
@@ -124,7 +124,7 @@ def judge(text: str, vouched: Vouched | None) -> RawFields:
 
 
 def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Container[str]) -> None:
-    """Read the fields that the normaliser checks, so that its violations are found too."""
+    """Read the fields that the normaliser checks, so that its violations are reported together with the contract's."""
     for name in ("occurred_at", "sent_at"):
         if name not in broken and (value := document.get(name)) not in (None, ""):
             setattr(whose, name, value if isinstance(value, int) else parse_instant(value))
@@ -133,7 +133,7 @@ def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Contain
 
 
 def identity(document: dict[str, Any]) -> PartialIdentity:
-    """Return the identity in the document, as far as types and lengths are right."""
+    """Return those parts of the identity in the document that have valid types and lengths."""
     event_id, site_id, script_id = (document.get(name) for name in ("event_id", "site_id", "script_id"))
     return PartialIdentity(
         event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
@@ -149,7 +149,7 @@ def _parse(text: str) -> dict[str, Any]:
         raise invalid(
             f"its numbers take {digits} more digits when written out without exponents, more than {MAX_EXPONENTS}"
         )
-    # A value that is only passed on keeps its text, so that a number keeps its spelling.
+    # A value that is only passed on is kept as text, so that the spelling of numbers stays the same.
     floats, integers = (msgspec.Raw, int) if fit else (_checked_decimal, _checked_integer)
     try:
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=floats, parse_int=integers)
@@ -180,11 +180,15 @@ def _checked_integer(text: str) -> int:
 
 
 def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
-    """Return the first text or key with a NUL, which Postgres can't hold, or a lone surrogate, which UTF-8 can't."""
+    """Return the violation of the first text or key that can't be stored; empty if there is none.
+
+    Postgres can't store a NUL, and UTF-8 can't encode a lone surrogate.
+    """
     if not has_unsound_escape(text.encode()):
         return []
     try:
-        # The escape may be in a field that a later field of the same name replaces: only the remaining text counts.
+        # The escape may be in a field that is replaced by a later field of the same name. Only the document that
+        # remains counts.
         if not has_unsound_escape(_encode(document)):
             return []
     except UnicodeEncodeError:
@@ -194,7 +198,7 @@ def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
 
 
 def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
-    """Return the first unsound text: what it holds, and the path to it, innermost step first."""
+    """Return what the first unsound text contains, and the path to it with the innermost step first."""
     if isinstance(value, str):
         if "\x00" in value:
             return "NUL", []
@@ -222,7 +226,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _path(steps: list[str | int]) -> str:
-    """Return the path as text. The sender's own names are quoted, since causes and readers omit quoted text."""
+    """Return the path as text. Names chosen by the sender are quoted, because causes and reports omit quoted text."""
     path = ""
     for step in reversed(steps):
         if isinstance(step, int):
@@ -234,7 +238,7 @@ def _path(steps: list[str | int]) -> str:
 
 
 def _sound(whose: PartialIdentity) -> PartialIdentity:
-    """Remove texts that can't be stored from the identity."""
+    """Return the identity without the texts that can't be stored."""
     for name in ("event_id", "script_id"):
         text = getattr(whose, name)
         if text is not None and (
@@ -245,7 +249,7 @@ def _sound(whose: PartialIdentity) -> PartialIdentity:
 
 
 def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]:
-    """Fill absent or null fields from the vouched identity, so that the contract can check the document."""
+    """Return the document with absent or null fields filled from the vouched identity, for the contract's check."""
     filled = dict(document)
     for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:
@@ -258,7 +262,10 @@ def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]
 
 
 def amount_text(text: bytes) -> msgspec.Raw:
-    """Return the JSON text of an amount as `normalize` reads it; raises ValueError or InvalidOperation for others."""
+    """Return the JSON text of an amount in the form that `normalize` reads.
+
+    Raises ValueError or InvalidOperation for a text that is no amount.
+    """
     if text.startswith(b'"'):
         given = msgspec.json.decode(text, type=str)
         return ABSENT if parse_amount(given) is None else msgspec.Raw(f'"{given}"'.encode())

@@ -1,4 +1,7 @@
-"""Identity of a refused event: the vouched one, else the document's, else the record key's: pure."""
+"""The identity of a refused event, from the first of: the vouched identity, the document, the record key; pure.
+
+The vouched identity is the one that a gateway's signature proves.
+"""
 
 from typing import NamedTuple, Protocol
 
@@ -14,7 +17,7 @@ _known: tuple[Registry | None, frozenset[int | None]] = (None, frozenset())
 
 
 class Claimed(Protocol):
-    """The identity that a document claims, as far as it can be read."""
+    """The identity that a document claims, as far as it is readable."""
 
     @property
     def event_id(self) -> str | None: ...
@@ -25,7 +28,10 @@ class Claimed(Protocol):
 
 
 class Identity(NamedTuple):
-    """The event's identity, the site whose gate window counts it, and a note of conflicting claims for the error."""
+    """The event's identity, and the site whose gate window counts the event.
+
+    `note` lists claims of the document that differ from the vouched identity; it is appended to the error.
+    """
 
     site_id: int | None
     script_id: str | None
@@ -37,8 +43,8 @@ class Identity(NamedTuple):
 def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None, registry: Registry) -> Identity:
     """Return the identity of an event that was refused.
 
-    Without a vouched identity, the document counts, then the record key, then the script's registered site. Only sites
-    of the registry get a window, since a producer can invent others.
+    Without a vouched identity, the site is the document's, else the record key's, else the one registered for the
+    script. Only a registered site gets a gate window, because a producer can invent any number of sites.
     """
     event_id, site_id, script_id = (
         (None, None, None) if claimed is None else (claimed.event_id, claimed.site_id, claimed.script_id)
@@ -59,15 +65,15 @@ def site_of_key(key: bytes | None) -> int | None:
 
 
 def _sites(registry: Registry) -> frozenset[int | None]:
-    """Return the sites of the registry, cached until the registry is replaced."""
-    global _known  # noqa: PLW0603  # called for each of many refused events
+    """Return the sites of the registry; cached until the registry is replaced."""
+    global _known  # noqa: PLW0603  # a cache, since many refused events ask for the same set
     if _known[0] is not registry:
         _known = (registry, frozenset(script.site_id for script in registry.values()))
     return _known[1]
 
 
 def claim_note(vouched: Vouched, claimed: Claimed | None) -> str:
-    """Return the document's claims that differ from the vouched identity, as an error's suffix; empty if it agrees."""
+    """Return the claims that differ from the vouched identity as a suffix for the error; empty if none differs."""
     if claimed is None:
         return ""
     site_id, script_id = claimed.site_id, claimed.script_id

@@ -1,4 +1,4 @@
-"""Bounds of JSON text, checked by scans in C: nesting, numbers and escapes, without an object for each value."""
+"""Checks of JSON text by scans in C, which create no object for each value: nesting, numbers and escapes."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -9,31 +9,32 @@ import msgspec
 
 from schemas.events.raw_event import MAX_EXPONENTS
 
-_LARGEST_EXPONENT: Final = 308  # of a double: beyond it most readers see Infinity. What is too small they see as 0
+# The largest exponent of a double. Most readers see a larger number as Infinity, and a too small one as 0.
+_LARGEST_EXPONENT: Final = 308
 _LARGEST_ZERO: Final = 2 * _LARGEST_EXPONENT
-_MOST_DECIMALS: Final = 16_383  # of Postgres' numeric type, which refuses the row beyond it
+_MOST_DECIMALS: Final = 16_383  # the most decimals of Postgres' numeric type, which refuses a row with more
 
-# Searching for one byte by its number takes a tenth of the time of searching for it as bytes.
+# Searching for a byte by its number takes a tenth of the time of searching for a bytes object.
 _BACKSLASH, _QUOTE = b'\\"'
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-# Maps every digit to 0 and E to e, so that searches for a few bytes replace a pattern that takes many times as long.
+# Maps every digit to 0, and E to e. A search for a few bytes then replaces a much slower regular expression.
 _DIGIT_OR_E = bytes.maketrans(b"123456789E", b"000000000e")
 MANY_DIGITS: Final = 200
-"""A number with fewer digits, and with an exponent of two digits at most, fits a double."""
+"""A number fits a double if it has fewer digits than this and an exponent of at most two digits."""
 _MANY = b"0" * MANY_DIGITS
 _LARGE_EXPONENT = re.compile(rb"0e[+-]?000").search
 _TWO_DIGITS = (b"0e00", b"0e-00", b"0e+00")
-# Exponents of three digits or more may be out of range on their own.
+# Exponents of three digits or more may be out of range regardless of the digits before them.
 _LARGE = 3
 _EXPONENTS = re.compile(rb"e[+-]?0*([1-9][0-9]{1,4})").findall
 _decode_integers = msgspec.json.Decoder(list[int]).decode
-# Of true, false and null at most an e is left.
+# Of true, false and null only an e is left.
 _BESIDE_NUMBERS = bytes.maketrans(b"[]{},:\n\r\ttrufalsn", b" " * 17)
 _SHORTEST_DOUBTFUL = len("1e100")
 _SURE_DECIMALS = _MOST_DECIMALS - _LARGEST_EXPONENT
 plain_number = re.compile(r"-?[0-9]{1,199}+(?:\.[0-9]{1,199}+)?(?:[eE][+-]?0*[0-9]{1,2})?", re.ASCII).fullmatch
-"""Matches most of the numbers that `check_number` passes, in a tenth of the time."""
+"""A pattern for most of the numbers that `check_number` accepts; matching takes a tenth of that function's time."""
 _DOUBTFUL_ESCAPE = re.compile(rb"\\u(?:0000|[dD])").search
 _UNSOUND_ESCAPE = re.compile(
     rb"\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u)[dD][c-fC-F])"
@@ -41,24 +42,25 @@ _UNSOUND_ESCAPE = re.compile(
 
 
 def nesting(text: bytes) -> int:
-    """Return the depth of arrays and objects; exact for JSON, and for any text without a backslash."""
+    """Return the depth of arrays and objects. The result is exact for JSON, and for any text without a backslash."""
     marks = _without_escapes(text).translate(None, _ALL_BUT_MARKS)
     if _QUOTE in marks:
-        # Adjacent strings without a bracket between them count as one: only whether a bracket is in a string matters.
+        # Adjacent strings without a bracket between them count as one string, because only brackets outside strings
+        # matter.
         marks = b"".join(marks.replace(b'""', b"").split(b'"')[::2])
     return max(accumulate(memoryview(marks.translate(_STEPS)).cast("b"), initial=0))
 
 
 def has_unsound_escape(text: bytes) -> bool:
-    """Return whether an escape in JSON text is a NUL, which Postgres can't hold, or a lone surrogate."""
+    """Return whether JSON text has an escape of a NUL, which Postgres can't store, or of a lone surrogate."""
     if _BACKSLASH not in text or _DOUBTFUL_ESCAPE(text) is None:
         return False
     return _UNSOUND_ESCAPE(text.replace(rb"\\", b"__")) is not None
 
 
 def numbers_fit(text: bytes) -> bool:
-    """Return whether all numbers of JSON text pass `check_number`, and their exponents MAX_EXPONENTS."""
-    # Most texts have short numbers without exponents; this check saves a call for them.
+    """Return whether `check_number` accepts all numbers of JSON text, and `exponents` is at most MAX_EXPONENTS."""
+    # Most texts have only short numbers without exponents, for which this check suffices.
     if len(text) < MANY_DIGITS and b"0e" not in text.translate(_DIGIT_OR_E):
         return True
     if not _doubtful(text):
@@ -76,12 +78,15 @@ def numbers_fit(text: bytes) -> bool:
 
 
 def exponents(text: bytes) -> int:
-    """The sum of all exponents beyond ±9 in JSON text: digits that they add where numbers are written out."""
+    """Return the number of digits that exponents add when the numbers of JSON text are written out.
+
+    It is the sum of the exponents' absolute values, without those up to 9.
+    """
     return _sum(_EXPONENTS(_outside_strings(text)))
 
 
 def check_number(text: str) -> None:
-    """Raise ValueError with the reason if a double or Postgres' numeric type can't hold this JSON number."""
+    """Raise ValueError with the reason if a double, or Postgres' numeric type, can't represent this JSON number."""
     if plain_number(text):
         return
     if text.lstrip("-").isdigit():
@@ -103,7 +108,7 @@ def check_number(text: str) -> None:
 
 
 def _all_fit(texts: list[str]) -> bool:
-    """Whether all numbers pass `check_number`, which is called only for the few near a bound of decimals."""
+    """Return whether all numbers pass; `check_number` is called only for the few that are near a limit."""
     try:
         numbers = list(map(Decimal, texts))
         for text, number, power in zip(texts, numbers, map(Decimal.adjusted, numbers), strict=True):
@@ -122,7 +127,7 @@ def _sum(numbers: list[bytes]) -> int:
 
 
 def _doubtful(text: bytes) -> bool:
-    """Return whether a number in the text may be out of bounds; text that looks like a number counts."""
+    """Return whether the text may have a number out of bounds; parts of strings may be mistaken for numbers."""
     marked = text.translate(_DIGIT_OR_E)
     if len(text) >= MANY_DIGITS and marked.find(_MANY) >= 0:
         return True
@@ -136,7 +141,7 @@ def _has_many_digits(text: bytes) -> bool:
 
 
 def _outside_strings(text: bytes) -> bytes:
-    """Return JSON text without its strings, with a small e before each exponent."""
+    """Return JSON text without its strings, and with a lower-case e before each exponent."""
     return b" ".join(_without_escapes(text).split(b'"')[::2]).replace(b"E", b"e")
 
 

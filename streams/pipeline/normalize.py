@@ -1,4 +1,4 @@
-"""Normalisation of version 1's fields to a bridge event: one pure function for every caller."""
+"""Normalisation: from the fields of contract version 1 to a bridge event, by one pure function for every caller."""
 
 import re
 import unicodedata
@@ -36,8 +36,11 @@ from streams.pipeline.violations import quoted, unit_hint
 
 _NO_TIME = timedelta(0)
 _TRANSIT = timedelta(seconds=10)
-"""The longest transit of a request. A smaller difference of sent_at and received_at shows no wrong clock."""
-# Most amounts that `parse_amount` accepts and `rounded_amount` leaves unchanged.
+"""The longest time that a request is expected to take, in seconds.
+
+Only a larger difference between sent_at and received_at shows that the producer's clock is wrong.
+"""
+# A pattern for most of the amounts that `parse_amount` accepts and `rounded_amount` leaves unchanged.
 _PLAIN_AMOUNT = re.compile(r'"?(-?[0-9]{1,15}(?:\.[0-9]{1,6})?)"?', re.ASCII).fullmatch
 _EMPTY = ("null", "[]")
 _encode = msgspec.json.encode
@@ -51,15 +54,15 @@ _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _UTM_PARAMETER = re.compile("(?:^|&)(utm_(?:source|medium|campaign|term|content))=([^&]+)").finditer
 _BROKEN_PERCENT = re.compile("%(?![0-9a-fA-F]{2})").sub
 _NO_UTM: tuple[None, ...] = (None,) * len(_UTM)
-# Longer texts are parsed each time, since a sender chooses their length and the cache would grow with it.
+# Longer texts are not cached, because a sender could fill the cache with them.
 _REMEMBERED_LENGTH = 256
 
 
 class Bounds(NamedTuple):
-    """Bounds of occurred_at before and after received_at, and which changes of an event are allowed.
+    """Limits on occurred_at before and after received_at, and which corrections of an event are allowed.
 
-    `max_skew` is the largest difference of sent_at and received_at by which occurred_at is corrected; `aliases` allows
-    aliases of event types.
+    `max_skew` is the largest difference between sent_at and received_at by which occurred_at may be corrected.
+    `aliases` allows aliases of event types.
     """
 
     max_age: timedelta
@@ -69,7 +72,7 @@ class Bounds(NamedTuple):
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """Return the bounds of the settings."""
+    """Return the limits from the settings."""
     skew = timedelta(seconds=settings.seconds("sent_at_max_skew"))
     return Bounds(*settings.occurred_bounds, skew, settings.event_type_aliases)
 
@@ -86,7 +89,7 @@ def normalize(
 ) -> BridgeEvent:
     """Return the bridge event; raises Rejection with the error class, the field and the rule."""
     event_id, site_id, script_id = fields.event_id, fields.site_id, fields.script_id
-    if event_id is None or site_id is None or script_id is None:  # decode fills or refuses them
+    if event_id is None or site_id is None or script_id is None:  # `decode` has filled or rejected them
         raise _violation("event_id, site_id and script_id are required", fields)
     script = registry.get(script_id)
     if script is None or not script.enabled:
@@ -148,7 +151,7 @@ def normalize(
 
 
 def violations(identity: Identity, received_at: datetime, registry: Registry, bounds: Bounds) -> list[str]:
-    """Return every violation that `normalize` finds in the readable fields, in words."""
+    """Return the violations, as texts, that `normalize` would find in the fields that are readable."""
     found = []
     script = registry.get(identity.script_id or "")
     if script is not None and identity.site_id not in (None, script.site_id):
@@ -173,14 +176,14 @@ def _violation(message: str, fields: Identity) -> Rejection:
 
 
 def _of_another_site(script_id: str, fields: Identity) -> Rejection:
-    # The message does not name the script's site, since it belongs to another sender.
+    # The message does not name the script's own site, because that site belongs to someone else.
     return _violation(f"site_id: script {script_id!r} is not of site {fields.site_id}", fields)
 
 
 def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[datetime, datetime | None, str | None]:
     """Return occurred_at by the server's clock, sent_at, and the producer's occurred_at as text if it was corrected.
 
-    It is corrected where sent_at shows that the producer's clock is wrong.
+    occurred_at is corrected if sent_at shows that the producer's clock is wrong.
     """
     occurred, sent, utc = fields.occurred_at, fields.sent_at, received_at.tzinfo
     place = "occurred_at"
@@ -206,7 +209,7 @@ def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[dat
     if age > bounds.max_age:
         raise _too_far(occurred, f"more than {written(bounds.max_age)} before", fields)
     if sent is not None and _TRANSIT < abs(received_at - sent) <= bounds.max_skew:
-        # An event can't be sent before it occurs: if it seems so, the clock was set back in between.
+        # An event can't be sent before it occurs. If it seems so, the producer's clock was set back between the two.
         return received_at - max(sent - occurred, _NO_TIME), sent, utc_text(occurred)
     if -age > bounds.max_ahead:
         raise _too_far(occurred, f"more than {written(bounds.max_ahead)} after", fields)
@@ -219,7 +222,7 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
 
 
 def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
-    """Return the page's URL without fragment, host, path and campaign parameters; the text alone if not absolute."""
+    """Return the page's URL without fragment, its host, path and campaign parameters; only the text if not absolute."""
     try:
         doubtful = len(url) > MAX_HOST_NAME or not url.isascii()
         parsed = None if doubtful and _has_impossible_host(url) else _parse(url)
@@ -234,7 +237,10 @@ def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]
 
 
 def _campaign(query: str) -> tuple[str | None, ...]:
-    """Return the utm_* parameters of a query. Their part of the query is the cache key, as it recurs across events."""
+    """Return the utm_* parameters of a query.
+
+    The cache key is only their part of the query, which many events share.
+    """
     start = query.find("utm_")
     if start and query[start - 1] != "&":
         start = 0
@@ -245,7 +251,7 @@ def _campaign(query: str) -> tuple[str | None, ...]:
 
 @lru_cache(maxsize=8192)
 def _utm(parameters: str) -> tuple[str | None, ...]:
-    """Return the first value of each parameter; characters that Postgres can't hold are replaced."""
+    """Return the first value of each utm_* parameter, with characters that Postgres can't store replaced."""
     found: dict[str, str] = {}
     for parameter in _UTM_PARAMETER(parameters):
         name, value = parameter.groups()
@@ -257,8 +263,9 @@ def _utm(parameters: str) -> tuple[str | None, ...]:
 
 
 def _unquoted(value: str) -> str:
-    """The text of a query's value, which is ASCII, as `urllib.parse.parse_qsl` reads it but in one pass."""
-    # The first of two percent signs is an invalid escape; one replacement avoids a search at each of many signs.
+    """Decode an ASCII value of a query to the same text as `urllib.parse.parse_qsl`, but in one pass."""
+    # The first of two adjacent percent signs is an invalid escape. One replacement saves a search at each of many
+    # signs.
     marked = value.replace("+", " ").replace("\\", "%5C").replace("%%", "%25%").replace("%%", "%25%")
     escaped = _BROKEN_PERCENT("%25", marked).replace("%", "\\x")
     return (
@@ -267,16 +274,19 @@ def _unquoted(value: str) -> str:
 
 
 def _referrer_host(referrer: str) -> str | None:
-    """Return the referrer's host. Path and query are cut off first, so that few texts fill the cache."""
+    """Return the referrer's host.
+
+    Path and query are cut off before the cache is asked, so that few texts fill the cache.
+    """
     end = referrer.find("/", referrer.find("://") + 3)
     origin = referrer if end < 0 else referrer[: end + 1]
     return _host(origin) if len(origin) <= _REMEMBERED_LENGTH else _host.__wrapped__(origin)
 
 
 def _has_impossible_host(url: str) -> bool:
-    """Whether the host is too long, or has to be converted to ASCII and exceeds a bound of DNS.
+    """Return whether the host is too long, or needs a conversion to ASCII and exceeds a limit of DNS.
 
-    The conversion of a label takes its length times the number of its different characters.
+    The time to convert a label grows with its length times the number of its different characters.
     """
     for ignored in "\t\n\r":
         url = url.replace(ignored, "")
@@ -290,7 +300,7 @@ def _has_impossible_host(url: str) -> bool:
 
 
 def _is_beyond_dns(host: str) -> bool:
-    """Whether the host or one of its labels is too long after NFKC normalisation."""
+    """Return whether the host or one of its labels is too long after NFKC normalisation."""
     left = MAX_HOST_NAME + 1
     for label in _LABELS(host):
         length = len(label) if len(label) > MAX_HOST_LABEL else len(unicodedata.normalize("NFKC", label))
@@ -306,7 +316,7 @@ def _host(url: str) -> str | None:
 
 
 def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:
-    """Return the amount as the column holds it, and the original amount if it differs."""
+    """Return the amount as the column stores it, and the original amount as text if it differs."""
     text = str(fields.value, "utf-8")
     if plain := _PLAIN_AMOUNT(text):
         return Decimal(plain[1]), None

@@ -1,4 +1,4 @@
-"""Processing of a batch to its outcomes: pure. Registry, hints, ledger states and clock are arguments."""
+"""Processing of a batch to its outcomes: pure functions, with registry, hints, ledger states and clock as arguments."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,9 +33,10 @@ _GATEWAY_TRUST_MS = 5 * _MINUTE_MS
 _PRODUCER_TIME = 0
 _TIME_DIGITS = 19
 MOST_BESIDE_VALUE = 64 * 1024
-"""The most bytes of key and headers of a retried event: a retry lane reads the waiting bodies of a whole batch.
+"""The largest size in bytes of key and headers of an event that is retried.
 
-An event whose value exceeds the limit of events is not retried either.
+A retry lane reads the waiting bodies of a whole batch into memory. For the same reason an event whose value exceeds the
+limit of events is not retried.
 """
 
 _as_it_is = tuple.__new__
@@ -43,7 +44,7 @@ LedgerStates = Mapping[Provenance, LedgerState]
 
 
 class KnownKeys(Protocol):
-    """The dedup state: which keys are certainly persisted."""
+    """The memory of keys that are certainly persisted."""
 
     def __contains__(self, key: bytes, /) -> bool: ...
 
@@ -52,8 +53,8 @@ class KnownKeys(Protocol):
 class Context:
     """The context in which the batches of one commit are processed. `now_ms` is in milliseconds since the epoch.
 
-    `seen` collects the ledger rows with an attempt in this commit: a second copy is stale, also in another batch of the
-    same commit.
+    `seen` collects the ledger rows that have an attempt in this commit. A second copy of such an attempt is stale, in
+    whichever batch of the commit it is.
     """
 
     now_ms: int
@@ -82,11 +83,11 @@ def process(batch: Batch, context: Context) -> Outcomes:
 
 
 def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
-    """Add the outcomes in slices: yield after each `slice_seconds` by the clock `now`, otherwise like `process`."""
+    """Add the outcomes as `process` does, and yield after every `slice_seconds` by the clock `now` (in seconds)."""
     batch = outcomes.batch
     find = _first_attempt if topic_of(batch.source.topic) == context.raw_topic else _later_attempt
     registry, bounds, known = context.registry, context.bounds, context.known
-    # Accessing a member of an enum is a function call.
+    # Local names, because accessing a member of an enum is a function call.
     direct = Sender.DIRECT
     ends = now() + slice_seconds
     for record in batch.records:
@@ -97,10 +98,10 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
         if attempt is None:
             outcomes.stale += 1
             continue
-        # Most events of Kafka producers have no gateway headers, so the calls are skipped for them.
+        # Most events of Kafka producers have no gateway headers, and need none of these calls.
         found = None if attempt.found is NOTHING else attempt.found
         try:
-            # Same as `read_event`, with one call less for each event.
+            # Does the same as `read_event`, with one call less for each event.
             event = normalize(
                 decode(attempt.record.value, None if found is None else found.checked()),
                 received_at=attempt.received_at,
@@ -111,7 +112,7 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
                 sender=direct if found is None else found.sender,
             )
         except Rejection as rejection:
-            # No local variable keeps the rejection: its traceback would keep this frame, and with it the batch.
+            # The rejection is kept in no local variable: its traceback refers to this frame, and so to the whole batch.
             outcomes.failures.append(
                 _failure(attempt, in_full(rejection, attempt.received_at, registry, bounds), context)
             )
@@ -134,7 +135,10 @@ def _timeless() -> float:
 
 
 def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:
-    """Return the record's time in milliseconds; a producer's is clamped near now, to bound the number of windows."""
+    """Return the record's time in milliseconds since the epoch.
+
+    A time that the producer has set is limited to times near now, so that the number of gate windows stays bounded.
+    """
     timestamp = record.timestamp
     if record.timestamp_type != _PRODUCER_TIME:
         return timestamp
@@ -144,7 +148,7 @@ def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int
 
 
 def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _Attempt | None:
-    """Return the attempt of a raw record; None for the second copy of a replayed item."""
+    """Return the first attempt of a raw record; None for a second copy of a replay."""
     time_ms = _record_time(record, context, outcomes)
     replay: ReplayClaim | None = None
     received_at = instant(time_ms)
@@ -167,7 +171,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
             outcomes.unproven[found.headers] += 1
     return _Attempt(
         record,
-        # Calling the class takes twice as long.
+        # Calling the class instead takes twice as long.
         _as_it_is(Provenance, (*outcomes.batch.source, record.offset)),
         1,
         received_at,
@@ -179,7 +183,10 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
 
 
 def _received_at_ms(said: Said, time_ms: int) -> int:
-    """Return when the gateway received the event, in milliseconds since the epoch; the record's time if far off."""
+    """Return when the gateway received the event, in milliseconds since the epoch.
+
+    If that is far from the record's time, return the record's time.
+    """
     given = said.get(names.RECEIVED_AT) or b""
     if not given.isdigit() or len(given) > _TIME_DIGITS:
         return time_ms
@@ -187,7 +194,7 @@ def _received_at_ms(said: Said, time_ms: int) -> int:
 
 
 def replay_claim(record: RawRecord) -> ReplayClaim | None:
-    """Return the replay that a raw record claims: plain data until the ledger confirms it."""
+    """Return the replay that a raw record claims to be. The claim is not trusted until the ledger confirms it."""
     return _claimed(dict(record.headers))
 
 
@@ -208,7 +215,7 @@ def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
 
 
 def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
-    """Return the provenance and attempt of a retry record; None if it has none that can be read."""
+    """Return the provenance and attempt in a retry record's token; None if it has no readable token."""
     provenance, attempt = last(record.headers, names.PROVENANCE), last_int(record.headers, names.ATTEMPT)
     if provenance is None or attempt is None:
         return None
@@ -219,12 +226,12 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
 
 
 def with_token(headers: Headers, provenance: Provenance, attempt: int) -> Headers:
-    """Return a raw record's own headers, followed by the token of its next attempt."""
+    """Return a raw record's headers, followed by those that name its next attempt (the retry token)."""
     return [*headers, (names.PROVENANCE, str(provenance).encode()), (names.ATTEMPT, str(attempt).encode())]
 
 
 def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, attempt: int) -> RawRecord:
-    """Return the record with the ledger's copy of the body, since a writer to a retry topic could forge a body."""
+    """Return the record with the body from the ledger. A writer to a retry topic could forge the record's own body."""
     body = state.body
     if body is None:
         return record
@@ -258,7 +265,7 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
 
 
 def _claimed_identity(value: bytes | None) -> Claimed | None:
-    """Return the identity that the document claims, when it has not been decoded yet."""
+    """Return the identity that the document claims, for a value that has not been decoded yet."""
     try:
         return decode(value, None)
     except Rejection as rejection:
@@ -266,8 +273,8 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
 
 
 def _too_much_to_retry(record: RawRecord) -> str:
-    """Return why key and headers exceed what a retry carries, in words; empty if they don't."""
-    # Even an empty header takes memory.
+    """Return the reason why key and headers are too large for a retry; empty if they are not."""
+    # Their number is limited too, because even an empty header takes memory.
     if len(record.headers) > MOST_HEADERS:
         return f"it has more than {MOST_HEADERS} headers, the most that a retry carries"
     size = length_beside_value(record.key, record.headers)
@@ -279,17 +286,18 @@ def _too_much_to_retry(record: RawRecord) -> str:
 
 
 def _failure(attempt: _Attempt, rejection: Rejection, context: Context) -> Failure:
-    """Return the failure of a rejected attempt, by the error table and the retry policy."""
+    """Return the failure of a rejected attempt, as the error table and the retry policy determine it."""
     error_class, error = rejection.error_class, rejection.message
     unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
     claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity
     whose = identify(attempt.found.vouched, claimed, attempt.record.key, context.registry)
     script = context.registry.get(whose.script_id) if whose.script_id else None
     if why := too_long(attempt.record.value):
-        # An oversized value can never become an event, so it is not retried for any other reason.
+        # An oversized value can never become an event. Other errors that it has are no reason to retry it.
         error_class, error = ErrorClass.INVALID_PAYLOAD_JSON, why
     elif script is not None and script.paused and error_class is not ErrorClass.SCRIPT_PAUSED:
-        # The violation may be the reason for the pause, so the event waits like all others of the script.
+        # The violation may be the reason for which the operator paused the script, so this event waits with the
+        # script's others.
         error_class, error = ErrorClass.SCRIPT_PAUSED, f"script {script.script_id!r} is paused; else: {error}"
     failure = Failure(
         attempt,

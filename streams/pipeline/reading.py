@@ -1,4 +1,4 @@
-"""Reading of a raw value to a bridge event, or to all its violations: pure."""
+"""Reading of a raw value, whose result is a bridge event or all of its violations; pure."""
 
 from datetime import datetime
 
@@ -43,7 +43,7 @@ def read_event(
 
 
 def in_full(rejection: Rejection, received_at: datetime, registry: Registry, bounds: Bounds) -> Rejection:
-    """Return the rejection with all violations that the decoder and the normaliser find."""
+    """Return the rejection with all violations that the decoder and the normaliser find in the value."""
     whose = rejection.identity
     if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
         return rejection

@@ -1,4 +1,4 @@
-"""The rejection of an event by decoder or normaliser, with the part of its identity that could be read."""
+"""The rejection of an event by decoder or normaliser, with the readable part of its identity."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,13 +6,16 @@ from typing import Protocol
 
 from schemas.reasons import ErrorClass
 
-# An error with its additions must fit the ledger: `schemas.kafka.headers.ERROR_TEXT_BYTES`.
+# A message and what is appended to it must fit the ledger's limit, `schemas.kafka.headers.ERROR_TEXT_BYTES`.
 _MOST_CHARACTERS = 640
 _LONGEST = 200
 
 
 class Identity(Protocol):
-    """The readable identity of an event, and the fields that the normaliser checks; None where one is unsound."""
+    """The readable identity of an event, and the fields that the normaliser checks.
+
+    A field is None if its value is invalid.
+    """
 
     event_id: str | None
     site_id: int | None
@@ -27,9 +30,9 @@ class Identity(Protocol):
 
 
 class Rejection(Exception):
-    """One attempt failed because of the event: the error class, and the field and rule in words.
+    """An attempt failed because of the event. It has the error class, and a message with field and rule.
 
-    `violations` are the contract's violations in words; empty if the normaliser raised it.
+    `violations` are the violations of the contract as texts; empty if the normaliser raised the rejection.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Rejection(Exception):
 
 
 def violated(violations: Sequence[str], identity: Identity | None) -> Rejection:
-    """Return the rejection of an event with these violations; its message lists as many as fit."""
+    """Return the rejection of an event with these violations. The message lists as many of them as fit."""
     bounded = [text if len(text) <= _LONGEST else _cut(text) for text in violations]
     message, *rest = bounded
     while rest and len(message) + len(rest[0]) <= _MOST_CHARACTERS:
@@ -58,6 +61,6 @@ def violated(violations: Sequence[str], identity: Identity | None) -> Rejection:
 
 
 def _cut(text: str) -> str:
-    """Cut a text and close an open quote: readers see only what is outside of quotes."""
+    """Cut a text, and close a quote that is then open. Causes use only the text outside quotes."""
     beginning = text[: _LONGEST - 1]
     return f"{beginning}…" + "".join(mark for mark in "'\"" if beginning.count(mark) % 2)

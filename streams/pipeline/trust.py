@@ -1,4 +1,10 @@
-"""Trust in a record's gateway headers: proven, believed by the rule for older records, or plain data: pure."""
+"""Trust in a record's gateway headers, which name the event's sender; pure.
+
+The headers are one of:
+- proven: a proof (a signature by a gateway's key) confirms them;
+- believed: they have no proof, but date from the legacy period, before gateways signed;
+- plain data of a Kafka producer, which are not trusted.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,28 +22,31 @@ from streams.pipeline.rejection import Rejection
 
 
 class Headers(StrEnum):
-    """The trust in a record's gateway headers."""
+    """The kind of trust in a record's gateway headers."""
 
     NONE = "none"
-    """The record has none."""
+    """The record has no gateway headers."""
     PROVEN = "proven"
     LEGACY = "legacy"
-    """Without a proof but believed: written before the upgrade, until the end of the legacy period."""
+    """They have no proof, but are believed: the record was written before the end of the legacy period."""
     UNPROVEN = "unproven"
-    """Plain data of a Kafka producer: no proof, or a wrong one."""
+    """They are plain data of a Kafka producer: they have no proof, or a wrong one."""
     UNKNOWN_KEY = "unknown_key"
-    """The proof names a key that this process does not have; the attempt is retried."""
+    """Their proof names a key that this process does not have. The attempt is retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The finding about one record; `vouched` is set if its headers are proven or believed."""
+    """The kind of trust for one record. `vouched` is the identity in its headers if they are proven or believed."""
 
     headers: Headers
     vouched: Vouched | None = None
 
     def checked(self) -> Vouched | None:
-        """Return the vouched identity; raises Rejection, which is retried, if the proof's key is not known."""
+        """Return the vouched identity, None without one.
+
+        Raises Rejection, with a class that is retried, if the process does not have the proof's key.
+        """
         if self.headers is Headers.UNKNOWN_KEY:
             raise Rejection(
                 ErrorClass.UNKNOWN_GATEWAY_KEY,
@@ -48,12 +57,12 @@ class Finding:
 
     @property
     def sender(self) -> Sender:
-        """The sender class that applies to the record."""
+        """The sender class of the record: the vouched one, else a Kafka producer's."""
         return Sender.DIRECT if self.vouched is None else self.vouched.sender
 
 
 WORTHLESS = frozenset({Headers.LEGACY, Headers.UNPROVEN, Headers.UNKNOWN_KEY})
-"""Findings without a proof, which are counted."""
+"""The kinds of headers without a valid proof, which are counted."""
 
 NOTHING = Finding(Headers.NONE)
 _UNPROVEN = Finding(Headers.UNPROVEN)
@@ -75,7 +84,7 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayTrust:
-    """The rule for trusting headers: until `legacy_until_ms` (since the epoch), also headers without a proof."""
+    """The rule for trusting headers. Headers without a proof are believed until `legacy_until_ms` (since the epoch)."""
 
     keys: ProofKeys
     legacy_until_ms: int = 0
@@ -87,9 +96,9 @@ class GatewayTrust:
         return self._judged(said, value, legacy=now_ms < self.legacy_until_ms)
 
     def of_kept(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """Return the finding for a raw event in the ledger: the ledger's identity counts.
+        """Return the finding for a raw event in the ledger. Its identity is the one in the ledger.
 
-        A row without a sender class is judged by its headers. Headers without a proof are believed if the event was
+        For a row without a sender class the headers decide. Headers without a proof are believed if the event was
         received before the end of the legacy period.
         """
         if kept.sender is Sender.DIRECT:
@@ -103,7 +112,7 @@ class GatewayTrust:
         return self._judged(said, value, legacy=to_epoch_ms(kept.received_at) < self.legacy_until_ms)
 
     def of_replay(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """Return the finding for a replayed dead letter: a correction's new proof counts, or the ledger's identity."""
+        """Return the finding for a replayed dead letter: by a correction's new proof, else by the ledger's identity."""
         vouched = self.keys.proven(said, value)
         return self.of_kept(kept, said, value) if vouched is None else Finding(Headers.PROVEN, vouched)
 
@@ -115,7 +124,7 @@ class GatewayTrust:
             vouched = self.keys.proven(said, value)
             return _UNPROVEN if vouched is None else Finding(Headers.PROVEN, vouched)
         if legacy and names.SENDER not in said:
-            # Before sender classes existed, only browsers' events had an origin.
+            # Before sender classes existed, only events from browsers had an origin.
             vouched = read_identity(said, Sender.SERVER if said.get(names.ORIGIN) is None else Sender.VISITOR)
             if vouched is not None:
                 return Finding(Headers.LEGACY, vouched)
@@ -123,10 +132,10 @@ class GatewayTrust:
 
 
 def gateway_trust(settings: Settings, legacy_until_ms: int) -> GatewayTrust:
-    """Return the trust of a process with these settings; `legacy_until_ms` comes from the database."""
+    """Return the rule of a process with these settings. `legacy_until_ms` is from the database."""
     return GatewayTrust(settings.proof_keys, legacy_until_ms)
 
 
 def no_trust() -> GatewayTrust:
-    """Return a trust that believes no header, for a process without proof keys and gateway."""
+    """Return a rule that believes no header, for a process without proof keys and gateway."""
     return GatewayTrust(ProofKeys(()))

@@ -1,4 +1,4 @@
-"""Violations of the contract in JSON's terms: the field, the rule, and a hint at the usual mistake."""
+"""Texts for violations of the contract, in JSON's terms: the field, the rule, and a hint at the usual mistake."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ _MEANT: Final[Mapping[str, tuple[str, ...]]] = {
     "site_id": ("siteId",),
     "script_id": ("scriptId",),
 }
-"""Fields of the contract, and their names in other products."""
+"""Names that other products use for fields of the contract, with the contract's names."""
 
 # The years 2000 to 2099 in milliseconds since the epoch.
 _CENTURY: Final = range(946_684_800_000, 4_102_444_800_000)
@@ -29,10 +29,10 @@ _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 
 
 def quoted(text: str) -> str:
-    """Quote the beginning of a sender's text, with inner single quotes replaced, so that equal errors share a cause.
+    """Quote the beginning of a sender's text, with single quotes in it replaced, so that equal errors have one cause.
 
-    Characters that UTF-8 or Postgres can't hold are replaced, and so are line breaks, because Postgres begins its
-    DETAIL with one.
+    Characters that UTF-8 or Postgres can't represent are replaced. Line breaks are replaced too, because a line break
+    in an error marks the beginning of Postgres' DETAIL.
     """
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
     return "'" + bounded_text(shown.replace("'", "’").replace("\n", " ")) + "'"
@@ -45,7 +45,7 @@ def json_type(value: Any) -> str:
 
 
 def unit_hint(value: int) -> str:
-    """Return a hint at the unit of a count since the epoch that is no time of this century in ms; else empty."""
+    """Return a hint at the unit of a count since the epoch that is no time of this century in milliseconds, else ''."""
     if value not in _CENTURY:
         for unit, in_ms in (
             ("seconds", value * 1000),
@@ -58,7 +58,10 @@ def unit_hint(value: int) -> str:
 
 
 def contract_violations(error: ValidationError, document: Mapping[str, Any], version: int) -> dict[str, str]:
-    """Return the violation of each field of version 1, by field, with the field's name in the document's version."""
+    """Return the violation of each field, by the field's name in version 1.
+
+    The text has the field's name in the version `version` that the document uses.
+    """
     found: dict[str, str] = {}
     for one in error.errors(include_url=False):
         field = str(one["loc"][0])

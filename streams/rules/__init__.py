@@ -1,1 +1,1 @@
-"""Pure policies: retries, replays, corrections, external dead letters, lag."""
+"""Rules as pure functions: retries, replays, corrections, the circuit breaker, the gate, the audit, lag."""

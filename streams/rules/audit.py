@@ -1,4 +1,8 @@
-"""Rules of the audit, pure: from a snapshot of Postgres and Kafka's bounds to the report."""
+"""The rules of the audit: from a snapshot of Postgres and Kafka's bounds to the report; pure.
+
+Each offset read from a raw topic must have one outcome. The audit compares the stored offsets, the running totals that
+commits write, and (in a deep audit) the rows themselves.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +14,7 @@ from schemas.reasons import DroppedReason
 
 
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
-    """Return the report over the whole database; `topics` are those of the settings."""
+    """Return the report on the whole database; `topics` are those of the settings."""
     ledgers = snapshot.ledgers
     present = _present_logs(snapshot, bounds)
     bounds = {log: bounds[source] for source, log in present.items() if source in bounds}
@@ -40,7 +44,7 @@ def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics
 def _present_logs(
     snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds]
 ) -> dict[TopicPartition, TopicPartition]:
-    """Return the current log of each Kafka partition: the last one adopted; earlier ones are gone."""
+    """Return the current log of each Kafka partition. Of several logs it is the one that was adopted last."""
     logs = sorted({*snapshot.offsets, *bounds}, key=lambda source: incarnation_of(source.topic))
     return {log.in_kafka: log for log in logs}
 
@@ -51,7 +55,7 @@ def _offset_problems(
     log: LogBounds | None,
     present: Mapping[TopicPartition, TopicPartition],
 ) -> Iterable[str]:
-    """Yield stored offsets that contradict Kafka's log, and losses that no operator acknowledged."""
+    """Yield the problems of stored offsets: contradictions to Kafka's log, and losses that are not acknowledged."""
     if offsets is None:
         return
     gone = present[source.in_kafka] != source
@@ -59,7 +63,7 @@ def _offset_problems(
         if offsets.own and offsets.read:
             yield f"{_name(source)}: offset {offsets.next_offset} is stored, but Kafka has no such partition"
     elif log is not None and offsets.furthest > log.end:
-        yield f"{_name(source)}: an offset moved: {offsets.furthest} is stored, beyond Kafka's end {log.end}"
+        yield f"{_name(source)}: an offset moved: the stored offset {offsets.furthest} is beyond Kafka's end {log.end}"
     elif log is not None and offsets.own and log.start > offsets.next_offset:
         lost = log.start - offsets.next_offset
         yield f"{_name(source)}: Kafka deleted {lost} records from {offsets.next_offset} on before they were read"
@@ -74,7 +78,7 @@ def _offset_problems(
 def _sum_problems(
     source: TopicPartition, offsets: Offsets | None, ledger: Ledgers | None, *, rows: bool
 ) -> Iterable[str]:
-    """Check that every offset read has an outcome: by the running totals and, for `rows`, by the rows."""
+    """Yield the offsets that lack an outcome: by the running totals and, with `rows`, by counting the rows."""
     if offsets is None:
         return
     read, aside = offsets.read, offsets.stale + offsets.skipped + offsets.lost
@@ -100,7 +104,7 @@ def _sum_problems(
 
 
 def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledgers) -> Iterable[str]:
-    """Yield events and ledger rows that contradict each other, or whose offsets were never read."""
+    """Yield the events and ledger rows that contradict each other, or whose offsets were not read."""
     if offsets is None:
         yield f"{_name(source)}: {ledger.persisted} events and {ledger.ledger} ledger rows, but no stored offset"
     elif ledger.last_offset >= offsets.furthest or ledger.first_offset < offsets.base_offset:
@@ -120,13 +124,13 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
 
 
 def _window_problems(snapshot: Snapshot) -> Iterable[str]:
-    """Compare the windows of each partition with its running totals."""
-    # `bridge process` commits to windows of its own, so the partitions' windows may hold less than the totals.
+    """Yield the differences between the gate windows of each partition and its running totals."""
+    # `bridge process` commits to windows of its own, so that the partitions' windows may count less than the totals.
     processed_apart = any(source.topic == LEDGER_TOPIC for source in snapshot.windows)
     empty = (0, 0, 0)
     totals: dict[TopicPartition, tuple[int, int, int]] = {}
     for source, offsets in snapshot.offsets.items():
-        # A window has only the partition, so the totals of all its logs are summed.
+        # A window names only the partition, so the totals of all of the partition's logs are added up.
         before = totals.get(source.in_kafka, empty)
         totals[source.in_kafka] = (
             before[0] + offsets.normalized,
@@ -149,7 +153,7 @@ def _window_problems(snapshot: Snapshot) -> Iterable[str]:
 def _total_problems(
     snapshot: Snapshot, ledgers: Mapping[TopicPartition, Ledgers], raw_topics: set[str]
 ) -> Iterable[str]:
-    """Check the sums over the whole database."""
+    """Yield the sums over the whole database that differ."""
     persisted = sum(one.persisted for one in ledgers.values())
     windows = snapshot.windows.values()
     for what, counted, rows in (
@@ -174,9 +178,10 @@ def _total_problems(
 
 
 def _key_problems(keys: Keys, events: int) -> Iterable[str]:
-    """Compare counts only, as the key table has no provenance; only events older than any horizon may lack a key.
+    """Yield differences between the numbers of keys and of events. The key table has no provenance to compare.
 
-    A key has the latest time of its commit, so some keys count as newer than their events.
+    A key is pruned some days after its event, so only an older event may lack its key. A key has the latest time of its
+    commit, so some keys count as newer than their events.
     """
     if keys.keys > events:
         yield f"bridge_event_key: {keys.keys} keys, but only {events} events"

@@ -1,4 +1,7 @@
-"""Circuit breaker for dead-lettering: trips when so many events fail that the events are unlikely to be the cause."""
+"""The circuit breaker for dead letters.
+
+It trips, and thereby stops dead-lettering, when so many events fail that the events are unlikely to be the cause.
+"""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -13,26 +16,29 @@ from streams.rules.breaker_errors import top_errors
 from streams.rules.breaker_votes import Sites, nearly_all, of_others, worst_of
 
 _SENSITIVE_SHARE: Final = 50
-"""After a trip the breaker is more sensitive: this many times fewer events trip it again, but at least _SENSITIVE_EVENTS."""
+"""After a trip the breaker is more sensitive: the number of events that trips it is divided by this number.
+
+It is at least _SENSITIVE_EVENTS.
+"""
 _SENSITIVE_EVENTS: Final = 5
 _TOLD_SITES: Final = 5
 _TODAY_SECONDS: Final = 86_400.0
 
 
 class _Counts(NamedTuple):
-    """Decided events by site: those that become a row, and the failures of visitors apart from those of others."""
+    """Decided events by site: those that become a row, the failures of visitors, and the failures of other senders."""
 
     good: Counter[int]
     bad: Counter[int]
     visitors: Counter[int]
 
     def voting(self, *, quiet: bool) -> Sites:
-        """Return the failures that count: visitors' only while no event passes."""
+        """Return the failures that count. Those of visitors count only if `quiet`, when no event passes."""
         return self.bad + self.visitors if quiet else self.bad
 
 
 class _Streak(NamedTuple):
-    """Dead letters in a row on one partition; `since` is when the first that counts was processed, in seconds."""
+    """Dead letters in a row on one partition. `since` is when the first of them was processed, in seconds."""
 
     counts: _Counts
     since: float
@@ -47,7 +53,7 @@ class _Streak(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """The streak before and after the partition's last batch, so that a batch processed again replaces itself."""
+    """A partition's streak before and after its last batch. If the batch is processed again, its streak is replaced."""
 
     prev: int
     next: int
@@ -56,7 +62,7 @@ class _Run(NamedTuple):
 
 
 class _Window:
-    """Sums of the last `seconds`, with one entry for each batch."""
+    """Sums of the batches of the last `seconds`, with one entry for each batch."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -64,7 +70,7 @@ class _Window:
         self._entries: OrderedDict[object, tuple[float, _Counts]] = OrderedDict()
 
     def add(self, key: object, at: float, counts: _Counts) -> None:
-        """Add a batch, replacing the entry of the same key, and remove entries that are too old."""
+        """Add a batch, which replaces the entry with the same key, and remove entries that are too old."""
         while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
             self._subtract(self._entries.popitem(last=False)[1][1])
         if key in self._entries:
@@ -81,23 +87,27 @@ class _Window:
 
 
 class ProbeSample:
-    """The results of one probe, over all the partitions that it read."""
+    """The results of one probe, from all the partitions that the probe has read."""
 
     def __init__(self) -> None:
         self.counts = _empty()
 
 
 class BreakerJudge:
-    """Judges the outcomes of all batches of one process before any of their dead letters is published.
+    """The decision, before a batch's dead letters are published, whether the breaker must trip.
 
-    Only decided events count: those that would become a row and those that would be dead-lettered. Duplicates and
-    retries do not count. Failures of one site, of one organisation with any number of sites, or of unknown sites can't
-    trip the breaker while events of others pass, or passed within the last day. `owner_of` returns the owner of a site.
-    `now` is in seconds and monotonic. First attempts are compared with first attempts, retries with all attempts.
+    It counts the outcomes of all batches of one process. `owner_of` returns the owner of a site; `now` returns
+    monotonic seconds.
 
-    Anyone can send failing events as a visitor, but can't stop events of others from passing. Visitors' failures
-    therefore count only while nothing passes: no event of any sender for half of the window, or none yet in this
-    process. `clear` keeps that time, since otherwise visitors' failures that were held would trip the breaker again.
+    - Only decided events count: those that would become a row, and those that would be dead-lettered. Duplicates and
+      retries don't count.
+    - First attempts are compared with first attempts, retries with all attempts.
+    - Failures of one site, of the sites of one organisation, or of unknown sites don't trip the breaker if events of
+      others pass now, or have passed within the last day.
+    - Anyone can send failing events as a visitor, but can't keep the events of others from passing. Failures of
+      visitors therefore count only if no event of any sender has passed for half of the window, or none yet in this
+      process. `clear` keeps the time of the last event that passed. Otherwise the held failures of visitors would trip
+      the breaker again after a reset.
     """
 
     def __init__(
@@ -106,7 +116,7 @@ class BreakerJudge:
         self._limits = limits
         self._now = now
         self._owner_of = owner_of
-        # Bounded by the registry: only events of its sites become rows.
+        # The size is bounded by the registry, because only events of its sites become rows.
         self._passed: dict[int, float] = {}
         self._committed_at: float | None = None
         self._sensitive = False
@@ -114,10 +124,10 @@ class BreakerJudge:
         self._begin()
 
     def clear(self) -> None:
-        """Reset the counts after the breaker was reset, perhaps by another worker, and keep it sensitive.
+        """Reset the counts and keep the breaker sensitive, after this or another worker has reset the breaker.
 
-        Without the lower thresholds, each failed probe would cost as many dead letters as the breaker allows. They
-        apply until the usual number of events is decided without a trip.
+        With the usual thresholds, each failed probe would cost as many dead letters as trip the breaker. The lower ones
+        apply until the usual number of events has been decided without a trip.
         """
         self._sensitive = True
         self._begin()
@@ -128,9 +138,10 @@ class BreakerJudge:
         self._runs: dict[TopicPartition, _Run] = {}
 
     def weigh(self, outcomes: Sequence[Outcomes]) -> BreakerCause | None:
-        """Count these outcomes, each batch once even if processed again; return the cause if the breaker must trip.
+        """Count these outcomes; return the cause if the breaker must trip, else None.
 
-        The cause lists the errors of these outcomes, whose dead letters are then held back.
+        A batch that is processed again is counted once. The cause lists the errors of these outcomes' dead letters,
+        which the caller then holds back.
         """
         now = self._now()
         failing = []
@@ -151,7 +162,7 @@ class BreakerJudge:
         return None
 
     def committed(self, outcomes: Iterable[Outcomes]) -> None:
-        """Record that these outcomes were committed: events that passed prove that events can pass."""
+        """Record that these outcomes were committed. If any of their events became a row, events can pass."""
         if any(one.candidates for one in outcomes):
             self._committed_at = self._now()
 
@@ -159,11 +170,11 @@ class BreakerJudge:
         return self._committed_at is None or now - self._committed_at >= self._limits.window_seconds / 2
 
     def _needed(self, events: int) -> int:
-        """Return the number of events needed now, where the settings ask for `events`."""
+        """Return the number of events needed now: `events` of the settings, or fewer if the breaker is sensitive."""
         return min(events, max(_SENSITIVE_EVENTS, events // _SENSITIVE_SHARE)) if self._sensitive else events
 
     def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
-        """Add reprocessed events to the sample; return whether the whole sample allows the breaker to close."""
+        """Add the outcomes to the sample of a probe; return whether the whole sample allows a reset of the breaker."""
         now = self._now()
         for one in outcomes:
             good = _good_sites(one)
@@ -180,7 +191,8 @@ class BreakerJudge:
     def is_enough(self, sample: ProbeSample) -> bool:
         """Return whether more events would hardly change the sample's result.
 
-        Events of one organisation are never enough, since others' may follow them; neither are visitors' failures.
+        Each organisation counts with at most half of the needed events, since those of others may follow. Failures of
+        visitors don't count.
         """
         by_owner: Counter[Hashable] = Counter()
         for counts in (sample.counts.good, sample.counts.bad):
@@ -200,7 +212,7 @@ class BreakerJudge:
         for site in good:
             self._passed[site] = now
         counts = self._count(dead, good)
-        # A batch from the ledger has no offset as its key.
+        # A batch from the ledger has no offset that could be its key.
         key = object() if one.batch.from_ledger else (one.batch.source, one.batch.prev)
         self._all.add(key, now, counts)
         if _first_attempts(one):
@@ -213,7 +225,8 @@ class BreakerJudge:
         good, bad = sums.good, sums.voting(quiet=quiet)
         at, probed = self._probed
         if self._now() - at < window.seconds:
-            # A probe reads failing events at the head of a partition again before the events that passed behind them.
+            # After a reset, the failing events at the head of a partition are read before the events that passed in the
+            # probe.
             good = good + probed
         if self._is_one_of_many(bad):
             return None
@@ -240,10 +253,10 @@ class BreakerJudge:
         return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
 
     def _is_one_of_many(self, bad: Sites) -> bool:
-        """Return whether all failures are of one owner or of unknown sites, and an event of another owner passed today.
+        """Return whether only one owner or unknown sites have failures, and an event of another owner has passed today.
 
-        The code that passed those events reads the events of unknown sites too. A release that can read nothing starts
-        in a process in which no event has passed.
+        If so, the code works: it has passed those events, and it reads the events of unknown sites in the same way. In
+        a new release that can read nothing, no event has passed since the process started.
         """
         owners = {self._owner_of(site) for site in bad.keys() - {UNCONFIRMED_SITE}}
         if len(owners) > 1:
@@ -252,12 +265,12 @@ class BreakerJudge:
         return any(at > since and self._owner_of(site) not in owners for site, at in self._passed.items())
 
     def _site_of(self, failure: Failure) -> int:
-        """Return the failure's site: one of the registry, or one whose events passed; else UNCONFIRMED_SITE."""
+        """Return the failure's site if it is registered or its events have passed, else UNCONFIRMED_SITE."""
         known = failure.window_site_id or failure.site_id
         return known if known and (known == failure.window_site_id or known in self._passed) else UNCONFIRMED_SITE
 
     def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: _Counts, now: float) -> _Streak:
-        """Extend the partition's streak by the batch; return the longest streak that includes events of the batch."""
+        """Extend the partition's streak by the batch; return the longest streak that has events of the batch."""
         batch = one.batch
         known = self._runs.get(batch.source)
         before = _Streak(_empty(), now)
@@ -277,7 +290,7 @@ class BreakerJudge:
         return longest
 
     def _walk(self, one: Outcomes, dead: Sequence[Failure], before: _Streak, now: float) -> tuple[_Streak, _Streak]:
-        """Return the last and the longest streak of a batch with both good events and dead letters."""
+        """Return the last and the longest streak of a batch that has both good events and dead letters."""
         failures = {failure.attempt.record.offset: failure for failure in dead}
         last = longest = before
         following: list[Failure] = []
@@ -291,11 +304,11 @@ class BreakerJudge:
         return last, max(longest, last, key=_Streak.voting)
 
     def _too_long(self, streak: _Streak, quiet: bool) -> bool:
-        """Return whether a streak trips the breaker.
+        """Return whether a streak is long enough to trip the breaker.
 
-        One site's dead letters suffice only if no other site is active. Otherwise half of the length must be other
-        sites', and most of their owners must fail. If events of a site passed during the streak or recently, its
-        failures on this partition are due to its events, since a sender chooses the partition.
+        If no other site is active, the dead letters of one site suffice. Otherwise at least half of the needed number
+        must be of other sites, and most owners of these sites must fail. A sender chooses the partition of its events.
+        A site therefore does not count as failing if other events of it passed during the streak or recently.
         """
         length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
         if _total(bad) < length:
@@ -304,7 +317,7 @@ class BreakerJudge:
         about = {site for site, at in self._passed.items() if at >= streak.since or at > recently}
         worst = worst_of(bad, about)
         if not about - {worst}:
-            # Failures of unknown sites don't count against a site whose events pass elsewhere.
+            # Failures of unknown sites are not held against a site whose events pass elsewhere.
             return worst not in about or 2 * (_total(bad) - bad.get(UNCONFIRMED_SITE, 0)) >= length
         passing = {
             self._owner_of(site)
@@ -337,7 +350,10 @@ def _total(sites: Sites) -> int:
 
 
 def _first_attempts(one: Outcomes) -> bool:
-    """Return whether the batch has first attempts; on retry topics, most events may fail without any fault."""
+    """Return whether the batch has first attempts.
+
+    On retry topics most events may fail without any fault of the product.
+    """
     return all(first.attempt.number == 1 for first in one.results()[:1])
 
 

@@ -1,4 +1,4 @@
-"""Errors of held dead letters by site, which distinguish a fault of the product from faults of producers."""
+"""The errors of held dead letters by site. They show whether the product or a producer is at fault."""
 
 import re
 from collections import Counter
@@ -9,12 +9,12 @@ from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure
 
 _TOLD: Final = 8
 _LONGEST: Final = 300
-# The parts that vary between errors of one kind: quoted text and numbers.
+# The parts of a message that vary between errors of the same kind: quoted text and numbers.
 _VARIES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 
 def top_errors(dead: Iterable[Failure]) -> list[dict[str, Any]]:
-    """Return the most frequent errors, in descending order: `site`, `events`, `error_class` and one full `error`."""
+    """Return the most frequent errors first, each with `site`, `events`, `error_class` and one complete `error`."""
     counts: Counter[tuple[int, str, str]] = Counter()
     example: dict[tuple[int, str, str], str] = {}
     for failure in dead:

@@ -1,4 +1,4 @@
-"""Votes on whether nearly all events fail: each owner of sites has one vote."""
+"""The decision whether nearly all events fail, in which each owner of sites has one vote."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
@@ -7,16 +7,16 @@ from decimal import Decimal
 from schemas.pipeline.outcome import UNCONFIRMED_SITE
 
 Sites = Mapping[int, int]
-"""Events by site; UNCONFIRMED_SITE has those of unknown sites."""
+"""Number of events by site; UNCONFIRMED_SITE has those of all unknown sites."""
 
 
 def worst_of(bad: Sites, others: set[int]) -> int | None:
-    """Return the known site with the most dead letters; one of the others if no site has any."""
+    """Return the known site with the most dead letters; one of `others` if no known site has any."""
     return max((bad.keys() | others) - {UNCONFIRMED_SITE}, key=lambda site: bad.get(site, 0), default=None)
 
 
 def of_others(counts: Sites, worst: int | None) -> int:
-    """Return the events of all sites but that one, without those of unknown sites."""
+    """Return the number of events of known sites other than `worst`."""
     return sum(count for site, count in counts.items() if site not in (worst, UNCONFIRMED_SITE))
 
 
@@ -34,11 +34,14 @@ def nearly_all(
     ratio_pct: Decimal,
     owner_of: Callable[[int], Hashable] = lambda site: site,
 ) -> bool:
-    """Return whether the share of failures is reached by all sites, by the sites without the worst, and by most owners.
+    """Return whether nearly all events fail: at least `ratio_pct` percent, of at least `min_events`.
 
-    A single site is judged by its own share. Events of unknown sites count in the whole but have no vote. Each owner of
-    the other sites has one vote, regardless of its number of sites and events, since a sender chooses how much it
-    sends.
+    The share must be reached by all events, by those of all sites except the worst, and by more than half of the
+    owners.
+
+    An owner's own share is its vote. Each owner of sites other than the worst has one vote, however many sites and
+    events it has, because a sender chooses how much it sends. Events of unknown sites count among all events but have
+    no vote. If there is only one site, its own share decides.
     """
     bad_total = sum(bad.values())
     total = bad_total + sum(good.values())

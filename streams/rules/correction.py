@@ -1,4 +1,4 @@
-"""Corrections of a dead letter's value: operations on the producer's value, and the resulting diff: pure."""
+"""Corrections of a dead letter: operations on the value that a producer sent, and a diff of the result; pure."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -23,12 +23,12 @@ _FIELD = re.compile(r"[^.=/~]+(\.[^.=/~]+)*")
 _STATED_BY_THE_GATEWAY = {"site_id": SITE_ID, "script_id": SCRIPT_ID, "event_id": EVENT_ID}
 
 COMPUTE: Final = "compute"
-"""An operation beyond JSON Patch: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
+"""The operation that this product adds to JSON Patch: `{"op": "compute", "path": "/value", "expression": "*0.01"}`."""
 
 _LONGEST_LINE = 500
 _LONGEST_OLD: Final = 60
 _MISSING: Final = b"missing"
-_COPIES_TOO_LARGE: Final = f"its copies have more than {MAX_BYTES} bytes, or make the event larger than that"
+_COPIES_TOO_LARGE: Final = f"copies made by the patch, or the event with them, have more than {MAX_BYTES} bytes"
 
 Operations = list[dict[str, Any]]
 
@@ -38,10 +38,10 @@ class CorrectionFailed(Exception):
 
 
 class Old(NamedTuple):
-    """A producer's value that an operation sets or computes.
+    """A value of the producer that an operation sets or computes.
 
-    `text` is its JSON text, cut, or `missing`; `whole` is a hash that distinguishes long texts; `new` is the JSON text
-    of the constant that replaces it, None for a computed value.
+    `text` is the beginning of its JSON text, or `missing`. `whole` is a hash of the whole text, which distinguishes
+    long texts. `new` is the JSON text of the constant that replaces the value, None for a computed value.
     """
 
     field: str
@@ -54,11 +54,11 @@ class _Step(Protocol):
     """One operation on a document."""
 
     def apply(self, source: Source) -> Pieces[int]:
-        """Change the value and return the bytes it copied; raises CorrectionFailed or jsonpatch's errors."""
+        """Change the value; return the number of bytes copied. Raises CorrectionFailed or jsonpatch's errors."""
 
 
 class _Patch:
-    """An operation that moves, removes or sets a value of any size unchanged: add, remove, replace or move."""
+    """One of the operations add, remove, replace or move. It sets or moves a value of any size without changing it."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises the errors of jsonpatch and jsonpointer."""
@@ -75,7 +75,10 @@ class _Patch:
 
 
 class _Copy:
-    """The only operation by which an event can outgrow itself and its correction. A copy is text until it is read."""
+    """The operation `copy`, the only one that can make an event larger than the event and the correction together.
+
+    A copied container stays text until an operation reads it.
+    """
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises InvalidInput, or the errors of jsonpatch and jsonpointer."""
@@ -89,14 +92,14 @@ class _Copy:
         if isinstance(value, jsonpointer.EndOfList):
             raise jsonpointer.JsonPointerException("the value to copy is missing")
         text = yield from written(value)
-        # A copy that is too large is refused before it is inserted.
+        # A copy that is too large is not inserted; the caller raises the error.
         if len(text) <= MAX_BYTES:
             yield from _Patch({"op": "add", "path": self._path, "value": msgspec.Raw(text)}).apply(source)
         return len(text)
 
 
 class _Test:
-    """The operation that compares a value."""
+    """The operation `test`, which compares a value."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises InvalidInput, or the errors of jsonpatch and jsonpointer."""
@@ -111,12 +114,12 @@ class _Test:
         except jsonpointer.JsonPointerException:
             same = False
         if not same:
-            raise CorrectionFailed("a test of the patch does not hold")
+            raise CorrectionFailed("a test of the patch does not hold: the value differs from the expected one")
         return 0
 
 
 class _Compute:
-    """An operation beyond RFC 6902: sets the field at `path` to the result of `expression`."""
+    """The operation `compute`, which sets the field at `path` to the result of `expression`. It is not in RFC 6902."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises InvalidInput, or jsonpointer's errors."""
@@ -132,7 +135,7 @@ class _Compute:
         try:
             parent, part = self._pointer.to_last(source.value)
         except jsonpointer.JsonPointerException:
-            raise CorrectionFailed(f"{self._field}: the object or array that holds it is missing") from None
+            raise CorrectionFailed(f"{self._field}: the object or array that should contain it is missing") from None
         is_there = part in parent if isinstance(parent, dict) else isinstance(part, int) and part < len(parent)
         try:
             value = self._compute(parent[part] if is_there else MISSING)
@@ -145,12 +148,13 @@ class _Compute:
 
 
 class Correction:
-    """Operations of a JSON Patch, and computations; without any, every body stays byte for byte the same."""
+    """Operations of a JSON Patch, and computations. Without any operation every body stays the same, byte for byte."""
 
     def __init__(self, operations: Operations) -> None:
         """Raises InvalidInput for invalid operations."""
         try:
-            # Encoded and decoded as the plan stores them, so that the preview and the replay use the same operations.
+            # The operations are encoded and decoded, as when a plan stores them, so that preview and replay use the
+            # same values.
             text = _encode(operations)
             self.operations: Operations = _decode(text)
             self._steps = [_STEPS.get(one.get("op"), _Patch)(one) for one in self.operations]
@@ -166,10 +170,11 @@ class Correction:
         return bool(self.operations)
 
     def apply(self, body: RawBody) -> Pieces[RawBody]:
-        """Return the corrected body, in pieces; raises CorrectionFailed, and then no part of it is corrected.
+        """Return the corrected body; a generator that yields between pieces of work.
 
-        Where a gateway header states a corrected field, a header with the new value is appended: the last one applies,
-        and the headers of the raw event stay.
+        If a gateway header has the value of a corrected field, another header with the new value is appended. The last
+        header of a name applies, and the raw event's headers stay. Raises CorrectionFailed if an operation fails; the
+        body is then not corrected in part.
         """
         if not self.operations:
             return body
@@ -186,7 +191,10 @@ class Correction:
         return RawBody(body.key, value, [*body.headers, *restated])
 
     def replaced(self, body: RawBody) -> Pieces[tuple[Old, ...]]:
-        """Return the producer's values that the operations change, in pieces; for a body that can be corrected."""
+        """Return the producer's values that the operations change, for a body that can be corrected.
+
+        A generator that yields between pieces of work.
+        """
         source = _source(body.value)
         found: list[Old] = []
         for one in self.operations:
@@ -206,16 +214,16 @@ class Correction:
         try:
             for step in self._steps:
                 copied += yield from step.apply(source)
-                # Each copy may double the size.
+                # Each copy may double the size, so the size is checked after each.
                 if copied > MAX_BYTES:
                     raise CorrectionFailed(_COPIES_TOO_LARGE)
                 yield
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
-            # The library's message quotes the whole document.
+            # The library's message continues with the whole document, which is cut off.
             raise CorrectionFailed(f"the patch does not fit: {str(error).partition(' in {')[0][:120]}") from None
         yield from source.look(())
         if not isinstance(source.value, dict):
-            raise CorrectionFailed("the patch leaves no JSON object")
+            raise CorrectionFailed("the result of the patch is not a JSON object")
         text = yield from source.written()
         if copied and len(text) > MAX_BYTES:
             raise CorrectionFailed(_COPIES_TOO_LARGE)
@@ -232,7 +240,7 @@ def _needed(operation: dict[str, Any], name: str) -> Any:
 
 
 def _held(pointer: jsonpointer.JsonPointer, value: Any, *, inserted: bool) -> Pieces[bytes | None]:
-    """Return the text at the pointer; None if nothing is replaced there, as when an element is `inserted`."""
+    """Return the JSON text at the pointer; None if nothing is replaced there, as when an element is `inserted`."""
     try:
         parent, part = pointer.to_last(value)
     except jsonpointer.JsonPointerException:
@@ -250,22 +258,22 @@ def _cut(text: bytes) -> str:
 
 
 class Diff(NamedTuple):
-    """The changes of one value by a correction, as lines of a unified diff."""
+    """The changes that a correction makes to one value, as lines of a unified diff."""
 
     provenance: str
     lines: Sequence[str]
 
 
 def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
-    """Compare the two values as indented JSON, line by line; of a long one only the beginning."""
+    """Compare the two values as indented JSON, line by line. Of a long value only the beginning is compared."""
     old, new = _lines(before), _lines(after)
     return Diff(provenance, line_diff(old, new, "as it was sent", "as it would be sent"))
 
 
 def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
-    """Return the correction of `--set field=value` and of the text of `--patch`, the patch first; raises InvalidInput.
+    """Return the correction of the options `--set field=value` and of the text of `--patch`; raises InvalidInput.
 
-    A value is an expression if it looks like one, JSON if it can be read as such, else text.
+    The patch is applied first. A value is read as an expression if it has the form of one, else as JSON, else as text.
     """
     operations: Operations = []
     if patch is not None:
@@ -281,14 +289,15 @@ def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
 
 
 def setting(field: str, value: Any) -> dict[str, Any]:
-    """Return the operation that sets a field, with points as separators of nested names; raises InvalidInput."""
+    """Return the operation that sets a field. Points separate nested names. Raises InvalidInput."""
     return {"op": "add", "path": _path(field), "value": value}
 
 
 def computed(field: str, expression: str) -> Operations:
-    """Return the operations that compute a field by an expression, which may begin with move(FIELD) or copy(FIELD).
+    """Return the operations that compute a field by an expression.
 
-    Raises InvalidInput.
+    The expression may begin with move(FIELD) or copy(FIELD), which take the value from another field. Raises
+    InvalidInput.
     """
     try:
         path, steps = _path(field), read_steps(expression)
@@ -307,7 +316,9 @@ def computed(field: str, expression: str) -> Operations:
 
 def _named(step: Step) -> str:
     if not isinstance(step.argument, str):
-        raise InvalidInput(f"{step.text[:80]}: give the field that it takes: {step.name}(properties.plan)")
+        raise InvalidInput(
+            f"{step.text[:80]}: name the field whose value it takes, for example {step.name}(properties.plan)"
+        )
     return step.argument
 
 
@@ -340,9 +351,9 @@ def _source(value: bytes | None) -> Source:
     try:
         source = Source(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise CorrectionFailed("its value is not JSON, so no field of it can be corrected") from None
+        raise CorrectionFailed("its value is not JSON, so it has no fields to correct") from None
     if not source.is_object:
-        raise CorrectionFailed("its value is no JSON object, so no field of it can be corrected")
+        raise CorrectionFailed("its value is not a JSON object, so it has no fields to correct")
     return source
 
 

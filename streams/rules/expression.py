@@ -1,9 +1,9 @@
-"""Expressions that compute a corrected field from its value: a closed grammar, never executed as code: pure.
+"""Expressions that compute a corrected field from its value. They are parsed, never executed as code; pure.
 
     EXPRESSION = STEP { "|" STEP }
     STEP       = "*" NUMBER | NAME "(" [ ARGUMENT ] ")"
 
-An argument is JSON if it can be read as such, else text without parentheses, quotes and bars.
+An argument is read as JSON if possible, otherwise as text without parentheses, quotes and bars.
 """
 
 import json
@@ -25,7 +25,7 @@ _EXACT: Final = Context(_DIGITS, Emin=-_DIGITS, Emax=_DIGITS, traps=[Inexact, In
 _ROUNDED: Final = Context(_DIGITS, ROUND_HALF_UP, Emin=-_DIGITS, Emax=_DIGITS, traps=[InvalidOperation, Overflow])
 _MOST_DECIMALS: Final = 15
 _MOST_STEPS: Final = 10
-_MILLISECONDS_BEGIN: Final = 10**11  # seconds of the year 5138, milliseconds of the year 1973
+_MILLISECONDS_BEGIN: Final = 10**11  # in seconds a time in the year 5138, in milliseconds one in the year 1973
 _LOOKS_LIKE: Final = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*\(")
 _NUMBER: Final = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _is_number: Final = re.compile(_NUMBER, re.ASCII).fullmatch
@@ -34,7 +34,7 @@ _CALL: Final = re.compile(r"([a-z]+)\(\s*")
 _WORD: Final = re.compile(r"[^()|\"]*")
 _CLOSING: Final = re.compile(r"\s*\)")
 _BAR: Final = re.compile(r"\s*\|\s*")
-# Groups of thousands are accepted only together with a decimal comma, since 1.299 alone is ambiguous.
+# Groups of thousands are accepted only together with a decimal comma, because 1.299 alone is ambiguous.
 _comma_number: Final = re.compile(
     r"(-?)(?:(0|[1-9][0-9]*)(?:,([0-9]+))?|([1-9][0-9]{0,2}(?:([. '’\u00a0\u202f])[0-9]{3})(?:\5[0-9]{3})*),([0-9]+))",
     re.ASCII,
@@ -42,7 +42,7 @@ _comma_number: Final = re.compile(
 _is_offset: Final = re.compile(r"[+-][0-9]{2}:[0-9]{2}|[Zz]", re.ASCII).fullmatch
 
 MISSING: Final = object()
-"""The value of a missing field."""
+"""The placeholder for the value of a missing field."""
 
 FORMS: Final = (
     "*NUMBER, round(DECIMALS), number(), number(,), text(), lower(), upper(), trim(), milliseconds(), utc(), offset(+HH:MM), "
@@ -52,11 +52,11 @@ FORMS: Final = (
 
 
 class NotApplicable(Exception):
-    """The expression does not apply to this value; the message has the reason and quotes nothing of the event."""
+    """The expression can't be applied to this value. The message has the reason, and quotes nothing of the event."""
 
 
 class Step(NamedTuple):
-    """One step: its text, its name and its argument."""
+    """One step of an expression: its text, its name and its argument."""
 
     text: str
     name: str
@@ -64,7 +64,10 @@ class Step(NamedTuple):
 
 
 def looks_like_one(text: str) -> bool:
-    """Return whether a text begins like an expression; a constant of that form is written as JSON, in quotes."""
+    """Return whether a text has the beginning of an expression.
+
+    A constant with such a beginning must be given as JSON.
+    """
     return _LOOKS_LIKE.match(text.lstrip()) is not None
 
 
@@ -86,7 +89,10 @@ def read_steps(text: str) -> list[Step]:
 
 
 def computing(steps: list[Step]) -> Callable[[Any], Any]:
-    """Return the function of these steps, which raises NotApplicable; raises InvalidInput for an unknown step."""
+    """Return the function that applies the steps to a field's value.
+
+    The function raises NotApplicable if it can't. Raises InvalidInput for an unknown step.
+    """
     functions = [(step, _function(step)) for step in steps]
 
     def compute(value: Any) -> Any:
@@ -114,13 +120,13 @@ def _step(text: str, at: int) -> tuple[Step, int]:
 
 
 def _argument(text: str, at: int) -> tuple[Any, int]:
-    """Return the argument, MISSING if there is none, and the end of its text."""
+    """Return the argument that begins at `at` (MISSING if there is none), and the position after it."""
     try:
         _, end = json.JSONDecoder().raw_decode(text, at)
         value = msgspec.json.decode(text[at:end])
         if _CLOSING.match(text, end):
             return value, end
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+    except (ValueError, RecursionError):  # includes msgspec's errors
         pass
     word = _WORD.match(text, at)
     assert word is not None  # noqa: S101  # the pattern also matches the empty text
@@ -131,7 +137,7 @@ def _unreadable(text: str, at: int) -> InvalidInput:
     where = f" from {text[at:][:20]!r} on" if at else ""
     return InvalidInput(
         f"{text[:80]!r} is not an expression{where}; these are: {FORMS}. "
-        "A constant that looks like one is written as JSON, in double quotes"
+        "Write a constant that looks like an expression as JSON, in double quotes"
     )
 
 
@@ -236,7 +242,10 @@ def _from_json(value: Any) -> Any:
 
 
 def _changed(number: Number, result: Decimal) -> Number:
-    """Return the result without exponent and trailing zeros; if equal, the number itself with its spelling."""
+    """Return the result without exponent and trailing zeros.
+
+    If it equals the number, return the number with its spelling.
+    """
     if result == number:
         return number
     text = format(result, "f")

@@ -1,4 +1,4 @@
-"""External dead letters: their origin, and the raw record without the headers that were added: pure."""
+"""External dead letters (written by Spring or Kafka Connect): their origin, and the raw record inside; pure."""
 
 from typing import Final, NamedTuple
 
@@ -12,10 +12,11 @@ _ADDED: Final = (_SPRING, _CONNECT)
 
 
 class ExternalDeadLetter(NamedTuple):
-    """A raw record as it was before it was dead-lettered; the partition is None if no header has it.
+    """A raw record as it was before it was dead-lettered, without the headers that were added.
 
-    `provenance` is set if this product wrote the dead letter, so the ledger may have a row for it. `is_whole` is False
-    if the value exceeded the DLQ's limit, so that only the ledger has it.
+    The partition is None if no header has it. `provenance` is set if this product wrote the dead letter; the ledger may
+    then have a row for it. `is_whole` is False if the value exceeded the DLQ's limit, so that only the ledger has all
+    of it.
     """
 
     key: bytes | None
@@ -27,7 +28,7 @@ class ExternalDeadLetter(NamedTuple):
 
 
 def original(record: RawRecord) -> ExternalDeadLetter:
-    """Return the raw record of a dead letter of this product, Spring, Kafka Connect, or without such headers."""
+    """Return the raw record in a dead letter of this product, Spring or Kafka Connect; other records as they are."""
     headers = record.headers
     for place in range(len(headers) - 1, -1, -1):
         if headers[place][0] == names.PROVENANCE:
@@ -49,7 +50,7 @@ def _provenance(headers: Headers) -> Provenance | None:
 
 
 def _partition(headers: Headers) -> int | None:
-    """Return the original partition: Connect writes it as text, Spring as four bytes."""
+    """Return the original partition. Connect writes it as text, Spring as four bytes."""
     written = last_int(headers, f"{_CONNECT}partition")
     if written is not None and written < 2**31:
         return written

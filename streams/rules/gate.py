@@ -1,4 +1,7 @@
-"""The gate: verdicts over a run or a window, with reasons in words."""
+"""The quality gate: whether the share of dropped and retried events in a run, or in a window of time, is acceptable.
+
+A verdict is pass or fail, with the reasons as texts.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +11,7 @@ from schemas.documents.gate import RunLimits, Verdict, WindowLimits, WindowSums
 def judge_run(
     *, processed: int, retried: int, dropped: int, limits: RunLimits, by_reason: Mapping[str, int]
 ) -> Verdict:
-    """Return the verdict over one run. A limit that is reached passes, an exceeded one fails; an empty run passes."""
+    """Return the verdict on one run. A value equal to its limit passes, a larger one fails; an empty run passes."""
     reasons = []
     if dropped > limits.max_dropped_total:
         spread = ", ".join(f"{reason} {count}" for reason, count in sorted(by_reason.items()) if count)
@@ -22,12 +25,12 @@ def judge_run(
 
 
 def window_rule(limits: WindowLimits) -> Callable[[WindowSums, bool], Verdict]:
-    """Return `judge_window` with these limits, for a target's sums and whether its last verdict is a fail."""
+    """Return a function from a target's sums, and whether its last verdict is a fail, to its new verdict."""
     return lambda sums, failing: judge_window(sums, limits, failing=failing)
 
 
 def judge_window(sums: WindowSums, limits: WindowLimits, *, failing: bool = False) -> Verdict:
-    """Return the verdict over one window; `failing` is True if the last verdict was a fail."""
+    """Return the verdict on one window; `failing` is True if the last verdict was a fail."""
     if sums.processed < limits.min_processed:
         return Verdict(passed=True)
     reasons = []

@@ -1,6 +1,7 @@
-"""JSON text as Python values with their spelling: unchanged parts are written byte for byte as they were: pure.
+"""JSON text as Python values that keep their spelling: unchanged parts are written byte for byte as they were; pure.
 
-Values that are not read stay text. Work that grows with the text runs in pieces: its generators yield after each.
+Values that no operation reads stay text. Functions whose work grows with the text are generators, which yield after
+each piece of work.
 """
 
 import re
@@ -13,14 +14,14 @@ import msgspec
 
 T = TypeVar("T")
 Pieces = Generator[None, None, T]
-"""Work in pieces of at most some milliseconds each, and its result."""
+"""Work in pieces of at most some milliseconds each. Its result is the generator's return value."""
 
 _PIECE: Final = 1000
-"""The places or brackets that one piece reads or writes."""
+"""The number of values or brackets that one piece of work reads or writes."""
 
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
-# Numbers beyond the range of a double are valid JSON too.
+# Numbers that a double can't represent are valid JSON too.
 _check = msgspec.json.Decoder(Any, float_hook=msgspec.Raw).decode
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _LEAF_AND_AFTER: Final = rb'(?:(%s|[^][{},:"\s]++)(\s*+)[],}])?' % _STRING
@@ -34,12 +35,12 @@ _CONSTANTS: Final = {b"true": True, b"false": False, b"null": None}
 
 
 class Number(Decimal):
-    """A number with its spelling; it equals every number of the same value."""
+    """A number with its spelling. It equals every number of the same value."""
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """Create it from a JSON number; raises decimal.InvalidOperation if its exponent is beyond any bound."""
+        """Create a number from JSON text; raises decimal.InvalidOperation if `Decimal` can't represent its exponent."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -52,7 +53,7 @@ class Number(Decimal):
 
 
 class Text(str):
-    """A string with its JSON token, including quotes and escapes."""
+    """A string with its JSON text, including quotes and escapes."""
 
     __slots__ = ("token",)
 
@@ -63,7 +64,7 @@ class Text(str):
 
 
 class _Member:
-    """One place of a container as it was read: its value, and the bytes before and after it without separators."""
+    """One member of a container as it was read: its value, and the bytes before and after it without separators."""
 
     __slots__ = ("after", "before", "value")
 
@@ -72,7 +73,7 @@ class _Member:
 
 
 class Object(dict[str, Any]):
-    """An object with its members in order, including duplicate keys; as a dict it has the last value of each key.
+    """An object with its members in order, including duplicates of a key. As a dict it has the last value of each key.
 
     A value that is neither array nor object stays text until it is accessed.
     """
@@ -104,7 +105,10 @@ class Object(dict[str, Any]):
 
 
 class Array(list[Any]):
-    """An array with the white space around its elements; their values stay text like those of an object."""
+    """An array with the white space around its elements.
+
+    Like an object's values, its elements stay text until accessed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,14 +127,14 @@ class Array(list[Any]):
 
 
 class _Whole:
-    """A JSON text, and the ends of its arrays and objects by their starts."""
+    """A JSON text, and the end of each array and object by its start."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.ends: dict[int, int] | None = None
 
     def index(self) -> Pieces[dict[int, int]]:
-        """Return the ends; computed once, without recursion."""
+        """Return the ends by their starts. They are computed once, without recursion."""
         if self.ends is None:
             ends: dict[int, int] = {}
             open_: list[int] = []
@@ -148,7 +152,7 @@ class _Whole:
 
 
 class Unread:
-    """An array or object that has not been read: a part of a text."""
+    """An array or object that has not been read yet: a part of a text."""
 
     __slots__ = ("_end", "_start", "_whole")
 
@@ -164,13 +168,13 @@ class Unread:
         return self._whole.text[self._start : self._end]
 
     def read(self) -> Pieces[Object | Array]:
-        """Return a new container of its places; arrays and objects in it are unread."""
+        """Return a new container of its members. Arrays and objects in it are Unread."""
         whole, end = self._whole, self._end
         ends = yield from whole.index()
         text = whole.text
         container: Object | Array = Object() if text[self._start] == b"{"[0] else Array()
         place = _place_in_object if isinstance(container, Object) else _place_in_array
-        at = _space(text, self._start + 1).end()  # type: ignore[union-attr]  # the pattern also matches the empty text
+        at = _space(text, self._start + 1).end()  # type: ignore[union-attr]  # never None, as the pattern also matches the empty text
         if at == end - 1:
             container.gap, at = text[self._start + 1 : at], end
         else:
@@ -197,7 +201,7 @@ class Unread:
 
 
 class Source:
-    """A JSON text and its value; `value` may be changed or replaced, `written` returns the text of its state."""
+    """A JSON text and its value. `value` may be changed or replaced; `written` returns the resulting text."""
 
     def __init__(self, text: bytes) -> None:
         """Raises msgspec.MsgspecError, UnicodeDecodeError or RecursionError if the text is not JSON."""
@@ -209,12 +213,12 @@ class Source:
 
     @property
     def is_object(self) -> bool:
-        """Whether the value is an object, read or not."""
+        """Whether the value is an object, whether it has been read or not."""
         return isinstance(self.value, Object) or (isinstance(self.value, Unread) and self.value.text[:1] == b"{")
 
     @property
     def value(self) -> Any:
-        """The current value: Unread, for an array or object that has not been read."""
+        """The current value; Unread for an array or object that has not been read."""
         return self._root[0]
 
     @value.setter
@@ -222,7 +226,7 @@ class Source:
         self._root[0] = value
 
     def look(self, parts: Sequence[str]) -> Pieces[None]:
-        """Read the containers on the path of a pointer's parts, and its target, as far as they exist."""
+        """Read the containers on the path of a JSON pointer, and its target, as far as they exist."""
         container: Any = self._root
         key: Any = 0
         for part in parts:
@@ -233,13 +237,13 @@ class Source:
         yield from _inside(container, key)
 
     def written(self) -> Pieces[bytes]:
-        """Return the text: changed values in JSON's shortest form, all others as they were read."""
+        """Return the text. Changed values have JSON's shortest form; all other parts are as they were read."""
         before, after = self._around
         return before + (yield from written(self._root[0])) + after
 
 
 def unread(text: bytes) -> Unread:
-    """Return the array or object of a valid JSON text without white space around it."""
+    """Return an Unread for a valid JSON text of an array or object without white space around it."""
     return Unread(_Whole(text), 0, len(text))
 
 
@@ -264,7 +268,7 @@ def equal(one: Any, other: Any) -> Pieces[bool]:
             if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
                 left.append((one, other, iter(range(len(one)))))
                 break
-            # In Python, True equals 1; containers of other sizes or keys differ.
+            # In Python, True equals 1. Containers with different sizes or keys are not equal.
             if isinstance(one, bool) is not isinstance(other, bool) or one != other:
                 return False
         else:
@@ -273,7 +277,7 @@ def equal(one: Any, other: Any) -> Pieces[bool]:
 
 
 def written(value: Any) -> Pieces[bytes]:
-    """Return the text of one value, without recursion."""
+    """Return the JSON text of one value, without recursion."""
     done: list[bytes] = []
     left: list[Iterator[Any]] = [iter((value,))]
     while left:
@@ -296,7 +300,7 @@ def _around(value: Any) -> Array:
 
 
 def _inside(container: Any, key: Any) -> Pieces[Any]:
-    """Return the value at that key; an array or object is read first and stored in its read form."""
+    """Return the value at that key. An array or object is read first, and replaces its unread form in the container."""
     value = container[key]
     if isinstance(value, Unread):
         value = yield from value.read()
@@ -305,7 +309,7 @@ def _inside(container: Any, key: Any) -> Pieces[Any]:
 
 
 def _place(container: Any, part: str) -> Any:
-    """Return the key for a part of a pointer in a container; None if the container lacks it."""
+    """Return a container's key for one part of a pointer; None if the container has no such key."""
     if isinstance(container, Object):
         return part if part in container else None
     if isinstance(container, Array) and _is_index(part) and int(part) < len(container):
@@ -335,7 +339,10 @@ def _text(value: Any) -> bytes:
 
 
 def _members(container: Object) -> Iterator[Any]:
-    """Yield the parts of an object. Duplicates of a key are kept while its last value is the one that was read."""
+    """Yield the parts of an object's text.
+
+    Duplicates of a key are kept if the key's last value is still the one read.
+    """
     separator = b"{"
     for key, member in container.members:
         if key not in container:

@@ -1,4 +1,7 @@
-"""Lag: how long each partition's oldest uncommitted record has waited, from observations of the log's end."""
+"""Lag: how long each partition's oldest uncommitted record has waited.
+
+It is computed from observations of the log's end.
+"""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -10,7 +13,7 @@ MOST_SIGHTS: Final = 1000
 
 
 class Head(NamedTuple):
-    """The first record of a batch that starts at `prev`: its offset, and its time in milliseconds since the epoch."""
+    """The first record of a batch that begins at `prev`: its offset, and its time in milliseconds since the epoch."""
 
     prev: int
     offset: int
@@ -18,12 +21,13 @@ class Head(NamedTuple):
 
 
 class Lag:
-    """Stores when each log's end was observed at which offset.
+    """For each log, the times at which the process observed which end offset.
 
-    A record was appended after the last observation of an end at or before it, and before the first observation of an
-    end behind it, both by the process's monotonic clock. So the lag is exact to the interval of two observations,
-    regardless of the broker's clock and of how long nothing was read. Once the record was read, its own time makes the
-    lag exact to the millisecond; for records older than the first observation, it is the only source.
+    A record was appended between two observations: the last one with an end at or before the record, and the first one
+    with an end behind it. Both times are by the process's monotonic clock. The lag is therefore exact to the interval
+    between observations, regardless of the broker's clock, and of how long nothing was read. Once the record has been
+    read, its timestamp makes the lag exact to the millisecond. For records older than the first observation, the
+    timestamp is the only source.
     """
 
     def __init__(self) -> None:
@@ -31,13 +35,16 @@ class Lag:
         self._ends: dict[TopicPartition, list[int]] = {}
 
     def see(self, ends: Mapping[TopicPartition, int], now: float) -> None:
-        """Record these logs' ends, `now` in seconds of the monotonic clock; other logs are removed."""
+        """Record the end offsets of logs. `now` is in seconds of the monotonic clock.
+
+        Logs that are not in `ends` are removed.
+        """
         for source in self._ends.keys() - ends.keys():
             del self._ends[source], self._moments[source]
         for source, end in ends.items():
             known, moments = self._ends.setdefault(source, []), self._moments.setdefault(source, [])
             while known and known[-1] > end:
-                # The log was recreated, or a replica that lags answered.
+                # The log was recreated, or a replica answered that has not received all records yet.
                 known.pop()
                 moments.pop()
             if known and known[-1] == end:
@@ -54,7 +61,10 @@ class Lag:
         return None if not known else max(0, known[-1] - settled)
 
     def seconds(self, source: TopicPartition, settled: int, head: Head | None, now: float, now_ms: int) -> float | None:
-        """Return the age of the record at `settled`, in seconds; 0 without one, None if the end was never observed."""
+        """Return the age of the record at offset `settled`, in seconds.
+
+        0 if the log has no such record yet; None if the log's end was never observed.
+        """
         known, moments = self._ends.get(source), self._moments.get(source)
         if not known or not moments:
             return None
@@ -63,7 +73,7 @@ class Lag:
             return 0.0
         youngest = now - moments[first_behind]
         oldest = now - moments[first_behind - 1] if first_behind else None
-        # Earlier observations are not needed again.
+        # Observations before these are not needed any more.
         if first_behind > 1:
             del known[: first_behind - 1], moments[: first_behind - 1]
         if head is not None and head.prev <= settled <= head.offset:

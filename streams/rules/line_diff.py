@@ -1,18 +1,21 @@
-"""Unified diff of two texts at a bounded cost: pure."""
+"""A unified diff of two texts, at a bounded cost; pure."""
 
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import islice, takewhile
 from typing import Final
 
-# The bounds of a diff in a plan. Comparing repeated lines takes time cubic in their number.
+# The limits of a diff in a plan. Comparing repeated lines takes time that grows with the third power of their number.
 _MOST_COMPARED: Final = 200
 _MOST_SHOWN: Final = 200
 _AROUND: Final = 1
 
 
 def line_diff(old: Sequence[str], new: Sequence[str], old_name: str, new_name: str) -> list[str]:
-    """Return the changes with a line of context, from the first to the last difference; of long ones the beginning."""
+    """Return the changes with one line of context, from the first to the last difference.
+
+    Of long ones only the beginning.
+    """
     if old == new:
         return []
     start = max(0, _same(old, new) - _AROUND)
@@ -23,7 +26,7 @@ def line_diff(old: Sequence[str], new: Sequence[str], old_name: str, new_name: s
     compared = _hunks(before[:_MOST_COMPARED], after[:_MOST_COMPARED], start)
     lines = [f"--- {old_name}", f"+++ {new_name}", *islice(compared, _MOST_SHOWN - 1)]
     if len(lines) > _MOST_SHOWN or max(len(before), len(after)) > _MOST_COMPARED:
-        lines = [*lines[:_MOST_SHOWN], "… there is more of it than is compared here"]
+        lines = [*lines[:_MOST_SHOWN], "… the rest is not compared"]
     return lines
 
 
@@ -45,6 +48,9 @@ def _hunks(old: Sequence[str], new: Sequence[str], start: int) -> Iterator[str]:
 
 
 def _range(begin: int, end: int, start: int) -> str:
-    """Return a range as in a hunk's header: lines count from 1, and an empty range has the line before it."""
+    """Return a range in the form of a hunk's header.
+
+    Lines count from 1; an empty range has the number of the line before.
+    """
     length = end - begin
     return f"{start + begin + (1 if length else 0)}" + ("" if length == 1 else f",{length}")

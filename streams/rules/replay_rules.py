@@ -1,4 +1,4 @@
-"""Preview of a dead letter by today's code, and whether it may be replayed: pure."""
+"""Preview of the replay of a dead letter by today's code, and whether the dead letter may be replayed; pure."""
 
 from collections.abc import Callable, Collection
 from datetime import date
@@ -25,9 +25,10 @@ from streams.rules.json_source import Pieces
 
 
 class Terms(NamedTuple):
-    """The conditions for refusing a dead letter. `month_exists` returns whether events of that time can be written.
+    """The conditions under which a dead letter is refused.
 
-    `org_id` is the tenant scope of the plan, None without one.
+    `month_exists` returns whether events that were received at a time can still be written. `org_id` is the
+    organisation to which the plan is limited, None for no limit.
     """
 
     replay_id: str
@@ -39,10 +40,12 @@ class Terms(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The preview of one item, with its corrected body; `event` is set if the item normalises.
+    """The preview of one item of a plan, with its corrected body.
 
-    `claim` is the identity by which the store finds a persisted event. It is set where it can be read, also for an item
-    that does not normalise. `replaced` are the values that the correction changes.
+    - `event` is set if the item normalises.
+    - `claim` is what identifies a persisted event in the store. It is set wherever it is readable, also for an item
+      that does not normalise.
+    - `replaced` are the producer's values that the correction changes.
     """
 
     item: DeadLetterItem
@@ -54,18 +57,18 @@ class Judgement(NamedTuple):
     replaced: tuple[Old, ...] = ()
 
     def instead(self, forecast: Forecast, why: str) -> "Judgement":
-        """Return the same item with another forecast, due to facts that only the store has."""
+        """Return this preview with another forecast, because of facts that only the store has."""
         return self._replace(forecast=forecast, why=why)
 
 
 def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
-    """Return why this dead letter can't be replayed under these terms; None if it can."""
+    """Return the reason why this dead letter can't be replayed under these terms; None if it can."""
     if item.dropped_reason is None:
-        return "it is no dead letter"
+        return "it is not a dead letter"
     if terms.org_id is not None and item.org_id != terms.org_id:
-        return f"its site is not of organisation {terms.org_id} any longer"
+        return f"its site does not belong to organisation {terms.org_id} any longer"
     if item.dropped_reason == DroppedReason.DUPLICATE_EVENT_ID:
-        return "a duplicate: its event is persisted, and no payload was kept"
+        return "it is a duplicate: its event is persisted, and no payload was stored"
     if item.replay_id != terms.replay_id:
         if item.disposition == "claimed":
             return f"claimed by the replay {item.replay_id}"
@@ -74,17 +77,18 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     if item.disposition == "discarded":
         return "discarded"
     if item.lives >= terms.max_lives:
-        return f"it is dead letter {item.lives} of its event, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
+        return f"its event was dropped {item.lives} times, and BRIDGE_REPLAY_MAX_LIVES is {terms.max_lives}"
     if not terms.month_exists(item.received_at):
         return f"the month {item.received_at:%Y-%m} of its event was removed"
     return None
 
 
 def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry) -> Pieces[RawBody]:
-    """Return the corrected body, in pieces; raises CorrectionFailed.
+    """Return the corrected body; a generator that yields between pieces of work. Raises CorrectionFailed.
 
-    A plan with a tenant scope writes to no other organisation: a correction must keep the site, and may name only a
-    script of that site. Corrected gateway headers are an operator's statement and get a new proof like the gateway's.
+    A plan that is limited to an organisation writes to no other one: a correction must keep the site, and may name only
+    a script of that site. Corrected gateway headers state what an operator has decided. They get a new proof (a
+    signature), as the gateway's own headers have.
     """
     body = yield from correction.apply(item.body)
     if len(body.headers) > len(item.body.headers):
@@ -93,15 +97,17 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, regist
         try:
             document = decode(body.value, _found(item, body, terms).checked())
         except Rejection as rejection:
-            raise CorrectionFailed(f"corrected, the event or its site can't be read: {rejection.message}") from None
+            raise CorrectionFailed(
+                f"after the correction, the event or its site can't be read: {rejection.message}"
+            ) from None
         site_id, script_id = document.site_id, document.script_id
         if site_id != item.site_id:
             raise CorrectionFailed(
-                f"the correction moves it to site {site_id}, and the plan is bound to its organisation"
+                f"the correction moves it to site {site_id}, but the plan is limited to its organisation's sites as they are"
             )
         if script_id != item.script_id and _site_of(script_id, registry) != site_id:
             # The message does not disclose whether the script is another organisation's.
-            raise CorrectionFailed(f"corrected, its script_id is none that is registered for site {site_id}")
+            raise CorrectionFailed(f"after the correction, its script_id is not registered for site {site_id}")
     return body
 
 
@@ -113,7 +119,10 @@ def _site_of(script_id: str | None, registry: Registry) -> int | None:
 def judge(
     item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds
 ) -> Pieces[Judgement]:
-    """Normalise the corrected value like a worker of today, in pieces; the store adds what is persisted."""
+    """Normalise the corrected value as a worker of this release does; a generator that yields between pieces of work.
+
+    `known_to_the_store` adds what is persisted.
+    """
     why = refusal(item, terms)
     if why is not None:
         return Judgement(item, Forecast.REFUSED, why, item.body)
@@ -146,7 +155,7 @@ def judge(
 
 
 def _claim(found: Finding, claimed: Claimed | None, body: RawBody, registry: Registry) -> Claim | None:
-    """Return the claim of an item that does not normalise, by the identity in the ledger."""
+    """Return what identifies the event of an item that does not normalise, from the identity in the ledger."""
     if found.headers is Headers.UNKNOWN_KEY:
         return None
     whose = identify(found.vouched, claimed, body.key, registry)
@@ -158,7 +167,7 @@ def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:
 
 
 def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.Headers:
-    """Return the headers with a proof of the corrected ones, if the identity was proven and there is a key."""
+    """Return the headers with a proof for the corrected ones, if the identity was proven and the process has a key."""
     kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
     said = dict(body.headers)
     stated = None if kept is None else read_identity(said, kept.sender)
@@ -172,11 +181,13 @@ def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.H
 def known_to_the_store(
     judged: Judgement, keys: Collection[bytes], beyond_horizon: Collection[tuple[int, str]], seen: set[bytes]
 ) -> Judgement:
-    """Return the judgement with the store's facts: the events of `keys` and of `beyond_horizon` are persisted.
+    """Return the preview with what the store knows: the events of `keys` and of `beyond_horizon` are persisted.
 
-    A replay of one in `keys` is recorded as a duplicate. One in `beyond_horizon` has no key any more and would be
-    written twice, so it is refused. An item that does not normalise is persisted if its producer has sent it again,
-    corrected. `seen` are the keys of earlier items of the same plan; the function adds to it.
+    - A replay of an event in `keys` is recorded as a duplicate.
+    - An event in `beyond_horizon` has no key any more. A replay would write it a second time, so it is refused.
+    - An item that does not normalise counts as persisted if its producer has sent the event again, corrected.
+
+    `seen` are the keys of earlier items of the plan; this function adds to it.
     """
     claim = judged.claim
     if claim is None:
@@ -189,6 +200,6 @@ def known_to_the_store(
     if judged.event is None:
         return judged
     if claim.key in seen:
-        return judged.instead(Forecast.COPY, "an item before it has the same event id")
+        return judged.instead(Forecast.COPY, "an earlier item of the plan has the same event id")
     seen.add(claim.key)
     return judged

@@ -1,4 +1,4 @@
-"""Retry policy: when a failed attempt is tried again, and on which topic: pure."""
+"""The retry policy: when a failed attempt is tried again, and on which topic; pure."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from schemas.config.settings import Settings
 from schemas.reasons import ERRORS, ErrorClass
 
 LATEST_FACTOR = 1.1
-"""The longest wait of a retry in multiples of its tier's delay, regardless of headers and clocks."""
+"""The longest wait of a retry, as a multiple of its tier's delay, regardless of headers and clocks."""
 
 
 class Tier(NamedTuple):
@@ -26,10 +26,12 @@ class Retry(NamedTuple):
 
 
 class RetryPolicy(NamedTuple):
-    """Retry n uses the n-th tier of its error class, or the last one. `jitter` is the share added to each delay.
+    """The n-th retry uses the n-th tier of the error class, or the last tier.
 
-    All retries of a worker have the same jitter: a partition is read in order, so with a jitter for each record every
-    record would wait for the latest one before it.
+    `jitter` is the share added to each delay.
+
+    All retries of a worker have the same jitter. A partition is read in order, so with different jitters every record
+    would wait for the latest of the records before it.
     """
 
     tiers: tuple[Tier, ...]
@@ -47,7 +49,7 @@ class RetryPolicy(NamedTuple):
 
 
 def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy:
-    """Return the policy of the settings; `random` returns 0 to 1 and is called once."""
+    """Return the policy of the settings. `random` is called once and returns a number from 0 to 1."""
     cap = settings.seconds("retry_delay_cap")
     named = {
         label: Tier(topic, round(min(duration_seconds(label), cap) * 1000))
@@ -62,13 +64,13 @@ def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy
 
 
 def tier_labels(settings: Settings) -> Callable[[str, int], str]:
-    """Return a function from an event's last error class and number of failures to the name of its tier."""
+    """Return a function that names the tier for an event's last error class and number of failures."""
     policy = retry_policy(settings, lambda: 0.0)
     labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
     known = {one.value: tiers for one, tiers in policy.by_class.items()}
 
     def label(error_class: str, failures: int) -> str:
-        # An earlier release may have had more classes, and the number of tiers may have been lowered.
+        # An earlier release may have had more error classes or more tiers.
         tiers = known.get(error_class, policy.tiers)
         return labels[tiers[min(failures, len(tiers)) - 1].topic]
 
@@ -76,6 +78,6 @@ def tier_labels(settings: Settings) -> Callable[[str, int], str]:
 
 
 def due_at_ms(header_due_ms: int | None, record_time_ms: int, delay_ms: int) -> int:
-    """Return when a retry record is due: by its header, but at most 1.1 times the delay after its own time."""
+    """Return when a retry record is due: by its header, but at most 1.1 times the delay after its own timestamp."""
     latest = record_time_ms + round(delay_ms * LATEST_FACTOR)
     return latest if header_due_ms is None else min(header_due_ms, latest)

@@ -1,4 +1,4 @@
-"""Source of records: batches of consecutive records per partition, each of which continues the last one."""
+"""The source of records: batches of consecutive records of a partition, each of which continues the one before."""
 
 import asyncio
 import time
@@ -36,37 +36,37 @@ _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
 _SIGHT_SECONDS = 10.0
-# While the group rebalances, aiokafka's getmany waits for the next assignment, regardless of its time-out. That
-# assignment waits until the lane that polls ends.
+# While the group rebalances, aiokafka's getmany waits for the next assignment, regardless of its time-out. The next
+# assignment waits until the lane that called getmany has ended.
 _LATE_SECONDS = 0.3
-# Raised for a batch with a wrong checksum, a missing codec, too large a size when inflated, or an invalid format, and
-# for a header's name that is not UTF-8.
+# Raised for a batch with a wrong checksum or an invalid format, without a codec, or of too large a size when inflated;
+# and for a header whose name is not UTF-8.
 NOT_READABLE = (CorruptRecordException, UnsupportedCodecError, ValueError)
-"""Errors of a fetch for a record that can't be read at all."""
+"""The errors of a fetch for a record that no client can read."""
 
 log = structlog.get_logger(__name__)
 
 
 class SourceUnavailable(BridgeError):
-    """Kafka can't be read now; every partition keeps its position."""
+    """Kafka can't be read now. Every partition keeps its position."""
 
 
 class SourceStopped(BridgeError):
-    """The client was stopped: the reader has been asked to end, or soon will be."""
+    """The client was stopped. The reader has been asked to end, or will be soon."""
 
 
 class OffsetsGone(BridgeError):
-    """The log no longer holds the next offset."""
+    """The log does not have the next offset any more."""
 
 
 class Source(Protocol):
-    """Reads assigned partitions. After `rewind`, batches of a partition continue one another without a gap.
+    """A reader of assigned partitions. After `rewind`, the batches of a partition follow each other without a gap.
 
-    A partition may have the name of any of its logs; Kafka has only the current one.
+    A partition may be given by the name of any of its logs, but only the current log can be read.
     """
 
     async def cluster(self) -> str:
-        """Return the id of the cluster that answers now."""
+        """Return the id of the cluster to which the reader is connected now."""
         ...
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -86,7 +86,7 @@ class Source(Protocol):
         ...
 
     def pause(self, sources: Iterable[TopicPartition]) -> None:
-        """Pause these partitions; polling continues, so that the member stays in the group."""
+        """Pause these partitions. Polling continues, so that the worker stays a member of its group."""
         ...
 
     def resume(self, sources: Iterable[TopicPartition]) -> None:
@@ -96,17 +96,20 @@ class Source(Protocol):
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
         """Return batches of these partitions as soon as there are any; [] after `timeout_ms` milliseconds.
 
-        A partition whose records fill one call comes after the others in the next call. Raises SourceUnavailable,
-        SourceStopped or OffsetsGone; every partition then keeps its position.
+        A partition that has more records than one call returns comes after the others in the next call. Raises
+        SourceUnavailable, SourceStopped or OffsetsGone; every partition then keeps its position.
         """
         ...
 
     def unreadable(self) -> Mapping[TopicPartition, str]:
-        """Return the partitions whose next record can't be read at all, with the reason; a rewind tries again."""
+        """Return the partitions whose next record no client can read, with the reason.
+
+        After a rewind it is read again.
+        """
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Commit positions to Kafka, for lag tools; returns False, and never raises, if Kafka does not accept them."""
+        """Commit positions to Kafka, for lag tools. Return False if Kafka does not accept them; never raise."""
         ...
 
 
@@ -124,20 +127,21 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
         fetch_max_bytes=settings.fetch_max_bytes,
         max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
         session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
-        # A member receives a rebalance with its next heartbeat; until then no member reads the partitions.
+        # A member receives a rebalance in the answer to its next heartbeat. Until then no member reads the partitions.
         heartbeat_interval_ms=int(settings.seconds("session_timeout") * 100),
-        # Longer than a batch in flight may take, otherwise the group removes a member that is still committing.
+        # Longer than the commit of a batch may take. Otherwise the group would remove a member that is still
+        # committing.
         rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
-        # During a rebalance a member does not poll, and one that does not poll for this long never rejoins. The
-        # watchdog checks whether the lanes make progress.
+        # A member does not poll during a rebalance, and one that has not polled for this long never joins again. The
+        # watchdog checks the lanes' progress instead.
         max_poll_interval_ms=24 * 3600 * 1000,
     )
 
 
 class KafkaSource:
-    """An aiokafka consumer as a source. Keeps the position at which each partition's next batch must begin.
+    """An aiokafka consumer as a source. It stores the position at which each partition's next batch must begin.
 
-    `heads` has the first record of the last batch that was read, for each partition.
+    `heads` has, for each partition, the first record of the last batch that was read.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
@@ -149,13 +153,14 @@ class KafkaSource:
         self.heads: dict[TopicPartition, Head] = {}
 
     async def cluster(self) -> str:
-        # The consumer's own connection, so that it is the cluster that is read; the consumer has no method for it.
+        # The request uses the consumer's own connection, so that the answer is about the cluster that is read. The
+        # consumer has no method for it.
         client = self._consumer._client  # noqa: SLF001
         try:
             async with asyncio.timeout(OFFSETS_SECONDS):
                 answer = await ask_any_broker(client, MetadataRequest([]))
         except (KafkaError, OSError) as error:
-            raise SourceUnavailable(f"asking Kafka which cluster it is: {type(error).__name__}: {error}") from error
+            raise SourceUnavailable(f"asking Kafka for the cluster's id: {type(error).__name__}: {error}") from error
         return str(answer.cluster_id)
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -202,7 +207,7 @@ class KafkaSource:
 
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
         if self._unreadable and time.monotonic() > self._look_again_at:
-            # A record that was damaged in transit may be intact at the next fetch.
+            # A record that was damaged in transit may be intact when it is fetched again.
             self._unreadable.clear()
         readable = [source for source in sources if source not in self._unreadable]
         if not readable:
@@ -219,10 +224,10 @@ class KafkaSource:
         return batches
 
     async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
-        """Fetch each partition alone, so that only unreadable ones are paused and all others continue.
+        """Fetch each partition alone. Only those with an unreadable record are paused, and all others continue.
 
-        Returns only the records before an unreadable one, so that `bridge offsets skip` finds the position at that
-        record.
+        Returns the records before an unreadable record. Once they are committed, the position is at the unreadable
+        record, which `bridge offsets skip` then skips.
         """
         found = []
         for source in sources:
@@ -234,12 +239,13 @@ class KafkaSource:
         return found
 
     async def _up_to_unreadable(self, source: TopicPartition, max_records: int, error: Exception) -> list[Batch]:
-        """Read one record at a time: a larger fetch discards its records when it meets the unreadable one."""
+        """Read one record at a time. A larger fetch that meets the unreadable record discards the records before it."""
         start = self._chain[source]
         records: list[RawRecord] = []
         deadline = time.monotonic() + _UP_TO_SECONDS
         try:
-            # Discarded records are fetched again, which takes time: an empty fetch does not mean that there are none.
+            # The discarded records are fetched again, which takes time. An empty answer does not mean that there are no
+            # more.
             while len(records) < max_records and time.monotonic() < deadline:
                 for batch in await self._fetch([source], _APART_MS, 1):
                     records += batch.records
@@ -254,7 +260,7 @@ class KafkaSource:
         return []
 
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
-        """Pause the partition, which neither skips its records nor stops the others."""
+        """Pause the partition at its unreadable record. The other partitions continue."""
         self._unreadable[source] = f"{type(error).__name__}: {error}"
         self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
         log.error(
@@ -283,11 +289,12 @@ class KafkaSource:
                         batches.append(Batch(source, prev, following, found.get(partition, ())))
                 return batches
         except TimeoutError:
-            # Records that were fetched meanwhile stay for the next poll, which begins at the same position.
+            # Records that arrived meanwhile stay in the client. The next poll begins at the same position and returns
+            # them.
             return []
         except OffsetOutOfRangeError as error:
             self._seek_all(sources)
-            raise OffsetsGone(f"Kafka no longer holds the next offset: {error}") from error
+            raise OffsetsGone(f"Kafka's log does not have the next offset any more: {error}") from error
         except ConsumerStoppedError as error:
             raise SourceStopped("the consumer was stopped") from error
         except NOT_READABLE:
@@ -299,7 +306,7 @@ class KafkaSource:
     async def _drain(
         self, partitions: Sequence[KafkaPartition], timeout_ms: int, max_records: int
     ) -> dict[KafkaPartition, Sequence[RawRecord]]:
-        """Poll groups in turn, since aiokafka keeps returning the same partition for as long as it has records."""
+        """Poll groups of partitions in turn, because aiokafka returns one partition for as long as it has records."""
         found: dict[KafkaPartition, Sequence[RawRecord]] = {}
         groups, left = self._turns.groups(partitions), max_records
         for group in groups:
@@ -308,14 +315,14 @@ class KafkaSource:
             found |= part
             left -= sum(map(len, part.values()))
             full = not left or had_enough()
-            # The last partition that returned records is the one with more of them.
+            # If the call was full, the last partition that returned records has more of them.
             self._turns.took(group, [*part][-1] if full and part else None)
             if full:
                 break
         return found
 
     def sight(self, source: TopicPartition) -> Sight | None:
-        """Return where the log ended at the last fetch; None if there was no recent fetch."""
+        """Return the log's ends as of the last fetch; None if there was no recent fetch."""
         partition = _kafka(source)
         if partition not in self._consumer.assignment():
             return None
@@ -327,7 +334,7 @@ class KafkaSource:
         return Sight(stable, end) if fresh else None
 
     def _seek_all(self, sources: Iterable[TopicPartition]) -> None:
-        """Seek back to the positions: a getmany that raised has discarded the records of the other partitions."""
+        """Seek back to the positions, because a getmany that raises has discarded records of the other partitions."""
         assigned = self._consumer.assignment()
         for source in sources:
             partition = _kafka(source)
@@ -349,7 +356,10 @@ def _kafka(source: TopicPartition) -> KafkaPartition:
 
 @asynccontextmanager
 async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
-    """Read these partitions for a short task, without joining the group; raises PreconditionFailed if Kafka is away."""
+    """Open a source that reads these partitions for a short task, without joining the group.
+
+    Raises PreconditionFailed if Kafka is away.
+    """
     consumer = make_consumer(settings)
     async with started(settings, consumer):
         consumer.assign([_kafka(one) for one in partitions])

@@ -1,4 +1,8 @@
-"""Detection of replaced logs, each time that partitions are assigned: whether Kafka's log is the one read before."""
+"""Detection of replaced logs, when partitions are assigned.
+
+A topic may have been recreated or truncated, or the cluster replaced. Kafka's log is then another one than the log that
+was read before.
+"""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -14,7 +18,7 @@ _SECONDS = 20.0
 
 
 class Examined(NamedTuple):
-    """One log: its first offset and its end, and why it is not the log that was read; None if it is."""
+    """One log: its first offset, its end, and the reason why it is not the log that was read before; None if it is."""
 
     log: TopicPartition
     beginning: int
@@ -23,28 +27,29 @@ class Examined(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """The cluster, and the result for each partition."""
+    """The cluster's id, and the result for each partition."""
 
     cluster: str
     logs: list[Examined]
 
 
 async def examine(source: Source, sink: Sink, partitions: Iterable[TopicPartition]) -> Examination:
-    """Compare each partition's log with the stored facts; leave the partitions paused, at any position.
+    """Compare each partition's log with the stored facts. The partitions are paused afterwards, at any position.
 
-    Writes nothing. Raises SourceUnavailable or SinkUnavailable. A log that was never read can't be a replaced one.
+    Writes nothing. A log that was never read is not a replaced one. Raises SourceUnavailable or SinkUnavailable.
     """
     in_kafka = sorted({one.in_kafka for one in partitions})
     known = await sink.logs(in_kafka)
     names = [known[one].log if one in known else one for one in in_kafka]
     cluster, beginnings = await source.cluster(), await source.beginnings(names)
-    # Read after the stored offsets, so that concurrent commits can't seem to lie beyond the end.
+    # The ends are read after the stored offsets. Otherwise commits in between could seem to lie beyond the end.
     ends = await source.ends(names)
     problems = {one.log: foreign(one, cluster=cluster, end=ends[one.log]) for one in known.values()}
     wanted = {
         one.log: one.mark
         for one in known.values()
-        # Records that retention has deleted can't be compared; an unread gap counts as loss.
+        # A record that retention has deleted can't be compared. A gap of records that were not read counts as loss
+        # instead.
         if problems[one.log] is None and one.mark is not None and beginnings[one.log] <= one.mark.offset
     }
     problems |= await _compare(source, wanted)
@@ -52,14 +57,14 @@ async def examine(source: Source, sink: Sink, partitions: Iterable[TopicPartitio
 
 
 async def _compare(source: Source, wanted: Mapping[TopicPartition, LogMark]) -> dict[TopicPartition, str | None]:
-    """Read the record at each mark's offset; a log with another record there was recreated."""
+    """Read the record at each mark's offset. If it is another record, the log was recreated or truncated."""
     for log, mark in wanted.items():
         source.rewind(log, mark.offset)
     source.resume(wanted)
     found: dict[TopicPartition, str | None] = {}
     deadline = time.monotonic() + _SECONDS
     try:
-        # An unreadable record does not show whether the log was replaced.
+        # An unreadable record does not show whether the log was replaced, so it is not waited for.
         while missing := [log for log in wanted if log not in found and log not in source.unreadable()]:
             for batch in await source.poll(missing, timeout_ms=_POLL_MS, max_records=1):
                 mark = wanted[batch.source]
@@ -69,7 +74,9 @@ async def _compare(source: Source, wanted: Mapping[TopicPartition, LogMark]) -> 
                     "it was recreated or truncated"
                 )  # fmt: skip
             if time.monotonic() > deadline:
-                raise SourceUnavailable(f"the last records that were read do not come from Kafka: {missing}")
+                raise SourceUnavailable(
+                    f"Kafka did not return the last committed records in time, which identify a log: {missing}"
+                )
     except OffsetsGone as error:
         raise SourceUnavailable(f"a log changed while it was compared: {error}") from error
     finally:

@@ -1,4 +1,7 @@
-"""How long a producer's open transaction has blocked a log: it can't be read further, and the lag does not show it."""
+"""How long a producer's open transaction has blocked a log.
+
+The log can't be read beyond its last stable offset, where the transaction begins. The lag does not show this.
+"""
 
 from typing import NamedTuple
 
@@ -6,14 +9,17 @@ from schemas.pipeline.record import TopicPartition
 
 
 class Sight(NamedTuple):
-    """The end of a log's readable part, and its end; equal unless a transaction is open."""
+    """A log's last stable offset (the end of its readable part), and its end.
+
+    They differ while a transaction is open.
+    """
 
     stable: int
     end: int
 
 
 class OpenTransactions:
-    """Stores since when each log's readable part has ended at its current offset."""
+    """For each log, the time since which its last stable offset has not moved."""
 
     def __init__(self) -> None:
         self._since: dict[TopicPartition, tuple[int, float]] = {}
@@ -25,7 +31,7 @@ class OpenTransactions:
             return 0.0
         stable, since = self._since.get(source, (-1, now))
         if stable != sight.stable:
-            # The observed transaction has ended, and another one is open.
+            # The last stable offset has moved: the transaction observed before has ended, and another one is open.
             since = now
         self._since[source] = (sight.stable, since)
         return now - since

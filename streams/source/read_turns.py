@@ -1,4 +1,4 @@
-"""Reading order: a partition with a backlog does not delay the others of its lane."""
+"""The order in which a lane reads its partitions, so that one with a backlog does not delay the others."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -7,13 +7,13 @@ T = TypeVar("T")
 
 
 class ReadTurns(Generic[T]):
-    """Partitions whose records filled a read come after the others in the next one, and take turns with each other."""
+    """Partitions whose records filled a read come after the others in the next read, and take turns with each other."""
 
     def __init__(self) -> None:
         self._filled: list[T] = []
 
     def groups(self, partitions: Sequence[T]) -> list[list[T]]:
-        """Return the partitions in order: those without a backlog as one group, then each other one as its own."""
+        """Return the partitions in groups, in reading order: first all without a backlog, then each other one alone."""
         late = [one for one in self._filled if one in partitions]
         if not late:
             return [[*partitions]]
@@ -21,7 +21,10 @@ class ReadTurns(Generic[T]):
         return [*([soon] if soon else []), *([one] for one in late)]
 
     def took(self, group: Sequence[T], filled: T | None) -> None:
-        """Record that a group was read, and which partition filled the read; the others of it have no backlog."""
+        """Record that a group was read, and which partition filled the read.
+
+        The group's other partitions have no backlog.
+        """
         if self._filled:
             self._filled = [one for one in self._filled if one not in group]
         if filled is not None:

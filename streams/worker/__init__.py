@@ -1,1 +1,1 @@
-"""The worker: lanes of partitions, each of which commits its batches."""
+"""The worker: lanes, each of which reads some partitions and commits their batches in order."""

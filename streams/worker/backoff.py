@@ -1,4 +1,4 @@
-"""Backoff while a service is away: growing, jittered pauses, during which polling keeps the group membership."""
+"""Backoff while a service is away: growing pauses with jitter. The lane polls in between, to stay in its group."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,16 +6,16 @@ from typing import Final
 import structlog
 
 FIRST_SECONDS: Final = 0.2
-# With jitter, work resumes within ten seconds of a service's return.
+# With the jitter, work resumes within ten seconds of a service's return.
 LONGEST_SECONDS: Final = 6.0
-# The first failures are logged each, then one a minute, so that an outage does not flood the log.
+# Each of the first failures is logged, then one a minute, so that an outage does not flood the log.
 _LOGGED_EACH = 3
 
 log = structlog.get_logger(__name__)
 
 
 class Backoff:
-    """Counts consecutive `failures`, and computes the delay before the next try."""
+    """The number of consecutive `failures`, and the delay before the next try."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
@@ -29,7 +29,7 @@ class Backoff:
         return self.failures > 0
 
     def failed(self, lane: str, error: Exception) -> float:
-        """Record a failure, log it at a bounded rate, and return the seconds to wait."""
+        """Record a failure, log it unless one was logged recently, and return the seconds to wait."""
         self.failures += 1
         seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures - 1, 16))
         seconds *= 0.75 + 0.5 * self._random()

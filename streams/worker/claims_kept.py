@@ -1,4 +1,7 @@
-"""Locking of replay claims that changed between the reading of a batch and its commit."""
+"""A lock on replay claims after they have changed between the reading of a batch and its commit.
+
+A claim reserves a dead letter for one replay.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,11 +18,11 @@ Patiently = Callable[[Callable[[], Awaitable[bool]]], Awaitable[Any]]
 
 
 class ClaimsKept:
-    """Whether a lane's last commit was refused; the next one then locks its claims against changes.
+    """Decides whether the next batch of a lane locks its claims against changes: if the lane's last commit was refused.
 
-    Without the lock, an account that may claim and release dead letters could do so between any two look-ups, and a
-    batch that replays one would never be committed. The lock makes other sessions wait, so only a refused batch takes
-    it.
+    Without the lock, an account that may claim and release dead letters could change a claim between the look-up and
+    every commit. The batch with the replay would then never be committed. Other sessions wait while a lane has the
+    lock, so only the try after a refused one takes it.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -28,7 +31,10 @@ class ClaimsKept:
 
     @asynccontextmanager
     async def around(self, batches: Sequence[Batch], patiently: Patiently) -> AsyncIterator[None]:
-        """Surround the look-up, processing and commit of these batches."""
+        """Hold the lock, if it is needed, during the look-up, processing and commit of these batches.
+
+        `patiently` is called with an operation of the sink, and repeats it while Postgres is away.
+        """
         keeps = self.refused and bool(replays_claimed(batches))
         if keeps:
             await patiently(self._sink.keep_claims)
@@ -37,5 +43,8 @@ class ClaimsKept:
             await patiently(self._sink.release_claims)
 
     def are_kept_away(self, error: SinkUnavailable, outcomes: Sequence[Outcomes]) -> bool:
-        """Return whether other sessions lock the batch's claims: it is then read again with its claims locked."""
+        """Return whether the commit failed because other sessions lock the batch's claims.
+
+        The lane then locks them itself.
+        """
         return error.sqlstate in KEPT and not self.refused and bool(replays_claimed([one.batch for one in outcomes]))

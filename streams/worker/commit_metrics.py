@@ -1,4 +1,4 @@
-"""Metrics of a committed batch."""
+"""The metrics that a commit changes."""
 
 from collections import Counter as Tally
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, 
             metrics.UNPROVEN.labels(headers).inc(count)
         if one.batch.source.in_kafka.topic == raw_topic:
             metrics.FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
-    # Duplicates that only the key table had were candidates until the commit.
+    # Duplicates that only the key table knew were candidates until the commit.
     metrics.DEDUP_HITS.inc(
         sum(failure.dropped_reason is DroppedReason.DUPLICATE_EVENT_ID for one in outcomes for failure in one.failures)
     )
@@ -36,7 +36,7 @@ def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, 
 def _count_failures(committed: CommitResult) -> None:
     counts = Tally((one.dropped_reason, one.error_class, one.has_dead_letter, one.sender) for one in committed.failures)
     for (reason, error_class, dead_letter, known), count in counts.items():
-        # Until the key of its proof is known, a record counts as a Kafka producer's.
+        # A record whose proof names an unknown key counts as a Kafka producer's.
         sender = (known or Sender.DIRECT).value
         if reason is None:
             metrics.RETRIES.labels(error_class.value).inc(count)
@@ -49,7 +49,7 @@ def _count_failures(committed: CommitResult) -> None:
 
 
 def _count_sites(windows: Windows) -> None:
-    """Count by site from the gate's windows, which are tens of sites instead of thousands of events."""
+    """Count by site from the gate windows, of which there are tens, instead of from thousands of events."""
     counts: Tally[tuple[str, str]] = Tally()
     for window, (normalized, retried, *drops) in windows.items():
         site = metrics.SITES.label(window.site_id)

@@ -1,4 +1,4 @@
-"""Commit of batches: check before publishing, publish before committing, and bisect when a row is refused."""
+"""The commit of batches: check first, then publish copies, then commit; find the row if Postgres refuses one."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class BatchCommitter:
-    """Commits batches of one lane. Never awaits Kafka while it holds a lock of a row or a table."""
+    """The committer of one lane's batches. It never waits for Kafka while it holds a lock of a row or a table."""
 
     def __init__(self, sink: Sink, publisher: Publisher, judge: BreakerJudge) -> None:
         self._sink = sink
@@ -31,12 +31,13 @@ class BatchCommitter:
     ) -> CommitResult:
         """Publish copies and dead letters, then write everything else in one transaction.
 
-        `positions` are those of the owner's partitions when it last read them. If one differs, Postgres was
-        restored or another session moved it, and the batch is refused too.
+        `positions` are the positions of all of the lane's partitions when they were last read. If Postgres has another
+        offset for one of them, Postgres was restored or another session has changed the offset, and the batch is
+        refused.
 
-        May be called again with the same outcomes after SinkUnavailable: published copies stay published, refused ones
-        stay refused. Raises BatchRefused if the batch does not continue the stored offset, and BreakerOpen, with nothing
-        published or written, if the circuit breaker holds its dead letters.
+        May be called again with the same outcomes after SinkUnavailable: published copies stay published, and refused
+        ones refused. Raises BatchRefused if the batch does not continue the stored offset. Raises BreakerOpen, with
+        nothing published or written, if the circuit breaker is open and the batch has dead letters.
         """
         while True:
             with metrics.phase("check"):
@@ -55,7 +56,7 @@ class BatchCommitter:
                 found = await self._sink.rejected(outcomes)
                 if not found:
                     raise SinkUnavailable(
-                        f"Postgres refused a row of the batch, but none of its rows alone: {error}"
+                        f"Postgres refused a row of the batch, but refuses none of the rows alone: {error}"
                     ) from error
                 _drop(found, outcomes)
             else:
@@ -63,16 +64,16 @@ class BatchCommitter:
                 return committed
 
     async def rehearse(self, outcomes: Sequence[Outcomes]) -> Sequence[Outcomes]:
-        """Return the outcomes of a dry run: candidates that the store would refuse become failures; nothing is written.
+        """Return the outcomes that a commit would have, and write nothing.
 
-        Raises SinkUnavailable.
+        Candidates that the store would refuse become failures. Raises SinkUnavailable.
         """
         if any(one.candidates for one in outcomes):
             _drop(await self._sink.rejected(outcomes), outcomes)
         return outcomes
 
     async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
-        """Check the circuit breaker; without an unpublished dead letter, only count the outcomes."""
+        """Raise BreakerOpen if the breaker holds dead letters of these outcomes, and count the outcomes."""
         if not any(failure.due_copy for one in outcomes for failure in one.dead_letters()):
             self._judge.weigh(outcomes)
             return
@@ -88,7 +89,7 @@ class BatchCommitter:
                 return
             shown = {name: value for name, value in state.details.items() if name != "event"}
             log.error("breaker_opened", **shown | {"reason": state.reason})
-        # Held records are processed again, and counted from zero.
+        # The records are processed again after the pause. Their counts then begin at zero.
         self._judge.clear()
         raise BreakerOpen(f"the circuit breaker is open: {state.reason}; see `bridge breaker status`")
 
@@ -96,7 +97,7 @@ class BatchCommitter:
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
     """Turn retries whose copies Kafka refuses into dead letters; return whether there were any.
 
-    A dead letter that Kafka refuses too is committed without a copy: the ledger keeps it whole.
+    A dead letter that Kafka refuses too is committed without a copy. The ledger has all of it.
     """
     refused = [one for each in outcomes for one in each.failures if one.refused and one.retry_topic is not None]
     for failure in refused:
@@ -105,7 +106,7 @@ def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
 
 
 def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:
-    """Move the refused candidates to the failures, in place: the only change of outcomes."""
+    """Move refused candidates to the failures, in place. Nothing else changes outcomes after processing."""
     refused = {id(one.candidate): one.error for one in found}
     for one in outcomes:
         kept = []

@@ -1,4 +1,8 @@
-"""The live verdict of the gate: evaluated on a timer; each change is published and sent once by webhook."""
+"""The quality gate's verdict on the last window, evaluated on a timer.
+
+The gate is the rule for which share of dropped and retried events is acceptable. Each change of the verdict is
+published on the gate's topic.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +20,10 @@ Publish = Callable[[GateChange], Awaitable[None]]
 
 
 async def judge_and_publish(settings: Settings, publish: Publish) -> int:
-    """Evaluate all windows once; return how many changes were published. The next run repeats a failed publication."""
+    """Evaluate the gate once for every site and the total; return the number of changes that were published.
+
+    `publish` is called with each change. The next run repeats a publication that failed.
+    """
     try:
         rule = window_rule(settings.gate_limits)
         changes = await judge(settings.dsn, settings.seconds("gate_window"), rule)

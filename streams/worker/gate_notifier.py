@@ -1,4 +1,4 @@
-"""Notifications of changes of the gate's verdict, by a log line and the webhook."""
+"""Notifications of changes of the gate's verdict (pass or fail): a log line, and a call of the webhook."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from sinks.webhook import call_webhook
 log = structlog.get_logger(__name__)
 
 MOST: Final = 1000
-"""Largest number of records that one call checks, by one query to Postgres."""
+"""The most records that one call checks, with one query to Postgres."""
 _SHOWN = 2048
 _SHOWN_REASONS = 500
 _FIRST_WAIT_SECONDS = 1.0
@@ -24,18 +24,18 @@ _LONGEST_WAIT_SECONDS = 30.0
 
 
 class _Record(msgspec.Struct):
-    """The fields that are read from a record: all others are read from Postgres."""
+    """The fields that are read from a record of the gate's topic. The others are read from Postgres."""
 
     target: str
     change_id: str
 
 
 class GateNotifier:
-    """Notifies of changes of verdict that Postgres confirms.
+    """The sender of notifications about changes of verdict that Postgres confirms.
 
-    Any client with write access to the gate's topic can write verdicts there. A change that Postgres doesn't confirm is
-    forged, or a later change has replaced it, which causes its own notification. A change is not notified of twice in a
-    row.
+    Any client with write access to the gate's topic can write verdicts to it. If Postgres does not confirm a change,
+    the change is forged, or a later change has replaced it, which causes a notification of its own. Two successive
+    records of the same change cause one notification.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,9 +43,10 @@ class GateNotifier:
         self._notified: dict[str, str] = {}
 
     async def tell(self, verdicts: Sequence[bytes | None]) -> None:
-        """Send the notifications for these records of the gate's topic; wait for Postgres until it responds.
+        """Send the notifications for these records of the gate's topic. Waits while Postgres is away.
 
-        A null record, the tombstone of a compacted key, is ignored. Never raises, regardless of the records.
+        Null records, which are the tombstones of compacted keys, are ignored. Never raises, regardless of the records'
+        content.
         """
         claims = _claims(verdicts)
         standing = {Claim(one.target, one.change_id): one for one in await self._standing(claims)}
@@ -60,7 +61,7 @@ class GateNotifier:
                 self._notified[claim.target] = claim.change_id
 
     async def _standing(self, claims: list[Claim]) -> list[GateChange]:
-        """Return the claimed changes that Postgres confirms; wait while it is down: without it forged ones would pass."""
+        """Return the changes that Postgres confirms. Waits while Postgres is away, because a change could be forged."""
         seconds = _FIRST_WAIT_SECONDS
         while claims:
             try:
@@ -88,7 +89,10 @@ class GateNotifier:
 
 
 def _claims(verdicts: Sequence[bytes | None]) -> list[Claim]:
-    """Return the claims of the records, each claim once; log and ignore records that Postgres would refuse."""
+    """Return target and change id of each record, without repetitions.
+
+    Records that Postgres would refuse are logged.
+    """
     claims: dict[Claim, None] = {}
     unreadable: list[bytes] = []
     for verdict in verdicts:

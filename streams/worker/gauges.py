@@ -1,4 +1,4 @@
-"""Gauges that no commit updates: lag, the event loop, and the backlog in Postgres."""
+"""Gauges that commits don't update: lag, the event loop's delay, and the backlog in Postgres."""
 
 import asyncio
 import time
@@ -24,7 +24,10 @@ log = structlog.get_logger(__name__)
 
 
 async def _harmless(work: Coroutine[Any, Any, None]) -> None:
-    """Run the work and log its error. A defect in metrics does not end the worker; the age of the figures shows it."""
+    """Run the work, and log its error instead of raising it. A defect in metrics must not end the worker.
+
+    The age of the figures shows the failure.
+    """
     try:
         await work
     except Exception:
@@ -32,7 +35,7 @@ async def _harmless(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Observation:
-    """Observes the lanes' partitions from outside, so that the lag of a waiting or stuck lane shows."""
+    """An observer of the lanes' partitions. It runs beside the lanes, so that it sees the lag of a stuck lane too."""
 
     def __init__(self, settings: Settings, source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> None:
         self._settings = settings
@@ -45,11 +48,11 @@ class Observation:
         self._backlog_series = metrics.Replaced()
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
-        """Return the tasks to run beside the lanes until cancelled."""
+        """Return the coroutines to run as tasks beside the lanes, until they are cancelled."""
         return [_harmless(one) for one in (self._tick(), self._see_ends(), self._read_backlog())]
 
     async def _tick(self) -> None:
-        """Update the lag each second, also while Kafka is away: it grows."""
+        """Update the lag each second. It grows while Kafka is away."""
         while True:
             asked = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
@@ -57,7 +60,7 @@ class Observation:
             self.show_lag()
 
     def show_lag(self) -> None:
-        """Set the lag of every partition that is read; the series of all others are removed."""
+        """Set the lag of every partition that the lanes read, and remove the series of all others."""
         now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
         values: metrics.Values = {}
         for source, position in self._positions().items():
@@ -72,11 +75,12 @@ class Observation:
                 seconds = self._lag.seconds(source, position, self._source.heads.get(source), now, now_ms)
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
-        # Set here, so that its age shows a failed computation as well as a Kafka that does not answer.
+        # The time of the computation is set here. Its age then shows a failed computation, and a Kafka that does not
+        # answer.
         metrics.LOG_ENDS_READ.set(self._ends_read)
 
     def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
-        """Return no series for a log without recent fetches, since something else blocks it."""
+        """Return the seconds for which an open transaction has blocked the log; nothing without a recent fetch."""
         sight = self._source.sight(source)
         if sight is None:
             self._transactions.forget(source)
@@ -102,7 +106,7 @@ class Observation:
             try:
                 found = await read_backlog(self._settings.dsn, self._settings.group)
             except BridgeError as error:
-                # The series keep their values; the gauge of the reading time shows their age.
+                # After a failed read the series keep their values. The gauge of the time of reading shows their age.
                 log.debug("backlog_read_failed", error=str(error))
             else:
                 self._backlog_series.show(shown(found, tier_of))

@@ -1,4 +1,4 @@
-"""Readiness of a worker: needs Kafka and Postgres; lanes in backoff only degrade it."""
+"""The readiness of a worker: it needs Kafka and Postgres. Lanes in backoff only degrade it."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,7 +8,10 @@ from streams.worker.lane import Lane
 
 
 def needs_of_worker(source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> Needs:
-    """Return the needs. Degraded without lanes or while one waits: other workers may own the partitions."""
+    """Return the needs.
+
+    A worker is degraded if it has no lanes (other workers then have the partitions), or if a lane waits.
+    """
 
     def own() -> Mapping[str, bool]:
         return {"lanes": bool(lanes()) and not any(lane.waiting for lane in lanes())}

@@ -1,4 +1,4 @@
-"""A lane: the sequential path that reads some partitions, processes their batches and commits them."""
+"""A lane: the task that reads some partitions, processes their batches and commits them, one batch after another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ from streams.worker.wait_note import note_wait
 from telemetry import metrics
 
 POLL_MS = 200
-# How often an idle lane checks Kafka's end offsets, which show that it is idle and not stuck.
+# How often an idle lane compares its positions with Kafka's end offsets, to show that it is idle and not stuck.
 PROOF_SECONDS = 10.0
 # Longer than any single call of Postgres or Kafka may take.
 TRY_SECONDS = 90.0
@@ -65,12 +65,12 @@ class Lane:
 
     @property
     def waiting(self) -> bool:
-        """Whether the lane is in backoff while a service is away: between two tries, or up to TRY_SECONDS in one."""
+        """Whether the lane waits for a service: between tries, up to TRY_SECONDS in one, or for a silent Postgres."""
         tries = self._backoff.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
         return tries or self._sink.silent
 
     def paused(self, reason: PauseReason) -> int:
-        """Return how many partitions are not read for this reason: all during an outage, and while Postgres is silent."""
+        """Return how many partitions are paused for this reason. During an outage, all of them are."""
         silent = reason is PauseReason.OUTAGE and self._sink.silent
         return len(self.sources if silent else self._pauses[reason])
 
@@ -80,11 +80,11 @@ class Lane:
         return self._positions
 
     def stop(self) -> None:
-        """Ask the lane to end after the batch in flight; a lane in backoff ends immediately."""
+        """Ask the lane to end after the batch in flight. A lane in backoff ends immediately."""
         self._stopping.set()
 
     def abandon(self) -> None:
-        """Close the connection of a lane that is about to be cancelled: a rollback could wait without limit."""
+        """Close the connection before the lane is cancelled, because a rollback could wait without limit."""
         self._sink.abandon()
 
     async def run(self) -> None:
@@ -125,14 +125,14 @@ class Lane:
                 await self.settle(*ready)
 
     async def _note_unreadable(self) -> None:
-        """Record in Postgres which record blocks a partition, for operators."""
+        """Record in Postgres, for operators, the unreadable record that blocks a partition."""
         held = {source: why for source, why in self._source.unreadable().items() if source in self._positions}
         begun = self._pauses.replace(PauseReason.UNREADABLE, held)
         for source in [one for one in held if one.in_kafka in begun]:
             await self._with_backoff(partial(self._sink.hold, source, held[source]))
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
-        """Return the batches to process now, and the ledger states that their records refer to."""
+        """Return the batches to process, and the ledger states that their records name; None to read them again."""
         claims = replays_claimed(batches)
         if not claims:
             return batches, {}
@@ -143,9 +143,9 @@ class Lane:
         return batches, states
 
     async def settle(self, batches: Sequence[Batch], ledger: LedgerStates) -> None:
-        """Process the batches once and commit them, with backoff for as long as the services are away.
+        """Process the batches once and commit them, with backoff while services are away.
 
-        Records that the circuit breaker holds stay unread.
+        Records from the first dead letter on stay unread if the circuit breaker is open.
         """
         await self._settle_judged(batches, await self._judge(batches, ledger), ledger)
 
@@ -195,7 +195,7 @@ class Lane:
     async def _held_by_brake(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: BreakerOpen
     ) -> None:
-        """Reset the breaker if this probe passed; otherwise commit the records before the first dead letters."""
+        """Reset the breaker and commit if this probe passed; else commit the records before the first dead letters."""
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             passed = await self._probe(sample)
             if passed is None:
@@ -210,12 +210,15 @@ class Lane:
         self._brake.keep(first, self._parts.monotonic(), error)
         if ready := parts_before(batches, first):
             await self.settle(ready, ledger)
-        # Last, because a commit clears the note.
+        # The reason is recorded last, because a commit removes it.
         for source in [one for one in first if one in self._brake.positions]:
             await self._with_backoff(partial(self._sink.hold, source, str(error)))
 
     async def _mind_the_brake(self) -> None:
-        """Continue a probe, and resume held partitions when the breaker is closed or the next probe is due."""
+        """Continue a probe.
+
+        Resume the breaker's partitions when the breaker is closed, or when the next probe is due.
+        """
         if not self._brake.to_look(self._parts.monotonic()):
             return
         if (state := await self._with_backoff(self._sink.brake)) is None:
@@ -225,13 +228,13 @@ class Lane:
         self._brake.looked(state, self._parts.monotonic())
 
     async def _look_behind(self) -> None:
-        """Process some records behind the heads of held partitions, without committing them."""
+        """Process some records behind those at which the breaker has paused partitions, without committing them."""
         if self._parts.brake.is_enough(self._brake.sample):
             return
         try:
             batches, ended = await peek(self._source, self._brake.unseen(), self._brake.positions)
         except (SourceUnavailable, SourceStopped, OffsetsGone):
-            # The next poll raises the same error and handles it.
+            # The next poll raises the same error, and `_once` handles it.
             return
         self._brake.saw_the_end(ended)
         ready = await self._prepare(batches) if batches else None
@@ -241,7 +244,7 @@ class Lane:
                 await self._probe(outcomes)
 
     async def _probe(self, outcomes: Sequence[Outcomes]) -> bool | None:
-        """Add to the probe's sample, and reset the breaker if it passes; None when asked to stop meanwhile."""
+        """Add to the probe's sample, and reset the breaker if it passes; None when asked to stop during an outage."""
         first = self._brake.saw(one.batch for one in outcomes)
         passed = self._parts.brake.passes(self._brake.sample, outcomes)
         if passed:
@@ -261,30 +264,31 @@ class Lane:
             if self._claims.are_kept_away(error, outcomes):
                 raise BatchRefused(str(error)) from error
             if error.sqlstate == TIMED_OUT and self._max_records > 1:
-                # Too much for one statement: the same records are read again in halves.
+                # The batch is too large for one statement. The same records are read again, in batches of half the
+                # size.
                 self._max_records = max(1, self._max_records // 2)
-                raise BatchRefused(f"{error}; now at most {self._max_records} records a batch") from error
+                raise BatchRefused(f"{error}; from now on a batch has at most {self._max_records} records") from error
             await note_wait(self._sink, outcomes, self._backoff.failures, error)
             raise
 
     async def _begin(self) -> bool:
-        """Seek every partition to the offset stored in Postgres; return False when asked to stop meanwhile."""
+        """Seek every partition to its stored offset; return False when asked to stop while a service is away."""
         self._known.clear()
         self._pauses.replace(PauseReason.CLAIM, self.sources)
         for reason in (PauseReason.UNREADABLE, PauseReason.RETRY_DUE):
-            # The claim may set another position.
+            # The position may be another one after the claim, so these reasons end.
             self._pauses.replace(reason, ())
         if (examination := await self._with_backoff(self._claim)) is None:
             return False
         self._foreign.found(examination.logs, self._parts.monotonic())
         self._pauses.replace(PauseReason.CLAIM, ())
         self.progressed_at = self._parts.monotonic()
-        # A worker that failed between its commit and Kafka's has left Kafka's offsets behind.
+        # A worker that ended after its commit in Postgres and before Kafka's has left an old offset in Kafka.
         self._hints.commit()
         return True
 
     async def _claim(self) -> Examination:
-        """Claim the partitions whose logs are the ones read before; the others stay paused."""
+        """Claim the partitions whose logs are those read before; those with a replaced log stay paused."""
         found = await examine(self._source, self._sink, self.sources)
         self.sources = sorted(one.log for one in found.logs)
         beginnings = {one.log: one.beginning for one in found.logs if one.foreign is None}
@@ -308,13 +312,13 @@ class Lane:
         return beginning
 
     def _mind_pauses(self) -> None:
-        """Pause the partitions that an operator has paused, and resume those that were resumed."""
+        """Pause and resume partitions as operators have asked."""
         if begun := self._pauses.by_operator(self.sources, self._parts.paused()):
-            # After the pause, the breaker decides about the partition again.
+            # When the operator's pause has ended, the breaker decides about the partition again.
             self._brake.forget(source for source in self.sources if source.in_kafka in begun)
 
     async def _mind_foreign_logs(self) -> None:
-        """Resume partitions without a restart when their log was adopted or the old one is back."""
+        """Resume partitions whose new log an operator has adopted, or whose old log is back."""
         if not self._foreign.to_look(self._parts.monotonic()):
             return
         self._foreign.looked(self._parts.monotonic())
@@ -328,7 +332,7 @@ class Lane:
         return self._pauses.unpaused(self.sources, NOT_POLLED)
 
     async def _with_backoff(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Retry the work with backoff until it succeeds; None when asked to stop while a service is away."""
+        """Repeat the work with backoff until it succeeds; None when asked to stop while a service is away."""
         while True:
             try:
                 done = await work()
@@ -344,8 +348,8 @@ class Lane:
                 return done
 
     async def _wait_in_place(self, error: Exception) -> None:
-        """Pause the partitions and keep polling, so that the member stays in its group."""
-        # The database may come back as a restored copy, without some committed keys.
+        """Pause the partitions and wait, then poll once, so that the worker stays a member of its group."""
+        # The database may be a restored copy when it is back, without some of the committed keys.
         self._known.clear()
         seconds = self._backoff.failed(self.name, error)
         self._held_until = self._parts.monotonic() + seconds
@@ -354,7 +358,7 @@ class Lane:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             try:
-                # Paused partitions return no records; one that was fetched before is read again later.
+                # Paused partitions return no records. A record that was fetched before the pause is read again later.
                 self._rewind_to(await self._source.poll(self._polled(), timeout_ms=0, max_records=1))
             except (SourceUnavailable, SourceStopped, OffsetsGone):
                 return
@@ -366,18 +370,18 @@ class Lane:
             self.progressed_at = self._parts.monotonic()
 
     def _rewind_to(self, batches: Sequence[Batch]) -> None:
-        """Rewind to where the batches began, as they were not committed."""
+        """Rewind to the beginnings of batches that were not committed."""
         for batch in batches:
             self._source.rewind(batch.source, batch.prev)
 
     async def _prove_idle(self) -> None:
-        """Compare the positions with Kafka's end offsets: without records, a stuck fetch looks like an idle one."""
+        """Compare the positions with Kafka's end offsets. Without this, a stuck fetch looks like an idle one."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
         if (stored := await self._with_backoff(lambda: self._sink.stored(list(self._positions)))) is None:
             return
         if stored != self._positions:
-            # Postgres was restored, or an operator skipped a record: nothing else moves an owner's offsets.
+            # Postgres was restored, or an operator has skipped a record. Nothing else changes the offsets of an owner.
             log.warning("offsets_moved", lane=self.name)
             await self._begin()
             return
@@ -385,7 +389,7 @@ class Lane:
         try:
             ends = await self._source.ends(self._pauses.unpaused(self.sources))
         except SourceUnavailable as error:
-            # Kafka is away. That is not the lane's fault, and a restart would not help.
+            # Kafka is away. The lane is not stuck, and a restart would not help.
             log.warning("kafka_unresponsive", lane=self.name, error=str(error))
             self.progressed_at = self._parts.monotonic()
             return

@@ -1,4 +1,4 @@
-"""Objects shared by the lanes of one worker."""
+"""The objects that the lanes of one worker share."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from streams.source.kafka import Source
 
 @dataclass(frozen=True, slots=True)
 class LaneParts:
-    """Objects shared by every lane of a worker; `now_ms` and `monotonic` are its clocks.
+    """The objects that the lanes of a worker share. `now_ms` and `monotonic` are its clocks.
 
     `paused` returns the partitions that operators have paused, with the reasons.
     """

@@ -1,4 +1,7 @@
-"""Assignment of partitions to lanes, and the start and end of all lanes at a rebalance."""
+"""The assignment of partitions to lanes, and the start and end of all lanes at a rebalance.
+
+A lane is a task that reads some partitions and commits their batches in order.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -19,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Lanes:
-    """The lanes of one assignment. They end before the next assignment's lanes begin."""
+    """The lanes of the current assignment. All of them end before those of the next assignment begin."""
 
     def __init__(
         self, parts: LaneParts, *, count: int, delays_ms: dict[str, int], on_failure: Callable[[BaseException], None]
@@ -43,7 +46,10 @@ class Lanes:
         return list(self._running)
 
     def begin(self, assigned: Iterable[TopicPartition]) -> None:
-        """Start lanes for newly assigned partitions: raw ones are spread, retry topics share one lane."""
+        """Start lanes for newly assigned partitions.
+
+        Raw partitions are spread over several lanes, retry topics share one.
+        """
         if self._closed:
             return
         shares: dict[str, list[TopicPartition]] = {}
@@ -67,14 +73,14 @@ class Lanes:
             self._on_failure(error)
 
     async def close(self, budget_seconds: float) -> None:
-        """End the lanes; later assignments start none. `budget_seconds` is as for `end`."""
+        """End the lanes, and start none for later assignments. `budget_seconds` is as for `end`."""
         self._closed = True
         await self.end(budget_seconds)
 
     async def end(self, budget_seconds: float) -> None:
-        """Wait for each lane to finish the batch in flight, at most for the budget; uncommitted records are read again.
+        """Wait at most `budget_seconds` for each lane to finish its batch in flight, then cancel it.
 
-        A concurrent call waits until the first one has finished.
+        Records that were not committed are read again. A concurrent call waits until the first call has finished.
         """
         async with self._ending:
             running, self._running = self._running, {}

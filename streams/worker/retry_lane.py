@@ -1,4 +1,7 @@
-"""The lane of the retry topics: pauses each partition until its head is due and its ledger row exists."""
+"""The lane of the retry topics.
+
+It pauses each partition until the retry at its head is due, and until the event's ledger row exists.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,16 +15,19 @@ from streams.rules.retry_policy import due_at_ms
 from streams.worker.lane import Lane
 from streams.worker.lane_parts import LaneParts
 
-# Delay until a partition whose ledger row is still missing is read again.
+# The delay until a partition is read again whose ledger row is missing, in seconds.
 LEDGER_SECONDS = 0.25
-# How long a copy waits for the ledger to expect it: its batch may be published but not committed yet. The retry
-# reaper publishes another copy of an event whose copy was given up.
+# How long a copy waits for the ledger to await its attempt: the copy may be published before its batch is committed. If
+# the lane gives up, the retry reaper publishes another copy.
 EARLY_SECONDS = 300.0
 _MOST_AWAITED = 10_000
 
 
 class RetryLane(Lane):
-    """Never early by the header's time, never later than 1.1 times the delay by the monotonic clock."""
+    """The lane of the retry topics.
+
+    A retry is not early by the time in its header, and not later than 1.1 times the delay by the monotonic clock.
+    """
 
     def __init__(
         self, name: str, sources: Sequence[TopicPartition], parts: LaneParts, delays_ms: Mapping[str, int]
@@ -33,7 +39,7 @@ class RetryLane(Lane):
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
 
     async def _look_behind(self) -> None:
-        """Do nothing: records behind the head are not due."""
+        """Do nothing, because the records behind the head are not due."""
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]
@@ -47,7 +53,7 @@ class RetryLane(Lane):
         return (ready, found.states) if ready else None
 
     def _due_part(self, batch: Batch) -> Batch | None:
-        """Return the batch up to its first record that is not due; the rest is read again when it is."""
+        """Return the batch up to its first record that is not due. The rest is read again when it is due."""
         now_ms = self._parts.now_ms()
         for record in batch.records:
             wait = self._wait_seconds(batch.source, record, now_ms)
@@ -57,7 +63,7 @@ class RetryLane(Lane):
         return batch
 
     def _wait_seconds(self, source: TopicPartition, record: RawRecord, now_ms: int) -> float:
-        """Return the seconds until the record is due. Once it was held, only the monotonic clock decides."""
+        """Return the seconds until the record is due. After its first pause only the monotonic clock decides."""
         head = self._due_heads.get(source)
         if head is not None and head[0] == record.offset:
             return head[1] - self._parts.monotonic()
@@ -73,9 +79,10 @@ class RetryLane(Lane):
         self._pauses.pause(PauseReason.RETRY_DUE, source, self._parts.monotonic() + seconds)
 
     def _may_wait(self, batch: Batch, offset: int, origin: Provenance) -> bool:
-        """Return whether an early copy may keep waiting: forged copies would otherwise block their partition forever.
+        """Return whether a copy that came before its ledger row may keep waiting.
 
-        All copies present when one begins to wait share one time limit, which applies to each raw event once.
+        Forged copies would otherwise block their partition forever. When one begins to wait, all copies that are
+        present then share one time limit. It applies to each raw event only once.
         """
         now = self._parts.monotonic()
         last, until = self._early.get(batch.source, (-1, now))
@@ -87,7 +94,10 @@ class RetryLane(Lane):
         return now < until
 
     async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
-        """Read stored offsets first, then the ledger: a row missing although its offset is committed never appears."""
+        """Read the stored offsets, then the ledger.
+
+        A row that is missing although its offset is committed will not appear.
+        """
         tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
         named = {provenance for provenance, _ in tokens if topic_of(provenance.topic) == self._parts.raw_topic}
         provenances = sorted(named)
@@ -96,7 +106,7 @@ class RetryLane(Lane):
         states = await self._sink.ledger(provenances, bodies=True)
         missing = [provenance for provenance in provenances if provenance not in states]
         doubtful = {TopicPartition(one.topic, one.partition) for one in missing} & stored.keys()
-        # A log that was replaced gets no more rows.
+        # A replaced log gets no more rows.
         present = await self._sink.logs(sorted({one.in_kafka for one in doubtful})) if doubtful else {}
         ends = await self._source.ends(sorted(doubtful & {known.log for known in present.values()}))
         return _Found(states, stored, ends)
@@ -116,7 +126,7 @@ class RetryLane(Lane):
 
 
 class _Found(NamedTuple):
-    """The state of the raw events that retry records refer to, in Postgres and Kafka."""
+    """What Postgres and Kafka know of the raw events that retry records name."""
 
     states: LedgerStates
     stored: Mapping[TopicPartition, int]
@@ -128,7 +138,7 @@ class _Found(NamedTuple):
         return state is not None and state.awaits(attempt - 1)
 
     def still_to_come(self, provenance: Provenance) -> bool:
-        """Return whether the ledger row may still be written: the raw record exists and is not committed."""
+        """Return whether the ledger row may still be written: the raw record exists and is not committed yet."""
         source = TopicPartition(provenance.topic, provenance.partition)
         if provenance in self.states or source not in self.stored:
             return False

@@ -1,4 +1,4 @@
-"""The retry reaper: republishes lost retry copies, as when a topic was emptied or a tier removed."""
+"""The retry reaper: it publishes lost retry copies again, for example after a topic was emptied or a tier removed."""
 
 import random
 import time
@@ -27,16 +27,17 @@ log = structlog.get_logger(__name__)
 
 
 async def sweep(settings: Settings) -> int:
-    """Run one round of at most `sweep_limit` events; return how many were republished. Failed rounds are repeated.
+    """Publish copies of at most `sweep_limit` overdue events again; return how many. The timer repeats a failed call.
 
-    A lock admits one worker at a time. A copy has the token of the lost one: if that one is read after all, the second
-    of the two is stale.
+    A lock admits one worker at a time. A new copy has the same retry token as the lost one. If the lost copy is read
+    after all, the second of the two is stale.
     """
     try:
         async with run_lock(settings.dsn, f"sweep:{settings.group}", "the sweep"):
             return await _sweep(settings)
     except RunLocked as error:
-        # Rounds of two workers rarely meet. Another account that holds the lock stops all of them: the line names it.
+        # Two workers rarely run at the same time. If another account holds the lock, no worker can run: the line names
+        # it.
         log.warning("retry_sweep_locked", error=str(error))
         return 0
     except BridgeError as error:
@@ -61,7 +62,7 @@ async def _sweep(settings: Settings) -> int:
     now_ms = _now_ms()
     async with publishing(settings) as publisher:
         await publisher.publish([_copy(one, policy, now_ms) for one in waiting])
-    # Later than the copies' own times, so that the next round looks only at later records.
+    # The time is later than the copies' timestamps, so that the next run considers only later records.
     await note_published(settings.dsn, waiting, _now_ms())
     metrics.SWEPT.inc(len(waiting))
     log.warning("retries_republished", count=len(waiting), overdue_partitions=sorted(gone))
@@ -71,13 +72,13 @@ async def _sweep(settings: Settings) -> int:
 async def _copies_gone(settings: Settings, overdue: Iterable[int], cutoff_ms: int) -> list[int]:
     """Return the raw partitions whose overdue events have no copy left to be read.
 
-    A copy is published before its event's due time. If a tier's partition was read up to the first record at the cutoff
-    or later, every copy that was due by then was read or never existed. This also holds while the tier lags, when
-    thousands of events are overdue and no copy is lost. Clocks may differ by a tier's delay.
+    A copy is published before its event is due. If a tier's partition has been read up to the first record at the
+    cutoff or later, every copy that was due by the cutoff has been read or never existed. This is true also while a
+    tier lags, when thousands of events are overdue although no copy is lost. Clocks may differ by up to a tier's delay.
     """
     firsts = await offsets_since(settings, await partitions_of(settings, settings.topics.retries), cutoff_ms)
     stored = await stored_offsets(settings)
-    # If Kafka's end is known, the log is the current one.
+    # An entry with Kafka's end is about the current log.
     present = {TopicPartition(one.topic, one.partition): one for one in stored if one.log_end is not None}
     counts = {topic: sum(place.topic == topic for place in firsts) for topic in settings.topics.retries}
     return [
@@ -96,8 +97,8 @@ def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
 
 
 def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
-    """Return the attempt that failed last, as it was when its copy was published, but due now."""
-    # An error class unknown to this release has no effect: the next attempt sets its own.
+    """Return the event's last failed attempt as it was when its copy was published, but due now."""
+    # It does no harm if this release does not know the error class: the next attempt sets a new one.
     known = waiting.error_class in ERRORS
     error_class = ErrorClass(waiting.error_class) if known else ErrorClass.UNSUPPORTED_SCHEMA_VERSION
     failed = waiting.attempt - 1

@@ -1,4 +1,4 @@
-"""OpenTelemetry's spans of commits and attempts, by its conventions for messaging."""
+"""OpenTelemetry spans of commits and attempts, by OpenTelemetry's conventions for messaging."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -24,7 +24,7 @@ from sinks.ports import CommitResult
 from telemetry.metrics import product_version
 
 MOST_LINKS: Final = 128
-"""The most links that OpenTelemetry keeps for a span."""
+"""The most links of a span that OpenTelemetry keeps."""
 _NS: Final = 1_000_000
 _propagator = TraceContextTextMapPropagator()
 
@@ -32,8 +32,8 @@ _propagator = TraceContextTextMapPropagator()
 class SettlementSpans:
     """One span for each commit, and one for each attempt whose record has a sampled trace.
 
-    A record's `traceparent` stays with it through retries, dead letter and replay, so all attempts at one event are in
-    the trace of its producer; each is linked with the commit that wrote it.
+    An event keeps its `traceparent` through retries, dead letter and replay. All attempts at it are therefore in the
+    trace of its producer. Each is linked with the span of its commit.
     """
 
     def __init__(self, provider: TracerProvider, group: str) -> None:
@@ -41,7 +41,7 @@ class SettlementSpans:
         self._group = group
 
     def tell(self, committed: CommitResult, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
-        """Record the spans of one commit, which began and ended at these milliseconds since the epoch."""
+        """Record the spans of one commit. `began_ms` and `ended_ms` are in milliseconds since the epoch."""
         traced = [
             (context, attempt, failure)
             for attempt, failure in _attempts(committed, outcomes)
@@ -114,7 +114,10 @@ def _outcome(failure: Failure | None) -> str:
 
 
 def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[tuple[Attempt, Failure | None]]:
-    """Return each attempt with its failure, failed ones first; a candidate that became a duplicate is a failure."""
+    """Return each attempt with its failure or None, failed ones first.
+
+    A candidate that became a duplicate has failed.
+    """
     failed: list[tuple[Attempt, Failure | None]] = [(one.attempt, one) for one in committed.failures]
     late = {id(attempt) for attempt, _ in failed}
     good = (one.attempt for batch in outcomes for one in batch.candidates)

@@ -1,4 +1,4 @@
-"""Tracing of commits: off unless configured, and then at the cost of one comparison for each commit."""
+"""The tracing of commits. It is off unless configured, and then costs one comparison for each commit."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,7 +24,7 @@ def trace_by(tell: Tell | None) -> None:
 
 
 def configure_traces(settings: Settings, service: str) -> None:
-    """Turn on tracing of commits if the settings ask for it; raises InvalidInput if a requirement is missing."""
+    """Turn on the tracing of commits if the settings ask for it; raises InvalidInput if something for it is missing."""
     provider = provider_of_traces(settings, service)
     if provider is not None:
         from streams.worker.spans import SettlementSpans

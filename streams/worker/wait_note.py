@@ -1,4 +1,4 @@
-"""The note in Postgres of what a lane waits for, as printed by `bridge offsets show`."""
+"""The note in Postgres about what a lane waits for, which `bridge offsets show` prints."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,13 +8,16 @@ from schemas.pipeline.outcome import Outcomes
 from sinks.ports import Sink
 
 NOTED_TRIES: Final = 5
-"""Consecutive failures before a note is written, within about ten seconds: shorter waits need no operator."""
+"""The number of failures in a row after which a note is written, within about ten seconds.
+
+Operators need not act on shorter waits.
+"""
 
 
 async def note_wait(sink: Sink, outcomes: Iterable[Outcomes], failed: int, error: SinkUnavailable) -> None:
-    """Write the reason for the wait to the batch's partitions once `failed`, the failures in a row, is NOTED_TRIES.
+    """Write the reason for the wait to the batch's partitions, when `failed` (failures in a row) is NOTED_TRIES.
 
-    The batch's commit, or the next claim, removes the note. No note is written while Postgres is away.
+    The commit of the batch, or the next claim, removes the note. Nothing is written while Postgres is away.
     """
     if failed != NOTED_TRIES:
         return

@@ -1,4 +1,4 @@
-"""Watchdog that ends a worker with lag but without progress, since a restart replaces a stuck client."""
+"""The watchdog, which ends a worker that lags and makes no progress. A restart replaces a stuck client."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ EXIT_CODE = 70
 
 
 class Watchdog:
-    """Checks the lanes' progress, and from its own thread the event loop. `budget` is in seconds."""
+    """A check of the lanes' progress, and (from a thread of its own) of the event loop. `budget` is in seconds."""
 
     def __init__(self, lanes: Callable[[], Sequence[Lane]], budget: float) -> None:
         self._lanes = lanes
@@ -23,7 +23,7 @@ class Watchdog:
         self._closed = threading.Event()
 
     async def watch(self, fail: Callable[[BaseException], None]) -> None:
-        """Run until cancelled; call `fail` once for stuck lanes."""
+        """Run until cancelled. `fail` is called once, with the error, if lanes are stuck."""
         self._beat = time.monotonic()
         threading.Thread(target=self._watch_loop, name="watchdog", daemon=True).start()
         while True:
@@ -48,5 +48,5 @@ class Watchdog:
     def _watch_loop(self) -> None:
         while not self._closed.wait(self._budget / 10):
             if time.monotonic() - self._beat > 2 * self._budget:
-                say(f"the event loop has not turned for {2 * self._budget:.0f} s; ending")
+                say(f"the event loop has been blocked for {2 * self._budget:.0f} s; ending")
                 os._exit(EXIT_CODE)

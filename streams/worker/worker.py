@@ -1,4 +1,4 @@
-"""The batch worker: one consumer, its lanes, and their shared objects. Independent of Faust, which hosts it."""
+"""The batch worker: one consumer, its lanes, and the objects that they share. Faust hosts it but is not needed."""
 
 import asyncio
 import random
@@ -42,7 +42,10 @@ log = structlog.get_logger(__name__)
 
 
 class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base class is untyped
-    """Reads, processes and commits until stopped. `failed` has the error that must end the process."""
+    """The worker, which reads, processes and commits until it is stopped.
+
+    `failed` gets the error that must end the process.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -120,7 +123,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
 
     async def _stop_clients(self) -> None:
         stopping = [asyncio.ensure_future(client.stop()) for client in (self._consumer, self._producer)]
-        # Not cancelled: the clients' stop swallows the cancellation and takes as long as Kafka's time-outs.
+        # The tasks are not cancelled: a client's stop ignores the cancellation, and takes as long as Kafka's time-outs.
         done, late = await asyncio.wait(stopping, timeout=_CLIENT_SECONDS)
         errors: list[BaseException | None] = [one.exception() for one in done]
         errors += [TimeoutError(f"Kafka took longer than {_CLIENT_SECONDS:g} s")] * len(late)
@@ -134,7 +137,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         await self._lanes.end(self._settings.seconds("revoke_budget"))
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
-        # Only pauses partitions and starts lanes: a database outage must not block the rebalance.
+        # This only pauses partitions and starts lanes, so that an outage of the database does not block the rebalance.
         if assigned:
             self._consumer.pause(*assigned)
         metrics.REBALANCES.inc()

@@ -82,7 +82,7 @@ async def test_a_batch_that_does_not_continue_the_offset_changes_nothing(bench: 
         batch(bench.record(0, source=OTHER, event_id="other")), batch(bench.record(prev, event_id="again"))
     )
     before = await bench.everything()
-    with pytest.raises(BatchRefused, match=rf"is at 1, the batch begins at {prev}"):
+    with pytest.raises(BatchRefused, match=rf"is 1, the batch begins at {prev}"):
         await bench.sink.commit(judged)
     assert await bench.everything() == before
 
@@ -91,7 +91,7 @@ async def test_a_missing_offset_row_is_a_refusal(bench: Bench) -> None:
     """Without a row to compare, two first owners would not be fenced from each other."""
     unclaimed = TopicPartition(RAW, 9)
     before = await bench.everything()
-    with pytest.raises(BatchRefused, match="has no stored offset"):
+    with pytest.raises(BatchRefused, match=r"stored offset of .* is missing"):
         await bench.commit(bench.record(0, source=unclaimed))
     assert await bench.everything() == before
 

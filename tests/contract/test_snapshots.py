@@ -166,7 +166,7 @@ def test_what_is_no_dead_letter_is_refused(name: str, value: bytes | None) -> No
     DeadLetter.from_record(good)
     changed = tuple((known, value if known == name else text) for known, text in good.headers)
 
-    with pytest.raises(InvalidInput, match=r"t\.dlq:3:5 is no dead letter"):
+    with pytest.raises(InvalidInput, match=r"t\.dlq:3:5 is not a dead letter"):
         DeadLetter.from_record(replace(good, headers=changed))
     with pytest.raises(InvalidInput, match=f"no header {names.PROVENANCE}"):
         DeadLetter.from_record(replace(good, headers=()))

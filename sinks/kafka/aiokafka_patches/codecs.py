@@ -1,4 +1,8 @@
-"""Limits on inflating compressed batches: aiokafka inflates without one, and a megabyte can hold gigabytes."""
+"""Limits on inflating compressed batches.
+
+aiokafka inflates batches without a limit, and a compressed batch of a megabyte can inflate to gigabytes. Limits apply
+to each batch, and to each read: one request for records by a task, which may return records of several batches.
+"""
 
 import asyncio
 import sys
@@ -20,20 +24,31 @@ _STEP: int = 8
 _PIECE_BYTES: int = 16 * 1024
 _MOST_MEMBERS: int = 1000
 _LEAST_BLOCK: int = 1024
-"""Bytes of the smallest blocks that Java's library can be set to. A flush and the end of a batch leave shorter ones."""
+"""Size in bytes of the smallest block that Java's snappy library can be set to.
+
+A flush, and the end of a batch, write shorter blocks.
+"""
 _MOST_HEADERS: int = 10_000
-"""The most headers of one record. A record with more is no event; it is returned with just enough to count as having
-too many. An empty header takes two bytes in the batch, half a microsecond to read, and some seventy bytes then."""
+"""The most headers of one record.
+
+A record with more is no event: it keeps just enough headers to be recognised as such. Each empty header takes two bytes
+in the batch, half a microsecond to read, and some seventy bytes of memory.
+"""
 _HEADERS_LEFT: int = MOST_HEADERS + 1
 _HEADERS_AT_ONCE: int = 50_000
 """A read ends when its records have more headers than this."""
 _SHORT_BYTES: int = 2 * _MOST_HEADERS
 _LARGE_BATCH: int = 400_000
-"""In smaller batches each record's stated length is trusted: if it is wrong, the client refuses the batch in 0.1 s."""
+"""The size, in bytes, from which the length of each record is checked. A smaller batch is trusted.
+
+If a length in a smaller batch is wrong, the client refuses the batch within 0.1 s.
+"""
 _FEW_HEADERS: int = 16
 _MOST_RECORDS: int = 150_000
-"""The most records of a batch. An event has at least about 80 bytes, so 8 MiB hold 105,000 of them. This many empty
-records take the loop two microseconds each, 0.3 s in total."""
+"""The most records of a batch. An event has at least about 80 bytes, so 8 MiB hold at most 105,000 events.
+
+A batch of 150,000 empty records occupies the loop for two microseconds each, 0.3 s in total.
+"""
 _SHORTEST_RECORD: int = 6
 _SHIFTS = range(7, 70, 7)
 _NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
@@ -43,7 +58,7 @@ Inflate = Callable[[bytes], bytes]
 
 
 class _Read:
-    """The totals of one read."""
+    """What one read has inflated so far."""
 
     __slots__ = ("bytes", "enough", "headers", "largest")
 
@@ -60,16 +75,17 @@ class _EnoughError(Exception):
 
 
 def count_anew() -> None:
-    """Begin a read of this task: at the limit it ends with the records that it has.
+    """Begin a new read of the current task: its totals start at zero.
 
-    The rest is left to the next read. One batch, and one record, may always be read.
+    A read that reaches the limit ends with the records that it has. The next read returns the remaining records. Every
+    read returns at least one record, and inflates at least one batch.
     """
     if (task := asyncio.current_task()) is not None:
         _reads[task] = _Read()
 
 
 def had_enough() -> bool:
-    """Return whether the last read of this task ended at the limit."""
+    """Return whether the current task's last read ended at the limit."""
     read = _this_read()
     return read is not None and read.enough
 
@@ -85,7 +101,7 @@ def _this_read() -> _Read | None:
 def bound_inflation(most_bytes: int) -> None:
     """Make every consumer of this process refuse a batch that inflates to more than `most_bytes`.
 
-    A refused or corrupt batch raises ValueError when its records are read, like other unreadable records.
+    Reading the records of a refused or corrupt batch raises ValueError, as for any other unreadable record.
     """
     bounded = _bounded(most_bytes)
     for module in _modules():
@@ -97,7 +113,7 @@ def bound_inflation(most_bytes: int) -> None:
 
 
 def _modules() -> list[ModuleType]:
-    """Return each module with its own names of the functions; aiokafka's compiled modules may be absent."""
+    """Return the modules to patch: those that import the decoders by name. The compiled ones may be absent."""
     return [default_records, legacy_records, *(sys.modules[name] for name in _COMPILED if name in sys.modules)]
 
 
@@ -119,10 +135,10 @@ def _of_few_headers(inflate: Inflate) -> Inflate:
 
 
 def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
-    """Return records like the library's method, until the read reaches its limit; none if it had reached it before.
+    """Return records like the library's `getall`, but stop at the read's limit; none if the read had reached it before.
 
-    Records have at most _HEADERS_LEFT headers. The library's two calls for each record are left out: every record
-    passes here, and no caller reads them one by one.
+    Records have at most _HEADERS_LEFT headers. The library calls two functions for each record, which this function
+    does not, because every record passes here, and no caller reads records one by one.
     """
     read = _this_read()
     if (read is not None and read.enough) or not self.check_assignment(self._topic_partition) or not self.has_more():
@@ -135,7 +151,7 @@ def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any
         for record in records._records_iterator:  # noqa: SLF001
             found.append(record)
             if (len(record.headers) > _FEW_HEADERS and _has_enough_headers(record, read)) or len(found) >= most:
-                # The remaining records wait, already inflated.
+                # The iterator keeps the remaining records, which are already inflated.
                 more = True
                 break
     except _EnoughError:
@@ -147,7 +163,7 @@ def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any
 
 
 def _has_enough_headers(record: Any, read: _Read | None) -> bool:
-    """Return whether the read ends with this record, whose headers are cut to the limit."""
+    """Cut the record's headers to the limit; return whether the read ends with this record."""
     count = len(record.headers)
     if count > _MOST_HEADERS:
         record.headers = record.headers[:_HEADERS_LEFT]
@@ -160,9 +176,10 @@ def _has_enough_headers(record: Any, read: _Read | None) -> bool:
 
 
 def _cut_headers(records: bytes) -> bytes:
-    """Return the records of a batch, with the headers cut of those with too many, which are not even read.
+    """Return the batch's records, each with at most _HEADERS_LEFT headers if it had more than _MOST_HEADERS.
 
-    Raises ValueError for a batch with very many records. The client reports an invalid batch itself.
+    The headers that are left out are not parsed. Raises ValueError for a batch of more than _MOST_RECORDS records. An
+    invalid batch is returned as it is, because the client reports it. The format of records is at
     https://kafka.apache.org/documentation/#record
     """
     place = kept = count = 0
@@ -174,7 +191,7 @@ def _cut_headers(records: bytes) -> bytes:
                 raise ValueError(f"a batch of more than {_MOST_RECORDS} records")
             first, second = records[place], records[place + 1]
             if second < 0x80 <= first:
-                # Most lengths have two bytes, which are decoded inline to save a call for each record.
+                # Most lengths have two bytes; these are decoded inline, which saves a call for each record.
                 length, begin = (first & 0x7F | second << 7) >> 1 if not first & 1 else -1, place + 2
             else:
                 length, begin = _varint(records, place)
@@ -194,7 +211,10 @@ def _cut_headers(records: bytes) -> bytes:
 
 
 def _headers_at(records: bytes, begin: int) -> int:
-    """Return the place of a record's header count; `begin` is after its length. Raises IndexError."""
+    """Return the position of a record's header count. `begin` is the position after the record's length.
+
+    Raises IndexError.
+    """
     place = begin
     for _ in range(3):  # attributes, which the client reads as a number too, and the deltas of time and offset
         place = _varint(records, place)[1]
@@ -215,7 +235,10 @@ def _first_headers(records: bytes, place: int) -> bytes:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Return a zigzag number and the place after it; raises IndexError, also for an overlong number."""
+    """Return the zigzag-encoded number at `place`, and the position after it.
+
+    Raises IndexError, also for too long a number.
+    """
     value = data[place]
     if value < 0x80:  # most have one byte
         return (value >> 1) ^ -(value & 1), place + 1
@@ -248,7 +271,7 @@ def _named(name: str, most: int, inflate: Inflate) -> Inflate:
         try:
             inflated = inflate(payload)
         except (cramjam.DecompressionError, zlib.error, OSError, EOFError) as error:
-            raise ValueError(f"a batch that is no sound {name}: {error}") from error
+            raise ValueError(f"a batch that can't be decompressed as {name}: {error}") from error
         if read is not None:
             read.bytes += len(inflated)
             read.largest = max(read.largest, len(inflated))
@@ -262,14 +285,17 @@ def _too_large(most: int) -> ValueError:
 
 
 def _gzip(payload: bytes, most: int) -> bytes:
-    """Inflate all members, like other clients, up to a limit: a member costs a thousand times the time of its bytes."""
+    """Inflate all gzip members, as other clients do, up to _MOST_MEMBERS members.
+
+    A member costs about a thousand times as much time as one of its bytes.
+    """
     left, inflated = memoryview(payload), bytearray()
     for _ in range(_MOST_MEMBERS):
         inflater = zlib.decompressobj(wbits=31)
         while not inflater.eof:
             if not left:
-                raise EOFError("it ends too early")
-            # Passed in pieces, since each member copies the rest behind it.
+                raise EOFError("the compressed data ends too early")
+            # Passed in pieces, because the decompressor copies everything after the member.
             piece = left[:_PIECE_BYTES]
             inflated += inflater.decompress(piece, most + 1 - len(inflated))
             if len(inflated) > most:
@@ -281,7 +307,10 @@ def _gzip(payload: bytes, most: int) -> bytes:
 
 
 def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, most: int) -> bytes:
-    """Inflate into a buffer that grows up to the limit: a batch's stated size is untrusted, and buffers are zeroed."""
+    """Inflate into a buffer that grows up to the limit.
+
+    The size that the batch states is not trusted, because a buffer of that size would be allocated and zeroed.
+    """
     size = min(most, max(_FIRST_BYTES, _STEP * len(payload)))
     while True:
         buffer = bytearray(size)
@@ -296,10 +325,10 @@ def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, mo
 
 
 def _snappy(payload: bytes, most: int) -> bytes:
-    """Inflate plain snappy, or the blocks of Java's library; the stated size of a block is checked by the decompressor.
+    """Inflate plain snappy, or the blocks that Java's library writes.
 
-    The number of blocks is bounded by the most that regular clients write: an empty block takes a microsecond, and only
-    five bytes of the batch.
+    The decompressor checks the stated size of a block. An empty block takes a microsecond and only five bytes of the
+    batch. The number of blocks is therefore limited to what regular clients write at most.
     """
     if not codec._detect_xerial_stream(payload):  # noqa: SLF001  # the library's own way to tell them apart
         return _snappy_block(payload, most, most)

@@ -1,4 +1,7 @@
-"""Setting of single topic configs, which aiokafka lacks: its `alter_configs` resets all that it is not given."""
+"""Changes of single topic configs, which aiokafka lacks.
+
+aiokafka's own `alter_configs` resets every config that it is not given.
+"""
 
 from collections.abc import Mapping
 
@@ -54,7 +57,7 @@ class _IncrementalAlterConfigsStruct(RequestStruct):  # type: ignore[misc]  # ai
     )
 
 
-class _IncrementalAlterConfigsRequest(Request[_IncrementalAlterConfigsStruct]):  # type: ignore[misc]  # the same
+class _IncrementalAlterConfigsRequest(Request[_IncrementalAlterConfigsStruct]):  # type: ignore[misc]  # aiokafka is untyped
     API_KEY = 44
 
     def __init__(self, resources: list[tuple[int, str, list[tuple[str, int, str]]]]) -> None:

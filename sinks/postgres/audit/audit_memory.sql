@@ -1,2 +1,3 @@
--- Memory for one group per raw event in this transaction: the audit makes one pass, without temporary files.
+-- Sets the memory of this transaction so that one group for each raw event fits: the audit then makes one pass, without
+-- temporary files.
 SELECT set_config('work_mem', '256MB', true)

@@ -1,4 +1,5 @@
--- The records read of each partition and the running totals, over all groups; `next_offset` is that of group $1.
+-- The records read of each partition, and the running totals, over all consumer groups. `next_offset` is that of group
+-- $1.
 SELECT topic, partition,
        min(base_offset) AS base_offset,
        coalesce(max(next_offset) FILTER (WHERE group_id = $1), max(next_offset)) AS next_offset,

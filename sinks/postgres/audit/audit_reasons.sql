@@ -1,4 +1,4 @@
--- The number of dropped raw events in the ledger by reason, and how many of these have a replay that was read.
+-- The number of dropped raw events in the ledger by reason, and the number of those whose replay has been read.
 SELECT dropped_reason, count(*) AS dropped, count(replayed_as) AS replayed
 FROM bridge_event_raw
 WHERE dropped_reason IS NOT NULL

@@ -1,5 +1,5 @@
--- Events and ledger, each read once and joined by provenance: the outcomes of the raw events of each partition.
--- The outer grouping runs over a few kinds, so that its many conditions are not evaluated for every event.
+-- The outcomes of the raw events of each partition. Events and ledger are each read once, and joined by provenance. The
+-- outer grouping runs over a few kinds, so that its many conditions are not evaluated for every event.
 WITH event AS (
     SELECT raw_topic, raw_partition, raw_offset, count(*) AS copies, max(attempt) AS attempt
     FROM bridge_event

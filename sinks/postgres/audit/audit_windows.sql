@@ -1,4 +1,4 @@
--- The counts of the gate windows, by the partition that carried the attempts.
+-- The counts of the gate windows, by the partition whose record had the attempt.
 SELECT topic, partition,
        saturated(sum(normalized)) AS normalized,
        saturated(sum(retried)) AS retried,

@@ -1,4 +1,4 @@
-"""Dropped events and their later results, by the ledger."""
+"""Counts of dropped events, and of what became of them later, from the ledger."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ By = Literal["day", "site"]
 
 
 class Drops(NamedTuple):
-    """Dropped events by reason without replays, and their later results. Both count the same rows.
+    """Dropped events by reason, and by later result. Both dictionaries count the same events, without replays.
 
-    A reason may be unknown to this release.
+    A reason may be one that this release does not know.
     """
 
     reasons: Counter[str]
@@ -23,19 +23,20 @@ class Drops(NamedTuple):
 
     @property
     def events(self) -> int:
-        """The number of dropped events; a replay is not another event."""
+        """The number of dropped events. A replay of an event is not counted as another event."""
         return self.reasons.total()
 
 
 async def became(conn: Connection) -> Became:
-    """Return the results of all dropped events in the ledger."""
+    """Return, for all dropped events in the ledger, what became of them."""
     return dict(summed((await _parts(conn, None, None, None)).values()).became)
 
 
 async def drops_by(dsn: str, by: By, since: datetime, site_id: int | None = None) -> dict[str, Drops]:
-    """Return the events dropped since then, by day (`2026-11-28`, UTC) or by site (`7`; `0` for events without one).
+    """Return the events dropped since `since`, by day (key `2026-11-28`, UTC) or by site (key `7`).
 
-    The site is the one that the dead letter names, registered or not. Raises SinkUnavailable.
+    The site is the one that the dead letter names, whether it is registered or not; the key is `0` if the dead letter
+    names none. Raises SinkUnavailable.
     """
     async with connection(dsn, "drops") as conn:
         return await _parts(conn, by, since, site_id)

@@ -1,9 +1,9 @@
--- The results of events that were dropped at $1 or later, of site $2 (0 has no readable site); NULL is all. Grouped by
--- $3: 'day' (UTC), 'site', or NULL for all together, and by the reason of the drop. An event counts once, by the last
--- of its replays. It is recovered if one of its replays became a row. If another raw event became that row, it is sent
--- again: the row counts there. After a forced replay, the result of the replay before
--- it is only in the item of that replay's plan.
--- A chain of replays has at most as many lives as replay_max_lives allows.
+-- What became of events that were dropped at $1 or later, of site $2 (0: no readable site; NULL: all sites). The groups
+-- are given by $3 ('day' in UTC, 'site', or NULL for one group) and the reason of the drop. Each event counts once, by
+-- the last of its replays. It is recovered if one of its replays became a row. If another raw event became that row,
+-- the event was sent again, and the row counts for the other raw event. After a forced replay, the result of the replay
+-- before it is stored only in the item of that earlier replay's plan. A chain of replays has at most replay_max_lives
+-- lives.
 WITH RECURSIVE before_forced AS (
     SELECT raw_topic, raw_partition, raw_offset, replayed_as, 1 AS lives FROM replay_item WHERE replayed_as IS NOT NULL
     UNION ALL

@@ -1,4 +1,4 @@
-"""The audit's queries of Postgres, and the acknowledgement of a loss."""
+"""The audit's queries of Postgres, and the operator's acknowledgement of lost records."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +13,13 @@ from sinks.postgres.connection import Connection, connection
 from sinks.postgres.statements import sql
 from sinks.refusals import refusal
 
-# The raw topic's retention: a record may be read again within it, so no horizon of the keys may be shorter.
+# Within the raw topic's retention a record may be read again. The keys that detect duplicates must be kept at least as
+# long.
 KEYS_KEPT = timedelta(days=7)
 
 
 async def acknowledge_lost(settings: Settings, source: TopicPartition) -> int:
-    """Acknowledge this partition's loss; return the number of lost records, 0 if there was nothing new."""
+    """Acknowledge this partition's lost records; return the number that was not acknowledged before."""
     async with connection(settings.dsn, "audit") as conn:
         return sum(row["news"] for row in await conn.fetch(sql("lost_acknowledge"), *source))
 

@@ -1,4 +1,5 @@
--- Lets dead letters of group $1 pass for $2 seconds, regardless of their share; the breaker may trip again after that.
+-- Lets dead letters of group $1 pass for $2 seconds, however large their share is. The breaker may trip again after
+-- that.
 INSERT INTO brake (group_id, engaged, changed_by, reason, released_until)
 VALUES ($1, false, $3, $4, now() + make_interval(secs => $2))
 ON CONFLICT (group_id) DO UPDATE

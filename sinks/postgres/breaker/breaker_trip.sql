@@ -1,4 +1,5 @@
--- Trips the breaker of group $1; for a worker only if it is not open and no operator has released it for a time.
+-- Trips the breaker of group $1. A worker's trip has an effect only if the breaker is not open, and no operator has
+-- released it.
 INSERT INTO brake (group_id, engaged, changed_by, reason, details, by_hand) VALUES ($1, true, $2, $3, $4::jsonb, $5)
 ON CONFLICT (group_id) DO UPDATE
 SET engaged = true, by_hand = excluded.by_hand, changed_at = now(), changed_by = excluded.changed_by,

@@ -1,4 +1,4 @@
-"""The circuit breaker's state in Postgres: one row for all workers of a group, which outlives them."""
+"""The circuit breaker's state in Postgres: one row for each consumer group, which all workers of the group share."""
 
 from datetime import UTC, datetime
 
@@ -19,7 +19,10 @@ async def read_breaker(conn: Connection, group: str) -> BreakerState:
 
 
 async def trip_breaker(conn: Connection, group: str, by: str, cause: BreakerCause, *, by_hand: bool) -> BreakerState:
-    """Trip the breaker, unless it is open or released; return the resulting state. The history has workers' trips."""
+    """Trip the breaker, unless it is open or an operator has released it; return the resulting state.
+
+    A trip by a worker is also written to the history of runs.
+    """
     details = msgspec.json.encode(cause.details).decode()
     news = await conn.fetchval(sql("breaker_trip"), group, by, cause.reason, details, by_hand)
     if news and not by_hand:
@@ -28,7 +31,10 @@ async def trip_breaker(conn: Connection, group: str, by: str, cause: BreakerCaus
 
 
 async def let_go(conn: Connection, group: str, by: str) -> bool:
-    """Reset the breaker because a probe passed; return whether it was reset. One tripped by an operator stays open."""
+    """Reset the breaker because a probe passed; return whether it was reset.
+
+    A breaker that an operator tripped stays open.
+    """
     reason = await conn.fetchval(sql("breaker_reset"), group, by)
     if reason is not None:
         await _note(conn, "brake-release", by, reason, engaged=False)
@@ -36,7 +42,7 @@ async def let_go(conn: Connection, group: str, by: str) -> bool:
 
 
 async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged: bool) -> None:
-    """Write the stream's own action to the history of operators' runs, not in one transaction with the action.
+    """Write a worker's action to the history of operators' runs, in a transaction after the action's own.
 
     An error here does not affect the breaker.
     """
@@ -48,19 +54,19 @@ async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged:
 
 
 async def breaker_state(dsn: str, group: str) -> BreakerState:
-    """Return the state over a connection of its own."""
+    """Open a connection and return the state."""
     async with connection(dsn, "brake") as conn:
         return await read_breaker(conn, group)
 
 
 async def trip_by_operator(dsn: str, group: str, reason: str) -> BreakerState:
-    """Trip the breaker until an operator releases it; no probe resets it."""
+    """Trip the breaker until an operator releases it; a passed probe does not reset it."""
     async with connection(dsn, "brake") as conn:
         return await trip_breaker(conn, group, started_by(), BreakerCause(reason, {}), by_hand=True)
 
 
 async def release_breaker(dsn: str, group: str, seconds: float, reason: str) -> BreakerState:
-    """Let dead letters pass for `seconds`, regardless of their share; return the resulting state."""
+    """Let dead letters pass for `seconds`, however large their share is; return the resulting state."""
     async with connection(dsn, "brake") as conn:
         await conn.execute(sql("breaker_release"), group, seconds, started_by(), reason)
         return await read_breaker(conn, group)

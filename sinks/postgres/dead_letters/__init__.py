@@ -1,1 +1,1 @@
-"""Dead letters in the ledger: found by one filter, read, grouped, exported and discarded."""
+"""Dead letters (dropped events) in the ledger: selected by a filter, read, grouped, exported and discarded."""

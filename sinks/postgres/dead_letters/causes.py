@@ -1,4 +1,7 @@
-"""Resolution of causes from prefixes of their keys."""
+"""Resolution of causes from prefixes of their keys.
+
+A cause is the group of dead letters with one reason and one normalised message; its key is 16 hexadecimal digits.
+"""
 
 from schemas.documents.dead_letter_filter import CAUSE_DIGITS, DeadLetterFilter
 from sinks.postgres.connection import Connection
@@ -9,10 +12,10 @@ from sinks.postgres.statements import sql
 
 
 async def with_whole_causes(dsn: str, chosen: DeadLetterFilter) -> DeadLetterFilter:
-    """Return the filter with its causes' prefixes replaced by keys; raises InvalidInput where one is not unique.
+    """Return the filter with each prefix of a cause's key replaced by the key.
 
-    A prefix resolves the same regardless of the filter's other fields, except organisations: other organisations'
-    causes stay undisclosed.
+    Raises InvalidInput for a prefix that no cause, or more than one cause, matches. Of the filter's other fields only
+    the organisations matter: causes of other organisations are not found.
     """
     if not chosen.begins_causes:
         return chosen

@@ -1,4 +1,4 @@
--- The causes from $1 to $2, of the sites of the organisations $3 if they are given; at most $4.
+-- The causes whose keys are from $1 to $2, at most $4; of the sites of the organisations $3, if they are given.
 SELECT DISTINCT l.cause
 FROM bridge_event_raw AS l
 WHERE l.dropped_reason IS NOT NULL AND l.cause BETWEEN $1 AND $2

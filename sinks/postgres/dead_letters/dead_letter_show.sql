@@ -1,4 +1,4 @@
--- One whole row of the ledger; without conditions, every dropped event.
+-- One whole row of the ledger. If the conditions are not inserted, it is any dropped event.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.dropped_reason, l.error_class, l.last_error, l.cause,
        l.retry_count, l.site_id, s.org_id, l.script_id, l.event_id, l.disposition, l.replay_of, l.replayed_as, l.sender,
        l.record_key, l.payload, l.headers, l.record_time, l.received_at, l.first_failed_at, l.next_retry_at, l.normalized,

@@ -1,5 +1,5 @@
--- Drops as duplicates by script and site, the most frequent first, at most $1, each with the number of all of them and
--- of the replays among these.
+-- The number of duplicates by script and site, the most frequent first, at most $1 rows. Each row also has the number
+-- of all duplicates, and of those that a replay sent.
 SELECT l.script_id, l.site_id, count(*) AS duplicates, count(*) OVER () AS scripts, (sum(count(*)) OVER ())::bigint AS total,
        (sum(count(*) FILTER (WHERE l.replay_of IS NOT NULL)) OVER ())::bigint AS replays
 FROM bridge_event_raw AS l

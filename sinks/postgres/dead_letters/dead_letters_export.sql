@@ -1,5 +1,6 @@
--- Whole rows of the ledger, the earliest first: at most $9 after the place $1 to $4, up to the place $5 to $8, with at
--- most $10 bytes of records together, but at least one row. Reading a length does not read the value itself.
+-- Whole rows of the ledger, the earliest first: those after the cursor $1 to $4, up to the cursor $5 to $8. At most $9
+-- rows, with at most $10 bytes of records together, but at least one row. Postgres returns the length of a value
+-- without reading the value.
 SELECT *
 FROM (
     SELECT behind.*, row_number() OVER rows AS number,

@@ -1,8 +1,8 @@
--- Dead letters by cause, the most frequent first, in total and in each of the $2 hours before $1; the first entry of
--- `hours` is the last hour. At most $3 causes, each with its latest dead letter as an example, with the $4 sites that
--- have the most, and with the number of all causes and dead letters. Sites are counted from an index alone. Examples,
--- and the scripts of a site's latest, are found directly by their time, regardless of other conditions. So is `since`,
--- when the oldest of those that were dropped first was received.
+-- Dead letters by cause, the most frequent first, at most $3 causes: the total, and the number in each of the $2 hours
+-- before $1. The first entry of `hours` is the last hour. Each cause has its latest dead letter as an example, and the
+-- $4 sites that have the most. Each row has the number of all causes and dead letters. Sites are counted from an index
+-- alone. Examples, and the scripts of a site's latest dead letters, are found by their time, regardless of the other
+-- conditions. So is `since`, the time when the oldest of those dropped first was received.
 WITH meant AS NOT MATERIALIZED (
     SELECT l.* FROM bridge_event_raw AS l WHERE /* conditions */ true
 ), lately AS MATERIALIZED (

@@ -1,5 +1,5 @@
--- Dead letters, the latest first: at most $5 before the place $1 to $4, where the page before ended.
--- For unreadable ones `beginning` is the text for guessing the owner.
+-- Dead letters, the latest first: at most $5 before the cursor $1 to $4, where the page before ended. For unreadable
+-- ones, `beginning` is the text from which the owner is guessed.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.dropped_reason, l.error_class, l.last_error, l.cause,
        l.retry_count, l.site_id, s.org_id, l.script_id, l.event_id, l.disposition, l.replay_of, l.replayed_as, l.sender,
        CASE WHEN l.site_id IS NULL OR l.script_id IS NULL THEN substring(l.payload, 1, 4096) END AS beginning

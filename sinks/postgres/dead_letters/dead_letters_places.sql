@@ -1,5 +1,5 @@
--- Provenance and owner of dead letters, the earliest first: at most $9 after the place $1 to $4, up to the place $5 to
--- $8.
+-- Provenance and owner of dead letters, the earliest first: at most $9 after the cursor $1 to $4, up to the cursor $5
+-- to $8.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.outcome_at, l.cause, l.site_id, l.event_id, l.script_id, l.sender, NULL::bytea AS beginning
 FROM bridge_event_raw AS l
 WHERE /* conditions */ true

@@ -1,8 +1,8 @@
--- Events that were dropped more than once, without their own replays, the most frequent first, at most $1, and a script
--- that they name. Their hashes are counted first, from the index alone. It has neither replays nor ids, so replays and
--- two ids with one hash are separated in the rows of the most frequent, and of a thousand that may be an event and its
--- replay. `hashes` is the number of hashes that were dropped more than once, without those whose
--- rows show no repeated event.
+-- Events that were dropped more than once, without their own replays, the most frequent first, at most $1, each with a
+-- script that it names. The hashes of their ids are counted first, from the index alone. The index has neither replays
+-- nor ids. Replays, and two ids with the same hash, are therefore distinguished only in the rows of the most frequent
+-- hashes, and of a thousand hashes that may be an event and its replay. `hashes` is the number of hashes that were
+-- dropped more than once, without those whose rows show no repeated event.
 WITH meant AS NOT MATERIALIZED (
     SELECT l.event_hash, l.event_id, l.site_id, l.script_id, l.outcome_at, l.replay_of
     FROM bridge_event_raw AS l

@@ -1,4 +1,7 @@
-"""Discarding of dead letters: open -> discarded; those that a replay has claimed or finished stay unchanged."""
+"""Discarding of dead letters: their disposition changes from open to discarded.
+
+Dead letters that a replay has claimed or finished stay unchanged.
+"""
 
 from collections.abc import Sequence
 
@@ -9,19 +12,20 @@ from sinks.postgres.statements import sql
 
 
 async def discard(dsn: str, places: Sequence[Provenance], run_id: str, *, sent_again: bool = False) -> int:
-    """Discard the open ones among them; return their number. Raises SinkUnavailable.
+    """Discard those of the dead letters that are open; return their number. Raises SinkUnavailable.
 
-    `sent_again` records that their events are persisted, so that they count as recovered.
+    `places` are the dead letters' provenances. `sent_again` records that their producers have sent the events again and
+    that these are persisted, so that they count as recovered.
     """
     async with connection(dsn, "discard") as conn:
-        # Sorted, the order in which commits lock the ledger.
+        # Sorted, because commits lock the ledger's rows in this order.
         statement = sql("dead_letters_discard_sent_again") if sent_again else sql("dead_letters_discard")
         done: int = await conn.fetchval(statement, *provenance_columns(sorted(places)), run_id)
     return done
 
 
 async def not_dropped(dsn: str, places: Sequence[Provenance]) -> list[Provenance]:
-    """Return those that are not dropped in the ledger; raises SinkUnavailable."""
+    """Return the provenances for which the ledger has no dropped event; raises SinkUnavailable."""
     async with connection(dsn, "dead letters") as conn:
         rows = await conn.fetch(sql("ledger_missing"), *provenance_columns(list(places)))
     return [Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows]

@@ -1,4 +1,4 @@
--- When and at which attempt a raw event with that `received_at` became an event, if it did.
+-- When and at which attempt a raw event that was received at `received_at` became an event, if it did.
 SELECT e.normalized_at, e.attempt, e.site_id, s.org_id
 FROM bridge_event AS e
 LEFT JOIN site AS s USING (site_id)

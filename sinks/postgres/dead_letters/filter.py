@@ -1,4 +1,4 @@
-"""The filter of dead letters as SQL: conditions over the ledger `l`, and the values bound to them."""
+"""The filter of dead letters as SQL: conditions on the ledger, whose alias is `l`, and the values bound to them."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -10,7 +10,10 @@ from schemas.reasons import DroppedReason
 from sinks.postgres.ledger.rows import provenance_columns
 
 MARK: Final = "/* conditions */ true"
-"""The placeholder for conditions in a statement; without conditions, the statement selects every dropped event."""
+"""The placeholder for conditions in a statement.
+
+A statement in which it is not replaced selects every dropped event.
+"""
 
 
 class Conditions(NamedTuple):
@@ -20,7 +23,7 @@ class Conditions(NamedTuple):
     parameters: tuple[Any, ...]
 
     def within(self, statement: str) -> str:
-        """Return the statement with the conditions at its mark; raises InvariantViolation unless it has exactly one."""
+        """Return the statement with its placeholder replaced; raises InvariantViolation unless it has exactly one."""
         before, mark, after = statement.partition(MARK)
         if not mark or MARK in after:
             raise InvariantViolation(f"a statement over dead letters must hold `{MARK}` once: {statement[:60]!r}")
@@ -41,10 +44,10 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
         found.site(chosen.site_id)
     if chosen.org_ids is not None:
         orgs = found.bind("bigint[]", list(chosen.org_ids))
-        found.add(f"l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ({orgs}))")  # noqa: S608  # a place only
+        found.add(f"l.site_id IN (SELECT s.site_id FROM site AS s WHERE s.org_id = ANY ({orgs}))")  # noqa: S608  # the text inserted is a placeholder
     if chosen.event_id is not None:
         ids = found.bind("text[]", list(chosen.event_id))
-        found.add(f"l.event_hash IN (SELECT hashtext(one::text) FROM unnest({ids}) AS one)")  # noqa: S608  # a place only
+        found.add(f"l.event_hash IN (SELECT hashtext(one::text) FROM unnest({ids}) AS one)")  # noqa: S608  # the text inserted is a placeholder
         found.add(f"l.event_id = ANY ({ids})")
     if chosen.provenance is not None:
         found.provenance([Provenance.parse(one) for one in chosen.provenance])
@@ -53,7 +56,7 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
     if chosen.until is not None:
         found.add(f"l.outcome_at < {found.bind('timestamptz', chosen.until)}")
     if chosen.text is not None:
-        # Folded for ASCII only, since all other folding depends on the database's locale.
+        # Only ASCII letters are compared without case: for others, case depends on the database's locale.
         text = found.bind("text", ascii_lower(chosen.text))
         found.add(f'strpos(lower(l.last_error COLLATE "C"), {text}) > 0')
     found.disposition(chosen)
@@ -75,7 +78,7 @@ class _Compilation:
         self.parts.append(condition)
 
     def bind(self, kind: str, value: Any) -> str:
-        """Bind a value of that type and return its placeholder."""
+        """Bind a value of the SQL type `kind` and return its placeholder."""
         self.values.append(value)
         return f"${self._after + len(self.values)}::{kind}"
 
@@ -84,7 +87,7 @@ class _Compilation:
             self.add(self.equal(column, kind, values))
 
     def equal(self, column: str, kind: str, values: Sequence[Any]) -> str:
-        # A single value is compared with =, so that an index still returns its rows in order.
+        # A single value is compared with =, because an index then still returns its rows in order.
         if len(values) == 1:
             return f"{column} = {self.bind(kind, values[0])}"
         return f"{column} = ANY ({self.bind(f'{kind}[]', list(values))})"
@@ -99,7 +102,7 @@ class _Compilation:
     def provenance(self, places: Sequence[Provenance]) -> None:
         topics, partitions, offsets = provenance_columns(list(places))
         rows = ", ".join((self.bind("text[]", topics), self.bind("int[]", partitions), self.bind("bigint[]", offsets)))
-        self.add(f"(l.raw_topic, l.raw_partition, l.raw_offset) IN (SELECT * FROM unnest({rows}))")  # noqa: S608  # places only
+        self.add(f"(l.raw_topic, l.raw_partition, l.raw_offset) IN (SELECT * FROM unnest({rows}))")  # noqa: S608  # the texts inserted are placeholders
 
     def disposition(self, chosen: DeadLetterFilter) -> None:
         if set(chosen.dropped_reason or ()) == {DroppedReason.DUPLICATE_EVENT_ID}:
@@ -112,17 +115,20 @@ class _Compilation:
 
 
 def cause_key(cause: str) -> int:
-    """Return the ledger's number of a cause's key; raises InvariantViolation for a prefix."""
+    """Return the number by which the ledger stores a cause's key; raises InvariantViolation for a prefix."""
     if len(cause) != CAUSE_DIGITS:
-        raise InvariantViolation(f"{cause!r} is the beginning of a cause, and was not made whole")
+        raise InvariantViolation(f"{cause!r} is the beginning of a cause's key; resolve it to the key before the query")
     return int.from_bytes(bytes.fromhex(cause), signed=True)
 
 
 def cause_range(beginning: str) -> tuple[int, int]:
-    """Return the ledger's lowest and highest number of the keys with this prefix; the first digit has the sign."""
+    """Return the lowest and the highest stored number of the keys with this prefix.
+
+    The numbers are signed, and the key's first digit has the sign.
+    """
     return cause_key(beginning.ljust(CAUSE_DIGITS, "0")), cause_key(beginning.ljust(CAUSE_DIGITS, "f"))
 
 
 def cause_name(key: int) -> str:
-    """Return a cause's key in its public form: 16 hexadecimal digits."""
+    """Return a cause's key as 16 hexadecimal digits, the form that people see."""
     return key.to_bytes(8, signed=True).hex()

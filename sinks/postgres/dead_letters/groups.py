@@ -1,4 +1,7 @@
-"""Dead letters by cause: counts, first occurrence and an example; and events that are dropped repeatedly."""
+"""Dead letters by cause: counts, times and an example; and events that were dropped more than once.
+
+A cause is the group of dead letters with one reason and one normalised message.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,13 +20,13 @@ from sinks.postgres.dead_letters.reading import reading
 from sinks.postgres.statements import sql
 
 MOST_OWNERS: Final = 5
-"""The most sites that are named for a cause."""
+"""The largest number of sites that are listed for a cause."""
 
 
 class Owner(NamedTuple):
-    """The dead letters of a cause of one site; the organisation is the registry's current one.
+    """The dead letters of one cause that belong to one site; the organisation is the one in the registry now.
 
-    `scripts` are up to three that the latest of them name.
+    `scripts` are up to three scripts (registered sources of a site's events), from the latest of these dead letters.
     """
 
     site_id: int | None
@@ -33,10 +36,10 @@ class Owner(NamedTuple):
 
 
 class Guessed(NamedTuple):
-    """The number of a cause's latest dead letters whose text has this site and these scripts, unproven.
+    """The number of a cause's latest dead letters whose unreadable body contains this site and these scripts.
 
-    `keyed_site_id` is the site in their record keys, to which they belong; it may differ from the one in the text.
-    None is no readable site.
+    The body's text proves nothing. `keyed_site_id` is the site in the record keys, to which these dead letters belong;
+    it may differ from the site in the text. None means that no site can be read.
     """
 
     site_id: int
@@ -46,15 +49,16 @@ class Guessed(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Dead letters of one cause. `hours` has the count of the last hour first, then of the hours before it.
+    """Dead letters of one cause.
 
-    `first_at` and `last_at` are times of drops; `since` is when the oldest of those dropped first was received, which
-    is earlier if events were retried first.
-
-    `message` is the error without numbers, ids and quoted values, `example` the latest dead letter. `owners` are the
-    sites with the most dead letters, and `sites` is the number of all sites. Of the `looked_up` latest open ones,
-    `persisted` are known to be persisted from another record: their producers have sent them again. `guesses` are the
-    sites and scripts in the text of those where they can't be read.
+    - `message` is the error without numbers, ids and quoted values; `example` is the latest dead letter.
+    - `first_at` and `last_at` are the times of the first and last drop. `since` is when the oldest of the events
+      dropped first was received. It is earlier than `first_at` if the events were retried before they were dropped.
+    - `hours` has the number of drops in the last hour, then in each hour before it.
+    - `owners` are the sites with the most dead letters; `sites` is the number of all sites.
+    - `looked_up` is the number of the latest open dead letters whose events were searched. `persisted` of them have
+      been persisted from another record, because their producers have sent them again.
+    - `guesses` are the sites and scripts that occur in unreadable bodies.
     """
 
     cause: str
@@ -73,7 +77,7 @@ class Group(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """An event that was dropped more than once, including copies of it, without its replays."""
+    """An event that was dropped more than once. Dropped copies count; replays don't."""
 
     script_id: str | None
     site_id: int | None
@@ -84,7 +88,7 @@ class Repeated(NamedTuple):
 
 
 class Duplicates(NamedTuple):
-    """The number of a script's events that were dropped as duplicates; each copy after the first counts."""
+    """The number of a script's events that were dropped as duplicates: every copy of an event after the first."""
 
     script_id: str | None
     site_id: int | None
@@ -92,10 +96,10 @@ class Duplicates(NamedTuple):
 
 
 class Often(NamedTuple):
-    """The most frequent events that were dropped more than once, and duplicates by script.
+    """The events that were dropped most often, and the duplicates of each script.
 
-    `events` is the number of such events, by the hashes of their ids. `scripts`, `duplicates` and `replays` are exact;
-    `replays` are duplicates that a replay sent.
+    `events` is the number of all events that were dropped more than once; it may be an estimate by the hashes of their
+    ids. `scripts`, `duplicates` and `replays` are exact. `replays` is the number of duplicates that a replay sent.
     """
 
     repeated: list[Repeated]
@@ -116,8 +120,11 @@ class Groups(NamedTuple):
 
 
 async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int) -> Groups:
-    """Return at most `limit` groups, repeated events and scripts, of the filter's selection; raises SinkUnavailable."""
-    # Each query reads every dead letter: in parallel, on two connections, they take half as long.
+    """Return at most `limit` causes, repeated events and scripts of the filter's selection; raises SinkUnavailable.
+
+    `hours` is the number of hours before `now` whose drops are counted by hour.
+    """
+    # Each query reads every dead letter. Two connections run them in parallel, which halves the time.
     (groups, causes, total), often = await asyncio.gather(
         _groups(dsn, chosen, now, hours, limit), _often(dsn, chosen, limit)
     )
@@ -145,9 +152,9 @@ def _group(row: "asyncpg.Record") -> Group:
 async def latest_of(
     dsn: str, chosen: DeadLetterFilter, groups: Sequence[Group], most: int, share: Share
 ) -> list[Whose]:
-    """Return the identities of the latest open ones of these groups, at most `most` in all; raises SinkUnavailable.
+    """Return the identities of the latest open dead letters of these causes, at most `most` in all.
 
-    `share` is the work's share of the event loop.
+    `share` runs the decoding of rows, so that other tasks get the event loop. Raises SinkUnavailable.
     """
     found = conditions(chosen, after=4)
     causes = [cause_key(one.cause) for one in groups]
@@ -159,7 +166,10 @@ async def latest_of(
 
 
 async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
-    """Ignore dispositions, and include duplicates unless a reason is named, since a repeated id is one."""
+    """Return repeated events and duplicates, regardless of the dead letters' dispositions.
+
+    A copy of an event is dropped as a duplicate. Duplicates are therefore included unless the filter names reasons.
+    """
     everything = {"disposition": None, "dropped_reason": chosen.dropped_reason or tuple(DroppedReason)}
     found = conditions(chosen.model_copy(update=everything), after=1)
     async with reading(dsn) as conn:
@@ -167,7 +177,7 @@ async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
         scripts = await conn.fetch(found.within(sql("dead_letters_duplicates")), limit, *found.parameters)
     repeated = [Repeated(*row[: len(Repeated._fields)]) for row in map(tuple, rows)]
     by_script = [Duplicates(*row[: len(Duplicates._fields)]) for row in map(tuple, scripts)]
-    # If all of them were read, they are counted by their ids.
+    # If the query returned every repeated event, their number is exact; otherwise it is the number of repeated hashes.
     events = len(rows) if len(rows) < limit else max(len(rows), rows[0]["hashes"])
     totals = [scripts[0][name] for name in ("scripts", "total", "replays")] if scripts else [0, 0, 0]
     return Often(repeated, events, by_script, *totals)

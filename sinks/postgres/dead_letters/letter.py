@@ -1,4 +1,4 @@
-"""Dropped events as values: a line of a list, and the whole event."""
+"""Dropped events as values: one line of a list, and a whole event with its body."""
 
 from collections.abc import Generator, Sequence
 from datetime import datetime
@@ -15,12 +15,15 @@ from sinks.postgres.ledger.rows import body
 
 
 class DeadLetterLine(NamedTuple):
-    """A dropped event in a list; a filter can be applied to it.
+    """A dropped event in a list.
 
-    `attempt` failed last, from 1; `disposition` is None for a duplicate. `replay_of` is the dead letter that this one
-    was a replay of, `replayed_as` the record of its own replay. `sender` is the sender class, None if it predates
-    classes. Guesses from a broken text are unproven: no filter and no figure uses them. `claimed_site_id` is the site
-    in such a text if the record key names another one, `site_id`; the guessed script is the text's too.
+    - `attempt` is the number of the last failed attempt, from 1.
+    - `disposition` is None for a duplicate.
+    - `replay_of` is the dead letter whose replay this event was; `replayed_as` is the record of this event's own
+      replay.
+    - `sender` is the sender class; None if the row was written before sender classes existed.
+    - Guesses are from an unreadable body and prove nothing; no filter and no figure uses them. `claimed_site_id` is the
+      site in such a body if the record key names another site, `site_id`. The guessed script is from the body too.
     """
 
     provenance: Provenance
@@ -44,9 +47,9 @@ class DeadLetterLine(NamedTuple):
 
 
 class WholeDeadLetter(NamedTuple):
-    """A dropped event with its raw record's body, byte for byte, and its times.
+    """A dropped event with its times and its raw record's body, byte for byte.
 
-    `discarded_by` is the run that discarded it, `changed_at` the time of its last change.
+    `discarded_by` is the id of the run that discarded it. `changed_at` is the time of the row's last change.
     """
 
     line: DeadLetterLine
@@ -60,7 +63,10 @@ class WholeDeadLetter(NamedTuple):
 
 
 class Whose(NamedTuple):
-    """The identity of a dead letter, as far as readable, and its cause; `sender` is None if it predates classes."""
+    """The identity of a dead letter, as far as it is readable, and the dead letter's cause.
+
+    `sender` is None if the row was written before sender classes existed.
+    """
 
     provenance: Provenance
     cause: str

@@ -1,4 +1,8 @@
-"""One whole dropped event, and its lives: the dead letters that it replays, and the results of its own replays."""
+"""One whole dropped event, and its lives.
+
+A life is one passage of an event through the stream: the original record, or one replay. The lives of an event are the
+dead letters that it is a replay of, the event itself, and the replays of it.
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,14 +27,14 @@ class State(StrEnum):
     DROPPED = "dropped"
     WAITING = "waiting"
     NORMALIZED = "normalized"
-    UNKNOWN = "unknown"  # neither in the ledger nor an event any more: its month was dropped
+    UNKNOWN = "unknown"  # no row in the ledger, and none in bridge_event: the partition of its month was dropped
 
 
 class Life(NamedTuple):
     """One passage of an event through the stream: its raw record, and its last attempt.
 
-    `attempt` is the last one that was made. `settled_at` is when it was committed. A correction may have moved a life
-    to another site than those before it.
+    `attempt` is the number of the last attempt, and `settled_at` the time when its outcome was committed. A correction
+    may have moved a life to another site than the life before.
     """
 
     provenance: Provenance
@@ -46,16 +50,17 @@ class Life(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A whole dropped event, among its lives from the first to the last."""
+    """A whole dropped event, and all its lives from the first to the last."""
 
     letter: WholeDeadLetter
     lives: list[Life]
 
 
 async def show(dsn: str, provenance: Provenance, *, org_id: int | None = None) -> Shown | None:
-    """Return the dropped event, of one organisation or of all; None if it is not dropped. Raises SinkUnavailable.
+    """Return a dropped event with its lives, of organisation `org_id` or of any; None if the event is not dropped.
 
-    Another organisation's is not read, so that it takes as long as a missing one.
+    The query excludes events of other organisations, so that reading one takes as long as reading a missing one. Raises
+    SinkUnavailable.
     """
     meant = DeadLetterFilter(
         provenance=(str(provenance),), disposition=None, dropped_reason=tuple(DroppedReason),
@@ -87,7 +92,7 @@ async def _lives(conn: Connection, provenance: Provenance, row: Any) -> list[Lif
 
 
 def _named(text: str | None) -> Provenance | None:
-    """Return the dead letter that a row names; None if no replay wrote the text."""
+    """Return the provenance in a row's text; None if the text is not one, and therefore was not written by a replay."""
     try:
         return None if text is None else Provenance.parse(text)
     except ValueError:
@@ -110,7 +115,10 @@ def _life(provenance: Provenance, row: Any) -> Life:
 
 
 async def _event(conn: Connection, provenance: Provenance, received_at: datetime) -> Life:
-    """Return a life without a ledger row: it normalised at first. A replay keeps the first life's `received_at`."""
+    """Return a life that has no ledger row, because its first attempt succeeded.
+
+    `received_at` selects the partition; a replay keeps the `received_at` of the first life.
+    """
     event = await conn.fetchrow(sql("event_normalized"), received_at, *provenance)
     if event is None:
         return Life(provenance, State.UNKNOWN, None, None, None)

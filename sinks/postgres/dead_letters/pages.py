@@ -1,4 +1,4 @@
-"""Pages of dead letters, the latest first, with the total number."""
+"""Pages of dead letters, the latest first, with the number of all selected dead letters."""
 
 import re
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Place(NamedTuple):
-    """The end of a page: time and provenance of its last line. Later drops are not on the next page."""
+    """The cursor of a page: time and provenance of its last line. Events dropped later are not on the next page."""
 
     dropped_at: datetime
     provenance: Provenance
@@ -29,18 +29,20 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Place":
-        """Parse the end of a page; raises InvalidInput."""
+        """Parse a cursor; raises InvalidInput."""
         match = _PLACE.fullmatch(text)
         try:
             if match is None:
                 raise ValueError
             return cls(parse_instant(match[1]), Provenance.parse(match[2]))
         except ValueError:
-            raise InvalidInput(f"{text[:80]!r} is not the end of a page; give `next` of the page before") from None
+            raise InvalidInput(
+                f"{text[:80]!r} is not the end of a page; pass the value of `next` from the page before"
+            ) from None
 
 
 class Page(NamedTuple):
-    """Some lines, the number of lines on all pages, and where the next page begins, if there is one."""
+    """A page: its lines, the number of lines on all pages, and the cursor of the next page or None."""
 
     lines: list[DeadLetterLine]
     total: int
@@ -51,7 +53,7 @@ async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place |
     """Return a page of the filter's selection; raises SinkUnavailable."""
     async with reading(dsn) as conn:
         lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
-        # If the first page is not full, it has all lines.
+        # A first page that is not full has all lines, which need no further count.
         total = len(lines) if after is None and len(lines) <= limit else await _total(conn, chosen)
     following = Place(lines[limit - 1].dropped_at, lines[limit - 1].provenance) if len(lines) > limit else None
     return Page(lines[:limit], total, following)
@@ -79,7 +81,10 @@ async def _total(conn: Connection, chosen: DeadLetterFilter) -> int:
 
 
 async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
-    """Return the number of selected ones by disposition; None is duplicates. Raises SinkUnavailable."""
+    """Return the number of selected dead letters by disposition; the key None is for duplicates.
+
+    Raises SinkUnavailable.
+    """
     found = conditions(chosen)
     async with reading(dsn) as conn:
         rows = await conn.fetch(found.within(sql("dead_letters_count")), *found.parameters)

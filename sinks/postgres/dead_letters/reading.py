@@ -10,6 +10,6 @@ from sinks.postgres.connection import Connection, connection
 async def reading(dsn: str) -> AsyncIterator[Connection]:
     """Open a connection in a read-only transaction on one snapshot; raises SinkUnavailable."""
     async with connection(dsn, "dead letters") as conn, conn.transaction(isolation="repeatable_read", readonly=True):
-        # Compiling the plan of a query that runs once takes longer than it saves.
+        # For a query that runs once, compiling the plan takes longer than it saves.
         await conn.execute("SET LOCAL jit = off")
         yield conn

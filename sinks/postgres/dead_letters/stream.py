@@ -1,7 +1,8 @@
-"""Any number of dead letters, in pieces that fit into memory, each read by its own statement.
+"""Any number of dead letters, read in pieces that fit into memory, each by its own statement.
 
-No snapshot of the database is held between pieces, regardless of the reader's speed. The order is the time of the drop
-and the provenance, which never change, and the end is fixed at the start: a row that matches throughout is read once.
+No snapshot of the database is held between two pieces, however slow the reader is. Rows are ordered by the time of the
+drop and by provenance, which never change. The last row is determined at the start. A row that matches the filter
+during the whole read is therefore returned exactly once.
 """
 
 from collections.abc import AsyncGenerator
@@ -18,16 +19,17 @@ from sinks.postgres.dead_letters.letter import WholeDeadLetter, Whose, whole_of,
 from sinks.postgres.dead_letters.pages import Place, read_lines
 from sinks.postgres.statements import sql
 
-# Rows and bytes of a piece. Each row may be as large as the raw topic's largest message.
+# The most rows of a piece, and its most bytes. One row may be as large as the raw topic's largest message.
 _WHOLE: Final = (50, 4 * 1024 * 1024)
 _PLACES: Final = (5000,)
 BEFORE_ALL: Final = Place(datetime.min.replace(tzinfo=UTC), Provenance("", 0, 0))
 
 
 async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
-    """Yield whole dead letters, the earliest first, in pieces; raises SinkUnavailable. The caller closes the generator.
+    """Yield whole dead letters, the earliest first, in pieces. The caller closes the generator.
 
-    Each is as it was when its piece was read. Events dropped after the start are left out.
+    Each dead letter has the state that it had when its piece was read. Events dropped after the start are left out.
+    Raises SinkUnavailable.
     """
     async with aclosing(_pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE)) as pieces:
         async for rows in pieces:
@@ -35,9 +37,9 @@ async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[li
 
 
 async def whose(dsn: str, chosen: DeadLetterFilter, share: Share) -> AsyncGenerator[list[Whose], None]:
-    """Yield identities, some thousands at a time; raises SinkUnavailable. The caller closes the generator.
+    """Yield the identities of dead letters, some thousands at a time. The caller closes the generator.
 
-    `share` is the work's share of the event loop.
+    `share` runs the decoding of rows, so that other tasks get the event loop. Raises SinkUnavailable.
     """
     async with aclosing(_pieces(dsn, sql("dead_letters_places"), chosen, _PLACES)) as pieces:
         async for rows in pieces:
@@ -66,7 +68,11 @@ async def _pieces(
 def piece_statement(
     statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, most: tuple[int, ...]
 ) -> tuple[str, tuple[Any, ...]]:
-    """Return the statement of the next piece, and the values bound to it; `most` limits its rows, or rows and bytes."""
+    """Return the statement of the next piece, and the values bound to it.
+
+    `after` is the last row of the piece before, `last` the last row of all. `most` has the piece's most rows, or most
+    rows and most bytes.
+    """
     found = conditions(chosen, after=8 + len(most))
     bounds = (after.dropped_at, *after.provenance, last.dropped_at, *last.provenance)
     return found.within(statement), (*bounds, *most, *found.parameters)

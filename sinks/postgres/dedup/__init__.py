@@ -1,1 +1,1 @@
-"""Keys of events, by which duplicates are found."""
+"""The table of event keys, which detects duplicates."""

@@ -1,8 +1,10 @@
-"""Claims of keys by the events of a batch, by sender class, and the duplicates among them: pure.
+"""Which keys the events of a batch claim, and which events are duplicates; pure functions.
 
-The first event of any class takes the plain key, which every release claims, so that workers of two releases agree.
-The key table records its class. An event of another class with the same id takes an additional key. A plain key
-without a class was claimed by a release before sender classes, and applies to all of them.
+An event that is persisted claims a key in the key table; a later event with that key is a duplicate. Every release
+claims the plain key, which does not depend on the sender class, so that workers of two releases agree. The key table
+records the class of the event that holds the key. An event of another class with the same id claims a second key, which
+includes its class. A plain key without a recorded class was claimed by a release from before sender classes; it makes
+events of every class duplicates.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,30 +15,31 @@ from schemas.pipeline.outcome import Candidate
 from schemas.pipeline.sender import Sender
 
 Holders = Mapping[bytes, Sender | None]
-"""Claimed keys, with the class of each holder; None is a holder that predates sender classes."""
+"""The held keys with the class of the event that holds each; None if a release from before sender classes claimed it."""
 
 
 class FirstClaims(NamedTuple):
-    """The candidates that claim their plain key, by key, and those whose plain key another one of the batch claims."""
+    """Candidates that claim their plain key, by key, and candidates whose plain key another one in the batch claims."""
 
     plain: Mapping[bytes, Candidate]
     others: list[Candidate]
 
 
 class SecondClaims(NamedTuple):
-    """The candidates that claim a key of their class, by key, and those that are duplicates."""
+    """Candidates that claim a second key, by key; and candidates that are duplicates."""
 
     slots: dict[bytes, Candidate]
     duplicates: list[Candidate]
 
 
 def first_claims(winners: Mapping[bytes, Candidate], only: Sender | None) -> FirstClaims:
-    """Assign plain keys: of two candidates that share one, the first gets it, but a server's event before a visitor's.
+    """Decide which candidate claims each plain key: of those with the same plain key, the first one.
 
-    `winners` are the candidates by their keys, `only` is the class of all of them if there is only one.
+    If the script's senders share ids, a server's event claims it before a visitor's. `winners` are the candidates by
+    the keys of their class. `only` is the class of all of them, None if there are several classes.
     """
     if only is Sender.DIRECT:
-        # The keys of this class are the plain ones.
+        # For this class the keys of `winners` are plain keys already.
         return FirstClaims(winners, [])
     plain: dict[bytes, Candidate] = {}
     others: list[Candidate] = []
@@ -53,7 +56,7 @@ def first_claims(winners: Mapping[bytes, Candidate], only: Sender | None) -> Fir
 
 
 def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondClaims:
-    """Return the second claims of candidates whose plain key is held."""
+    """Return what candidates claim whose plain key is held by another event."""
     found = SecondClaims({}, [])
     for candidate in contested:
         sender = candidate.event.sender
@@ -65,13 +68,19 @@ def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondCla
 
 
 def second_key(plain: bytes, sender: Sender, holder: Sender | None, *, shared: bool) -> bytes | None:
-    """Return the key for an event of this class if `holder` has the plain key; None if it is the holder's duplicate."""
+    """Return the second key of an event; None if the event is a duplicate of the holder of the plain key.
+
+    `holder` is the class of the event that holds the plain key, `sender` the class of this event.
+    """
     if holder is None or holder is sender or (shared and not supersedes(sender, holder, shared=shared)):
         return None
-    # With shared ids, servers and Kafka producers are one class beside visitors.
+    # If the script's senders share ids, servers and Kafka producers count as one class, and visitors as the other.
     return slot_key(plain, Sender.SERVER if shared else sender)
 
 
 def supersedes(sender: Sender, holder: Sender | None, *, shared: bool) -> bool:
-    """Return whether the event replaces a visitor's that holds its key: only if the script's ids are shared."""
+    """Return whether the event replaces the visitor's event that holds its key.
+
+    It does only if the script's senders share ids.
+    """
     return shared and holder is Sender.VISITOR and sender is not Sender.VISITOR

@@ -1,2 +1,3 @@
--- Which of these keys are claimed, and by which sender class; null is a claim that predates sender classes.
+-- Which of these keys are held, and by an event of which sender class; null if a release from before sender classes
+-- claimed the key.
 SELECT event_key, sender FROM bridge_event_key WHERE event_key = ANY ($1::bytea[])

@@ -1,6 +1,6 @@
--- Claims the batch's keys ($1: 16 bytes each, unique, in order, concatenated) and returns those already held. One value
--- for all costs a tenth of an array; $2 is not before any of their events; $3 has a byte for each key, the index of its
--- class in $4, or a single byte if all have one class.
+-- Claims the batch's keys and returns those that are held already. $1 has the keys, of 16 bytes each, unique, in order
+-- and concatenated: one value costs a tenth of an array. $2 is a time not before any of their events. $3 has a byte for
+-- each key, the index of its sender class in $4, or a single byte if all have one class.
 WITH offered AS (
     SELECT substr($1::bytea, 16 * at + 1, 16) AS event_key, ($4::text[])[get_byte($3::bytea, at % length($3::bytea)) + 1] AS sender
     FROM generate_series(0, length($1::bytea) / 16 - 1) AS at

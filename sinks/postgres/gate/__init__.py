@@ -1,1 +1,1 @@
-"""The quality gate's verdicts, and the windows they are based on."""
+"""The quality gate's verdicts, and the windows (counts by minute) that they are based on."""

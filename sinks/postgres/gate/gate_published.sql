@@ -1,2 +1,2 @@
--- Marks the change as published, unless a later one has replaced it.
+-- Marks a change as published, unless a later change has replaced it.
 UPDATE gate_state SET published = true WHERE target = $1 AND change_id = $2::uuid

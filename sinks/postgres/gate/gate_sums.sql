@@ -1,5 +1,5 @@
--- Outcomes of each site and in total in the last $1 seconds, without replays. A worker's clock may be an hour ahead of
--- Postgres'.
+-- Outcomes of each site, and the total, in the last $1 seconds, without replays. A worker's clock may be up to an hour
+-- ahead of Postgres'.
 SELECT CASE WHEN grouping(site_id) = 1 THEN 'total' ELSE 'site:' || site_id END AS target,
        saturated(coalesce(sum(processed), 0)) AS processed, saturated(coalesce(sum(normalized), 0)) AS normalized,
        saturated(coalesce(sum(retried), 0)) AS retried, saturated(coalesce(sum(dropped), 0)) AS dropped,

@@ -1,4 +1,8 @@
-"""The gate's windows and verdicts in Postgres: sums, current verdicts, and their unpublished changes."""
+"""The quality gate's windows and verdicts in Postgres.
+
+The gate is the rule for which share of retried and dropped events is acceptable. It is evaluated for each target: every
+site, and the total. A verdict is the result, pass or fail. Each change of a verdict is published once.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -18,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
-    """Return each site's outcomes in the window, and the total."""
+    """Return the sums of outcomes in the last `window_seconds`, for each site and for the total."""
     async with connection(dsn, "gate") as conn:
         return await _sums(conn, window_seconds)
 
@@ -28,10 +32,10 @@ async def _sums(conn: Connection, window_seconds: float) -> list[WindowSums]:
 
 
 async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, bool], Verdict]) -> list[GateChange]:
-    """Evaluate every target once by the rule, and return the changes of verdict that are still to be published.
+    """Evaluate every target, and return the changes of verdicts that are not published yet.
 
-    The rule takes a target's sums, and whether its last verdict is a fail. A target without events in the window has
-    sums of zero. Returns [] while another worker evaluates.
+    `rule` is called for each target with its sums, and with True if its last verdict is a fail. It returns the new
+    verdict. A target without events in the window has sums of zero. Returns [] while another worker evaluates.
     """
     async with connection(dsn, "gate") as conn, conn.transaction():
         if not await conn.fetchval(sql("gate_judge_lock")):
@@ -64,34 +68,37 @@ def _read(row: asyncpg.Record) -> GateChange | None:
     try:
         return GateChange.model_validate(kept_object(row["change"]) | own)
     except ValidationError:
-        # Not written by an evaluation: it is skipped, so that the other changes are still published.
+        # An evaluation did not write this row. It is skipped, so that the other changes are still published.
         log.warning("gate_change_unreadable", target=row["target"])
         return None
 
 
 class Claim(NamedTuple):
-    """A claimed change of the target's verdict, with its id."""
+    """An announced change of a verdict: its target and its id, not compared with the stored change yet."""
 
     target: str
     change_id: str
 
 
 async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange]:
-    """Return the claimed changes as stored, without replaced and forged ones; raises SinkUnavailable."""
+    """Return the stored changes for these claims, without those that are forged or were replaced by a later change.
+
+    Raises SinkUnavailable.
+    """
     async with connection(dsn, "gate") as conn:
         rows = await conn.fetch(sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
     return [change for row in rows if (change := _read(row)) is not None]
 
 
 async def published(dsn: str, changes: list[GateChange]) -> None:
-    """Record that these changes are on the gate's topic."""
+    """Record that these changes have been published on the gate's topic."""
     async with connection(dsn, "gate") as conn:
         for change in changes:
             await conn.execute(sql("gate_published"), change.target, change.change_id)
 
 
 class Standing(NamedTuple):
-    """A target whose last verdict is a fail, and since when."""
+    """A target whose last verdict is a fail, and the time of that verdict."""
 
     target: str
     changed_at: datetime
@@ -104,7 +111,7 @@ async def failing(dsn: str) -> list[Standing]:
 
 
 class Day(NamedTuple):
-    """Events and retried attempts of one day, UTC; the ledger counts the drops."""
+    """Normalised events and retried attempts of one day (UTC). Drops are counted from the ledger, not here."""
 
     day: date
     normalized: int
@@ -112,6 +119,6 @@ class Day(NamedTuple):
 
 
 async def days(dsn: str, count: int, site_id: int | None) -> list[Day]:
-    """Return the last days that have any, the oldest first."""
+    """Return at most `count` days with events, up to today, the oldest first; of one site or of all."""
     async with connection(dsn, "gate") as conn:
         return [Day(**row) for row in await conn.fetch(sql("kpi_days"), count, site_id)]

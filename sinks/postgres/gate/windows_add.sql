@@ -1,4 +1,4 @@
--- Adds the batch's outcomes to their windows.
+-- Adds the batch's outcomes to their gate windows.
 INSERT INTO gate_window AS w (
     window_start, site_id, topic, partition, replay, processed, normalized, retried, dropped,
     dropped_invalid_payload_json, dropped_schema_violation, dropped_duplicate_event_id,

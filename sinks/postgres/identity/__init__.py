@@ -1,1 +1,1 @@
-"""Identity of stored events: the backfill of rows that older gateways left without one."""
+"""The sender's identity of stored events: added to rows that older releases wrote without it."""

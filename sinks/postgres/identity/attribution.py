@@ -1,4 +1,8 @@
-"""Ledger rows without a sender class: read, attributed, and their gate windows adjusted."""
+"""Ledger rows without a sender class (visitor, server or direct): their identities, and their gate windows.
+
+Older gateways left these rows without a class. They get their sender's identity now, and the counts of the gate windows
+move accordingly.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,11 +17,11 @@ from sinks.postgres.statements import sql
 from sinks.windows import WindowKey, Windows, window_columns
 
 BEGINNING = Provenance("", -1, -1)
-"""The position before all rows."""
+"""The cursor before the first row."""
 
 
 class Unattributed(NamedTuple):
-    """A row without a class; `sender` makes it usable like other ledger rows."""
+    """A ledger row without a sender class. `sender` exists only because code for other rows reads it."""
 
     provenance: Provenance
     site_id: int | None
@@ -33,7 +37,7 @@ class Unattributed(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """The identity found for a row; `note` is appended to its error."""
+    """The sender's identity for a row. `note` is appended to the row's error."""
 
     provenance: Provenance
     site_id: int | None
@@ -44,7 +48,7 @@ class Attribution(NamedTuple):
 
 
 class TrustState(NamedTuple):
-    """The rule for headers without a proof, and the number of rows without a class."""
+    """Until when gateway headers without a signature are trusted, and the number of rows without a sender class."""
 
     legacy_until: datetime
     changed_by: str
@@ -52,7 +56,7 @@ class TrustState(NamedTuple):
 
 
 async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> list[Unattributed]:
-    """Return the next rows after a position, in the order of their provenance."""
+    """Return the next `limit` rows after the cursor `after`, in the order of their provenance."""
     rows = await conn.fetch(sql("ledger_unattributed"), *after, limit)
     return [
         Unattributed(
@@ -65,7 +69,7 @@ async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> 
 
 
 async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Provenance]:
-    """Write the identities; return the rows that still had no sender class."""
+    """Write the identities to the rows that still have no sender class; return the provenances of these rows."""
     columns = [list(column) for column in zip(*(one[1:] for one in found), strict=True)]
     places = provenance_columns([one.provenance for one in found])
     rows = await conn.fetch(sql("ledger_attribute"), *places, *columns) if found else []
@@ -73,36 +77,36 @@ async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Prove
 
 
 async def read_windows(conn: Connection, keys: Sequence[WindowKey]) -> dict[WindowKey, list[int]]:
-    """Return the counts of the windows that exist."""
+    """Return the counts of those of the windows that exist."""
     columns = [list(column) for column in zip(*keys, strict=True)]
     rows = await conn.fetch(sql("windows_read"), *columns) if keys else []
     return {WindowKey(*row[:5]): list(row[5:]) for row in map(tuple, rows)}
 
 
 async def add_to_windows(conn: Connection, changes: Windows) -> None:
-    """Add changes, possibly negative, to the windows, in the order in which workers add."""
+    """Add changes, which may be negative, to the windows. The order is the one in which workers lock the windows."""
     if changes:
         await conn.execute(sql("windows_add"), *window_columns(changes))
 
 
 async def trust_state(dsn: str) -> TrustState:
-    """Return the state of the rule; raises PreconditionFailed if the database has none."""
+    """Return the state; raises PreconditionFailed if its row is missing."""
     async with connection(dsn, "identity") as conn:
         row = await conn.fetchrow(sql("gateway_trust_show"))
     if row is None:
         raise PreconditionFailed(
-            "gateway_trust has no row: restore it from a backup, or insert one with legacy_until now()"
+            "the table gateway_trust is empty: restore its row from a backup, or insert a row with legacy_until now()"
         )
     return TrustState(*row)
 
 
 async def end_legacy(dsn: str, run_id: str) -> bool:
-    """End the legacy period; return whether it had not ended before."""
+    """End the period in which gateway headers without a signature are trusted; return whether this call ended it."""
     async with connection(dsn, "identity") as conn:
         done: str = await conn.execute(sql("gateway_trust_end"), run_id)
     return done.endswith(" 1")
 
 
 def count_moved(moves: Mapping[WindowKey, list[int]]) -> int:
-    """Return the number of counts that the changes move from one window to another."""
+    """Return how many counts the changes move from one window to another."""
     return sum(count for counts in moves.values() for count in counts if count > 0)

@@ -1,1 +1,1 @@
-"""The ledger: a row for each event whose first attempt failed."""
+"""The ledger: the table with one row for each event whose first attempt failed."""

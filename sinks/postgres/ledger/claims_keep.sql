@@ -1,3 +1,3 @@
--- Locks dead letters against claims, releases and discards until claims_release: the functions of migration 0019 take
--- this lock for share.
+-- Keeps dead letters from being claimed, released and discarded until claims_release: the functions of migration 0019
+-- take this lock in share mode.
 SELECT pg_advisory_lock(1651665262, 1)

@@ -1,5 +1,5 @@
--- WAITING(k) -> WAITING(k+1) if a next retry is due, else -> DROPPED. The first attempt has set the event's identity,
--- unless its class was unknown then.
+-- Changes the state of events whose attempt k failed: if a next retry is due later, they wait for it, else they are
+-- dropped. The first attempt has set the event's identity, unless its sender class was unknown then.
 UPDATE bridge_event_raw AS l
 SET retry_count = n.retry_count, next_retry_at = n.next_retry_at, last_error = n.last_error,
     error_class = n.error_class, normalized = n.dropped_reason IS NOT NULL, dropped_reason = n.dropped_reason,

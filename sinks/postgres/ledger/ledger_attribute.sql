@@ -1,4 +1,4 @@
--- Sets the identity of these raw events, where it was not set meanwhile; returns the rows that were changed.
+-- Sets the identity of these raw events, if it has not been set meanwhile; returns the rows that were changed.
 UPDATE bridge_event_raw AS l
 SET site_id = n.site_id, script_id = n.script_id, event_id = n.event_id, sender = n.sender,
     last_error = l.last_error || n.note, updated_at = now()

@@ -1,5 +1,5 @@
--- Waiting raw events whose next attempt is due at $1, the longest due first: of the sites $2, the organisations $3 and
--- the raw partitions $4; null is no limit.
+-- Raw events whose next attempt is due at $1, the longest due first: of the sites $2, the organisations $3 and the raw
+-- partitions $4; null means no limit.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.site_id, l.retry_count, l.record_key, l.payload, l.headers,
        l.received_at, l.first_failed_at, l.error_class, l.last_error
 FROM bridge_event_raw AS l

@@ -1,4 +1,5 @@
--- Sets the time at which copies were republished: they count as due from then on, and may become overdue again.
+-- Sets the time at which copies were published again. The events count as due from then on, and may become overdue
+-- again.
 UPDATE bridge_event_raw AS l
 SET next_retry_at = $5, updated_at = now()
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::int[]) AS n (raw_topic, raw_partition, raw_offset, retry_count)

@@ -1,5 +1,5 @@
--- The ledger's rows without a sender class after the position $1 to $3, at most $4 of them, in order. A duplicate has
--- no headers to attribute it by.
+-- The ledger's rows without a sender class after the cursor $1 to $3, at most $4, in order. Duplicates are left out:
+-- they have no stored headers from which their sender could be determined.
 SELECT raw_topic, raw_partition, raw_offset, site_id, script_id, event_id, record_key, payload, headers, record_time,
        received_at, retry_count, dropped_reason, replay_of
 FROM bridge_event_raw

@@ -1,4 +1,4 @@
-"""The ledger's rows as values, and the encoding of headers."""
+"""Conversion between the ledger's rows and values, and the encoding of Kafka headers."""
 
 import base64
 from typing import Any, Final
@@ -17,7 +17,7 @@ from sinks.postgres.kept_json import SHOWN, UNREADABLE
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
-    """Return the state of a row of `ledger_lock`."""
+    """Convert a row of `ledger_lock`."""
     return LedgerState(
         row["retry_count"],
         row["normalized"],
@@ -35,7 +35,7 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
 
 
 def _place(text: str | None) -> str | None:
-    """Return the provenance that a row names; None if no replay wrote the text."""
+    """Return the provenance in a row's text; None if the text is not one, and therefore was not written by a replay."""
     try:
         return text and str(Provenance.parse(text))
     except ValueError:
@@ -43,19 +43,19 @@ def _place(text: str | None) -> str | None:
 
 
 def state_and_body(row: "asyncpg.Record") -> LedgerState:
-    """Return the state of a row of `ledger_read`, with the body if it waits."""
+    """Convert a row of `ledger_read`. The body is included if the event waits for an attempt."""
     state = state_of(row)
     return state if state.finished else state._replace(body=body(row))
 
 
 def body(row: "asyncpg.Record") -> RawBody:
-    """Return the body of a row with its three columns."""
+    """Return the body of a row that has the columns for key, value and headers."""
     headers = row["headers"]
     return RawBody(row["record_key"], row["payload"], () if headers is None else decode_headers(headers))
 
 
 def waiting(row: "asyncpg.Record") -> Waiting:
-    """Return the waiting raw event of a row of `ledger_due`."""
+    """Convert a row of `ledger_due`."""
     return Waiting(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         row["site_id"],
@@ -69,14 +69,14 @@ def waiting(row: "asyncpg.Record") -> Waiting:
 
 
 def encode_headers(headers: Headers) -> bytes:
-    """Encode ordered headers, byte for byte, as JSON: a list of [name, base64 or null]."""
+    """Encode headers as JSON, in order and byte for byte: a list of [name, base64 or null]."""
     return msgspec.json.encode(
         [[name, None if value is None else base64.b64encode(value).decode()] for name, value in headers]
     )
 
 
 def decode_headers(stored: bytes) -> list[tuple[str, bytes | None]]:
-    """Decode headers of `encode_headers`; any other text becomes one header named `unreadable`."""
+    """Decode the output of `encode_headers`. Any other text is returned as one header named `unreadable`."""
     try:
         pairs: list[tuple[str, str | None]] = msgspec.json.decode(stored, type=list[tuple[str, str | None]])
         return [(name, None if value is None else base64.b64decode(value)) for name, value in pairs]
@@ -92,25 +92,28 @@ COLUMNS = (
 
 
 _MOST_KEPT: Final = 1024 * 1024
-"""The most bytes of a value, or of key and headers, kept whole; no event has more. 100 KB in Kafka may be 60 MB."""
+"""Up to this size in bytes, a value is stored whole, and so are key and headers together. An event is never larger.
+
+Without this limit, 100 KB in Kafka may become 60 MB.
+"""
 _BEGINNING: Final = 64 * 1024
 
 
 def _kept(body: RawBody) -> tuple[RawBody, str]:
-    """Return the part of a body that the ledger keeps, and a note of what it leaves out."""
+    """Return the part of a body that the ledger stores, and a note about the parts that it omits."""
     note = ""
     key, value, headers = body
     if value is not None and len(value) > _MOST_KEPT:
-        note = f"; {_BEGINNING} of {len(value)} bytes of its value are kept"
+        note = f"; only the first {_BEGINNING} of {len(value)} bytes of its value are kept"
         value = value[:_BEGINNING]
     beside = ""
     if len(headers) > MOST_HEADERS:
-        # The reader stops counting at this number.
+        # The reader of the record stops counting at this number.
         beside = f"key and more than {MOST_HEADERS} headers"
     elif (size := length_beside_value(key, headers)) > _MOST_KEPT:
         beside = f"key and headers, {size} bytes and {len(headers)} headers,"
     if beside:
-        note += f"; of {beside} the beginning is kept"
+        note += f"; of {beside} only the beginning is kept"
         key, headers = key and key[:_BEGINNING], _beginning(headers)
     return RawBody(key, value, headers), note
 
@@ -129,11 +132,11 @@ def _beginning(headers: Headers) -> Headers:
 
 
 def row(failure: Failure) -> tuple[Any, ...]:
-    """Return the ledger's row of a first attempt that failed, in the order of COLUMNS.
+    """Return the ledger's row for a first attempt that failed, in the order of COLUMNS.
 
-    A duplicate has no payload, as there is nothing to replay. Of a value of more than 1 MiB only the beginning is kept.
-    The same applies to key and headers of more than 1 MiB together or of more than 1,024 headers. The error has the
-    sizes.
+    A duplicate is stored without payload, because it is never replayed. Of a value of more than 1 MiB only the
+    beginning is stored. Of key and headers only the beginning is stored if they have more than 1 MiB together, or if
+    there are more than 1,024 headers. The row's error then has the sizes.
     """
     attempt, record, dropped = failure.attempt, failure.attempt.record, failure.dropped_reason
     error = bounded_text(failure.error)
@@ -172,5 +175,5 @@ def _text(text: str | None) -> str | None:
 
 
 def provenance_columns(provenances: list[Provenance]) -> tuple[list[str], list[int], list[int]]:
-    """Return the three arrays that the ledger's statements take."""
+    """Return the arrays of topics, partitions and offsets that the ledger's statements take as parameters."""
     return [p.topic for p in provenances], [p.partition for p in provenances], [p.offset for p in provenances]

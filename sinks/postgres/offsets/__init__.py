@@ -1,1 +1,1 @@
-"""Positions of raw partitions: what was read, skipped and lost."""
+"""Positions of raw partitions, and the counts of what was read, skipped and lost."""

@@ -1,4 +1,4 @@
-"""Stored offsets for operators, and their two changes: adopting a log, skipping a record."""
+"""Stored offsets for operators, and an operator's two changes: adopting a replaced log, and skipping a record."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,10 +13,11 @@ from sinks.postgres.statements import sql
 
 
 class StoredOffset(NamedTuple):
-    """The group's position in one log; Kafka's bounds are None for a log that was replaced.
+    """The group's position in one log (a topic's partition, as one cluster has it).
 
-    `lag` counts offsets to the log's end, `last_record_at` is the last committed record's time, `held` is the reason
-    why the partition is not read.
+    Kafka's bounds are None for a log that was replaced by another. `lag` is the number of offsets from the position to
+    the log's end. `last_record_at` is the time of the last committed record. `held` is the reason why a worker does not
+    read the partition, if there is one.
     """
 
     topic: str
@@ -36,9 +37,9 @@ class StoredOffset(NamedTuple):
 
 
 async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[StoredOffset]:
-    """Return all rows of the group; raises PreconditionFailed or SinkUnavailable when a service is away.
+    """Return the group's positions; raises PreconditionFailed when Kafka is away, SinkUnavailable when Postgres is.
 
-    Without `ask_kafka`, the logs' bounds and the lag are None.
+    With `ask_kafka` False, the logs' bounds and the lag are None.
     """
     async with connection(settings.dsn, "offsets") as conn:
         rows = await conn.fetch(sql("offsets_show"), settings.group)
@@ -67,16 +68,21 @@ async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[
 
 
 async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, cluster: str) -> TopicPartition:
-    """Replace the old log by the one in Kafka; return its name. Raises InvalidInput if it was replaced already."""
+    """Replace the log `old` by the log that Kafka has now, whose name is returned.
+
+    `beginning` is the new log's first offset. Raises InvalidInput if the old log has been replaced already.
+    """
     new = TopicPartition(log_name(topic_of(old.topic), incarnation_of(old.topic) + 1), old.partition)
     async with connection(settings.dsn, "offsets") as conn:
         if await conn.fetchval(sql("offsets_adopt"), settings.group, *new, beginning, cluster) is None:
-            raise InvalidInput(f"{new} is adopted already; see `bridge offsets show`")
+            raise InvalidInput(f"{new} has been adopted already; see `bridge offsets show`")
     return new
 
 
 async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
-    """Skip the record; raises InvalidInput if the partition is at another offset."""
+    """Skip the record at `offset`; raises InvalidInput if the partition's stored offset is another one."""
     async with connection(settings.dsn, "offsets") as conn:
         if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
-            raise InvalidInput(f"{source} is no longer at {offset}; see `bridge offsets show`")
+            raise InvalidInput(
+                f"the stored offset of {source} is no longer {offset}, so that no record was skipped; see `bridge offsets show`"
+            )

@@ -1,4 +1,4 @@
--- The rows of newly assigned partitions, created at the log's beginning where they are missing, before any batch.
+-- The offset rows of newly assigned partitions. Missing rows are created at the log's beginning, before any batch.
 INSERT INTO stream_offset AS o (group_id, topic, partition, base_offset, next_offset, worker, epoch, cluster_id)
 SELECT $1, n.topic, n.partition, n.beginning, n.beginning, $5, 1, $6
 FROM unnest($2::text[], $3::int[], $4::bigint[]) AS n (topic, partition, beginning)

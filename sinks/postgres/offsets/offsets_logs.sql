@@ -1,5 +1,6 @@
--- Returns the present log of each of these partitions of Kafka, from the group that has read furthest: a provenance has no
--- group, so an adoption applies to all groups. Names that no release gives to a log are ignored.
+-- Returns the current log of each of these partitions of Kafka, as stored by the group that has read furthest. A
+-- provenance names no group, so an adoption of a log applies to all groups. Names that no release gives to a log are
+-- ignored.
 SELECT DISTINCT ON (n.topic, n.partition)
        o.topic, o.partition, o.next_offset, o.last_offset, o.last_digest, o.last_timestamp, o.cluster_id
 FROM unnest($1::text[], $2::int[]) AS n (topic, partition)

@@ -1,4 +1,4 @@
--- Records that retention deleted before they were read: the offset moves to the log's beginning, the gap is loss.
+-- Counts the records that retention deleted before they were read as lost, and moves the offset to the log's beginning.
 UPDATE stream_offset
 SET lost = lost + ($4::bigint - next_offset), next_offset = $4, updated_at = now()
 WHERE group_id = $1 AND topic = $2 AND partition = $3 AND next_offset < $4

@@ -1,5 +1,5 @@
--- The group's position in each log, including replaced ones. `held` is the reason why it is not read: an operator's
--- pause, else the worker's note.
+-- The group's position in each log, including replaced logs. `held` is the reason why the log is not read: an
+-- operator's pause, else the worker's note.
 SELECT topic, partition, next_offset, last_timestamp, worker, epoch,
        coalesce('paused by ' || paused_by || ': ' || reason, held) AS held, skipped, stale, lost
 FROM stream_offset

@@ -1,4 +1,7 @@
-"""Changes of the registry: adding, moving, enabling and disabling scripts; workers are notified after the commit."""
+"""Changes of the registry of scripts (registered sources of a site's events): add, move, enable and disable.
+
+Workers and gateways are notified after the commit.
+"""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,12 +24,12 @@ from sinks.refusals import refusal
 _HOST_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_HOST: Final = 253
 LOCK_SECONDS: Final = 10.0
-"""The longest wait, in seconds, for rows that another session has locked."""
+"""The longest wait for a row that another session has locked, in seconds."""
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
 class Change(StrEnum):
-    """The effect of a command on a script."""
+    """What a command has changed of a script."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -37,7 +40,7 @@ class Change(StrEnum):
 
 
 class ScriptRow(NamedTuple):
-    """A script in `bridge script list`; `updated_at` is its last change, by a command or by SQL."""
+    """A script in `bridge script list`. `updated_at` is the time of its last change, by a command or by SQL."""
 
     script_id: str
     site_id: int
@@ -50,7 +53,10 @@ class ScriptRow(NamedTuple):
 
 
 def check_origin(text: str) -> str:
-    """Return the origin as browsers send it, in lower case; raises InvalidInput unless it is scheme://host[:port]."""
+    """Return the origin in the form that browsers send, in lower case.
+
+    Raises InvalidInput unless the text is scheme://host or scheme://host:port.
+    """
     form = "expected exactly https://host or https://host:port, without a path or a wildcard"
     try:
         parts = urlsplit(text.lower())
@@ -63,7 +69,7 @@ def check_origin(text: str) -> str:
     exact = f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}")
     if exact != text.lower() or port == 0:
         raise InvalidInput(f"origin {text!r} is not an origin; {form}")
-    # Browsers omit the scheme's default port, so an origin with it would never match.
+    # Browsers omit the scheme's default port, so an origin with that port would never match.
     return f"{parts.scheme}://{shown}" if port == _DEFAULT_PORT[parts.scheme] else exact
 
 
@@ -87,9 +93,10 @@ async def add_script(
     move: bool = False,
     shared_ids: bool | None = None,
 ) -> Change:
-    """Register the script with its site and organisation; values that are not given stay unchanged.
+    """Register the script with its site and organisation. Values that are None stay unchanged.
 
-    Raises InvalidInput for a malformed value, and when the script or the site would change its owner without `move`.
+    Raises InvalidInput for a malformed value. Raises it too if the script would change its site, or the site its
+    organisation, while `move` is False.
     """
     _check(script_id, site_id=site_id, org_id=org_id)
     wanted = None if origins is None else sorted({check_origin(one) for one in origins})
@@ -112,7 +119,7 @@ async def add_script(
 
 
 async def _place_site(conn: Connection, site_id: int, org_id: int | None, *, move: bool) -> bool:
-    """Create the site and assign it to the organisation; return whether an existing site was changed."""
+    """Create the site, and assign it to the organisation; return whether an existing site has changed."""
     if org_id is not None:
         await conn.execute(sql("org_add"), org_id)
     await conn.execute(sql("site_add"), site_id, org_id)
@@ -141,7 +148,7 @@ async def set_enabled(dsn: str, script_id: str, *, enabled: bool) -> Change:
 
 
 async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRow]:
-    """Return the registry by site and script, of one site or of all."""
+    """Return the scripts of one site or of all, ordered by site and script."""
     if site_id is not None:
         _check("any", site_id=site_id)
     async with asking(dsn, "reading the registry") as conn:
@@ -152,9 +159,9 @@ async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRo
 async def asking(
     dsn: str, doing: str, *, then: Callable[[Connection], Awaitable[None]] | None = None
 ) -> AsyncIterator[Connection]:
-    """Open one transaction, which waits LOCK_SECONDS for a lock; Postgres' errors become PreconditionFailed.
+    """Open a transaction that waits at most LOCK_SECONDS for a lock; Postgres' errors become PreconditionFailed.
 
-    `then` is called after its commit.
+    `doing` names the action, for messages. `then` is called with the connection after the commit.
     """
     try:
         async with connection(dsn, "registry admin") as conn:
@@ -168,7 +175,10 @@ async def asking(
 
 @asynccontextmanager
 async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
-    """Open a transaction like `asking`; the history names the account, and followers of the registry are notified."""
+    """Open a transaction like `asking`, for changes of the registry.
+
+    The history of the registry records the account, and after the commit the registry's followers are notified.
+    """
     async with asking(dsn, doing, then=tell_of_change) as conn:
         await sign_changes(conn)
         yield conn

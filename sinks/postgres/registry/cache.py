@@ -1,4 +1,7 @@
-"""The registry's copy in memory: refreshed on Postgres' notifications, and by a timer in case one is lost."""
+"""A copy of the registry in memory, renewed when Postgres notifies of a change.
+
+A timer renews it too, in case a notification is lost.
+"""
 
 import asyncio
 import re
@@ -21,17 +24,20 @@ RECONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 _TARGET = re.compile(r"(.+):([0-9]{1,10})")
 REST_SECONDS = 0.1
-"""Least time between two reads, regardless of the number of notifications."""
+"""The shortest time between two reads, in seconds, however many notifications arrive."""
 REST_SHARE = 9
-"""Least wait before the next read, as a multiple of the last read's duration: a large registry occupies the loop."""
+"""The shortest wait before the next read, as a multiple of the last read's duration.
+
+Reading a large registry occupies the event loop.
+"""
 MOST_TOLD = 200
-"""More notifications between two reads are a flood: no changes of the registry come in such numbers."""
+"""More notifications than this between two reads are a flood, since the registry never changes so often."""
 
 log = structlog.get_logger(__name__)
 
 
 def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
-    """Return the scripts of rows of `registry_read` or `producers_read`."""
+    """Convert rows of `registry_read` or `producers_read`."""
     return {
         row["script_id"]: Script(
             row["script_id"],
@@ -46,9 +52,10 @@ def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
 
 
 async def tell_of_change(conn: Connection) -> None:
-    """Notify the registry's followers of a committed change, so that they read it now.
+    """Notify the processes that follow the registry of a committed change, so that they read it now.
 
-    Any account can fill Postgres' notification queue. The change still applies then, and the timers find it.
+    If the notification queue is full, which any account can cause, the notification fails. The change is valid
+    nevertheless, and the followers' timers find it.
     """
     try:
         await conn.execute("SELECT pg_notify($1, '')", CHANNEL, timeout=READ_SECONDS)
@@ -61,7 +68,7 @@ async def tell_of_change(conn: Connection) -> None:
 
 
 class RegistryCache:
-    """Keeps the last registry that could be read; `refresh_seconds` is the interval of the timed refresh."""
+    """The registry as it was last read. `refresh_seconds` is the interval of the timed reads."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         self._dsn = dsn
@@ -70,15 +77,15 @@ class RegistryCache:
         self._owned: Registry = {}
         self._orgs: dict[int, int | None] = {}
         self.legacy_until_ms = 0
-        """Until when gateway headers without a proof are believed, in milliseconds since the epoch."""
+        """Until when gateway headers without a signature are trusted, in milliseconds since the epoch."""
         self.paused_partitions: Mapping[TopicPartition, str] = {}
-        """Partitions of raw topics that operators have paused, with the reasons."""
+        """Partitions of raw topics that operators have paused, each with the account and the reason."""
         self._changed = asyncio.Event()
         self._told = 0
         self._flooded = False
 
     def owner_of(self, site_id: int) -> tuple[str, int]:
-        """Return the owner of a site: its organisation, or the site itself if none is known."""
+        """Return the owner of a site: its organisation, or the site itself if it has no known organisation."""
         if self._owned is not self._registry:
             self._owned = self._registry
             self._orgs = {script.site_id: script.org_id for script in self._registry.values()}
@@ -87,7 +94,7 @@ class RegistryCache:
 
     @property
     def current(self) -> Registry:
-        """The registry as last read."""
+        """The scripts as they were last read."""
         return self._registry
 
     async def load(self) -> None:
@@ -96,10 +103,10 @@ class RegistryCache:
             await self._read(conn)
 
     async def follow(self) -> None:
-        """Keeps it fresh until cancelled; an outage leaves the last copy in use.
+        """Keep the copy current until cancelled. During an outage of Postgres the last copy stays in use.
 
-        Every account that may connect can notify. A flood ends the connection, and for `refresh_seconds` nothing but the
-        timer has the registry read.
+        Every account that may connect can send notifications. After a flood of them the connection is closed, and for
+        `refresh_seconds` only the timer causes reads.
         """
         while True:
             try:
@@ -121,7 +128,7 @@ class RegistryCache:
             if self._told > MOST_TOLD and not self._flooded:
                 self._flooded = True
                 log.warning("registry_notifications_flood", told=self._told, found_by="BRIDGE_REGISTRY_REFRESH")
-                # The response to UNLISTEN would come after all queued notifications.
+                # UNLISTEN would be answered only after all queued notifications.
                 conn.terminate()
 
         self._told = 0
@@ -152,10 +159,10 @@ class RegistryCache:
 
 
 async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
-    """Return the paused partitions, each with the account and the reason."""
+    """Return the paused partitions, each with a text that has the account and the reason."""
     found = {}
     for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
-        # A target of another form, which only the owner can write by hand, is not a partition of a worker.
+        # Only the owner can write another form, by hand. It names no partition, so workers ignore it.
         if match := _TARGET.fullmatch(row["target"]):
             found[TopicPartition(match[1], int(match[2]))] = f"paused by {row['paused_by']}: {row['reason']}"
     return found

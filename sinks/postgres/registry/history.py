@@ -1,4 +1,4 @@
-"""History of the registry: who changed which script, site, organisation, token or pause, when, and its values."""
+"""The history of the registry: who changed which script, site, organisation, token or pause, when, and how."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,9 +11,10 @@ from sinks.postgres.statements import sql
 
 
 class RegistryChange(NamedTuple):
-    """A row of `registry_change`; `old` and `new` have the changed columns, and are empty for additions and removals.
+    """A row of `registry_change`.
 
-    `changed_by` is the name that the account gave, None without one; `written_by` is the account.
+    `old` and `new` have the values of the changed columns before and after. `old` is empty for an addition, `new` for a
+    removal. `changed_by` is the name that the account gave, or None; `written_by` is the database account.
     """
 
     written_at: datetime
@@ -31,14 +32,15 @@ class RegistryChange(NamedTuple):
 
 
 async def sign_changes(conn: Connection, reason: str = "") -> None:
-    """Set the author and the reason that the history records for changes of the open transaction."""
+    """Set the author and the reason with which the history records the changes of the open transaction."""
     await conn.execute(sql("registry_change_by"), started_by(), reason)
 
 
 async def list_changes(dsn: str, script_id: str | None, since: datetime | None, limit: int) -> list[RegistryChange]:
-    """Return the newest changes first; for a script, including those of its sites and organisations.
+    """Return at most `limit` changes since `since`, the newest first.
 
-    Raises InvalidInput for a script that is neither registered nor in the history.
+    With `script_id`, return the changes of the script, of its sites and of their organisations. Raises InvalidInput for
+    a script that is neither registered nor in the history.
     """
     async with connection(dsn, "history") as conn:
         rows = await conn.fetch(sql("registry_changes"), script_id, since, limit)

@@ -1,2 +1,2 @@
--- An organisation, if it is new.
+-- Adds an organisation, unless it exists.
 INSERT INTO org (org_id) VALUES ($1) ON CONFLICT DO NOTHING

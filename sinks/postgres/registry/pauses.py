@@ -1,4 +1,4 @@
-"""Pauses in Postgres: rows that workers and gateways read with the registry, and whose changes they receive."""
+"""Pauses in Postgres. Workers and gateways read them together with the registry, and are notified of changes."""
 
 from schemas.errors import InvalidInput
 from schemas.pipeline.pause import Pause, PauseKind
@@ -10,7 +10,7 @@ from sinks.postgres.statements import sql
 
 
 async def list_pauses(dsn: str) -> list[Pause]:
-    """Return all pauses, the longest first."""
+    """Return all pauses, the oldest first."""
     async with connection(dsn, "pause") as conn:
         rows = await conn.fetch(sql("pauses_read"))
     return [Pause(**{**row, "kind": PauseKind(row["kind"])}) for row in rows]
@@ -24,7 +24,7 @@ async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
 
 
 async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """Pause the target, which exists; return whether it was not paused before."""
+    """Pause a target that exists; return whether it was not paused before."""
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)

@@ -1,2 +1,2 @@
--- All pauses, the longest first.
+-- All pauses, the oldest first.
 SELECT kind, target, paused_at, paused_by, reason FROM pause ORDER BY paused_at, kind, target

@@ -11,14 +11,17 @@ from telemetry import metrics
 
 
 class ProducerRegistry(RegistryCache):
-    """A copy of the registry with origins and API keys; during an outage of Postgres the last copy stays in use."""
+    """A copy of the registry that includes origins and API keys.
+
+    During an outage of Postgres the last copy stays in use.
+    """
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         super().__init__(dsn, refresh_seconds=refresh_seconds)
         self.origins: Mapping[str, frozenset[str]] = {}
         self.keys: Mapping[str, ApiKey] = {}
         self.read_at: float | None = None
-        """The time of the last read, by the monotonic clock."""
+        """When the registry was last read, by the monotonic clock, in seconds."""
 
     async def _read(self, conn: Connection) -> None:
         rows = await conn.fetch(sql("producers_read"), timeout=READ_SECONDS)

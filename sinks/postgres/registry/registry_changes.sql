@@ -1,5 +1,5 @@
--- The newest changes of the registry, since $2 and of the script $1 if they are given. They include those of the sites
--- and organisations that the script has belonged to.
+-- The newest changes of the registry, since $2 and of the script $1 if these are given. The changes of a script include
+-- those of the sites and organisations that it has belonged to.
 WITH place AS (
     SELECT site_id, org_id FROM registry_change WHERE script_id = $1
     UNION

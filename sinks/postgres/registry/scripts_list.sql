@@ -1,4 +1,5 @@
--- The registry for people, of one site ($1) or, when that is null, of all. SQL statements need not set updated_at.
+-- The registry for people, of one site ($1) or, if that is null, of all sites. A script's `updated_at` is right even if
+-- an SQL statement that changed it did not set the column.
 SELECT script.script_id, script.site_id, site.org_id, script.enabled, script.origins, script.created_at,
        greatest(script.updated_at, noted.changed_at) AS updated_at, script.shared_ids
 FROM script JOIN site USING (site_id)

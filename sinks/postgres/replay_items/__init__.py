@@ -1,1 +1,1 @@
-"""The items of replay plans."""
+"""The items of replay plans: one for each dead letter that a plan replays."""

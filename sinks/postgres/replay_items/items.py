@@ -1,4 +1,7 @@
-"""Items of a plan: read, claimed by compare-and-set, skipped, released."""
+"""The items of a replay plan, one for each dead letter: read, claimed, skipped and released.
+
+A claim reserves a dead letter for one replay. It is set by compare-and-set, before the replay is published.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,9 +23,9 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 async def page_end(conn: Connection, replay_id: str, after: int, most: int) -> int | None:
-    """Return the position of the last of at most `most` items after position `after` that fit into memory together.
+    """Return the position of the last item of the next page; None if no item is left.
 
-    None if no item is left.
+    The page begins after position `after`. It has at most `most` items, and only as many as fit into memory together.
     """
     position: int | None = await conn.fetchval(sql("replay_reach"), replay_id, after, most, _MOST_BYTES)
     return position
@@ -31,9 +34,9 @@ async def page_end(conn: Connection, replay_id: str, after: int, most: int) -> i
 async def read_items(
     conn: Connection, replay_id: str, after: int, up_to: int, *, max_lives: int, lock: bool = False
 ) -> list[DeadLetterItem]:
-    """Return the items after position `after` up to `up_to` that are in the ledger, by position.
+    """Return the items after `after` up to and including `up_to` whose dead letters are in the ledger.
 
-    With `lock`, their dispositions can't change until the transaction ends.
+    Items are ordered by position. With `lock`, the dead letters' dispositions can't change until the transaction ends.
     """
     if lock:
         await conn.execute(sql("replay_items_lock"), replay_id, after, up_to)
@@ -52,41 +55,44 @@ async def read_items(
 
 
 async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem], records: Sequence[Replayed]) -> None:
-    """Claim locked, available items, each for its record; must be committed before any is published."""
+    """Claim items for their records. The items must be locked and available.
+
+    The claims must be committed before any of the records is published.
+    """
     places = provenance_columns([item.provenance for item in items])
     await conn.execute(sql("replay_claim"), replay_id, *places, [sent_digest(one, replay_id) for one in records])
 
 
 async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:
-    """Release claims of which certainly nothing was published; return how many still were claims."""
+    """Release claims whose records certainly were not published; return how many of them were still claims."""
     done: int = await conn.fetchval(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
     return done
 
 
 async def skip(conn: Connection, replay_id: str, why: Mapping[int, str]) -> None:
-    """Record why items were skipped, by position."""
+    """Record the reason for which each item was skipped, by position."""
     if why:
         await conn.execute(sql("replay_skip"), replay_id, list(why), list(why.values()))
 
 
 async def note_sent(conn: Connection, replay_id: str, up_to: int, sent: int) -> None:
-    """Record that everything up to this position is finished, with the number of events sent."""
+    """Record that all items up to position `up_to` are finished, and that `sent` events were sent."""
     await conn.execute(sql("replay_sent"), replay_id, up_to, sent)
 
 
 async def note_forecasts(conn: Connection, replay_id: str, forecasts: Mapping[int, str]) -> None:
-    """Record the forecasts of items, by position; items without one pass."""
+    """Record the predicted outcomes of items, by position. An item without a forecast is predicted to pass."""
     if forecasts:
         await conn.execute(sql("replay_forecast"), replay_id, list(forecasts), list(forecasts.values()))
 
 
 async def keep_passing(conn: Connection, replay_id: str) -> None:
-    """Remove the items that would not pass."""
+    """Remove the items that are predicted to fail."""
     await conn.execute(sql("replay_keep_passing"), replay_id)
 
 
 async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[bytes]:
-    """Return the keys of the events that would be duplicates of persisted ones."""
+    """Return the keys of those events that would be dropped as duplicates of persisted events."""
     plain = {one: class_key(one.key, one.sender) for one in claims}
     holders = await key_holders(conn, [*set(plain.values())])
     contested = {one: key for one, key in plain.items() if key in holders}
@@ -98,9 +104,9 @@ async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[byt
 async def persisted_events(
     conn: Connection, events: Iterable[tuple[int, str, Sender | None]], since: datetime, until: datetime
 ) -> set[tuple[int, str]]:
-    """Return which events (site, event id, sender class or None for any) are persisted and were received in that time.
+    """Return those of the events that are persisted and were received between `since` and `until`.
 
-    No index supports the query.
+    An event is given by site, event id, and sender class (None for any). No index supports the query.
     """
     columns: list[list[Any]] = [list(column) for column in zip(*events, strict=True)]
     if not columns:

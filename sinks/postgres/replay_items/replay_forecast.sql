@@ -1,4 +1,4 @@
--- The forecasts of these items of the plan $1.
+-- Stores the forecasts (predicted outcomes) of these items of the plan $1.
 UPDATE replay_item AS i
 SET forecast = n.forecast
 FROM unnest($2::bigint[], $3::text[]) AS n (position, forecast)

@@ -1,2 +1,2 @@
--- Removes the items that would not pass from the plan $1, which this transaction creates.
+-- Removes the items that are predicted to fail from the plan $1, which this transaction creates.
 SELECT keep_passing($1)

@@ -1,3 +1,3 @@
--- claimed by the replay $1 -> the disposition before, open or replayed: certainly none of these was sent. Returns the
--- number.
+-- Releases claims of the replay $1: the disposition becomes what it was before, open or replayed. None of these dead
+-- letters may have been sent. Returns their number.
 SELECT let_go_dead_letters($1, $2, $3, $4)

@@ -1,4 +1,4 @@
--- The number of lives of these dead letters, themselves and those that they replay; counted up to $4.
+-- The number of lives of these dead letters: they themselves, and those that they replay. Counted up to $4.
 WITH RECURSIVE life (raw_topic, raw_partition, raw_offset, replay_of, lives) AS (
     SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.replay_of, 1
     FROM bridge_event_raw AS l

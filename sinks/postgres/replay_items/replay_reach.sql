@@ -1,5 +1,5 @@
--- The last of the items of the plan $1 after position $2, at most $3 items with at most $4 bytes together, but at least
--- one item. Null if no item is left: positions may have gaps.
+-- The position of the last item of the next page of the plan $1 after position $2. The page has at most $3 items with
+-- at most $4 bytes together, but at least one item. Null if no item is left, since positions may have gaps.
 SELECT max(position)
 FROM (
     SELECT i.position, row_number() OVER items AS number,

@@ -1,1 +1,1 @@
-"""Replay plans."""
+"""Replay plans: the dead letters that an operator has chosen to replay, frozen as items."""

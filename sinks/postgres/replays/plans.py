@@ -1,4 +1,4 @@
-"""Plans: creation, search, runs, cancellation, and the outcomes of their items."""
+"""Replay plans: creation, search, runs, cancellation, and the outcomes of their items."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +19,10 @@ from sinks.postgres.statements import sql
 
 
 class Became(NamedTuple):
-    """The number of a site's items with one outcome; `why` is set for items that were dropped again or skipped."""
+    """The number of a site's items with one outcome.
+
+    `why` has the reason of items that were dropped again or skipped.
+    """
 
     site_id: int | None
     outcome: Outcome
@@ -28,7 +31,10 @@ class Became(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The number of plans, their items, and bytes of filters, corrections and reports as Postgres stores them."""
+    """The number of an organisation's plans, and what they occupy.
+
+    `bytes` is the size of filters, corrections and reports as Postgres stores them.
+    """
 
     plans: int
     items: int
@@ -37,7 +43,7 @@ class Held(NamedTuple):
 
 @asynccontextmanager
 async def planning(dsn: str, *, keep: bool) -> AsyncIterator[Connection]:
-    """Open a transaction in which a plan is created; it is rolled back unless the plan is to be kept."""
+    """Open a transaction in which a plan is created. With `keep` it commits, otherwise it rolls back."""
     async with connection(dsn, "replay") as conn:
         made = conn.transaction()
         await made.start()
@@ -60,9 +66,9 @@ async def freeze(
     limit: int | None,
     org_id: int | None = None,
 ) -> int:
-    """Store the dead letters that match the filter now as the items of a new plan; return the last position.
+    """Create a plan whose items are the dead letters that match the filter now; return the last item's position.
 
-    `org_id` is the plan's tenant scope: the filter must have it too.
+    `org_id` is the plan's organisation, None for all: the filter must be limited to the same organisation.
     """
     asked = chosen.model_dump_json(exclude_none=True)
     operations = msgspec.json.encode(corrections).decode()
@@ -73,17 +79,20 @@ async def freeze(
 
 
 async def held(conn: Connection, org_id: int) -> Held:
-    """Return the size of an organisation's plans, including those of this transaction."""
+    """Return how much an organisation's plans occupy, including plans that this transaction has created."""
     return Held(**await conn.fetchrow(sql("replay_held"), org_id))
 
 
 async def complete(conn: Connection, replay_id: str, report: PlanReport) -> None:
-    """Store the report of the dry run, and the size of the plan."""
+    """Store the report of the plan's dry run, and the plan's size."""
     await conn.execute(sql("replay_planned"), replay_id, report.model_dump_json())
 
 
 async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) -> Plan:
-    """Return the plan with this id prefix, of one organisation or all; raises InvalidInput unless one plan matches."""
+    """Return the plan whose id begins with `asked`, of one organisation or of all.
+
+    Raises InvalidInput unless exactly one plan matches.
+    """
     wanted = asked.strip().lower()
     rows = await conn.fetch(sql("replay_find"), wanted, org_id, MOST_NAMED + 1) if len(wanted) >= SHORTEST else []
     only("plan", asked, [row["replay_id"] for row in rows], "bridge dlq plans")
@@ -98,7 +107,7 @@ async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list
 
 
 async def prune(dsn: str, seconds: float) -> int:
-    """Remove plans that were not changed for `seconds`; return their number. Raises SinkUnavailable."""
+    """Remove plans whose last change is more than `seconds` ago; return their number. Raises SinkUnavailable."""
     async with connection(dsn, "prune") as conn:
         done: str = await conn.execute(sql("replays_prune"), seconds)
     return int(done.rsplit(" ", 1)[1])
@@ -116,12 +125,15 @@ async def state_of(conn: Connection, replay_id: str) -> PlanState:
 
 
 async def end(conn: Connection, replay_id: str, because: str) -> None:
-    """Record the end of its run: all sent, or the reason why not; a cancelled plan stays cancelled."""
+    """Record the end of the plan's run: all items sent, or the reason for the end. A cancelled plan stays cancelled."""
     await conn.execute(sql("replay_end"), replay_id, started_by(), because)
 
 
 async def cancel(conn: Connection, replay_id: str, reason: str, *, sent: bool = False) -> bool:
-    """Ask the run of a plan to stop; False if it has ended. `sent` also cancels a plan that is marked as sent."""
+    """Ask the run of a plan to stop; return False if the plan has ended.
+
+    With `sent`, a plan whose items are all sent is cancelled too.
+    """
     return await conn.fetchval(sql("replay_cancel"), replay_id, started_by(), reason, sent) is not None
 
 
@@ -136,25 +148,31 @@ async def canary_outcomes(conn: Connection, replay_id: str, first: int) -> list[
 
 
 async def claims(conn: Connection, replay_id: str) -> dict[Provenance, bool]:
-    """Return the plan's current claims, and for each whether its run ended before it recorded the item as sent."""
+    """Return the dead letters that the plan has claimed now.
+
+    The value is True if the run ended before it recorded the item as sent.
+    """
     rows = await conn.fetch(sql("replay_claims"), replay_id)
     return {Provenance(*place): in_doubt for *place, in_doubt in rows}
 
 
 async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) -> bool:
-    """Return whether an item after position `after` up to `up_to` is sent and not yet committed."""
+    """Return whether an item between the positions is sent and its outcome not committed yet.
+
+    `after` is exclusive, `up_to` inclusive.
+    """
     found: bool = await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to)
     return found
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:
-    """Return whether the ledger has open or claimed dead letters of the plan, regardless of the plan's state."""
+    """Return whether dead letters of the plan are open or claimed, regardless of the plan's state."""
     left: bool = await conn.fetchval(sql("replay_left"), replay_id)
     return left
 
 
 def summed(found: Iterable[Became], outcome: Outcome | None = None) -> dict[str, int]:
-    """Return items by outcome or, for one outcome, by reason."""
+    """Return the number of items by outcome; with `outcome`, the number of items with this outcome by reason."""
     sums: dict[str, int] = {}
     for one in found:
         if outcome is None or one.outcome is outcome:

@@ -1,5 +1,6 @@
--- A run starts the plan, unless it was cancelled, at the position where the last one stopped by the ledger: other
--- accounts can write `sent_to`, `published` and `skipped` too. Items that this account skipped stay skipped.
+-- Begins a run of a plan, unless the plan was cancelled, at the position where the last run stopped. The ledger
+-- determines the position, because other accounts can write `sent_to`, `published` and `skipped` too. Items that this
+-- account has skipped stay skipped.
 WITH stands AS (
     SELECT coalesce(min(i.position) - 1, min(r.sent_to)) AS sent_to
     FROM replay AS r

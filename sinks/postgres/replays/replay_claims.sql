@@ -1,5 +1,5 @@
--- The dead letters that the plan $1 has claimed, regardless of whether its run recorded them as sent. Those that were
--- not recorded are in doubt.
+-- The dead letters that the plan $1 has claimed, whether or not its run recorded them as sent. If it did not, it is
+-- unknown whether they were sent.
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, i.position > r.sent_to AS in_doubt
 FROM replay AS r
 JOIN replay_item AS i USING (replay_id)

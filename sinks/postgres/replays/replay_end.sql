@@ -1,5 +1,5 @@
--- The run of the plan $1 by $2 ended, because of $3 if it has not sent all: items that are open in the ledger were not
--- sent, unless this account skipped them. A plan that was cancelled meanwhile stays cancelled.
+-- Ends the run of the plan $1 by $2; $3 is the reason if it has not sent all items. Items that are open in the ledger
+-- were not sent, unless this account has skipped them. A plan that was cancelled meanwhile stays cancelled.
 UPDATE replay
 SET state = CASE WHEN unsent THEN 'stopped' ELSE 'sent' END,
     ended_by = $2,

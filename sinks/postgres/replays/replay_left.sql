@@ -1,4 +1,4 @@
--- Whether dead letters of the plan $1 are claimed by it, or open without having been skipped by this account,
+-- Whether the plan $1 still has dead letters that it claims, or that are open and that this account has not skipped,
 -- regardless of the plan's state.
 SELECT EXISTS (
     SELECT

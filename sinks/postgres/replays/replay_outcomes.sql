@@ -1,5 +1,5 @@
--- The outcomes of the plan $1, by site, with the reason for items that were dropped again or skipped. An unsent item
--- that others have replayed or discarded is not open: a replay would skip it for this reason.
+-- The outcomes of the plan $1 by site, with the reason for items that were dropped again or skipped. An unsent item
+-- that others have replayed or discarded counts as skipped, because a replay would skip it for this reason.
 SELECT site_id, CASE WHEN dealt_with IS NULL THEN outcome ELSE 'skipped' END AS outcome,
        coalesce(dealt_with, CASE outcome WHEN 'dropped' THEN dropped_reason WHEN 'skipped' THEN skipped END) AS why,
        count(*) AS items

@@ -1,4 +1,4 @@
--- Removes plans that were not changed for $1 seconds, with their items, except plans that hold a claim of an event.
+-- Removes plans that have not changed for $1 seconds, with their items, except plans that still claim an event.
 DELETE FROM replay AS r
 WHERE r.updated_at < now() - make_interval(secs => $1::float8)
   AND NOT EXISTS (

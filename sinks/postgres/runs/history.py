@@ -1,4 +1,4 @@
-"""Runs of commands in Postgres: the lock that admits one at a time, and the history with account, time and result."""
+"""The history of commands' runs in Postgres, and the locks that admit one run of a command at a time."""
 
 import getpass
 import socket
@@ -19,9 +19,10 @@ _NOTHING_INSERTED: Final = "INSERT 0 0"
 
 
 class RunRecord(NamedTuple):
-    """One line of the history; `exit_code` is None while it runs, or if it was killed.
+    """One run in the history. `exit_code` is None while the run continues, and if its process was killed.
 
-    `started_by` is the name that the account gave, `written_by` is the account, None before 0017.
+    `started_by` is the name that the account gave. `written_by` is the database account, None for rows from before
+    migration 0017.
     """
 
     run_id: str
@@ -39,7 +40,7 @@ _acting_as: ContextVar[str | None] = ContextVar("acting_as", default=None)
 
 @contextmanager
 def acting_as(who: str) -> Iterator[None]:
-    """Record runs begun within this context in the history as those of `who`, not of the process's account."""
+    """Within this context, record runs in the history as started by `who`, not by the process's account."""
     before = _acting_as.set(who)
     try:
         yield
@@ -48,7 +49,10 @@ def acting_as(who: str) -> Iterator[None]:
 
 
 def started_by() -> str:
-    """Return who runs this: the account, or the one it acts for, and the host; printable in every output."""
+    """Return the account for which this process works, or which it acts for, and the host.
+
+    The text has only printable characters.
+    """
     who = _acting_as.get()
     if who is None:
         try:
@@ -59,30 +63,33 @@ def started_by() -> str:
 
 
 def without_host(who: str) -> str:
-    """Return the account or token of `started_by`, for readers who must not see host names."""
+    """Return the part of `started_by` before the host, for readers who must not see host names."""
     return who.rpartition("@")[0] or who
 
 
 class RunLock:
-    """The lock while it is held: by its own session, so that it ends with the process."""
+    """A lock that is held. It has its own session, so that the lock ends with the process."""
 
     def __init__(self, name: str, session: Connection) -> None:
         self.name = name
         self._session = session
 
     def check(self) -> None:
-        """Raise SinkUnavailable once the session, and with it the lock, is lost."""
+        """Raise SinkUnavailable if the session, and with it the lock, is lost."""
         if self._session.is_closed():
-            raise SinkUnavailable(f"the connection that holds {self.name} was lost; run it again")
+            raise SinkUnavailable(f"the connection that holds the lock {self.name} was lost; run the command again")
 
 
 @asynccontextmanager
 async def run_lock(dsn: str, name: str, label: str) -> AsyncIterator[RunLock]:
-    """Hold the lock `name`; raises RunLocked when another session holds it. `label` is its name in messages."""
+    """Hold the lock `name` for the duration of the context; raises RunLocked when another session holds it.
+
+    `label` is the lock's name in messages.
+    """
     async with connection(dsn, "lock") as session:
         if not await session.fetchval(sql("run_lock"), name):
-            # Any service may take such a lock, as may other accounts unless it was revoked, so the error names the
-            # holder.
+            # Any service may take this lock, and so may any account from which the function was not revoked. The error
+            # therefore names the holder.
             row = await session.fetchrow(sql("run_lock_held"), name)
             who = (
                 f" (session {row['pid']}, role {row['role'] or '?'}, {row['application'] or 'no name'})" if row else ""
@@ -97,17 +104,22 @@ async def is_locked(conn: Connection, name: str) -> bool:
 
 
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
-    """Write the run to the history; raises RunLocked if it has that id: a second has few different ids."""
+    """Write the run's beginning to the history; raises RunLocked if the history has a run with this id.
+
+    Only few different ids exist for the runs that begin within one second.
+    """
     async with connection(dsn, "history") as conn:
         noted = await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
     if noted == _NOTHING_INSERTED:
-        raise RunLocked(f"nothing was done: the history has a run {run_id} already (`bridge runs show`); run it again")
+        raise RunLocked(
+            f"nothing was done: the history already has a run with the id {run_id} (`bridge runs show`); run it again"
+        )
 
 
 async def note_end(
     dsn: str, run_id: str, script: str, times: tuple[datetime, datetime], code: int, summary: str
 ) -> None:
-    """Write the run's end: exit code and summary, JSON text."""
+    """Write the run's end to the history. `times` are its beginning and end, `summary` is JSON text."""
     async with connection(dsn, "history") as conn:
         await conn.execute(sql("run_end"), run_id, script, started_by(), *times, code, summary)
 
@@ -119,11 +131,14 @@ async def list_runs(dsn: str, script: str | None, limit: int) -> list[RunRecord]
 
 
 async def show_run(dsn: str, asked: str) -> RunRecord:
-    """Return the run with this id or else this prefix; raises InvalidInput unless there is exactly one."""
+    """Return the run with this id, or else the only run whose id begins with it.
+
+    Raises InvalidInput if no run, or more than one, does.
+    """
     wanted = asked.strip()
     async with connection(dsn, "history") as conn:
         rows = await conn.fetch(sql("run_show"), wanted, MOST_NAMED + 1)
-    # A caller's own id may be another's prefix, and shorter than the shortest prefix.
+    # A caller may have chosen the id. It may then be the beginning of another id, and shorter than the shortest prefix.
     if not rows or rows[0]["run_id"] != wanted:
         begun = [row["run_id"] for row in rows] if len(wanted) >= SHORTEST else []
         only("run", asked, begun, "bridge runs list")

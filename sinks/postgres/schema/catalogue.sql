@@ -1,5 +1,5 @@
 -- Tables, columns, constraints, indexes, views, functions, triggers and comments of the current schema, one line of
--- text each. Months of partitioned tables are left out, as are indexes that Postgres creates for a constraint.
+-- text each. Left out are the monthly partitions of tables, and the indexes that Postgres creates for a constraint.
 WITH relation AS (
     SELECT c.oid, c.relname, c.relkind
     FROM pg_class AS c

@@ -1,4 +1,4 @@
-"""Comparison of a database with the code's needs: schema, months, migrations and the current role's privileges."""
+"""The comparison of a database with what this release needs: schema, monthly partitions, migrations and privileges."""
 
 import json
 import re
@@ -22,25 +22,26 @@ from sinks.postgres.schema.privileges import GUARDED, needed_functions, needed_o
 from sinks.postgres.statements import sql
 
 SNAPSHOT = "schema_snapshot.json"
-"""The catalogue of a freshly migrated database; `bridge db snapshot` prints a new one."""
+"""The catalogue of a database to which all migrations have been applied. `bridge db snapshot` prints a new one."""
 
 OWN_PREFIX = "x_"
-"""The prefix of columns and indexes that an administrator adds to the product's tables; no migration uses it."""
+"""The prefix for columns and indexes that an administrator adds to the product's tables. No migration uses it."""
 
 Catalogue = dict[str, dict[str, str]]
-"""By relation, then by kind and name: the definition in one line."""
+"""Definitions, one line each, by relation, then by kind and name."""
 
 _QUALIFIER = re.compile(r"\b[a-z_][a-z0-9_]*\.(?=[a-z_])")
 _OWN_IN_VIEW = re.compile(rf", {OWN_PREFIX}\w+(?=,| FROM )")
 
 
 async def read_catalogue(conn: Connection) -> Catalogue:
-    """Return the catalogue of the current schema, in text that is equal on every version of Postgres."""
+    """Return the catalogue of the current schema, as text that is the same on every version of Postgres."""
     found: Catalogue = {}
     for row in await conn.fetch(sql("catalogue")):
         definition = " ".join(row["definition"].split())
         if row["kind"] == "view":
-            # Postgres 16 and newer name a view's columns without their table if only one table is read.
+            # Since version 16, Postgres omits the table's name before a view's columns if the view reads only one
+            # table.
             definition = _QUALIFIER.sub("", definition)
         found.setdefault(row["relation"], {})[f"{row['kind']} {row['name']}"] = definition
     return found
@@ -53,20 +54,21 @@ def expected_catalogue() -> Catalogue:
 
 
 def render(catalogue: Catalogue) -> str:
-    """Return the snapshot's text."""
+    """Return the text of a snapshot of the catalogue."""
     return json.dumps(catalogue, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 async def snapshot(dsn: str) -> str:
-    """Return the snapshot's text for the current state of this database."""
+    """Return the text of a snapshot of this database's catalogue."""
     async with connection(dsn, "db snapshot") as conn:
         return render(await read_catalogue(conn))
 
 
 class Differences(NamedTuple):
-    """Lines by subject; `ahead` are migrations that only a newer release has.
+    """Differences as lines of text, by subject.
 
-    `excess` are privileges of the account that its service does not need.
+    `ahead` are migrations that only a newer release has. `excess` are privileges of the account that its service does
+    not need.
     """
 
     schema: list[str]
@@ -77,7 +79,7 @@ class Differences(NamedTuple):
 
 
 async def database_differences(dsn: str, *, months_ahead: int, service: Service = Service.OWNER) -> Differences:
-    """Return each difference between the database and the code's needs, under the account of this service.
+    """Return the differences between the database and what this release needs under the account of the service.
 
     Raises SinkUnavailable.
     """
@@ -98,22 +100,22 @@ async def database_differences(dsn: str, *, months_ahead: int, service: Service 
 
 
 async def check_database(dsn: str, *, months_ahead: int, service: Service = Service.OWNER) -> list[str]:
-    """Return one line for each difference between the database and the code's needs; raises SinkUnavailable."""
+    """Return a line for each difference between the database and this release's needs; raises SinkUnavailable."""
     found = await database_differences(dsn, months_ahead=months_ahead, service=service)
     return [line for lines in found for line in lines]
 
 
 async def excess_privileges(dsn: str, service: Service) -> list[str]:
-    """Return the account's privileges that its service does not need, a line each; raises SinkUnavailable."""
+    """Return a line for each privilege of the account that its service does not need; raises SinkUnavailable."""
     async with connection(dsn, "start") as conn:
         return await _excess(conn, expected_catalogue(), service)
 
 
 async def blocking_differences(dsn: str, service: Service) -> list[str]:
-    """Return the differences with which this build must not run as this service; raises SinkUnavailable.
+    """Return the differences with which this release must not run as the service; raises SinkUnavailable.
 
-    Additional indexes are an administrator's choice, and months ahead can still be created. A database migrated by a
-    newer release supports the release before, so the catalogue is not compared.
+    Some differences don't matter for a start. An administrator may add indexes. Missing months can still be created. A
+    database that a newer release has migrated also works with the release before, so its catalogue is not compared.
     """
     expected = expected_catalogue()
     async with connection(dsn, "start") as conn:
@@ -126,9 +128,10 @@ async def blocking_differences(dsn: str, service: Service) -> list[str]:
 
 
 def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True) -> list[str]:
-    """Return the differences between two catalogues; relations that only the database has are ignored.
+    """Return the differences between two catalogues.
 
-    Comments are ignored too, and columns and indexes with OWN_PREFIX that can't fail a write.
+    Relations that only the database has are ignored. So are comments, and columns and indexes with OWN_PREFIX if they
+    can't make a write fail.
     """
     lines = []
     for relation in sorted(expected):
@@ -150,7 +153,7 @@ def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True
 
 
 def _compared(things: dict[str, str]) -> dict[str, str]:
-    """Return the definitions to compare: no comments, and views without own columns, as columns are compared."""
+    """Return the definitions to compare, without comments, and without the own columns in the text of a view."""
     return {
         name: _OWN_IN_VIEW.sub("", definition) if name.startswith("view ") else definition
         for name, definition in things.items()
@@ -159,7 +162,7 @@ def _compared(things: dict[str, str]) -> dict[str, str]:
 
 
 def _is_own(name: str, definition: str) -> bool:
-    """Return whether it is an administrator's column or index that does not affect writers who don't know it."""
+    """Return whether this is an administrator's column or index that no write of the product can violate."""
     kind, _, path = name.partition(" ")
     if not path.rpartition(".")[2].startswith(OWN_PREFIX):
         return False
@@ -209,7 +212,7 @@ async def _privileges(conn: Connection, expected: Catalogue, service: Service) -
 async def privileges_to_come(dsn: str, service: Service) -> list[str]:
     """Return the privileges that the account will lack on objects of pending migrations; raises SinkUnavailable.
 
-    Empty if it owns the existing objects, since it then owns new ones too.
+    Nothing is returned if the account owns the existing objects, because it will then own the new ones too.
     """
     expected = expected_catalogue()
     async with connection(dsn, "db check") as conn:
@@ -219,13 +222,13 @@ async def privileges_to_come(dsn: str, service: Service) -> list[str]:
         rows = await conn.fetch(sql("relations_missing"), *map(list, zip(*wanted, strict=True)))
         role = await conn.fetchval("SELECT current_user")
     return [
-        f"role {role}: will lack {row['privilege']} on {row['relation']}, which a pending migration makes"
+        f"role {role}: will lack {row['privilege']} on {row['relation']}, which a pending migration creates"
         for row in rows
     ]
 
 
 async def _excess(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
-    """Return nothing for the owner, who may do everything."""
+    """Return excess privileges; none for the owner, who may do everything."""
     if service is Service.OWNER:
         return []
     wanted = sorted(needed_privileges(expected, service))
@@ -235,7 +238,10 @@ async def _excess(conn: Connection, expected: Catalogue, service: Service) -> li
 
 
 async def _functions_excess(conn: Connection, service: Service) -> list[str]:
-    """Return excess functions apart, as they don't block a start: not every administrator can revoke from PUBLIC."""
+    """Return excess privileges on functions.
+
+    They are separate because they don't prevent a start: not every administrator can revoke from PUBLIC.
+    """
     if service is Service.OWNER:
         return []
     role = await conn.fetchval("SELECT current_user")
@@ -244,9 +250,9 @@ async def _functions_excess(conn: Connection, service: Service) -> list[str]:
 
 
 async def _schema_excess(conn: Connection, expected: Catalogue) -> list[str]:
-    """Return excess rights on the schema and objects of other roles in it, for every service.
+    """Return, for every service, excess rights on the schema, and objects in it that belong to other roles.
 
-    A function that another role creates there could run with the rights of the service whose statement resolves to it.
+    If another role creates a function in the schema, a statement of a service may call it, with the service's rights.
     """
     return [row["line"] for row in await conn.fetch(sql("schema_excess"), list(expected))]
 

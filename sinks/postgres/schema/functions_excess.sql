@@ -1,6 +1,6 @@
--- The functions of $1, which fill resources that all sessions share, that the current role may execute although they
--- are not among the names or signatures of $2, which it needs; in one line, or none. A superuser may execute all of
--- them.
+-- The functions among $1 that the current role may execute and does not need, in one line, or no row. The functions in
+-- $1 use resources that all sessions share. $2 has the names or signatures that the role needs. A superuser may execute
+-- all of them.
 SELECT format('has EXECUTE on %s, which it does not need; if every role has it: run deploy/postgres/accounts.sql as a superuser',
               string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid::regprocedure::text)) AS line
 FROM pg_proc AS p

@@ -1,4 +1,4 @@
-"""`bridge db grants`: the statements that grant an account exactly the privileges of its service."""
+"""The work of `bridge db grants`: statements that grant an account exactly the privileges that its service needs."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -20,7 +20,10 @@ from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awai
 
 
 async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
-    """Return the statements for this role on the current schema; they revoke its other privileges on it."""
+    """Return the statements for this role on the current schema.
+
+    They also revoke its other privileges on the schema.
+    """
     rows = await conn.fetch(sql("grants_objects"), list(expected_catalogue()), role)
     place = await conn.fetchrow(sql("grants_names"), role)
     to = f"TO {place['role']}"
@@ -28,13 +31,15 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
     if service is Service.OWNER:
         lines += [
             f"GRANT USAGE, CREATE ON SCHEMA {place['schema']} {to}",
-            # A function of another role could replace one that the product's statements call. Needs a superuser.
+            # Another role could otherwise create a function that the product's statements call instead of their own.
+            # Needs a superuser.
             f"REVOKE CREATE ON SCHEMA {place['schema']} FROM PUBLIC",
-            # Without it the sessions of the other accounts have no state, and `bridge top` shows no lanes.
+            # Without this role, the states of other accounts' sessions are hidden, and `bridge top` shows no lanes.
             f"GRANT pg_read_all_stats {to}",
-            # Without it `end_blocking_sessions` ends no session of another account.
+            # Without this role, `end_blocking_sessions` can end no session of another account.
             f"GRANT pg_signal_backend {to}",
-            # PUBLIC may lack it, and the owner grants locks to the services that need them.
+            # An administrator may have revoked these functions from PUBLIC. The owner grants locks to the services that
+            # need them.
             *(
                 f"GRANT EXECUTE ON FUNCTION {one['signature']} {to} WITH GRANT OPTION"
                 for one in await conn.fetch(sql("grants_functions"), sorted(KEPT_BY_OWNER))
@@ -62,7 +67,7 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
 
 
 def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:
-    """Yield each privilege once, with its columns if it is needed on some columns only."""
+    """Yield each privilege once. It has its columns if the service needs it on some columns only."""
     for name, ones in groupby(needed, key=lambda one: one.name):
         columns = ", ".join(one.column for one in ones if one.column)
         yield f"{name} ({columns})" if columns else name
@@ -77,9 +82,12 @@ async def grants(
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> list[str]:
-    """Return the statements, in order; `apply` runs them in one transaction, which waits for tables like `locking`.
+    """Return the statements, in order.
 
-    Raises SinkUnavailable, or PreconditionFailed if another session locks a table for `lock_seconds`.
+    With `apply` they are run in one transaction, which waits for tables like `locking`.
+
+    `tell` is called with a line for each try that times out on a lock. Raises SinkUnavailable, or PreconditionFailed if
+    another session locks a table for `lock_seconds`.
     """
     async with connection(dsn, "db grants") as conn:
         lines = await grant_statements(conn, role, service)

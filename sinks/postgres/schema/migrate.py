@@ -1,4 +1,4 @@
-"""Migrations: plain SQL files in order, each in its own transaction, under one advisory lock."""
+"""Migrations: SQL files that are applied in order, each in its own transaction, under one advisory lock."""
 
 import hashlib
 import re
@@ -15,13 +15,13 @@ from sinks.postgres.schema.monthly_partitions import make_partitions, months_mad
 from sinks.postgres.statements import sql
 from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
-LOCK_KEY = 0x6768_6F73_746C  # "ghostl": any number that is used for no other lock in the database
+LOCK_KEY = 0x6768_6F73_746C  # the text "ghostl" as a number, which no other lock in the database uses
 DEFAULT_MONTHS_AHEAD = 2
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
 class Migration(NamedTuple):
-    """One file; the checksum detects a change of an applied file."""
+    """One migration file. Its checksum detects that a file was changed after it was applied."""
 
     version: int
     name: str
@@ -30,7 +30,7 @@ class Migration(NamedTuple):
 
 
 def migrations() -> list[Migration]:
-    """Return all migrations of the wheel, in order."""
+    """Return all migrations in the installed package, in order."""
     found = []
     for entry in Path(__file__).with_name("migrations").iterdir():
         match = _FILE.fullmatch(entry.name)
@@ -41,7 +41,7 @@ def migrations() -> list[Migration]:
 
 
 async def applied(conn: Connection) -> dict[str, str]:
-    """Return names and checksums of the database's migrations; empty for a new database.
+    """Return names and checksums of the migrations that are applied to the database; empty for a new database.
 
     Raises PreconditionFailed for an account that may not read them.
     """
@@ -80,16 +80,17 @@ async def migrate(
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> list[str]:
-    """Apply pending migrations and create the months; return the applied migrations.
+    """Apply pending migrations and create the monthly partitions; return the names of the migrations that were applied.
 
     If none is pending, nothing is written, so that a read-only account succeeds. Each migration waits for its tables
-    like `locking`. Raises PreconditionFailed if another session holds the migrations' lock, or a table, for
-    `lock_seconds`; what was applied before stays, and the next call continues from there.
+    like `locking`. `tell` is called with a line for each try that times out on a lock. Raises PreconditionFailed if
+    another session holds the migrations' lock, or a table's, for `lock_seconds`. Migrations applied before that stay
+    applied, and the next call continues after them.
     """
     await demand_sessions(database_url)
     async with connection(database_url, "migrate") as conn:
         if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
-            raise PreconditionFailed("the database is read-only, as a replica is: connect to the primary")
+            raise PreconditionFailed("the database is read-only, probably a replica: connect to the primary")
         if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
             await summarize_months(conn)
             return []
@@ -112,11 +113,11 @@ async def _apply(conn: Connection, one: Migration) -> None:
 
 
 async def _lock(conn: Connection, seconds: float) -> None:
-    """Take the migrations' lock, with a time-out: any account may hold an advisory lock, unless that was revoked."""
+    """Take the migrations' lock, with a time-out, because any account may hold it unless that was revoked."""
     try:
         async with conn.transaction():
             await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")
-            # A session lock, which outlives the transaction.
+            # The lock belongs to the session, so that it does not end with the transaction.
             await conn.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
     except asyncpg.LockNotAvailableError as error:
         row = await conn.fetchrow(sql("migrations_lock_holder"), LOCK_KEY)

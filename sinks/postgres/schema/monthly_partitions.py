@@ -1,4 +1,4 @@
-"""Monthly partitions of `bridge_event`, created ahead of need by migrations and by workers."""
+"""The monthly partitions of `bridge_event`, which migrations and workers create before they are needed."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,10 +12,11 @@ from sinks.postgres.connection import Connection
 from sinks.postgres.statements import sql
 from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
-# received_at is at most this many months old (a producer's clamped time), and retries and replays keep it.
+# The earliest month of received_at, counted back from now: a producer's time is limited to it, and retries and replays
+# keep received_at.
 MONTHS_BACK = 1
 SUMMARIZE_LOCK_MS = 500
-LOCK_KEY = 0x6768_6F73_746D  # "ghostm": a second key, as the migrations' lock is held around this one
+LOCK_KEY = 0x6768_6F73_746D  # the text "ghostm" as a number: another lock than the migrations', which may be held at the same time
 
 
 def month(first: date, shift: int) -> date:
@@ -25,7 +26,7 @@ def month(first: date, shift: int) -> date:
 
 
 def needed(today: date, ahead: int) -> list[date]:
-    """Return the first days of the months that must exist: the last one, this one, and `ahead` more."""
+    """Return the first days of the months that must exist: the last one, this one, and the `ahead` after it."""
     return [month(today, shift) for shift in range(-MONTHS_BACK, ahead + 1)]
 
 
@@ -38,10 +39,11 @@ async def make_partitions(
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> list[str]:
-    """Create the missing months over the connection, which is to `dsn`; return the names of all that are needed.
+    """Create the missing monthly partitions over `connection`, which is to the database `dsn`; return all needed names.
 
-    A new month locks `bridge_event`, for which it waits like `locking`. Raises PreconditionFailed if it gets no lock
-    within `lock_seconds`, or if a default partition has events of a missing month.
+    Creating a month locks `bridge_event`; the wait for the lock is like that of `locking`. `tell` is called with a line
+    for each try that times out. Raises PreconditionFailed if the lock is not free within `lock_seconds`, or if a
+    default partition has events of a missing month.
     """
     names = []
     for first in needed(today or datetime.now(UTC).date(), ahead):
@@ -55,25 +57,28 @@ async def make_partitions(
             except asyncpg.CheckViolationError as error:
                 if not (default := await default_partition(connection)):
                     raise
-                raise PreconditionFailed(f"{name} can't be made: {default_complaint(default)}") from error
+                raise PreconditionFailed(f"{name} can't be created: {default_complaint(default)}") from error
         names.append(name)
     await summarize_months(connection)
     return names
 
 
 async def _make_month(connection: Connection, statement: str) -> None:
-    # IF NOT EXISTS alone still fails when two sessions create the same table concurrently.
+    # IF NOT EXISTS is not enough: it fails when two sessions create the same table at the same time.
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK_KEY)
     await connection.execute(statement)
 
 
 async def summarize_months(connection: Connection) -> None:
-    """Let autovacuum summarise new pages in the months' BRIN indexes: otherwise a query of two days reads a month.
+    """Let autovacuum summarise new pages in the BRIN indexes of the months.
 
-    The option can't be set on the parent, from which new months would inherit it.
+    Otherwise a query of two days reads a month.
+
+    The option is set on each month, because the parent, from which new months could inherit it, does not accept it.
     """
     for row in await connection.fetch(sql("partitions_unsummarized")):
-        # Otherwise writers would queue behind the wait for a long query of the month; the next call tries again.
+        # Without the time-out, writers would queue behind a wait for a long query of the month. The next call tries
+        # again.
         with suppress(asyncpg.LockNotAvailableError, asyncpg.UndefinedTableError):
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL lock_timeout = '{SUMMARIZE_LOCK_MS}ms'")
@@ -81,31 +86,31 @@ async def summarize_months(connection: Connection) -> None:
 
 
 async def default_partition(connection: Connection) -> str | None:
-    """Return the name of the default partition, which gets events of missing months; None if none is attached."""
+    """Return the name of the default partition, which gets the events of missing months; None if there is none."""
     rows = await connection.fetch(sql("partitions_attached"))
     return next((row["name"] for row in rows if row["bounds"] == "DEFAULT"), None)
 
 
 def default_complaint(name: str) -> str:
-    """Return the problem of a default partition, and its remedy."""
+    """Return a text with the problem of a default partition and its remedy."""
     return (
-        f"{name} is attached as the default partition and holds events of months that have none: run "
+        f"{name} is the default partition and has events of months without a partition of their own: run "
         f"ALTER TABLE bridge_event DETACH PARTITION {name}, then `bridge db migrate`, then insert its rows into bridge_event"
     )
 
 
 async def months_made(connection: Connection, ahead: int) -> bool:
-    """Return whether all needed months exist."""
+    """Return whether all needed monthly partitions exist."""
     is_attached = await months_attached(connection)
     return all(is_attached(first) for first in needed(datetime.now(UTC).date(), ahead))
 
 
 def bounds_of(first: date) -> str:
-    """Return Postgres' text for the bounds of the month that begins then, in UTC."""
+    """Return the text by which Postgres shows the bounds of a month's partition, in UTC."""
     return f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{month(first, 1)} 00:00:00+00')"
 
 
 async def months_attached(connection: Connection) -> Callable[[date], bool]:
-    """Return a function from a day or UTC time to whether events received then can be written."""
+    """Return a predicate: whether events received on a day, or at a time in UTC, can be written."""
     attached = {row["bounds"] for row in await connection.fetch(sql("partitions_attached"))}
     return lambda moment: bounds_of(date(moment.year, moment.month, 1)) in attached

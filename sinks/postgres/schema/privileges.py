@@ -1,4 +1,4 @@
-"""Privileges that each service needs on each table, derived from the statements that it runs."""
+"""The privileges that each service needs on each table, derived from the statements that the service runs."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from schemas.config.service import Service
 from sinks.postgres.statements import statement_files
 
-# Run at the start of every service.
+# Statements that every service runs at its start.
 _AT_START: Final = """
     catalogue execute_missing functions_excess lock_awaited migrations_applied partitions_attached privileges_excess privileges_missing
     schema_excess session_look session_settings
@@ -43,13 +43,13 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
         """,
     }.items()
 }
-"""The statements that the services' accounts run. All others are the owner's, who may run these too."""
+"""The statements that each service's account runs. All others are the owner's, who may run these too."""
 
-# The owner needs no grant for its migrations, and operators' commands run under accounts without grants.
+# The owner needs no grants, and operators' commands run under the owner's account.
 _MIGRATIONS: Final = frozenset(
     {"migrations_table", "migration_record", "migrations_lock_holder", "event_partition_create"}
 )
-# Written by COPY, which is in no SQL file; the API's dry runs insert rows in a transaction that is rolled back.
+# COPY writes these, which is in no SQL file. The API's dry runs insert rows in a transaction that is rolled back.
 _COPIED: Final[dict[Service, Collection[str]]] = {
     Service.WORKER: ("bridge_event", "bridge_event_raw"),
     Service.API: ("bridge_event",),
@@ -80,7 +80,7 @@ READABLE: Final = frozenset(
         "stream_offset",
     ]
 )
-"""Relations for people who query: without dropped payloads, digests of tokens, and operators' actions."""
+"""Relations for people who query. They have no dropped payloads, no digests of tokens, and no actions of operators."""
 
 ADVISORY: Final = frozenset(
     f"pg_{attempt}advisory_{scope}lock{mode}"
@@ -88,13 +88,14 @@ ADVISORY: Final = frozenset(
     for scope in ("", "xact_")
     for mode in ("", "_shared")
 )
-"""Postgres' functions that take advisory locks, each of which uses a slot in the lock table that all sessions share."""
+"""Postgres' functions that take advisory locks. Each lock uses a slot of the lock table that all sessions share."""
 GUARDED: Final = ADVISORY | {
     *("lo_creat", "lo_create", "lo_from_bytea", "lo_import", "lo_put", "lo_truncate", "lo_truncate64", "lowrite"),
     "pg_logical_emit_message",
     "pg_export_snapshot",
 }
-"""Functions that fill shared resources or the disk; deploy/postgres/accounts.sql revokes them from PUBLIC."""
+"""Functions by which an account can fill shared resources or the disk. deploy/postgres/accounts.sql revokes them from
+PUBLIC."""
 KEPT_BY_OWNER: Final = ADVISORY | {"pg_export_snapshot"}
 """Those of GUARDED that the owner keeps: for its locks, and for `pg_dump --jobs`."""
 
@@ -102,7 +103,7 @@ _NOISE = re.compile(r"--[^\n]*|'[^']*'")
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.IGNORECASE)
 _INSERTED = re.compile(r"\bINSERT\s+INTO\s+(\w+)", re.IGNORECASE)
 _DELETED = re.compile(r"\bDELETE\s+FROM\s+(\w+)", re.IGNORECASE)
-# A plain UPDATE names its relation; in ON CONFLICT it is the relation of the INSERT before it.
+# A plain UPDATE names its relation. In ON CONFLICT the relation is that of the INSERT before it.
 _UPDATED = re.compile(r"\b(?:DO\s+UPDATE|UPDATE\s+(\w+)(?:\s+AS\s+\w+)?)\s+SET\b", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\([^()]*\)")
 _ASSIGNED_END = re.compile(r"(?<!DISTINCT )\bFROM\b|\bWHERE\b|\bRETURNING\b|[);]", re.IGNORECASE)
@@ -122,7 +123,10 @@ def _texts(service: Service) -> list[str]:
 
 
 class Privilege(NamedTuple):
-    """A privilege on a relation; on one of its columns if `column` is not empty, only for UPDATE."""
+    """A privilege on a relation.
+
+    If `column` is not empty, which only UPDATE has, the privilege is on this column only.
+    """
 
     relation: str
     name: str
@@ -130,7 +134,7 @@ class Privilege(NamedTuple):
 
 
 def updated_columns(text: str) -> list[tuple[str, str]]:
-    """Return pairs of relation and column that a statement assigns; without comments and literals in it."""
+    """Return the pairs of relation and column that a statement assigns. The text must have no comments and literals."""
     found = []
     for match in _UPDATED.finditer(text):
         relation = match[1] or _INSERTED.findall(text, 0, match.start())[-1]
@@ -145,7 +149,8 @@ def updated_columns(text: str) -> list[tuple[str, str]]:
 def needed_privileges(relations: Collection[str], service: Service) -> set[Privilege]:
     """Return the privileges that the service's statements need on the product's own relations.
 
-    UPDATE is needed by column: on a whole table it also permits every table lock. One column is enough for FOR UPDATE.
+    UPDATE is needed by column, because UPDATE on a whole table also permits every table lock. For FOR UPDATE, one
+    column is enough.
     """
     copied = _COPIED.get(service, ()) if service is not Service.OWNER else _COPIED[Service.WORKER]
     needed = {Privilege(name, "INSERT") for name in copied}
@@ -153,7 +158,7 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
         needed |= {Privilege(name, "SELECT") for name in READABLE}
     for text in _texts(service):
         inserted, deleted, updated = _INSERTED.findall(text), _DELETED.findall(text), updated_columns(text)
-        # A written relation is also read: by WHERE, ON CONFLICT or RETURNING.
+        # A relation that is written is also read, by WHERE, ON CONFLICT or RETURNING.
         read = {*_READ.findall(text), *inserted, *deleted, *(relation for relation, _ in updated)}
         needed |= {Privilege(name, "SELECT") for name in read}
         needed |= {Privilege(name, "INSERT") for name in inserted}
@@ -163,7 +168,7 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
 
 
 def _form(text: str, opened: int) -> str:
-    """Return the arguments of the lock function whose call opens there: one number, or two smaller ones."""
+    """Return the types of the arguments of the lock function called at `opened`: one number, or two smaller ones."""
     rest, flat = text[opened:], ""
     while rest != flat:
         rest, flat = _PARENTHESES.sub(" ", rest), rest
@@ -171,10 +176,10 @@ def _form(text: str, opened: int) -> str:
 
 
 def needed_functions(service: Service) -> set[str]:
-    """Return names of called Postgres functions that an administrator may have revoked; signatures for advisory locks.
+    """Return the Postgres functions that the service calls and an administrator may have revoked.
 
-    The owner takes locks in migrations too, and in functions that others execute with its rights; it changes the
-    registry.
+    They are names, or signatures for functions that take advisory locks. The owner also takes locks in migrations, and
+    in functions that others execute with the owner's rights; and it changes the registry.
     """
     called = {
         name + (_form(text, match.end()) if name in ADVISORY else "")
@@ -188,7 +193,7 @@ def needed_functions(service: Service) -> set[str]:
 def needed_own_functions(catalogue: Mapping[str, Mapping[str, str]], service: Service) -> set[str]:
     """Return names of the product's functions that the service executes.
 
-    A function with its owner's rights is executed only by services whose statements call it.
+    A function that runs with its owner's rights is executed only by services whose statements call it.
     """
     called = " ".join([*_texts(service), _OF_FORMER_RELEASES.get(service, "")])
     return {

@@ -1,11 +1,11 @@
--- Privileges of the current role beyond the wanted ones on the product's relations: a line of text for each. A
--- superuser or owner may do everything, so nothing else is listed for them.
+-- Privileges of the current role on the product's relations that are not wanted, a line of text for each. A superuser
+-- or owner may do everything, so nothing else is listed for them.
 WITH me AS (
     SELECT oid, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication FROM pg_roles WHERE rolname = current_user
 ), wanted AS (
     SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS n (relation, privilege, attribute)
 ), ours AS (
-    -- A month's partition has its own grants, beside those of its parent.
+    -- A monthly partition has grants of its own, besides those of its parent.
     SELECT c.oid, c.relname::text AS relation, pg_has_role(c.relowner, 'USAGE') AS owned
     FROM pg_class AS c
     LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid

@@ -1,5 +1,5 @@
--- The wanted privileges that the current role lacks on existing tables and views; those on columns in one line for a
--- relation. A privilege on a table applies to each of its columns.
+-- The wanted privileges that the current role lacks on existing tables and views, with those on columns in one line for
+-- each relation. A privilege on a table applies to each of its columns.
 SELECT n.relation, n.privilege || coalesce(' (' || string_agg(a.attname, ', ' ORDER BY a.attname) || ')', '') AS privilege
 FROM unnest($1::text[], $2::text[], $3::text[]) AS n (relation, privilege, attribute)
 LEFT JOIN pg_attribute AS a ON a.attrelid = to_regclass(n.relation) AND a.attname = n.attribute AND NOT a.attisdropped

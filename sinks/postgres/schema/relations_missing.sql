@@ -1,5 +1,5 @@
--- The wanted privileges on relations, or on columns, that don't exist yet; those on columns in one line for a relation.
--- A privilege on a table applies to each new column.
+-- The wanted privileges on relations or columns that don't exist yet, with those on columns in one line for each
+-- relation. A privilege on a table applies to each new column.
 SELECT n.relation, n.privilege || coalesce(' (' || string_agg(nullif(n.attribute, ''), ', ' ORDER BY n.attribute) || ')', '') AS privilege
 FROM unnest($1::text[], $2::text[], $3::text[]) AS n (relation, privilege, attribute)
 WHERE to_regclass(n.relation) IS NULL

@@ -1,6 +1,7 @@
--- Returns a line for each role that has CREATE on the current schema without being a superuser or the owner of the schema, of
--- the database or of the product's relations, and for each function or operator of such a role in the schema that has the name
--- of one of Postgres, since a statement may resolve to it. It uses names of pg_catalog only, so it calls no such function itself.
+-- Returns a line for each role that has CREATE on the current schema, unless it is a superuser or owns the schema, the
+-- database or the product's relations. Also returns a line for each function or operator of such a role in the schema
+-- whose name is that of one of Postgres' own: a statement may resolve to it. This statement uses only names of
+-- pg_catalog, so it calls no such function itself.
 WITH place AS (
     SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname OPERATOR(pg_catalog.=) pg_catalog."current_schema"()

@@ -1,4 +1,4 @@
-"""The backlog in Postgres, as metrics: waiting retries, open dead letters, loss, gate, breaker, runs, space."""
+"""The backlog in Postgres as metrics: waiting retries, open dead letters, losses, gate, breaker, runs, and space."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
 
 
 class WaitingRetries(NamedTuple):
-    """Waiting events of one sender class, as named in the row, that failed `retry_count` times, last by `error_class`.
+    """Events of one sender class that wait for a retry, and have failed `retry_count` times, last by `error_class`.
 
     Ages are in seconds.
     """
@@ -30,7 +30,7 @@ class WaitingRetries(NamedTuple):
 
 
 class OpenDeadLetters(NamedTuple):
-    """Open dead letters of one reason; the age of the oldest is in seconds."""
+    """Open dead letters with one reason. The age of the oldest is in seconds."""
 
     dropped_reason: str
     open: int
@@ -38,7 +38,7 @@ class OpenDeadLetters(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs of one script with one result: those of the last hour, and the last one's end in seconds since the epoch."""
+    """Runs of one command with one result: how many in the last hour, and the end of the last one."""
 
     script: str
     exit_code: int
@@ -47,7 +47,7 @@ class Runs(NamedTuple):
 
 
 class Replays(NamedTuple):
-    """Replays in one state, with the dead letters that they plan to send and have sent."""
+    """Replays in one state, with the numbers of dead letters that they plan to send and have sent."""
 
     state: str
     replays: int
@@ -67,7 +67,7 @@ class State(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """All figures, as of about one moment; `read_at` is in seconds since the epoch."""
+    """All figures, read at about the same moment. `read_at` is in seconds since the epoch."""
 
     retries: Sequence[WaitingRetries]
     dead_letters: Sequence[OpenDeadLetters]
@@ -95,7 +95,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
 
 
 def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
-    """Return the series; `tier_of` names the retry tier of an error class and a number of failures."""
+    """Return the series. `tier_of` returns the name of the retry tier for an error class and a number of failures."""
     series: metrics.Values = {
         (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
         (metrics.RETRY_OVERDUE_SECONDS, ()): max((one.overdue_seconds for one in found.retries), default=0.0),
@@ -112,7 +112,7 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
         (metrics.BACKLOG_READ, ()): found.read_at,
     }
     for waiting in found.retries:
-        # A row without a sender class may be a server's.
+        # A row without a sender class may be a server's event.
         sender = sender_named(waiting.sender) or Sender.DIRECT
         place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count), sender.value))
         series[place] = series.get(place, 0.0) + waiting.waiting

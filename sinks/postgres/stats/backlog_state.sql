@@ -1,4 +1,4 @@
--- Figures of one row: unacknowledged loss, totals that do not add up, the gate, and the space in Postgres.
+-- Figures in one row: losses that are not acknowledged, totals that do not add up, the gate, and the space in Postgres.
 SELECT (SELECT saturated(coalesce(sum(greatest(0, lost::numeric - lost_acknowledged)), 0)) FROM stream_offset) AS lost_unacknowledged,
        (SELECT count(*) FROM stream_offset
         WHERE next_offset::numeric - base_offset <> live::numeric + stale + skipped + lost

@@ -1,4 +1,4 @@
--- The ledger's rows created since $1: healed ones (no reason) and drops by reason.
+-- The ledger's rows created since $1: healed ones (without a reason), and drops by reason.
 SELECT dropped_reason, count(*) AS events
 FROM bridge_event_raw
 WHERE normalized AND created_at >= $1

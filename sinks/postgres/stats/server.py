@@ -1,4 +1,4 @@
-"""State of Postgres for `bridge doctor`: the server, its clock, long transactions, waiting retries."""
+"""The state of Postgres for `bridge doctor`: the server, its clock, long transactions, and waiting retries."""
 
 import time
 from datetime import datetime
@@ -8,11 +8,14 @@ from sinks.postgres.connection import connection
 from sinks.postgres.statements import sql
 
 MOST_WAITING: Final = 50_000
-"""The most waiting events that are read for their scripts, those due first; each takes about 1.5 microseconds."""
+"""The most waiting events that are read for their scripts, those due first.
+
+Reading one takes about 1.5 microseconds.
+"""
 
 
 class Server(NamedTuple):
-    """The server, its relevant settings, and the connections left for this account."""
+    """The server, its relevant settings, and how many more connections this account may open."""
 
     major: int
     version: str
@@ -27,12 +30,12 @@ class Server(NamedTuple):
     superuser: bool
     connections_left: int
     notifications: float
-    """The share of the notification queue in use, from 0 to 1; all sessions share the queue."""
+    """The used share of the notification queue, from 0 to 1. All sessions share this queue."""
     data_directory: str | None
 
 
 class LongTransaction(NamedTuple):
-    """One long transaction: its session, its age in seconds, its state, and what to do about it."""
+    """A long transaction: its session, its age in seconds, its state, and what to do about it."""
 
     who: str
     seconds: float
@@ -41,14 +44,14 @@ class LongTransaction(NamedTuple):
 
 
 class Skew(NamedTuple):
-    """How many seconds Postgres' clock is ahead of this machine's, plus or minus the uncertainty."""
+    """By how many seconds Postgres' clock is ahead of this machine's, and the uncertainty of this number."""
 
     seconds: float
     uncertainty: float
 
 
 class Retries(NamedTuple):
-    """Events that wait for their next attempt, those past its time, and by how many seconds at most."""
+    """The number of events that wait for their next attempt, of overdue ones, and the most seconds overdue."""
 
     waiting: int
     overdue: int
@@ -56,9 +59,10 @@ class Retries(NamedTuple):
 
 
 class WaitingScript(NamedTuple):
-    """The number of one script's events that wait because of one error class; `attempts` is the most that one has made.
+    """The number of one script's events that wait because of one error class.
 
-    All are among the `looked_at` events that are due first. The organisation is the registry's current one.
+    `attempts` is the largest number of attempts that one of them has made. Only the `looked_at` events that are due
+    first are counted. The organisation is the one in the registry now.
     """
 
     site_id: int | None
@@ -78,13 +82,16 @@ async def server(dsn: str) -> Server:
 
 
 async def long_transactions(dsn: str, seconds: float) -> list[LongTransaction]:
-    """Return longer transactions, the oldest first, as far as this account may see them; raises SinkUnavailable."""
+    """Return the transactions longer than `seconds`, the oldest first; raises SinkUnavailable.
+
+    Only those that this account may see are included.
+    """
     async with connection(dsn, "doctor") as conn:
         return [LongTransaction(*row.values()) for row in await conn.fetch(sql("transactions_long"), seconds)]
 
 
 async def clock_skew(dsn: str) -> Skew:
-    """Return the difference of the clocks, from the fastest of three queries; raises SinkUnavailable."""
+    """Return the difference between the clocks, from the fastest of three queries; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         skews = []
         for _ in range(3):
@@ -102,7 +109,7 @@ async def retries(dsn: str) -> Retries:
 
 
 async def waiting_scripts(dsn: str, most: int, site_id: int | None = None) -> list[WaitingScript]:
-    """Return at most `most` scripts with the most waiting events, of one site if given; raises SinkUnavailable."""
+    """Return the `most` scripts with the most waiting events, of one site or of all; raises SinkUnavailable."""
     async with connection(dsn, "waiting") as conn:
         rows = await conn.fetch(sql("waiting_scripts"), most, site_id, MOST_WAITING)
     return [WaitingScript(*row.values()) for row in rows]

@@ -1,5 +1,6 @@
--- The server as seen by this account. Backends are counted per database, since an account without further rights does
--- not see the sessions of others; the smallest of the applicable limits determines what is left.
+-- The server as this account sees it. Backends are counted by database, because an account without further rights does
+-- not see the sessions of others. The smallest of the applicable limits determines how many more connections are
+-- possible.
 SELECT current_setting('server_version_num')::int / 10000 AS major,
        current_setting('server_version') AS version,
        pg_size_pretty(pg_database_size(current_database())) AS size,

@@ -1,4 +1,4 @@
-"""Live figures of Postgres for `bridge top`: each partition's counts, each worker's lanes."""
+"""Live figures from Postgres for `bridge top`: the counts of each partition, and the lanes of each worker."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from sinks.postgres.statements import sql
 
 
 class Counts(NamedTuple):
-    """Attempts since the partition was first read, by outcome, and the worker that commits it now."""
+    """Attempts by outcome since the partition was first read, and the worker that commits the partition now."""
 
     worker: str
     normalized: int
@@ -17,7 +17,7 @@ class Counts(NamedTuple):
 
 
 class WorkerLanes(NamedTuple):
-    """The number of a worker's lanes with a session, and of those at work; the name may be cut off."""
+    """The number of a worker's lanes with a session, and of those at work. Postgres may have cut the name."""
 
     worker: str
     lanes: int
@@ -25,7 +25,7 @@ class WorkerLanes(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """Both, as of about one moment."""
+    """The counts and the lanes, read at about the same moment."""
 
     counts: dict[TopicPartition, Counts]
     lanes: list[WorkerLanes]

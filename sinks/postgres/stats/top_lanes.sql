@@ -1,4 +1,5 @@
--- The lanes' sessions in this database by worker, whose name may be cut off, and how many are at work.
+-- The number of lanes with a session in this database, and of those that are working, by worker. Postgres may have cut
+-- the worker's name.
 SELECT split_part(application_name, ' ', 3) AS worker, count(*) AS lanes,
        count(*) FILTER (WHERE state IS DISTINCT FROM 'idle') AS busy
 FROM pg_stat_activity

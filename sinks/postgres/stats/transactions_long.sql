@@ -1,4 +1,5 @@
--- Transactions of this database that are open for more than $1 seconds, the oldest first, including prepared ones.
+-- Transactions of this database that have been open for more than $1 seconds, the oldest first, including prepared
+-- ones.
 SELECT who, seconds, state, remedy
 FROM (
     SELECT format('backend %s (%s, %s)', pid, coalesce(usename, '?'), coalesce(nullif(application_name, ''), 'no name'))

@@ -1,6 +1,6 @@
 -- Events that wait for a retry, by site, script and error class, the most frequent first: at most $1 rows, of the site
--- $2 if it is given (0 has no readable site), with the number of events read. Those are the $3 due first, found by an
--- index.
+-- $2 if it is given (0: no readable site). Only the $3 events that are due first are counted, which an index finds.
+-- Each row has the number of events counted in all.
 WITH waiting AS MATERIALIZED (
     SELECT site_id, script_id, error_class, retry_count, first_failed_at
     FROM bridge_event_raw

@@ -1,4 +1,4 @@
-"""A service's copy of the API tokens in memory: refreshed on Postgres' notifications, and by a timer."""
+"""A service's copy of the API tokens in memory. Postgres' notifications renew it, and a timer."""
 
 import time
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from sinks.postgres.statements import sql
 
 
 class ApiTokenCache(RegistryCache):
-    """A copy of the tokens, by key id; during an outage of Postgres the last copy stays in use."""
+    """A copy of the tokens by key id. During an outage of Postgres the last copy stays in use."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         super().__init__(dsn, refresh_seconds=refresh_seconds)
         self.tokens: Mapping[str, ApiToken] = {}
         self.read_at: float | None = None
-        """The time of the last read, by the monotonic clock."""
+        """When the tokens were last read, by the monotonic clock, in seconds."""
 
     async def _read(self, conn: Connection) -> None:
         rows = await conn.fetch(sql("api_tokens_read"), timeout=READ_SECONDS)

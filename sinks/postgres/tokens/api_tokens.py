@@ -1,4 +1,4 @@
-"""API tokens of operators: creation, listing and revocation; services are notified after the commit."""
+"""API tokens of operators: create, list and revoke. Services are notified after the commit."""
 
 import secrets
 from collections.abc import Mapping
@@ -43,7 +43,9 @@ async def create_api_token(
 ) -> NewKey:
     """Create a token; raises InvalidInput if the name was used before, or the organisation is not registered."""
     if not is_token_name(name):
-        raise InvalidInput(f"token name {name!r}: 1 to 63 of a-z, 0-9, '.', '_' and '-', first a letter or digit")
+        raise InvalidInput(
+            f"token name {name!r}: 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
+        )
     if org_id is not None and not 1 <= org_id <= MAX_INTEGER:
         raise _not_registered(org_id)
     made = make_key(secrets.token_bytes)
@@ -56,7 +58,7 @@ async def create_api_token(
             )
         except asyncpg.UniqueViolationError:
             raise InvalidInput(
-                f"the name {name!r} was given to a token before, whose history it names; choose another"
+                f"the name {name!r} was given to a token before, to which the history refers by this name; choose another"
             ) from None
     return made
 

@@ -1,5 +1,5 @@
--- API tokens for people, of the organisation $1 if it is given, the newest first. A release before 0018 writes uses to
--- api_token.
+-- API tokens for people, of the organisation $1 if it is given, the newest first. A release before migration 0018
+-- writes the time of use to api_token.
 SELECT t.name, t.key_id, t.role, t.org_id, t.created_at, t.created_by, t.expires_at,
        greatest(t.last_used_at, u.last_used_at) AS last_used_at, t.revoked_at, t.revoked_by
 FROM api_token AS t

@@ -1,4 +1,4 @@
-"""API keys of a script: creation, listing and revocation; gateways are notified after the commit."""
+"""API keys of a script: create, list and revoke. Gateways are notified after the commit."""
 
 import secrets
 from datetime import datetime
@@ -12,7 +12,7 @@ from sinks.postgres.runs.history import started_by
 from sinks.postgres.statements import sql
 
 MOST_ACTIVE: Final = 2
-"""The most active keys: the one in use, and its successor."""
+"""The most active keys of a script: the one in use, and its successor."""
 
 _LONGEST_NOTE = 200
 
@@ -34,7 +34,7 @@ async def create_token(dsn: str, script_id: str, note: str = "") -> NewKey:
         raise InvalidInput(f"--note: at most {_LONGEST_NOTE} printable characters")
     made = make_key(secrets.token_bytes)
     async with changing(dsn, "making a key") as conn:
-        # The script's row is locked, so that two concurrent calls can't both create the second key.
+        # The script's row is locked. Otherwise two concurrent calls could both create the second key.
         await _lock(conn, script_id)
         active = [row["key_id"] for row in await conn.fetch(sql("script_token_active"), script_id)]
         if len(active) >= MOST_ACTIVE:

@@ -1,1 +1,1 @@
-"""Reasons for not reading a partition, their owner, and what the circuit breaker and replaced logs need besides."""
+"""Paused partitions: those that a lane does not read, with the reasons; the breaker's and replaced logs' in detail."""

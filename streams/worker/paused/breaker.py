@@ -1,4 +1,8 @@
-"""Partitions that the circuit breaker holds, each at its first would-be dead letter, and their probes."""
+"""The partitions that an open circuit breaker pauses, and the probes that decide whether it is reset.
+
+A partition is paused at its head: the first record that would become a dead letter. A probe processes records of paused
+partitions, without dead-lettering, as a sample.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -15,22 +19,22 @@ from streams.source.kafka import Source
 from streams.worker.paused.pauses import Pauses
 
 LOOK_SECONDS: Final = 1.0
-"""The longest delay, in seconds, until a lane reads that the breaker was reset by another process."""
+"""The longest time until a lane notices that another process has reset the breaker, in seconds."""
 _PEEK_RECORDS: Final = 500
 _PEEK_MS: Final = 200
 _AT_ONCE: Final = 4
-"""The most held partitions that one look reads: meanwhile the lane reads no other."""
+"""The most paused partitions that one probe step reads. The lane reads no other partition meanwhile."""
 
 log = structlog.get_logger(__name__)
 
 
 class BreakerPause:
-    """One lane's part in the circuit breaker. All times are in seconds of the lane's monotonic clock.
+    """One lane's partitions that the breaker pauses. All times are in seconds of the lane's monotonic clock.
 
-    A held partition is resumed when the breaker is closed, and every `probe_seconds` as a probe while it is open. The
-    head of a partition is no fair sample, since a sender whose events fail there often sends many of them. So at each
-    look a probe continues with the records behind the head, a few from some partitions at a time, until its sample is
-    large enough or the next probe begins.
+    The partitions are resumed when the breaker is closed. While it is open, they are read every `probe_seconds` as a
+    probe. The records at the head are no fair sample, because a sender whose events fail there often sends many of
+    them. A probe therefore continues with records behind the head, every LOOK_SECONDS with a few from some partitions.
+    It ends when the sample is large enough, or when the next probe begins.
     """
 
     def __init__(self, lane: str, pauses: Pauses, probe_seconds: float) -> None:
@@ -49,24 +53,24 @@ class BreakerPause:
         self._look_at = 0.0
 
     def begin(self, sources: Iterable[TopicPartition], state: BreakerState) -> None:
-        """Forget the held partitions; the owner of the partition that tripped the breaker probes it immediately."""
+        """Forget the paused partitions. The owner of the partition that tripped the breaker probes it immediately."""
         self._held.clear()
         self._seen.clear()
-        # Compared, not hashed: a worker's account may have written a value of any type there.
+        # The values are compared, not hashed: a worker's account may have written values of any type.
         cause = (state.details.get("topic"), state.details.get("partition"))
         self._begin_probe({one for one in sources if (one.topic, one.partition) == cause} if state.engaged else set())
         self._probe_at = 0.0
         self._hold()
 
     def keep(self, first: Mapping[TopicPartition, int], now: float, why: BreakerOpen) -> None:
-        """Hold each partition at the offset of its first would-be dead letter, and log each new offset."""
+        """Pause each partition at its first record that would become a dead letter; log each new offset."""
         if not self._held:
             self._look_at = now + LOOK_SECONDS
             self._probe_at = now + self._probe_seconds
         self._held.update(first)
         self._hold()
         for source, offset in first.items():
-            # A probe that fails holds the same offset again each time.
+            # After each failed probe the partition is paused at the same offset again.
             if self._logged.get(source) != offset:
                 self._logged[source] = offset
                 log.warning(
@@ -75,17 +79,17 @@ class BreakerPause:
                 )  # fmt: skip
 
     def forget(self, sources: Iterable[TopicPartition]) -> None:
-        """Release partitions that an operator has paused."""
+        """Forget partitions that an operator has paused."""
         for source in sources:
             self._held.pop(source, None)
         self._hold()
 
     def to_look(self, now: float) -> bool:
-        """Return whether the breaker's state is due to be read."""
+        """Return whether it is time to read the breaker's state."""
         return bool(self._held) and now >= self._look_at
 
     def looked(self, state: BreakerState, now: float) -> None:
-        """Resume the held partitions if the breaker's current state lets them be read."""
+        """Resume the paused partitions if the breaker is closed, or if a probe is due."""
         self._look_at = now + LOOK_SECONDS
         if state.engaged and now < self._probe_at:
             return
@@ -101,7 +105,8 @@ class BreakerPause:
     def _begin_probe(self, sources: set[TopicPartition]) -> None:
         self._probed, self._probing, self._noted = sources, bool(sources), False
         self.sample = ProbeSample()
-        # A partition that was read to its end is probed from its head again, since the fault may have been fixed.
+        # If the probe before has read a partition to its end, the next one begins at the head again: the fault may be
+        # fixed.
         for source in self._ended:
             self._seen.pop(source, None)
         self._ended.clear()
@@ -119,27 +124,27 @@ class BreakerPause:
         return first
 
     def to_look_behind(self, state: BreakerState) -> bool:
-        """Return whether to probe behind the heads; immediately if visitors alone may have tripped the breaker."""
+        """Return whether to read behind the heads now; immediately if only visitors may have tripped the breaker."""
         return bool(self._held) and not state.by_hand and (self._probing or state.by_visitors_alone)
 
     def end_probe(self) -> None:
-        """End the probe after it has reset the breaker; held partitions are due immediately."""
+        """End the probe after it has reset the breaker. The paused partitions are resumed with the next look."""
         self._begin_probe(set())
         self._look_at = 0.0
 
     def unseen(self) -> dict[TopicPartition, int]:
-        """Return some held partitions, with the offset up to which the probe has read; least recently read first."""
+        """Return some paused partitions, with the offsets where the probe continues; those read longest ago first."""
         some = {
             source: max(offset, self._seen.pop(source, offset)) for source, offset in [*self._held.items()][:_AT_ONCE]
         }
         for source, offset in some.items():
-            # Moved to the end of the queue.
+            # The partition goes to the end of the queue.
             self._held[source], self._seen[source] = self._held.pop(source), offset
         return some
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
-        """The offset at which each held partition continues."""
+        """The offset at which each partition continues after its pause."""
         return self._held
 
     def _hold(self) -> None:
@@ -147,7 +152,7 @@ class BreakerPause:
 
 
 def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int]:
-    """Return the offset of each partition's first would-be dead letter; partitions without one are left out."""
+    """Return the offset of each partition's first record that would become a dead letter, if it has one."""
     return {
         one.batch.source: min(failure.attempt.record.offset for failure in dead)
         for one in outcomes
@@ -156,7 +161,7 @@ def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int
 
 
 def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) -> list[Batch]:
-    """Return the parts of the batches before the first dead letters, which may be committed."""
+    """Return the parts of the batches before the first dead letters. They may be committed."""
     parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
     return [part for part in parts if part is not None]
 
@@ -164,9 +169,9 @@ def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) 
 async def peek(
     source: Source, places: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]
 ) -> tuple[list[Batch], list[TopicPartition]]:
-    """Return a few records of each of these partitions from these offsets, and the partitions without records there.
+    """Return a few records of each partition from its offset in `places`, and the partitions that have no record there.
 
-    Leaves the partitions paused, at their positions `positions`. Raises the errors of a poll.
+    The partitions are paused afterwards, at the positions in `positions`. Raises the errors of a poll.
     """
     ends = await source.ends(places)
     batches = []

@@ -1,4 +1,4 @@
-"""Ownership of paused partitions: the partitions that a lane does not read, each with its reasons."""
+"""The owner of a lane's paused partitions: those that it does not read, each with its reasons."""
 
 from collections.abc import Collection, Iterable, Mapping
 from math import inf
@@ -12,10 +12,8 @@ from streams.source.kafka import Source
 from telemetry import metrics
 
 NOT_POLLED: Final = (PauseReason.REPLACED_LOG, PauseReason.OPERATOR)
-"""Reasons for which a poll leaves a partition out: its position is unknown, or a record fetched before would return.
-
-Partitions that are paused for other reasons are polled, which keeps the worker's membership of its group.
-"""
+"""The reasons for which a poll omits a partition: its position is unknown, or a record fetched before would be
+returned."""
 _BY_PARTITION: Final = {
     PauseReason.OPERATOR: metrics.PAUSED_BY_HAND,
     PauseReason.REPLACED_LOG: metrics.FOREIGN,
@@ -26,10 +24,9 @@ log = structlog.get_logger(__name__)
 
 
 class Pauses:
-    """The paused partitions of one lane, under their names in Kafka, which don't change when a log gets another name.
+    """The paused partitions of one lane, by their names in Kafka, which stay the same when a log gets another name.
 
-    The source reads a partition again when its last reason has ended. Times are in seconds of the lane's monotonic
-    clock.
+    A partition is read again when its last reason has ended. Times are in seconds of the lane's monotonic clock.
     """
 
     def __init__(self, lane: str, source: Source) -> None:
@@ -43,28 +40,28 @@ class Pauses:
     def unpaused(
         self, sources: Iterable[TopicPartition], reasons: Collection[PauseReason] = tuple(PauseReason)
     ) -> list[TopicPartition]:
-        """Return those of these partitions that are paused for none of these reasons."""
+        """Return those of the partitions that are paused for none of the reasons."""
         paused = set[TopicPartition]().union(*(self._until[reason] for reason in reasons))
         return [source for source in sources if source.in_kafka not in paused]
 
     def pause(self, reason: PauseReason, source: TopicPartition, until: float) -> None:
-        """Pause one more partition, which `wake` resumes at that time."""
+        """Pause one more partition for the reason. `wake` resumes it at the time `until`."""
         self._change(reason, self._until[reason] | {source.in_kafka: until})
 
     def wake(self, now: float) -> None:
-        """Resume the partitions whose time has come."""
+        """Resume the partitions whose time to resume has come."""
         for reason, paused in self._until.items():
             if any(until <= now for until in paused.values()):
                 self._change(reason, {one: until for one, until in paused.items() if until > now})
 
     def replace(self, reason: PauseReason, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
-        """Pause these partitions, and no others, for the reason; return the ones that were not paused for it before."""
+        """Pause exactly these partitions for the reason; return those that were not paused for it before."""
         return self._change(reason, {source.in_kafka: inf for source in sources})[0]
 
     def by_operator(
         self, sources: Iterable[TopicPartition], why: Mapping[TopicPartition, str]
     ) -> Collection[TopicPartition]:
-        """Pause those of a lane's partitions that operators have paused, resume the others; return the new pauses."""
+        """Pause those of the partitions that operators have paused, and resume the others; return the new pauses."""
         named = {source.in_kafka: inf for source in sources if source.in_kafka in why}
         begun, ended = self._change(PauseReason.OPERATOR, named)
         for source in sorted(begun):
@@ -76,16 +73,17 @@ class Pauses:
     def _change(
         self, reason: PauseReason, until: dict[TopicPartition, float]
     ) -> tuple[set[TopicPartition], set[TopicPartition]]:
-        """Return the partitions whose pause for the reason has begun, and those whose pause for it has ended."""
+        """Set the partitions that are paused for the reason; return those whose pause has begun, and those resumed."""
         before, self._until[reason] = self._until[reason], until
         begun, ended = until.keys() - before.keys(), before.keys() - until.keys()
-        # The source leaves out an unreadable record by itself, and tries to read it again from time to time.
+        # The source itself omits a partition with an unreadable record, and tries from time to time to read the record
+        # again.
         if reason is not PauseReason.UNREADABLE:
             if begun:
                 self._source.pause(begun)
             if ended and (unpaused := self.unpaused(ended)):
                 self._source.resume(unpaused)
-        # The gauges of the release before, which end with the next one.
+        # These gauges of the release before end with the next release.
         if gauge := _BY_PARTITION.get(reason):
             for one in begun | ended:
                 gauge.labels(one.topic, str(one.partition)).set(one in begun)

@@ -1,4 +1,4 @@
-"""Partitions with a replaced log: the reasons, and when the logs are examined again."""
+"""Partitions whose log was recreated, truncated or replaced by another cluster's, and the times of checks."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -11,13 +11,13 @@ from streams.source.log_identity import Examined
 from streams.worker.paused.pauses import Pauses
 
 LOOK_SECONDS: Final = 5.0
-"""The longest delay, in seconds, until a lane reads that a log was adopted or the old one is back."""
+"""The longest time until a lane notices that a log was adopted or that the old one is back, in seconds."""
 
 log = structlog.get_logger(__name__)
 
 
 class ReplacedLogs:
-    """One lane's replaced logs, which stay paused. All times are in seconds of the lane's monotonic clock."""
+    """One lane's replaced logs. Their partitions stay paused. Times are in seconds of the lane's monotonic clock."""
 
     def __init__(self, pauses: Pauses) -> None:
         self._pauses = pauses
@@ -25,7 +25,7 @@ class ReplacedLogs:
         self._look_at = 0.0
 
     def found(self, examined: Iterable[Examined], now: float) -> None:
-        """Store the result of an examination of all the lane's logs, and log new findings."""
+        """Store the result of an examination of all of the lane's logs, and log new findings."""
         before, self._why = self._why, {one.log: one.foreign for one in examined if one.foreign is not None}
         self._pauses.replace(PauseReason.REPLACED_LOG, self._why)
         self.looked(now)
@@ -36,11 +36,11 @@ class ReplacedLogs:
                     topic=source.topic,
                     partition=source.partition,
                     why=why,
-                    do="bring the old log back, or run `bridge topics adopt`",
+                    do="restore the old log, or run `bridge topics adopt` to read the new one",
                 )
 
     def to_look(self, now: float) -> bool:
-        """Return whether the logs are due to be examined again."""
+        """Return whether it is time to examine the logs again."""
         return bool(self._why) and now >= self._look_at
 
     def looked(self, now: float) -> None:

@@ -201,7 +201,7 @@ async def test_whose_a_foreign_script_is_is_not_told(bound: httpx.AsyncClient, t
         reports.append(ok(await bound.post("/v1/plans", json=body))["report"])
 
     assert reports[0] == reports[1]
-    assert reports[0]["refusals"] == {"corrected, its script_id is none that is registered for site 1": 1}
+    assert reports[0]["refusals"] == {"after the correction, its script_id is not registered for site 1": 1}
 
 
 async def test_lives_elsewhere_are_not_told(
@@ -225,7 +225,7 @@ async def test_a_site_that_changed_hands_is_not_replayed(bound: httpx.AsyncClien
     plan_id = await made_plan(bound, all=True)
     await add_script(two_orgs.dsn, "moved", 2, org_id=20, move=True)
     report = ok(await bound.post(f"/v1/plans/{plan_id}/replay", json={"dry_run": True}))["report"]
-    assert report["refusals"] == {"its site is not of organisation 10 any longer": 5}
+    assert report["refusals"] == {"its site does not belong to organisation 10 any longer": 5}
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ async def test_schema_and_topics_behind_are_told_together(production: Settings) 
     await execute(production.dsn, "DELETE FROM schema_migration WHERE version = 2")
     for env in ("production", "staging"):
         lines = await refused(production.model_copy(update={"env": env}))
-        assert lines[0] == "the schema is behind by 0002_gate_state.sql: run `bridge db migrate`"
+        assert lines[0] == "the schema lacks the migrations 0002_gate_state.sql: run `bridge db migrate`"
         assert [line.split(" ")[5] for line in lines[1:]] == [
             f"{production.topic_prefix}{name}:" for name in ("raw", "retry.100ms", "retry.300ms", "dlq", "gate")
         ]
@@ -174,11 +174,14 @@ async def test_a_topic_that_differs_is_refused(production: Settings) -> None:
 
 # A change of the database and the refusal in production, None where the start is allowed.
 DATABASES: dict[str, tuple[str, str | None]] = {
-    "a view dropped": ("DROP VIEW kpi_7d", "the database is not as needed: view kpi_7d: missing"),
-    "a column more": ("ALTER TABLE org ADD COLUMN extra int", "the database is not as needed: column org.extra"),
+    "a view dropped": ("DROP VIEW kpi_7d", "the database differs from what this release needs: view kpi_7d: missing"),
+    "a column more": (
+        "ALTER TABLE org ADD COLUMN extra int",
+        "the database differs from what this release needs: column org.extra",
+    ),
     "this month missing": (
         "DO $$ BEGIN EXECUTE format('DROP TABLE bridge_event_%s', to_char(now(), 'YYYY_MM')); END $$",
-        "the database is not as needed: partition bridge_event_",
+        "the database differs from what this release needs: partition bridge_event_",
     ),
     "a month ahead missing": (
         "DO $$ BEGIN EXECUTE format('DROP TABLE bridge_event_%s', to_char(now() + '1 month', 'YYYY_MM')); END $$",
@@ -220,7 +223,7 @@ async def test_a_privilege_that_is_lacking_is_refused(production: Settings, stac
         place = urlsplit(production.dsn)
         url = place._replace(netloc=f"{name}:{password}@{place.hostname}:{place.port}").geturl()
         lines = await refused(settings_like(production, database_url=url))
-        assert f"the database is not as needed: role {name}: lacks INSERT on bridge_event" in lines
+        assert f"the database differs from what this release needs: role {name}: lacks INSERT on bridge_event" in lines
     finally:
         await execute(production.dsn, f"DROP OWNED BY {name}; DROP ROLE {name}")
 

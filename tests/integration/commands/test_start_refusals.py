@@ -42,7 +42,7 @@ async def test_a_default_partition_is_named(database_url: str) -> None:
 
     (told,) = migrated.stderr.decode().splitlines()
     assert migrated.returncode == 3
-    assert told.startswith(f"error: {MONTH} can't be made: somebodys_rest is attached as the default partition")
+    assert told.startswith(f"error: {MONTH} can't be created: somebodys_rest is the default partition")
     assert "DETACH PARTITION somebodys_rest, then `bridge db migrate`" in told
     for found in (lines, refused):
         assert any(line.startswith("partition somebodys_rest: not expected; ") for line in found), found

@@ -154,12 +154,16 @@ async def test_what_a_start_refuses_was_named(
     # With correct settings exactly these migrations are missing.
     told = await named(strong, service)
     (line,) = await refused(strong, service)
-    assert {f"migration {name}: not applied" for name in line.split(" by ")[1].split(": ")[0].split(", ")} == behind
+    assert {
+        f"migration {name}: not applied" for name in line.split(" migrations ")[1].split(": ")[0].split(", ")
+    } == behind
     later = {found.replace("will lack", "lacks").split(", which")[0] for found in told if "will lack" in found}
     assert set(told) - behind == {found for found in told if "will lack" in found}
 
     await migrate(last_release)
-    assert await refused(strong, service) == {f"the database is not as needed: {one}" for one in later}
+    assert await refused(strong, service) == {
+        f"the database differs from what this release needs: {one}" for one in later
+    }
     warned = await named(strong, service, Health.WARN)
     assert any(
         "INSERT" in one and one.endswith(" on api_token, which it does not need; refused from 0.2.0") for one in warned

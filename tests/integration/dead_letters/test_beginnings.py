@@ -76,7 +76,7 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
             await find_plan(conn, "0f3a")
         whole = "0f3a0000-0000-4000-8000-000000000002"
         assert (await find_plan(conn, whole)).replay_id == whole
-        with pytest.raises(NoSuchThing, match=r"there is no plan '0f3'; .* at least 4 characters"):
+        with pytest.raises(NoSuchThing, match=r"there is no plan '0f3'; .* at least the first 4 characters"):
             await find_plan(conn, "0f3")
     for run_id in ("r2", "r2-again", "nightly", "nightly-2", *(f"many-{number}" for number in range(9))):
         await note_begin(database_url, run_id, "process", AT)
@@ -84,16 +84,18 @@ async def test_beginning_of_several_names_them(database_url: str) -> None:
     assert (await show_run(database_url, "r2")).run_id == "r2"
     assert (await show_run(database_url, "nightly-")).run_id == "nightly-2"
     with pytest.raises(
-        InvalidInput, match=r"more than one run begins with 'nigh': nightly.*nightly-2; give more of it"
+        InvalidInput, match=r"more than one run begins with 'nigh': nightly.*nightly-2; give more of its characters"
     ):
         await show_run(database_url, "nigh")
     with pytest.raises(InvalidInput, match=r"begins with 'many': many-\d(, many-\d){4} and more; give more"):
         await show_run(database_url, "many")
-    with pytest.raises(NoSuchThing, match=r"there is no run 'n'; see `bridge runs list`; .* at least 4 characters"):
+    with pytest.raises(
+        NoSuchThing, match=r"there is no run 'n'; see `bridge runs list`; .* at least the first 4 characters"
+    ):
         await show_run(database_url, "n")
 
 
 def test_beginning_that_was_not_made_whole_is_a_defect() -> None:
     """A cause that was not completed would select another cause."""
-    with pytest.raises(InvariantViolation, match="'0f3a' is the beginning of a cause"):
+    with pytest.raises(InvariantViolation, match="'0f3a' is the beginning of a cause's key"):
         conditions(DeadLetterFilter(cause=("0f3a",)))

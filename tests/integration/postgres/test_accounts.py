@@ -187,7 +187,7 @@ async def test_a_column_that_is_to_come_is_named(database_url: str) -> None:
     with account(database_url, Service.API) as url:
         role = urlsplit(url).username
         await execute(database_url, "ALTER TABLE replay DROP COLUMN ended_because")
-        come = "which a pending migration makes"
+        come = "which a pending migration creates"
         assert await privileges_to_come(url, Service.API) == [
             f"role {role}: will lack UPDATE (ended_because) on replay, {come}"
         ]

@@ -53,7 +53,9 @@ async def test_a_run_whose_id_is_taken_does_nothing_and_says_so(database_url: st
     now = datetime.now(UTC)
     with account(database_url, service) as url:
         await note_begin(url, "run_1", "dlq-plan", now)
-        with pytest.raises(RunLocked, match=r"nothing was done: the history has a run run_1 already .*; run it again"):
+        with pytest.raises(
+            RunLocked, match=r"nothing was done: the history already has a run with the id run_1 .*; run it again"
+        ):
             await note_begin(url, "run_1", "dlq-discard", now)
         assert (await show_run(url, "run_1")).script == "dlq-plan"
 

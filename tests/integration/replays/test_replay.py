@@ -309,7 +309,7 @@ async def test_a_loop_ends_after_its_lives(stack, database_url, topic_prefix) ->
             assert report["by_forecast"] == {"fails_the_same": 1}
             await dlq(settings, "replay", plan_id, code=1, **most)
         plan_id, report = await plan(settings, "--all", "--yes", **most)
-        assert report["refusals"] == {"it is dead letter 3 of its event, and BRIDGE_REPLAY_MAX_LIVES is 3": 1}
+        assert report["refusals"] == {"its event was dropped 3 times, and BRIDGE_REPLAY_MAX_LIVES is 3": 1}
         out, _ = await dlq(settings, "replay", plan_id, "--json-output", "-", **most)
     summary = ReplaySummary.model_validate_json(out)
     assert (summary.sent_total, sum(summary.skipped_by_reason.values())) == (0, 1)

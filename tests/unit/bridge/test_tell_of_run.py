@@ -99,7 +99,7 @@ async def test_a_webhook_that_takes_nothing_fails_the_step(tmp_path: Path) -> No
         ({"BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": SECRET}, "not encrypted"),
         (
             {"BRIDGE_WORKER_ALERT_WEBHOOK_SECRET": SECRET, "BRIDGE_PRODUCTION_ALLOW": "plaintext_http"},
-            "this very machine",
+            "this machine",
         ),
         ({"BRIDGE_WORKER_ALERT_WEBHOOK": "hook"}, "must be a URL"),
     ],

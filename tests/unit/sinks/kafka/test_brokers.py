@@ -67,7 +67,7 @@ async def test_all_brokers_away_is_an_outage() -> None:
 async def test_a_lone_broker_that_the_controller_has_missed_is_waited_for() -> None:
     """The metadata list it again after its next heartbeat."""
     assert await ask_any_broker(Client({1: "answer"}, unnamed=2), "request") == "answer"
-    with pytest.raises(NodeNotReadyError, match="names no broker"):
+    with pytest.raises(NodeNotReadyError, match="metadata list no broker"):
         await ask_any_broker(Client({1: "answer"}, unnamed=1000), "request")
 
 

@@ -69,11 +69,11 @@ def test_what_the_gateway_said_of_a_corrected_field_is_said_anew_behind_it() -> 
         (b"{", ["a=1"], None, "not JSON"),
         (None, ["a=1"], None, "not JSON"),
         (b"\xff", ["a=1"], None, "not JSON"),
-        (b"[1]", ["a=1"], None, "no JSON object"),
+        (b"[1]", ["a=1"], None, "not a JSON object"),
         (VALUE, ["nowhere.a=1"], None, "the patch does not fit"),
         (VALUE, [], b'[{"op":"test","path":"/site_id","value":3}]', "a test of the patch does not hold"),
-        (VALUE, [], b'[{"op":"replace","path":"","value":3}]', "no JSON object"),
-        (VALUE, [], DOUBLED, "copies have more than 65536 bytes"),
+        (VALUE, [], b'[{"op":"replace","path":"","value":3}]', "not a JSON object"),
+        (VALUE, [], DOUBLED, "copies made by the patch.* have more than 65536 bytes"),
         (VALUE, [], b'[{"op":"copy","from":"/properties/-","path":"/b"}]', "the patch does not fit"),
         (VALUE, [], b'[{"op":"test","path":"/nowhere","value":3}]', "a test of the patch does not hold"),
     ],
@@ -191,6 +191,6 @@ def test_a_long_diff_is_cut() -> None:
     before, after = (json.dumps([f"{word}{number}" for number in range(40_000)]).encode() for word in "ab")
     lines = diff("r:0:1", before, after).lines
     assert len(lines) == 201
-    assert lines[-1].startswith("… there is more")
+    assert lines[-1].startswith("… the rest is not compared")
     (cut,) = [line for line in diff("r:0:1", b'"a"', b'"' + b"b" * 70_000 + b'"').lines if line.startswith('+"')]
     assert len(cut) < 600

@@ -170,7 +170,7 @@ def test_a_constant_that_begins_otherwise_is_one(text: str) -> None:
         ("__import__('os')", "is not an expression"),
         ("upper()|move(a)", r"'move\(a\)' is not an expression"),
         ("upper()|x", r"'upper\(\)\|x' is not an expression from 'x' on"),
-        ("move()", r"give the field that it takes: move\(properties.plan\)"),
+        ("move()", r"name the field whose value it takes, for example move\(properties.plan\)"),
         ("move(a..b)", "is not a field"),
         ("*" + "1" * 60, "more than 50 digits"),
         ("|".join(["trim()"] * 11), "at most 10 steps"),

@@ -62,4 +62,4 @@ def test_a_diff_costs_no_more_than_is_shown(repeated: int) -> None:
         sys.setprofile(None)
     assert next(calls) < 200_000
     assert len(lines) == 201
-    assert lines[-1].startswith("… there is more")
+    assert lines[-1].startswith("… the rest is not compared")

@@ -37,14 +37,14 @@ def judged(one: DeadLetterItem, *settings: str) -> Judgement:
     ("changed", "says"),
     [
         ({}, None),
-        ({"dropped_reason": None}, "no dead letter"),
+        ({"dropped_reason": None}, "not a dead letter"),
         ({"dropped_reason": "duplicate_event_id", "disposition": None}, "a duplicate"),
         ({"disposition": "claimed", "replay_id": OTHER}, f"claimed by the replay {OTHER}"),
         ({"disposition": "claimed", "replay_id": MINE}, None),
         ({"disposition": "replayed", "replay_id": OTHER}, f"replayed already, by {OTHER}"),
         ({"disposition": "discarded"}, "discarded"),
         ({"lives": 2}, None),
-        ({"lives": 3}, "it is dead letter 3 of its event, and BRIDGE_REPLAY_MAX_LIVES is 3"),
+        ({"lives": 3}, "its event was dropped 3 times, and BRIDGE_REPLAY_MAX_LIVES is 3"),
     ],
 )
 def test_when_a_dead_letter_is_refused(changed: dict[str, Any], says: str | None) -> None:
@@ -150,7 +150,7 @@ BOUND = TERMS._replace(org_id=10)
 @pytest.mark.parametrize("org_id", [None, 20])
 def test_a_plan_of_an_organisation_replays_no_other_s(org_id: int | None) -> None:
     """The site may have changed its organisation since the plan was frozen."""
-    assert "not of organisation 10 any longer" in (refusal(item(org_id=org_id), BOUND) or "")
+    assert "not belong to organisation 10 any longer" in (refusal(item(org_id=org_id), BOUND) or "")
     assert refusal(item(org_id=10), BOUND) is None
     assert refusal(item(org_id=org_id), TERMS) is None
 
@@ -187,7 +187,7 @@ def test_a_correction_names_no_script_of_another_organisation(script_id: str) ->
     one = item(org_id=10, script_id="shop")
     correction = read_correction([f"script_id={script_id}"], None)
     found = at_once(judge(one, correction, BOUND, registry, BOUNDS))
-    said = "corrected, its script_id is none that is registered for site 1"
+    said = "after the correction, its script_id is not registered for site 1"
     assert (found.forecast, found.why) == (Forecast.REFUSED, said)
     assert at_once(judge(one, correction, TERMS, registry, BOUNDS)).forecast is not Forecast.REFUSED
 

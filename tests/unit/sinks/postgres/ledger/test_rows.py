@@ -34,7 +34,7 @@ def test_of_a_value_that_inflates_to_megabytes_the_beginning_is_kept() -> None:
     row = row_of(NOISE, b"key", [("h", b"x")])
     assert (row["payload"], row["record_key"]) == (NOISE[: 64 * KIB], b"key")
     assert ledger.decode_headers(row["headers"]) == [("h", b"x")]
-    assert row["last_error"].endswith(f"; 65536 of {len(NOISE)} bytes of its value are kept")
+    assert row["last_error"].endswith(f"; only the first 65536 of {len(NOISE)} bytes of its value are kept")
 
 
 def test_key_and_headers_of_what_may_be_an_event_are_kept_whole() -> None:
@@ -54,7 +54,7 @@ def test_of_very_large_or_very_many_headers_the_beginning_is_kept() -> None:
     assert (row["payload"], row["record_key"]) == (b"{", NOISE[: 64 * KIB])
     assert ledger.decode_headers(row["headers"]) == [("short", b"x"), ("long", NOISE[: 64 * KIB - 10])]
     whole = 2 * len(NOISE) + len("shortlongbehind") + 2
-    assert row["last_error"].endswith(f"; of key and headers, {whole} bytes and 3 headers, the beginning is kept")
+    assert row["last_error"].endswith(f"; of key and headers, {whole} bytes and 3 headers, only the beginning is kept")
     many = row_of(b"{", b"key", [("", None)] * 1025)
     assert (many["record_key"], ledger.decode_headers(many["headers"])) == (b"key", [("", None)] * 1024)
-    assert many["last_error"].endswith("; of key and more than 1024 headers the beginning is kept")
+    assert many["last_error"].endswith("; of key and more than 1024 headers only the beginning is kept")
