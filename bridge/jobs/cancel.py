@@ -65,7 +65,9 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
 async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:
     while await is_locked(conn, lock_of(replay_id)):
         if time.monotonic() > deadline:
-            raise BridgeError("the plan's run has not stopped within --wait; check whether the run hangs, then cancel the plan again")
+            raise BridgeError(
+                "the plan's run has not stopped within --wait; check whether the run hangs, then cancel the plan again"
+            )
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -60,7 +60,9 @@ def discard_job(
                     done = await discard(settings.dsn, places, run.summary.run_id, sent_again=persisted)
                     run.summary.processed_total += done
                     if missed := len(meant) - done:
-                        run.summary.warnings.append(f"{missed} dead letters were claimed or discarded by another run meanwhile")
+                        run.summary.warnings.append(
+                            f"{missed} dead letters were claimed or discarded by another run meanwhile"
+                        )
 
     return Job("dlq-discard", DiscardSummary, work, service=Service.API, quiet=True)
 

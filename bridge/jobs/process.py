@@ -94,7 +94,9 @@ class _Process:
                 publisher = await stack.enter_async_context(publishing(settings))
             backlog: RawTopicReader | None = None
             if options.scope != Scope():
-                run.summary.warnings.append("only waiting retries were processed: the raw topic can't be read for one site or organisation")
+                run.summary.warnings.append(
+                    "only waiting retries were processed: the raw topic can't be read for one site or organisation"
+                )
             elif await group_has_members(settings):
                 run.summary.warnings.append("only waiting retries were processed: a worker reads the raw topic")
             else:

@@ -84,7 +84,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
     @asynccontextmanager
     async def taken_up(run: Run[ReplaySummary]) -> AsyncIterator[None]:
         plan: Plan | None = None
-        because = "the run was cut off"
+        because = "it was cut off"
         try:
             async with connection(settings.dsn, "replay") as conn:
                 found = await find_plan(conn, options.replay_id)
@@ -93,7 +93,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
                 await begin(conn, plan)
             yield
         except asyncio.CancelledError:
-            because = WAITS if run.stopped_by == GIVES_WAY else "the run was stopped"
+            because = WAITS if run.stopped_by == GIVES_WAY else "it was stopped"
             raise
         except BridgeError as error:
             because = _told_to_all(error, run)
@@ -112,7 +112,10 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
 
 
 async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
-    """Check the plan's canary before the run writes anything; raises CanaryFailed if too many items were dropped again."""
+    """Check the plan's canary before the run writes anything.
+
+    Raises CanaryFailed if too many items were dropped again.
+    """
     first = max(options.canary, plan.published if plan.canary_failed else 0)
     dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
@@ -252,7 +255,10 @@ class _Replay:
         return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
 
     def _was_sent(self, item: DeadLetterItem) -> bool:
-        """Return whether an earlier run of this plan claimed the item; that run may have been killed before it recorded the item."""
+        """Return whether an earlier run of this plan has claimed the item.
+
+        That run may have been killed before it recorded the item as sent.
+        """
         return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
 
     async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
@@ -266,7 +272,10 @@ class _Replay:
         return bodies, why
 
     async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return the corrected bodies and the reasons against items, by position, without a look at persisted events."""
+        """Return the corrected bodies, and the reasons against the other items, by position.
+
+        Persisted events are not searched.
+        """
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
         terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
@@ -362,7 +371,7 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
         return str(error)
     if isinstance(error, BreakerOpen):
         return "the circuit breaker is open; run the replay again when it is closed"
-    return f"{_KINDS.get(type(error), 'the run failed')}; see `bridge runs show {run.summary.run_id}`"
+    return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
 
 
 async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, because: str) -> None:

@@ -40,11 +40,12 @@ POLL_MS: Final = 500
 
 
 def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicReplaySummary]:
-    """Return the job that replays a topic up to its end at the run's start; `rate` is in records a second, 0 for no limit.
+    """Return the job that replays a topic up to its end offsets at the start of the run.
 
-    Once Kafka has acknowledged a batch, its end is committed as the offset of a consumer group. The next run continues
-    from there. Records that a killed run had sent but not committed are sent twice; the dedup by event id recognises
-    them. Raises InvalidInput for a topic of this product: its records are not trusted without the ledger.
+    `rate` is in records a second, 0 for no limit. Once Kafka has acknowledged a batch, its end is committed as the
+    offset of a consumer group. The next run continues from there. Records that a killed run had sent but not committed
+    are sent twice; the dedup by event id recognises them. Raises InvalidInput for a topic of this product: its records
+    are not trusted without the ledger.
     """
     if settings.topics.has(topic):
         raise InvalidInput(_own(topic, settings))

@@ -60,7 +60,11 @@ async def _passable(
                 raise InvalidInput(f"{one.log}: {one.foreign}; see `bridge topics adopt`")
             position = (await sink.stored([one.log])).get(one.log)
             if position != offset:
-                where = "has no stored offset yet" if position is None else f"has the stored offset {position}, not {offset}"
+                where = (
+                    "has no stored offset yet"
+                    if position is None
+                    else f"has the stored offset {position}, not {offset}"
+                )
                 raise InvalidInput(f"{one.log} {where}; see `bridge offsets show`")
             if offset >= one.end:
                 raise InvalidInput(f"{one.log} ends at offset {one.end}: there is no record at {offset} yet")
@@ -81,7 +85,7 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
         if found:
             return _given_up(log, offset, found[0].records, readable=readable)
         if log in source.unreadable():
-            return f"its record can't be read: {source.unreadable()[log]}"
+            return f"it can't be read: {source.unreadable()[log]}"
     raise PreconditionFailed(f"{log}: Kafka did not answer within {_SECONDS:.0f} s; try again")
 
 
@@ -96,4 +100,4 @@ def _given_up(log: TopicPartition, offset: int, records: Sequence[RawRecord], *,
         )
     key, value = (len(part or b"") for part in (records[0].key, records[0].value))
     kept = "the raw topic keeps it until its retention ends; the ledger and the DLQ do not contain it"
-    return f"its record is readable (key of {key} bytes, value of {value} bytes), and is given up: {kept}"
+    return f"it can be read (key of {key} bytes, value of {value} bytes), and is given up: {kept}"

@@ -89,4 +89,4 @@ async def test_a_topic_of_the_product_is_refused(stack, database_url, topic_pref
     settings = replay_settings(stack, database_url, topic_prefix)
     _, err = await dlq(settings, "replay", "--from-topic", f"{topic_prefix}{name}", "--dry-run", code=3)
     assert f"{topic_prefix}{name} is a topic of this product" in err
-    assert "`bridge dlq plan` chooses dead letters from the ledger" in err
+    assert "Choose dead letters from the ledger with `bridge dlq plan`" in err
