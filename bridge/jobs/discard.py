@@ -83,4 +83,4 @@ async def _check_places(settings: Settings, chosen: DeadLetterFilter) -> None:
     named = [Provenance.parse(one) for one in chosen.provenance or ()]
     if missing := await not_dropped(settings.dsn, named):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InvalidInput(f"the ledger has no dead letter {missing[0]}{more}; see `bridge dlq list`")
+        raise InvalidInput(f"no dead letter in the ledger: {missing[0]}{more}; see `bridge dlq list`")
