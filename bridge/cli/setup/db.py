@@ -96,9 +96,7 @@ def grants(
     service: Annotated[
         Service, typer.Option(help="The service that connects with this account; `reader` is for people who query.")
     ],
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Run the statements in one transaction instead of printing them.")
-    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Also run the statements, in one transaction.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Print the statements that give an account exactly the privileges of its service.

@@ -355,14 +355,17 @@ async def test_old_dead_letters(stack, database_url, topic_prefix) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("plan",), "no filter was given"),
+        (("plan",), "no filter is given"),
         (("plan", "--all"), "standard input is no terminal"),
         (("plan", "--site-id", "77"), "no dead letter matches the filter"),
         (("replay", "12345678"), "there is no plan '12345678'; see `bridge dlq plans`"),
         (("replay", "1"), "there is no plan '1'"),
-        (("replay", "12345678", "--rate", "fast"), "--rate: 'fast' is no rate"),
-        (("replay", "12345678", "--canary", "5", "--wait", "0s"), "--canary: --wait must be more than 0s"),
-        (("cancel", "12345678", "--reason", " "), "--reason: 1 to 500 characters"),
+        (("replay", "12345678", "--rate", "fast"), "--rate: 'fast' is not a rate"),
+        (
+            ("replay", "12345678", "--canary", "5", "--wait", "0s"),
+            "--canary: the run waits for the canary; give a --wait of more than 0s",
+        ),
+        (("cancel", "12345678", "--reason", " "), "--reason: give a reason of 1 to 500 characters"),
     ],
 )
 async def test_bad_input(stack, database_url, topic_prefix, words: tuple[str, ...], says: str) -> None:

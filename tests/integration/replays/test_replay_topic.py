@@ -71,7 +71,7 @@ async def test_springs_dead_letters_and_our_own(stack, database_url, topic_prefi
     ("words", "says"),
     [
         (("--from-topic", "nowhere"), "Kafka has no topic 'nowhere'"),
-        (("--from-topic", "x", "--force"), "does not support --canary and --force"),
+        (("--from-topic", "x", "--force"), "--canary and --force are only for plans"),
         (("abcd1234", "--from-topic", "x"), "give a PLAN, or --from-topic TOPIC"),
         ((), "give a PLAN, or --from-topic TOPIC"),
     ],

@@ -240,9 +240,9 @@ async def test_what_is_held_by_hand_waits_and_the_rest_goes_on(stack, database_u
     ("words", "says"),
     [
         (["release"], "Missing option '--reason'"),
-        (["release", "--reason", " "], "--reason: 1 to 500 characters"),
+        (["release", "--reason", " "], "--reason: give a reason of 1 to 500 characters"),
         (["release", "--reason", "x", "--for", "soon"], "--for: 'soon' is not a duration"),
-        (["release", "--reason", "x", "--for", "25h"], "--for: at most 24h"),
+        (["release", "--reason", "x", "--for", "25h"], "--for: the limit is 24h"),
     ],
 )
 def test_bad_arguments(words: list[str], says: str) -> None:
