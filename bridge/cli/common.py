@@ -116,7 +116,7 @@ def given_reason(text: str) -> str:
     if not reason or len(text) > _LONGEST_REASON:
         raise InvalidInput(f"--reason: give a reason of 1 to {_LONGEST_REASON} characters")
     if (found := control_character(reason)) is not None:
-        raise InvalidInput(f"--reason: the control character {found} is not allowed; give one line of plain text")
+        raise InvalidInput(f"--reason: contains the control character {found}; give one line of plain text")
     return reason
 
 

@@ -1,8 +1,4 @@
-"""`bridge dlq replay` as a job: claims the items of a plan, publishes them, and waits for their outcomes.
-
-An item is a dead letter of the plan. To claim an item is to reserve it for this plan, so that no other plan sends it.
-Items without an outcome are those whose records the workers have not committed yet.
-"""
+"""`bridge dlq replay` as a job: claims (reserves) a plan's items, publishes them, and waits for their outcomes."""
 
 import asyncio
 import time
@@ -63,11 +59,9 @@ _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """Options of a replay; the value 0 disables each of the numbers.
+    """Options; `rate` is in items a second, `wait` in seconds; `canary` items are sent first.
 
-    `rate` is in items a second, `wait` in seconds. `canary` is the number of items that are sent first; the others are
-    sent if at most `canary_max_failures` of these are dropped again. With `force`, items that were replayed before are
-    sent again.
+    0 disables each of them.
     """
 
     replay_id: str
@@ -112,10 +106,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
 
 
 async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
-    """Check the plan's canary before the run writes anything.
-
-    Raises CanaryFailed if too many items were dropped again.
-    """
+    """Check the plan's canary before the run writes; raises CanaryFailed if too many items were dropped again."""
     first = max(options.canary, plan.published if plan.canary_failed else 0)
     dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
@@ -255,10 +246,7 @@ class _Replay:
         return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
 
     def _was_sent(self, item: DeadLetterItem) -> bool:
-        """Return whether an earlier run of this plan has claimed the item.
-
-        That run may have been killed before it recorded the item as sent.
-        """
+        """Return whether an earlier run of this plan claimed the item; it may have been killed before it noted this."""
         return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
 
     async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
@@ -272,10 +260,7 @@ class _Replay:
         return bodies, why
 
     async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return the corrected bodies, and the reasons against the other items, by position.
-
-        Persisted events are not searched.
-        """
+        """Return the corrected bodies, and the reasons against other items, by position, without a look at events."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
         terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
@@ -300,10 +285,7 @@ class _Replay:
             await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
 
     async def _look(self) -> None:
-        """Check that the run may continue.
-
-        Raises BridgeError if the plan is cancelled, the run's lock is lost, or the circuit breaker is open.
-        """
+        """Check that the run may continue; raises BridgeError on a cancellation, a lost lock, or an open breaker."""
         if self.run.lock is not None:
             self.run.lock.check()
         if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
@@ -325,10 +307,7 @@ class _Replay:
         return await in_flight(self.conn, self.plan.replay_id, self.sent_before, self.sent_to)
 
     async def _canary_passed(self, canary: int) -> None:
-        """Wait until the workers have committed the canary.
-
-        Raises BridgeError if too many of its items were dropped again, or after `options.wait` seconds.
-        """
+        """Wait until the canary is committed; raises BridgeError after too many failures, or after `wait` seconds."""
         deadline = time.monotonic() + self.options.wait
         while True:
             found = await canary_outcomes(self.conn, self.plan.replay_id, canary)
@@ -363,10 +342,7 @@ class _Replay:
 
 
 def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
-    """Return the reason of a run's end in a form for every account that may see the plan.
-
-    It contains no hosts, accounts, or details of other sites. The run's record has the complete reason.
-    """
+    """Return the reason of a run's end without hosts, accounts and details of other sites, which its record has."""
     if type(error) is BridgeError:
         return str(error)
     if isinstance(error, BreakerOpen):
@@ -402,11 +378,7 @@ def count_outcomes(summary: ReplaySummary, found: Sequence[Became]) -> None:
 
 
 def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) -> None:
-    """Judge the items of each site.
-
-    A site fails if one of its items was dropped again or is open. If the run has waited, items that are not committed
-    yet fail it too.
-    """
+    """Judge each site: it fails if an item was dropped again or is open, or if `waited` and one is not committed."""
     by_site: dict[int | None, list[Became]] = defaultdict(list)
     for one in found:
         by_site[one.site_id].append(one)

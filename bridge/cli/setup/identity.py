@@ -25,7 +25,7 @@ identity_app = typer.Typer(
 
 @identity_app.command()
 def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """Show until when headers without a proof are trusted, the keys' ids, and how many ledger rows lack a sender class."""
+    """Show until when headers without a proof are trusted, the ids of keys, and the rows without a sender class."""
     settings = command_settings(verbose=verbose)
     state = run(trust_state(settings.dsn))
     keys = settings.proof_keys.ids
