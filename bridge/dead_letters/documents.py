@@ -66,7 +66,7 @@ def page_document(found: Page) -> dict[str, Any]:
 
 
 def groups_document(found: Groups) -> dict[str, Any]:
-    """Return the document of groups by cause, of events that were dropped more than once, and of duplicates by script."""
+    """Return the document of groups by cause, events that were dropped more than once, and duplicates by script."""
     return {
         "total": found.total,
         "causes": found.causes,

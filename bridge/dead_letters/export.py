@@ -11,7 +11,7 @@ from bridge.dead_letters.documents import letter_document
 from sinks.postgres.dead_letters.letter import WholeDeadLetter
 from telemetry.printable import printable, printable_dumps
 
-# The file separates cells with `,`. A spreadsheet may also split them at `;`, a tab or a line break, so a cell can begin
+# The file separates cells with `,`. A spreadsheet may also split at `;`, a tab or a line break, so a cell can begin
 # after each of these. Some spreadsheets accept full-width forms in formulas too. The match is empty, so that the
 # replacement is a constant, which is faster than one that contains a group.
 _FORMULA: Final = re.compile(r"""^(?=[\t\r\n])|(?<![^;|\t\r\n])(?=[" ]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
@@ -52,7 +52,7 @@ def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
 
 
 def _cell(value: Any) -> Any:
-    """Return a producer's text, with an apostrophe at each place where a spreadsheet would begin a cell with a formula."""
+    """Return a producer's text, with an apostrophe wherever a spreadsheet would begin a cell with a formula."""
     return _FORMULA.sub("'", value) if isinstance(value, str) else value
 
 

@@ -112,9 +112,7 @@ class Buckets:
         return max(1, math.ceil(lacking / self._rate)) if self._rate else 1
 
     def _problem(self, lacking: float) -> Problem:
-        return Problem(
-            Code.RATE_LIMITED, f"{self._what}: the limit is {self._rate:g} a second", retry_after=self._seconds(lacking)
-        )
+        return Problem(Code.RATE_LIMITED, f"{self._what}: {self._rate:g} a second", retry_after=self._seconds(lacking))
 
     def most_used(self) -> float:
         """Return the highest use of a bucket since the last call: the tokens asked for, divided by its refill.

@@ -1,4 +1,4 @@
-"""Detection of input that is not one event a line: other formats by their first bytes, and texts with several events."""
+"""Detection of input that is not one event a line: other formats by their first bytes, texts with several events."""
 
 import re
 from typing import Final, NamedTuple
@@ -138,5 +138,5 @@ def _several_in_broken(text: bytes, error: str) -> str:
 
 
 def part_of_text(line: bytes) -> bool:
-    """Return whether a line has only brackets and commas but is not JSON: then it is a part of JSON over several lines."""
+    """Return whether a line has only brackets and commas but is not JSON: it is a part of JSON over several lines."""
     return not line.translate(None, b"[]{}," + BLANK) and not is_json(line)

@@ -122,7 +122,7 @@ class ChunkReader:
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
         self._room = threading.Semaphore(_CHUNKS_AHEAD)
-        # A read from a terminal or an idle pipe can't be cancelled. A daemon thread does not delay the end of the process.
+        # A read from a terminal or an idle pipe can't be cancelled. A daemon thread does not delay the process's end.
         threading.Thread(target=self._read, name="lines", daemon=True).start()
 
     async def next(self, wait_seconds: float) -> bytes | None:

@@ -69,12 +69,12 @@ class RawPublisher:
         batch.append(timestamp=None, key=key, value=value, headers=headers)
 
     async def flush(self) -> None:
-        """Send the collected records even if their batches are not full; raises SinkUnavailable if Kafka is unreachable."""
+        """Send the collected records even if their batches are not full; raises SinkUnavailable without Kafka."""
         for partition in list(self._open):
             await self._submit(partition)
 
     async def settle(self) -> None:
-        """Send everything, and wait until Kafka has answered for each record; raises SinkUnavailable if it is unreachable."""
+        """Send everything, and wait until Kafka has answered for each record; raises SinkUnavailable without Kafka."""
         await self.flush()
         while self._sent:
             await asyncio.wait(self._sent, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)

@@ -146,10 +146,7 @@ class BoundedProtocol(ReadingProtocol):
             self.scope[WIRE_BYTES] = self._wire_bytes  # type: ignore[typeddict-unknown-key]  # as above
         self._parse(data)
         if self._in_body and self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes:
-            self._end(
-                Code.BODY_TOO_LARGE,
-                "the framing of the body's chunks has more bytes than their content; send larger chunks",
-            )
+            self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than they contain; send larger chunks")
         if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
             # The application sees headers only when they are complete, so incomplete headers are limited here.
             self._header_bytes += len(data) if before == (True, self._messages) else 0
@@ -191,10 +188,7 @@ class BoundedProtocol(ReadingProtocol):
         return parser
 
     def _unset_keepalive_if_required(self) -> None:
-        """Do nothing: uvicorn would stop the idle timer at any byte.
-
-        Requests stop it, not the rest of a refused body.
-        """
+        """Do nothing: the idle timer is stopped by requests, not by any byte as in uvicorn."""
 
     def on_message_begin(self) -> None:
         if self._passes_over:
@@ -270,7 +264,7 @@ class BoundedProtocol(ReadingProtocol):
         self._pieces += 1
         self._body_bytes += len(body)
         if self._pieces > _MOST_PIECES and self._body_bytes < _PIECE_BYTES * self._pieces:
-            detail = f"the body has more than {_MOST_PIECES} chunks, of less than {_PIECE_BYTES} bytes on average"
+            detail = f"the body has more than {_MOST_PIECES} chunks of less than {_PIECE_BYTES} bytes on average"
             self._stop_parsing(Code.BODY_TOO_LARGE, detail)
 
     def shutdown(self) -> None:

@@ -187,7 +187,7 @@ WRONG = {
     "list --after x": "is not the end of a page",
     "discard --reason r --yes": "another filter, --persisted, or --all",
     "discard --all --yes": "Missing option '--reason'",
-    "discard --disposition replayed --site-id 1 --yes --reason r": "only open ones",
+    "discard --disposition replayed --site-id 1 --yes --reason r": "only open dead letters",
     "discard --provenance bridge.raw:0:99 --yes --reason r": "no dead letter in the ledger",
     "export --output /nowhere/at/all": "cannot write /nowhere/at/all",
 }
