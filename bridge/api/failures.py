@@ -23,7 +23,7 @@ class Failures:
         self._left_out: Counter[int | None] = Counter()
 
     def left_out(self, org_id: int | None) -> int | None:
-        """Return the number of unreported failures since the last report; None if this one must not be reported either."""
+        """Return the number of unreported failures since the last report; None if this one is not to be reported."""
         if self._buckets.grant(org_id):
             return self._left_out.pop(org_id, 0)
         self._left_out[org_id] += 1

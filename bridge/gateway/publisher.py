@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 def header_bytes(shared: HeaderList) -> int:
-    """Return the size in bytes of each record of a request without its value, from the headers that the records share."""
+    """Return the size in bytes of each record of a request without its value, given the headers of all of them."""
     return _OWN_BYTES + sum(len(name) + len(value or b"") for name, value in shared)
 
 
@@ -227,7 +227,7 @@ class Publisher:
 
     @property
     def bytes_in_flight(self) -> int:
-        """Return the size in bytes of the records that Kafka has not acknowledged, including their overhead in memory."""
+        """Return the size in bytes of the records that Kafka has not acknowledged, with their overhead in memory."""
         return self._budget.taken
 
     def delivery(self, sender: Path, shares: Shares, count: int, size: int) -> Delivery:

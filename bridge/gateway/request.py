@@ -40,7 +40,7 @@ class Request:
 
 
 def script_route(path: bytes) -> tuple[str, str] | None:
-    """Return the name of a script's route and the script's id, which is one segment of the path; None for other paths."""
+    """Return the name of a script's route, and the script's id (one segment of the path); None for other paths."""
     parts = path.split(b"/")
     name = ""
     if len(parts) == 5 and parts[1] == b"api" and parts[2] == b"bridge":

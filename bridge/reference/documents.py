@@ -187,9 +187,13 @@ def metrics_page() -> str:
             "",
             f"<!-- {MADE_BY} -->",
             "",
-            "Every process shows its own at `/metrics`. Histograms have `_bucket`, `_sum` and `_count`. The state in Postgres",
-            "(retries that wait, open dead letters, gate, circuit breaker, runs) is the same on every worker: take the `max`. Beside these",
-            "there are the usual `process_*` of the client library.",
+            "Every process serves its own metrics at `/metrics`. A histogram has `_bucket`, `_sum` and `_count`. All workers show the same",
+            "state of Postgres (waiting retries, open dead letters, gate, circuit breaker, runs), so take the `max` of these. The usual",
+            "`process_*` metrics of the client library exist too. "
+            "Terms: a *lane* is a worker's task that processes one partition's batches in order; the *ledger* is the table of failed "
+            "events; the *gate* is the rule that judges the share of dropped and retried events, and its *verdict* is pass or fail; "
+            "a *script* is a registered source of a site's events; the sender class is `server` (API key), `visitor` (browser) or "
+            "`direct` (Kafka producer).",
             "",
             *_table(("metric", "kind", "labels", "what it is"), rows),
             "",

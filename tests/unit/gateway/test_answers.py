@@ -33,7 +33,7 @@ async def test_verdicts_are_no_longer_than_a_body() -> None:
         assert (told["valid"], len(told["results"])) == (16, 16)
         assert "event" in told["results"][0]
         assert "event" not in told["results"][-1]
-        assert told["results"][-1]["message"].startswith("valid; the answer is too long to show the event")
+        assert told["results"][-1]["message"].startswith("valid; the response is too long to contain this event")
 
 
 async def test_one_verdict_that_is_too_long_leaves_the_others_shown() -> None:

@@ -80,10 +80,10 @@ async def test_refusals_are_read_by_reason_and_script() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "headers", "said"),
     [
-        (404, PAGE, {}, "answers 404"),
-        (302, b"", {"location": "http://127.0.0.1:1/"}, "answers 302"),
-        (200, b"<html>", {}, "not as a gateway does"),
-        (200, gzip.compress(PAGE), {"content_encoding": "gzip"}, "not as a gateway does"),
+        (404, PAGE, {}, "answers with status 404"),
+        (302, b"", {"location": "http://127.0.0.1:1/"}, "answers with status 302"),
+        (200, b"<html>", {}, "is not a gateway"),
+        (200, gzip.compress(PAGE), {"content_encoding": "gzip"}, "is not a gateway"),
         (200, GATEWAY + b"bridge_gateway_rejected_total{ 1\n", {}, "can't be read"),
         (200, GATEWAY + b'bridge_gateway_rejected_total{script="s1"} 1\n', {}, "can't be read"),
         (200, GATEWAY + PAGE.splitlines()[1].replace(b"2.0", b"NaN"), {}, "can't be read"),
