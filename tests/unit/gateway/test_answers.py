@@ -71,7 +71,10 @@ async def test_answers_that_nobody_reads_stay_within_their_senders_share() -> No
         assert gateway.services.budget.taken > 3 * LONG
         assert gateway.services.requests.taken == 0
         own = await gateway.post(visitor, body, path=VALIDATE)
-        assert (own.status, own.json()["detail"]) == (429, "too many bytes of this sender are in flight; wait for their responses")
+        assert (own.status, own.json()["detail"]) == (
+            429,
+            "too many bytes of this sender are in flight; wait for their responses",
+        )
         assert (await gateway.post(gateway.server(), body, path=VALIDATE)).status == 200
         read.set()
         await asyncio.gather(*waiting)
