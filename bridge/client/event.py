@@ -24,7 +24,7 @@ class Event(NamedTuple):
 
 
 def make_event(fields: Mapping[str, Any]) -> Event:
-    """Build the event, with default `event_id` and `occurred_at`; raises InvalidInput, which names the invalid field."""
+    """Build the event, with default `event_id` and `occurred_at`; raises InvalidInput, which names a wrong field."""
     now_ms = time.time_ns() // 1_000_000
     document = {name: value for name, value in fields.items() if value is not None}
     event_id = document.setdefault("event_id", uuid7(now_ms))

@@ -1,1 +1,1 @@
-"""The demonstration: sends a mix of raw events with a known outcome through the real system, and compares the result."""
+"""The demonstration: sends a mix of raw events through the real system, and compares the result with a prediction."""

@@ -21,7 +21,7 @@ class Counts(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The state of a run: events that Kafka has acknowledged, events read from Kafka, attempts by outcome, waiting events."""
+    """The state of a run: events acknowledged by Kafka, events read from Kafka, attempts by outcome, waiting events."""
 
     sent: int
     read: int

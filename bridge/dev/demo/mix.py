@@ -174,7 +174,7 @@ class Mix:
 
 
 def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
-    """Move the fields that a gateway would add from the document into headers, and prove them together with the value."""
+    """Move the fields that a gateway would add from the document into headers, with a proof for them and the value."""
     site_id, script_id, event_id = (document.pop(name) for name in ("site_id", "script_id", "event_id"))
     seal = keys.seal(site_id, script_id, Sender.SERVER, None)
 

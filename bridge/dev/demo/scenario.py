@@ -1,4 +1,4 @@
-"""The demonstration itself: sends a known mix through a real gateway, Kafka, worker and Postgres, and returns the result."""
+"""The demonstration itself: sends a known mix through a real gateway, Kafka, worker and Postgres."""
 
 import asyncio
 import time
@@ -97,7 +97,7 @@ class Scenario:
         )
 
     async def _send_and_settle(self, figures: Figures, pages: Pages) -> float:
-        """Start worker and gateway, send the mix, and wait until it is processed; returns the seconds until all was read."""
+        """Start worker and gateway, send the mix, and wait until it is processed; returns the seconds of reading it."""
         self._say("starting a worker and the gateway")
         await self._worker.start()
         await self._gateway.start()

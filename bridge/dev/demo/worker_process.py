@@ -84,7 +84,10 @@ class WorkerProcess:
             await self._process.wait()
 
     async def drain(self) -> int:
-        """Send SIGTERM, so that the process finishes its batch in flight; returns its exit code, 0 after a clean drain."""
+        """Send SIGTERM, so that the process finishes its batch in flight.
+
+        Returns its exit code, 0 after a clean drain.
+        """
         process = self._process
         if process is None:
             return 0
