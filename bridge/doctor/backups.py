@@ -24,7 +24,7 @@ async def _retention(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retention(configs: Mapping[str, Mapping[str, str]], needed_ms: int) -> Iterable[Finding]:
-    """Check whether Kafka could complete a restored database: its topics must be kept long enough, without a size limit."""
+    """Check whether Kafka could complete a restored database: it must keep records long enough, with no size limit."""
     if not configs:
         yield fail("retention", "there is no raw, retry or DLQ topic", "run `bridge topics apply`")
         return
@@ -33,7 +33,7 @@ def judge_retention(configs: Mapping[str, Mapping[str, str]], needed_ms: int) ->
         kept = int(config.get(_TIME, "-1"))
         if 0 <= kept <= needed_ms:
             short = True
-            found = f"{name} keeps records for {_hours(kept)}, but a restore may need {_hours(needed_ms)}"
+            found = f"{name} keeps {_hours(kept)}, a restore may need {_hours(needed_ms)}"
             yield fail(
                 "retention",
                 found,

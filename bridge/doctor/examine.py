@@ -76,5 +76,5 @@ async def _made(
             )
         )
     except BridgeError as error:
-        found.append(fail(check.name, " ".join(str(error).split()), "correct this, then run `bridge doctor` again"))
+        found.append(fail(check.name, " ".join(str(error).split()), "correct that, then run `bridge doctor` again"))
     return found

@@ -14,7 +14,7 @@ from sinks.kafka.admin import newest_after
 from sinks.postgres.stats.server import clock_skew, server
 
 SKEW_WARN, SKEW_FAIL = 1.0, 30.0
-"""Largest difference in seconds. Times come from three clocks; if these differ by minutes, verdicts and retries are wrong."""
+"""Largest difference in seconds. If the three clocks differ by minutes, verdicts and retries are wrong."""
 USED_WARN, USED_FAIL = 0.8, 0.9
 
 
@@ -82,7 +82,7 @@ def judge_disk(name: str, total: int, free: int) -> Iterable[Finding]:
     """Judge a volume by the share of it that is used."""
     used = 1 - free / total if total else 1.0
     found = f"{used:.0%} used, {free / 2**30:.1f} GiB free"
-    mend = "free some space, or enlarge the volume"
+    mend = "make room, or enlarge the volume"
     if used > USED_FAIL:
         yield fail(name, found, mend)
     elif used > USED_WARN:

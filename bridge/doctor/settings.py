@@ -52,7 +52,7 @@ def judge_replicas(replication: int, in_sync: int) -> Iterable[Finding]:
             "replicas", f"all {replication} replicas must be in sync, so the loss of one broker stops every write", mend
         )
     else:
-        yield ok("replicas", f"each topic has {replication}; a write needs {in_sync} in sync")
+        yield ok("replicas", f"{replication} of each topic, {in_sync} in sync for a write")
 
 
 async def _names(settings: Settings) -> AsyncIterator[Finding]:

@@ -50,7 +50,7 @@ def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
     ]
     yield from each(warn, "pauses", lines, "run `bridge pause end` when the reason has passed")
     if not paused:
-        yield ok("pauses", "no operator has paused anything")
+        yield ok("pauses", "nothing is paused by hand")
 
 
 async def _gate(settings: Settings) -> AsyncIterator[Finding]:

@@ -125,7 +125,7 @@ def _judge_waiting(found: Retries) -> Finding:
     mend = "check that workers read the retry topics; `bridge process` processes due retries"
     if found.overdue and found.longest_overdue_seconds > OVERDUE_WARN:
         verdict = fail if found.longest_overdue_seconds > OVERDUE_FAIL else warn
-        late = f"{found.overdue} are overdue, the longest by {found.longest_overdue_seconds:.0f} s"
+        late = f"{found.overdue} past their time, the longest by {found.longest_overdue_seconds:.0f} s"
         return verdict("retries", f"{told}, {late}", mend)
     if found.waiting > WAITING_WARN:
         return warn(
@@ -133,7 +133,7 @@ def _judge_waiting(found: Retries) -> Finding:
             f"{told}, more than {WAITING_WARN}",
             "`bridge gate show` lists more of the scripts; see docs/runbooks/retries-up.md",
         )
-    return ok("retries", f"{told}, none overdue")
+    return ok("retries", f"{told}, none past its time")
 
 
 CHECKS: Final = (

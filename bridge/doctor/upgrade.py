@@ -1,4 +1,4 @@
-"""`bridge doctor --upgrade`: what this release refuses of an older installation, and what the next release will refuse."""
+"""`bridge doctor --upgrade`: what this release refuses of an older installation, and what the next one will refuse."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial

@@ -54,7 +54,7 @@ def _checked(name: str, value: Any, what: str) -> float:
 
 
 def place(option: str, url: str) -> str:
-    """Return the base URL of links, with a slash at its end; raises InvalidInput for characters that a link can't contain."""
+    """Return the base URL of links, with a slash at its end; raises InvalidInput for a character that URLs lack."""
     if not _PLACE.fullmatch(url):
         raise InvalidInput(f"{option}: {url!r} is not a URL; give one such as https://wiki.example.com/bridge/")
     return url if url.endswith(("/", "=")) else f"{url}/"

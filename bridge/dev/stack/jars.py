@@ -76,7 +76,7 @@ class Jars:
         return [cache / jar.name for jar in locked]
 
     def resolve(self, *, scratch: Path | None = None) -> dict[str, Path]:
-        """Return the path of each jar in the resolver's cache; with `scratch`, fetch the jars again into that directory."""
+        """Return the path of each jar in the resolver's cache; with `scratch`, fetch all jars again, into `scratch`."""
         try:
             import jgo
             from jgo.env import EnvironmentBuilder

@@ -200,7 +200,9 @@ def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     log.symlink_to(victim)
     owner = Owner(owned=True)
     try:
-        with pytest.raises(PreconditionFailed, match=rf"^can't run /bin/echo: its log {log} is a link; remove the link$"):
+        with pytest.raises(
+            PreconditionFailed, match=rf"^can't run /bin/echo: its log {log} is a link; remove the link$"
+        ):
             owner.launch(Launch(["/bin/echo", "written"], tmp_path, log, signal.SIGTERM))
     finally:
         owner.let_go()

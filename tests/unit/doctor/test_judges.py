@@ -210,20 +210,20 @@ BRAKED = "the circuit breaker is open: 9 of 9; see `bridge breaker status`"
 @pytest.mark.parametrize(
     ("held", "brake", "hints", "not_hinted"),
     [
-        ({}, BreakerState(), ["more of them share"], ["circuit breaker", "offsets show"]),
+        ({}, BreakerState(), ["more workers share"], ["circuit breaker", "offsets show"]),
         # A worker of the previous release writes no note into the offsets.
-        ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge breaker status`", "more of them share"], []),
+        ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge breaker status`", "more workers share"], []),
         (
             {SOURCE: BRAKED},
             BreakerState(engaged=True, reason="9 of 9"),
             ["`bridge breaker status`"],
-            ["more of them share"],
+            ["more workers share"],
         ),
         (
             {SOURCE: "paused by ann: x"},
             BreakerState(),
             ["`bridge offsets show`"],
-            ["more of them share", "circuit breaker"],
+            ["more workers share", "circuit breaker"],
         ),
     ],
 )
