@@ -68,13 +68,13 @@ def test_corrections() -> None:
         ({"set": {"a": "\ud800"}, "reason": "x"}, "which JSON can't"),
         ({"set": {"a": float("nan")}, "reason": "x"}, "which JSON can't"),
         ({"set": {"a": "\x00"}, "reason": "x"}, "NUL"),
-        ({"patch": copies, "reason": "x"}, "at most 8 times"),
+        ({"patch": copies, "reason": "x"}, "limit is 8 copy operations"),
         ({"set": {"a": "x" * 70_000}, "reason": "x"}, "more than 65536 bytes"),
         ({"patch": [{"op": "fly", "path": "/a"}], "reason": "x"}, "not a JSON Patch"),
         ({"compute": {"a": "1000"}, "reason": "x"}, "^a: '1000' is not an expression"),
         ({"compute": {"a": "*2"}}, "needs a reason"),
-        ({"compute": {str(number): "copy(b)" for number in range(9)}, "reason": "x"}, "at most 8 times"),
-        ({"compute": {str(number): "*2" for number in range(101)}, "reason": "x"}, "at most 100"),
+        ({"compute": {str(number): "copy(b)" for number in range(9)}, "reason": "x"}, "limit is 8 copy operations"),
+        ({"compute": {str(number): "*2" for number in range(101)}, "reason": "x"}, "limit is 100 corrections"),
     ):
         with pytest.raises(InvalidInput, match=said):
             PlanBody.model_validate(wrong).correction()

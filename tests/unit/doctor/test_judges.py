@@ -234,7 +234,7 @@ def test_the_hint_of_lag_names_what_holds(
     found = judge_lag({SOURCE: account()}, {60.0: {SOURCE: 15}, 600.0: {SOURCE: 10}}, held, brake)
     assert all(hint in found.mend for hint in hints), found
     assert not any(hint in found.mend for hint in not_hinted), found
-    assert found.found.endswith(f", 1 of them held: {held[SOURCE]}" if held else " among them")
+    assert found.found.endswith(f", 1 of them held: {held[SOURCE]}" if held else "older than 60 s")
 
 
 @pytest.mark.parametrize(

@@ -84,11 +84,11 @@ async def test_refusals_are_read_by_reason_and_script() -> None:
         (302, b"", {"location": "http://127.0.0.1:1/"}, "answers with status 302"),
         (200, b"<html>", {}, "is not a gateway"),
         (200, gzip.compress(PAGE), {"content_encoding": "gzip"}, "is not a gateway"),
-        (200, GATEWAY + b"bridge_gateway_rejected_total{ 1\n", {}, "can't be read"),
-        (200, GATEWAY + b'bridge_gateway_rejected_total{script="s1"} 1\n', {}, "can't be read"),
-        (200, GATEWAY + PAGE.splitlines()[1].replace(b"2.0", b"NaN"), {}, "can't be read"),
-        (200, GATEWAY + b"bridge_gateway_rejected_total{" + b'a="x",' * 1000, {}, "can't be read"),
-        (200, GATEWAY + PAGE.splitlines(keepends=True)[1] * 10_001, {}, "can't be read"),
+        (200, GATEWAY + b"bridge_gateway_rejected_total{ 1\n", {}, "can't be parsed"),
+        (200, GATEWAY + b'bridge_gateway_rejected_total{script="s1"} 1\n', {}, "can't be parsed"),
+        (200, GATEWAY + PAGE.splitlines()[1].replace(b"2.0", b"NaN"), {}, "can't be parsed"),
+        (200, GATEWAY + b"bridge_gateway_rejected_total{" + b'a="x",' * 1000, {}, "can't be parsed"),
+        (200, GATEWAY + PAGE.splitlines(keepends=True)[1] * 10_001, {}, "can't be parsed"),
     ],
     ids=["none", "elsewhere", "no figures", "compressed", "broken", "no reason", "no number", "long", "many"],
 )
@@ -158,7 +158,7 @@ async def test_the_doctor_names_scripts_that_are_refused() -> None:
         (found,) = await told(url)
     assert found.health is Health.WARN
     assert 'script s"3 (site 3) is disabled' in found.found
-    assert "170 requests" in found.found
+    assert "170 of its requests" in found.found
     assert "`bridge refused`" in found.mend
     assert await told("http://127.0.0.1:1") == await told(None, gateway_port=0) == []
 
