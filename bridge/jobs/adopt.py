@@ -23,7 +23,7 @@ def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str
         if not foreign:
             raise InvalidInput(
                 f"{topic if partition is None else TopicPartition(topic, partition)}: no log was replaced, "
-                "so there is no log to adopt; see `bridge offsets show`"
+                "so there is nothing to adopt; see `bridge offsets show`"
             )
         await run.begins()
         for one in foreign:
@@ -37,7 +37,7 @@ def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str
 async def _examined(settings: Settings, topic: str, partition: int | None) -> Examination:
     declared = (settings.topics.raw, *settings.topics.retries)
     if topic not in declared:
-        raise InvalidInput(f"{topic!r} is not a topic that workers read; give one of {', '.join(declared)}")
+        raise InvalidInput(f"{topic!r} is not read by workers; give one of {', '.join(declared)}")
     exist = sorted(await log_bounds(settings, [topic]))
     wanted = [one for one in exist if partition in (None, one.partition)]
     if not wanted:
@@ -55,7 +55,7 @@ async def _examined(settings: Settings, topic: str, partition: int | None) -> Ex
 async def _adopt(settings: Settings, run: Run[OffsetsSummary], one: Examined, cluster: str) -> None:
     why = f"{one.log}: {one.foreign}"
     if run.dry_run:
-        run.summary.changes.append(f"{why}; workers would read the log from offset {one.beginning} on")
+        run.summary.changes.append(f"{why}; would be adopted: workers would read the log from offset {one.beginning} on")
         return
     new = await adopt_log(settings, one.log, one.beginning, cluster)
     run.summary.changes.append(f"{why}; adopted as {new}: workers read the log from offset {one.beginning} on")

@@ -91,7 +91,7 @@ def _print(summary: DiscardSummary) -> None:
         print_text(f"{summary.processed_total} {would}discarded{persisted}; left as they are: {left or 'none'}")
         if summary.dry_run and summary.processed_total and not summary.persisted:
             print_text(
-                "a discard is final: no replay sends discarded dead letters; `bridge dlq export` can still write them"
+                "a discard is final: no replay takes discarded dead letters; `bridge dlq export` can still write them"
             )
     if summary.unidentified:
         print_text(

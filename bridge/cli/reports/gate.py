@@ -133,7 +133,7 @@ def kpi(
 def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
     seconds = settings.seconds("gate_window")
     if seconds < 60:
-        raise InvalidInput("--window: the counts are by minute; give at least 60s")
+        raise InvalidInput("--window: the counts are by minute, so that the least is 60s")
     found = run(window_sums(settings.dsn, seconds))
     wanted = found if site_id is None else [one for one in found if one.target == f"site:{site_id}"]
     if site_id is not None and not wanted:

@@ -18,7 +18,7 @@ ASKED = {
     "dlq discard --provenance bridge.raw:0:4711 --yes --reason x": "no dead letter in the ledger: bridge.raw:0:4711",
     "dlq replay --from-topic nobody.has.it": "Kafka has no topic",
     "offsets skip {raw}:0 --offset 4711 --reason x": "has no stored offset yet",
-    "topics adopt {raw} --reason x": "there is no log to adopt",
+    "topics adopt {raw} --reason x": "there is nothing to adopt",
     "pause start --partition 99 --reason x": "Kafka has no ",
     "pause start --script nobody --reason x": "script nobody is not registered",
 }
