@@ -55,7 +55,7 @@ async def _examined(settings: Settings, topic: str, partition: int | None) -> Ex
 async def _adopt(settings: Settings, run: Run[OffsetsSummary], one: Examined, cluster: str) -> None:
     why = f"{one.log}: {one.foreign}"
     if run.dry_run:
-        run.summary.changes.append(f"{why}; would be adopted: workers would read the log from offset {one.beginning} on")
+        run.summary.changes.append(f"{why}; would be adopted from {one.beginning} on")
         return
     new = await adopt_log(settings, one.log, one.beginning, cluster)
-    run.summary.changes.append(f"{why}; adopted as {new}: workers read the log from offset {one.beginning} on")
+    run.summary.changes.append(f"{why}; adopted as {new} from {one.beginning} on")
