@@ -43,7 +43,7 @@ async def _enabled(settings: Settings) -> Collection[str]:
 def judge_refused(url: str, refused: Sequence[Refusal], enabled: Collection[str]) -> Iterable[Finding]:
     """Report senders whose events the gateway refuses, so that no dead letter shows them."""
     lines = [
-        f"script {one.script} (site {one.site}) is disabled, and {url} has refused {one.requests} of its requests"
+        f"script {one.script} (site {one.site}) is disabled, and {url} has refused {one.requests} requests of this script"
         for one in refused
         if one.error_code == Code.SCRIPT_DISABLED and one.script not in enabled
     ]
