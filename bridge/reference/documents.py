@@ -189,11 +189,13 @@ def metrics_page() -> str:
             "",
             "Every process serves its own metrics at `/metrics`. A histogram has `_bucket`, `_sum` and `_count`. All workers show the same",
             "state of Postgres (waiting retries, open dead letters, gate, circuit breaker, runs), so take the `max` of these. The usual",
-            "`process_*` metrics of the client library exist too.\n\n"
-            "Terms: a *lane* is a worker's task that processes the batches of one partition in order. The *ledger* is the table of\n"
-            "failed events, one row for each. The *gate* is the rule that judges the share of dropped and retried events; its\n"
-            "*verdict* is pass or fail. A *script* is a registered source of a site's events. The *sender* class is `server` (an API\n"
-            "key), `visitor` (a browser's token) or `direct` (a Kafka producer).",
+            (
+                "`process_*` metrics of the client library exist too.\n\n"
+                "Terms: a *lane* is a worker's task that processes the batches of one partition in order. The *ledger* is the table of\n"
+                "failed events, one row for each. The *gate* is the rule that judges the share of dropped and retried events; its\n"
+                "*verdict* is pass or fail. A *script* is a registered source of a site's events. The *sender* class is `server` (an API\n"
+                "key), `visitor` (a browser's token) or `direct` (a Kafka producer)."
+            ),
             "",
             *_table(("metric", "kind", "labels", "what it is"), rows),
             "",

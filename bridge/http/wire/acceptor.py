@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 _ACCEPT_SECONDS: Final = 0.003
-"""Time of an iteration in which connections are taken from the listener, which is cheap: some hundreds of them.
+"""Seconds of an iteration in which connections are accepted from the listener. These are enough for some hundreds.
 
-A flood that comes faster fills the listener's queue, in which all addresses wait together.
+A faster flood fills the listener's queue, in which all addresses wait together.
 """
 _LEAST_ACCEPTED: Final = 64
 _MOST_OPENED: Final = 8

@@ -21,11 +21,11 @@ class Connection(Protocol):
 class Connections:
     """At most `most` connections, and `most_of_one` of each address; 0 means no limit for an address.
 
-            A connection that waits for its client, to send a complete request or to read an answer, gives way to a new one. It
-        is of the same address if the address has used its share, or else of the address with the most waiting connections;
-        of these, the one that has waited for longest is closed. So an address can't have others' connections closed by
-        opening many of its own. A new connection is refused only if no connection waits.
-        """
+    A connection waits for its client until a request is complete, and while the client reads a response. At a limit,
+    the connection that has waited longest is closed: one of the same address if the address has used its share, or else
+    one of the address with the most waiting connections. So an address can't displace the connections of others by
+    opening many. If no connection waits, the new one is refused.
+    """
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
