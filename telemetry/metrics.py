@@ -1,4 +1,4 @@
-"""Every metric of the product. Tests compare the docs and alert rules with this file."""
+"""Every metric of the product, defined once. Tests compare the documentation and the alert rules with this file."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -59,86 +59,84 @@ REGISTRY = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)
 NETWORK = NetworkCollector(REGISTRY)
 
-BUILD = Info("bridge_build", "The version that runs.", registry=REGISTRY)
+BUILD = Info("bridge_build", "1, with the version of the running process as a label.", registry=REGISTRY)
 BUILD.info({"version": product_version()})
 
-EVENTS = Counter("bridge_events", "Attempts by outcome and class of sender.", ["outcome", "sender"], registry=REGISTRY)
+EVENTS = Counter("bridge_events", "Attempts, by outcome and sender class.", ["outcome", "sender"], registry=REGISTRY)
 SITE_EVENTS = Counter(
     "bridge_site_events",
-    f"Attempts by site and outcome; sites beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    f"Attempts to process an event, by site and outcome; sites after the first {MOST_NAMED} share the label `{OTHERS}`.",
     ["site", "outcome"],
     registry=REGISTRY,
 )
 FRESHNESS = BatchHistogram(
     "bridge_event_freshness_seconds",
-    "From a raw record's time to the commit of its first attempt's outcome, in seconds.",
+    "Time from a raw record's timestamp to the commit of its first attempt, in seconds.",
     (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
     REGISTRY,
 )
 DROPPED = Counter(
-    "bridge_dropped_events", "Dropped events, by reason and class of sender.", ["reason", "sender"], registry=REGISTRY
+    "bridge_dropped_events", "Dropped events, by reason and sender class.", ["reason", "sender"], registry=REGISTRY
 )
 DEAD_LETTERS = Counter(
-    "bridge_dead_letters", "Dead letters with a row in the ledger.", ["reason", "sender"], registry=REGISTRY
+    "bridge_dead_letters", "Dropped events other than duplicates.", ["reason", "sender"], registry=REGISTRY
 )
-RETRIES = Counter("bridge_retries", "Retries scheduled, by class of error.", ["error_class"], registry=REGISTRY)
-DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates found in memory, without a look-up.", registry=REGISTRY)
-DEDUP_HINTS = Gauge("bridge_dedup_hints", "Keys in memory that identify duplicates.", ["lane"], registry=REGISTRY)
-SWEPT = Counter("bridge_swept_retries", "Lost retry records that were published again.", registry=REGISTRY)
-STALE = Counter("bridge_stale_records", "Records of attempts that the ledger does not await.", registry=REGISTRY)
+RETRIES = Counter("bridge_retries", "Retries that were scheduled, by error class.", ["error_class"], registry=REGISTRY)
+DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates detected in memory, without a query.", registry=REGISTRY)
+DEDUP_HINTS = Gauge("bridge_dedup_hints", "Dedup keys that the lane keeps in memory.", ["lane"], registry=REGISTRY)
+SWEPT = Counter("bridge_swept_retries", "Retry records that were lost and published again.", registry=REGISTRY)
+STALE = Counter("bridge_stale_records", "Records of attempts that the ledger does not expect.", registry=REGISTRY)
 UNPROVEN = Counter(
     "bridge_unproven_records",
-    "Raw records whose gateway headers have no valid proof: `legacy` headers are believed, `unproven` ones are treated as data, "
-    "and records with an `unknown_key` are retried.",
+    "Raw records with gateway headers that lack a valid signature: `legacy` headers are trusted until the end of the "
+    "migration, `unproven` headers are ignored, and records of an `unknown_key` are retried.",
     ["headers"],
     registry=REGISTRY,
 )
-SKIPPED = Counter(
-    "bridge_skipped_offsets", "Offsets that hold no record, such as transaction markers.", registry=REGISTRY
-)
-CLAMPED = Counter("bridge_clamped_record_times", "Producers' record times that were out of bounds.", registry=REGISTRY)
+SKIPPED = Counter("bridge_skipped_offsets", "Offsets without a record, such as transaction markers.", registry=REGISTRY)
+CLAMPED = Counter("bridge_clamped_record_times", "Producers' record timestamps outside the limits.", registry=REGISTRY)
 LOST = Counter(
-    "bridge_lost_records", "Records that retention deleted unread.", ["topic", "partition"], registry=REGISTRY
+    "bridge_lost_records", "Records deleted by Kafka before they were read.", ["topic", "partition"], registry=REGISTRY
 )
 BATCHES_REFUSED = Counter(
-    "bridge_batches_refused", "Batches that did not continue the stored offset.", registry=REGISTRY
+    "bridge_batches_refused", "Batches that did not begin at the stored offset.", registry=REGISTRY
 )
 BATCH_RECORDS = Histogram(
     "bridge_batch_records",
-    "Records of one batch.",
+    "Number of records in a batch.",
     buckets=(1, 10, 50, 100, 500, 1000, 2500, 5000, 10000),
     registry=REGISTRY,
 )
 SETTLE_SECONDS = Histogram(
     "bridge_settle_seconds",
-    "One batch by phase, in seconds: judge, check (stored offsets and circuit breaker), publish, commit.",
+    "Seconds of each phase of a batch: judge events, check offsets and circuit breaker, publish, commit.",
     ["phase"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
     registry=REGISTRY,
 )
-LANES = Gauge("bridge_lanes", "Lanes that run.", registry=REGISTRY)
-BATCHES_IN_FLIGHT = Gauge("bridge_batches_in_flight", "Batches in flight.", registry=REGISTRY)
+LANES = Gauge("bridge_lanes", "Running lanes.", registry=REGISTRY)
+BATCHES_IN_FLIGHT = Gauge("bridge_batches_in_flight", "Batches that are being processed.", registry=REGISTRY)
 LAG_RECORDS = Gauge(
-    "bridge_lag_records", "Records that are not committed yet.", ["topic", "partition"], registry=REGISTRY
+    "bridge_lag_records", "Records that workers have not committed yet.", ["topic", "partition"], registry=REGISTRY
 )
 LAG_SECONDS = Gauge(
     "bridge_lag_seconds",
-    "How long the oldest uncommitted record has waited, in seconds; 0 without one. Raw partitions only.",
+    "Age of the oldest uncommitted record, in seconds; 0 if there is none. Only for partitions of the raw topic.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 SETTLED_OFFSET = Gauge(
-    "bridge_settled_offset", "The offset after the last committed one.", ["topic", "partition"], registry=REGISTRY
+    "bridge_settled_offset", "Offset after the last committed record.", ["topic", "partition"], registry=REGISTRY
 )
 OPEN_TRANSACTION_SECONDS = Gauge(
     "bridge_open_transaction_seconds",
-    "How long a producer's open transaction has held back the records behind it, in seconds; 0 when none does.",
+    "Time for which an open transaction of a producer has kept later records from being read, in seconds; 0 if none does.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 EVENT_LOOP_LAG = Gauge(
     "bridge_event_loop_lag_seconds",
-    "Delay of the event loop, in seconds.",
+    "Delay of the event loop, in seconds: how late a timer is called.",
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
@@ -146,101 +144,101 @@ PAUSED = Gauge("bridge_paused_partitions", "Partitions that are not read, by rea
 BRAKED = Gauge("bridge_braked_partitions", "Partitions paused by the circuit breaker.", ["lane"], registry=REGISTRY)
 PAUSED_BY_HAND = Gauge(
     "bridge_partitions_paused_by_hand",
-    "1 for a partition that an operator has paused with `bridge pause`.",
+    "1 while the partition is paused by an operator with `bridge pause`.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 UNREADABLE = Gauge(
     "bridge_unreadable_partitions",
-    "1 for a partition paused because its next record can't be read.",
+    "1 while the partition is paused because its next record can't be read.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
 FOREIGN = Gauge(
     "bridge_foreign_partitions",
-    "1 for a partition paused because its log was replaced.",
+    "1 while the partition is paused because its topic was recreated or truncated.",
     ["topic", "partition"],
     registry=REGISTRY,
 )
-ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that this worker owns.", registry=REGISTRY)
-REBALANCES = Counter("bridge_rebalances", "Assignments of partitions to this worker.", registry=REGISTRY)
+ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that are assigned to this worker.", registry=REGISTRY)
+REBALANCES = Counter("bridge_rebalances", "Times that partitions were assigned to this worker.", registry=REGISTRY)
 CONNECTIONS_OPENED = Counter(
-    "bridge_database_connections_opened", "Connections to Postgres, by role.", ["role"], registry=REGISTRY
+    "bridge_database_connections_opened", "Connections to Postgres, by their purpose.", ["role"], registry=REGISTRY
 )
 CONNECTIONS_FAILED = Counter(
-    "bridge_database_connections_failed", "Connections to Postgres that were refused.", ["role"], registry=REGISTRY
+    "bridge_database_connections_failed", "Refused connections to Postgres, by purpose.", ["role"], registry=REGISTRY
 )
 REGISTRY_SCRIPTS = Gauge(
-    "bridge_registry_scripts", "Scripts in the registry's copy.", multiprocess_mode="livemax", registry=REGISTRY
+    "bridge_registry_scripts", "Scripts in the process's registry copy.", multiprocess_mode="livemax", registry=REGISTRY
 )
 VERDICTS_UNREADABLE = Counter(
-    "bridge_verdicts_unreadable", "Unreadable records of the gate's topic, which were skipped.", registry=REGISTRY
+    "bridge_verdicts_unreadable", "Records of the gate's topic that could not be read.", registry=REGISTRY
 )
 GATEWAY_REQUESTS = Counter(
     "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
 )
 GATEWAY_SERVER_REQUESTS = Counter(
-    "bridge_gateway_server_requests", "Answered requests with an API key issued here.", ["status"], registry=REGISTRY
+    "bridge_gateway_server_requests", "Answered requests with a known API key.", ["status"], registry=REGISTRY
 )
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 GATEWAY_SECONDS = Histogram(
     "bridge_gateway_request_seconds",
-    "From a request's headers to the beginning of its answer, without the waits for its body, in seconds.",
+    "Time from a request's headers to the beginning of its response, without the waits for its body, in seconds.",
     ["route"],
     buckets=_ANSWER_BUCKETS,
     registry=REGISTRY,
 )
 GATEWAY_SERVER_SECONDS = Histogram(
     "bridge_gateway_server_request_seconds",
-    "Of requests with an API key: from the headers to the beginning of the answer, without the waits for the body, in seconds.",
+    "The same, of requests with an API key.",
     buckets=_ANSWER_BUCKETS,
     registry=REGISTRY,
 )
 GATEWAY_EVENTS = Counter(
-    "bridge_gateway_events", "Events by what the gateway answered for them.", ["outcome"], registry=REGISTRY
+    "bridge_gateway_events", "Events in requests, by the gateway's result.", ["outcome"], registry=REGISTRY
 )
 GATEWAY_REJECTED = Counter(
     "bridge_gateway_rejected",
-    f"Requests refused, by reason, site and script; scripts beyond the first {MOST_NAMED} share `{OTHERS}`, and those that are"
-    f" not registered `{UNKNOWN}`.",
+    f"Requests that were refused, by reason, site and script. Scripts after the first {MOST_NAMED} share the label `{OTHERS}`, "
+    f"and scripts that are not registered the label `{UNKNOWN}`.",
     ["error_code", "site", "script"],
     registry=REGISTRY,
 )
 GATEWAY_REJECTED_EVENTS = Counter(
     "bridge_gateway_rejected_events",
-    "Events that the gateway refused: all of a refused request whose body was read, and single ones of an accepted request.",
+    "Events that were refused: those of refused requests whose bodies were read, and single events of accepted requests.",
     ["error_code", "site", "script"],
     registry=REGISTRY,
 )
 GATEWAY_REFUSED_EVENTS = Counter(
     "bridge_gateway_refused_events",
-    "Visitors' events that workers would refuse: written to Kafka (`let_through`), or rejected beyond the limit (`rejected`)."
-    " `with_request` are the other events of a request that was rejected for such events."
-    f" Sites and scripts beyond the first {MOST_NAMED} share `{OTHERS}`.",
+    "Visitors' events that the stream will refuse: `let_through` to Kafka within the limit, or `rejected` over the limit. "
+    "`with_request` are the other events of a request that was refused for them: valid, or not checked. Sites and scripts "
+    f"after the first {MOST_NAMED} share the label `{OTHERS}`.",
     ["site", "script", "outcome"],
     registry=REGISTRY,
 )
 GATEWAY_CONNECTIONS = Gauge(
-    "bridge_gateway_connections", "Open connections.", multiprocess_mode="livesum", registry=REGISTRY
+    "bridge_gateway_connections", "Open connections to the gateway.", multiprocess_mode="livesum", registry=REGISTRY
 )
 HTTP_IDLE_CLOSED = Counter(
     "bridge_http_idle_connections_closed",
-    "Connections that the gateway or the API closed while they waited for their clients, to free places for others.",
+    "Connections that waited for their clients and were closed so that new connections could be accepted.",
     registry=REGISTRY,
 )
 GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
-    "bridge_gateway_requests_in_flight", "Requests in flight.", multiprocess_mode="livesum", registry=REGISTRY
+    "bridge_gateway_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum", registry=REGISTRY
 )
 GATEWAY_BYTES_IN_FLIGHT = Gauge(
     "bridge_gateway_bytes_in_flight",
-    "Bytes of bodies in flight, and of records that Kafka has not acknowledged.",
+    "Bytes of request bodies in memory, and of records that Kafka has not acknowledged.",
     ["what"],
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
 GATEWAY_BYTES_BOUND = Gauge(
     "bridge_gateway_bytes_in_flight_bound",
-    "The limit of bridge_gateway_bytes_in_flight with the same label; requests beyond it are refused.",
+    "Limit for each label of bridge_gateway_bytes_in_flight; above it, requests are refused.",
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
@@ -250,7 +248,7 @@ API_REQUESTS = Counter(
 )
 API_SECONDS = Histogram(
     "bridge_api_request_seconds",
-    "From a request to the operators' API to the end of its answer, in seconds.",
+    "Time from a request to the operators' API to the end of its response, in seconds.",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
     registry=REGISTRY,
@@ -259,12 +257,12 @@ API_CONNECTIONS = Gauge("bridge_api_connections", "Open connections to the opera
 API_REPLAYS = Gauge("bridge_api_replays_running", "Replays that this API process runs now.", registry=REGISTRY)
 API_REPLAYS_WAITING = Gauge(
     "bridge_api_replays_waiting",
-    "Replays that gave their places to replays of other organisations, and wait for their next turn.",
+    "Replays that were stopped in favour of other organisations' replays, and wait for their turn.",
     registry=REGISTRY,
 )
 GATEWAY_RATE_LIMIT_USED = Gauge(
     "bridge_gateway_rate_limit_used_ratio",
-    "Rate of the busiest script or address, or of all visitors, in the last second, as a share of its limit; events above 1 were refused.",
+    "Highest use of a rate limit by one script or address, or by all visitors; above 1, requests were refused.",
     ["what"],
     multiprocess_mode="livemax",
     registry=REGISTRY,
@@ -272,63 +270,60 @@ GATEWAY_RATE_LIMIT_USED = Gauge(
 
 RETRIES_WAITING = Gauge(
     "bridge_retries_waiting",
-    "Events that wait for a retry, by its tier and the sender's class.",
+    "Events that wait for a retry, by retry tier and sender class.",
     ["tier", "sender"],
     registry=REGISTRY,
 )
-RETRIES_OVERDUE = Gauge("bridge_retries_overdue", "Events that wait past their retry's due time.", registry=REGISTRY)
+RETRIES_OVERDUE = Gauge("bridge_retries_overdue", "Events whose retry is overdue.", registry=REGISTRY)
 RETRY_OVERDUE_SECONDS = Gauge(
-    "bridge_retry_overdue_seconds", "How long the longest overdue retry is overdue, in seconds.", registry=REGISTRY
+    "bridge_retry_overdue_seconds", "Seconds since the earliest due time of a retry.", registry=REGISTRY
 )
 OLDEST_RETRY_SECONDS = Gauge(
     "bridge_oldest_waiting_retry_age_seconds",
-    "How long ago the oldest waiting event first failed, in seconds.",
+    "Time since the first failure of the oldest event that waits for a retry, in seconds.",
     registry=REGISTRY,
 )
 DEAD_LETTERS_OPEN = Gauge("bridge_dead_letters_open", "Open dead letters, by reason.", ["reason"], registry=REGISTRY)
 OLDEST_DEAD_LETTER_SECONDS = Gauge(
     "bridge_oldest_open_dead_letter_age_seconds",
-    "How long ago the oldest open dead letter was dropped, in seconds.",
+    "Time since the drop of the oldest open dead letter, in seconds.",
     registry=REGISTRY,
 )
 LOST_UNACKNOWLEDGED = Gauge(
     "bridge_unacknowledged_lost_records", "Lost records that no operator has acknowledged.", registry=REGISTRY
 )
 UNBALANCED = Gauge(
-    "bridge_unbalanced_partitions", "Partitions whose running totals do not add up to what was read.", registry=REGISTRY
+    "bridge_unbalanced_partitions", "Partitions whose totals differ from the records read.", registry=REGISTRY
 )
 BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the circuit breaker is open.", registry=REGISTRY)
 GATE_FAILING = Gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.", registry=REGISTRY)
 GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.", registry=REGISTRY)
-REPLAYS = Gauge("bridge_replays", "Replays that are not done, by state.", ["state"], registry=REGISTRY)
+REPLAYS = Gauge("bridge_replays", "Replays that have not ended, by state.", ["state"], registry=REGISTRY)
 REPLAY_ITEMS = Gauge(
-    "bridge_replay_items",
-    "Dead letters of unfinished replays: planned, and sent so far.",
-    ["what"],
-    registry=REGISTRY,
+    "bridge_replay_items", "Dead letters of running replays: `planned`, and `sent` so far.", ["what"], registry=REGISTRY
 )
 RUNS_RECENT = Gauge(
     "bridge_recent_runs",
-    "Runs of commands that ended within the last hour, by result.",
+    "Runs of commands (jobs) that ended within the last hour, by job and result.",
     ["script", "result"],
     registry=REGISTRY,
 )
 RUN_LAST_SUCCESS = Gauge(
-    "bridge_run_last_success_timestamp_seconds", "When the last run succeeded.", ["script"], registry=REGISTRY
+    "bridge_run_last_success_timestamp_seconds", "When the job last succeeded.", ["script"], registry=REGISTRY
 )
 PARTITIONS_END = Gauge(
-    "bridge_event_partitions_end_timestamp_seconds", "End of the last month with a partition.", registry=REGISTRY
+    "bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events.", registry=REGISTRY
 )
-CONNECTIONS_LEFT = Gauge("bridge_database_connections_left", "Connections that are still free.", registry=REGISTRY)
+CONNECTIONS_LEFT = Gauge("bridge_database_connections_left", "Connections still available.", registry=REGISTRY)
 DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
 LOG_ENDS_READ = Gauge(
     "bridge_log_ends_read_timestamp_seconds",
-    "When the ends of the logs were last read from Kafka, from which the lag is computed.",
+    "Time at which the end offsets were last read from Kafka, in seconds since the epoch; the lag metrics are of that time.",
     registry=REGISTRY,
 )
 BACKLOG_READ = Gauge(
     "bridge_backlog_read_timestamp_seconds",
-    "When waiting retries, dead letters, runs, gate and circuit breaker were last read from Postgres.",
+    "When retries, dead letters, runs, gate and circuit breaker were last read from Postgres.",
     registry=REGISTRY,
 )
 
@@ -337,7 +332,7 @@ _scripts = FirstComers()
 
 
 class Definition(NamedTuple):
-    """A documented metric, under its name in a query."""
+    """A documented metric, with its name in a query."""
 
     name: str
     kind: str
@@ -362,7 +357,7 @@ def defined() -> list[Definition]:
     return found
 
 
-# `increase` misses the first count if a series begins with it. Series with known labels therefore begin at 0.
+# `increase` does not see the first count of a series that begins with this count, so series with known labels begin at 0.
 for _sender in Sender:
     for _reason in DroppedReason:
         DROPPED.labels(_reason.value, _sender.value)
@@ -375,12 +370,12 @@ for _headers in ("legacy", "unproven", "unknown_key"):
 
 
 def phase(name: str) -> AbstractContextManager[object]:
-    """Time one phase of a commit."""
+    """Measure one phase of a batch."""
     return SETTLE_SECONDS.labels(name).time()
 
 
 def labels_of(script: Script | None) -> tuple[str, str]:
-    """Return the labels `site` and `script` of a refused request. `script` is None if the script is not registered."""
+    """Return the labels `site` and `script` of a refused request; None means a script that is not registered."""
     if script is None:
         return UNKNOWN, UNKNOWN
     label = _scripts.label(script.script_id)
@@ -388,7 +383,7 @@ def labels_of(script: Script | None) -> tuple[str, str]:
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
-    """Remove the series of a lane that has ended, and of its partitions."""
+    """Remove the series of a lane that has ended, and of the partitions that it owned."""
     for gauge in (BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:

@@ -1,4 +1,4 @@
-"""Answers of the API: as JSON, and as the OpenAPI document describes them."""
+"""Responses of the API: as JSON, and their description in the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,7 +21,7 @@ WITH_A_BODY: Final = (
 
 
 def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the document or the model as a JSON response; times are RFC 3339 in UTC."""
+    """Return a document or a model as a JSON response; times are RFC 3339 in UTC."""
     if isinstance(document, BaseModel):
         document = document.model_dump(mode="json")
     return Response(msgspec.json.encode(document), status, headers, "application/json")
@@ -34,9 +34,10 @@ def documented(
     changes: bool = False,
     description: str = "as asked",
 ) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of a route: a schema's name, a model or media types, and the codes of its refusals.
+    """Return the OpenAPI entries of a route's responses.
 
-    A second entry of the same route only adds the description of another status.
+    `what` is the name of a schema, a model, or a mapping of media types. `codes` are the error codes of its refusals. A
+    second entry of the same route only adds the description of another status.
     """
     answer: dict[str, Any] = {"description": description, "headers": ID_HEADERS}
     if isinstance(what, str):

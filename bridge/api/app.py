@@ -1,4 +1,4 @@
-"""The API's application: its routes, its documents, and the form of FastAPI's refusals."""
+"""The API's application: its routes, its documentation, and the form of FastAPI's refusals."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -26,7 +26,7 @@ _ROUTERS: Final = (health, about, dead_letters, plans)
 
 
 def create_app(services: Services) -> Front:
-    """Build the ASGI application over services that live as long as it is served."""
+    """Build the ASGI application; `services` live as long as the application is served."""
     app = FastAPI(
         title="Ghostlink Bridge API", version=product_version(), docs_url=None, redoc_url=None, openapi_url=None,
         redirect_slashes=False, generate_unique_id_function=_operation,
@@ -40,7 +40,7 @@ def create_app(services: Services) -> Front:
 
 
 def _operation(route: APIRoute) -> str:
-    """Return an operation's id: `list_plans`, `show_dead_letters`."""
+    """Return the operation id of a route, such as `list_plans` or `show_dead_letters`."""
     return "_".join([route.name.strip("_"), *map(str, route.tags)]).replace(" ", "_")
 
 
@@ -65,7 +65,7 @@ def _add_refusals(app: FastAPI) -> None:
     async def not_served(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            # The router names the methods of one route; a path may have several routes.
+            # The router only names the methods of one route, but a path can have several routes.
             headers = {"allow": ", ".join(sorted(_methods(request.scope)))}
         return _problem_answer(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), headers)
 
@@ -92,7 +92,7 @@ def _of_validation(error: RequestValidationError) -> Problem:
 
 
 def _place(location: Any) -> str:
-    """Return the name of the invalid field, without its place (body, query)."""
+    """Return the name of the invalid field, without the part of the request that contains it (body, query)."""
     names = [str(one)[:80] for one in location[1:]] or [str(location[0])]
     return ".".join(names)
 

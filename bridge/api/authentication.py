@@ -1,4 +1,4 @@
-"""Authentication: the token of a request, its role, and the organisation that it is bound to."""
+"""Authentication: the token of a request, its role, and the organisation to which it is bound."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ _BEARER: Final = b"bearer "
 
 
 class Caller(NamedTuple):
-    """The authenticated token of a request; `org_id` None means every organisation."""
+    """The authenticated token of a request. `org_id` None means that it is bound to no organisation."""
 
     name: str
     key_id: str
@@ -23,26 +23,34 @@ class Caller(NamedTuple):
 
     @property
     def in_history(self) -> str:
-        """Return the caller's name as the history of runs stores it."""
+        """Return the caller's name in the history of runs."""
         return f"token:{self.name}"
 
     def must_be(self, least: Role) -> None:
-        """Check the role; raises Problem unless it is `least` or a greater one."""
+        """Check the role; raises Problem unless it is `least` or a higher role."""
         if self.role.rank < least.rank:
-            raise Problem(Code.ROLE_TOO_LOW, f"the role of the token {self.name} is {self.role}; this needs {least}")
+            raise Problem(
+                Code.ROLE_TOO_LOW,
+                f"the role of the token {self.name} is {self.role}; this action needs the role {least}",
+            )
 
 
 class KnownTokens(Protocol):
-    """The known tokens by key id: see ApiTokenCache."""
+    """The known tokens by key id; ApiTokenCache implements it."""
 
     tokens: Mapping[str, ApiToken]
 
 
 def admit(known: KnownTokens, headers: Mapping[bytes, bytes], now: Callable[[], datetime]) -> Caller:
-    """Return the caller of the request's token; raises Problem with the reason if the token is missing or not valid."""
+    """Return the caller of the request's token.
+
+    Raises Problem, with the reason, if the token is missing or not valid.
+    """
     given = headers.get(b"authorization")
     if given is None:
-        raise Problem(Code.TOKEN_MISSING, "send `Authorization: Bearer` and a token of `bridge api token create`")
+        raise Problem(
+            Code.TOKEN_MISSING, "send the header `Authorization: Bearer` with a token of `bridge api token create`"
+        )
     if given[: len(_BEARER)].lower() != _BEARER:
         raise Problem(Code.TOKEN_FORGED, "Authorization must be `Bearer` and a token of `bridge api token create`")
     read = read_key(given[len(_BEARER) :].strip().decode("latin-1"))

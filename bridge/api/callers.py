@@ -1,4 +1,4 @@
-"""The caller of a route and its tenant scope, as FastAPI dependencies."""
+"""FastAPI dependencies: the caller of a route and its tenant scope."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from bridge.api.tenant_scope import TenantScope
 
 
 def _scope(request: Request) -> TenantScope:
-    """Return the caller's scope; the outermost layer has authenticated every request of a route."""
+    """Return the caller's tenant scope. The outermost layer has authenticated the request before."""
     services = request.app.state.services
     return TenantScope(services.settings, services.runs, request.scope["bridge_caller"])
 

@@ -1,4 +1,4 @@
-"""Routes `/v1/dead-letters`: groups, lists, whole dead letters, exports, and their disposal."""
+"""Routes `/v1/dead-letters`: groups, lists, whole dead letters, exports, and discards."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -30,16 +30,16 @@ _TYPES: Final = {Form.NDJSON: "application/x-ndjson", Form.CSV: "text/csv; chars
 @dead_letters.get("/groups", summary="Dead letters by cause, and events that were dropped repeatedly",
                   responses=documented("Groups", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def groups(scope: Scope, query: Annotated[GroupsQuery, Query()]) -> Response:
-    """By reason and by message, without the numbers, ids and quoted values in it."""
+    """Group dead letters by reason and message, without the numbers, ids and quoted values in the message."""
     return json_answer(groups_document(await scope.groups(query)))
 
 
 @dead_letters.get("/export", response_class=Response, summary="All dead letters of a filter with their payloads, the earliest first",
                   responses=documented(_TYPES, Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def export(scope: Scope, query: Annotated[ExportQuery, Query()]) -> Response:
-    """Dead letters dropped before the request.
+    """Write the dead letters that were dropped before the request.
 
-    An interrupted answer lacks the end that HTTP gives to a complete one.
+    If the response is interrupted, it lacks the end that HTTP requires, so a client detects that it is incomplete.
     """
     pieces = scope.whole(query.chosen)
     async with scope.asking():
@@ -50,14 +50,17 @@ async def export(scope: Scope, query: Annotated[ExportQuery, Query()]) -> Respon
 @dead_letters.get("", summary="A page of dead letters, the latest first, with their total",
                   responses=documented("Page", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def list_(scope: Scope, query: Annotated[ListQuery, Query()]) -> Response:
-    """Pages don't shift: dead letters that are dropped meanwhile appear on no later page."""
+    """Return one page.
+
+    Dead letters that are dropped after the first page appear on no later page, so pages don't shift.
+    """
     return json_answer(page_document(await scope.page(query)))
 
 
 @dead_letters.get("/{provenance}", summary="One dead letter with its payload and its replays",
                   responses=documented("DeadLetter", Code.INVALID_REQUEST, Code.UNKNOWN_DEAD_LETTER))  # fmt: skip
 async def show(scope: Scope, provenance: Annotated[str, Path(description="topic:partition:offset")]) -> Response:
-    """Its record as it was sent, why it was dropped, what it is a replay of, and the outcome of its own replays."""
+    """Return the record as it was sent, the reason of the drop, the event that it replays, and its own replays."""
     try:
         place = Provenance.parse(provenance)
     except ValueError as error:
@@ -69,7 +72,10 @@ async def show(scope: Scope, provenance: Annotated[str, Path(description="topic:
                    responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.ROLE_TOO_LOW,
                                         Code.UNKNOWN_DEAD_LETTER, Code.ANOTHER_RUN, Code.RUN_FAILED, changes=True))  # fmt: skip
 async def discard(scope: Scope, body: DiscardBody) -> Response:
-    """Dead letters that a replay has claimed or finished are not changed; nothing is deleted. For operators."""
+    """Discard the open dead letters of the filter. Claimed and replayed ones don't change; nothing is deleted.
+
+    For operators.
+    """
     return json_answer(await scope.discard(body))
 
 
@@ -80,7 +86,7 @@ class _Export(StreamingResponse):
         self._text = text
 
     async def stream_response(self, send: Send) -> None:
-        # The connection to the database is closed immediately, however the response ends.
+        # However the response ends, the connection to the database is closed without delay.
         async with aclosing(self._text):
             await super().stream_response(send)
 

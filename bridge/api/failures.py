@@ -1,4 +1,4 @@
-"""Hourly bound on the reports of failed runs of each organisation, so that requests cannot page the owner without limit."""
+"""An hourly limit on reports of failed runs for each organisation, so that its requests can't flood the operator."""
 
 import time
 from collections import Counter
@@ -10,20 +10,20 @@ import structlog
 from bridge.http.token_buckets import Buckets
 
 MOST_AN_HOUR: Final = 20
-"""Burst of reported failed runs of one organisation, and their number per hour after it."""
+"""Failed runs of one organisation that are reported in a burst, and then per hour."""
 
 log = structlog.get_logger(__name__)
 
 
 class Failures:
-    """Failed runs by organisation, and of callers without one; `now` is a monotonic clock in seconds."""
+    """Counts of failed runs by organisation, and of callers without one; `now` is a monotonic clock in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._buckets = Buckets("failed runs", MOST_AN_HOUR / 3600, now, burst=MOST_AN_HOUR)
         self._left_out: Counter[int | None] = Counter()
 
     def left_out(self, org_id: int | None) -> int | None:
-        """Return the number left out since the last report; None if this one is left out as well."""
+        """Return the number of unreported failures since the last report; None if this one is not to be reported."""
         if self._buckets.grant(org_id):
             return self._left_out.pop(org_id, 0)
         self._left_out[org_id] += 1

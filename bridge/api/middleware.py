@@ -23,7 +23,7 @@ from schemas.errors import BridgeError
 from telemetry import metrics
 
 GUARDED: Final = "/v1/"
-"""Every path below this prefix requires a token."""
+"""The prefix of the paths that require a token."""
 
 _BODIES: Final = ("POST", "PUT", "PATCH", "DELETE")
 _SEND_SECONDS: Final = 60.0
@@ -36,15 +36,15 @@ log = structlog.get_logger(__name__)
 
 
 class _StoppedReading(Exception):
-    """The client has stopped reading the answer or reads it too slowly."""
+    """The client has stopped reading the response, or reads it too slowly."""
 
 
 class _NoLongerGood(Exception):
-    """The token was revoked or expired while the answer was sent."""
+    """The token was revoked or has expired while the response was being sent."""
 
 
 class Front:
-    """The ASGI application. FastAPI's answers pass through it; a request that it refuses does not reach FastAPI."""
+    """The ASGI application. A request that it refuses does not reach FastAPI; FastAPI's responses pass through it."""
 
     def __init__(self, rest: ASGIApp, services: Services) -> None:
         self._rest = rest
@@ -56,7 +56,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         ids = scope["bridge_ids"] = request_ids(headers)
-        # Each request is a task of its own, so its context variables need no reset.
+        # Each request is a separate task, so its context variables need no reset.
         structlog.contextvars.bind_contextvars(**ids.fields())
         answer = _Answer(send, ids)
         began = time.perf_counter()
@@ -70,10 +70,10 @@ class Front:
         except _StoppedReading:
             log.warning("response_not_read", path=scope["path"][:300])
         except (BridgeError, _NoLongerGood) as error:
-            # An interrupted export: the missing end of the response shows the client that it is incomplete.
+            # The export was interrupted. The missing end of the response shows the client that it is incomplete.
             log.warning("response_cut_off", path=scope["path"][:300], error=str(error))
         except Exception:
-            # FastAPI has already answered with 500.
+            # FastAPI has answered with 500 already.
             log.exception("request_failed")
         finally:
             _tell(scope, answer, time.perf_counter() - began)
@@ -84,7 +84,7 @@ class Front:
         if not scope["path"].startswith(GUARDED):
             if scope["path"] not in PAGES:
                 raise Problem(Code.NOT_FOUND)
-            # No page reads a query, but FastAPI would parse it.
+            # No page reads the query, but FastAPI would parse it.
             scope["query_string"] = b""
             await self._rest(scope, receive, answer.send)
             return
@@ -100,9 +100,10 @@ class Front:
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
-        """Return the caller; raises Problem. Clients of one proxy share an address.
+        """Return the caller; raises Problem.
 
-        So the address's limit counts only requests without a valid token.
+        The limit of an address only counts requests without a valid token, because all clients of one proxy share an
+        address.
         """
         services = self._services
         try:
@@ -122,15 +123,18 @@ class Front:
 
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:
-        """Take a place among the requests in flight; raises Problem if there is none.
+        """Take a place among the requests in flight within the block; raises Problem if none is free.
 
-        Each organisation has a limit, so that one with slow readers leaves places to others.
+        Each organisation has a limit, so that clients of one organisation that read slowly leave places to others.
         """
         if self._in_hand_of.total() >= self._most:
-            raise Problem(Code.OVERLOADED, "too many requests are in flight")
+            raise Problem(Code.OVERLOADED, "too many requests are in flight; try again later")
         whose = caller.key_id if caller.org_id is None else caller.org_id
         if self._in_hand_of[whose] >= self._most_of_one:
-            raise Problem(Code.RATE_LIMITED, f"{self._most_of_one} requests of yours are in flight")
+            raise Problem(
+                Code.RATE_LIMITED,
+                f"{self._most_of_one} requests of your organisation are in flight; wait for their responses",
+            )
         self._in_hand_of[whose] += 1
         try:
             yield
@@ -141,10 +145,10 @@ class Front:
 
 
 class _Answer:
-    """Sends the answer with the headers that all answers have, within a time limit for each part and for the whole.
+    """Sends the response with the headers that all responses have. Each part and the whole response have a time limit.
 
-    The client has a minute and, on average, a second for each 4 KiB; waiting for the database does not count.
-    `still_good` is called before each part of a streamed answer.
+    The limit is one minute, plus one second for each 4 KiB. The time of the database does not count. `still_good` is
+    called before each part of a streamed response, and raises an error if the token is no longer valid.
     """
 
     def __init__(self, send: Send, ids: RequestIds) -> None:
@@ -169,14 +173,14 @@ class _Answer:
             async with asyncio.timeout_at(min(began + min(credit, _SEND_SECONDS), self._until)):
                 await self._send(message)
         except TimeoutError:
-            # A client that does not read would occupy a connection and a place among the requests.
+            # A client that does not read must not occupy a connection and a place among the requests in flight.
             raise _StoppedReading from None
         self._waited += asyncio.get_running_loop().time() - began
         self._sent_bytes += len(message.get("body", b""))
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a receive function that yields the body that was already read, then the client's messages."""
+    """Return a receive function. It returns the body, which was read already, and then the messages of `receive`."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_next() -> Message:
@@ -202,5 +206,5 @@ def _tell(scope: Scope, answer: _Answer, seconds: float) -> None:
     elif caller is not None:
         log.info("request", **fields)
     elif answer.error_code:
-        # A client is refused as often as it asks, so the number of warnings per minute is limited; the rest is counted.
+        # A client can cause any number of refusals. So the number of warnings per minute is limited; more are counted.
         log.warning("request_refused", **fields)

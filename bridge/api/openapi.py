@@ -28,7 +28,7 @@ _OTHERS: Final = (
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
-    """Return the whole document."""
+    """Return the complete document."""
     return _completed(app.openapi())
 
 

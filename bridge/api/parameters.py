@@ -1,4 +1,4 @@
-"""Parameters of requests: the filter with times in human-readable form, pages, and the bodies of changes."""
+"""Parameters of requests: the filter with its times, pages, and the bodies of requests that change something."""
 
 import json
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ from telemetry.printable import control_character
 ANY: Final = "any"
 _LONGEST_REASON: Final = 500
 _MOST_OPERATIONS: Final = 100
-# Each copy can double the document, which costs time for every dead letter before it is found too large.
+# Each copy can double the document. This takes time for every dead letter before the document is found too large.
 _MOST_COPIES: Final = 8
 _LONGEST_WAIT: Final = 24 * 3600.0
 _LONGEST_CANCEL: Final = 60.0
-# A slower replay would keep its place from others without limit.
+# A slower replay would occupy its place almost without end.
 _LEAST_RATE: Final = 0.1
 
 
@@ -29,7 +29,7 @@ def _moment(value: Any) -> Any:
     if value is None or isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise ValueError("give an age such as 2h, or RFC 3339 text such as 2026-11-21T14:00:00Z")  # noqa: TRY004  # pydantic's
+        raise ValueError("the time is invalid; give an age such as 2h, or RFC 3339 text such as 2026-11-21T14:00:00Z")  # noqa: TRY004  # pydantic's
     return moment(value, datetime.now(UTC))
 
 
@@ -39,7 +39,7 @@ def _any(value: Any) -> Any:
 
 def _plain(text: str) -> str:
     if (found := control_character(text)) is not None:
-        raise ValueError(f"holds the control character {found}; give one line of plain text")
+        raise ValueError(f"contains the control character {found}; give one line of plain text")
     return text
 
 
@@ -62,32 +62,36 @@ Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 
 class Filter(DeadLetterFilter):
-    """The filter of every verb; a time is RFC 3339 or an age such as `2h`, and the disposition may be `any`."""
+    """The filter of every verb. A time is RFC 3339 or an age such as `2h`; the disposition (state) may be `any`."""
 
-    since: _Moment | None = Field(None, description="dropped at or after: RFC 3339, or an age such as 2h")
-    until: _Moment | None = Field(None, description="dropped before: RFC 3339, or an age such as 2h")
+    since: _Moment | None = Field(None, description="dropped at this time or later: RFC 3339, or an age such as 2h")
+    until: _Moment | None = Field(None, description="dropped before this time: RFC 3339, or an age such as 2h")
     disposition: _Dispositions = Field(
-        (Disposition.OPEN,), min_length=1, description=f"what operators did with it: {', '.join(Disposition)}, or {ANY}"
+        (Disposition.OPEN,),
+        min_length=1,
+        description=f"the state of the dead letter: {', '.join(Disposition)}, or {ANY}",
     )
 
     @property
     def chosen(self) -> DeadLetterFilter:
-        """Return the filter alone, without the other parameters of a query."""
+        """Return the filter alone, without the other parameters of the query."""
         return DeadLetterFilter(**{name: getattr(self, name) for name in DeadLetterFilter.model_fields})
 
 
 class ListQuery(Filter):
     """Parameters of a page of dead letters."""
 
-    limit: int = Field(50, ge=1, le=1000, description="most lines of the page")
-    after: str | None = Field(None, max_length=400, description="start after the previous page: its `next`")
+    limit: int = Field(50, ge=1, le=1000, description="most dead letters on the page")
+    after: str | None = Field(
+        None, max_length=400, description="continue after the previous page: the value of its `next`"
+    )
 
 
 class GroupsQuery(Filter):
     """Parameters of the groups of dead letters."""
 
     limit: int = Field(20, ge=1, le=1000, description="most groups, and most repeated events")
-    hours: int = Field(6, ge=1, le=72, description="count the drops of each of this many last hours")
+    hours: int = Field(6, ge=1, le=72, description="number of past hours whose drops are counted, hour by hour")
 
 
 class ExportQuery(Filter):
@@ -97,70 +101,67 @@ class ExportQuery(Filter):
 
 
 class Body(BaseModel):
-    """The body of a request; unknown fields are refused."""
+    """The body of a request; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DiscardBody(Body):
-    """Which dead letters are closed, and why."""
+    """The dead letters to close, and the reason."""
 
     reason: Given
     filter: Filter = Field(default_factory=Filter)
-    all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
+    all: bool = Field(False, description="select all open dead letters; needed if the filter is empty; for admins")
     persisted: bool = Field(
         False,
-        description="only those whose events are persisted, sent again by their producers; they count as sent again",
+        description="only dead letters whose events are persisted because their producers sent them again; they get the state sent_again",
     )
     dry_run: bool = Field(False, description="count only")
 
 
 class PlanBody(Body):
-    """The items of a replay, and the corrections that are applied to them."""
+    """The dead letters of a plan, and the corrections that are applied to them."""
 
     filter: Filter = Field(default_factory=Filter)
-    all: bool = Field(False, description="everything that is open, if the filter names nothing; for admins")
-    limit: int | None = Field(None, ge=1, le=MAX_INTEGER, description="at most this many, the oldest first")
+    all: bool = Field(False, description="select all open dead letters; needed if the filter is empty; for admins")
+    limit: int | None = Field(None, ge=1, le=MAX_INTEGER, description="most dead letters to plan, the oldest first")
     passing: bool = Field(False, description="leave out dead letters that today's code would drop again")
-    set: dict[str, Any] = Field(default_factory=dict, description="fields to be corrected, with their values")
+    set: dict[str, Any] = Field(default_factory=dict, description="fields to set, with their new values")
     compute: dict[str, str] = Field(
         default_factory=dict,
-        description="fields to be computed from what was sent, with their expressions, such as *1000",
+        description="fields to compute from the value that was sent, each with an expression such as *1000",
         examples=[{"occurred_at": "milliseconds()", "value": "number()|*0.01|round(2)"}],
     )
     patch: list[dict[str, Any]] = Field(
         default_factory=list,
         max_length=_MOST_OPERATIONS,
-        description="a JSON Patch (RFC 6902) to correct each event by; its operation `compute` takes an `expression`",
+        description="a JSON Patch (RFC 6902) to apply to each event; it may have the operation `compute`, with an `expression`",
     )
     reason: _Reason = Field("", description="the reason; required for a correction")
     dry_run: bool = Field(False, description="keep no plan")
 
     def correction(self) -> Correction:
-        """Return the correction: the patch first, then the fields that are set, then the computed ones.
-
-        Raises InvalidInput.
-        """
+        """Return the correction: first the patch, then `set`, then `compute`. Raises InvalidInput."""
         operations = [*self.patch, *(setting(field, value) for field, value in self.set.items())]
         for field, expression in self.compute.items():
             operations += computed(field, expression)
         if len(operations) > _MOST_OPERATIONS:
-            raise InvalidInput(f"at most {_MOST_OPERATIONS} corrections")
+            raise InvalidInput(f"the limit is {_MOST_OPERATIONS} corrections")
         if sum(one.get("op") == "copy" for one in operations) > _MOST_COPIES:
-            raise InvalidInput(f"a patch may copy at most {_MOST_COPIES} times")
+            raise InvalidInput(f"the limit is {_MOST_COPIES} copy operations in a patch")
         try:
-            # The first call rejects NaN and infinity, the second rejects invalid Unicode.
+            # json rejects NaN and infinity here; the encoding rejects invalid Unicode.
             json.dumps(operations, allow_nan=False)
             text = msgspec.json.encode(operations)
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
             raise InvalidInput(
-                "the corrections contain a lone surrogate, NaN or Infinity, which JSON can't; remove it"
+                "the corrections contain a lone surrogate, NaN or Infinity, which JSON can't represent; remove it"
             ) from None
         if len(text) > MAX_BYTES:
-            raise InvalidInput(f"the corrections come to more than {MAX_BYTES} bytes, which no event may have")
+            raise InvalidInput(f"the corrections have more than {MAX_BYTES} bytes, the limit of an event")
         correction = Correction(operations)
         if correction and not self.reason:
-            raise InvalidInput("reason: a correction needs one")
+            raise InvalidInput("reason: missing; a correction needs a reason")
         return correction
 
 
@@ -171,23 +172,29 @@ class ReplayBody(Body):
         None,
         ge=_LEAST_RATE,
         le=1_000_000,
-        description="send at most this many; null: as many as their outcomes arrive, with 200 in flight",
+        description="most items to send a second; null: each 200 items are sent when the 200 before are committed",
     )
-    canary: Count = Field(0, description="send this many first, and the rest once these became rows")
+    canary: Count = Field(0, description="number of items to send first; the others follow when these have become rows")
     canary_max_failures: Count = Field(
-        0, description="how many of the canary may be dropped again; a larger number lets a failed canary pass"
+        0, description="most items of the canary that may be dropped again; raise it to continue after a failed canary"
     )
     wait_seconds: float = Field(
-        300, ge=0, le=_LONGEST_WAIT, description="how long the run waits for the outcomes, and for those of the canary"
+        300,
+        ge=0,
+        le=_LONGEST_WAIT,
+        description="most seconds to wait for the canary's outcomes, and at the end for all outcomes",
     )
     force: bool = Field(
-        False, description="also dead letters that were replayed before, but none that is claimed; for admins"
+        False,
+        description="also send dead letters that were replayed before, unless another plan has claimed them; for admins",
     )
-    dry_run: bool = Field(False, description="send nothing: report what today's code would do with them now")
+    dry_run: bool = Field(False, description="send nothing, and report what today's code would do with the items")
 
 
 class CancelBody(Body):
-    """Why a replay is stopped permanently."""
+    """Why a replay is cancelled."""
 
     reason: Given
-    wait_seconds: float = Field(10, ge=0, le=_LONGEST_CANCEL, description="how long its run may take to stop")
+    wait_seconds: float = Field(
+        10, ge=0, le=_LONGEST_CANCEL, description="most seconds to wait for the plan's run to stop"
+    )

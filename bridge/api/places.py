@@ -1,4 +1,7 @@
-"""Places for the replays or plans that one process runs at the same time, and the choice of a replay that gives way."""
+"""Places: a limit on the replays or plans that one process runs at the same time.
+
+If all places are taken, a replay of one organisation can give way to another organisation's replay.
+"""
 
 import asyncio
 import time
@@ -12,15 +15,16 @@ from bridge.http.problems import Code, Problem
 from bridge.jobs.frame import GIVES_WAY, Job, Performed, Stop
 
 TURN_SECONDS: Final = 60.0
-"""Seconds that a replay keeps its place while an organisation without one requests it."""
+"""Seconds for which a replay keeps its place although an organisation without a place requests one."""
 
 
 @dataclass(eq=False)
 class Place:
-    """A replay with its caller, and the start of its place in seconds of a monotonic clock.
+    """A replay with its caller. `since` is the time at which it took its place, in seconds of a monotonic clock.
 
-    `stop` ends its run; it is set while the run can be stopped. `task` is the run, once it has begun. `gives_way` is
-    set once the run was stopped in favour of another organisation.
+    - `stop` ends the replay's run. It is set while the run can be stopped.
+    - `task` is the run, once it has begun.
+    - `gives_way` is set when the run is stopped in favour of another organisation.
     """
 
     job: Job[Any]
@@ -32,17 +36,17 @@ class Place:
     gives_way: bool = False
 
     def give_way(self) -> None:
-        """End its run after the batch in flight."""
+        """Stop the replay's run after its batch in flight."""
         self.gives_way = True
         if self.stop is not None:
             self.stop(GIVES_WAY)
 
 
 class Places:
-    """At most `most` of `what`, and `most_of_one_org` of one organisation.
+    """At most `most` places for `what`, and `most_of_one_org` for one organisation.
 
     All organisations together leave one place to callers without an organisation. An organisation that has a place
-    leaves one to those that have none.
+    leaves one place to organisations that have none.
     """
 
     def __init__(
@@ -60,16 +64,16 @@ class Places:
         return len(self._taken)
 
     def take(self, place: Place) -> None:
-        """Count the place from now on, even while the replay that gives way to it still ends."""
+        """Count the place as taken. The replay that gives way to it may still be ending."""
         place.since, place.task, place.gives_way = self._clock(), None, False
         self._taken.append(place)
 
     def free(self, place: Place) -> None:
-        """Stop counting the place."""
+        """Count the place as free."""
         self._taken.remove(place)
 
     def refusal(self, caller: Caller) -> Problem | None:
-        """Return why there is no place for this caller now, or None."""
+        """Return why the caller can't have a place now; None if it can."""
         of = self._by_org()
         if caller.org_id is not None:
             own, of_all = of[caller.org_id], self.taken - of[None]
@@ -82,12 +86,14 @@ class Places:
         return None
 
     def _full(self, these: str) -> Problem:
-        return Problem(Code.TOO_MANY_RUNS, f"{these} are in progress; try again when one has ended")
+        return Problem(
+            Code.TOO_MANY_RUNS, f"{these} are in progress, which is the limit; try again when one of them has ended"
+        )
 
     def to_give_way(self, caller: Caller) -> Place | None:
-        """Return the replay whose place goes to a caller that has none, or None.
+        """Return the replay that gives its place to the caller; None if the caller has a place, or no replay is due.
 
-        It is the one that has had its place for longest, of the organisation with the most places.
+        It belongs to the organisation with the most places, and has had its place for longest.
         """
         of = self._by_org()
         if of[caller.org_id]:

@@ -1,4 +1,4 @@
-"""Routes `/v1/plans`: create, replay, show and cancel plans of replays."""
+"""Routes `/v1/plans`: create, list, show, replay and cancel plans."""
 
 from typing import Annotated, Final
 
@@ -15,19 +15,19 @@ from schemas.documents.replay import PlanState, PlanSummary, ReplaySummary
 plans: Final = APIRouter(prefix="/v1/plans", tags=["plans"])
 
 PlanId = Annotated[
-    str, Path(pattern="^[0-9A-Fa-f-]{4,36}$", description="the plan's id, its `replay_id`, or a prefix of it")
+    str, Path(pattern="^[0-9A-Fa-f-]{4,36}$", description="the plan's id (`replay_id`), or a prefix of the id")
 ]
 
 _CHANGES: Final = (Code.INVALID_REQUEST, Code.ROLE_TOO_LOW, Code.RUN_FAILED)
 _A_PLAN: Final = (*_CHANGES, Code.UNKNOWN_PLAN)
 
 
-@plans.post("", status_code=201, summary="Plan a replay: fix its dead letters, and preview what today's code does with them",
+@plans.post("", status_code=201, summary="Plan a replay: store its exact set of dead letters, and forecast what today's code does with each",
             responses=documented(PlanSummary, *_CHANGES, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.TOO_MANY_RUNS, Code.TOO_MANY_PLANS,
                                  status=201, changes=True)
-            | documented(PlanSummary, status=200, description="a dry run: no plan was made"))  # fmt: skip
+            | documented(PlanSummary, status=200, description="a dry run; no plan was stored"))  # fmt: skip
 async def plan(scope: Scope, body: PlanBody) -> Response:
-    """Nothing is sent or changed. For operators. Some ten thousand dead letters take a second."""
+    """Nothing is sent or changed. For operators. A plan of ten thousand dead letters takes about a second."""
     summary = await scope.plan(body)
     if body.dry_run:
         return json_answer(summary)
@@ -38,45 +38,46 @@ async def plan(scope: Scope, body: PlanBody) -> Response:
 async def list_(
     scope: Scope, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
 ) -> Response:
-    """A summary of each plan. The route of one plan has its filter, corrections, report and outcomes."""
+    """Return a summary of each plan. The route of one plan returns its filter, corrections, report and outcomes too."""
     return json_answer({"plans": [one._asdict() for one in await scope.plans(limit)]})
 
 
-@plans.get("/{plan_id}", summary="One plan: its items, its progress and their outcomes",
+@plans.get("/{plan_id}", summary="One plan: its items, their outcomes, and its progress",
            responses=documented("Plan", Code.INVALID_REQUEST, Code.UNKNOWN_PLAN))  # fmt: skip
 async def show(scope: Scope, plan_id: PlanId) -> Response:
-    """`running` is true while a run of it is in flight; `resumable` if a stopped or killed run can be continued."""
+    """`running` is true while a run of the plan is in flight.
+
+    `resumable` is true if a stopped or killed run can continue.
+    """
     found = await scope.status(plan_id)
     begun = found.plan.state in (PlanState.RUNNING, PlanState.STOPPED)
     document = status_document(found.plan, found.became, running=found.running)
     return json_answer(document | {"resumable": begun and not found.running})
 
 
-@plans.post("/{plan_id}/replay", status_code=202, summary="Send its dead letters to the raw topic again",
+@plans.post("/{plan_id}/replay", status_code=202, summary="Send the plan's dead letters to the raw topic again",
             responses=documented("Begun", *_A_PLAN, Code.PLAN_RUNNING, Code.PLAN_CANCELLED, Code.PLAN_SENT,
                                  Code.CANARY_FAILED, Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, status=202, changes=True)
-            | documented(PlanSummary, status=200, description="a dry run: nothing was sent"))  # fmt: skip
+            | documented(PlanSummary, status=200, description="a dry run; nothing was sent"))  # fmt: skip
 async def replay(scope: Scope, plan_id: PlanId, body: ReplayBody) -> Response:
-    """The replay has begun when the answer is sent, and continues in the background: poll the plan.
+    """The replay has begun when the response is sent, and continues in the background; poll the plan for its outcomes.
 
-    A repeated request continues where a run was stopped or killed, also by the end of the service. For operators.
+    If the run is stopped or killed, or the service ends, repeat the request: the replay continues. For operators.
     """
     if body.canary and not body.wait_seconds:
-        raise Problem(
-            Code.INVALID_REQUEST, "canary: wait_seconds must be more than 0, since the run waits for the canary"
-        )
+        raise Problem(Code.INVALID_REQUEST, "canary: the run waits for the canary; give wait_seconds of more than 0")
     if body.dry_run:
         return json_answer(await scope.rehearse(plan_id, force=body.force))
     replay_id, run_id = await scope.replay(plan_id, body)
-    # `plan_id` is the former name, which stays for existing clients; every other answer has `replay_id`.
+    # `plan_id` is the former name, kept for existing clients. All other responses have `replay_id`.
     begun = {"replay_id": replay_id, "plan_id": replay_id, "run_id": run_id}
     return json_answer(begun, 202, {"location": f"/v1/plans/{replay_id}"})
 
 
 @plans.post("/{plan_id}/cancel", summary="Cancel a plan and stop its replay; this is final",
             responses=documented(ReplaySummary, *_A_PLAN, Code.PLAN_SENT, Code.ANOTHER_RUN, changes=True)
-            | documented(ReplaySummary, status=202, description="cancelled, but its run has not stopped yet"))  # fmt: skip
+            | documented(ReplaySummary, status=202, description="the plan is cancelled, but its run has not stopped yet"))  # fmt: skip
 async def cancel(scope: Scope, plan_id: PlanId, body: CancelBody) -> Response:
-    """Every run of it stops within seconds; items that were not sent are open again. For operators."""
+    """Every run of the plan stops within seconds. Items that were not sent are open again. For operators."""
     done = await scope.cancel(plan_id, body)
     return json_answer(done.summary, 200 if done.stopped else 202)

@@ -1,4 +1,7 @@
-"""Jobs of the service: short ones that their requests wait for, and a limited number of replays in the background."""
+"""Runs of jobs in the service: short jobs, for which their requests wait, and a limited number of replays.
+
+Replays run in the background.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -36,28 +39,28 @@ from telemetry import metrics
 
 _LEAVING: Final = "the end of the service"
 _NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}
-# Time to record the end of a run, after the batch in flight.
+# Seconds to record the end of a run, after its batch in flight has ended.
 _NOTE_SECONDS: Final = 10.0
 TURNS_LOOK_SECONDS: Final = 5.0
-"""Seconds between checks whether a replay that gave way can continue."""
+"""Seconds between checks whether a replay that gave its place to another can continue."""
 
 log = structlog.get_logger(__name__)
 
 
 class Runs:
-    """The jobs in flight. A job continues if its client disconnects, and its end is recorded in the history of runs.
+    """The jobs in flight. A job continues if its client disconnects; its end is recorded in the history of runs.
 
-    Replays take turns where there are more organisations than places.
+    If more organisations than places have replays, the replays take turns.
     """
 
     def __init__(self, settings: Settings, most_replays: int, most_of_one_org: int) -> None:
-        # A command waits for services that are unreachable; an HTTP client receives an error instead.
+        # A command waits for unreachable services; an HTTP client receives an error instead.
         self._settings = settings.model_copy(update=_NOT_WAITING)
         self._places = Places(most_replays, most_of_one_org)
         self._plans = Places(settings.api_max_plans, settings.api_max_plans_per_org, what="plans and dry runs")
         self._failures = Failures()
         self.share = Share()
-        """Share of the event loop for long work: plans, replays and requests that read together."""
+        """Limits how long plans, replays and long reads together may occupy the event loop."""
         self._waiting: list[Place] = []
         self._turns: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -70,12 +73,15 @@ class Runs:
         return self._places.taken
 
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
-        """Run the job to its end; raises Problem if an error ended it before its work was done."""
+        """Run the job to its end; raises Problem if an error ended it before its work was complete."""
         options = RunOptions(scope, dry_run)
         return _whole(await asyncio.shield(self._started(self._performed(job, caller, options))))
 
     async def forecast(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool) -> Performed[S]:
-        """Run a job that forecasts dead letters; their number is limited, and counts those whose clients are gone."""
+        """Run a job that forecasts dead letters.
+
+        The number of these jobs is limited, even after their clients disconnect.
+        """
         if (problem := self._plans.refusal(caller)) is not None:
             raise problem
         place = Place(job, caller, scope)
@@ -85,13 +91,13 @@ class Runs:
         return _whole(await asyncio.shield(task))
 
     async def begin_replay(self, job: Job[ReplaySummary], caller: Caller, scope: str) -> str:
-        """Start a replay; returns the run's id once it holds its lock. Raises Problem if it could not begin.
+        """Start a replay; returns the run's id when the run holds its lock. Raises Problem if the run could not begin.
 
-        If no place is free, a replay of another organisation gives way to a caller whose organisation has none. It
-        continues when it is its turn.
+        If no place is free and the caller's organisation has none, a replay of another organisation gives its place to
+        the caller. That replay continues later, when it is its turn.
         """
         if any(one.scope == scope for one in self._waiting):
-            raise Problem(Code.ANOTHER_RUN, "it waits for its turn, and continues by itself")
+            raise Problem(Code.ANOTHER_RUN, "the plan's replay waits for its turn, and continues by itself")
         return await self._begin(Place(job, caller, scope))
 
     async def _begin(self, place: Place) -> str:
@@ -106,10 +112,13 @@ class Runs:
             place.task = task
             return begun.result()
         done = task.result()
-        raise problem_of(done.fatal or BridgeError("it did not begin"), done.summary.run_id)
+        raise problem_of(done.fatal or BridgeError("the run did not begin"), done.summary.run_id)
 
     async def _take(self, place: Place) -> None:
-        """Take a place, after the replay that gives way has finished its batch; raises Problem if there is no place."""
+        """Take a place; raises Problem if none is free.
+
+        If a replay gives way to the caller, wait until that replay has finished its batch.
+        """
         problem = self._places.refusal(place.caller)
         other = None if problem is None else self._places.to_give_way(place.caller)
         if problem is not None and other is None:
@@ -133,7 +142,7 @@ class Runs:
         self._show()
 
     async def _take_turns(self) -> None:
-        """Continue the replays that gave way, once places are free or other replays have had their turn."""
+        """Continue the replays that gave way, when places are free or when other replays have had their turn."""
         while self._waiting:
             await asyncio.sleep(TURNS_LOOK_SECONDS)
             for place in list(self._waiting):
@@ -142,13 +151,13 @@ class Runs:
                 except Problem as problem:
                     if problem.code in (Code.TOO_MANY_RUNS, Code.SERVICES_AWAY):
                         continue
-                    # Cancelled meanwhile, or run by another process.
+                    # The plan was cancelled meanwhile, or another process runs it.
                     log.warning("replay_resume_failed", scope=place.scope, detail=str(problem))
                 self._waiting.remove(place)
                 self._show()
 
     def leave(self) -> None:
-        """Stop everything in flight; no job begins after this."""
+        """Stop all jobs in flight; no job begins after this."""
         self._leaving = True
         if self._turns is not None:
             self._turns.cancel()
@@ -156,7 +165,7 @@ class Runs:
             stop(_LEAVING)
 
     async def ended(self) -> None:
-        """Wait until everything in flight has recorded its end."""
+        """Wait until each job in flight has recorded its end."""
         self.leave()
         if self._turns is not None:
             await asyncio.wait({self._turns})
@@ -182,7 +191,7 @@ class Runs:
         begun: "asyncio.Future[str] | None" = None,
         place: Place | None = None,
     ) -> Performed[S]:
-        """Run the job; `begun` is set for a run whose request is answered at its start, and is resolved then."""
+        """Run the job. `begun` is given if the request is answered when the run begins; it is resolved then."""
         around = RunContext(
             partial(self._stoppable, place), _tell, _tell_once(begun), lambda: begun is None or not begun.done(),
             partial(self._failures.left_out, caller.org_id), self.share.of(caller.org_id),
@@ -214,7 +223,7 @@ class Runs:
 
 
 def _gave_way(task: asyncio.Task[Performed[ReplaySummary]]) -> bool:
-    """Return whether the run gave way before everything was sent."""
+    """Return whether the run gave way before it had sent everything."""
     if task.cancelled() or task.exception() is not None:
         return False
     done = task.result()
@@ -228,10 +237,10 @@ def _whole(done: Performed[S]) -> Performed[S]:
 
 
 def problem_of(error: BridgeError, run_id: str) -> Problem:
-    """Return the problem that a request receives for an error that ended its run."""
+    """Return the problem that answers a request whose run ended with this error."""
     match error:
         case RunLocked():
-            # The error's text names accounts and hosts.
+            # The text of the error names accounts and hosts, which the client must not see.
             return Problem(Code.ANOTHER_RUN)
         case NoSuchThing():
             return Problem(Code.NOTHING_FITS, str(error))
@@ -242,18 +251,21 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
         case InvalidInput():
             return Problem(Code.INVALID_REQUEST, str(error))
         case RowRejected():
-            return Problem(Code.INVALID_REQUEST, f"Postgres can't take one of the values (run {run_id})")
+            return Problem(Code.INVALID_REQUEST, f"Postgres does not accept one of the values (run {run_id})")
         case Stopped():
             return Problem(Code.SERVICES_AWAY, f"{error} (run {run_id})")
         case SinkUnavailable() | PreconditionFailed():
-            # The error's text names hosts and accounts: it is in the log and in the run's record only.
+            # The text of the error names hosts and accounts. Only the log and the run's record contain it.
             return Problem(Code.SERVICES_AWAY, f"run {run_id}")
         case _:
             return Problem(Code.RUN_FAILED, f"run {run_id}")
 
 
 def _on_record(work: Callable[[Run[S]], Awaitable[None]]) -> Callable[[Run[S]], Awaitable[None]]:
-    """Return work whose defects are in its run's record too; a command would end with a traceback."""
+    """Wrap the work, so that the run's record contains its defects too.
+
+    In a command, a defect ends with a traceback.
+    """
 
     async def recorded(run: Run[S]) -> None:
         try:

@@ -1,4 +1,7 @@
-"""Serves the API in one process until a signal; replays in flight stop after their batch and can be continued later."""
+"""Serves the API in one process until a signal.
+
+Replays in flight stop after their batch, and can be continued later.
+"""
 
 import socket
 
@@ -17,10 +20,10 @@ _KEEP_ALIVE_SECONDS = 65.0
 
 
 class ApiProtocol(BoundedProtocol):
-    """The connections of the API. Operators are few, so their number is low."""
+    """The connections of the API. There are few operators, so the limit of connections is low."""
 
     places = Connections(500, 50)
-    # Tokens and addresses have limits of their own; behind a proxy all operators share one address.
+    # No rate for addresses: tokens have limits, and behind a proxy all operators share one address.
     pace = Pace(0)
     open_connections = metrics.API_CONNECTIONS
 
@@ -30,7 +33,7 @@ class ApiProtocol(BoundedProtocol):
 
 
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests and stop the replays in flight."""
+    """Serve until SIGTERM or SIGINT, then finish the requests in flight and stop the replays."""
     allow_files()
     quiet_server()
     ApiProtocol.admin_port = settings.api_admin_port

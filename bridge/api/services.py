@@ -1,4 +1,4 @@
-"""Services that all requests of the API share; built within the running loop of the serving process."""
+"""Services that all requests of the API share. They are built within the running loop of the serving process."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from sinks.postgres.tokens.api_tokens import note_used
 from sinks.readiness import Needs, Readiness
 from telemetry.gc_tuning import search_now_and_then
 
-# Enough for a filter of thousands of events, and for corrections, which are never larger than an event.
+# Enough for a filter that names thousands of events, and for corrections, whose limit is that of an event.
 _MOST_BODY_BYTES: Final = 256 * 1024
 _BODY_SECONDS: Final = 10.0
 _NOTE_USED_SECONDS: Final = 5.0
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Services:
-    """Tokens, runs, limits and health."""
+    """Tokens, runs, limits and health checks."""
 
     def __init__(self, settings: Settings) -> None:
         rate = settings.api_requests_per_second
@@ -43,7 +43,7 @@ class Services:
         self.addresses = Buckets("requests of one address", rate, time.monotonic)
         self.readiness = Readiness(settings, _needs(settings, self.tokens))
         self.used: dict[str, datetime] = {}
-        """Times of last use by key id, until they are stored."""
+        """Times of last use by key id that are not stored yet."""
 
     def use(self, key_id: str) -> None:
         """Record that the token was used."""
@@ -52,7 +52,7 @@ class Services:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
-    """Run the services; on exit every run in flight has recorded its end. Raises BridgeError."""
+    """Run the services within the block. After the block, each run has recorded its end. Raises BridgeError."""
     services = Services(settings)
     await services.tokens.load()
     tasks = [
@@ -86,7 +86,7 @@ async def _note_used(services: Services) -> None:
 
 
 def _needs(settings: Settings, tokens: ApiTokenCache) -> Needs:
-    """Return the health checks. An outage of Kafka only degrades the service: reads still work."""
+    """Return the health checks. An outage of Kafka only degrades the service, because reads still work."""
 
     async def ask_kafka() -> None:
         async with kafka_admin(settings):

@@ -1,6 +1,6 @@
-"""Tenant scope: the one place where a token's organisation narrows what a request reads or changes.
+"""Tenant scope: the limits that a token's organisation sets on what a request reads or changes.
 
-No route has another way to Postgres, so no route can miss the check.
+No route has another way to Postgres, so no route can leave out the check.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class Status(NamedTuple):
-    """A plan, the outcomes of its items, and whether a run of it is in flight anywhere."""
+    """A plan, the outcomes of its items, and whether a run of it is in flight in any process."""
 
     plan: Plan
     became: list[Became]
@@ -54,7 +54,7 @@ class Status(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """A cancelled plan; `stopped` is whether its run had ended and all outcomes were known in time."""
+    """A cancelled plan. `stopped` means that its run had ended, and all outcomes were known, within the time limit."""
 
     summary: ReplaySummary
     stopped: bool
@@ -64,7 +64,7 @@ P = TypeVar("P", Plan, PlanLine)
 
 
 class TenantScope:
-    """Everything that the caller may see and change, and nothing else; every failure is raised as Problem."""
+    """What the caller may read and change. Every failure is raised as Problem."""
 
     def __init__(self, settings: Settings, runs: Runs, caller: Caller) -> None:
         self._settings = settings
@@ -73,11 +73,11 @@ class TenantScope:
 
     @property
     def share(self) -> Share:
-        """Return the request's share of the event loop."""
+        """Return the limit on how long the request may occupy the event loop."""
         return self._runs.share.of(self.caller.org_id)
 
     def narrowed(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
-        """Return the filter limited to the caller's organisation; unchanged if the caller has none."""
+        """Return the filter, limited to the caller's organisation if the caller has one."""
         mine = self.caller.org_id
         if mine is None:
             return chosen
@@ -86,25 +86,27 @@ class TenantScope:
         )
 
     async def _meant(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
-        """Return the filter limited to the caller's organisation, with whole causes."""
+        """Return the filter, limited to the caller's organisation, with prefixes of causes completed."""
         return await with_whole_causes(self._settings.dsn, self.narrowed(chosen))
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Query Postgres within the block: for a limited time, with every error raised as Problem."""
+        """Query Postgres within the block, with a time limit; every error is raised as Problem."""
         seconds = self._settings.seconds("api_query_timeout")
         try:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError:
-            raise Problem(Code.QUERY_TIMEOUT, f"no answer within {seconds:g} s; narrow the filter") from None
+            raise Problem(
+                Code.QUERY_TIMEOUT, f"Postgres did not answer within {seconds:g} s; narrow the filter"
+            ) from None
         except NoSuchThing as error:
             raise Problem(Code.NOTHING_FITS, str(error)) from None
         except InvalidInput as error:
             raise Problem(Code.INVALID_REQUEST, str(error)) from None
         except RowRejected as error:
             log.info("value_refused", error=str(error))
-            raise Problem(Code.INVALID_REQUEST, "Postgres can't take one of the values") from None
+            raise Problem(Code.INVALID_REQUEST, "Postgres does not accept one of the values") from None
         except (SinkUnavailable, PreconditionFailed) as error:
             log.warning("services_away", error=str(error))
             raise Problem(Code.SERVICES_AWAY) from None
@@ -124,7 +126,10 @@ class TenantScope:
             )  # fmt: skip
 
     async def letter(self, provenance: Provenance) -> Shown:
-        """Return a whole dead letter; a replay that a correction moved to another organisation is only named."""
+        """Return a whole dead letter.
+
+        Of a replay that a correction moved to another organisation, only the place is returned.
+        """
         async with self.asking():
             found = await show(self._settings.dsn, provenance, org_id=self.caller.org_id)
         if found is None:
@@ -138,18 +143,20 @@ class TenantScope:
         return self.caller.org_id is None or org_id == self.caller.org_id
 
     async def whole(self, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
-        """Yield whole dead letters in batches; the caller has to close the generator."""
+        """Yield whole dead letters in batches; the caller must close the generator."""
         async with aclosing(whole_letters(self._settings.dsn, await self._meant(chosen))) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def discard(self, body: DiscardBody) -> DiscardSummary:
-        """Close open dead letters, but none that was dropped after the request."""
+        """Discard open dead letters that were dropped before the request."""
         self.caller.must_be(Role.OPERATOR)
         chosen = body.filter.chosen
         self._check_named(chosen, everything=body.all)
         if chosen.disposition is not None and Disposition.OPEN not in chosen.disposition:
-            raise Problem(Code.INVALID_REQUEST, "filter.disposition: only open ones can be discarded")
+            raise Problem(
+                Code.INVALID_REQUEST, "filter.disposition: only open dead letters can be discarded; leave it out"
+            )
         if chosen.until is None:
             chosen = chosen.model_copy(update={"until": datetime.now(UTC)})
         async with self.asking():
@@ -161,8 +168,8 @@ class TenantScope:
         return (await self._runs.finish(job, self.caller, scope, dry_run=body.dry_run)).summary
 
     def _check_named(self, chosen: DeadLetterFilter, *, everything: bool) -> None:
-        """Check that an empty filter is confirmed by `all` and sent by an admin."""
-        # For a caller that is bound to one organisation, naming it does not narrow the filter.
+        """Check that an empty filter comes with `all`, from an admin; raises Problem."""
+        # A filter that only names the caller's own organisation does not narrow anything.
         of_mine = chosen if self.caller.org_id is None else chosen.model_copy(update={"org_ids": None})
         if of_mine.names_nothing:
             if not everything:
@@ -170,17 +177,18 @@ class TenantScope:
             self.caller.must_be(Role.ADMIN)
 
     async def _check_exist(self, places: Sequence[str]) -> None:
-        """Check that all named dead letters exist; those of other organisations look the same as missing ones."""
+        """Check that all named dead letters exist. Those of other organisations count as missing."""
         named = DeadLetterFilter(provenance=tuple(places), disposition=None, dropped_reason=tuple(DroppedReason))
         async with self.asking():
             found = sum((await count(self._settings.dsn, self.narrowed(named))).values())
         if missing := len(set(places)) - found:
             raise Problem(
-                Code.UNKNOWN_DEAD_LETTER, f"{missing} of those in filter.provenance are not there, or not yours"
+                Code.UNKNOWN_DEAD_LETTER,
+                f"{missing} dead letters of filter.provenance don't exist, or the token has no access to them",
             )
 
     async def plan(self, body: PlanBody) -> PlanSummary:
-        """Freeze a set, which then belongs to the caller's organisation."""
+        """Store a plan, which belongs to the caller's organisation."""
         self.caller.must_be(Role.OPERATOR)
         chosen = body.filter.chosen
         self._check_named(chosen, everything=body.all)
@@ -200,7 +208,7 @@ class TenantScope:
         return (await self._runs.forecast(job, self.caller, str(replay_id), dry_run=body.dry_run)).summary
 
     async def plans(self, limit: int) -> list[PlanLine]:
-        """Return the newest plans first."""
+        """Return the latest plans, the newest first."""
         async with self.asking():
             found = await list_plans(self._settings.dsn, limit, org_id=self.caller.org_id)
         return [_without_hosts(one) for one in found]
@@ -220,20 +228,20 @@ class TenantScope:
         return await self.status(plan_id)
 
     async def rehearse(self, plan_id: str, *, force: bool) -> PlanSummary:
-        """Preview a replay of the plan as of now."""
+        """Return the forecast of the plan's replay as of now."""
         found = (await self._to_change(plan_id)).plan.replay_id
         job = rehearsal_job(self._settings, found, force=force)
         return (await self._runs.forecast(job, self.caller, found, dry_run=True)).summary
 
     async def replay(self, plan_id: str, body: ReplayBody) -> tuple[str, str]:
-        """Begin or continue the replay; returns the ids of the plan and of the run."""
+        """Begin or continue the plan's replay; returns the ids of the plan and of the run."""
         plan, _, running = await self._to_change(plan_id)
         if body.force:
             self.caller.must_be(Role.ADMIN)
         if running:
             raise Problem(Code.PLAN_RUNNING)
         if plan.state is PlanState.CANCELLED:
-            raise Problem(Code.PLAN_CANCELLED, f"it was cancelled by {plan.ended_by}; make a new one")
+            raise Problem(Code.PLAN_CANCELLED, f"the plan was cancelled by {plan.ended_by}; make a new one")
         if plan.state is PlanState.SENT:
             raise Problem(Code.PLAN_SENT)
         options = ReplayOptions(
@@ -249,17 +257,17 @@ class TenantScope:
             raise
 
     async def cancel(self, plan_id: str, body: CancelBody) -> Cancelled:
-        """Stop the replay permanently, wherever it runs."""
+        """Cancel the plan, and stop its replay in whatever process it runs."""
         plan = (await self._to_change(plan_id)).plan
         if plan.state is PlanState.SENT and not await self._is_left(plan.replay_id):
-            raise Problem(Code.PLAN_SENT, "nothing is left to cancel")
+            raise Problem(Code.PLAN_SENT, "every item of the plan was sent; nothing is left to cancel")
         job = cancel_job(self._settings, plan.replay_id, body.reason, body.wait_seconds)
         try:
             done = await self._runs.finish(job, self.caller, plan.replay_id)
         except Problem:
-            # The items that it had claimed were indeed sent.
+            # The items that the run had claimed were sent after all.
             if (await self.status(plan.replay_id)).plan.state is PlanState.SENT:
-                raise Problem(Code.PLAN_SENT, "nothing is left to cancel") from None
+                raise Problem(Code.PLAN_SENT, "every item of the plan was sent; nothing is left to cancel") from None
             raise
         return Cancelled(done.summary, done.code == DONE)
 
@@ -268,7 +276,7 @@ class TenantScope:
             return await is_left(conn, replay_id)
 
     async def tokens(self) -> list[ApiTokenRow]:
-        """Return the tokens whose scope is within the caller's scope."""
+        """Return the tokens whose scope lies within the caller's scope."""
         self.caller.must_be(Role.ADMIN)
         async with self.asking():
             found = await list_api_tokens(self._settings.dsn, org_id=self.caller.org_id)
@@ -279,5 +287,5 @@ class TenantScope:
 
 
 def _without_hosts(plan: P) -> P:
-    """Return the plan without host names, which tenants and clients beyond the proxy must not see."""
+    """Return the plan without the names of hosts, which clients must not see."""
     return plan._replace(requested_by=without_host(plan.requested_by), ended_by=without_host(plan.ended_by))

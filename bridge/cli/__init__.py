@@ -1,4 +1,4 @@
-"""The `bridge` command line: one file per group of commands, all mounted in `app`."""
+"""The `bridge` command line: one file for each group of commands, all of them in the tree of `app`."""
 
 import sys
 import traceback
@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; each BridgeError becomes one line on standard error and an exit code."""
+    """Run the command line. A BridgeError becomes one line on standard error and an exit code."""
     take_every_character()
     from bridge.cli.app import app
     from bridge.cli.unfit import leave_summary
@@ -32,7 +32,7 @@ def main() -> None:
         say("interrupted")
         sys.exit(INTERRUPTED)
     except Exception:  # noqa: BLE001  # a defect can raise any exception
-        # A defect: its text may contain untrusted input, so each line is escaped.
+        # The text of a defect may contain untrusted input, so each line is escaped.
         for line in traceback.format_exc().splitlines():
             say(line)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""The tree of commands."""
+"""The tree of commands, their groups and their former names."""
 
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -52,7 +52,7 @@ def _version(given: bool) -> None:
 app = typer.Typer(
     name="bridge",
     cls=loading(_PLACES, _ALIASES),
-    help="Raw bridge events from Kafka to clean rows in Postgres: every one accounted for, once in effect.",
+    help="Commit raw events from Kafka as rows in Postgres, exactly once in effect; an audit accounts for each event.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -65,4 +65,4 @@ def _group(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Make the root a group: without a callback, an app with one loaded command is not a group."""
+    """Make the root a group. Without a callback, typer runs an app that has loaded one command as that command."""

@@ -1,4 +1,4 @@
-"""Shared parts of all commands: settings, logs, an event loop, progress on stderr, results on stdout."""
+"""Shared parts of all commands: settings, logs, event loop, progress on standard error, results on standard output."""
 
 import asyncio
 import json
@@ -40,15 +40,15 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log at DEBUG lev
 def command_settings(
     *, verbose: bool = False, guarded: bool = False, service: str = "bridge", **overrides: Any
 ) -> Settings:
-    """Load the settings from the environment and configure the logs by them; raises InvalidInput.
+    """Load the settings from the environment and configure the logs; raises InvalidInput.
 
-    An unknown BRIDGE_ variable is reported, since it would silently have no effect. A `guarded` command leaves this to
-    the start guards, which refuse it in production. `service` is the service name in every log line.
+    Print a warning for an unknown BRIDGE_ variable, which would have no effect. A `guarded` command prints none: the
+    start guards report such variables, and refuse them in production. `service` is the service name in every log line.
     """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     level = "DEBUG" if verbose else settings.log_level
     configure_logs(level, settings.log_format, service, report=reporter(settings, service))
-    # On a terminal these lines are long, and repeat the answer.
+    # On a terminal these lines are long, and repeat the result.
     brief = sys.stderr.isatty() and settings.log_format != "json" and not verbose
     for name in _RUN_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING if brief else logging.NOTSET)
@@ -59,9 +59,11 @@ def command_settings(
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run one coroutine to its end; raises PreconditionFailed if Postgres is unreachable or refuses a requirement.
+    """Run one coroutine to its end.
 
-    Errors of Kafka already are PreconditionFailed.
+    Raises PreconditionFailed if Postgres is unreachable or does not meet a requirement.
+
+    Kafka's errors are PreconditionFailed already.
     """
     from sinks.kafka.connection import name_closed_connections
 
@@ -74,7 +76,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def partition(text: str, what: str) -> TopicPartition:
-    """Parse `topic:partition` or `topic-partition`; raises InvalidInput, with `what` as the name of the input."""
+    """Parse `topic:partition` or `topic-partition`; raises InvalidInput.
+
+    `what` is the name of the input in the error.
+    """
     # Reports name partitions with a dash, as Kafka does.
     topic, _, number = text.rpartition("-" if ":" not in text else ":")
     if not topic or not (number.isascii() and number.isdigit()) or len(number) > _DIGITS:
@@ -95,7 +100,10 @@ def asked_org_ids(org_id: int | None, several: str | None) -> tuple[int, ...] | 
 
 
 def asked_moment(option: str, text: str | None, now: datetime) -> datetime | None:
-    """Return the time of an option such as `2h` or RFC 3339 text, None if it is not given; raises InvalidInput."""
+    """Return the time of an option such as `2h` (ago) or RFC 3339 text; None if the option is not given.
+
+    Raises InvalidInput.
+    """
     try:
         return None if text is None else moment(text, now)
     except ValueError as error:
@@ -103,19 +111,19 @@ def asked_moment(option: str, text: str | None, now: datetime) -> datetime | Non
 
 
 def given_reason(text: str) -> str:
-    """Return the text of `--reason`; raises InvalidInput unless it is one non-empty line of text."""
+    """Return the text of `--reason`; raises InvalidInput unless it is one non-empty line of plain text."""
     reason = text.strip()
     if not reason or len(text) > _LONGEST_REASON:
-        raise InvalidInput(f"--reason: 1 to {_LONGEST_REASON} characters that say why")
+        raise InvalidInput(f"--reason: give a reason of 1 to {_LONGEST_REASON} characters")
     if (found := control_character(reason)) is not None:
-        raise InvalidInput(f"--reason: holds the control character {found}; give one line of plain text")
+        raise InvalidInput(f"--reason: contains the control character {found}; give one line of plain text")
     return reason
 
 
 def write_json(document: Any, path: str) -> None:
-    """Write a result as JSON, UTF-8, indented by 2; `-` is standard output. Raises PreconditionFailed.
+    """Write a result as JSON in UTF-8, indented by 2; `-` is standard output. Raises PreconditionFailed.
 
-    The file appears once it is complete, and only this account can read it.
+    The file appears when it is complete. Only the account that runs the command can read it.
     """
     text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
     if path == "-":

@@ -1,4 +1,4 @@
-"""SIGTERM as SIGINT: both signals have the same effect, with any handler of SIGINT."""
+"""SIGTERM is delivered as SIGINT, so that one handler of SIGINT serves both signals."""
 
 import signal
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Deliver SIGTERM as SIGINT within the block; must be entered in the main thread."""
+    """Deliver SIGTERM as SIGINT within the block; the block must be entered in the main thread."""
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     if ignored:
-        # Shells start background jobs with SIGINT ignored, and then no signal would end them.
+        # Shells start background jobs with SIGINT ignored. Without this, neither signal would end such a job.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

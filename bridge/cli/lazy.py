@@ -1,4 +1,4 @@
-"""Command groups that load a command on demand: importing all commands takes longer than most of them run."""
+"""Command groups that load a command on demand. To import all commands takes longer than to run most of them."""
 
 import importlib
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from typer.main import get_command, get_group
 
 
 def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> type[TyperGroup]:
-    """Return the class of a group whose commands are loaded from `module:attribute`, as functions or groups.
+    """Return the class of a command group. `places` maps the name of each command or group to its `module:attribute`.
 
-    `aliases` are additional names of some of them, which the help does not list.
+    `aliases` are additional names of some commands, which the help does not list.
     """
     known = {**places, **{alias: places[name] for alias, name in (aliases or {}).items()}}
 
     class Loading(TyperGroup):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            # The names that a misspelt name is compared with.
+            # Typer suggests one of these names for a misspelt name.
             self.commands = {name: TyperCommand(name) for name in places}
 
         def list_commands(self, _ctx: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""The summary and the webhook call of a run whose command was refused before the job began."""
+"""The summary and the webhook call of a run that failed before its job began."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from schemas.errors import BridgeError
 from telemetry.terminal import say
 
 SUMMARY_FILE: Final = "bridge-worker-summary.json"
-"""Default path of the summary of `bridge process`."""
+"""Default path of the summary that `bridge process` writes."""
 
 COMMANDS: Final = JOBS - {"dlq-rehearse", "dlq-replay-topic"}
-"""Commands that run a job, by the words of their names."""
-# The history keeps the former names of its runs.
+"""Names of the commands that run a job: their words, joined by dashes."""
+# Some jobs keep a former name, under which the history has their runs.
 _JOBS_OF: Final = {"breaker": "brake"}
 
 
 def leave_summary(words: Sequence[str], message: str, code: int) -> None:
-    """Write the summary of the refused command, and call the webhook; raises nothing.
+    """Write the summary of a command that was refused, and call the webhook; raises nothing.
 
-    `words` are the command line without the program. A command that runs no job has no summary. `message` is the error,
-    a line for each fault; `code` is the exit code.
+    `words` are the command line without the program. A command that runs no job gets no summary. `message` is the
+    error, with a line for each fault; `code` is the exit code.
     """
     script = _script(words)
     if script is None:
@@ -68,7 +68,7 @@ def _path(words: Sequence[str], script: str) -> str | None:
 
 
 def _readable_settings() -> Settings | None:
-    """Return the environment's settings, with invalid ones unset; None if they are still not valid."""
+    """Return the settings from the environment without the invalid ones. Return None if the rest is still invalid."""
     try:
         return Settings()
     except ValidationError as error:

@@ -1,6 +1,6 @@
 """The Python client of the gateway: `BridgeClient` for asyncio, `BlockingBridgeClient` for other programs.
 
-It imports no broker, database or stream framework, so that any program can use it.
+It imports no broker, database or stream framework, so every program can use it.
 """
 
 from bridge.client.blocking import BlockingBridgeClient

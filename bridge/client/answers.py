@@ -1,4 +1,7 @@
-"""Verdicts on the gateway's answers: the meaning of an answer for the posted batch."""
+"""Judgement of the gateway's responses: what a response means for the batch that was posted.
+
+A verdict is one of the classes below.
+"""
 
 import json
 import re
@@ -17,15 +20,15 @@ _TITLE: Final = re.compile(rb"<title[^>]*>([^<]*)", re.IGNORECASE)
 
 
 class Taken(NamedTuple):
-    """Kafka has acknowledged the batch, except for the events that the gateway refused individually."""
+    """Kafka has acknowledged the batch, except the events that the gateway refused individually."""
 
     refused: list[Undelivered]
 
 
 class Again(NamedTuple):
-    """The batch has to be tried again, after at least `asked` seconds if the gateway requested a pause.
+    """The batch has to be sent again, after at least `asked` seconds if the gateway requested a pause.
 
-    `blocked` means that the cause does not pass without intervention.
+    `blocked` means that the cause does not pass without an intervention.
     """
 
     reason: str
@@ -34,9 +37,9 @@ class Again(NamedTuple):
 
 
 class Divide(NamedTuple):
-    """The batch was refused as a whole because of its size or an event in it: its halves may be accepted.
+    """The batch was refused as a whole, because of its size or of one event. Its halves may be accepted.
 
-    `foreign` means that an intermediary in front of the gateway refused it.
+    `foreign` means that the refusal came from an intermediary in front of the gateway.
     """
 
     error_code: str
@@ -45,14 +48,17 @@ class Divide(NamedTuple):
 
 
 class Denied(NamedTuple):
-    """No batch of this client is accepted: the gateway refuses its key, script or address."""
+    """The gateway refuses this client's key, script or address, so it accepts no batch of this client."""
 
     error_code: str
     reason: str
 
 
 class ExternalDeadLetter(NamedTuple):
-    """The answer is not the gateway's: a firewall, proxy or catch-all page answered, for this batch or for all."""
+    """The response is not from the gateway.
+
+    A firewall, a proxy or a catch-all page has answered, for this batch or for all.
+    """
 
     error_code: str
     reason: str
@@ -62,7 +68,10 @@ Verdict = Taken | Again | Divide | Denied | ExternalDeadLetter
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[Event]) -> Verdict:
-    """Return the verdict on a complete answer; the gateway's own have a result per event (202) or an `error_code`."""
+    """Return the verdict on a complete response.
+
+    A response of the gateway has a result for each event (202) or an `error_code`.
+    """
     document = _document(body)
     reason = f"{status} {document.get('detail') or document.get('message') or ''}".strip()[:_SAID]
     results = document.get("results")
@@ -77,7 +86,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[
 
 
 def _described(status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """Describe an answer that is not the gateway's, so that its sender can be found."""
+    """Describe a response that is not from the gateway, so that its source can be found."""
     title = _TITLE.search(body)
     named = [f"server {headers['Server']!r}"] if "Server" in headers else []
     named += [f"title {title[1].decode(errors='replace').strip()!r}"] if title else []

@@ -1,4 +1,4 @@
-"""Backoff between tries: growing, jittered, and never shorter than the server requests."""
+"""Backoff between tries: a growing, random delay, never shorter than the server requests."""
 
 import random
 from collections.abc import Callable
@@ -12,15 +12,15 @@ LONGEST_ASKED_SECONDS: Final = 3600.0
 
 
 def pause(failures: int, asked: float | None, chance: Callable[[], float] = random.random) -> float:
-    """Return the seconds before the next try after `failures` in a row; `asked` is the value of Retry-After."""
+    """Return the seconds before the next try, after this many failures in a row; `asked` is that of Retry-After."""
     longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures, 16))
     spread = longest * (0.5 + chance() / 2)
-    # Slightly more than requested, so that clients that were refused together don't return together.
+    # Slightly more than requested, so that clients that were refused at the same time don't return at the same time.
     return spread if asked is None else max(spread, asked * (1 + chance() / 10))
 
 
 def asked_seconds(retry_after: str | None, now: datetime | None = None) -> float | None:
-    """Parse the seconds of a Retry-After header, a number or a date; None if it is absent or neither."""
+    """Return the seconds of a Retry-After header, which has a number or a date; None if it is absent or invalid."""
     if retry_after is None:
         return None
     text = retry_after.strip()

@@ -1,4 +1,4 @@
-"""The client for programs without an event loop: it runs one in a thread of its own."""
+"""The client for programs without an event loop. It runs an event loop in a thread of its own."""
 
 import asyncio
 import atexit
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class BlockingBridgeClient:
-    """BridgeClient with plain methods, which any thread may call; after a fork the child needs a client of its own."""
+    """BridgeClient with plain methods, which every thread may call. After a fork, the child needs a new client."""
 
     def __init__(self, url: str, script_id: str, api_key: str, options: Options | None = None) -> None:
         self._client = BridgeClient(url, script_id, api_key, options)
@@ -34,23 +34,23 @@ class BlockingBridgeClient:
 
     @property
     def state(self) -> DeliveryState:
-        """As BridgeClient.state."""
+        """The same as BridgeClient.state."""
         return self._client.state
 
     def track(self, event_type: str, properties: Mapping[str, Any] | None = None, **fields: Any) -> str:
-        """As BridgeClient.track."""
+        """The same as BridgeClient.track."""
         return self._run(self._client.track(event_type, properties, **fields))
 
     def send(self, event: Mapping[str, Any]) -> str:
-        """As BridgeClient.send."""
+        """The same as BridgeClient.send."""
         return self._run(self._client.send(event))
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> None:
-        """As BridgeClient.flush."""
+        """The same as BridgeClient.flush."""
         self._run(self._client.flush(timeout))
 
     def close(self, timeout: float = FLUSH_SECONDS) -> None:
-        """As BridgeClient.close; ends the thread."""
+        """The same as BridgeClient.close; also ends the thread."""
         self._check_process()
         with self._ending:
             if self._loop.is_closed():
@@ -78,15 +78,20 @@ class BlockingBridgeClient:
             error.add_note(f"besides, {lost}")
 
     def _left_open(self) -> None:
-        """Warn at the end of the program about undelivered events; the thread ends with the process, at any point."""
+        """Warn about undelivered events at the end of the program.
+
+        The thread ends with the process, whatever it is doing.
+        """
         if os.getpid() == self._process and (pending := self._client.state.pending):
             log.warning("the client was not closed; %d events are not delivered", pending)
 
     def _check_process(self) -> None:
-        # A fork does not copy the thread: no call would be answered, and closing the loop here would close the
+        # A fork does not copy the thread. No call would be answered, and closing the loop here would close the
         # parent's.
         if os.getpid() != self._process:
-            raise InvalidInput("the client was made before a fork, by the parent; make another one in this process")
+            raise InvalidInput(
+                "the client was created by the parent before a fork; create another client in this process"
+            )
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:

@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 class BridgeClient:
     """Sends events of one script to the gateway at `url`, with an API key of `bridge script token create`.
 
-    Events are queued immediately and delivered in batches in the background. Each has an id that the client sets, so a
-    batch that is sent twice counts once. All methods belong to one event loop. Use it as a context manager, or call
-    `close`.
+    A script is a registered source of a site's events. Events are queued immediately, and delivered in batches in the
+    background. The client gives each event an id, so a batch that is sent twice counts once. All methods belong to one
+    event loop. Use the client as a context manager, or call `close`.
     """
 
     def __init__(self, url: str, script_id: str, api_key: str, options: Options | None = None) -> None:
         _check_url(url)
         if not script_id or not api_key.isascii() or not api_key.isprintable() or not api_key:
-            raise InvalidInput("script_id and api_key must not be empty; `bridge script token create` makes a key")
+            raise InvalidInput("script_id and api_key must not be empty; `bridge script token create` creates a key")
         self._options = options or Options()
         address = f"{url.rstrip('/')}/api/bridge/{quote(script_id, safe='')}/events"
         self._sender = Sender(address, api_key, self._options)
@@ -60,15 +60,18 @@ class BridgeClient:
         return DeliveryState(*self._sender.health, pending, self._delivered, self._given_up, self._sender.failures)
 
     async def track(self, event_type: str, properties: Mapping[str, Any] | None = None, **fields: Any) -> str:
-        """Send an event of this type; `fields` are other contract fields, such as `url`, `value` or `visitor_id`."""
+        """Queue an event of this type, and return its id.
+
+        `fields` are other fields of the contract, such as `url`, `value` or `visitor_id`.
+        """
         return await self.send({**fields, "event_type": event_type, "properties": properties})
 
     async def send(self, event: Mapping[str, Any]) -> str:
         """Queue one event in the form of the raw event contract, and return its id.
 
-        Absent fields are filled in: `event_id` and `occurred_at` (now). The gateway sets site and script. Raises
-        InvalidInput if it is no valid event. If the buffer is full, raises BufferFull or waits, depending on the
-        options.
+        Without `event_id` or `occurred_at`, the client sets a new id and the current time. The gateway sets site and
+        script. Raises InvalidInput if the event is not valid. If the buffer is full, it waits or raises BufferFull,
+        depending on the option `when_full`.
         """
         made = make_event(event)
         queue = self._started()
@@ -77,20 +80,20 @@ class BridgeClient:
                 queue.append(made)
                 break
             except BufferFull:
-                # Only `flush` can free this space, so waiting for it would not end.
+                # Only `flush` can free this space, so a wait here would not end.
                 if self._options.when_full == "error" or self._lowest_unsettled() >= queue.appended:
                     raise
             self._settled.clear()
             await self._settled.wait()
             if self._closed:
-                raise InvalidInput("the client was closed while `send` waited for room: the event was not taken")
+                raise InvalidInput("the client was closed while `send` waited for space; the event was not queued")
         waiting = queue.appended - queue.taken
         if waiting == 1:
             self._waiting_since = time.monotonic()
         if waiting == 1 or waiting >= self._options.batch_events:
             self._changed.set()
         if waiting >= self._options.batch_events:
-            # A program that only sends would not let the delivery tasks run.
+            # Otherwise a program that only calls `send` would not let the delivery tasks run.
             await asyncio.sleep(0)
         if self._options.spool_sync == "always":
             await queue.sync(queue.appended)
@@ -99,7 +102,7 @@ class BridgeClient:
     async def flush(self, timeout: float = FLUSH_SECONDS) -> None:
         """Wait until all queued events are delivered; raises NotDelivered after `timeout` seconds.
 
-        Events that were given up are handed over with the error, once. The others are still retried.
+        The error contains the events that were given up, each of them once. Other events are still tried again.
         """
         queue = self._started()
         target = self._flush_to = queue.appended
@@ -114,11 +117,14 @@ class BridgeClient:
         waiting = max(target - self._lowest_unsettled(), 0)
         undelivered = queue.hand_over()
         if waiting or undelivered:
-            reason = self._sender.health.reason or f"not done within {timeout:g} s"
+            reason = self._sender.health.reason or f"not delivered within {timeout:g} s"
             raise NotDelivered(undelivered, waiting=waiting, spooled=bool(self._options.spool), reason=reason)
 
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:
-        """Flush and close; raises NotDelivered with all undelivered events, or the number left in the spool."""
+        """Flush and close.
+
+        Raises NotDelivered with all undelivered events, or with the number of events left in the spool.
+        """
         if self._closed or self._queue is None:
             self._closed = True
             return
@@ -131,7 +137,7 @@ class BridgeClient:
             self._closed = True
             await self._end()
             waiting = self._queue.abandon(
-                self._out(), f"closed before it was delivered ({reason}); it may have arrived"
+                self._out(), f"the client was closed before it was delivered ({reason}); it may have arrived"
             )
             undelivered += self._queue.hand_over()
             self._queue.close()
@@ -150,13 +156,13 @@ class BridgeClient:
         except NotDelivered as lost:
             if error is None:
                 raise
-            # The error that ended the block has precedence over this one.
+            # The error that ended the block takes precedence over an error of `close`.
             error.add_note(f"besides, {lost}")
 
     def _started(self) -> EventQueue:
-        """Return the queue; the first call opens it and starts the tasks.
+        """Return the queue. The first call opens the queue and starts the tasks.
 
-        Raises the error that ended a task, if any.
+        Raises the error that ended a task, if a task has ended.
         """
         if self._closed:
             raise InvalidInput("the client is closed")
@@ -172,7 +178,10 @@ class BridgeClient:
         return self._queue
 
     def _keep_up(self, name: str, work: Callable[[EventQueue], Coroutine[Any, Any, None]], queue: EventQueue) -> None:
-        """Start the task, or restart it if the program cancelled it along with its own; raises what ended it."""
+        """Start the task, or restart it if the program cancelled it with its own tasks.
+
+        Raises the error that ended the task.
+        """
         task = self._tasks.get(name)
         if task is None or task.cancelled():
             self._tasks[name] = task = asyncio.create_task(work(queue))
@@ -190,11 +199,11 @@ class BridgeClient:
             log.warning("the client was cancelled and not closed; %d events are not delivered", pending)
 
     def _out(self) -> list[Batch]:
-        """Return the batches that were taken from the queue and are not completed, oldest first."""
+        """Return the batches that were taken from the queue and are not complete, the oldest first."""
         return sorted([*self._returned, *self._in_flight.values()], key=lambda batch: batch.first)
 
     def _lowest_unsettled(self) -> int:
-        """Return the number up to which all events are delivered or given up."""
+        """Return the number of the first event that is neither delivered nor given up."""
         return min((batch.first for batch in self._out()), default=self._queue.taken if self._queue else 0)
 
     async def _dispatch(self, queue: EventQueue) -> None:
@@ -210,7 +219,10 @@ class BridgeClient:
         return queue.take(self._options.batch_events, self._options.batch_bytes)
 
     async def _until_due(self, queue: EventQueue) -> None:
-        """Wait until a delivery slot is free and a batch is due: full, lingered, returned, or flushed."""
+        """Wait until a delivery slot is free and a batch is due.
+
+        A batch is due if it is full, if its time to linger is over, if it failed before, or during a flush.
+        """
         while True:
             self._changed.clear()
             left = self._due_in(queue) if len(self._in_flight) < self._options.concurrency else None
@@ -220,7 +232,7 @@ class BridgeClient:
                 await asyncio.wait_for(self._changed.wait(), left)
 
     def _due_in(self, queue: EventQueue) -> float | None:
-        """Return the seconds until the next batch is due; None if no event waits."""
+        """Return the seconds until the next batch is due; None if no event is queued."""
         waiting = queue.appended - queue.taken
         if self._returned or waiting >= self._options.batch_events or (waiting and queue.taken < self._flush_to):
             return 0.0
@@ -232,10 +244,13 @@ class BridgeClient:
         self._delivered += len(batch) - len(undelivered)
         self._given_up += len(undelivered)
         if undelivered:
-            log.warning("given up, `flush` and `close` hand them over: %s", NotDelivered(undelivered))
+            log.warning(
+                "events were given up, and the next `flush` or `close` raises an error with them: %s",
+                NotDelivered(undelivered),
+            )
 
     def _batch_ended(self, task: asyncio.Task[None]) -> None:
-        """Free the slot of a delivery; its batch is tried again unless it was completed."""
+        """Free the slot of a delivery. A batch that is not complete is tried again."""
         batch = self._in_flight.pop(task)
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
@@ -260,7 +275,7 @@ class BridgeClient:
 
 
 def _check_url(url: str) -> None:
-    """Check the URL; raises InvalidInput, without repeating a password."""
+    """Check the URL; raises InvalidInput, whose text does not contain a password."""
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -268,8 +283,10 @@ def _check_url(url: str) -> None:
         known = False
     if not known or parts.query or parts.fragment:
         shown = repr(url) if "@" not in url else "it"
-        raise InvalidInput(f"url: {shown} is not the gateway's address, such as https://events.example.com")
+        raise InvalidInput(
+            f"url: {shown} is not the address of a gateway; give a URL such as https://events.example.com"
+        )
     if "@" in parts.netloc:
         raise InvalidInput(
-            "url: leave user and password out; the gateway takes api_key, and a proxy's go into its own URL"
+            "url: leave out user and password; the gateway uses api_key, and a proxy's credentials belong into the proxy's URL"
         )

@@ -9,7 +9,7 @@ _NAMED = 3
 
 
 class Undelivered(NamedTuple):
-    """An event that is not tried again, byte for byte as sent, with the reason; its id makes another send safe."""
+    """An event that is not tried again: its exact bytes, and the reason. Its id makes it safe to send it again."""
 
     event_id: str
     body: bytes
@@ -18,14 +18,15 @@ class Undelivered(NamedTuple):
 
 
 class BufferFull(BridgeError):
-    """The buffer or the spool is full: the event was not queued."""
+    """The buffer or the spool is full, so the event was not queued."""
 
 
 class NotDelivered(BridgeError):
-    """Events that `flush` or `close` could not deliver.
+    """`flush` or `close` could not deliver some events.
 
-    `undelivered` events were given up and are handed over with this error, once. `waiting` counts the events that are
-    still to be tried, in memory or, if `spooled`, on disk, where the next client with the same spool finds them.
+    `undelivered` has the events that were given up; no other error contains them again. `waiting` is the number of
+    events that are still to be tried. They are in memory or, if `spooled`, on disk, where the next client with the same
+    spool finds them.
     """
 
     def __init__(

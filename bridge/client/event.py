@@ -1,4 +1,4 @@
-"""Building of events: from a mapping to bytes, with an id and a time, within the stream's limits."""
+"""Building of events: from a mapping to bytes, with an id and a time, within the limits of the stream."""
 
 import json
 import time
@@ -17,14 +17,14 @@ MAX_EVENT_TYPE: Final = 64
 
 
 class Event(NamedTuple):
-    """One event to be sent: its id, and its JSON without a newline."""
+    """One event to send: its id, and its JSON without a newline."""
 
     event_id: str
     body: bytes
 
 
 def make_event(fields: Mapping[str, Any]) -> Event:
-    """Build the event, with default `event_id` and `occurred_at`; raises InvalidInput that names what is not valid."""
+    """Build the event, with default `event_id` and `occurred_at`; raises InvalidInput, which names a wrong field."""
     now_ms = time.time_ns() // 1_000_000
     document = {name: value for name, value in fields.items() if value is not None}
     event_id = document.setdefault("event_id", uuid7(now_ms))
@@ -34,9 +34,9 @@ def make_event(fields: Mapping[str, Any]) -> Event:
     try:
         body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"event {event_id!r} is no JSON: {error or type(error).__name__}") from error
+        raise InvalidInput(f"event {event_id!r} can't be written as JSON: {error or type(error).__name__}") from error
     if len(body) > MAX_EVENT_BYTES:
-        raise InvalidInput(f"event {event_id!r} has {len(body)} bytes of JSON; at most {MAX_EVENT_BYTES} are taken")
+        raise InvalidInput(f"event {event_id!r} has {len(body)} bytes of JSON; the limit is {MAX_EVENT_BYTES}")
     return Event(event_id, body)
 
 
@@ -46,11 +46,11 @@ def _check_text(name: str, value: Any, longest: int) -> None:
 
 
 def _plain(value: Any) -> str:
-    """Return the text of a value that JSON lacks and the contract defines."""
+    """Return the text for a value of a type that the contract defines and JSON does not have."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise TypeError(f"the time {value} has no offset")
+            raise TypeError(f"the time {value} has no time zone; give an aware datetime")
         return value.isoformat()
     if isinstance(value, Decimal | uuid.UUID):
         return str(value)
-    raise TypeError(f"a {type(value).__name__} has no form in JSON")
+    raise TypeError(f"a {type(value).__name__} can't be represented in JSON")

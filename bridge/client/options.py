@@ -11,13 +11,14 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options; times are in seconds, sizes in bytes. Raises InvalidInput that names a value out of range.
+    """Options of a client; times are in seconds, sizes in bytes. Raises InvalidInput, which names a value out of range.
 
-    `when_full` is what `send` does when the buffer is full: wait for space, or raise BufferFull. `retry_for` limits the
-    tries of a batch without a spool; with a spool, a batch is tried until it is delivered. `spool_sync` is when the
-    spool is forced to disk: `always` before `send` returns, `interval` once a second and at `flush` and `close`,
-    `never` leaves it to the system. A crash of the process loses nothing with any of them; a crash of the machine loses
-    up to a second or more.
+    - `when_full`: whether `send` waits for space or raises BufferFull when the buffer is full.
+    - `retry_for`: without a spool, the time for which a batch is tried. With a spool, a batch is tried until it is
+      delivered.
+    - `spool_sync`: when the spool is forced to disk. `always`: before `send` returns. `interval`: once a second, and at
+      `flush` and `close`. `never`: when the system does so. A crash of the process loses no event in any of these
+      cases. A crash of the machine can lose those of the last second (`interval`) or more (`never`).
     """
 
     batch_events: int = 100
@@ -49,7 +50,7 @@ class Options:
             value = getattr(self, name)
             if value < low or (high is not None and value > high):
                 to = "" if high is None else f" and at most {high}"
-                raise InvalidInput(f"{name}: {value} is out of range; it has to be at least {low}{to}")
+                raise InvalidInput(f"{name}: {value} is out of range; it must be at least {low}{to}")
         for name, allowed in (("when_full", ("block", "error")), ("spool_sync", ("always", "interval", "never"))):
             if getattr(self, name) not in allowed:
                 raise InvalidInput(f"{name}: {getattr(self, name)!r} is not one of {', '.join(allowed)}")

@@ -1,4 +1,4 @@
-"""Queues of undelivered events: the protocol of a queue, and the queue in memory."""
+"""Queues of undelivered events: the interface of a queue, and the queue in memory."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ from bridge.client.event import Event
 
 
 class Batch(list[Event]):
-    """Events that are sent together; `first` is the number of the first among all events taken from the queue."""
+    """Events that are sent together. `first` is the number of its first event among all events taken from the queue."""
 
     def __init__(self, events: Sequence[Event], first: int) -> None:
         super().__init__(events)
@@ -18,7 +18,10 @@ class Batch(list[Event]):
 
 
 class EventQueue(Protocol):
-    """First in, first tried. `appended` and `taken` count events from the queue's beginning."""
+    """A queue of events, in the order in which they were appended.
+
+    `appended` and `taken` count events from the beginning.
+    """
 
     appended: int
     taken: int
@@ -27,10 +30,10 @@ class EventQueue(Protocol):
         """Append one event; raises BufferFull."""
 
     def take(self, most: int, size: int) -> Batch:
-        """Return the next events: 1 to `most`, with at most `size` bytes unless a single one is larger."""
+        """Take the next events: 1 to `most`, with at most `size` bytes. A single event may be larger."""
 
     def settle(self, batch: Batch, undelivered: Sequence[Undelivered]) -> None:
-        """Complete the batch; `undelivered` are its events that were given up."""
+        """Complete the batch. `undelivered` are the events of the batch that were given up."""
 
     def abandon(self, batches: Sequence[Batch], reason: str) -> int:
         """Close the batches: give up their events, or keep them for the next client and return their number."""

@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Delivers to one script's address. `health` is the state of delivery; `failures` counts the failed tries."""
+    """Delivers events to one script's URL.
+
+    `health` is the state of delivery; `failures` is the number of failed tries.
+    """
 
     def __init__(self, url: str, key: str, options: Options) -> None:
         self._url = url
@@ -46,11 +49,10 @@ class Sender:
             await self._session.close()
 
     async def deliver(self, batch: Sequence[Event]) -> list[Undelivered]:
-        """Try until each event is accepted or given up; returns the events given up.
+        """Try until each event is accepted or given up; returns the events that were given up.
 
-        With a spool only refused ones are.
-
-        Raises nothing but the cancellation of the calling task, KeyboardInterrupt and SystemExit.
+        With a spool, only refused events are given up. Raises nothing but the cancellation of the calling task,
+        KeyboardInterrupt and SystemExit.
         """
         give_up_at = time.monotonic() + self._options.retry_for
         parts, undelivered, doubted = [list(batch)], list[Undelivered](), set[str]()
@@ -82,7 +84,7 @@ class Sender:
         return undelivered
 
     def hold_back(self, error: BaseException) -> None:
-        """Report an error outside a try, and pause as after a failed one."""
+        """Report an error outside a try, and pause as after a failed try."""
         self._note(self._failed(error), time.monotonic())
 
     async def _pace(self) -> None:
@@ -93,12 +95,12 @@ class Sender:
             await asyncio.sleep(wait)
 
     async def _verdict(self, part: Sequence[Event]) -> Taken | Again | Divide | Denied:
-        """Return the verdict on one try, after which the pause before the next one is set."""
+        """Return the verdict on one try, and set the pause before the next."""
         begun = time.monotonic()
         verdict = await self._try(part)
         if isinstance(verdict, ExternalDeadLetter):
-            # An intermediary has no reason to refuse an empty batch: if the gateway answers it, the part was what was
-            # refused.
+            # An intermediary has no reason to refuse an empty batch. If the gateway answers the empty batch, the
+            # intermediary refused this part because of its content.
             probe = await self._try([])
             match probe:
                 case Taken() | Divide():
@@ -111,18 +113,18 @@ class Sender:
         return verdict
 
     async def _try(self, part: Sequence[Event]) -> Verdict:
-        """Return the verdict on one post; errors are verdicts too."""
+        """Return the verdict on one post. Errors are verdicts too."""
         try:
             return await self._post(part)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except asyncio.CancelledError as error:
-            # Without a request to cancel this task, the cancellation came from within the post.
+            # No one has cancelled this task, so the cancellation came from the HTTP library.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             return self._failed(error)
-        except BaseException as error:  # noqa: BLE001 - some libraries raise what is no Exception
+        except BaseException as error:  # noqa: BLE001 - some libraries raise errors that are no Exception
             return self._failed(error)
 
     def _failed(self, error: BaseException) -> Again:
@@ -137,7 +139,7 @@ class Sender:
             "Authorization": f"Bearer {self._key}",
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
-            # The same part is the same request, in every try and process.
+            # The key depends only on the part, so each try of it, in any process, is the same request.
             "Idempotency-Key": hashlib.blake2b(body, digest_size=16).hexdigest(),
         }
         if self._options.compress and len(body) >= _WORTH_COMPRESSING:
@@ -156,10 +158,10 @@ class Sender:
         return verdict
 
     def _note(self, verdict: Taken | Again | Divide | Denied, begun: float) -> None:
-        """Set the pause of all batches: a refused batch delays the others too."""
+        """Set the pause for all batches: a refused batch delays the others too."""
         match verdict:
             case Again(reason, asked, blocked):
-                # Batches that are refused at the same time count as one failure.
+                # Several batches that are refused at the same time count as one failure.
                 if begun >= self._not_before:
                     self._in_a_row += 1
                 wait = pause(self._in_a_row, asked)
@@ -175,21 +177,21 @@ class Sender:
         self._not_before = max(self._not_before, time.monotonic() + wait)
 
     def _turn(self, state: State, reason: str) -> None:
-        """Log each change of state and of reason; the backoff limits how often that happens."""
+        """Log each change of state or reason. The backoff limits how often they change."""
         before = self.health
         if (state, reason) == (before.state, before.reason):
             return
         if state == "delivering":
-            log.info("events go through to %s again", self._url)
+            log.info("events are delivered to %s again", self._url)
         else:
             log.warning("events can't be delivered to %s, %s: %s", self._url, state, reason)
         self.health = before._replace(reason=reason) if state == before.state else Health.now(state, reason)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            # No `trust_env`: credentials of netrc for the host would replace the key. Only the proxy is read from the
-            # environment, and credentials in the proxy's URL go to the proxy alone. Answers are not decompressed: a few
-            # bytes of an unexpected answer may become very many.
+            # No `trust_env`: credentials in netrc for the host would replace the key. Only the proxy is read from the
+            # environment; credentials in the proxy's URL are only sent to the proxy. Responses are not decompressed: a
+            # few bytes of an unexpected response could inflate to gigabytes.
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._options.request_timeout),
                 proxy=_proxy_for(self._url),
@@ -199,7 +201,10 @@ class Sender:
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the answer's body; empty if it is longer than any of the gateway's, so that it counts as foreign."""
+    """Return the body of the response.
+
+    If it is longer than any body of the gateway, return an empty one: it is foreign.
+    """
     body = bytearray()
     async for piece in answer.content.iter_any():
         body += piece

@@ -1,6 +1,7 @@
-"""A queue on disk that outlives its process: append-only segments, a mark of the delivered position, and a lock.
+"""A queue on disk that outlives its process: segments to which events are appended, a mark, and a lock.
 
-A line is `<crc32> <event_id as JSON> <event>`. The checksum detects a torn line, and other lines stay readable.
+The mark is the position up to which events are delivered. A line is `<crc32> <event_id as JSON> <event>`. The checksum
+detects an incomplete line; other lines stay readable.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ def line_of(event: Event) -> bytes:
 
 
 def event_of(line: bytes) -> Event | None:
-    """Return the event of a line, None if the line is incomplete."""
+    """Return the event of a line; None if the line is damaged."""
     checksum, _, rest = line.removesuffix(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(rest):
         return None
@@ -49,10 +50,12 @@ def event_of(line: bytes) -> Event | None:
 class SpoolQueue:
     """Keeps events under `directory` until they are delivered, in at most `size` bytes.
 
-    Raises InvalidInput if another client uses the directory, PreconditionFailed if it can't be written. Events that the
-    gateway permanently refuses are written to `refused.jsonl` there. After a crash the last batches are delivered again
-    under the same ids. File operations block for the time of a write to the page cache; forcing to disk runs in a
-    thread. Only the account that writes the files can read them, and no link is followed.
+    Raises InvalidInput if another client uses the directory, and PreconditionFailed if it can't be written.
+
+    - Events that the gateway refuses permanently are written to the file `refused.jsonl` in the directory.
+    - After a crash, the last batches are delivered again with the same ids.
+    - Writes to files block the event loop for the time of a write to the page cache. Forcing to disk runs in a thread.
+    - Only the account that writes the files can read them. Links are not followed.
     """
 
     def __init__(self, directory: Path, size: int) -> None:
@@ -74,7 +77,9 @@ class SpoolQueue:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
-            raise InvalidInput(f"the spool {directory} is in use by another client; each needs its own") from error
+            raise InvalidInput(
+                f"the spool {directory} is in use by another client; give each client a directory of its own"
+            ) from error
         self._segments = sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
         self._position = self._marked()
         self._writing: IO[bytes] | None = None
@@ -88,25 +93,28 @@ class SpoolQueue:
             raise PreconditionFailed(f"the spool {directory} can't be read: {error.strerror}") from error
 
     def append(self, event: Event) -> None:
-        """Write one event; raises BufferFull if the spool is at its limit or the disk is full."""
+        """Write one event; raises BufferFull if the spool has reached its limit or the disk is full."""
         line = line_of(event)
         if self._bytes + len(line) > self._most_bytes:
-            raise BufferFull(f"the spool {self._directory} is full: {self._bytes} bytes")
+            raise BufferFull(f"the spool {self._directory} has reached its limit ({self._bytes} bytes in use)")
         try:
             try:
                 self._write(line)
             except OSError:
-                # Delivered events may fill the disk; removing them may free enough.
+                # Delivered events may fill the disk, and their removal may free enough space.
                 if not self._cleared():
                     raise
                 self._write(line)
         except OSError as error:
-            raise BufferFull(f"the spool {self._directory} takes no more: {error.strerror}") from error
+            raise BufferFull(f"the spool {self._directory} can't be appended to: {error.strerror}") from error
         self._bytes += len(line)
         self.appended += 1
 
     def take(self, most: int, size: int) -> Batch:
-        """Return the next events; unreadable lines are skipped, and reported unless a crash left the last line torn."""
+        """Return the next events.
+
+        Damaged lines are skipped and reported, except an incomplete last line after a crash.
+        """
         batch = Batch([], self.taken)
         while len(batch) < most and self.taken + len(batch) < self.appended:
             segment, start = self._position
@@ -150,24 +158,26 @@ class SpoolQueue:
         return handed
 
     async def sync(self, number: int) -> None:
-        """Force to disk, one sync at a time for all waiting callers; raises PreconditionFailed."""
+        """Force the events up to `number` to disk, once for all callers that wait; raises PreconditionFailed."""
         async with self._syncing:
             if self._synced >= number or self._writing is None:
                 return
             written = self.appended
             try:
-                # A separate descriptor: the segment may be closed meanwhile, when the next one begins.
+                # The descriptor is a separate one, because the segment may be closed meanwhile.
                 descriptor = os.dup(self._writing.fileno())
                 try:
                     await asyncio.to_thread(os.fsync, descriptor)
                 finally:
                     os.close(descriptor)
             except OSError as error:
-                raise PreconditionFailed(f"the spool {self._directory} can't be synced: {error.strerror}") from error
+                raise PreconditionFailed(
+                    f"the spool {self._directory} can't be forced to disk: {error.strerror}"
+                ) from error
             self._synced = written
 
     def close(self) -> None:
-        """Close the files; if all events are delivered, only the file of refused events is left."""
+        """Close the files. If all events are delivered, only the file of refused events is left."""
         try:
             self._cleared()
         except OSError as error:
@@ -177,7 +187,7 @@ class SpoolQueue:
                 file.close()
 
     def _cleared(self) -> bool:
-        """Remove the segments if all events are delivered; returns whether there were any."""
+        """Remove the segments if all events are delivered; returns whether it removed any."""
         if self.taken != self.appended or self._out:
             return False
         count = len(self._segments)
@@ -185,7 +195,7 @@ class SpoolQueue:
             if file is not None:
                 file.close()
         self._writing = self._reading = None
-        # The mark is removed last: without it, a remaining segment would be delivered again.
+        # The mark is removed last. Without the mark, a remaining segment would be delivered again.
         while self._segments:
             self._path(self._segments[0]).unlink(missing_ok=True)
             self._segments.pop(0)
@@ -203,14 +213,14 @@ class SpoolQueue:
         before = file.tell()
         try:
             if file.write(line) != len(line):
-                raise OSError(errno.ENOSPC, "a write was cut short, the disk is full")
+                raise OSError(errno.ENOSPC, "a write was incomplete because the disk is full")
         except OSError:
             os.ftruncate(file.fileno(), before)
             file.seek(before)
             raise
 
     def _next_segment(self) -> IO[bytes]:
-        # A segment of an earlier process may end in a torn line, so nothing is appended to it.
+        # A segment of an earlier process may end with an incomplete line, so nothing is appended to it.
         number = max([self._position[0], *self._segments]) + 1
         before = self._writing
         if before is not None:
@@ -227,7 +237,7 @@ class SpoolQueue:
         return opened
 
     def _read(self) -> bytes | None:
-        """Return the next line, and advance the position; None at the end of all segments."""
+        """Return the next line, and move the position behind it; None at the end of all segments."""
         while self._segments:
             segment, offset = self._position
             if segment in self._segments:
@@ -249,7 +259,8 @@ class SpoolQueue:
         self.taken += 1
         if not line.endswith(b"\n"):
             log.warning(
-                "the spool %s: passed over the torn end of a segment, of which `send` never returned", self._directory
+                "the spool %s: skipped an incomplete line at the end of a segment, whose `send` never returned",
+                self._directory,
             )
             return
         text = line.decode(errors="replace").rstrip("\n")
@@ -267,10 +278,17 @@ class SpoolQueue:
                     file.write(lines)
                 self._bytes += len(lines)
             except OSError as error:
-                log.error("the spool %s: refused events can't be written down: %s", self._directory, error.strerror)
+                log.error(
+                    "the spool %s: refused events can't be written to refused.jsonl: %s",
+                    self._directory,
+                    error.strerror,
+                )
 
     def _marked(self) -> tuple[int, int]:
-        """Return segment and offset of the delivered position; the start if unknown: repeats are harmless."""
+        """Return the segment and offset of the mark.
+
+        Without a readable mark, return the beginning: repeats are harmless.
+        """
         try:
             with open_private(self._directory / "mark", "r") as file:
                 segment, offset = map(int, file.read().split())
@@ -281,7 +299,8 @@ class SpoolQueue:
     def _mark(self, segment: int, offset: int) -> None:
         new = self._directory / "mark.new"
         try:
-            # On a full disk the mark may need their space; a mark in a removed segment means the next segment.
+            # On a full disk, the mark may need the space of delivered segments. A mark in a removed segment stands for
+            # the beginning of the next segment.
             while self._segments and self._segments[0] < segment:
                 path = self._path(self._segments[0])
                 self._bytes -= path.stat().st_size
@@ -291,7 +310,7 @@ class SpoolQueue:
                 file.write(f"{segment} {offset}\n")
             new.replace(self._directory / "mark")
         except OSError as error:
-            # Events after the mark are delivered again, under the same ids.
+            # Events after the mark are delivered again, with the same ids.
             log.warning("the spool %s: can't mark delivered events: %s", self._directory, error.strerror)
 
     def _left(self) -> int:

@@ -7,7 +7,7 @@ State = Literal["delivering", "waiting", "blocked"]
 
 
 class Health(NamedTuple):
-    """A state, its beginning (UTC), and its reason, which is empty while events are delivered."""
+    """A state of delivery, the time (UTC) at which it began, and its reason (empty while events are delivered)."""
 
     state: State
     since: datetime
@@ -20,13 +20,17 @@ class Health(NamedTuple):
 
 
 class DeliveryState(NamedTuple):
-    """The client's current state of delivery.
+    """The current state of delivery of a client.
 
-    `state` follows the last try. `delivering`: the gateway answered it, or nothing was tried yet. `waiting`: it failed
-    for a temporary reason (network, 408, 429, 5xx) and is repeated. `blocked`: it failed for another reason (key,
-    script, address, an answer that is not the gateway's, an unexpected error); `reason` names it. `pending` counts
-    queued events that are neither delivered nor given up, including those in the spool. `delivered`, `given_up` and
-    `failures` (failed tries) count since the client was created.
+    `state` follows the last try:
+
+    - `delivering`: the gateway has accepted the last try, or there was no try yet.
+    - `waiting`: the last try failed for a temporary reason (network, 408, 429, 5xx), and is repeated.
+    - `blocked`: it failed for another reason (key, script, address, a response that is not from the gateway, an
+      unexpected error), which `reason` names.
+
+    `pending` is the number of events that are neither delivered nor given up, including those in the spool.
+    `delivered`, `given_up` and `failures` (failed tries) are counted since the client was created.
     """
 
     state: State

@@ -1,4 +1,4 @@
-"""The span of each post, for programs that use OpenTelemetry; for other programs it is not imported."""
+"""The span of each post, for programs that use OpenTelemetry. Other programs don't import OpenTelemetry."""
 
 import logging
 import sys
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def post_span(url: str, events: int, headers: MutableMapping[str, str]) -> Iterator["Span | None"]:
-    """Open the span of one post, with the program's own tracer, and add its context to the headers.
+    """Open the span of one post with the program's own tracer, and add its context to the headers.
 
-    A batch has events of many callers, so its post begins a new trace, regardless of the current span. If a tracer or
-    propagator raises, the span is lost, not the post.
+    A batch has events of many callers, so its post begins a new trace, whatever span is current. If the tracer or a
+    propagator raises an error, the span is lost, but not the post.
     """
     span = None
     if "opentelemetry.trace" in sys.modules:

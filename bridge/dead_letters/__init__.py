@@ -1,1 +1,1 @@
-"""Dead letters and replays as documents, the same on the command line and over HTTP."""
+"""Dead letters and replays as documents, for the command line and for HTTP."""

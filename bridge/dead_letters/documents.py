@@ -1,4 +1,4 @@
-"""Dead letters and plans as JSON documents, with the producers' bytes unchanged."""
+"""Dead letters and plans as JSON documents, with the exact bytes that producers sent."""
 
 import base64
 from datetime import datetime
@@ -15,12 +15,12 @@ UTF_8, BASE64 = "utf-8", "base64"
 
 
 def line_document(line: DeadLetterLine) -> dict[str, Any]:
-    """Return a line of a list of dead letters."""
+    """Return the document of one line in a list of dead letters."""
     return line._asdict() | {"provenance": str(line.provenance), "dropped_at": moment_text(line.dropped_at)}
 
 
 def letter_document(letter: WholeDeadLetter) -> dict[str, Any]:
-    """Return the whole dead letter; key, payload and header values come with their encodings."""
+    """Return the document of a whole dead letter; key, payload and header values have their encodings beside them."""
     key, key_encoding = encoded(letter.body.key)
     payload, payload_encoding = encoded(letter.body.value)
     return line_document(letter.line) | {
@@ -40,12 +40,12 @@ def letter_document(letter: WholeDeadLetter) -> dict[str, Any]:
 
 
 def moment_text(at: datetime) -> str:
-    """Return the time as RFC 3339 in UTC, with Postgres' precision."""
+    """Return the time as RFC 3339 in UTC, with microseconds as in Postgres."""
     return at.isoformat()
 
 
 def encoded(raw: bytes | None) -> tuple[str | None, str | None]:
-    """Return bytes as text with the encoding: UTF-8 if they are valid and have no NUL, else base64; nothing is lost."""
+    """Return bytes as text, with the encoding: UTF-8 for valid UTF-8 without NUL, else base64. Nothing is lost."""
     if raw is None:
         return None, None
     if b"\x00" not in raw:
@@ -57,7 +57,7 @@ def encoded(raw: bytes | None) -> tuple[str | None, str | None]:
 
 
 def page_document(found: Page) -> dict[str, Any]:
-    """Return a page of a list."""
+    """Return the document of one page of a list."""
     return {
         "total": found.total,
         "next": None if found.following is None else str(found.following),
@@ -66,7 +66,7 @@ def page_document(found: Page) -> dict[str, Any]:
 
 
 def groups_document(found: Groups) -> dict[str, Any]:
-    """Return groups by cause, events that were dropped more than once, and duplicates by script."""
+    """Return the document of groups by cause, events that were dropped more than once, and duplicates by script."""
     return {
         "total": found.total,
         "causes": found.causes,
@@ -97,12 +97,12 @@ def groups_document(found: Groups) -> dict[str, Any]:
 
 
 def share(count: int, total: int) -> float:
-    """Return the share in per cent."""
+    """Return the share in percent."""
     return round(100 * count / total, 2)
 
 
 def shown_document(found: Shown) -> dict[str, Any]:
-    """Return a whole dead letter with its replay generations."""
+    """Return the document of a whole dead letter with its replays."""
     return letter_document(found.letter) | {"lives": [_life(one) for one in found.lives]}
 
 
@@ -113,6 +113,6 @@ def _life(one: Life) -> dict[str, Any]:
 
 
 def status_document(plan: Plan, became: list[Became], *, running: bool) -> dict[str, Any]:
-    """Return a plan with its progress and the outcomes of its items."""
+    """Return the document of a plan, with its progress and the outcomes of its items."""
     reasons = {one.value: summed(became, one) for one in (Outcome.DROPPED, Outcome.SKIPPED)}
     return plan._asdict() | {"running": running, "outcomes": summed(became)} | reasons

@@ -11,9 +11,9 @@ from bridge.dead_letters.documents import letter_document
 from sinks.postgres.dead_letters.letter import WholeDeadLetter
 from telemetry.printable import printable, printable_dumps
 
-# A spreadsheet may split cells at `;` or a tab, although the file separates them with `,`: a cell can then begin after
-# each of them, and after a line break. Some spreadsheets also accept the full-width forms in formulas. The match is
-# empty, so the replacement is a constant: with a group, Python would build one for each match.
+# The file separates cells with `,`. A spreadsheet may also split at `;`, a tab or a line break, so a cell can begin
+# after each of these. Some spreadsheets accept full-width forms in formulas too. The match is empty, so that the
+# replacement is a constant, which is faster than one that contains a group.
 _FORMULA: Final = re.compile(r"""^(?=[\t\r\n])|(?<![^;|\t\r\n])(?=[" ]*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 
 Write = Callable[[WholeDeadLetter], None]
@@ -27,10 +27,12 @@ class Form(StrEnum):
 
 
 def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
-    """Return a function that writes one dead letter to the stream; the first line of a CSV has column names.
+    """Return a function that writes one dead letter to the stream.
 
-    Lines of JSON have no control characters of a terminal. A CSV has no escapes, and has none of them only if it is
-    `shown`.
+    The first line of a CSV has the names of the columns.
+
+    Lines of JSON contain no control characters. A CSV can't escape them, so it contains those of its data unless
+    `shown`, which means that the output is a terminal.
     """
     if form is Form.NDJSON:
         return lambda letter: _line(stream, letter_document(letter))
@@ -50,7 +52,7 @@ def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
 
 
 def _cell(value: Any) -> Any:
-    """Return a producer's text, with a mark wherever a spreadsheet would begin a cell with a formula."""
+    """Return a producer's text, with an apostrophe wherever a spreadsheet would begin a cell with a formula."""
     return _FORMULA.sub("'", value) if isinstance(value, str) else value
 
 

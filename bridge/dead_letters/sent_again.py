@@ -1,7 +1,7 @@
-"""Dead letters whose producers have sent the event again, and successfully: found by the keys of duplicates.
+"""Dead letters whose producers have sent the event again, successfully. They are found by the keys of the dedup.
 
-An event is the same as another one with its site, id and sender class. Keys are kept for at least seven days; events
-that were persisted before are not found here.
+Two events are the same if they have the same site, id and sender class. The keys are kept for at least seven days, so
+events that were persisted earlier are not found here.
 """
 
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ from sinks.postgres.replay_items.items import persisted_keys
 from streams.pipeline.dedup_key import claim_of
 
 MOST_LOOKED_UP: Final = 20_000
-"""Most dead letters of groups that are looked up, the latest of all causes; each takes about ten microseconds."""
+"""Most dead letters to look up for all groups together, the latest first. Each takes about ten microseconds."""
 
 MOST_SCRIPTS: Final = 3
 
@@ -36,14 +36,17 @@ async def registry_of(settings: Settings) -> Registry:
 
 
 class SentAgain(NamedTuple):
-    """The dead letters whose events are persisted, and the number of those without an identity to look up."""
+    """The dead letters whose events are persisted, and the number of dead letters that lack an identity to look up."""
 
     persisted: list[Whose]
     unidentified: int
 
 
 async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], share: Share) -> SentAgain:
-    """Look up whether their events are persisted, with this share of the event loop; raises SinkUnavailable."""
+    """Look up which of these dead letters have persisted events; raises SinkUnavailable.
+
+    `share` limits how long this may occupy the event loop.
+    """
     found: list[Whose] = []
     unidentified = 0
     claims: dict[Whose, Claim | None] = {}
@@ -65,9 +68,11 @@ async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], sha
 async def groups_looked_up(
     settings: Settings, chosen: DeadLetterFilter, share: Share, *, now: datetime, hours: int, limit: int
 ) -> Groups:
-    """Return the groups, with the number of the latest open dead letters that are persisted; raises SinkUnavailable.
+    """Return the groups.
 
-    `share` is the share of the event loop.
+    For each, look up how many of its latest open dead letters are persisted. Raises SinkUnavailable.
+
+    `share` limits how long this may occupy the event loop.
     """
     found = await read_groups(settings.dsn, chosen, now=now, hours=hours, limit=limit)
     if not found.groups:
@@ -100,9 +105,9 @@ class _Tally:
         self._scripts: defaultdict[tuple[int, int | None], set[str]] = defaultdict(set)
 
     def add(self, letter: Whose) -> None:
-        """Count the dead letter, and the owner that its text names if its site or script can't be read.
+        """Count the dead letter. If its site or script can't be read, also count the owner that its text names.
 
-        A text that names only a script counts for the site of the dead letter's key.
+        A text that names only a script counts for the site in the dead letter's record key.
         """
         self.looked_up += 1
         script_id = letter.guess.script_id if letter.script_id is None else None
@@ -114,7 +119,7 @@ class _Tally:
             self._scripts[site_id, letter.site_id].add(script_id)
 
     def noted_in(self, group: Group) -> Group:
-        """Return the group with these counts, and the sites and scripts that most of these texts name."""
+        """Return the group with these counts, and with the sites and scripts that most of its unreadable texts name."""
         guesses = [
             Guessed(site_id, sorted(self._scripts.get((site_id, keyed), ()))[:MOST_SCRIPTS], count, keyed)
             for (site_id, keyed), count in self._counted.most_common(MOST_OWNERS)

@@ -1,1 +1,1 @@
-"""Development tools: embedded servers and the demonstration."""
+"""Development tools: embedded Kafka and Postgres, and the demonstration."""

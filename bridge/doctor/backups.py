@@ -1,4 +1,4 @@
-"""Checks of backups: Kafka's retention must reach back beyond the oldest backup that might be restored."""
+"""Checks of backups: Kafka must keep records for longer than the age of the oldest backup that may be restored."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
@@ -24,7 +24,7 @@ async def _retention(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retention(configs: Mapping[str, Mapping[str, str]], needed_ms: int) -> Iterable[Finding]:
-    """Check whether a restored database could be completed from Kafka: by retention time, not cut short by size."""
+    """Check whether Kafka could complete a restored database: it must keep records long enough, with no size limit."""
     if not configs:
         yield fail("retention", "there is no raw, retry or DLQ topic", "run `bridge topics apply`")
         return
@@ -37,14 +37,18 @@ def judge_retention(configs: Mapping[str, Mapping[str, str]], needed_ms: int) ->
             yield fail(
                 "retention",
                 found,
-                f"keep more than {needed_ms} ms there, or correct BRIDGE_BACKUP_MAX_AGE and BRIDGE_RESTORE_TIME",
+                f"set retention.ms of the topic to more than {needed_ms}, or correct BRIDGE_BACKUP_MAX_AGE and BRIDGE_RESTORE_TIME",
             )
         if int(config.get(_SIZE, "-1")) >= 0:
             short = True
-            found = f"{name} is also cut by size ({config[_SIZE]} bytes a partition), regardless of its age"
-            yield warn("retention", found, "take retention.bytes off the topic")
+            found = (
+                f"{name} also has a size limit ({config[_SIZE]} bytes a partition), which deletes records of any age"
+            )
+            yield warn("retention", found, "remove retention.bytes from the topic")
     if not short:
-        yield ok("retention", f"raw, retry and DLQ topics reach back {_hours(needed_ms)}, what a restore may need")
+        yield ok(
+            "retention", f"raw, retry and DLQ topics keep records for {_hours(needed_ms)}, which a restore may need"
+        )
 
 
 def _hours(milliseconds: int) -> str:

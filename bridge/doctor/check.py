@@ -1,4 +1,4 @@
-"""A check of the doctor: a declared function that examines one thing, and its possible findings."""
+"""A check of the doctor: a function that examines one thing, and the findings that it can have."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ _MOST_LINES: Final = 5
 
 
 class Finding(NamedTuple):
-    """A line of the report: the check's name, the finding, and the remedy."""
+    """A line of the report: the name of the check, what was found, and the remedy."""
 
     check: str
     health: Health
@@ -19,9 +19,9 @@ class Finding(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A check. `look` yields findings; a BridgeError that it raises becomes a finding.
+    """A check. `look` yields findings; if it raises a BridgeError, this becomes a finding too.
 
-    `connects` is whether it connects to Postgres; only a few such checks run at the same time.
+    `connects` means that it connects to Postgres. Only a few such checks run at the same time.
     """
 
     group: str
@@ -36,17 +36,17 @@ def ok(check: str, found: str) -> Finding:
 
 
 def warn(check: str, found: str, mend: str) -> Finding:
-    """Return a finding that deserves attention; nothing is broken yet."""
+    """Return a finding that an operator should look at, although nothing is broken yet."""
     return Finding(check, Health.WARN, found, mend)
 
 
 def fail(check: str, found: str, mend: str) -> Finding:
-    """Return a finding of a failure, or of one that is about to happen."""
+    """Return a finding of something that is broken, or is about to break."""
     return Finding(check, Health.FAIL, found, mend)
 
 
 def each(kind: Callable[[str, str, str], Finding], check: str, lines: Sequence[str], mend: str) -> Iterable[Finding]:
-    """Yield a finding for each line: the first few, then the number of the others."""
+    """Yield a finding for each of the first few lines, then one with the number of the others."""
     for line in lines[:_MOST_LINES]:
         yield kind(check, line.partition("; run ")[0], mend)
     if len(lines) > _MOST_LINES:

@@ -1,4 +1,4 @@
-"""Runs all checks concurrently, each with a time-out, and combines their findings into one report."""
+"""Runs all checks concurrently, each with a time limit, and combines their findings into one report."""
 
 import asyncio
 import time
@@ -16,7 +16,10 @@ from schemas.errors import BridgeError
 
 
 def checks_of(service: Service | None) -> Sequence[Check]:
-    """Return all checks in the order of the report; `service` is that of BRIDGE_DATABASE_URL's account, if known."""
+    """Return all checks in the order of the report.
+
+    `service` is the one whose account BRIDGE_DATABASE_URL contains, if known.
+    """
     return (
         *settings.checks(service),
         *kafka.CHECKS,
@@ -31,13 +34,13 @@ def checks_of(service: Service | None) -> Sequence[Check]:
 
 CHECKS: Final = checks_of(None)
 CONNECTIONS: Final = 3
-"""Most checks that use Postgres at the same time: servers and accounts may have few connections left."""
+"""Most checks that use Postgres at the same time, because few connections may be left."""
 
 
 async def examine(given: Settings, *, timeout_sec: float, checks: Sequence[Check] = CHECKS) -> DoctorReport:
-    """Run the checks.
+    """Run the checks, each for at most `timeout_sec` seconds.
 
-    One that can't run becomes a failure and the others continue; each has at most `timeout_sec` seconds.
+    A check that can't run becomes a failure, and the others continue.
     """
     begun, started = datetime.now(UTC), time.monotonic()
     places = asyncio.Semaphore(CONNECTIONS)
@@ -65,9 +68,13 @@ async def _made(
     try:
         async with asyncio.timeout(timeout_sec), place:
             async for one in check.look(given):
-                found.append(one)  # noqa: PERF401  # what was found before an error counts
+                found.append(one)  # noqa: PERF401  # findings before an error are kept
     except TimeoutError:
-        found.append(fail(check.name, f"no answer within {timeout_sec:g} s", "see that the service is up and near"))
+        found.append(
+            fail(
+                check.name, f"no answer within {timeout_sec:g} s", "check that the service runs, and the network to it"
+            )
+        )
     except BridgeError as error:
         found.append(fail(check.name, " ".join(str(error).split()), "correct that, then run `bridge doctor` again"))
     return found

@@ -13,7 +13,10 @@ from sinks.postgres.registry.admin import list_scripts
 
 
 def refused_check(url: str | None = None) -> Check:
-    """Return the check of the gateway at this address, or at the settings'. An unreachable gateway gives no finding."""
+    """Return the check of the gateway at this URL, or else of the settings' gateway.
+
+    An unreachable one gives no finding.
+    """
     return Check("gateway", "refused", partial(_look, url), connects=True)
 
 
@@ -38,13 +41,13 @@ async def _enabled(settings: Settings) -> Collection[str]:
 
 
 def judge_refused(url: str, refused: Sequence[Refusal], enabled: Collection[str]) -> Iterable[Finding]:
-    """Report senders whose events are refused without a dead letter."""
+    """Report senders whose events the gateway refuses, so that no dead letter shows them."""
     lines = [
-        f"script {one.script} (site {one.site}) is disabled, and {url} has refused {one.requests} requests of it"
+        f"script {one.script} (site {one.site}) is disabled, and {url} has refused {one.requests} requests of this script"
         for one in refused
         if one.error_code == Code.SCRIPT_DISABLED and one.script not in enabled
     ]
-    yield from each(warn, "refused", lines, "see `bridge refused`; `bridge script enable`, or end what sends")
+    yield from each(warn, "refused", lines, "see `bridge refused`; run `bridge script enable`, or stop the sender")
     unknown = sum(one.requests for one in refused if one.error_code == Code.UNKNOWN_SCRIPT)
     if unknown:
         yield warn(

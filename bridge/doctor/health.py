@@ -1,4 +1,4 @@
-"""Checks of running processes: the state that each reports at `/ready`."""
+"""Checks of running processes: the state that each process reports at `/ready`."""
 
 import asyncio
 import urllib.error
@@ -17,7 +17,7 @@ _MOST_BYTES: Final = 64 * 1024
 
 
 def ready_check(url: str) -> Check:
-    """Return the check of the process at this address, such as http://worker:9464."""
+    """Return the check of the process at this URL, such as http://worker:9464."""
     return Check("health", url, partial(_look, url.rstrip("/")))
 
 
@@ -26,21 +26,21 @@ async def _look(url: str, _settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_ready(url: str, status: int, body: Any) -> Finding:
-    """Judge the state of the answer; `status` 0 means no answer, and `body` is then the reason."""
+    """Judge the response. `status` 0 means that there was none; then `body` is the reason."""
     if not status:
-        return fail("ready", f"{url} does not answer: {body}", "see that the process runs, and its address")
+        return fail("ready", f"{url} does not answer: {body}", "check that the process runs, and its address")
     if not isinstance(body, dict) or "state" not in body:
-        return fail("ready", f"{url} answers {status}, but not as a bridge does", "see that the address is right")
+        return fail("ready", f"{url} answers {status}, but is not a worker, gateway or API", "check the address")
     ill = [name for name, state in body.get("components", {}).items() if state == "error"]
     state = f"{url} is {body['state']}" + (f": {', '.join(ill)}" if ill else "")
     if body["state"] == "healthy":
         return ok("ready", state)
-    return (warn if status == 200 else fail)("ready", state, "the checks of these components say more")
+    return (warn if status == 200 else fail)("ready", state, "see the checks of these components")
 
 
 def _ask(url: str) -> tuple[int, Any]:
     if not url.startswith(("http://", "https://")):
-        return 0, "the address has to begin with http:// or https://"
+        return 0, "the address must begin with http:// or https://"
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - only http and https, as seen above
             return answer.status, _read(answer.read(_MOST_BYTES))

@@ -1,4 +1,4 @@
-"""Checks of Kafka: a cluster that answers at its advertised addresses, and topics as declared and replicated."""
+"""Checks of Kafka: brokers that are reachable at their advertised addresses, and topics as declared and replicated."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -21,9 +21,9 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
     silent = [broker for broker, answer in zip(cluster.brokers, answers, strict=True) if not answer]
     for broker in silent:
         found = f"broker {broker.node_id} advertises {broker.host}:{broker.port}, which can't be reached from here"
-        yield fail("brokers", found, "start it, or correct its advertised.listeners or the way to it")
+        yield fail("brokers", found, "start the broker, or correct its advertised.listeners or the network to it")
     if not silent:
-        yield ok("brokers", "each answers at the address that it advertises")
+        yield ok("brokers", "each broker answers at the address that it advertises")
 
 
 def judge_cluster(cluster: ClusterFacts, replication: int) -> Iterable[Finding]:
@@ -34,7 +34,11 @@ def judge_cluster(cluster: ClusterFacts, replication: int) -> Iterable[Finding]:
         mend = "start the missing brokers, or lower BRIDGE_TOPIC_REPLICATION"
         yield fail("cluster", f"{state}, but topics are declared with {replication} replicas", mend)
     elif not cluster.has_controller:
-        yield fail("cluster", f"{state}, and no controller", "see the controllers' logs: topics can't be changed")
+        yield fail(
+            "cluster",
+            f"{state}, and no controller",
+            "see the controllers' logs; without a controller, topics can't be changed",
+        )
     else:
         yield ok("cluster", state)
 
@@ -67,7 +71,7 @@ async def _replicas(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Finding]:
-    """Check that every partition has a leader, and enough replicas in sync to be written to and to lose a broker."""
+    """Check that each partition has a leader, and enough replicas in sync: to accept writes, and to lose a broker."""
     if not facts:
         yield fail("in sync", "none of the declared topics exists", "run `bridge topics apply`")
         return
@@ -79,10 +83,10 @@ def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Fi
             found = (
                 f"{name}: partitions {_listed(stuck)} have fewer than {in_sync} replicas in sync, so no write succeeds"
             )
-            yield fail("in sync", found, "start the brokers that have them")
+            yield fail("in sync", found, "start the brokers that have the replicas")
         if lagging:
             found = f"{name}: partitions {_listed(lagging)} lack a replica in sync"
-            yield warn("in sync", found, "see which broker is away or slow")
+            yield warn("in sync", found, "find the broker that is unreachable or slow")
         troubled = troubled or bool(stuck or lagging)
     if not troubled:
         yield ok("in sync", f"all replicas of {len(facts)} topics")

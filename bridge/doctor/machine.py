@@ -1,4 +1,4 @@
-"""Checks of clocks and disks: this machine's compared to those of Postgres and Kafka, as far as visible from here."""
+"""Checks of clocks and disks: this machine's, and those of Postgres and Kafka as far as they are visible from here."""
 
 import asyncio
 import shutil
@@ -14,7 +14,7 @@ from sinks.kafka.admin import newest_after
 from sinks.postgres.stats.server import clock_skew, server
 
 SKEW_WARN, SKEW_FAIL = 1.0, 30.0
-"""Seconds. Windows, months and due times use three clocks; minutes apart, verdicts and retries are wrong."""
+"""Largest difference in seconds. If the three clocks differ by minutes, verdicts and retries are wrong."""
 USED_WARN, USED_FAIL = 0.8, 0.9
 
 
@@ -25,20 +25,20 @@ async def _postgres_clock(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _kafka_clock(settings: Settings) -> AsyncIterator[Finding]:
-    # Kafka's clock is visible only in timestamps of records, so a slow clock can't be detected without writing.
+    # Only timestamps of records show Kafka's clock, so a slow clock can't be detected without a write.
     ahead = await newest_after(settings, [settings.topics.raw], seconds=SKEW_WARN)
     if ahead is None:
-        yield ok("Kafka's clock", "nothing on the raw topic is stamped ahead of this machine's time")
+        yield ok("Kafka's clock", "no record of the raw topic has a timestamp in this machine's future")
     else:
         for finding in judge_clock("Kafka", ahead, 0.0):
             yield finding
 
 
 def judge_clock(whose: str, seconds: float, uncertainty: float) -> Iterable[Finding]:
-    """Check that another clock is close to this machine's; `seconds` is how far it is ahead."""
+    """Compare another clock with this machine's clock; `seconds` is how far the other clock is ahead."""
     off = max(0.0, abs(seconds) - uncertainty)
     name, found = f"{whose}'s clock", f"{abs(seconds):.2f} s {'ahead of' if seconds > 0 else 'behind'} this machine's"
-    mend = "see that NTP runs on both machines"
+    mend = "check that NTP runs on both machines"
     if off >= SKEW_FAIL:
         yield fail(name, found, mend)
     elif off >= SKEW_WARN:
@@ -53,7 +53,7 @@ async def _database_disk(settings: Settings) -> AsyncIterator[Finding]:
     directory = Path(facts.data_directory) if here and facts.data_directory else None
     usage = None if directory is None else await asyncio.to_thread(_usage, directory)
     if usage is None:
-        yield ok("database's disk", f"can't be seen from here; the database takes {facts.size}")
+        yield ok("database's disk", f"not visible from here; the size of the database is {facts.size}")
         return
     for finding in judge_disk("database's disk", *usage):
         yield finding
@@ -63,14 +63,14 @@ async def _own_disk(_settings: Settings) -> AsyncIterator[Finding]:
     directory = Path(tempfile.gettempdir())
     usage = await asyncio.to_thread(_usage, directory)
     if usage is None:
-        yield fail("own disk", f"{directory} can't be looked at", "set TMPDIR to a directory that can be written")
+        yield fail("own disk", f"{directory} can't be examined", "set TMPDIR to a writable directory")
         return
     for finding in judge_disk("own disk", *usage):
         yield finding
 
 
 def _usage(directory: Path) -> tuple[int, int] | None:
-    """Return the total and free bytes, None for a directory that is not visible here."""
+    """Return the total and the free bytes of a volume; None if the directory is not visible here."""
     try:
         usage = shutil.disk_usage(directory)
     except OSError:
@@ -79,7 +79,7 @@ def _usage(directory: Path) -> tuple[int, int] | None:
 
 
 def judge_disk(name: str, total: int, free: int) -> Iterable[Finding]:
-    """Judge a volume by its used share."""
+    """Judge a volume by the share of it that is used."""
     used = 1 - free / total if total else 1.0
     found = f"{used:.0%} used, {free / 2**30:.1f} GiB free"
     mend = "make room, or enlarge the volume"

@@ -1,4 +1,4 @@
-"""Checks of Postgres: a writable server with free capacity, and a schema that fits the code."""
+"""Checks of Postgres: a writable server with free connections, and a schema that fits the code."""
 
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
@@ -14,7 +14,7 @@ from sinks.postgres.stats.server import LongTransaction, Server, long_transactio
 
 OLDEST_VERSION = 15
 LONG_SECONDS = 300.0
-# In addition to the lanes: registry, verdict, months, and an operator's commands.
+# Connections in addition to those of the lanes: registry, verdict, months, and an operator's commands.
 _OTHER_CONNECTIONS = 6
 _FULL_QUEUE = 0.5
 
@@ -31,37 +31,39 @@ async def _server(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_server(facts: Server) -> Iterable[Finding]:
-    """Check the version, whether it is writable, and whether commits are durable."""
+    """Check the server's version, that it is writable, and that its commits are durable."""
     if facts.major < OLDEST_VERSION:
         yield fail("server", f"PostgreSQL {facts.version} is too old", f"upgrade it to {OLDEST_VERSION} or newer")
     else:
         yield ok("server", f"PostgreSQL {facts.version}, {facts.size}{', TLS' if facts.encrypted else ''}")
     if facts.in_recovery:
-        yield fail("writable", "it is a standby in recovery", "point BRIDGE_DATABASE_URL at the primary")
+        yield fail("writable", "the server is a standby in recovery", "point BRIDGE_DATABASE_URL at the primary")
     elif facts.read_only:
         mend = "reset default_transaction_read_only on the server, the database and the role"
-        yield fail("writable", "its transactions are read-only", mend)
+        yield fail("writable", "transactions are read-only", mend)
     else:
         yield ok("writable", "takes writes")
     off = [name for name, on in (("fsync", facts.fsync), ("full_page_writes", facts.full_page_writes)) if not on]
     if off:
-        yield fail("durable", f"{' and '.join(off)} off: a crash may destroy the data", "turn it on")
+        yield fail("durable", f"{' and '.join(off)} off; a crash may destroy the data", "turn it on")
     elif not facts.synchronous_commit:
-        yield warn("durable", "synchronous_commit is off: a crash loses committed transactions", "turn it on")
+        yield warn("durable", "synchronous_commit is off; a crash loses committed transactions", "turn it on")
     else:
         yield ok("durable", "a commit stays")
 
 
 def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
-    """Outside of development: check for superusers and for a server whose certificate is not verified."""
+    """Outside of development, check for a superuser's account and for a server whose certificate is not verified."""
     if settings.env == "development":
         return
     if facts.superuser:
-        mend = "give each service an account of its own: `bridge db grants ROLE --service ...`"
+        mend = "give each service a separate account, with `bridge db grants ROLE --service ...`"
         yield warn("account", f"{facts.role} is a superuser, or passes row-level security", mend)
     if not database_address(settings.dsn).sslmode.startswith("verify"):
         mend = "add sslmode=verify-full and sslrootcert to BRIDGE_DATABASE_URL"
-        yield warn("certificate", "the server is not authenticated: its certificate is not verified", mend)
+        yield warn(
+            "certificate", "the certificate of the server is not verified, so the server is not authenticated", mend
+        )
 
 
 def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
@@ -69,17 +71,17 @@ def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
     wanted = settings.lanes + _OTHER_CONNECTIONS
     found = f"{facts.connections_left} connections left"
     if facts.connections_left < wanted:
-        mend = "close idle ones, raise max_connections or the role's limit, or lower BRIDGE_LANES"
-        yield warn("connections", f"{found}, one more worker takes {wanted}", mend)
+        mend = "close idle connections, raise max_connections or the role's limit, or lower BRIDGE_LANES"
+        yield warn("connections", f"{found}; one more worker needs {wanted}", mend)
     else:
         yield ok("connections", found)
 
 
 def judge_notifications(facts: Server) -> Iterable[Finding]:
-    """Check the notification queue, which every account can fill; when full, changes of scripts arrive late."""
+    """Check the notification queue, which every account can fill. When it is full, processes learn of changes later."""
     found = f"the queue of notifications is {facts.notifications:.0%} full"
     if facts.notifications > _FULL_QUEUE:
-        mend = "end the session that listens and has been in a transaction for longest; changes are found by BRIDGE_REGISTRY_REFRESH"
+        mend = "end the listening session with the longest transaction; until then, changes are found within BRIDGE_REGISTRY_REFRESH"
         yield warn("notifications", found, mend)
     else:
         yield ok("notifications", found)
@@ -99,16 +101,22 @@ async def _transactions(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
-    """Report old transactions: they hold back vacuum, and may hold locks that commits wait for."""
+    """Report long transactions: they keep vacuum from removing rows, and may hold locks for which commits wait."""
     for one in found:
         state = f"{one.who} is open for {one.seconds / 60:.0f} min ({one.state})"
         yield warn("transactions", state, one.remedy)
     if not found:
-        yield ok("transactions", f"none longer than {LONG_SECONDS / 60:.0f} min among those that this account may see")
+        yield ok(
+            "transactions",
+            f"none is open for more than {LONG_SECONDS / 60:.0f} min, among those that this account can see",
+        )
 
 
 async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[Finding]:
-    """Compare schema and account; without a service, with the first service whose needs are met, or else the owner."""
+    """Compare the schema, and the privileges of the account.
+
+    Without a `service`, compare with the first service whose needs are met, or else with the owner.
+    """
     wanted = (Service.OWNER, *PROCESSES) if service is None else (service,)
     found = {
         one: await database_differences(settings.dsn, months_ahead=settings.partitions_ahead, service=one)
@@ -120,7 +128,7 @@ async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[
 
 
 def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
-    """Judge schema, months and privileges, each separately."""
+    """Judge the schema, the monthly partitions and the privileges, each in its own finding."""
     yield from judge_catalogue(found)
     mend = f"run `bridge db grants ROLE --service {service} --apply` as the schema's owner"
     yield from each(fail, "privileges", found.privileges, mend)
@@ -130,10 +138,10 @@ def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
 
 
 def judge_catalogue(found: Differences) -> Iterable[Finding]:
-    """Judge schema and months; pending migrations explain all other differences of the schema."""
+    """Judge the schema and the monthly partitions. If migrations are pending, only these are reported."""
     behind = [line for line in found.schema if line.startswith("migration")]
     yield from each(fail, "schema", behind or found.schema, "run `bridge db migrate`; see `bridge db check`")
-    yield from each(warn, "schema", found.ahead, "deploy the release that the database was migrated for")
+    yield from each(warn, "schema", found.ahead, "deploy the release to which the database was migrated")
     if not found.schema and not found.ahead:
         yield ok("schema", "as needed")
     yield from each(fail, "months", found.months, "run `bridge db migrate` as the schema's owner")
@@ -142,7 +150,7 @@ def judge_catalogue(found: Differences) -> Iterable[Finding]:
 
 
 def checks(service: Service | None) -> tuple[Check, ...]:
-    """Return the checks for the account of this service; None if the service is unknown."""
+    """Return the checks for the account of this service; None means that the service is not known."""
     return (
         Check("postgres", "server", _server, connects=True),
         Check("postgres", "sessions", _pooler, connects=True),

@@ -1,4 +1,4 @@
-"""Checks of settings: valid in their environment, spelt correctly, and with host names that resolve."""
+"""Checks of settings: valid in their environment, spelt correctly, and with host names that can be resolved."""
 
 import asyncio
 import socket
@@ -19,7 +19,11 @@ async def _environment(service: Service, settings: Settings) -> AsyncIterator[Fi
         found, _, mend = line.partition(": ")
         yield fail("environment", found, mend)
     if not lines:
-        guarded = "its guards hold" if settings.env == "production" else "the guards of production don't apply"
+        guarded = (
+            "the guards of production are met"
+            if settings.env == "production"
+            else "the guards of production don't apply"
+        )
         yield ok("environment", f"{settings.env}: {guarded}")
 
 
@@ -38,13 +42,15 @@ async def _durability(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_replicas(replication: int, in_sync: int) -> Iterable[Finding]:
-    """Check that the topics still accept writes while a broker is down."""
+    """Check that topics still accept writes while one broker is down."""
     if in_sync > replication:
         mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
-        yield fail("replicas", f"{in_sync} replicas must be in sync, of {replication}: nothing can be written", mend)
+        yield fail("replicas", f"{in_sync} of {replication} replicas must be in sync, so nothing can be written", mend)
     elif in_sync == replication > 1:
         mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
-        yield warn("replicas", f"all {replication} replicas must be in sync: one broker away stops every write", mend)
+        yield warn(
+            "replicas", f"all {replication} replicas must be in sync, so the loss of one broker stops every write", mend
+        )
     else:
         yield ok("replicas", f"{replication} of each topic, {in_sync} in sync for a write")
 
@@ -55,7 +61,7 @@ async def _names(settings: Settings) -> AsyncIterator[Finding]:
     for name, hosts in places.items():
         wrong = [host for host in hosts if not host.startswith("/") and not await _resolves(host)]
         if wrong:
-            yield fail("names", f"{name}: {', '.join(wrong)} does not resolve", "correct the name, or the resolver")
+            yield fail("names", f"{name}: {', '.join(wrong)} does not resolve", "correct the name, or the DNS settings")
         else:
             here = " (this machine)" if all(map(is_local, hosts)) else ""
             yield ok("names", f"{name}: {', '.join(hosts) or 'a Unix socket'}{here}")
@@ -69,7 +75,7 @@ async def _resolves(host: str) -> bool:
 
 
 def checks(service: Service | None) -> tuple[Check, ...]:
-    """Return the checks for this service; an unknown one may be a gateway, which has the most requirements."""
+    """Return the checks for this service. If it is unknown, it may be a gateway, which has the most requirements."""
     return (
         Check("settings", "environment", partial(_environment, service or Service.GATEWAY)),
         Check("settings", "variables", _variables),

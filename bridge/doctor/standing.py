@@ -20,18 +20,20 @@ async def _brake(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_brake(state: BreakerState) -> Finding:
-    """Judge the circuit breaker: open is a failure, regardless of its cause.
+    """Judge the circuit breaker. An open breaker is a failure, whatever its cause.
 
-    While it is bypassed, it does not protect the DLQ from a storm.
+    A bypassed breaker does not protect the DLQ from a flood of dead letters, so it is a warning.
     """
     who = f"by {state.changed_by}: {state.reason}"
     if state.engaged:
         since = "" if state.changed_at is None else f" since {rfc3339(state.changed_at)}"
-        return fail("brake", f"on{since}, {who}", "see `bridge breaker status`; more workers change nothing")
+        return fail("brake", f"on{since}, {who}", "see `bridge breaker status`; more workers don't help")
     if state.released:
         until = "" if state.released_until is None else f" until {rfc3339(state.released_until)}"
         return warn(
-            "brake", f"released{until}, {who}", "dead letters pass regardless of their share; see `bridge dlq groups`"
+            "brake",
+            f"released{until}, {who}",
+            "workers dead-letter events whatever their share is; see `bridge dlq groups`",
         )
     return ok("brake", "off")
 
@@ -42,11 +44,11 @@ async def _pauses(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
-    """Report what is paused until an operator resumes it."""
+    """Report what operators have paused."""
     lines = [
         f"{one.kind} {one.target} since {rfc3339(one.paused_at)}, by {one.paused_by}: {one.reason}" for one in paused
     ]
-    yield from each(warn, "pauses", lines, "run `bridge pause end` once the reason is gone")
+    yield from each(warn, "pauses", lines, "run `bridge pause end` when the reason has passed")
     if not paused:
         yield ok("pauses", "nothing is paused by hand")
 
@@ -57,7 +59,7 @@ async def _gate(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_gate(standing: Sequence[Standing]) -> Iterable[Finding]:
-    """Judge the last verdicts of the workers; a target whose events have left the window passes."""
+    """Judge the last verdicts of the workers. A target passes when its events have left the window."""
     if not standing:
         yield ok("gate", "no target fails")
         return

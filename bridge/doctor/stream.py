@@ -1,4 +1,4 @@
-"""Checks of the stream: workers, lag, overdue retries, unacknowledged loss, and the running totals."""
+"""Checks of the stream: workers, lag, overdue retries, unacknowledged losses, and the running totals."""
 
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -18,9 +18,9 @@ from sinks.postgres.stats.server import Retries, WaitingScript, retries, waiting
 from streams.audit import audit
 
 LAG_WARN, LAG_FAIL = 60.0, 600.0
-"""Most seconds that the oldest unread record may have waited."""
+"""Age in seconds of the oldest unread record above which there is a warning."""
 OVERDUE_WARN, OVERDUE_FAIL = 60.0, 300.0
-"""Seconds after a retry's due time."""
+"""Seconds after its due time at which a retry counts as overdue."""
 WAITING_WARN = 1000
 MOST_SCRIPTS: Final = 3
 
@@ -53,16 +53,16 @@ def judge_lag(
     held: Mapping[TopicPartition, str],
     brake: BreakerState,
 ) -> Finding:
-    """Judge the age of the oldest unread record; `since` has each partition's first offset younger than that age.
+    """Judge the age of the oldest unread record.
 
-    `held` has the reasons why partitions are not read. Workers of the previous release record no reason for the circuit
-    breaker.
+    `since` has, by age in seconds, each partition's first offset that is younger. `held` has the reasons why partitions
+    are not read. Workers of the previous release record no reason for the circuit breaker.
     """
     unread = sum(one.unread or 0 for one in behind.values())
     for seconds, verdict in ((LAG_FAIL, fail), (LAG_WARN, warn)):
         old = [source for source, one in behind.items() if _next(one) < since[seconds][source]]
         if old:
-            found = f"{unread} unread, and {len(old)} partitions have records older than {seconds:g} s among them"
+            found = f"{unread} unread; in {len(old)} partitions some of them are older than {seconds:g} s"
             waiting = [source for source in old if source in held]
             told = f", {len(waiting)} of them held: {held[waiting[0]]}" if waiting else ""
             return verdict("lag", found + told, _hint(len(waiting), len(old), brake))
@@ -71,23 +71,25 @@ def judge_lag(
 
 def _hint(held: int, old: int, brake: BreakerState) -> str:
     """Return the remedy for `old` partitions with old records, of which `held` are paused."""
-    hints = ["the circuit breaker is open and pauses partitions: see `bridge breaker status`"] if brake.engaged else []
+    hints = ["the circuit breaker is open and pauses partitions; see `bridge breaker status`"] if brake.engaged else []
     hints += ["see `held` in `bridge offsets show`"] if held else []
-    hints += ["see that workers run and what they log; more of them share the partitions"] if held < old else []
+    hints += ["check that workers run, and their logs; more workers share the partitions"] if held < old else []
     return "; ".join(hints)
 
 
 def _next(account: PartitionAccount) -> int:
-    """Return the next offset to read; a partition that was never read begins at the start of its log."""
+    """Return the next offset to read. For a partition that was never read, this is the start of its log."""
     return account.next_offset if account.next_offset is not None else account.log_start or 0
 
 
 def judge_books(report: AuditReport) -> Iterable[Finding]:
-    """Report unacknowledged loss, and whether the running totals balance."""
+    """Report unacknowledged losses, and whether the running totals balance."""
     lost = [one for one in report.partitions if one.lost > one.lost_acknowledged]
     for one in lost:
         found = f"{one.topic}:{one.partition}: {one.lost - one.lost_acknowledged} records were deleted before they were read"
-        yield fail("loss", found, f"once you know why: `bridge audit --acknowledge-lost {one.topic}:{one.partition}`")
+        yield fail(
+            "loss", found, f"when you know the cause, run `bridge audit --acknowledge-lost {one.topic}:{one.partition}`"
+        )
     if not lost:
         yield ok("loss", f"none unacknowledged, {report.totals.lost} in all")
     if report.balanced:
@@ -102,7 +104,7 @@ async def _retries(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Finding:
-    """Judge overdue retries; `scripts` are those with the most waiting events.
+    """Judge overdue retries; `scripts` are the scripts with the most waiting events.
 
     A retry that is not due yet is normal.
     """
@@ -112,7 +114,7 @@ def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Find
 
 
 def _waiting(one: WaitingScript) -> str:
-    """Describe the waiting events of one script: owner, error class, and since when."""
+    """Describe the waiting events of one script: owner, error class, and the time of the first failure."""
     return f"{site_in_words(one.site_id, one.org_id)} {one.script_id or ''}".rstrip() + (
         f": {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
     )
@@ -120,7 +122,7 @@ def _waiting(one: WaitingScript) -> str:
 
 def _judge_waiting(found: Retries) -> Finding:
     told = f"{found.waiting} waiting"
-    mend = "see that workers read the retry topics; `bridge process` processes those that are due"
+    mend = "check that workers read the retry topics; `bridge process` processes due retries"
     if found.overdue and found.longest_overdue_seconds > OVERDUE_WARN:
         verdict = fail if found.longest_overdue_seconds > OVERDUE_FAIL else warn
         late = f"{found.overdue} past their time, the longest by {found.longest_overdue_seconds:.0f} s"
@@ -129,7 +131,7 @@ def _judge_waiting(found: Retries) -> Finding:
         return warn(
             "retries",
             f"{told}, more than {WAITING_WARN}",
-            "`bridge gate show` names more of their scripts; see docs/runbooks/retries-up.md",
+            "`bridge gate show` lists more of the scripts; see docs/runbooks/retries-up.md",
         )
     return ok("retries", f"{told}, none past its time")
 

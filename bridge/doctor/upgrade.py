@@ -1,4 +1,4 @@
-"""`bridge doctor --upgrade`: what this release refuses of a previous installation, and what the next release will."""
+"""`bridge doctor --upgrade`: what this release refuses of an older installation, and what the next one will refuse."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from sinks.postgres.schema.check import Differences, database_differences, privi
 
 
 def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
-    """Return the checks for these services, whose account is that of BRIDGE_DATABASE_URL."""
+    """Return the checks for these services, whose account BRIDGE_DATABASE_URL contains."""
     return (
         *(
             one
@@ -32,15 +32,15 @@ async def _webhook(given: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_webhook(given: Settings) -> Finding:
-    """Check whether a receiver still verifies with the key that signs tokens."""
+    """Check whether a receiver still verifies webhooks with the key that signs tokens."""
     if given.worker_alert_webhook is None:
         return ok("webhook", "no webhook is called")
     if given.worker_alert_webhook_secret is not None:
-        return ok("webhook", "its own secret signs, as before")
+        return ok("webhook", "a separate secret signs, as before")
     return warn(
         "webhook",
-        f"receivers verify by BRIDGE_SECRET_KEY, which signs only before {ENDS_WITH}",
-        "give them what `bridge keys show webhook` prints, and set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it",
+        f"receivers verify with BRIDGE_SECRET_KEY, which only signs before {ENDS_WITH}",
+        "give them the secret that `bridge keys show webhook` prints, and set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it",
     )
 
 
@@ -51,15 +51,18 @@ async def _schema(given: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_upgrade(given: Settings, found: Differences) -> Iterable[Finding]:
-    """Judge the schema: pending migrations are refused until applied, except in development, which applies them."""
+    """Judge the schema.
+
+    Services refuse to start with pending migrations, except in development, where they apply them.
+    """
     behind = [line.partition(";")[0] for line in found.schema if line.startswith("migration")]
     if not behind:
         yield from judge_catalogue(found)
     elif given.env == "development":
-        yield ok("schema", f"behind by {len(behind)} migrations, which a start applies")
+        yield ok("schema", f"{len(behind)} migrations are pending; the next start applies them")
     else:
         for line in behind:
-            yield fail("schema", line, "run `bridge db migrate` of this release as the owner, before anything starts")
+            yield fail("schema", line, "run `bridge db migrate` of this release as the owner, before a service starts")
 
 
 async def _account(service: Service, given: Settings) -> AsyncIterator[Finding]:
@@ -72,7 +75,10 @@ async def _account(service: Service, given: Settings) -> AsyncIterator[Finding]:
 def judge_account(
     given: Settings, service: Service, lacking: Sequence[str], excess: Sequence[str]
 ) -> Iterable[Finding]:
-    """Judge privileges: missing ones are refused where they are checked at start, excess ones by the next release."""
+    """Judge privileges.
+
+    This release refuses to start without some of them; the next release also refuses excess ones.
+    """
     strict = given.env == "production" or given.strict_db_mode
     mend = f"as the owner, after `bridge db migrate`: `bridge db grants ROLE --service {service} --apply`"
     for line in lacking:
@@ -80,4 +86,4 @@ def judge_account(
     for line in excess:
         yield warn(service, f"{line}; refused from {ENDS_WITH}", f"give the {service} an account of its own; {mend}")
     if not lacking and not excess:
-        yield ok(service, "has what it needs, and no more")
+        yield ok(service, "has exactly the privileges that it needs")

@@ -1,1 +1,1 @@
-"""The HTTP gateway: takes events from producers, and answers 202 only for what Kafka has acknowledged."""
+"""The HTTP gateway: it accepts events from producers, and answers 202 when Kafka has acknowledged them."""

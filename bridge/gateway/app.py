@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 def process_app() -> Front:
-    """Build the application of a process that uvicorn starts, from the settings of its environment."""
+    """Build the application of a process that uvicorn starts; its settings come from the environment."""
     settings = load_settings()
     service = "bridge-gateway"
     configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
@@ -58,14 +58,14 @@ def process_app() -> Front:
 
 
 def create_app(settings: Settings) -> Front:
-    """Build the ASGI application; its services live as long as its lifespan."""
+    """Build the ASGI application. Its services live as long as its lifespan."""
     rest = FastAPI(
         title="Ghostlink Bridge gateway",
         version=product_version(),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        # A redirect would repeat the host that the client sent.
+        # A redirect would contain the host that the client sent.
         redirect_slashes=False,
     )
     front = Front(rest, settings, lambda front: _running(settings, front))
@@ -83,7 +83,7 @@ async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
     except BridgeError as error:
         if multiprocessing.parent_process() is None:
             raise
-        # A supervisor restarts this process; uvicorn's own exit after a failed start would end the other processes too.
+        # The supervisor restarts this process. uvicorn's own exit after a failed start would end all processes.
         log.error("process_start_failed", error=str(error))
         await asyncio.sleep(_RESTART_SECONDS)
         os._exit(1)
@@ -113,7 +113,7 @@ def _request_spans(settings: Settings) -> "RequestSpans | None":
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent process is gone, however the parent ended."""
+    """End this process when its parent has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,7 @@
-"""Splitting of a body into its events, byte for byte: valid JSON with a parser in C, other bodies by their brackets."""
+"""Splitting of a body into its events, byte for byte.
+
+A parser in C splits valid JSON. Other bodies are split by their brackets.
+"""
 
 import re
 from codecs import BOM_UTF8
@@ -42,17 +45,17 @@ _document = msgspec.json.Decoder(_Document).decode
 _identity = msgspec.json.Decoder(_Identity).decode
 
 _LINE = re.compile(rb"\S[^\n]*+")
-# Up to the next comma of the array or bracket; a value nested once or twice is skipped in one step.
+# Matches up to the next comma of the array, or to the next bracket. A value nested at most twice is one step.
 _BETWEEN_EVENTS = re.compile(rb'(?:[^",\[\]{}]++|' + STRING + rb"|" + SHALLOW + rb")*+([,\[\]{}])?", re.DOTALL)
 _WITHIN_EVENT = re.compile(rb"(?:" + TEXT + rb"|" + SHALLOW + rb")*+([\[\]{}])?", re.DOTALL)
 _MOST_STEPS = 12_000
-"""Together with MOST_MARKS, the limit of the time that an invalid body takes from others.
+"""Most strings of an invalid body. With MOST_MARKS, this limits the time to split such a body.
 
-A body of 1 MiB with a string for every 16 bytes is within both.
+A body of 1 MiB with a string every 16 bytes is within both limits.
 """
 _FEWEST_STEPS = 2_500
 _BYTES_OF_A_STEP = 16
-"""A small body has a lower limit, because many of them arrive together."""
+"""The limit of a small body. It is lower, because many small bodies can arrive at the same time."""
 _ESCAPED_NAME = re.compile(rb'\\u[0-9a-fA-F]{4}[^"\\]*+"[ \t\r\n]*+:').search
 _NAMES_EVENTS = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"events"[ \t\r\n]*:[ \t\r\n]*\[')
 _EVENTS_NAME = b'"events"'
@@ -60,34 +63,37 @@ _NONE = msgspec.Raw(b"")
 
 
 class Elements(NamedTuple):
-    """The events of a body; `batch` is false for a single event."""
+    """The events of a body. `batch` is False if the body is a single event."""
 
     values: list[bytes]
     batch: bool
 
 
 class Element(NamedTuple):
-    """An event's id: `missing` means that one has to be assigned; neither means an id that the stream refuses."""
+    """The id of an event. `missing` means that the gateway has to assign one.
+
+    An event with neither has an id that the stream refuses.
+    """
 
     event_id: str | None
     missing: bool
 
 
 def split(body: bytes, *, lines: bool, most: int) -> Elements:
-    """Split the body into at most `most` events; raises Problem if it holds none or more, or can't be split.
+    """Split the body into at most `most` events. Raises Problem if it contains none or more, or can't be split.
 
-    No more than `most` events become objects, so the cost of a body is limited before it is refused. `lines` is whether
-    the Content-Type is that of JSON lines; a body in another form is read in that form.
+    At most `most` events become Python objects, so a body that is refused has a limited cost. `lines` means that the
+    Content-Type is that of JSON lines; a body in another form is nevertheless read in that form.
     """
-    # A byte order mark before JSON has no meaning, and belongs to no event.
+    # A byte order mark before the JSON has no meaning, and belongs to no event.
     body = body.removeprefix(BOM_UTF8)
     if form := form_of(body):
-        raise _refused(f"the body is {form.name}: send JSON in UTF-8, plain or compressed once with gzip")
+        raise _refused(f"the body is {form.name}; send JSON in UTF-8, plain or compressed once with gzip")
     found = _cut(body, lines, most)
     if not found.values:
         raise Problem(Code.NO_EVENTS)
     if not any(value.lstrip(BLANK).startswith(b"{") for value in found.values):
-        raise _refused(f"no event is in the body, {beginning_of(body)}; an event is a JSON object")
+        raise _refused(f"the body contains no event: {beginning_of(body)}; an event is a JSON object")
     return found
 
 
@@ -117,11 +123,14 @@ def _over_lines(body: bytes) -> bool:
 
 
 def _too_many(most: int) -> Problem:
-    return Problem(Code.TOO_MANY_EVENTS, f"at most {most} events")
+    return Problem(Code.TOO_MANY_EVENTS, f"the limit is {most} events; send the rest in another request")
 
 
 def _lines(body: bytes, most: int) -> list[bytes]:
-    """Return each line that is not blank, with its spaces; each may begin with a byte order mark (joined files)."""
+    """Return each line that is not blank, with its spaces.
+
+    Each line may begin with a byte order mark, as in joined files.
+    """
     found: list[bytes] = []
     end = 0
     for match in _LINE.finditer(body):
@@ -135,7 +144,10 @@ def _lines(body: bytes, most: int) -> list[bytes]:
 
 @cache
 def _decoder(most: int) -> Callable[[bytes], Sequence[msgspec.Raw]]:
-    """Return a decoder of an array's elements: `most` and one more become objects, the rest is only parsed."""
+    """Return a decoder of an array's elements.
+
+    `most` + 1 elements become Python objects; further ones are only parsed.
+    """
     fields: list[tuple[str, Any, Any]] = [(f"element_{index}", msgspec.Raw, _NONE) for index in range(most + 1)]
     first_ones = msgspec.defstruct("_FirstOnes", fields, array_like=True, gc=False)
     decode = msgspec.json.Decoder(first_ones).decode
@@ -153,7 +165,7 @@ def _array_elements(text: bytes, most: int) -> list[bytes]:
 
 
 def _object_elements(body: bytes, most: int) -> Elements:
-    """Return the events of `{"events": [...]}`, or the object as one event, which the stream judges."""
+    """Return the events of `{"events": [...]}`, or the object as one event. The stream judges their content."""
     try:
         document = _document(body)
     except UNREADABLE:
@@ -166,7 +178,7 @@ def _object_elements(body: bytes, most: int) -> Elements:
     if not events.startswith(b"[") or bytes(document.event_type):
         return Elements([body], batch=False)
     if body.count(_EVENTS_NAME) - events.count(_EVENTS_NAME) > 1:
-        raise _refused("the body names `events` twice")
+        raise _refused("the body has the name `events` twice; send one array")
     if b"\\" in body and _ESCAPED_NAME(body.replace(events, b"", 1)):
         # It may be `events` a second time, whose events would be lost.
         raise _refused("a name beside `events` is written with an escape: write it as it is")
@@ -178,12 +190,12 @@ def _object_elements(body: bytes, most: int) -> Elements:
 
 
 def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes]:
-    """Return the elements of an invalid array, cut at its own commas: the stream judges each of them.
+    """Return the elements of an invalid array, cut at the commas of the array. The stream judges each element.
 
-    With `closing`, the object around the array ends after it.
+    With `closing`, the array is the value of an object that ends after the array.
     """
     if sum(map(text.count, MARKS)) > MOST_MARKS:
-        raise _refused("it is not JSON, and has too many strings and brackets to be split")
+        raise _refused("the body is not JSON, and has too many strings and brackets to be split")
     place = begin = text.index(b"[") + 1
     depth, found = 1, []
     for _ in range(min(_MOST_STEPS, _FEWEST_STEPS + len(text) // _BYTES_OF_A_STEP)):
@@ -200,7 +212,7 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
             found.append(text[begin : place - 1].strip(BLANK))
             begin = place
         if depth == 0 and found[-1] == b"":
-            # JavaScript arrays may end with a comma that no element follows.
+            # As in JavaScript, a comma may follow the last element.
             found.pop()
         if len(found) > most:
             raise _too_many(most)
@@ -209,15 +221,17 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
             if mark != b"]" or rest != (b"}" if closing else b""):
                 break
             if b"" in found:
-                raise _refused(f"element {found.index(b'')} of the array is empty: remove a comma")
+                raise _refused(f"element {found.index(b'')} of the array is empty; remove a comma")
             return found
-    raise _refused("the array of events is not closed, or something follows it; nothing of it was accepted")
+    raise _refused("the array of events is not closed, or is followed by more text; no event was accepted")
 
 
 def identify(value: bytes) -> Element:
-    """Return the event's own id; raises Problem if it may contain several events, which would become one dead letter.
+    """Return the event's own id.
 
-    A value that is too large for Kafka is refused anyway and is not parsed.
+    Raises Problem if the value may contain several events: they would become one dead letter.
+
+    A value that is too large for Kafka is not parsed, because it is refused anyway.
     """
     if len(value) > MAX_LINE_BYTES:
         return Element(None, missing=False)
@@ -228,19 +242,19 @@ def identify(value: bytes) -> Element:
         return Element(None, missing=not _has_id(value))
     if event_id is None:
         _refuse_several(value)
-    # An empty id is present, but not valid.
+    # An empty id counts as present, and is not valid.
     return Element(event_id or None, missing=event_id is None)
 
 
 def _refuse_several(value: bytes) -> None:
     if several := several_in(value):
         raise _refused(
-            f'one event is expected, and {several} was found; send an array, `{{"events": [...]}}` or a line each; nothing of it was accepted'
+            f'one event is expected, and {several} was found; send an array, `{{"events": [...]}}` or one event a line; no event was accepted'
         )
 
 
 def _has_id(value: bytes) -> bool:
-    """Return whether an invalid event nevertheless has an id of its own, which must not be replaced."""
+    """Return whether an invalid event has an id of its own, which must not be replaced."""
     if b'"event_id"' not in value:
         return False
     try:

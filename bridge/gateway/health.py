@@ -1,4 +1,4 @@
-"""Readiness of a gateway: it needs Kafka and a copy of the registry, and serves without Postgres."""
+"""Readiness of a gateway: it needs Kafka and a copy of the registry, and works without Postgres."""
 
 import time
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from sinks.readiness import Needs
 
 
 def needs_of_gateway(producers: ProducerRegistry, publisher: Publisher) -> Needs:
-    """Return the health checks; Kafka also counts as unreachable while records wait too long for acknowledgement."""
+    """Return the health checks. Kafka also counts as unreachable while records wait too long for acknowledgement."""
 
     async def ask_kafka() -> None:
         if publisher.stuck:
-            raise SinkUnavailable("Kafka does not acknowledge")
+            raise SinkUnavailable("Kafka does not acknowledge records in time")
         await publisher.look()
 
     def own() -> Mapping[str, bool]:

@@ -42,7 +42,7 @@ _TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | 
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
 _SERVER_SECONDS: Final = metrics.GATEWAY_SERVER_SECONDS
-# The cost of building an operators' page, in requests.
+# The cost of an operators' page, as a number of usual requests.
 _PAGE_COST = 10
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -65,7 +65,7 @@ class Front:
         self._in_hand = 0
         self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
         self._counts: dict[tuple[str, int], Any] = {}
-        # A series that starts at its first count hides that count from `increase`, so series start at zero here.
+        # Series start at zero here, because `increase` does not see the first count of a series that starts with it.
         for route in self._seconds:
             for status in _TOLD:
                 self._count(route, status)
@@ -74,7 +74,7 @@ class Front:
             self._count_server(status)
         self.services: Services | None = None
         self.spans: RequestSpans | None = None
-        """The tracing of requests, if it is enabled."""
+        """The tracing of requests; None if tracing is off."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -83,7 +83,7 @@ class Front:
         began = time.perf_counter()
         headers = dict(scope["headers"])
         ids = request_ids(headers)
-        # Each request is a task of its own, so its context variables need no reset.
+        # Each request is a separate task, so its context variables need no reset.
         structlog.contextvars.bind_contextvars(**ids.fields())
         if not is_served(scope, self._admin_port):
             status, answered = await self._refuse(Problem(Code.NOT_FOUND), send, ids)
@@ -107,7 +107,7 @@ class Front:
     async def _scripts_route(
         self, services: Services, route: str, request: Request, send: Send, began: float
     ) -> tuple[int, str]:
-        """Answer a request of a script's route; returns the status and, on a refusal, its code."""
+        """Answer a request of a script's route; returns the status, and the error code of a refusal."""
         scope, ids = request.scope, request.ids
         self._in_hand += 1
         try:
@@ -117,7 +117,7 @@ class Front:
             return _CLIENT_GONE, ""
         finally:
             self._in_hand -= 1
-        # Time that a client takes to send or read is not the gateway's time.
+        # The time in which the client sends or reads is not the gateway's time.
         seconds = time.perf_counter() - began - request.waited
         more = [*ids.headers(), _NOSNIFF]
         if route != "snippet":
@@ -161,7 +161,7 @@ class Front:
             if request.method != method:
                 if request.method == "OPTIONS" and method == "POST":
                     return preflight(services.producers, request.script_id, request.headers)
-                raise Problem(Code.METHOD_NOT_ALLOWED, f"{method} is taken here")
+                raise Problem(Code.METHOD_NOT_ALLOWED, f"the resource supports {method}")
             return await handler(services, request)
         except Problem as problem:
             answer = problem.answer(request.ids)
@@ -177,10 +177,10 @@ class Front:
     async def _others(
         self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str
     ) -> tuple[int, float]:
-        """Let FastAPI answer, if the path is known; adds the headers that every answer has.
+        """Let FastAPI answer if the path is known, and add the headers of every response.
 
-        Returns the status, and when the answer began. On the public port these pages count against the address like the
-        routes of scripts.
+        Returns the status, and the time at which the response began. On the public port, these pages count for the
+        address's rate like the routes of scripts.
         """
         if self.services is not None and not is_admin(scope, self._admin_port):
             try:
@@ -190,7 +190,7 @@ class Front:
         if scope["path"] not in PAGES:
             return await self._refuse(Problem(Code.NOT_FOUND), send, ids)
         scope["bridge_ids"] = ids
-        # No page reads a query, but FastAPI would parse it.
+        # No page reads the query, but FastAPI would parse it.
         scope["query_string"] = b""
         more: HeaderPairs = [*ids.headers(), _NOSNIFF]
         status = _SERVER_ERROR
@@ -206,23 +206,26 @@ class Front:
         try:
             await self._rest(scope, receive, send_with_ids)
         except Exception:
-            # FastAPI has answered 500 before it raises.
+            # FastAPI answers 500 before it raises.
             log.exception("request_failed", route="other")
         return _CLIENT_GONE if CLIENT_GONE in scope else status, answered or time.perf_counter()
 
     async def _refuse(self, problem: Problem, send: Send, ids: RequestIds) -> tuple[int, float]:
-        """Refuse a request that belongs to no script; returns the status, and when the answer began."""
+        """Refuse a request that belongs to no script; returns the status, and the time at which the response began."""
         answer, answered = problem.answer(ids), time.perf_counter()
         await answer.send(send, [*ids.headers(), _NOSNIFF])
         REFUSED.count(problem.code, None)
         return answer.status, answered
 
     def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
-        """Count and log an answered request: metrics use the gateway's `seconds`, logs the whole time since `began`."""
+        """Count and log an answered request.
+
+        Metrics use `seconds`, the gateway's own time. Logs use the whole time since `began`.
+        """
         self._seconds[route].observe(seconds)
         self._count(route, status).inc()
         if self._logs_all or status >= _SERVER_ERROR:
-            # Only the path is logged: the query may contain a browser's token.
+            # Only the path is logged, because the query may contain a browser's token.
             (log.warning if status >= _SERVER_ERROR else log.info)(
                 "request",
                 method=scope["method"],
@@ -246,5 +249,5 @@ class Front:
 
     @property
     def in_hand(self) -> int:
-        """Return the number of requests of scripts' routes in flight."""
+        """Return the number of requests of scripts' routes that are in flight."""
         return self._in_hand

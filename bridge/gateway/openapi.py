@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own routes, and the routes of scripts, which FastAPI does not know."""
+"""The OpenAPI document: FastAPI's routes, and the routes of scripts, which FastAPI does not know."""
 
 from typing import Any, Final
 
@@ -36,33 +36,33 @@ _SCRIPT: Final = {
     "name": "script_id",
     "in": "path",
     "required": True,
-    "description": "the script's id, percent-encoded, one segment of the path",
+    "description": "the script's id, percent-encoded, as one segment of the path",
     "schema": {"type": "string", "minLength": 1, "maxLength": 128},
 }
 _TOKEN: Final = {
     "name": "token",
     "in": "query",
     "required": False,
-    "description": "an ingest token, for navigator.sendBeacon, which can send no headers",
+    "description": "an ingest token, for navigator.sendBeacon, which can't set headers",
     "schema": {"type": "string"},
 }
 _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "the same key with the same body gets the same answer, and nothing is published again",
+    "description": "a request with the same key and body gets the same response, and its events are not published again",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 }
 
 
 def completed(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return FastAPI's document with the routes of scripts, their schemas and every refusal."""
+    """Return FastAPI's document with the routes of scripts, their schemas, and every refusal."""
     for path in document["paths"].values():
         for operation in path.values():
             for answer in operation["responses"].values():
                 answer["headers"] = ID_HEADERS
     ready = document["paths"]["/ready"]["get"]["responses"]
-    ready["503"] = {"description": "Kafka is away, or the registry was never read", "headers": ID_HEADERS}
+    ready["503"] = {"description": "Kafka is unreachable, or the registry was never read", "headers": ID_HEADERS}
     ready["503"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     document["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     document["paths"] |= {
@@ -98,14 +98,14 @@ def _body() -> dict[str, Any]:
 
 
 def _events(settings: Settings) -> dict[str, Any]:
-    most = f"{settings.gateway_max_events} events and {settings.gateway_max_body_bytes} bytes after inflating"
+    most = f"{settings.gateway_max_events} events and {settings.gateway_max_body_bytes} bytes after decompression"
     return {
         "tags": ["events"],
         "operationId": "post_events",
         "summary": "Send events",
-        "description": 'One event, an array, `{"events": [...]}`, or NDJSON; gzip is fine; at most '
-        f"{most}. 202 once Kafka has acknowledged. The stream checks the content of events: see `events:validate`. "
-        "Of visitors' events that it will refuse, a limited number a minute is accepted.",
+        "description": 'One event, an array, `{"events": [...]}`, or NDJSON, plain or with gzip; at most '
+        f"{most}. The response is 202 when Kafka has acknowledged the events. The stream checks their content later: see "
+        "`events:validate`. A limited number of visitors' events that the stream will refuse is accepted a minute.",
         "parameters": [_SCRIPT, _TOKEN, _KEY],
         "security": [{"bearer": []}, {"token": []}],
         "requestBody": _body(),
@@ -118,11 +118,11 @@ def _validate() -> dict[str, Any]:
     return {
         "tags": ["events"],
         "operationId": "validate_events",
-        "summary": "What the stream would do with events; publishes nothing",
+        "summary": "Show what the stream would do with events, and publish nothing",
         "parameters": [_SCRIPT, _TOKEN],
         "security": [{"bearer": []}, {"token": []}],
         "requestBody": _body(),
-        "responses": {"200": _answer("the verdict on each event", "Verdicts")}
+        "responses": {"200": _answer("the result for each event", "Verdicts")}
         | refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES),
     }
 
@@ -132,9 +132,9 @@ def _token() -> dict[str, Any]:
     return {
         "tags": ["browsers"],
         "operationId": "post_token",
-        "summary": "An ingest token for a page of an allowed origin",
+        "summary": "Issue an ingest token to a page of an allowed origin",
         "parameters": [_SCRIPT, origin],
-        "responses": {"200": _answer("a token for this script and origin", "Token")}
+        "responses": {"200": _answer("a token for this script and this origin", "Token")}
         | refusals(*_EVERYWHERE, *_ORIGINS),
     }
 
@@ -151,7 +151,7 @@ def _snippet() -> dict[str, Any]:
                 "headers": ID_HEADERS,
                 "content": {"text/javascript": {"schema": {"type": "string"}}},
             },
-            "304": {"description": "as the client has it", "headers": ID_HEADERS},
+            "304": {"description": "the client's copy is current", "headers": ID_HEADERS},
         }
         | refusals(*_EVERYWHERE, Code.SNIPPET_MISSING),
     }
@@ -160,10 +160,10 @@ def _snippet() -> dict[str, Any]:
 def _schemas(settings: Settings) -> dict[str, Any]:
     event = RawEvent.model_json_schema()
     event["additionalProperties"] = True
-    # The gateway fills in these three if they are absent.
+    # The gateway adds these three fields if they are absent.
     event["required"] = ["event_type", "occurred_at"]
     text, number = {"type": "string"}, {"type": "integer", "minimum": 0}
-    # The form that the stream requires. The gateway accepts every value, and the stream judges it.
+    # This is the form that the stream requires. The gateway accepts every value; the stream judges it.
     one: dict[str, Any] = {"$ref": "#/components/schemas/RawEvent"}
     many = {"type": "array", "items": one, "minItems": 1, "maxItems": settings.gateway_max_events}
     result = {
@@ -172,7 +172,7 @@ def _schemas(settings: Settings) -> dict[str, Any]:
         "status": {"enum": ["accepted", "rejected"]},
         "error_code": {"enum": [Code.EVENT_TOO_LARGE.value, Code.TOO_MANY_REFUSED.value]},
         "id_assigned": {"type": "boolean"},
-        "message": {"type": "string", "description": "why the stream would refuse it"},
+        "message": {"type": "string", "description": "why the stream would refuse the event"},
     }
     verdict = {"index": number, "status": {"enum": ["valid", "invalid"]}, "error_code": text, "message": text,
                "violations": {"type": "array", "items": text}, "action": text, "event": {"type": "object"}}  # fmt: skip
@@ -188,6 +188,6 @@ def _schemas(settings: Settings) -> dict[str, Any]:
 
 
 def _list(properties: dict[str, Any], required: int) -> dict[str, Any]:
-    """Return the schema of an array of objects whose first `required` properties are always present."""
+    """Return the schema of an array of objects, in which the first `required` properties are required."""
     item = {"type": "object", "properties": properties, "required": list(properties)[:required]}
     return {"type": "array", "items": item}

@@ -1,8 +1,8 @@
 """Publishing to Kafka: records are gathered by partition, acknowledged by all replicas, and bounded in memory.
 
-A partition has one batch in flight; records that arrive meanwhile are gathered for the next one. aiokafka sends a batch
-again until a time-out. A record that was not acknowledged to its client may still arrive, and a batch whose
-acknowledgement was lost may arrive twice; the stream counts an event once by its id.
+A partition has one batch in flight. Records that arrive meanwhile are gathered for the next batch. aiokafka sends a
+batch again until a time-out. A record that was not acknowledged to its client may still be written. A batch whose
+acknowledgement was lost may be written twice; the stream counts an event once, by its id.
 """
 
 import asyncio
@@ -24,37 +24,37 @@ from sinks.kafka.producer import START_SECONDS, close, connect, make_producer
 HeaderList = list[tuple[str, bytes | None]]
 
 _OWN_BYTES: Final = 150
-"""Bytes of a record besides the value: the proof, and the id in the key and in a header."""
+"""Bytes of a record in addition to its value: the proof, and the id in the key and in a header."""
 _REQUEST_MS: Final = 10_000
 _REPLACE_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 2.0
-# A broker that takes longer for a request gets the next one anyway: one slow partition may be the cause.
+# After this time, a broker gets the next request even without a response: one slow partition may be the cause.
 _TOGETHER_SECONDS: Final = 0.1
-# Memory of a record besides its bytes.
+# Memory of a record in addition to its bytes.
 _FRAME_BYTES = 200
-# The most bytes of a record's headers and key.
+# The largest size of a record's headers and key in bytes.
 _MOST_HEADER_BYTES: Final = 2048
-# The approximate size of a record's headers and key in a batch, besides its value.
+# The approximate size of a record's headers and key in a batch.
 _RECORD_BYTES: Final = 512
-# Seconds of filling before other tasks run: a batch takes milliseconds, and each partition has one.
+# Seconds of filling batches before other tasks run. Each partition's batch takes milliseconds.
 _FILL_SECONDS: Final = 0.005
-# Bytes that one sender adds to a batch before the other waiting senders have their turn.
+# Bytes that one sender adds to a batch before the other waiting senders have a turn.
 _TURN_BYTES: Final = 16 * 1024
 
 log = structlog.get_logger(__name__)
 
 
 def header_bytes(shared: HeaderList) -> int:
-    """Return the bytes of each of a request's records besides its value, from the headers that they share."""
+    """Return the size in bytes of each record of a request without its value, given the headers of all of them."""
     return _OWN_BYTES + sum(len(name) + len(value or b"") for name, value in shared)
 
 
 class Delivery:
-    """The records of one request: done when all batches with them are acknowledged, or one of these failed.
+    """The records of one request. It is done when all batches with its records are acknowledged, or one of them failed.
 
-    It holds its sender's share of the bytes that wait for Kafka until all of its batches have ended, even if its
-    request has ended before. As a context, it owns the records that are added within its block.
+    It holds its sender's share of the bytes that wait for Kafka until all of its batches have ended, even if the
+    request ends earlier. As a context, it owns the records that are added within the block.
     """
 
     __slots__ = ("_held", "_left", "_waiter", "error", "queued", "sender")
@@ -66,7 +66,7 @@ class Delivery:
         self._waiter: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
         self.queued = 0
-        """Records that wait behind others for their partition and are in no batch yet."""
+        """The number of records that wait for their partition, and are in no batch yet."""
 
     def __enter__(self) -> Self:
         self._held.__enter__()
@@ -77,12 +77,12 @@ class Delivery:
         self.settled(1, None)
 
     def joins(self) -> None:
-        """Count one more record, which waits for its partition."""
+        """Count one more record that waits for its partition."""
         self._left += 1
         self.queued += 1
 
     def settled(self, count: int, error: BaseException | None) -> None:
-        """Count `count` records as acknowledged, or as failed with `error`."""
+        """Count `count` records as acknowledged; with an `error`, as failed."""
         self._left -= count
         self.error = self.error or error
         if self._left == 0:
@@ -91,7 +91,7 @@ class Delivery:
             self._waiter.set_result(None)
 
     async def acknowledged(self, seconds: float) -> bool:
-        """Wait at most `seconds` until Kafka has acknowledged all of them; returns whether it has."""
+        """Wait at most `seconds` until Kafka has acknowledged all records; returns whether it has."""
         if self._left and self.error is None:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()
@@ -118,7 +118,7 @@ class _Record(NamedTuple):
 
 
 class _Batch:
-    """A batch: records of one partition that are sent together."""
+    """Records of one partition that are sent together."""
 
     __slots__ = ("_counts", "builder", "sent_at")
 
@@ -142,7 +142,7 @@ class _Batch:
 
 
 class _Partition:
-    """The waiting records of one partition, by sender, and its batch in flight."""
+    """One partition: its waiting records by sender, and its batch in flight."""
 
     __slots__ = ("due", "in_flight", "leader", "number", "task", "waiting")
 
@@ -155,7 +155,7 @@ class _Partition:
         self.task: asyncio.Task[None] | None = None
 
     def fill(self, batch: _Batch) -> None:
-        """Move records into the batch until it is full: the senders take turns, however many records each has."""
+        """Move records into the batch until it is full. The senders take turns, however many records each has."""
         waiting, is_full = self.waiting, False
         while waiting and not is_full:
             sender, records = waiting.first()
@@ -166,12 +166,12 @@ class _Partition:
                 else:
                     is_full = True
             if taken:
-                # A sender whose record did not fit goes first in the next batch, where it always fits.
+                # The record did not fit. Its sender goes first in the next batch, where the record always fits.
                 waiting.end(sender)
 
 
 class Publisher:
-    """Publishes to the raw topic: one batch at a time for each partition, in which senders take turns."""
+    """Publishes to the raw topic. Each partition has one batch in flight; in a batch, senders take turns."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -179,7 +179,7 @@ class Publisher:
         self._seconds = settings.seconds("gateway_publish_timeout")
         self._linger = settings.seconds("gateway_linger")
         most_bytes = settings.gateway_max_bytes_in_flight
-        # Each share is large enough for one request, if it holds nothing else.
+        # Each share is large enough for one request of any size, if no other request uses the share.
         least = settings.gateway_max_body_bytes + settings.gateway_max_events * (_FRAME_BYTES + _MOST_HEADER_BYTES)
         self._budget = ByteBudget("bytes that wait for Kafka", most_bytes, least)
         self._loop = asyncio.get_running_loop()
@@ -196,13 +196,13 @@ class Publisher:
         return make_producer(self._settings, linger_ms=0, request_timeout_ms=_REQUEST_MS)
 
     async def start(self) -> None:
-        """Connect; raises PreconditionFailed if Kafka is unreachable or lacks the topic."""
+        """Connect; raises PreconditionFailed if Kafka is unreachable or has no such topic."""
         await connect(self._settings, self._producer, self._topic)
         self._look()
         self._begin(self._keep_looking())
 
     async def close(self) -> None:
-        """Wait a moment for the batches in flight, and close the connections to Kafka."""
+        """Wait a short time for the batches in flight, then close the connections to Kafka."""
         self._send_all()
         while sending := [one.task for one in self._partitions if one.task is not None]:
             done, _ = await asyncio.wait(sending, timeout=_CLOSE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -215,32 +215,32 @@ class Publisher:
 
     @property
     def stuck(self) -> bool:
-        """Return whether a batch has waited for its acknowledgement for longer than a request would."""
+        """Return whether a batch has waited for its acknowledgement longer than a request would wait."""
         limit = self._loop.time() - self._seconds
         return self._replacing or any(one.in_flight and one.in_flight.sent_at < limit for one in self._partitions)
 
     async def look(self) -> None:
-        """Query Kafka for its topics; raises KafkaError or OSError."""
+        """Ask Kafka for its topics; raises KafkaError or OSError."""
         cluster = await self._producer.client.fetch_all_metadata()
         if not cluster.partitions_for_topic(self._topic):
             raise KafkaError(f"no topic {self._topic}")
 
     @property
     def bytes_in_flight(self) -> int:
-        """Return the bytes of records that Kafka has not acknowledged, with their overhead."""
+        """Return the size in bytes of the records that Kafka has not acknowledged, with their overhead in memory."""
         return self._budget.taken
 
     def delivery(self, sender: Path, shares: Shares, count: int, size: int) -> Delivery:
-        """Return the delivery of `count` records with `size` bytes in total, headers and keys included.
+        """Return the delivery of `count` records of `size` bytes in total, including headers and keys.
 
-        Senders take turns in a partition. Entering the delivery raises Problem if the records can't be accepted now.
+        `sender` is the path by which senders take turns. Entering the delivery raises Problem if the records don't fit.
         """
         if self._replacing:
             raise Problem(Code.KAFKA_UNAVAILABLE)
         return Delivery(sender, self._budget.holding(shares, size + count * _FRAME_BYTES))
 
     def add(self, delivery: Delivery, key: bytes | None, value: bytes, headers: HeaderList) -> None:
-        """Add one record; raises Problem if Kafka has not acknowledged its partition for too long."""
+        """Add one record; raises Problem if Kafka has not acknowledged a batch of its partition for too long."""
         count = len(self._partitions)
         if key is None:
             self._keyless = (self._keyless + 1) % count
@@ -259,7 +259,7 @@ class Publisher:
             self._send_at(self._loop.time() + self._linger)
 
     def _send_by(self, due: float) -> None:
-        """Send records that waited for a broker's answer without further delay: they were gathered during that wait."""
+        """Send the records that were gathered during a wait for a broker, without further delay."""
         if self._tick is None or due < self._tick_at:
             self._send_at(due)
 
@@ -270,7 +270,7 @@ class Publisher:
         self._tick = self._loop.call_at(due, self._send_all)
 
     def _send_all(self) -> None:
-        """Start to send the waiting records; if it takes long, it continues in the loop's next iteration."""
+        """Start to send the waiting records. If this takes long, it continues in the next iteration of the loop."""
         self._tick = None
         goes_on = self._filling is not None
         self._filling = self._filling or self._fill_all()
@@ -281,11 +281,11 @@ class Publisher:
                 return
         self._filling = None
         if goes_on:
-            # Records that arrived meanwhile, for partitions that had already been filled.
+            # Meanwhile records have arrived for partitions whose batches were filled already.
             self._send_soon()
 
     def _fill_all(self) -> Iterator[None]:
-        """Start to send the waiting records of each partition; yields after each batch that it has filled."""
+        """Start to send the waiting records of each partition; yields after each batch that is filled."""
         now, cluster = self._loop.time(), self._producer.client.cluster
         busy = {
             one.leader
@@ -299,8 +299,8 @@ class Publisher:
                 continue
             partition.leader = cluster.leader_for_partition(KafkaPartition(self._topic, partition.number))
             if partition.leader in busy:
-                # Batches for one broker are sent in one request: many small requests cost the broker and the gateway
-                # far more.
+                # Batches for one broker are sent in one request. Many small requests would cost the broker and the
+                # gateway far more.
                 self._send_soon()
                 continue
             batch = partition.in_flight = _Batch(self._producer.create_batch(), now)
@@ -333,7 +333,7 @@ class Publisher:
             self._begin(self._replace(producer))
 
     async def _replace(self, broken: AIOKafkaProducer) -> None:
-        """Replace a producer that Kafka refuses; the waiting records are sent with the new one."""
+        """Replace a producer that failed to send a batch. The new one sends the waiting records."""
         self._begin(self._leave(broken, [one.task for one in self._partitions if one.task is not None]))
         while True:
             fresh = self._make()
@@ -351,7 +351,7 @@ class Publisher:
         self._send_all()
 
     async def _leave(self, producer: AIOKafkaProducer, sending: "list[asyncio.Task[None]]") -> None:
-        """Close a refused producer after it has sent what it can; the rest is not acknowledged to any client."""
+        """Close a refused producer after it has sent what it can. No client gets an acknowledgement for the rest."""
         await close(producer)
         for task in sending:
             task.cancel()
@@ -368,7 +368,7 @@ class Publisher:
             self._look()
 
     def _look(self) -> None:
-        """Add partitions that were created meanwhile; a topic never loses partitions."""
+        """Add partitions that were created meanwhile. A topic never loses partitions."""
         found: Sequence[int] = sorted(self._producer.client.cluster.partitions_for_topic(self._topic) or ())
         for number in found[len(self._partitions) :]:
             self._partitions.append(_Partition(number))

@@ -1,4 +1,4 @@
-"""Refusals of a running gateway since its start, read from its `/metrics`."""
+"""The refusals of a running gateway since its start, read from its `/metrics`."""
 
 import asyncio
 from collections import defaultdict
@@ -13,8 +13,8 @@ _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_LINES: Final = 10_000
 _LONGEST_LINE: Final = 4096
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where a gateway on all addresses is asked
-_MEND: Final = "see that it runs, and give its address by --url"
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # the address at which a gateway that listens on all addresses is asked
+_MEND: Final = "check that the gateway runs, and give its address with --url"
 _IS_GATEWAY: Final = "bridge_gateway_requests_total{"
 _COUNTERS: Final = {
     "bridge_gateway_rejected_total": "requests",
@@ -23,9 +23,9 @@ _COUNTERS: Final = {
 
 
 class Refusal(NamedTuple):
-    """Refusals for one reason and script; `status` is None for a reason that this release does not know.
+    """The refusals with one reason and script. `status` is None if this release does not know the reason.
 
-    `events` is the number of refused events that the gateway knows: most refusals precede the reading of the body.
+    `events` is the number of refused events that the gateway knows. Most refusals come before the body is read.
     """
 
     error_code: str
@@ -37,7 +37,7 @@ class Refusal(NamedTuple):
 
 
 def address_in(settings: Settings) -> str | None:
-    """Return the URL of the settings' gateway on this machine; None if its port is chosen at its start."""
+    """Return the URL of the gateway of the settings on this machine; None if its port is chosen when it starts."""
     host, port = settings.gateway_host, settings.gateway_port
     if settings.gateway_admin_port:
         host, port = settings.gateway_admin_host, settings.gateway_admin_port
@@ -46,21 +46,22 @@ def address_in(settings: Settings) -> str | None:
 
 
 async def refusals_at(url: str) -> list[Refusal]:
-    """Return the refusals of the gateway at `url`, most requests first.
+    """Return the refusals of the gateway at `url`, those with the most requests first.
 
-    Raises InvalidInput for an address of another form, and PreconditionFailed if no gateway answers within 5 s and 8 MiB.
+    Raises InvalidInput if the URL is malformed. Raises PreconditionFailed if no gateway answers within 5 s, with at
+    most 8 MiB.
     """
     _check(url)
     page = await _page(f"{url.rstrip('/')}/metrics")
     lines = page.decode(errors="replace").split("\n")
     if not any(line.startswith(_IS_GATEWAY) for line in lines):
         raise PreconditionFailed(
-            f"{url} answers, but not as a gateway does; give a gateway's address, or its admin port's"
+            f"{url} answers, but is not a gateway; give the address of a gateway, with its admin port if it has one"
         )
     try:
         return _counts([line for line in lines if line.startswith(tuple(f"{name}{{" for name in _COUNTERS))])
     except (ValueError, LookupError, OverflowError) as error:
-        raise PreconditionFailed(f"{url} answers figures that can't be read; see that the address is right") from error
+        raise PreconditionFailed(f"{url} answers with metrics that can't be parsed; check the address") from error
 
 
 def _check(url: str) -> None:
@@ -70,34 +71,32 @@ def _check(url: str) -> None:
     except ValueError:
         well = False
     if not well or "@" in url or "?" in url or "#" in url:
-        # The address is not repeated: it may contain a password.
+        # The address is not repeated, because it may contain a password.
         raise InvalidInput(
-            "--url: give a gateway's address as http://host:port or https://host:port, without credentials"
+            "--url: invalid; give a gateway's address as http://host:port or https://host:port, without credentials"
         )
 
 
 async def _page(url: str) -> bytes:
-    # Importing it takes a quarter of a second.
+    # To import this module takes a quarter of a second.
     import aiohttp
 
     page = bytearray()
     try:
         async with (
             asyncio.timeout(_SECONDS),
-            # A compressed page of a few bytes could fill the memory.
+            # A compressed page of a few bytes could inflate to more than the memory.
             aiohttp.ClientSession(auto_decompress=False, headers={"accept-encoding": "identity"}) as session,
             session.get(url, allow_redirects=False) as answer,
         ):
             if answer.status != 200:
                 raise PreconditionFailed(
-                    f"{url} answers {answer.status}; give a gateway's address, or its admin port's"
+                    f"{url} answers with status {answer.status}; give the address of a gateway, with its admin port if it has one"
                 )
             async for part in answer.content.iter_any():
                 page += part
                 if len(page) > _MOST_BYTES:
-                    raise PreconditionFailed(
-                        f"{url} answers more than {_MOST_BYTES} bytes; see that the address is right"
-                    )
+                    raise PreconditionFailed(f"{url} answers with more than {_MOST_BYTES} bytes; check the address")
     except TimeoutError:
         raise PreconditionFailed(f"{url} does not answer within {_SECONDS:g} s; {_MEND}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -108,7 +107,7 @@ async def _page(url: str) -> bytes:
 
 
 def _counts(lines: list[str]) -> list[Refusal]:
-    # The parser takes 0.1 ms per line, and its time grows with the square of a line's length.
+    # The parser takes 0.1 ms per line. Its time grows with the square of a line's length.
     if len(lines) > _MOST_LINES or any(len(line) > _LONGEST_LINE for line in lines):
         raise ValueError
     from prometheus_client.parser import text_string_to_metric_families

@@ -1,4 +1,4 @@
-"""A request as the routes receive it."""
+"""A request in the form in which the routes receive it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bridge.http.ids import RequestIds
 
 @dataclass(slots=True)
 class Request:
-    """One request of a script's route; of equal headers the last one counts."""
+    """One request of a script's route. Of several headers with the same name, the last one counts."""
 
     scope: Scope
     receive: Receive
@@ -18,13 +18,13 @@ class Request:
     ids: RequestIds
     script_id: str
     address: str
-    """The client address that limits count."""
+    """The client address for which limits count the request."""
     from_server: bool = False
-    """Whether it has an API key that was issued here."""
+    """Whether the request has an API key of this installation."""
     waited: float = 0.0
-    """Seconds that it waited for its client to send its body."""
+    """Seconds that the request waited for its client to send the body."""
     events: int = 0
-    """Number of its events, once its body has arrived."""
+    """Number of the request's events, known when its body has arrived."""
 
     @property
     def method(self) -> str:
@@ -40,7 +40,7 @@ class Request:
 
 
 def script_route(path: bytes) -> tuple[str, str] | None:
-    """Return the name of a script's route and the script's id, a single path segment; None for other paths."""
+    """Return the name of a script's route, and the script's id (one segment of the path); None for other paths."""
     parts = path.split(b"/")
     name = ""
     if len(parts) == 5 and parts[1] == b"api" and parts[2] == b"bridge":

@@ -1,4 +1,4 @@
-"""Runs the gateway until a signal: one uvicorn server, or several processes on one port."""
+"""Runs the gateway until a signal: with one uvicorn server, or with several processes on one port."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
 
 
 def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None:
-    """Serve with several processes, which are restarted if they die. Their settings come from the environment."""
+    """Serve with several processes, which are restarted if they die. They read their settings from the environment."""
     allow_files()
     directory = tempfile.mkdtemp(prefix="bridge-gateway-")
     os.environ[DIRECTORY] = directory
@@ -49,7 +49,7 @@ def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None
 
 
 class _Process(multiprocess.Process):
-    """One of several processes. Its server accepts connections as that of a single process does."""
+    """One of several processes. It accepts connections in the same way as a single process."""
 
     @property
     def server(self) -> uvicorn.Server:

@@ -23,11 +23,11 @@ _LEAST_REQUESTS: Final = 8
 
 
 class Services:
-    """Built within the running loop of the serving process."""
+    """The services. They are built within the running loop of the serving process."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.secret_key is None:
-            raise InvalidInput("BRIDGE_SECRET_KEY is not set: the gateway signs tokens with it")
+            raise InvalidInput("BRIDGE_SECRET_KEY is not set; set it, because the gateway signs tokens with it")
         self.settings = settings
         self.producers = ProducerRegistry(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         self.publisher = Publisher(settings)
@@ -41,7 +41,7 @@ class Services:
             grace=settings.seconds("gateway_body_grace"),
             rate=settings.gateway_min_body_rate,
         )
-        # A body within the size limit fits into each share, if the share holds nothing else.
+        # A body within the size limit fits into each share, if no other request uses the share.
         self.budget = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = ByteBudget("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
         ttl = settings.seconds("gateway_idempotency_ttl")

@@ -1,4 +1,4 @@
-"""OpenTelemetry's span of each request; its context is propagated with the request's records."""
+"""OpenTelemetry's span of each request. The headers of the request's records carry its context to the workers."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -24,7 +24,7 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class _TraceIds(RandomIdGenerator):
-    """Generates the trace id of the request's answer for a trace that begins here."""
+    """Generator of ids. A trace that begins here gets the trace id of the request's response."""
 
     chosen = 0
 
@@ -36,25 +36,25 @@ class _TraceIds(RandomIdGenerator):
 
 
 class RequestSpan(NamedTuple):
-    """A request's span, and the ids that name it."""
+    """The span of a request, and the ids that name it."""
 
     span: Span
     ids: RequestIds
 
     def end(self, status: int, error_code: str) -> None:
-        """End the span with the answer's status."""
+        """End the span with the status of the response."""
         self.span.set_attribute("http.response.status_code", status)
         if error_code:
             self.span.set_attribute("bridge.error_code", error_code)
         if status >= _SERVER_ERROR:
-            # A client's error is no error of the gateway.
+            # An error of the client is no error of the gateway.
             self.span.set_attribute("error.type", error_code or str(status))
             self.span.set_status(Status(StatusCode.ERROR))
         self.span.end()
 
 
 class RequestSpans:
-    """Creates the spans: under the client's span if it sent one, else sampled by OTEL_TRACES_SAMPLER."""
+    """Creates spans: below the client's span if the client sent one, else as OTEL_TRACES_SAMPLER decides."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._trace_ids = provider.id_generator = _TraceIds()
@@ -63,7 +63,7 @@ class RequestSpans:
     def begin(
         self, method: str, route: str, script_id: str, headers: Mapping[bytes, bytes], ids: RequestIds
     ) -> RequestSpan:
-        """Return the span of a request that has just arrived; its ids are then those of the span."""
+        """Return the span of a request that has just arrived. The ids in it replace those of the request."""
         theirs = headers.get(TRACEPARENT.encode()) == ids.traceparent
         parent = Context()
         if theirs:

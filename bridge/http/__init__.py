@@ -1,1 +1,1 @@
-"""Shared parts of the HTTP services: listening, refusals, limits, request ids, metrics and documentation."""
+"""Shared parts of the HTTP services: listening, refusals, limits, request ids, metrics and documentation pages."""

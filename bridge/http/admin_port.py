@@ -1,4 +1,4 @@
-"""The admin port: if it is set, only this port serves metrics, readiness and documents."""
+"""The admin port. If it is set, metrics, readiness and documentation are served there, and only there."""
 
 from typing import Final
 
@@ -7,11 +7,14 @@ from bridge.http.answer import Scope
 ADMIN_PATHS: Final = frozenset({"/metrics", "/ready", "/docs", "/openapi.json"})
 _EVERYWHERE: Final = frozenset({"/", "/health"})
 PAGES: Final = ADMIN_PATHS | _EVERYWHERE
-"""All paths except those of scripts and operators."""
+"""Paths that neither producers nor operators need."""
 
 
 def is_served(scope: Scope, admin_port: int) -> bool:
-    """Return whether the port of the request serves its path; with `admin_port` 0 one port serves all paths."""
+    """Return whether the port at which the request arrived serves its path.
+
+    With `admin_port` 0, one port serves all paths.
+    """
     path = scope["path"].rstrip("/") or "/"
     if not admin_port or path in _EVERYWHERE:
         return True

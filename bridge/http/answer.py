@@ -1,4 +1,4 @@
-"""A response and how it is sent over ASGI."""
+"""A response, and its sending over ASGI."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import ExitStack
@@ -15,12 +15,15 @@ _BODILESS = (204, 304)
 _PART_BYTES: Final = 64 * 1024
 JSON_TYPE = (b"content-type", b"application/json")
 CLOSE: Final = "bridge.close"
-"""Scope key, set once the body has arrived: closes the connection immediately, even during an answer."""
+"""Scope key of a function, set when the body has arrived. The function closes the connection, even during an answer."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """Status, body and headers; `error_code` is set on a refusal, `holding` is released once it is sent."""
+    """Status, body and headers of a response.
+
+    `error_code` is set on a refusal. `holding` is the request's share of a budget, which is released after sending.
+    """
 
     status: int
     body: bytes
@@ -29,7 +32,7 @@ class Answer:
     holding: ExitStack | None = None
 
     async def send(self, send: Send, more: HeaderPairs) -> None:
-        """Send the response with more headers; a long body is sent in parts, as the client reads them."""
+        """Send the response with the headers `more`. A long body is sent in parts, as fast as the client reads."""
         headers = [*self.headers, *more]
         if self.status not in _BODILESS:
             headers.append((b"content-length", str(len(self.body)).encode()))

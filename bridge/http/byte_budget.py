@@ -1,4 +1,7 @@
-"""Byte budget: what a process holds of all requests together, with a limit for all and a share for each sender."""
+"""Byte budget: limits what a process holds of all requests together, and gives each sender a share.
+
+A name is what a request counts for: its sender, script or site. Each name has a share of the total.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -7,20 +10,23 @@ from typing import Final, Self
 from bridge.http.problems import Code, Problem
 
 Shares = tuple[tuple[Hashable, float], ...]
-"""Names that a request counts for, with each name's share of the total: the sender first, the widest last."""
+"""The names that a request counts for, from its sender to the widest name, each with its share of the total."""
 
-GAVE_WAY: Final = "another sender, which uses less, needs the space: send the body without pauses"
-# Where several senders share a name, a sender with more than a little of it can't take its last quarter.
+GAVE_WAY: Final = (
+    "another sender, which uses less memory, needs this request's memory; send the body again without pauses"
+)
+# The last quarter of a name is reserved for senders that hold at most a thirty-second of it.
 _FOR_ALL: Final = 3 / 4
 _LITTLE: Final = 1 / 32
 
 
 class ByteBudget:
-    """At most `most` of `what` (bytes or requests) are held at the same time; no share is less than `least`.
+    """At most `most` of `what` (bytes or requests) are held at the same time. No share is less than `least`.
 
-    It counts what has arrived, not what is announced. A request beyond the limit is refused instead of waiting in
-    memory. If a share is full of requests that wait for their clients, the sender that holds most of it gives way to a
-    sender that holds less. The last quarter of a shared name is reserved for senders that hold next to nothing of it.
+    The budget counts what has arrived, not what is announced. A request over a limit is refused at once, so that it
+    does not wait in memory. While requests wait for their clients, the sender that holds the most gives way to one that
+    holds less: one of its waiting requests is ended. The last quarter of each name is reserved for senders that hold
+    little.
     """
 
     def __init__(self, what: str, most: int, least: int) -> None:
@@ -28,12 +34,15 @@ class ByteBudget:
         self._most = most
         self._least = least
         self._held: dict[Hashable, int] = {}
-        # Requests that wait for their clients, by each name they count for and by sender; None names the total.
+        # Requests that wait for their clients, by name and by sender. The name None is the total.
         self._waiting: dict[Hashable, dict[Hashable, OrderedDict[Held, None]]] = {}
         self.taken = 0
 
     def holding(self, shares: Shares = (), size: int = 0) -> "Held":
-        """Count `size` and what is added while the block runs; entering raises Problem if the budget is exhausted."""
+        """Count `size` and later additions while the block runs.
+
+        Entering the block raises Problem if the budget is exhausted.
+        """
         return Held(self, shares, size)
 
     def take(self, shares: Shares, size: int) -> None:
@@ -61,13 +70,13 @@ class ByteBudget:
                 del held[name]
 
     def wait(self, one: "Held", shares: Shares) -> None:
-        """Let other senders have what this request holds, as it waits for its client."""
+        """Let other senders have the share of a request that waits for its client."""
         sender = shares[0][0]
         for name in (*(name for name, _ in shares), None):
             self._waiting.setdefault(name, {}).setdefault(sender, OrderedDict())[one] = None
 
     def work(self, one: "Held", shares: Shares) -> None:
-        """End the request's wait for its client."""
+        """Keep the share of a request again: its wait for the client is over."""
         sender = shares[0][0]
         for name in (*(name for name, _ in shares), None):
             senders = self._waiting[name]
@@ -78,7 +87,7 @@ class ByteBudget:
                 del self._waiting[name]
 
     def _make_room(self, name: Hashable, share: float, shares: Shares, size: int) -> None:
-        """Free budget for `size` more under the name, or raise Problem."""
+        """Make `size` more available under the name by ending waiting requests; raises Problem if they are too few."""
         sender = shares[0][0] if shares else None
         most = self._most if name is None else max(self._most * share, self._least)
         own = self._held.get(sender, 0) + size
@@ -89,13 +98,17 @@ class ByteBudget:
             if self._one_gave_way(name, own):
                 continue
             if name is None:
-                raise Problem(Code.OVERLOADED, f"too many {self._what} of all senders are in flight")
-            raise Problem(Code.RATE_LIMITED, f"too many {self._what} of this sender are in flight")
+                raise Problem(
+                    Code.OVERLOADED, f"too many {self._what} are in flight, of all senders together; try again later"
+                )
+            raise Problem(
+                Code.RATE_LIMITED, f"too many {self._what} of this sender are in flight; wait for their responses"
+            )
 
     def _one_gave_way(self, name: Hashable, own: int) -> bool:
-        """End the longest waiting request of the largest waiting sender under the name; returns whether there was one.
+        """End a waiting request of the sender that holds the most under the name; returns whether there was one.
 
-        Only a sender that holds more than `own` gives way.
+        It is the request that has waited longest. Only a sender that holds more than `own` gives way.
         """
         senders = self._waiting.get(name)
         if not senders:
@@ -108,7 +121,10 @@ class ByteBudget:
 
 
 class Held:
-    """The share of one request. A class, because a generator-based context manager costs more than the counting."""
+    """The share of one request.
+
+    This is a class because a generator-based context manager costs more than the counting.
+    """
 
     __slots__ = ("_budget", "_end", "_shares", "gave_way", "size")
 
@@ -120,7 +136,10 @@ class Held:
         self.gave_way = False
 
     def grow_to(self, size: int) -> None:
-        """Count the bytes missing to `size`; raises Problem if none are left, or another sender got its share."""
+        """Count the difference to `size`.
+
+        Raises Problem if the budget is exhausted, or if the request's share was given away.
+        """
         if size > self.size:
             if self.gave_way:
                 raise Problem(Code.BODY_TIMEOUT, GAVE_WAY)
@@ -128,9 +147,10 @@ class Held:
             self.size = size
 
     def waits(self, end: Callable[[], object]) -> None:
-        """Mark the request as waiting for its client until `works`.
+        """Mark the request as waiting for its client until `works` is called.
 
-        The budget may give its share to another sender meanwhile, and then calls `end`.
+        Meanwhile the budget may give the request's share to another sender. Then it calls `end`, which must end the
+        request.
         """
         if self.size and self._shares:
             if self._end is None:
@@ -144,7 +164,7 @@ class Held:
             self._budget.work(self, self._shares)
 
     def give_way(self) -> None:
-        """Return what it holds, and end the request."""
+        """Give back the request's share, and end the request."""
         end = self._end
         self.gave_way = True
         self.__exit__()

@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as a page of plain HTML that loads nothing and runs no script."""
+"""`/docs`: the OpenAPI document as a page of plain HTML, without scripts and external resources."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Final
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-"""Content security policy of the page: it loads nothing."""
+"""Content security policy of the page, which loads nothing."""
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1f }
@@ -20,7 +20,7 @@ table { border-collapse: collapse } td, th { text-align: left; vertical-align: t
 
 
 class Documents:
-    """Responses of `/openapi.json` and `/docs`, each built once, at the first request."""
+    """Responses of `/openapi.json` and `/docs`. Each is built at its first request, and kept."""
 
     def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
         self._make = document
@@ -47,7 +47,7 @@ def docs_page(document: dict[str, Any]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8>",
         f"<title>{escape(info['title'])}</title><style>{_STYLE}</style>",
         f"<h1>{escape(info['title'])}</h1><p>Version {escape(info['version'])}.</p>",
-        '<p>The same for programs: <a href="openapi.json">openapi.json</a>.</p>',
+        '<p>This document as JSON: <a href="openapi.json">openapi.json</a>.</p>',
     ]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

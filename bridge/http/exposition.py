@@ -1,4 +1,4 @@
-"""`/metrics`: metrics of this process, or of all processes of the gateway together."""
+"""`/metrics`: the metrics of this process, or of all processes of the gateway together."""
 
 import multiprocessing
 import os
@@ -19,16 +19,16 @@ from bridge.http.token_buckets import Buckets
 from telemetry import metrics
 
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Directory in which processes share their metrics; must be set before metrics are imported."""
+"""Variable with the directory in which processes share their metrics. It must be set before metrics are imported."""
 
 _MOST_AT_ONCE: Final = 10
 _GAUGE_FILE = re.compile(r"gauge_\w+_(\d+)\.db")
 
 
 class _Together(Collector):
-    """Metrics of all processes together, without per-process gauges.
+    """The metrics of all processes together, without the gauges of single processes.
 
-    These have the pid as a label, which would add a time series for every process that ever ran.
+    Such a gauge has the pid as a label, so every process that ever ran would add a time series.
     """
 
     def __init__(self, directory: str) -> None:
@@ -42,13 +42,13 @@ class _Together(Collector):
 
 
 class _Resources(Collector):
-    """Process metrics of the client library, as the sum over the first process and its children."""
+    """The process metrics of the Prometheus client, summed over the first process and its children."""
 
     def collect(self) -> Iterable[Metric]:
         parent = multiprocessing.parent_process()
         first = psutil.Process(None if parent is None else parent.pid)
         memory, files, youngest, own = 0, 0, 0.0, first.cpu_times()
-        # The first process keeps the processor time of ended children, so the sum never falls.
+        # The first process includes the processor time of ended children, so the sum never falls.
         seconds = own.children_user + own.children_system
         for one in (first, *first.children()):
             with suppress(psutil.NoSuchProcess), one.oneshot():
@@ -64,7 +64,10 @@ class _Resources(Collector):
 
 
 class Exposition:
-    """The response of `/metrics`: built ten times in a burst and then once a second, for any number of requests."""
+    """The response of `/metrics`.
+
+    It is built at most once a second, after a burst of ten, however many requests arrive.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._made = Buckets("pages of figures", 1.0, now, burst=_MOST_AT_ONCE)
@@ -84,7 +87,7 @@ def _exposition() -> tuple[bytes, str]:
     for entry in Path(directory).iterdir():
         match = _GAUGE_FILE.fullmatch(entry.name)
         if match and not psutil.pid_exists(int(match[1])):
-            # Counters of an ended process still count.
+            # The counters of an ended process are still part of the sum.
             entry.unlink(missing_ok=True)
     registry = CollectorRegistry()
     for collector in (_Together(directory), _Resources(), metrics.NETWORK, metrics.BUILD):

@@ -1,4 +1,4 @@
-"""Parts of an OpenAPI document that every HTTP service has: its refusals, and the id headers of each answer."""
+"""Parts that the OpenAPI document of every HTTP service has: refusals, and the id headers of each response."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -13,7 +13,7 @@ ID_HEADERS: Final = {
 
 
 def refusals(*codes: Code) -> dict[int | str, Any]:
-    """Return the refusals by status, each with its possible codes."""
+    """Return the responses of refusals by status, each with its possible error codes."""
     by_status: dict[int, list[Code]] = {}
     for code in codes:
         by_status.setdefault(REFUSALS[code].status.value, []).append(code)
@@ -31,7 +31,7 @@ def refusals(*codes: Code) -> dict[int | str, Any]:
 
 
 def problem_schema(codes: Iterable[Code]) -> dict[str, Any]:
-    """Return the schema of a refusal's body with one of these codes."""
+    """Return the schema of a refusal's body; `codes` are its possible error codes."""
     text = {"type": "string"}
     return object_of(
         {
@@ -42,5 +42,5 @@ def problem_schema(codes: Iterable[Code]) -> dict[str, Any]:
 
 
 def object_of(properties: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of an object that always has these properties."""
+    """Return the schema of an object in which each of these properties is required."""
     return {"type": "object", "properties": properties, "required": list(properties)}

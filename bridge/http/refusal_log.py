@@ -1,4 +1,8 @@
-"""Refusals of the gateway by reason and script: counted for `/metrics`, and logged at most once a minute."""
+"""Refusals of the gateway by reason and script: counted for `/metrics`, and logged at most once a minute.
+
+A script is a registered source of a site's events. A sender class is `visitor` (a browser with a token) or `server` (an
+API key).
+"""
 
 import time
 from collections.abc import Callable
@@ -18,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Line:
-    """Refusals of one reason, script and sender class that are not logged yet."""
+    """The refusals of one reason, script and sender class that are not logged yet."""
 
     def __init__(self, code: Code, site: str, script: str, *, by_server: bool) -> None:
         self.code = code
@@ -27,17 +31,17 @@ class _Line:
         self.by_server = by_server
         self.series = metrics.GATEWAY_REJECTED.labels(code, site, script)
         self.series_of_events: Any = None
-        """Created on demand: most refusals have no known events, and need no time series for them."""
+        """The time series of refused events. It is created on demand, because the events of most refusals are unknown."""
         self.due = 0.0
         """Time from which the next line may be written."""
         self.since: float | None = None
-        """Time of the first of these refusals; None without one."""
+        """Time of the first refusal that is not logged yet; None if there is none."""
         self.requests = self.events = 0
         self.named = ""
 
     def write(self, now: float) -> None:
-        """Log them, and reset the counts."""
-        # A separate event name, so that unauthenticated senders don't use up the lines of one kind per minute.
+        """Log the refusals, and reset their counts."""
+        # Servers have a log event of their own. The limit on lines of one kind then can't be used up by visitors.
         event = "server_requests_refused" if self.by_server else "requests_refused"
         (log.info if self.script == self.site == UNKNOWN else log.warning)(
             event,
@@ -56,7 +60,7 @@ class _Line:
 
 
 class Refused:
-    """The refusals of a process; the numbers of reasons, script labels and log lines are bounded for every input.
+    """The refusals of a process. Reasons, labels of scripts and log lines have a bounded number for every input.
 
     `now` is a monotonic clock, in seconds.
     """
@@ -76,10 +80,10 @@ class Refused:
         by_server: bool = False,
         named: str = "",
     ) -> None:
-        """Count a refused request and its known events.
+        """Count a refused request and its events, as far as they are known.
 
-        `requests` is 0 for refused events of an accepted request. `script` is None if `named` is no registered script.
-        `by_server` is whether the request had an API key that was issued here.
+        `requests` is 0 for refused events of an accepted request. `script` is None if the name `named` is not
+        registered. `by_server` means that the request had an API key of this installation.
         """
         site, label = metrics.labels_of(script)
         key = (code, site, label, by_server)
@@ -101,7 +105,10 @@ class Refused:
             line.named = named[:_LONGEST_NAME]
 
     def tell(self, *, everything: bool = False) -> None:
-        """Log the refusals, at most one line a minute for each reason, script and class; `everything` at the end."""
+        """Log the refusals, at most one line a minute for each reason, script and sender class.
+
+        With `everything`, log all refusals now.
+        """
         now, later = self._now(), []
         for line in self._untold:
             if everything or now >= line.due:
@@ -112,4 +119,4 @@ class Refused:
 
 
 REFUSED: Final = Refused()
-"""The refusals of this process, as the metrics are."""
+"""The refusals of this process; there is one object, as for each metric."""

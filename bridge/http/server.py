@@ -1,4 +1,4 @@
-"""Listening and draining of an HTTP service: bound sockets, uvicorn's settings, and a drain at SIGTERM."""
+"""Listening and draining of an HTTP service: bound sockets, uvicorn's settings, and the drain at SIGTERM."""
 
 import asyncio
 import logging
@@ -20,7 +20,10 @@ BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which exits with code 0 after its drain; `leaving` is called at the signal."""
+    """uvicorn's server.
+
+    It exits with code 0 after its drain, and calls `leaving` at the signal that begins the drain.
+    """
 
     def __init__(self, config: uvicorn.Config, leaving: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
@@ -30,7 +33,7 @@ class Server(uvicorn.Server):
         if not sockets:
             await super().startup(sockets)
             return
-        # With an empty list uvicorn creates no servers of its own.
+        # Without sockets, uvicorn creates no servers of its own.
         await super().startup([])
         kind = cast("type[BoundedProtocol]", self.config.http_protocol_class)
         for bound in sockets:
@@ -60,7 +63,7 @@ class Server(uvicorn.Server):
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a bound socket; raises PreconditionFailed if the address is not available."""
+    """Return a bound socket; raises PreconditionFailed if the address can't be used."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -94,7 +97,7 @@ def address_of(bound: socket.socket) -> str:
 
 
 def server_config(application: object, *, keep_alive: float, drain: float, **more: Any) -> uvicorn.Config:
-    """Return uvicorn's settings for an ASGI application, or for the name of its factory; times are in seconds."""
+    """Return uvicorn's settings for an ASGI application or the import name of its factory. Times are in seconds."""
     return uvicorn.Config(
         application,  # type: ignore[arg-type]  # our fronts take what ASGI gives, by wider types
         factory=isinstance(application, str),
@@ -112,11 +115,11 @@ def server_config(application: object, *, keep_alive: float, drain: float, **mor
 
 
 def allow_files() -> None:
-    """Raise the limit of open files to the most that the system allows this account."""
+    """Raise the limit of open files to the highest value that the system allows this account."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def quiet_server() -> None:
-    """Silence uvicorn's log about malformed requests; their refusals are counted."""
+    """Silence uvicorn's log lines about malformed requests; the product counts these refusals itself."""
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -1,4 +1,8 @@
-"""Token buckets: rate limits of scripts and addresses, in bounded memory."""
+"""Token buckets: rate limits of scripts and addresses, in bounded memory.
+
+A bucket holds tokens up to a limit and is refilled at a rate. A request takes tokens, and is refused if there are too
+few. A bucket with a debt has to be refilled from below zero.
+"""
 
 import math
 from collections import OrderedDict
@@ -10,10 +14,12 @@ _MOST_BUCKETS = 20_000
 
 
 class Buckets:
-    """A token bucket per name, of size `burst` or two seconds' refill; `now` is a monotonic clock in seconds.
+    """A token bucket for each name.
 
-    A rate of 0 is no limit. The debt of a bucket is at most `most_debt`. The least recently used buckets are dropped,
-    which is the same as filling them.
+    It holds `burst` tokens, by default two seconds' refill, and gets `rate` tokens a second.
+
+    `now` is a monotonic clock in seconds. A rate of 0 means no limit. A bucket's debt is at most `most_debt`. Beyond
+    `most` buckets, the least recently used ones are removed, which has the effect of filling them.
     """
 
     def __init__(
@@ -37,15 +43,18 @@ class Buckets:
         self._asked_since = now()
 
     def take(self, name: Hashable, count: int) -> None:
-        """Take `count` tokens; raises Problem with the seconds until they are available.
+        """Take `count` tokens. Raises Problem, with the seconds until they are available.
 
-        A count larger than the bucket passes when the bucket is full, and leaves a debt that later requests wait for.
+        A count larger than the bucket passes when the bucket is full. It leaves a debt, for which later requests wait.
         """
         self.ask(name, count)
         self.charge(name, count)
 
     def ask(self, name: Hashable, count: int, *, left: float = 0.0) -> None:
-        """Check like `take`, but take nothing; the fraction `left` of the bucket is kept for others."""
+        """Check whether `take` would succeed, and take nothing; raises Problem if not.
+
+        The fraction `left` of the bucket is not available to this caller.
+        """
         if not self._rate:
             return
         level, kept = self._level(name), left * self._burst
@@ -55,24 +64,27 @@ class Buckets:
             raise self._problem(lacking)
 
     def charge(self, name: Hashable, count: float) -> None:
-        """Take tokens that were already used.
+        """Take tokens for work that is done already.
 
-        A shortage becomes a debt, for which `owes_nothing` refuses later requests.
+        If the bucket has too few tokens, the rest becomes a debt, for which `owes_nothing` refuses later requests.
         """
         if self._rate and count:
             self._keep(name, self._level(name) - count, count)
 
     def debt(self, name: Hashable) -> float:
-        """Return the tokens that were charged beyond the bucket's level and not refilled since, or 0."""
+        """Return the debt of the bucket: tokens that were charged, were not available, and are not refilled yet.
+
+        0 means none.
+        """
         return max(0.0, -self._level(name)) if self._rate and name in self._levels else 0.0
 
     def owes_nothing(self, name: Hashable, own: float = 0) -> None:
-        """Raise Problem while the bucket has a debt beyond `own`, the part that the caller was charged itself."""
+        """Raise Problem while the bucket's debt is larger than `own`, the part of it that the caller itself caused."""
         if (debt := self.debt(name) - own) > 0:
             raise self._problem(debt)
 
     def grant(self, name: Hashable) -> bool:
-        """Take one token if there is one; returns whether there was."""
+        """Take one token if one is available; returns whether one was."""
         if not self._rate:
             return True
         level = self._level(name)
@@ -103,7 +115,10 @@ class Buckets:
         return Problem(Code.RATE_LIMITED, f"{self._what}: {self._rate:g} a second", retry_after=self._seconds(lacking))
 
     def most_used(self) -> float:
-        """Return the highest rate asked of a bucket since the last call, as a share of its rate; above 1 is refused."""
+        """Return the highest use of a bucket since the last call: the tokens asked for, divided by its refill.
+
+        Above 1, requests were refused.
+        """
         now, asked = self._now(), max(self._asked.values(), default=0)
         seconds, self._asked_since = now - self._asked_since, now
         self._asked.clear()

@@ -1,4 +1,4 @@
-"""`bridge topics adopt` as a job: accepts a replaced log (truncated, recreated or moved) as the one to read."""
+"""`bridge topics adopt` as a job: workers read a replaced log (truncated, recreated or moved) from its beginning."""
 
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
@@ -41,7 +41,9 @@ async def _examined(settings: Settings, topic: str, partition: int | None) -> Ex
     exist = sorted(await log_bounds(settings, [topic]))
     wanted = [one for one in exist if partition in (None, one.partition)]
     if not wanted:
-        raise InvalidInput(f"Kafka has no such partition: {topic} has {len(exist)}; see `bridge topics check`")
+        raise InvalidInput(
+            f"Kafka has no such partition: {topic} has {len(exist)} partitions; see `bridge topics check`"
+        )
     sink = PostgresSink(settings.dsn, settings.group)
     try:
         async with taking(settings, wanted) as source:

@@ -1,4 +1,8 @@
-"""`bridge identity backfill` as a job: identifies ledger rows without a sender class by their stored headers."""
+"""`bridge identity backfill` as a job: sets the site and the sender class of ledger rows that have no sender class.
+
+The ledger is the table of failed events, one row for each. The stored gateway headers of a row name its site and
+sender.
+"""
 
 from typing import Final
 
@@ -31,7 +35,7 @@ Found = list[tuple[Unattributed, Attribution]]
 def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
     """Return the job for at most `limit` rows; None means all rows.
 
-    Each page is a transaction of its own. An interrupted run has changed some pages; a second run changes the rest.
+    The job changes each page of rows in a separate transaction. After an interruption, run the job again for the rest.
     """
 
     async def work(run: Run[IdentitySummary]) -> None:
@@ -74,7 +78,7 @@ async def _backfill(
             changed = await attribute(conn, [attribution for _, attribution in found])
             await _settle(conn, run, _of(found, changed), registry)
     run.summary.processed_total += len(page)
-    run.tell(f"{run.summary.processed_total} rows read, {run.summary.changed_total} of another site than before")
+    run.tell(f"{run.summary.processed_total} rows read, {run.summary.changed_total} of them given another site")
 
 
 def _of(found: Found, changed: set[Provenance]) -> Found:
@@ -82,7 +86,10 @@ def _of(found: Found, changed: set[Provenance]) -> Found:
 
 
 async def _settle(conn: Connection, run: Run[IdentitySummary], found: Found, registry: Registry) -> None:
-    """Move the windows of these rows; in a dry run, only count the moves."""
+    """Move the counts of these rows to the windows of their new sites; in a dry run, only report what would move.
+
+    A window holds the counts of one site and one minute.
+    """
     moves = [move for row, attribution in found if (move := move_of(row, attribution, registry)) is not None]
     present = await read_windows(conn, sorted({move.window for move in moves}))
     changes, without = window_changes(moves, present)

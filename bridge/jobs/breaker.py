@@ -1,4 +1,7 @@
-"""`bridge breaker release|engage` as jobs, so that the history of runs records the account, time and reason."""
+"""`bridge breaker release|engage` as jobs, so that the history of runs records who changed the breaker, when and why.
+
+The circuit breaker stops dead-lettering while most events fail.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,14 +14,20 @@ from sinks.postgres.breaker.state import release_breaker, trip_by_operator
 
 
 def release_job(settings: Settings, seconds: float, reason: str) -> Job[BrakeSummary]:
-    """Bypass the circuit breaker for `seconds`: dead letters are written although it is tripped."""
+    """Return the job that bypasses the circuit breaker for `seconds`.
+
+    Workers then dead-letter events although the breaker is tripped.
+    """
     return _job(
         "brake-release", settings, reason, lambda: release_breaker(settings.dsn, settings.group, seconds, reason)
     )
 
 
 def engage_job(settings: Settings, reason: str) -> Job[BrakeSummary]:
-    """Trip the circuit breaker by hand: no event is dead-lettered until an operator releases it."""
+    """Return the job that trips the circuit breaker by hand.
+
+    Workers then dead-letter no event until an operator releases the breaker.
+    """
     return _job("brake-engage", settings, reason, lambda: trip_by_operator(settings.dsn, settings.group, reason))
 
 

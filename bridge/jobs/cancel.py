@@ -1,4 +1,4 @@
-"""`bridge dlq cancel` as a job: stops a replay permanently and reopens the dead letters that were never sent."""
+"""`bridge dlq cancel` as a job: stops a replay permanently, and reopens the dead letters that it has not sent."""
 
 import asyncio
 import time
@@ -25,12 +25,16 @@ _OVER: Final = (PlanState.CANCELLED, PlanState.SENT)
 
 
 def lock_of(replay_id: str) -> str:
-    """Return the name of the lock that a run of this plan holds."""
+    """Return the name of the lock that a run of the plan `replay_id` holds."""
     return f"script:dlq-replay:{replay_id}"
 
 
 def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> Job[ReplaySummary]:
-    """Return the job for one plan; `wait` is the most seconds until its run has stopped and its claims are resolved."""
+    """Return the job that cancels one plan.
+
+    `wait` is the time limit in seconds. Within it the plan's run has to stop, and each claimed item has to be known as
+    sent or not sent. A claimed item is one that the run has reserved for sending.
+    """
 
     async def work(run: Run[ReplaySummary]) -> None:
         summary, deadline = run.summary, time.monotonic() + wait
@@ -48,7 +52,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
                 if await _open_again(settings, run, conn, plan, deadline, reason) or await is_left(
                     conn, plan.replay_id
                 ):
-                    # Other accounts can mark the plan as sent.
+                    # Another account may have marked the plan as sent although items are left.
                     await cancel(conn, plan.replay_id, reason, sent=True)
             summary.state = await state_of(conn, plan.replay_id)
             if summary.state is PlanState.SENT and not summary.errors:
@@ -63,29 +67,36 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
 async def _stopped(conn: Connection, replay_id: str, deadline: float) -> None:
     while await is_locked(conn, lock_of(replay_id)):
         if time.monotonic() > deadline:
-            raise BridgeError("its run has not stopped yet; check whether it hangs, then cancel the plan again")
+            raise BridgeError(
+                "the plan's run has not stopped within --wait; check whether the run hangs, then cancel the plan again"
+            )
         await asyncio.sleep(LOOK_SECONDS)
 
 
 def _nothing_left(plan: Plan) -> str:
-    return f"all of the plan {plan.replay_id} was sent: nothing is left to cancel"
+    return f"every item of the plan {plan.replay_id} was sent: nothing is left to cancel"
 
 
 async def _open_again(
     settings: Settings, run: Run[ReplaySummary], conn: Connection, plan: Plan, deadline: float, reason: str
 ) -> int:
-    """Release the claims whose items were certainly never sent, regardless of what the plan recorded as sent.
+    """Release the claims of items that were certainly never sent; returns the number of released claims.
 
-    An item was never sent if its run has stopped, the workers have since read the raw topic up to its end, and the item
-    is still claimed. If the plan had not ended and its run recorded all claimed items as sent, no claim is released:
-    the workers are about to commit these items. Returns the number of released claims.
+    What the plan has recorded as sent does not count. An item was never sent if all of this is true:
+
+    - the plan's run has stopped;
+    - the workers have since read the raw topic up to its end;
+    - the item is still claimed.
+
+    One case is left out: the plan had not ended, and its run recorded every claimed item as sent. Then no claim is
+    released, because the workers are about to commit these items.
     """
     if not (claimed := await claims(conn, plan.replay_id)):
         return 0
     if plan.state not in _OVER and not any(claimed.values()):
         run.summary.warnings.append(
-            f"{len(claimed)} items that were sent have no outcome yet; if some stay so, cancel the plan again, which "
-            "opens those that were never sent"
+            f"{len(claimed)} items that were sent have no outcome yet; if some never get one, cancel the plan again: "
+            "this reopens the items that were never sent"
         )
         run.tell(f"warning: {run.summary.warnings[-1]}")
         return 0
@@ -94,13 +105,13 @@ async def _open_again(
         bounds = await log_bounds(settings, [settings.topics.raw], past_open_transactions=True)
         ends = {source: log.end for source, log in bounds.items()}
     except PreconditionFailed as error:
-        # A PreconditionFailed error would be reported as an error of this plan, with the names of hosts.
+        # A PreconditionFailed would be recorded as an error of this plan, and its text contains names of hosts.
         raise SinkUnavailable(str(error)) from error
     while not await _read_up_to(settings, ends):
         if time.monotonic() > deadline:
             raise BridgeError(
-                f"it is not known yet whether {len(claimed)} items that its run had claimed were sent; once the workers have "
-                "read the raw topic up to now, cancel the plan again"
+                f"it is not known yet whether {len(claimed)} items that the plan's run had claimed were sent; wait until the "
+                "workers have read the raw topic up to its present end, then cancel the plan again"
             )
         await asyncio.sleep(LOOK_SECONDS)
     async with conn.transaction():

@@ -1,4 +1,4 @@
-"""`bridge dlq discard` as a job: closes dead letters that will not be replayed, with account, time and reason."""
+"""`bridge dlq discard` as a job: closes dead letters that will not be replayed, and records who, when and why."""
 
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -22,9 +22,10 @@ from sinks.postgres.dead_letters.stream import whose
 def discard_job(
     settings: Settings, chosen: DeadLetterFilter, reason: str, *, persisted: bool = False
 ) -> Job[DiscardSummary]:
-    """Return the job for the open dead letters of the filter; if `persisted`, only those whose events were sent again.
+    """Return the job that closes the open dead letters of the filter.
 
-    An interrupted run has closed some of them. Running the same command again closes the rest.
+    If `persisted`, it closes only those whose events are persisted because their producers sent them again. After an
+    interruption, run the same command again: it closes the rest.
     """
 
     async def work(run: Run[DiscardSummary]) -> None:
@@ -40,7 +41,7 @@ def discard_job(
             if run.dry_run and not persisted:
                 run.summary.processed_total = found.get(Disposition.OPEN, 0)
                 return
-            # The work below may be interrupted at any moment, so the run is recorded before it.
+            # The work below can be interrupted at any moment, so the run is recorded first.
             if found.get(Disposition.OPEN) and not run.dry_run:
                 await run.begins()
             registry = await registry_of(settings) if persisted else {}
@@ -53,13 +54,15 @@ def discard_job(
                     if run.dry_run:
                         run.summary.processed_total += len(meant)
                         continue
-                    # The count may have found none that is open; these were dropped after it.
+                    # The count may have found no open dead letter: these were dropped after it.
                     await run.begins()
                     places = [one.provenance for one in meant]
                     done = await discard(settings.dsn, places, run.summary.run_id, sent_again=persisted)
                     run.summary.processed_total += done
                     if missed := len(meant) - done:
-                        run.summary.warnings.append(f"{missed} were claimed or discarded by another run meanwhile")
+                        run.summary.warnings.append(
+                            f"{missed} dead letters were claimed or discarded by another run meanwhile"
+                        )
 
     return Job("dlq-discard", DiscardSummary, work, service=Service.API, quiet=True)
 
@@ -67,7 +70,7 @@ def discard_job(
 async def _persisted(
     run: Run[DiscardSummary], settings: Settings, registry: Registry, piece: Sequence[Whose]
 ) -> list[Whose]:
-    """Return the dead letters of the piece whose events are persisted; count the others as left open."""
+    """Return the dead letters of the piece whose events are persisted, and count the others as left open."""
     persisted, unidentified = await sent_again(settings.dsn, registry, piece, run.share)
     run.summary.unidentified += unidentified
     if others := len(piece) - len(persisted):

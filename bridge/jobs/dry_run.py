@@ -1,4 +1,7 @@
-"""Dry run of dead letters through today's code: the forecast of each item, and the report of a whole plan."""
+"""Dry run of dead letters through today's code: a forecast for each item, and the report of a whole plan.
+
+An item is a dead letter of a plan. Its forecast is the outcome that a replay would have now.
+"""
 
 import re
 from collections import Counter
@@ -30,10 +33,10 @@ from streams.rules.replay_rules import Judgement, Terms, judge, known_to_the_sto
 PAGE: Final = 2000
 EXAMPLES: Final = 10
 MOST_TRIED: Final = 1000
-"""Most rejected rows that are inserted again; each that is rejected again costs a bisection of its batch."""
+"""Most rejected rows to insert again. Each row that Postgres rejects again costs a bisection of its batch."""
 
 _AGES: Final = (("under 1 hour", 1 / 24), ("under 1 day", 1), ("under 7 days", 7), ("under 30 days", 30))
-# The parts that differ between errors of one kind: quoted text and numbers.
+# Quoted text and numbers differ between errors of the same kind.
 _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 
@@ -41,8 +44,8 @@ _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 class DryRun:
     """Forecasts items in the order of a plan and changes nothing.
 
-    `now` is timezone-aware. `share` is the dry run's share of the event loop. `look` is called every second and raises
-    an error if the dry run has to end.
+    `now` is timezone-aware. `share` limits how long the dry run may occupy the event loop. `look` is called every
+    second, and raises an error when the dry run has to end.
     """
 
     settings: Settings
@@ -69,9 +72,10 @@ class DryRun:
         org_id: int | None = None,
         look: Look | None = None,
     ) -> "DryRun":
-        """Build a dry run with the current registry and months; `org_id` is the plan's organisation, if it has one.
+        """Build a dry run with the current registry and the current monthly partitions.
 
-        The default `look` raises once the database session is gone.
+        `org_id` is the plan's organisation, if the plan has one. Without a `look`, the dry run ends with an error once
+        the database session of `conn` has ended.
         """
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
@@ -89,7 +93,7 @@ class DryRun:
         )
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
-        """Return the forecast of these items; items that were judged before count as sent before them."""
+        """Return the forecast of each item. The items of earlier calls count as sent before these."""
         judged = await looked_after(self._computed(items), self.look)
         keys = await persisted_keys(self.conn, [one.claim for one in judged if one.claim is not None])
         beyond = await self._beyond_horizon(
@@ -103,13 +107,16 @@ class DryRun:
         return [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
 
     def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
-        """Return whether keys of its time may have been pruned; a duplicate is then found among the events only."""
+        """Return whether the dedup keys from the item's time may have been pruned.
+
+        Then the key table does not show whether the item is a duplicate; only a search of the events does.
+        """
         return item.received_at < self.now - KEYS_KEPT
 
     async def _beyond_horizon(self, judged: Sequence[Judgement]) -> set[tuple[int, str]]:
-        """Return the claims without a key whose events are persisted nevertheless.
+        """Return the dedup claims that are not in the key table although their events are persisted.
 
-        The search begins one key retention period before the oldest item. Events that are further apart than that
+        The search begins one key retention period before the oldest item. Events that are further apart than this
         period never counted as duplicates.
         """
         old = [one for one in judged if self.is_beyond_horizon(one.item)]
@@ -121,7 +128,7 @@ class DryRun:
         return await persisted_events(self.conn, events, since, self.now)
 
     async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
-        """Insert rows that Postgres once rejected again, in a transaction that always rolls back."""
+        """Insert the rows that Postgres rejected once, again, in a transaction that always rolls back."""
         refused_once = [
             one
             for one in judged
@@ -149,13 +156,13 @@ _NO_BATCH: Final = Batch(TopicPartition(LEDGER_TOPIC, 0), 0, 0, ())
 
 def _candidate(judged: Judgement) -> Candidate:
     event, claim, body = judged.event, judged.claim, judged.body
-    assert event is not None and claim is not None  # noqa: S101, PT018  # only what normalised is offered
+    assert event is not None and claim is not None  # noqa: S101, PT018  # only normalised items are inserted
     record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
     return Candidate(event, claim.key, Attempt(record, event.provenance, 1, event.received_at, 0, 0), claim.shared)
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:
-    """Return the report of a whole plan, and the forecast of each item that does not pass, by position."""
+    """Return the report of a whole plan, and the forecast of each item that would not become a row, by its position."""
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}
     after = 0

@@ -1,4 +1,7 @@
-"""The frame around a job: lock, time-out, signals, history, summary, alert and exit code, for every way a run ends."""
+"""The frame around a job: lock, time-out, signals, history, summary, alert and exit code.
+
+All of these work the same for every way in which a run ends.
+"""
 
 import asyncio
 import logging
@@ -39,12 +42,13 @@ DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Job(Generic[S]):
-    """Declaration of a command: name, summary, work, and `conclude`, which runs even if the work was interrupted.
+    """Declaration of a job: name, summary, work and `conclude`.
 
-    `within` is a context around the work. It is entered before the start of the run is reported, so its effects exist
-    even if the process is killed right after. It is left for every way the work ends. `service` names the service whose
-    database grants the job needs. A `quiet` job calls `begins` itself before its first change; until then the run is
-    not in the history.
+    - `conclude` is called after the work, even if the work was interrupted.
+    - `within` is a context around the work. It is entered before the start of the run is reported, so its effects exist
+      even if the process is killed right after the report. It is left in every case.
+    - `service` names the service whose database grants the job needs.
+    - A `quiet` job calls `Run.begins` itself before its first change. Until then the run is not in the history.
     """
 
     name: str
@@ -58,7 +62,7 @@ class Job(Generic[S]):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of every job; `timeout_sec` is in seconds, None means no time-out."""
+    """Options that every job has; `timeout_sec` is in seconds, None means no time-out."""
 
     scope: str = "all"
     dry_run: bool = False
@@ -68,10 +72,10 @@ class RunOptions:
 
 
 Stop = Callable[[str], None]
-"""Stops a run; the argument names the cause, which is recorded."""
+"""Stops a run. The argument is the cause, which the run's record contains."""
 
-GIVES_WAY: Final = "a replay of another organisation, which has its place now"
-"""The cause of a stop after which a later run continues the work."""
+GIVES_WAY: Final = "a replay of another organisation, which runs in its place now"
+"""The cause of a stop in favour of another organisation; a later run continues the work."""
 
 
 @contextmanager
@@ -88,13 +92,15 @@ def _signals(stop: Stop) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RunContext:
-    """Environment of a run: what can stop it, where its progress goes, and who is notified of its start.
+    """The environment of a run: what can stop it, where its progress goes, and who is informed.
 
-    `stoppable` connects a stop function with its triggers, such as signals. `tell` receives lines of progress. `begun`
-    is called with the run's id once it holds its lock and the job has begun. `answers` returns whether a request still
-    waits for the run and receives the reason of a failure. `left_out` is called for each failure that an alert would
-    report: it returns the number of failures left out before this one, or None to leave this one out. `share` is the
-    share of the event loop for long work.
+    - `stoppable` connects the run's stop function with its triggers, such as signals.
+    - `tell` receives lines of progress.
+    - `begun` is called with the run's id once the run holds its lock and the job has begun.
+    - `answers` receives the reason of a failure. It returns whether a request still waits for the run.
+    - `left_out` is called for each failure that an alert would report. It returns the number of failures that were not
+      reported since the last alert, or None if this failure must not be reported either.
+    - `share` limits how long the run may occupy the event loop.
     """
 
     stoppable: Callable[[Stop], AbstractContextManager[None]] = _signals
@@ -106,11 +112,11 @@ class RunContext:
 
 
 A_COMMAND: Final = RunContext()
-"""The surroundings of a process that runs a single job."""
+"""The context of a process that runs a single job."""
 
 
 class Performed(NamedTuple, Generic[S]):
-    """Result of a run; `fatal` is the error that ended it before its work was done."""
+    """Result of a run; `fatal` is the error that ended the run before its work was complete."""
 
     summary: S
     code: int
@@ -118,23 +124,26 @@ class Performed(NamedTuple, Generic[S]):
 
 
 class Stopped(BridgeError):
-    """The run was stopped before its work was done."""
+    """The run was stopped before its work was complete."""
 
 
 class GaveWay(Stopped):
-    """The run was stopped to give its place to another. This is no failure: a later run continues its work."""
+    """The run was stopped so that another organisation's run could start.
+
+    This is no failure: a later run continues its work.
+    """
 
     exit_code = DONE
 
 
 async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple[S, int]:
-    """Run the job as a command; returns its summary and exit code. The summary is written however the run ends."""
+    """Run the job as a command; returns its summary and exit code. The summary is written in every case."""
     done = await perform_within(A_COMMAND, job, settings, options)
     return done.summary, done.code
 
 
 async def perform_within(around: RunContext, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
-    """Run the job in these surroundings."""
+    """Run the job in the context `around`; returns its result."""
     started = datetime.now(UTC)
     summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
     run = Run(summary, options.fail_fast, tell=around.tell, share=around.share)
@@ -147,7 +156,7 @@ async def perform_within(around: RunContext, job: Job[S], settings: Settings, op
             await _locked(around, job, run, settings, options, started)
     except BridgeError as error:
         fatal = error
-    except Exception as error:  # noqa: BLE001  # raised again, once the run's end is on record
+    except Exception as error:  # noqa: BLE001  # raised again after the run's end is recorded
         defect, fatal = error, InvariantViolation(f"{type(error).__name__}: {error}")
     if fatal is not None:
         run.summary.errors += [TargetError(target=WHOLE, reason=line) for line in str(fatal).splitlines()]
@@ -174,7 +183,7 @@ async def perform_within(around: RunContext, job: Job[S], settings: Settings, op
 
 
 def _name_run(run: Run[S]) -> None:
-    """Print the run's id where its log line is hidden: on a terminal without INFO logging."""
+    """Print the run's id where no log line shows it: on a terminal without INFO logging."""
     if sys.stderr.isatty() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
         run.tell(f"run {run.summary.run_id}")
 
@@ -183,7 +192,7 @@ async def _locked(
     around: RunContext, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
 ) -> None:
     await ready(settings, job.service, look_only=options.dry_run)
-    # The hour is only for display: two runs must not overlap at the turn of an hour.
+    # The hour is for display only. It is no part of the lock, or two runs could overlap at the turn of an hour.
     name = f"script:{job.name}:{options.scope}"
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:
         if not options.dry_run:
@@ -198,7 +207,7 @@ async def _locked(
 
 @asynccontextmanager
 async def _within(timeout_sec: float | None, around: RunContext, run: Run[S]) -> AsyncIterator[None]:
-    """End the block after the time-out or when the surroundings request it; raises Stopped with the cause."""
+    """End the block after `timeout_sec`, or when a trigger of `around` stops the run; raises Stopped with the cause."""
     task = asyncio.current_task()
 
     def stop(by: str) -> None:
@@ -234,7 +243,7 @@ def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:
 
 
 def _written(run: Run[S], path: str | None, code: int) -> int:
-    """Write the summary; a failure to write is reported, and makes a successful run fail."""
+    """Write the summary; returns the exit code. A successful run whose summary can't be written fails."""
     if path is not None:
         try:
             write_json(run.summary.model_dump(mode="json"), path)
@@ -245,11 +254,11 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
 
 
 def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: RunContext) -> bool:
-    """Return whether a run is left out of history and alerts: it changed nothing, and its caller receives the reason.
+    """Return whether history and alerts leave this run out: it changed nothing, and its caller receives the reason.
 
     A request that still waits receives the reason of every failure except a defect. A command receives the reason of
-    invalid input. A failure of the environment, including its settings, is recorded and alerted: its operator has to
-    fix it.
+    invalid input. A failure of the environment or the settings is recorded and alerted, because an operator has to fix
+    it.
     """
     asked_wrongly = isinstance(fatal, InvalidInput) and run.lock is not None
     told = asked_wrongly or (around.answers() and not isinstance(fatal, InvariantViolation))
@@ -257,29 +266,30 @@ def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: RunCo
 
 
 async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:
-    """Record the end of the run; a history that can't be written is reported and does not change the run's result."""
+    """Record the end of the run. If the history can't be written, print a warning; the run's result stays."""
     summary = run.summary
     try:
         await note_end(
             settings.dsn, summary.run_id, summary.script, times, code, summary.in_history().model_dump_json()
         )
     except BridgeError as error:
-        run.tell(f"warning: the run is not in the history: {error}")
+        run.tell(f"warning: the run's end is not recorded in the history: {error}")
 
 
 async def tell_of(
     settings: Settings, summary: RunSummary, code: int, alarm: str | None = None, left_out: int = 0
 ) -> None:
-    """Call the webhook, if there is one, for a run that failed or could not begin; runs last and within a time limit.
+    """Call the webhook, if one is configured, for a run that failed or could not begin.
 
-    `alarm` is the reason of a run that fails although its work was done. `left_out` is the number of failed runs before
-    it that were not reported. The kind is `bridge.run.unfit` for exit code 3.
+    The call comes last and has a time limit. `alarm` is the reason of a run that fails although its work was complete.
+    `left_out` is the number of failed runs before this one that were not reported. The kind is `bridge.run.unfit` for
+    exit code 3.
     """
     url = settings.worker_alert_webhook
     if url is None or code == DONE:
         return
     if settings.env == "production" and any("ALERT_WEBHOOK" in line for line in refusals(settings, (), Service.WORKER)):
-        # Production refuses this webhook's settings, so the call that would report it must not use them.
+        # Production refuses these settings of the webhook, so this call must not use them either.
         return
     data = {
         "script": summary.script,

@@ -1,4 +1,4 @@
-"""Periodic checks during long work: a timer asks whether the work may continue, however long one step takes."""
+"""Periodic checks beside long work: a timer checks whether the work may continue, even during one long step."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -7,17 +7,17 @@ from typing import Any, Final, TypeAlias, TypeVar
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 1.0
-"""Seconds between checks of a run: whether it was cancelled, and the state of what it waits for."""
+"""Seconds between checks of a run. A check finds out whether the run was cancelled, and whether its wait is over."""
 
 Look: TypeAlias = Callable[[], Awaitable[object]]
-"""Raises BridgeError, or an error of the database driver, when the work must stop."""
+"""A check. It raises BridgeError, or an error of the database driver, when the work must stop."""
 
 
 async def looked_after(work: Coroutine[Any, Any, T], look: Look) -> T:
-    """Run `work` and call `look` periodically beside it; an error that `look` raises ends the work.
+    """Run `work`, and call `look` periodically beside it; an error that `look` raises ends the work.
 
-    `work` must not use the resources of `look`. A look at the session of a transaction is also a statement: Postgres
-    ends a transaction that is idle for a minute.
+    `work` must not use the database session that `look` uses. A `look` at the session of a transaction also keeps the
+    transaction open: Postgres ends a transaction that is idle for a minute.
     """
     task = asyncio.create_task(work)
     try:

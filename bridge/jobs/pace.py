@@ -1,6 +1,7 @@
-"""Send rate of a run: a number of items a second, in batches small enough to stop between them.
+"""Send rate of a run, in items a second. Batches are small, so that the run can stop between them.
 
-Without a rate a replay sends a turn, and the next one when that is settled: others' events wait behind one turn at most.
+A replay without a rate sends a turn of at most 200 items. It sends the next turn when the workers have committed the
+last one, so events of other senders wait behind at most one turn.
 """
 
 import asyncio
@@ -12,14 +13,14 @@ from bridge.jobs.looks import LOOK_SECONDS, Look
 
 _BATCHES_A_SECOND: Final = 4
 TURN: Final = 200
-"""Most items that a replay without a rate has in flight."""
+"""Most items that a replay without a rate has in flight: sent, and not committed yet."""
 TURN_SECONDS: Final = 10.0
-"""Longest wait of a replay without a rate for its items in flight, so that one stopped partition does not end it."""
+"""Longest wait, in seconds, for the items in flight. It is limited so that one paused partition can't stop the replay."""
 _FIRST_LOOK_SECONDS: Final = 0.02
 
 
 async def turn_ended(is_in_flight: Callable[[], Awaitable[bool]], look: Look) -> None:
-    """Wait until nothing is in flight, at most TURN_SECONDS; raises the errors of `look`."""
+    """Wait until `is_in_flight` returns False, at most TURN_SECONDS; raises the errors of `look`."""
     deadline, seconds = time.monotonic() + TURN_SECONDS, _FIRST_LOOK_SECONDS
     while time.monotonic() < deadline and await is_in_flight():
         await asyncio.sleep(seconds)
@@ -28,7 +29,7 @@ async def turn_ended(is_in_flight: Callable[[], Awaitable[bool]], look: Look) ->
 
 
 class Pace:
-    """Send rate; `rate` is in items a second, 0 means no limit. `monotonic` returns seconds."""
+    """Send rate; `rate` is in items a second, 0 means no limit. `monotonic` returns the time in seconds."""
 
     def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
         self._rate = rate

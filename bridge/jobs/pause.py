@@ -1,4 +1,4 @@
-"""`bridge pause start|end` as jobs, so that the history of runs records the account, time and reason."""
+"""`bridge pause start|end` as jobs, so that the history of runs records who paused what, when and why."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ from sinks.postgres.registry.pauses import demand_target, end_pause, start_pause
 
 
 def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """Pause the target until `end_job`."""
+    """Return the job that pauses the target until `end_job` ends the pause."""
 
     async def check() -> None:
         if kind is not PauseKind.PARTITION:
@@ -28,7 +28,7 @@ def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> 
 
 
 def end_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """End the target's pause."""
+    """Return the job that ends the target's pause."""
     return _job("pause-end", kind, target, reason, lambda: end_pause(settings.dsn, kind, target, reason))
 
 

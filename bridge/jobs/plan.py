@@ -1,4 +1,7 @@
-"""`bridge dlq plan` as a job: freezes the exact set of a replay and previews it with today's code."""
+"""`bridge dlq plan` as a job: stores the exact set of dead letters that a replay will send.
+
+The plan contains a forecast of their outcomes with today's code.
+"""
 
 import uuid
 from dataclasses import dataclass
@@ -26,10 +29,11 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """Options of a plan: filter, correction, reason and largest size; `passing` leaves out items that would not pass.
+    """Options of a plan: filter, correction, reason and largest number of items.
 
-    A plan with an `org_id` replays nothing into another organisation, and only that organisation's tokens see it.
-    `most` is the largest size of all plans of that organisation together.
+    If `passing`, the plan leaves out items that would not become rows. A plan with an `org_id` replays no event into
+    another organisation, and only tokens of that organisation see the plan. `most` limits all plans of that
+    organisation together: their number, items and bytes.
     """
 
     chosen: DeadLetterFilter
@@ -42,7 +46,7 @@ class PlanOptions:
 
 
 def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> Job[PlanSummary]:
-    """Return the job for these options; a dry run keeps no plan."""
+    """Return the job for these options; a dry run stores no plan."""
     name = str(replay_id)
 
     async def work(run: Run[PlanSummary]) -> None:
@@ -54,7 +58,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 limit=options.limit, org_id=options.org_id,
             )  # fmt: skip
             if not last:
-                raise NoSuchThing("no dead letter fits the filter; see `bridge dlq list` with the same options")
+                raise NoSuchThing("no dead letter matches the filter; see `bridge dlq list` with the same options")
             if not run.dry_run:
                 await _check_limits(conn, options, Held(0, last, 0))
             dry_run = await DryRun.prepared(
@@ -74,7 +78,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
             await complete(conn, name, report)
             if not run.dry_run:
                 await _check_limits(conn, options, Held(0, 0, 0))
-            # The transaction has written nothing yet, and a refused request must not be in the history.
+            # No change is committed yet. A request that was refused above is not in the history.
             await run.begins()
         _summed(run, name, report)
 
@@ -82,7 +86,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
 
 
 def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[PlanSummary]:
-    """Return the job that previews `bridge dlq replay` as of now; it is only run as a dry run."""
+    """Return the job that forecasts what `bridge dlq replay` would do now. It only runs as a dry run."""
 
     async def work(run: Run[PlanSummary]) -> None:
         async with connection(settings.dsn, "replay") as conn:
@@ -97,19 +101,22 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
 
 
 def _names_replayed(options: PlanOptions) -> bool:
-    """Return whether the filter names replayed items: these are sent by force, or refused when their turn comes."""
+    """Return whether the filter selects replayed items.
+
+    `--force` sends these again; without it their replay is refused.
+    """
     return options.chosen.disposition is None or "replayed" in options.chosen.disposition
 
 
 async def _check_limits(conn: Connection, options: PlanOptions, more: Held) -> None:
-    """Check the limits of the organisation; raises LimitReached if its plans and `more` together exceed them."""
+    """Check the limits of the organisation; raises LimitReached if its plans and `more` together exceed one of them."""
     if options.org_id is None or options.most is None:
         return
     now = await held(conn, options.org_id)
     for what, have, add, most in zip(Held._fields, now, more, options.most, strict=True):
         if have + add > most:
             raise LimitReached(
-                f"the plans of organisation {options.org_id} hold {have} {what}, and may hold {most}: plan fewer dead letters, wait "
+                f"the plans of organisation {options.org_id} hold {have} {what}; the limit is {most}. Plan fewer dead letters, wait "
                 f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask the operator for a larger {_SETTINGS[what]}"
             )
 

@@ -1,4 +1,7 @@
-"""`bridge process` as a job: commits due retries and records that no worker reads, then checks the limits."""
+"""`bridge process` as a job: commits due retries and records that no worker reads, then applies the gate.
+
+The gate is the rule that fails a run with too many dropped or retried events.
+"""
 
 import random
 import time
@@ -32,7 +35,7 @@ from streams.source.kafka import taking
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """Options: the tenants, events per round, number of rounds, and limits that the run is checked against."""
+    """Options: the tenants, most events per round, number of rounds, and the limits of the gate."""
 
     scope: Scope
     limit: int
@@ -76,7 +79,10 @@ class _Process:
     async def opened(
         cls, settings: Settings, options: ProcessOptions, run: Run[ProcessSummary]
     ) -> AsyncIterator["_Process"]:
-        """Connect everything the run needs; raises PreconditionFailed or SinkUnavailable if a service is down."""
+        """Connect to the services that the run needs.
+
+        Raises PreconditionFailed or SinkUnavailable if one is unreachable.
+        """
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
         await registry.load()
         make_sink = DryRunSink if run.dry_run else PostgresSink
@@ -88,9 +94,11 @@ class _Process:
                 publisher = await stack.enter_async_context(publishing(settings))
             backlog: RawTopicReader | None = None
             if options.scope != Scope():
-                run.summary.warnings.append("only waiting retries were looked at: Kafka can't be read by site")
+                run.summary.warnings.append(
+                    "only waiting retries were processed: the raw topic can't be read for one site or organisation"
+                )
             elif await group_has_members(settings):
-                run.summary.warnings.append("only waiting retries were looked at: a worker reads the raw topic")
+                run.summary.warnings.append("only waiting retries were processed: a worker reads the raw topic")
             else:
                 partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
                 for one in registry.paused_partitions.keys() & set(partitions):
@@ -109,7 +117,7 @@ class _Process:
             yield cls(options, run, one_shot, backlog)
 
     async def rounds(self) -> None:
-        """Process rounds of at most `limit` events until no event is left."""
+        """Process rounds of at most `limit` events until no event or no round is left."""
         if self.backlog is not None:
             await self.backlog.begin()
         for _ in range(self.options.rounds):

@@ -1,4 +1,4 @@
-"""Old values that a plan's correction replaces, with the number of items and their owners: pure."""
+"""Counts of the old values that a plan's correction replaces, by site and organisation: pure."""
 
 from collections import Counter
 from typing import Final
@@ -17,7 +17,7 @@ _Owner = tuple[int | None, int | None]
 
 
 class Replacements:
-    """Counts over the items of one plan, in their order."""
+    """Counts over the items of one plan, in the plan's order."""
 
     def __init__(self) -> None:
         self._items: Counter[tuple[str, Old, _Owner]] = Counter()
@@ -28,7 +28,7 @@ class Replacements:
         self._of_site: Counter[int | None] = Counter()
 
     def add(self, one: Judgement) -> None:
-        """Count an item; without a correction nothing changes."""
+        """Count an item; without a correction this changes nothing."""
         item = one.item
         if one.body is item.body:
             return
@@ -45,7 +45,7 @@ class Replacements:
             self._samples.append(Sample(provenance=shown.provenance, diff=list(shown.lines)))
 
     def samples(self) -> list[Sample]:
-        """Return what the correction changes: the first item for each site and old value."""
+        """Return examples of what the correction changes: the first item for each site and old value."""
         return self._samples
 
     def told(self) -> list[Replaced]:
@@ -56,7 +56,10 @@ class Replacements:
         ]
 
     def warnings(self) -> list[str]:
-        """Return warnings of likely mistakes: several old values become one, or several organisations are meant."""
+        """Return warnings of likely mistakes.
+
+        The correction gives several old values one new value, or it affects several organisations.
+        """
         found = []
         for field, olds in self._values.items():
             if len(olds) > 1:
@@ -64,16 +67,16 @@ class Replacements:
                 (new, *more) = {old.new for old in olds}
                 by = "a constant" if more else new
                 found.append(
-                    f"{field}: {by} would replace {many} different values; unless it is right for each of them, plan them one by one, "
-                    "by --text, --site-id, --org-id or a --patch with a test"
+                    f"{field}: {by} would replace {many} different values; unless it is right for each item, make a plan for each old value, "
+                    "with --text, --site-id, --org-id or a --patch with a test"
                 )
         if len(self._orgs) > 1:
             named = ", ".join(
                 "none" if one is None else str(one) for one in sorted(self._orgs, key=lambda one: one or 0)
             )
             found.append(
-                f"the correction would change events of {len(self._orgs)} organisations ({named[:200]}); unless all of them mean it, "
-                "plan them one by one, by --org-id"
+                f"the correction would change events of {len(self._orgs)} organisations ({named[:200]}); unless it is right for all, "
+                "make a plan for each organisation, with --org-id"
             )
         return found
 

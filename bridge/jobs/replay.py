@@ -1,4 +1,4 @@
-"""`bridge dlq replay` as a job: claims items, publishes them, waits, and reports the result from their outcomes."""
+"""`bridge dlq replay` as a job: claims (reserves) a plan's items, publishes them, and waits for their outcomes."""
 
 import asyncio
 import time
@@ -42,24 +42,27 @@ FINISH_SECONDS: Final = 15.0
 """Seconds that a stopped run may take to finish the batch in flight."""
 
 WAITS: Final = (
-    "a replay of another organisation has its place: it continues by itself when its turn comes, or by the same request if "
-    "the service has ended meanwhile"
+    "a replay of another organisation runs in its place; it continues by itself when its turn comes, or by a repetition "
+    "of the request if the service was restarted meanwhile"
 )
-"""The recorded reason of a run that gave its place to another."""
+"""The recorded reason of a run that was stopped in favour of another organisation's run."""
 
-_OPEN_AGAIN: Final = "items of it were opened again, or passed over by another account: run the same again"
-"""The recorded reason of a run that reached the end of its plan while the ledger shows unsent items."""
+_OPEN_AGAIN: Final = "items of the plan were reopened or passed over by another account; run the replay again"
+"""The recorded reason of a run that reached the end of its plan although the ledger shows unsent items."""
 
 _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
-    PreconditionFailed: "Postgres or Kafka is away, or lacks what is needed",
+    PreconditionFailed: "Postgres or Kafka is unreachable, or does not meet a requirement",
 }
 _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """Options; `rate` is in items a second, `wait` in seconds; `canary` items go first. 0 disables each of them."""
+    """Options; `rate` is in items a second, `wait` in seconds; `canary` items are sent first.
+
+    0 disables each of them.
+    """
 
     replay_id: str
     rate: float = 0.0
@@ -70,7 +73,7 @@ class ReplayOptions:
 
 
 def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
-    """Return the job for these options; running it again continues where a stopped or killed run ended."""
+    """Return the job for these options. Run it again after a stop or a crash: it continues where the last run ended."""
 
     @asynccontextmanager
     async def taken_up(run: Run[ReplaySummary]) -> AsyncIterator[None]:
@@ -103,13 +106,13 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
 
 
 async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
-    """Check the canary before the run writes anything; raises CanaryFailed if too many items were dropped again."""
+    """Check the plan's canary before the run writes; raises CanaryFailed if too many items were dropped again."""
     first = max(options.canary, plan.published if plan.canary_failed else 0)
     dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
         raise CanaryFailed(
-            f"the canary of the plan {plan.replay_id} failed already: {count} were dropped again ({_words(dropped)}); correct "
-            "the cause and make a new plan of the open ones, or allow this many failures: canary_max_failures "
+            f"the canary of the plan {plan.replay_id} has failed: {count} items were dropped again ({_words(dropped)}); correct "
+            "the cause and make a new plan of the open items, or allow this many failures: canary_max_failures "
             f"(--canary-max-failures) {count}"
         )
 
@@ -139,7 +142,7 @@ class _Replay:
     async def opened(
         cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
     ) -> AsyncIterator["_Replay"]:
-        """Open the sender of a plan that the run has begun."""
+        """Open the sender of the plan."""
         async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
             plan = await find_plan(conn, options.replay_id)
             yield await cls._prepared(settings, options, run, conn, publisher, plan)
@@ -159,7 +162,7 @@ class _Replay:
             settings, conn, correction, plan.replay_id, run.share, force=options.force, org_id=plan.org_id
         )
         if not (has_workers := await group_has_members(settings)):
-            run.summary.warnings.append("no worker reads the raw topic now: no outcome arrives until one does")
+            run.summary.warnings.append("no worker reads the raw topic now: outcomes arrive only when a worker runs")
             run.tell(f"warning: {run.summary.warnings[-1]}")
         return cls(
             settings, options, run, conn, publisher, plan, correction, dry_run,
@@ -181,10 +184,10 @@ class _Replay:
             self._tell(at_once=True)
         else:
             sent = f"{self.published} of {self.plan.planned}"
-            self.run.tell(f"all of the plan was sent before ({sent}): nothing is sent again")
+            self.run.tell(f"every item of the plan was sent by an earlier run ({sent}): nothing is sent again")
 
     async def wait(self) -> None:
-        """Wait until everything that was sent is committed, or `wait` is over."""
+        """Wait until the workers have committed every item that was sent, at most `options.wait` seconds."""
         deadline = time.monotonic() + self.options.wait
         while (asked := time.monotonic()) < deadline:
             counts = summed(await outcomes(self.conn, self.plan.replay_id))
@@ -192,15 +195,15 @@ class _Replay:
             left = sum(counts.get(one, 0) for one in _UNFINISHED)
             if not left:
                 return
-            self._say(f"all sent; {left} not settled yet: {_words(counts)}")
-            # Counting a large plan takes database time that the workers need to commit it.
+            self._say(f"all sent; {left} not committed yet: {_words(counts)}")
+            # To count a large plan takes database time that the workers need to commit its items.
             await asyncio.sleep(max(LOOK_SECONDS, 3 * took))
 
     def _is_left(self) -> bool:
         return self.sent_to < self.plan.last_position
 
     async def _batch(self, most: int) -> None:
-        """Send the next items; when the run is stopped, the batch in flight is finished first."""
+        """Send the next batch, at most `most` items. If the run is stopped meanwhile, this batch is still finished."""
         await self._look()
         await self._paced()
         batch = asyncio.create_task(self._send_batch(min(most, TURN if self.in_turns else self.pace.batch(BATCH))))
@@ -216,7 +219,7 @@ class _Replay:
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
         up_to = await page_end(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
-        # Slow work is done before the rows are locked: the workers that commit them would wait for the locks.
+        # Slow work is done before the rows are locked: workers that commit these rows wait for the locks.
         bodies, why = await self._sorted_out(await self._read(up_to))
         await self.run.begins()
         async with self.conn.transaction():
@@ -243,13 +246,13 @@ class _Replay:
         return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
 
     def _was_sent(self, item: DeadLetterItem) -> bool:
-        """Return whether a run sent the item and was killed before it could record so."""
+        """Return whether an earlier run of this plan claimed the item; it may have been killed before it noted this."""
         return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
 
     async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return the bodies of the items that may be sent, and the reasons of the others, by position."""
+        """Return the bodies of the items that may be sent, and the reasons against the other items, by position."""
         bodies, why = await looked_after(self._corrected(items), self._look)
-        # Where the key table can no longer detect a duplicate, the events are searched before the item is sent.
+        # An item may be so old that the key table can't detect a duplicate. Then the events are searched for it.
         old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
         for judged in await self.dry_run.judge(old):
             if judged.forecast is Forecast.REFUSED:
@@ -257,7 +260,7 @@ class _Replay:
         return bodies, why
 
     async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return bodies and problems by position, from the items alone."""
+        """Return the corrected bodies, and the reasons against other items, by position, without a look at events."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
         terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
@@ -278,19 +281,19 @@ class _Replay:
         if refused:
             provenances = [one.provenance for one in refused]
             await let_go(self.conn, self.plan.replay_id, provenances)
-            why = "the raw topic refuses it, such as for its size"
+            why = "Kafka refuses the record, for example because of its size"
             await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
 
     async def _look(self) -> None:
-        """Check that the run may continue; raises BridgeError if cancelled, unlocked, or the breaker is open."""
+        """Check that the run may continue; raises BridgeError on a cancellation, a lost lock, or an open breaker."""
         if self.run.lock is not None:
             self.run.lock.check()
         if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
-            raise BridgeError("the plan was cancelled meanwhile; what was not sent stays open")
+            raise BridgeError("the plan was cancelled meanwhile; items that were not sent stay open")
         brake = await read_breaker(self.conn, self.settings.group)
         if brake.engaged:
             raise BreakerOpen(
-                f"the circuit breaker is open: {brake.reason}; see `bridge breaker status`, then run the same again"
+                f"the circuit breaker is open: {brake.reason}; see `bridge breaker status`, and run the replay again when it is closed"
             )
 
     async def _paced(self) -> None:
@@ -304,16 +307,16 @@ class _Replay:
         return await in_flight(self.conn, self.plan.replay_id, self.sent_before, self.sent_to)
 
     async def _canary_passed(self, canary: int) -> None:
-        """Wait until the canary is committed; raises BridgeError if too many items failed or `wait` is over."""
+        """Wait until the canary is committed; raises BridgeError after too many failures, or after `wait` seconds."""
         deadline = time.monotonic() + self.options.wait
         while True:
             found = await canary_outcomes(self.conn, self.plan.replay_id, canary)
             counts, reasons = summed(found), summed(found, Outcome.DROPPED)
-            rest = f"the other {max(0, self.plan.planned - self.published)} stay open"
+            rest = f"the other {max(0, self.plan.planned - self.published)} items stay open"
             if counts.get(Outcome.DROPPED, 0) > self.options.canary_max_failures:
                 told = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
                 raise BridgeError(
-                    f"{CANARY_FAILED}: of {canary} {counts[Outcome.DROPPED]} dropped again ({told}); {rest}"
+                    f"{CANARY_FAILED}: of {canary} items {counts[Outcome.DROPPED]} were dropped again ({told}); {rest}"
                 )
             if not any(counts.get(one) for one in _UNFINISHED):
                 self.run.tell(f"the canary of {canary} passed: {_words(counts)}")
@@ -339,19 +342,16 @@ class _Replay:
 
 
 def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
-    """Return why a run ended, for accounts that may see its plan: without hosts, accounts and other sites' details.
-
-    The complete reason is in the run's record.
-    """
+    """Return the reason of a run's end without hosts, accounts and details of other sites, which its record has."""
     if type(error) is BridgeError:
         return str(error)
     if isinstance(error, BreakerOpen):
-        return "the circuit breaker is open; run the same again when it is off"
+        return "the circuit breaker is open; run the replay again when it is closed"
     return f"{_KINDS.get(type(error), 'it failed')}; see `bridge runs show {run.summary.run_id}`"
 
 
 async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, because: str) -> None:
-    """Record the end in the plan and in the summary."""
+    """Record the end of the run in the plan and in the summary."""
     summary = run.summary
     summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
     try:
@@ -360,7 +360,7 @@ async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, bec
             summary.state = await state_of(conn, plan.replay_id)
         await _became(settings, run, plan.replay_id)
     except BridgeError as error:
-        run.tell(f"warning: how the run ended is not noted in the plan: {error}")
+        run.tell(f"warning: the run's end could not be recorded in the plan: {error}")
 
 
 async def _became(settings: Settings, run: Run[ReplaySummary], replay_id: str) -> list[Became]:
@@ -371,14 +371,14 @@ async def _became(settings: Settings, run: Run[ReplaySummary], replay_id: str) -
 
 
 def count_outcomes(summary: ReplaySummary, found: Sequence[Became]) -> None:
-    """Fill in the outcomes of the plan's items."""
+    """Fill in the summary's counts of the items' outcomes."""
     summary.outcomes = {Outcome(name): count for name, count in summed(found).items()}
     summary.dropped_by_reason = summed(found, Outcome.DROPPED)
     summary.skipped_by_reason = summed(found, Outcome.SKIPPED)
 
 
 def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) -> None:
-    """Judge each site: it failed if an item was dropped again, is open or, after waiting, is not committed yet."""
+    """Judge each site: it fails if an item was dropped again or is open, or if `waited` and one is not committed."""
     by_site: dict[int | None, list[Became]] = defaultdict(list)
     for one in found:
         by_site[one.site_id].append(one)
@@ -386,7 +386,7 @@ def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) ->
         counts = summed(became)
         problems = [f"{count} dropped again: {reason}" for reason, count in summed(became, Outcome.DROPPED).items()]
         if count := counts.get(Outcome.OPEN):
-            problems.append(f"{count} open: not sent, or opened again by another account; run the same again")
+            problems.append(f"{count} open: not sent, or reopened by another account; run the replay again")
         if waited:
             problems += [f"{counts[one]} {one.value}" for one in _UNFINISHED if counts.get(one)]
         with run.target("site:unknown" if site_id is None else f"site:{site_id}"):

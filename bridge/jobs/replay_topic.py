@@ -1,4 +1,8 @@
-"""`bridge dlq replay --from-topic` as a job: sends external dead letters, which are in no ledger, to the raw topic."""
+"""`bridge dlq replay --from-topic` as a job: sends external dead letters to the raw topic.
+
+External dead letters are records that another program, such as Spring or Kafka Connect, has dead-lettered. The ledger
+does not contain them.
+"""
 
 import asyncio
 import time
@@ -36,11 +40,12 @@ POLL_MS: Final = 500
 
 
 def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicReplaySummary]:
-    """Return the job for a topic up to its end at the run's start; `rate` is in records a second, 0 for no limit.
+    """Return the job that replays a topic up to its end offsets at the start of the run.
 
-    Progress is stored as offsets of a consumer group, after Kafka has acknowledged what was sent. Running the job again
-    continues there. Records that a killed run had sent are sent a second time; deduplication recognises them by the
-    event id. Raises InvalidInput for one of the product's own topics: its records prove nothing without the ledger.
+    `rate` is in records a second, 0 for no limit. Once Kafka has acknowledged a batch, its end is committed as the
+    offset of a consumer group. The next run continues from there. Records that a killed run had sent but not committed
+    are sent twice; the dedup by event id recognises them. Raises InvalidInput for a topic of this product: its records
+    are not trusted without the ledger.
     """
     if settings.topics.has(topic):
         raise InvalidInput(_own(topic, settings))
@@ -63,7 +68,7 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
                         pace.sent(len(records))
                         if not run.dry_run:
                             await consumer.commit({one: await consumer.position(one) for one in partitions})
-                        say(f"{run.summary.processed_total} read, {run.summary.sent_total} sent")
+                        say(f"{run.summary.processed_total} records read, {run.summary.sent_total} sent")
         except (KafkaError, OSError) as error:
             raise SinkUnavailable(f"replaying {topic}: {type(error).__name__}: {error}; run the same again") from error
         finally:
@@ -74,10 +79,10 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
 
 def _own(topic: str, settings: Settings) -> str:
     if topic == settings.topics.raw:
-        return f"--from-topic: {topic} is the raw topic itself, where events would be sent to"
+        return f"--from-topic: {topic} is the raw topic, to which the replay sends; give the topic of another program's dead letters"
     return (
-        f"--from-topic: {topic} is a topic of this product, whose records are not trusted without the ledger: any "
-        "account that may write to it could forge them; `bridge dlq plan` chooses dead letters from the ledger, `bridge dlq replay PLAN` sends them"
+        f"--from-topic: {topic} is a topic of this product. Its records are not trusted, because every account that may write to it "
+        "could forge them. Choose dead letters from the ledger with `bridge dlq plan`, and send them with `bridge dlq replay PLAN`"
     )
 
 
@@ -97,7 +102,10 @@ async def _reading(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaCons
 async def _batches(
     consumer: AIOKafkaConsumer, partitions: Sequence[KafkaPartition], pace: Pace
 ) -> AsyncIterator[list[RawRecord]]:
-    """Yield all records up to the present ends, at that pace; after the last one the positions equal the ends."""
+    """Yield all records up to the present end offsets, at the rate of `pace`.
+
+    At the end the positions equal these offsets.
+    """
     consumer.assign(partitions)
     ends: dict[KafkaPartition, int] = await consumer.end_offsets(partitions)
     while left := [one for one in partitions if await consumer.position(one) < ends[one]]:
@@ -117,7 +125,7 @@ async def _replayed(
     registry: RegistryCache,
     records: Sequence[RawRecord],
 ) -> None:
-    """Count the forecasts of these records, and send those that are not in the ledger."""
+    """Count the forecasts of these records, and send the records that are not in the ledger."""
     summary = run.summary
     found = [original(record) for record in records]
     known = await sink.ledger([one.provenance for one in found if one.provenance is not None])
@@ -146,8 +154,8 @@ async def _replayed(
 
 
 async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> int:
-    """Send the copies; returns how many Kafka rejects because of their content. Raises every other error."""
-    # A rejected record fails its whole batch: each record of the batch is sent once more by itself.
+    """Send the copies; returns how many of them Kafka refuses because of their content. Raises every other error."""
+    # A refused record fails its whole batch, so each record of the batch is sent once more in a batch of its own.
     suspects = [copy for copy, _ in await _refusals(producer, copies)]
     return sum([len(await _refusals(producer, [copy])) for copy in suspects])
 

@@ -1,4 +1,7 @@
-"""`bridge identity require-proof` as a job: gateway headers without a proof are no longer trusted."""
+"""`bridge identity require-proof` as a job: workers stop trusting gateway headers without a proof.
+
+A proof is the gateway's signature over the headers that name an event's site and sender.
+"""
 
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
@@ -8,13 +11,13 @@ from sinks.postgres.identity.attribution import end_legacy
 
 
 def require_proof_job(settings: Settings, reason: str) -> Job[OffsetsSummary]:
-    """Return the job; workers apply it when they reload the registry, within BRIDGE_REGISTRY_REFRESH."""
+    """Return the job. Workers apply the change when they reload the registry, within BRIDGE_REGISTRY_REFRESH."""
 
     async def work(run: Run[OffsetsSummary]) -> None:
         run.summary.reason = reason
         with run.target("gateway-trust"):
             ended = await end_legacy(settings.dsn, run.summary.run_id)
-            what = "are believed no longer" if ended else "were not believed before"
+            what = "are trusted no longer" if ended else "were not trusted before"
             run.summary.changes.append(f"gateway headers without a proof {what}")
 
     return Job("identity-require-proof", OffsetsSummary, work)

@@ -1,4 +1,4 @@
-"""One run of a job: its summary while it grows, and targets that fail independently."""
+"""One run of a job: its summary, and its targets, which fail independently of each other."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,21 +18,22 @@ S = TypeVar("S", bound=RunSummary)
 log = structlog.get_logger(__name__)
 
 WHOLE = "run"
-"""The target of an error that ended the run as a whole."""
+"""The name under which the summary reports an error that ended the whole run."""
 
 
 class FailedFast(BridgeError):
-    """A target failed, and the run has to end at the first failed target."""
+    """A target failed, and the run ends at its first failed target."""
 
 
 @dataclass
 class Run(Generic[S]):
     """State that the work of a job receives.
 
-    `alarm` is the reason for an alert although the work was done. `finished` is set once the work has ended by itself;
-    `stopped_by` names what stopped it before that. `note` records the run in the history, and `on_record` is set once
-    this was done. `tell` receives lines of progress and warnings for people. `share` is the share of the event loop for
-    long work.
+    - `alarm`: the reason for an alert although the work is complete.
+    - `finished`: the work ended by itself. `stopped_by`: what stopped it before that.
+    - `note`: records the run in the history. `on_record`: the run is recorded.
+    - `tell`: receives lines of progress and warnings for people.
+    - `share`: limits how long the work may occupy the event loop.
     """
 
     summary: S
@@ -41,7 +42,7 @@ class Run(Generic[S]):
     alarm: str | None = None
     finished: bool = False
     stopped_by: str = ""
-    # Its arguments contain the database URL, which must not appear in a representation of the run.
+    # The arguments of `note` contain the database URL, which must not appear in the run's repr.
     note: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     on_record: bool = False
     tell: Callable[[str], None] = say
@@ -54,14 +55,17 @@ class Run(Generic[S]):
         return self.summary.dry_run
 
     async def begins(self) -> None:
-        """Record the run in the history before its first change: once, and not in a dry run."""
+        """Record the run in the history, before its first change.
+
+        A second call does nothing; a dry run is not recorded.
+        """
         if self.note is not None and not self.on_record:
             await self.note()
             self.on_record = True
 
     @contextmanager
     def target(self, name: str) -> Iterator[None]:
-        """Run one target's part of the work: its failure is recorded, and the run continues with the next target."""
+        """Run the work of one target. A failure is recorded, and the run continues with the next target."""
         if self.lock is not None:
             self.lock.check()
         started = time.monotonic()
@@ -69,7 +73,7 @@ class Run(Generic[S]):
             with structlog.contextvars.bound_contextvars(target=name):
                 yield
         except SinkUnavailable:
-            # The failure is not specific to this target: the next target uses the same store.
+            # Postgres or Kafka is unreachable, so the next target would fail too.
             self._done(name, started, ok=False)
             raise
         except BridgeError as error:

@@ -1,4 +1,4 @@
-"""`bridge offsets skip` as a job: skips the one record that blocks its partition."""
+"""`bridge offsets skip` as a job: skips the one record at which its partition is blocked."""
 
 import time
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ _SECONDS = 20.0
 def skip_job(
     settings: Settings, source: TopicPartition, offset: int, reason: str, *, readable: bool = False
 ) -> Job[OffsetsSummary]:
-    """Return the job for the record at this offset; a readable record is skipped only if `readable`.
+    """Return the job that skips the record at this offset. A record that can be read is skipped only if `readable`.
 
-    The job is safe while a worker runs: the stored offset moves by one only if it equals this offset. A batch that the
-    worker has in flight then no longer continues the stored offset and is not committed. The worker reads the offset
-    again within seconds.
+    The job is safe while a worker runs. It increases the stored offset by one, and only if the stored offset equals
+    `offset`. The worker can't commit a batch that it read before, because the batch does not begin at the stored
+    offset. The worker reads the stored offset again within seconds.
     """
 
     async def work(run: Run[OffsetsSummary]) -> None:
@@ -46,9 +46,12 @@ def skip_job(
 async def _passable(
     settings: Settings, partition: TopicPartition, offset: int, *, readable: bool
 ) -> tuple[TopicPartition, str]:
-    """Return the log's name and a description of the lost record; raises InvalidInput if it must not be skipped."""
+    """Return the log's name and a description of the skipped record.
+
+    Raises InvalidInput if the record must not be skipped.
+    """
     if partition not in await log_bounds(settings, [partition.topic]):
-        raise InvalidInput(f"Kafka has no {partition}; see `bridge offsets show`")
+        raise InvalidInput(f"Kafka has no partition {partition}; see `bridge offsets show`")
     sink = PostgresSink(settings.dsn, settings.group)
     try:
         async with taking(settings, [partition]) as source:
@@ -57,10 +60,14 @@ async def _passable(
                 raise InvalidInput(f"{one.log}: {one.foreign}; see `bridge topics adopt`")
             position = (await sink.stored([one.log])).get(one.log)
             if position != offset:
-                where = "has no position yet" if position is None else f"is at {position}, not at {offset}"
+                where = (
+                    "has no stored offset yet"
+                    if position is None
+                    else f"has the stored offset {position}, not {offset}"
+                )
                 raise InvalidInput(f"{one.log} {where}; see `bridge offsets show`")
             if offset >= one.end:
-                raise InvalidInput(f"{one.log} ends at {one.end}: there is no record at {offset} yet")
+                raise InvalidInput(f"{one.log} ends at offset {one.end}: there is no record at {offset} yet")
             return one.log, await _tried(source, one.log, offset, readable=readable)
     finally:
         await sink.close()
@@ -74,7 +81,7 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
         try:
             found = await source.poll([log], timeout_ms=_POLL_MS, max_records=1)
         except OffsetsGone as error:
-            raise InvalidInput(f"{log}: {error}; a worker records the loss") from error
+            raise InvalidInput(f"{log}: {error}; a worker passes this place and records the loss") from error
         if found:
             return _given_up(log, offset, found[0].records, readable=readable)
         if log in source.unreadable():
@@ -85,12 +92,12 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
 def _given_up(log: TopicPartition, offset: int, records: Sequence[RawRecord], *, readable: bool) -> str:
     """Describe the loss of a readable record; raises InvalidInput if a worker should process it."""
     if not records or records[0].offset != offset:
-        raise InvalidInput(f"{log}: there is no record at {offset}; a worker skips it by itself")
+        raise InvalidInput(f"{log}: there is no record at offset {offset}; a worker passes such a gap by itself")
     if not readable:
         raise InvalidInput(
-            f"{log}: the record at {offset} can be read, so that a worker can process it; if its lane waits for it "
-            "without end (`held` in `bridge offsets show`), --readable skips it"
+            f"{log}: the record at offset {offset} can be read, so a worker can process it. If the worker waits at it "
+            "without end (`held` in `bridge offsets show`), skip it with --readable"
         )
     key, value = (len(part or b"") for part in (records[0].key, records[0].value))
-    kept = "the topic keeps it until its retention ends, the ledger and the DLQ do not"
+    kept = "the raw topic keeps it until its retention ends; the ledger and the DLQ do not contain it"
     return f"it can be read (key of {key} bytes, value of {value} bytes), and is given up: {kept}"

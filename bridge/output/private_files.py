@@ -1,6 +1,6 @@
-"""Files and directories that only the creating account can read, under any umask; links are not followed.
+"""Files and directories that only their creator can read, under any umask. Links are not followed.
 
-Standard library only, because the Python client imports it too.
+Only the standard library is imported, because the Python client imports this module.
 """
 
 import errno
@@ -19,7 +19,7 @@ FILE_MODE: Final = 0o600
 def make_private_directory(path: Path) -> None:
     """Create the directory and its missing parents, each with mode 0700; raises OSError.
 
-    A directory that exists keeps its mode: it may be shared on purpose.
+    An existing directory keeps its mode, because it may be shared on purpose.
     """
     if path.is_dir():
         return
@@ -27,7 +27,7 @@ def make_private_directory(path: Path) -> None:
     try:
         path.mkdir(DIRECTORY_MODE)
     except FileExistsError:
-        # Another process created it first.
+        # Another process has created the directory meanwhile.
         if not path.is_dir():
             raise
     else:
@@ -37,14 +37,15 @@ def make_private_directory(path: Path) -> None:
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
     """Open a file like `open`, without following a link; raises OSError.
 
-    Anything but a regular file, such as a pipe, is refused immediately. A file that is opened for writing gets mode
-    0600. One of another account is refused, since its owner could read the content. `x` in `mode` requires a new
-    file. `options` are those of `open`.
+    - Anything but a regular file, such as a pipe, is refused without waiting.
+    - A file that is opened for writing gets mode 0600.
+    - A file of another account is refused, because its owner could read the content.
+    - `x` in `mode` requires a new file. `options` are those of `open`.
     """
     file = open(path, mode, opener=_without_links, **options)  # noqa: SIM115 - closed below or by the caller
     try:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         if "r" not in mode or "+" in mode:
             _take(file.fileno(), path)
     except BaseException:
@@ -55,10 +56,10 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 @contextmanager
 def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
-    """Open a UTF-8 text file that gets its name and mode when the block succeeds; otherwise it is removed.
+    """Open a UTF-8 text file for writing. It gets its name and mode when the block succeeds; otherwise it is removed.
 
-    It replaces a file of that name. A device or a pipe of this account or root is written to directly and keeps its
-    mode, if it accepts data now. Raises OSError, also for a link.
+    The file replaces an older one of the same name. A device or pipe is written directly and keeps its mode; it must
+    belong to this account or root, and a pipe must have a reader. Raises OSError, also for a link.
     """
     kind = _kind(path)
     if stat.S_ISCHR(kind) or stat.S_ISFIFO(kind):
@@ -66,8 +67,10 @@ def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
             yield stream
         return
     if kind and not stat.S_ISREG(kind):
-        raise OSError(errno.ELOOP if stat.S_ISLNK(kind) else errno.EISDIR, "it is a link or no regular file", str(path))
-    # The name is new and the file is created exclusively, so no other file or link can take its place.
+        raise OSError(
+            errno.ELOOP if stat.S_ISLNK(kind) else errno.EISDIR, "it is a link, or not a regular file", str(path)
+        )
+    # The file is created exclusively under a new name, so it can't be another account's file or link.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".unfinished")
     unfinished = Path(name)
     try:
@@ -81,7 +84,7 @@ def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
 
 
 def _without_links(path: str, flags: int) -> int:
-    # Without O_NONBLOCK, opening a pipe would wait for another program.
+    # Without O_NONBLOCK, the open of a pipe would wait for a reader.
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, FILE_MODE)
 
 
@@ -91,12 +94,12 @@ def _open_pipe(path: Path) -> int:
         descriptor = _without_links(str(path), os.O_WRONLY | os.O_NOCTTY)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise OSError(errno.ENXIO, "no program reads from this pipe: start that first", str(path)) from error
+            raise OSError(errno.ENXIO, "no program reads from this pipe; start the reader first", str(path)) from error
         raise
     if os.fstat(descriptor).st_uid not in (os.geteuid(), 0):
         os.close(descriptor)
-        raise OSError(errno.EPERM, "it belongs to another account", str(path))
-    # From here on, writes wait for a slow reader.
+        raise OSError(errno.EPERM, "it belongs to another account, which could read the data", str(path))
+    # Later writes wait for a slow reader.
     os.set_blocking(descriptor, True)
     return descriptor
 
@@ -104,13 +107,13 @@ def _open_pipe(path: Path) -> int:
 def _take(descriptor: int, path: Path) -> None:
     found = os.fstat(descriptor)
     if found.st_uid != os.geteuid():
-        raise OSError(errno.EPERM, "it belongs to another account", str(path))
+        raise OSError(errno.EPERM, "it belongs to another account, which could read the data", str(path))
     if stat.S_IMODE(found.st_mode) != FILE_MODE:
         os.fchmod(descriptor, FILE_MODE)
 
 
 def _kind(path: Path) -> int:
-    """Return the type bits of the file of this name, 0 if there is none."""
+    """Return the type bits of the file of this name; 0 if there is no such file."""
     try:
         return stat.S_IFMT(path.lstat().st_mode)
     except FileNotFoundError:

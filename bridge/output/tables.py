@@ -1,6 +1,6 @@
-"""Tables and lines for people on standard output: the command line's console, which escapes what it prints.
+"""Tables and lines for people on standard output. The console escapes what it prints.
 
-A table that is wider than its terminal is printed as cards, so that no id and no message is truncated or broken.
+A table that is wider than the terminal is printed as cards, so that no id and no message is truncated or broken.
 """
 
 import sys
@@ -16,18 +16,18 @@ from rich.text import Text
 
 from telemetry.printable import encodable, printable
 
-# Without a terminal, lines are not wrapped, so that they can be searched with grep.
+# Without a terminal, lines are not wrapped, so that grep finds whole lines.
 _PIPE_WIDTH: Final = 1_000_000
 _GAP: Final = "  "
-# The form of `SIMPLE_HEAD` for encodings without box-drawing characters.
+# `SIMPLE_HEAD` for encodings without box-drawing characters.
 _ASCII_HEAD: Final = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 class Table(table.Table):
-    """A table that is printed as cards, one a row, if it does not fit.
+    """A table. If it does not fit the terminal, each row is printed as a card.
 
-    A card prints `name: value` pairs over several lines. A pair that fills a line or more has lines of its own, broken
-    between words only. Empty cells are left out.
+    A card has `name: value` pairs over several lines. A pair that fills a line or more has its own lines, broken only
+    between words. Empty cells are left out.
     """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -66,9 +66,9 @@ class Table(table.Table):
 
 
 class SafeConsole(Console):
-    """A console that escapes control characters, and characters that the encoding lacks, in every text, cell and title.
+    """A console that escapes control characters, and characters that the encoding lacks, in every text.
 
-    No text is parsed as markup or emoji.
+    It parses no text as markup or emoji.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -77,11 +77,11 @@ class SafeConsole(Console):
         super().__init__(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Escape each string before rich measures it, so that a line break in it ends no line."""
+        """Escape the string before rich measures it, so that a line break in it does not end the line."""
         return super().render_str(self._shown(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments of anything that rich can print."""
+        """Yield the escaped segments of anything that rich can print."""
         if isinstance(renderable, Text) and self._shown(renderable.plain) != renderable.plain:
             renderable = Text(
                 self._shown(renderable.plain),
@@ -102,13 +102,13 @@ def on_terminal() -> bool:
 
 
 def print_left_out(count: int, what: str) -> None:
-    """Report the number of rows that were left out on a terminal, if any."""
+    """Print the number of rows that are left out on a terminal, if any."""
     if count:
         print_text(f"{count} {what} not shown: --all shows them")
 
 
 def print_table(rows: Table) -> None:
-    """Print the table; without a terminal, in a plain form for cut and grep."""
+    """Print the table; without a terminal, in a plain form for `cut` and `grep`."""
     print_renderable(rows)
 
 
@@ -118,7 +118,7 @@ def print_renderable(whole: RenderableType) -> None:
 
 
 def print_text(*lines: str) -> None:
-    """Print these lines without wrapping; a line break within one is escaped."""
+    """Print these lines without wrapping. A line break within a line is escaped."""
     for line in lines:
         SafeConsole().print(line, soft_wrap=True)
 
@@ -129,7 +129,7 @@ def _plain(console: Console, cell: RenderableType | None) -> str:
 
 
 def _lines(text: str, width: int, indent: str) -> list[str]:
-    """Wrap the text between words; a word that is wider than a line is not broken."""
+    """Wrap the text between words. A word that is wider than a line is not broken."""
     wrapper = TextWrapper(
         width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
     )

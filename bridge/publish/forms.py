@@ -1,4 +1,4 @@
-"""Formats of text that are no event: other formats, recognised by their first bytes, and texts with several events."""
+"""Detection of input that is not one event a line: other formats by their first bytes, texts with several events."""
 
 import re
 from typing import Final, NamedTuple
@@ -7,16 +7,16 @@ import msgspec
 
 BLANK: Final = b" \t\r\n"
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-# An unterminated string ends with the text, so the match is not tried again from each of its escaped quotes.
+# An unterminated string extends to the end of the text. Otherwise the match would be tried at each escaped quote.
 STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 TEXT: Final = rb'[^"\[\]{}]++|' + STRING
 SHALLOW: Final = rb"[\[{](?:" + TEXT + rb"|[\[{](?:" + TEXT + rb")*+[\]}])*+[\]}]"
-"""A value nested once or twice."""
+"""A JSON value, nested at most twice."""
 MARKS: Final = (b'"', b"[", b"{")
 MOST_MARKS: Final = 128 * 1024
-"""Most strings and brackets of an invalid array that are examined."""
+"""Most strings and brackets of an invalid array to examine."""
 _MOST_MARKS_OF_ONE: Final = 64 * 1024
-"""Most strings, escapes and brackets of one text: no event that the stream accepts has more bytes."""
+"""Most strings, escapes and brackets of a text to examine. No event that the stream accepts has more bytes."""
 
 _LONGEST_MARK = 4
 _ENVELOPES = ("events", "batch", "data", "records")
@@ -44,7 +44,7 @@ _any = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Form(NamedTuple):
-    """A format by its name, and the shell command that converts it to UTF-8 text on standard output."""
+    """A format: its name, and the shell command that converts it to UTF-8 text on standard output."""
 
     name: str
     command: str
@@ -71,12 +71,15 @@ _FORMS = {
     b"\xff\xfe": _utf("16"),
     b"\xfe\xff": _utf("16"),
 }
-# JSON begins with an ASCII character: without a mark, the zeros beside it show the width of the characters.
+# JSON begins with an ASCII character. Without a byte order mark, zeros beside it show the width of the characters.
 _ZEROS = {(1, 2, 3): _utf("32LE"), (0, 1, 2): _utf("32BE"), (1, 3): _utf("16LE"), (0, 2): _utf("16BE")}
 
 
 def form_of(text: bytes) -> Form | None:
-    """Return the format of the text's first bytes if it is not UTF-8 text; brotli has no recognisable mark."""
+    """Return the format of a text that is not UTF-8, by its first bytes; None if it is UTF-8 or can't be recognised.
+
+    Brotli has no recognisable first bytes.
+    """
     head = text[:_LONGEST_MARK]
     for mark, form in _FORMS.items():
         if head.startswith(mark):
@@ -85,19 +88,19 @@ def form_of(text: bytes) -> Form | None:
 
 
 def beginning_of(text: bytes) -> str:
-    """Describe a text that does not begin with an event, by its beginning."""
+    """Describe why a text does not begin with an event."""
     text = text.lstrip(BLANK)
     if text.startswith(b"["):
-        return "its array holds no object"
+        return "it is an array without objects"
     if text.startswith(b'"'):
-        return "it is JSON within a string: encode it once"
+        return "it is a JSON string that contains JSON; encode the event only once"
     if re.match(rb"[\w.%\[\]-]++=", text):
-        return "it is a form: send the JSON itself, in no field"
+        return "it is a form; send the JSON alone, not as a field"
     return f"it begins with {text[:1].decode('latin-1')!a}"
 
 
 def is_json(text: bytes) -> bool:
-    """Return whether it is one JSON text."""
+    """Return whether the text is one JSON value."""
     try:
         _any(text)
     except UNREADABLE:
@@ -106,7 +109,7 @@ def is_json(text: bytes) -> bool:
 
 
 def several_in(text: bytes) -> str:
-    """Return the evidence that a text contains several events instead of one; empty if there is none."""
+    """Return the evidence that a text contains several events instead of one; an empty string if there is none."""
     try:
         document = _envelope(text)
     except UNREADABLE as error:
@@ -125,15 +128,15 @@ def _several_in_broken(text: bytes, error: str) -> str:
     if (trailing := _TRAILING.search(error)) and b"{" in text[int(trailing[1]) :]:
         return "several JSON texts in a row"
     if sum(map(text.count, (*MARKS, b"}", b"\\"))) > _MOST_MARKS_OF_ONE:
-        return "no JSON, with too many strings and brackets to be looked through"
+        return "not JSON, and has too many strings and brackets to be examined"
     if _IN_A_ROW.match(text):
         return "several JSON texts in a row"
-    # The events within an envelope have types, the envelope has none.
+    # The events in an envelope have types; the envelope has none.
     end = text.find(_TYPE_NAME)
     found = _ENVELOPE.search(text, 0, len(text) if end < 0 else end)
-    return f"no JSON, and may hold events under `{found[1].decode()}`" if found else ""
+    return f"not JSON, and may contain events under `{found[1].decode()}`" if found else ""
 
 
 def part_of_text(line: bytes) -> bool:
-    """Return whether a line has only brackets and commas but is no JSON: a part of a text over several lines."""
+    """Return whether a line has only brackets and commas but is not JSON: it is a part of JSON over several lines."""
     return not line.translate(None, b"[]{}," + BLANK) and not is_json(line)

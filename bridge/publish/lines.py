@@ -1,4 +1,4 @@
-"""Lines of a file or of standard input, read in a thread, so that slow input does not block the event loop."""
+"""Lines of a file or of standard input. A thread reads them, so that slow input does not block the event loop."""
 
 import asyncio
 import os
@@ -13,21 +13,21 @@ from schemas.errors import InvalidInput
 from schemas.kafka.topics import MIB
 
 MAX_LINE_BYTES: Final = MIB - 16 * 1024
-"""Limit of the raw topic, minus the key and the record's overhead."""
+"""The size limit of the raw topic's records, minus room for the key and the record's overhead."""
 
 _CHUNK_BYTES = 256 * 1024
 _CHUNKS_AHEAD = 4
 
 
 class Line(NamedTuple):
-    """A line with its number, from 1, without newline and byte order mark; `value` is None beyond the limit."""
+    """A line without newline and byte order mark, with its number from 1; `value` is None if the line is too long."""
 
     number: int
     value: bytes | None
 
 
 class LineSplitter:
-    """Splits chunks into lines, and keeps at most one line up to the limit in memory."""
+    """Splits chunks into lines. It keeps at most one incomplete line, up to the size limit, in memory."""
 
     def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._limit = limit
@@ -59,7 +59,7 @@ class LineSplitter:
 
 
 class LinesOfEvents:
-    """Passes lines on once the first ones show that the input has one event a line."""
+    """Passes lines on when the first lines show that the input has one event a line."""
 
     def __init__(self, path: str) -> None:
         """Set the file's path, for messages; empty is standard input."""
@@ -69,9 +69,9 @@ class LinesOfEvents:
         self._held: Line | None = None
 
     def checked(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """Yield the lines; raises InvalidInput before the first one.
+        """Yield the lines; raises InvalidInput before the first.
 
-        A first line that is no JSON waits for the next line.
+        If the first line is not JSON, the next line decides.
         """
         for line in lines:
             if not self._known and line.value is not None and not line.value.isspace() and line.value:
@@ -89,7 +89,7 @@ class LinesOfEvents:
     def _shown_by(self, line: Line, value: bytes) -> bool:
         if self._held:
             if not value.lstrip().startswith(b"{"):
-                raise self._refused("is JSON over several lines", "jq -c .")
+                raise self._refused("has JSON over several lines", "jq -c .")
             return True
         if form := form_of(value):
             raise self._refused(f"is {form.name}", form.command)
@@ -97,7 +97,7 @@ class LinesOfEvents:
             raise self._refused("is a JSON array", "jq -c '.[]'")
         if not value.lstrip().startswith(b"{"):
             raise InvalidInput(
-                f"{self._name} holds no events, one JSON object a line: line {line.number}: {beginning_of(value)}"
+                f"{self._name} does not have one event (a JSON object) a line: line {line.number}: {beginning_of(value)}"
             )
         if several := several_in(value):
             raise InvalidInput(f"{self._name}: line {line.number} is {several}; write each event in a line of its own")
@@ -114,7 +114,7 @@ class LinesOfEvents:
 
 
 class ChunkReader:
-    """Reads a file descriptor in a daemon thread, a few chunks ahead."""
+    """Reads a file descriptor in a daemon thread, a few chunks ahead of the event loop."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
@@ -122,11 +122,14 @@ class ChunkReader:
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
         self._room = threading.Semaphore(_CHUNKS_AHEAD)
-        # A read from a terminal or an idle pipe can't be cancelled: the thread must not delay the end of the process.
+        # A read from a terminal or an idle pipe can't be cancelled. A daemon thread does not delay the process's end.
         threading.Thread(target=self._read, name="lines", daemon=True).start()
 
     async def next(self, wait_seconds: float) -> bytes | None:
-        """Return the next chunk, empty at the end, None if none arrives in time; raises InvalidInput if unreadable."""
+        """Return the next chunk; empty at the end, None if no chunk arrives in time.
+
+        Raises InvalidInput on a read error.
+        """
         try:
             chunk = self._chunks.get_nowait()
         except asyncio.QueueEmpty:
@@ -149,7 +152,7 @@ class ChunkReader:
                 chunk = error
             try:
                 self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)
-            except RuntimeError:  # the loop is closed: the chunk has no reader
+            except RuntimeError:  # the loop is closed, so no task waits for the chunk
                 return
             if not isinstance(chunk, bytes) or not chunk:
                 return

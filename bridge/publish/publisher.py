@@ -1,4 +1,4 @@
-"""Publishes raw records in whole batches: one future per batch instead of one per record makes it fast."""
+"""Publishing of raw records in whole batches, with one future for each batch instead of one for each record."""
 
 import asyncio
 import random
@@ -22,9 +22,10 @@ HeaderList = list[tuple[str, bytes | None]]
 
 
 class RawPublisher:
-    """Adds records to the raw topic, and counts those that Kafka acknowledged (by all replicas) and those it refused.
+    """Adds records to the raw topic. Counts the records that all replicas acknowledged, and those that Kafka refused.
 
-    At most some tens of MiB are in flight: `add` waits for space. A key selects the partition as in every Kafka client.
+    At most some tens of MiB are in flight; `add` waits for space. The key selects the partition as in every Kafka
+    client.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,7 +42,7 @@ class RawPublisher:
         self.first_error = ""
 
     async def start(self) -> None:
-        """Connect; raises PreconditionFailed within about 15 s if Kafka is unreachable or lacks the topic."""
+        """Connect. Raises PreconditionFailed within about 15 s if Kafka is unreachable or has no such topic."""
         self._partitions = await connect(self._settings, self._producer, self._topic)
 
     @property
@@ -50,7 +51,7 @@ class RawPublisher:
         return len(self._sent)
 
     async def add(self, key: bytes | None, value: bytes | None, headers: HeaderList | None = None) -> None:
-        """Add one record; key and value must not both be None.
+        """Add one record; at least one of key and value is not None.
 
         Raises SinkUnavailable if Kafka has become unreachable.
         """
@@ -68,24 +69,27 @@ class RawPublisher:
         batch.append(timestamp=None, key=key, value=value, headers=headers)
 
     async def flush(self) -> None:
-        """Send the collected records in batches of any size; raises SinkUnavailable if Kafka is unreachable."""
+        """Send the collected records even if their batches are not full; raises SinkUnavailable without Kafka."""
         for partition in list(self._open):
             await self._submit(partition)
 
     async def settle(self) -> None:
-        """Send everything and wait until Kafka has answered; raises SinkUnavailable if it has become unreachable."""
+        """Send everything, and wait until Kafka has answered for each record; raises SinkUnavailable without Kafka."""
         await self.flush()
         while self._sent:
             await asyncio.wait(self._sent, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             self.check()
 
     def check(self) -> None:
-        """Raise SinkUnavailable if records are in flight and Kafka has not answered for too long."""
+        """Raise SinkUnavailable if records are in flight and Kafka has not answered for 30 seconds."""
         if self._sent and time.monotonic() - self._progress_at > STALL_SECONDS:
-            raise SinkUnavailable(f"Kafka at {self._settings.brokers} has answered nothing for {STALL_SECONDS:g} s")
+            raise SinkUnavailable(f"Kafka at {self._settings.brokers} has not answered for {STALL_SECONDS:g} s")
 
     async def close(self) -> None:
-        """Close the connections without waiting for an unreachable broker; unacknowledged records may have arrived."""
+        """Close the connections without waiting for an unreachable broker.
+
+        Unacknowledged records may have been written.
+        """
         self._open.clear()
         for future in list(self._sent):
             future.cancel()
@@ -103,7 +107,9 @@ class RawPublisher:
         try:
             future = await self._producer.send_batch(batch, self._topic, partition=partition)
         except (KafkaError, OSError) as error:
-            raise SinkUnavailable(f"Kafka at {self._settings.brokers} takes no more: {_reason(error)}") from error
+            raise SinkUnavailable(
+                f"Kafka at {self._settings.brokers} accepts no more records: {_reason(error)}"
+            ) from error
         del self._open[partition]
         self._sent.add(future)
         future.add_done_callback(lambda done: self._answered(done, count))

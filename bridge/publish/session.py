@@ -40,9 +40,9 @@ def key_of(value: bytes) -> bytes | None:
 
 
 def guessed_key(value: bytes | None) -> bytes | None:
-    """Return `{site_id}:{event_id}` found in the text of an invalid line; None if it names no site.
+    """Return `{site_id}:{event_id}` as found in the text of an invalid line; None if the text names no site.
 
-    Its dead letter then belongs to the site: nothing else of it can be read.
+    Nothing else of such an event can be read, so its dead letter gets its site from the record key.
     """
     if value is None or is_json(value):
         return None
@@ -51,20 +51,23 @@ def guessed_key(value: bytes | None) -> bytes | None:
 
 
 def _fault(value: bytes | None, key: bytes | None) -> str:
-    """Return why a line is not published, or empty; the stream judges whether a single event is valid."""
+    """Return why a line is not published, or an empty string.
+
+    Whether a single event is valid, the stream decides later.
+    """
     if value is None:
-        return f"longer than {MAX_LINE_BYTES} bytes"
+        return f"the line is longer than {MAX_LINE_BYTES} bytes"
     if key is not None:
         return ""
     if part_of_text(value):
-        return "a part of JSON that is written over several lines; write each event in a line of its own"
+        return "the line is a part of JSON over several lines; write each event in one line"
     several = several_in(value)
     return several and f"{several}; write each event in a line of its own"
 
 
 @dataclass(slots=True)
 class Published:
-    """Result of a publishing. `read` counts lines that are not blank."""
+    """Result of a publishing. `read` is the number of lines that are not blank."""
 
     read: int = 0
     blank: int = 0
@@ -75,13 +78,16 @@ class Published:
     errors: list[TargetError] = field(default_factory=list)
 
     def fault(self, target: str, reason: str) -> None:
-        """Record an error, up to a hundred times."""
+        """Record an error; only the first hundred are kept."""
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(TargetError(target=target, reason=reason))
 
 
 class PublishSession:
-    """Publishes a reader's lines; `progress` is called once a second, `path` is the file's, if it is one."""
+    """Publishes the lines of a reader.
+
+    `progress` is called once a second with the counts so far. `path` is the path of the file, if the input is a file.
+    """
 
     def __init__(
         self,
@@ -102,9 +108,9 @@ class PublishSession:
         self._published = Published()
 
     async def run(self) -> Published:
-        """Run until the end of the input, an interruption, or a long outage of Kafka.
+        """Run until the end of the input, an interruption, or a long outage of Kafka; returns the result.
 
-        Raises InvalidInput, before anything is published, if the input has another form than one event a line.
+        Raises InvalidInput, before anything is published, if the input is not one event a line.
         """
         started = time.monotonic()
         published = self._published
@@ -139,7 +145,7 @@ class PublishSession:
                 self._count()
                 self._progress(self._published)
                 reported_at = now
-            # A file is always readable, so the loop has to yield to the sender.
+            # A file is always readable, so this loop must yield to the task that sends.
             await asyncio.sleep(0)
         await self._add(self._events.checked(self._lines.end()))
         await self._add(self._events.end())
@@ -159,7 +165,7 @@ class PublishSession:
                 await add((key or guessed_key(value)) if self._keyed else None, value)
 
     async def _last_words(self) -> None:
-        """Wait a moment for the acknowledgement of records in flight."""
+        """Wait a short time for the acknowledgement of records in flight."""
         try:
             await asyncio.wait_for(self._publisher.settle(), _LAST_WORDS_SECONDS)
         except (TimeoutError, SinkUnavailable):

@@ -1,4 +1,4 @@
-"""The topics as an AsyncAPI 3 document: the messages written to and read from them, and their headers."""
+"""The topics as an AsyncAPI 3 document: the messages on each topic, and their headers."""
 
 import copy
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ _COPY_MAYBE: Final = (names.NULL, names.OMITTED)
 
 
 def asyncapi(contracts: Mapping[str, Document], specs: list[TopicSpec], settings: Settings) -> Document:
-    """Return the document, from the JSON Schemas by name and the declared topics."""
+    """Return the document, made from the JSON Schemas (by name) and the declared topics."""
     topics = settings.topics
     carried = {
         topics.raw: ["rawEvent", "rawEventV2"],
@@ -114,14 +114,14 @@ def _channel(spec: TopicSpec, messages: list[str]) -> Document:
 
 
 def _operation(action: str, topic: str, summary: str) -> Document:
-    # A reference is a JSON pointer; a topic's name has neither of the two characters that would need an escape.
+    # A reference is a JSON pointer. The names of topics contain none of the characters that need an escape.
     return {"action": action, "channel": {"$ref": f"#/channels/{topic}"}, "summary": summary}
 
 
 def _messages() -> Document:
     raw_headers = _header_schema(optional=(*_GATEWAY, *_PASSED_ON, *_REPLAY))
     bytes_of_raw = {"description": "the raw event's value, byte for byte; it need not be JSON"}
-    # A dead letter of the last retry keeps of the retry's own headers only those that are repeated.
+    # Of the headers of the last retry, a dead letter only has those that are listed here.
     passed_on = (*_PASSED_ON, *_GATEWAY[:-1], *_REPLAY, *_COPY_MAYBE)
     return {
         "rawEvent": _message("A raw event, schema_version 1", {"$ref": _SCHEMAS + "raw_event_v1"}, raw_headers, _KEY),
@@ -160,7 +160,7 @@ def _header_schema(*, required: tuple[str, ...] = (), optional: tuple[str, ...] 
 
 
 def _schemas(contracts: Mapping[str, Document]) -> Document:
-    """Return the payloads' schemas, with their inner definitions moved beside them."""
+    """Return the schemas of the payloads, with their inner definitions moved beside them."""
     schemas: Document = {}
     for name in ("raw_event_v1", "raw_event_v2", "gate_change"):
         schema = copy.deepcopy(contracts[name])

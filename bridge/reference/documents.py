@@ -1,4 +1,4 @@
-"""The contracts as JSON Schemas and AsyncAPI, and the reference pages generated from code."""
+"""The contracts as JSON Schemas and AsyncAPI, and the reference pages that are generated from the code."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,9 +47,9 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
 
 
 def contracts() -> dict[str, Any]:
-    """Return each contract's document by name: a JSON Schema, or a table as JSON."""
+    """Return the document of each contract by name: a JSON Schema, or a table as JSON."""
     models = {name: model.model_json_schema() for name, model in _MODELS.items()}
-    # The model forbids fields that the upcaster moves to `properties._extra` before; producers may send them.
+    # Producers may send more fields than the model has: the upcaster moves those to `properties._extra` before.
     models["raw_event_v1"]["additionalProperties"] = True
     settings = Settings.model_construct()
     specs = _topics(settings)
@@ -82,7 +82,7 @@ def _errors() -> dict[str, Any]:
 
 
 def _topics(settings: Settings) -> list[TopicSpec]:
-    """Return the topics of the settings' defaults, independent of this process's environment."""
+    """Return the topics of the default settings, independent of this process's environment."""
     return settings.topics.specs(
         partitions=settings.topic_partitions,
         replication=settings.topic_replication,
@@ -157,7 +157,7 @@ def errors_page() -> str:
 
 
 def settings_page() -> str:
-    """Return the table of settings as Markdown; secrets show no default."""
+    """Return the table of settings as Markdown. The defaults of secrets are not shown."""
     rows = [
         (", ".join(f"`{name}`" for name in environment_names(name, field)), _default(field), field.description or "")
         for name, field in Settings.model_fields.items()
@@ -178,7 +178,7 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """Return the table of metrics as Markdown, by their names in a query."""
+    """Return the table of metrics as Markdown, with their names in a query."""
     rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
             for one in metrics.defined()]  # fmt: skip
     return "\n".join(
@@ -187,9 +187,15 @@ def metrics_page() -> str:
             "",
             f"<!-- {MADE_BY} -->",
             "",
-            "Every process shows its own at `/metrics`. Histograms have `_bucket`, `_sum` and `_count`. The state in Postgres",
-            "(retries that wait, open dead letters, gate, circuit breaker, runs) is the same on every worker: take the `max`. Beside these",
-            "there are the usual `process_*` of the client library.",
+            "Every process serves its own metrics at `/metrics`. A histogram has `_bucket`, `_sum` and `_count`. All workers show the same",
+            "state of Postgres (waiting retries, open dead letters, gate, circuit breaker, runs), so take the `max` of these. The usual",
+            (
+                "`process_*` metrics of the client library exist too.\n\n"
+                "Terms: a *lane* is a worker's task that processes the batches of one partition in order. The *ledger* is the table of\n"
+                "failed events, one row for each. The *gate* is the rule that judges the share of dropped and retried events; its\n"
+                "*verdict* is pass or fail. A *script* is a registered source of a site's events. The *sender* class is `server` (an API\n"
+                "key), `visitor` (a browser's token) or `direct` (a Kafka producer)."
+            ),
             "",
             *_table(("metric", "kind", "labels", "what it is"), rows),
             "",

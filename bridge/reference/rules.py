@@ -1,4 +1,4 @@
-"""The alert rules, rendered from their template with limits, and with links to runbooks and dashboards."""
+"""The alert rules, rendered from a template with limits, and with links to runbooks and dashboards."""
 
 import math
 import re
@@ -18,23 +18,23 @@ LIMITS: Final = Path(__file__).with_name("limits.toml")
 _TIME: Final = re.compile(r"\$\{(\d+)([smhd])(:s)?\}")
 _LIMIT: Final = re.compile(r"\$\{([a-z_]+)\}")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# Characters that neither end a plain YAML scalar nor begin a Prometheus template.
+# These characters neither end a plain YAML scalar nor begin a Prometheus template.
 _PLACE: Final = re.compile(r"[\w.~:/?&=%@,+-]+/?", re.ASCII)
 
 Limits = Mapping[str, float]
 
 
 def default_limits() -> Limits:
-    """Return each limit of limits.toml by its name."""
+    """Return the limits of limits.toml by name."""
     return tomllib.loads(LIMITS.read_text(encoding="utf-8"))
 
 
 def limits_of(text: str, what: str) -> Limits:
-    """Return the limits of a TOML text by name; raises InvalidInput with the source `what` and the wrong line."""
+    """Return the limits in a TOML text by name. Raises InvalidInput with the source `what` and the invalid line."""
     try:
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"{what}: no TOML: {error}; see `bridge deploy limits`") from None
+        raise InvalidInput(f"{what}: not valid TOML: {error}; see `bridge deploy limits`") from None
     return {name: _checked(name, value, what) for name, value in given.items()}
 
 
@@ -43,18 +43,20 @@ def _checked(name: str, value: Any, what: str) -> float:
     if name not in known:
         near = get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else "see `bridge deploy limits`"
-        raise InvalidInput(f"{what}: {name} is no limit; {hint}")
+        raise InvalidInput(f"{what}: {name} is not the name of a limit; {hint}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise InvalidInput(f"{what}: {name}: {value!r} is no limit: give a number from 0 on, such as {known[name]}")
+        raise InvalidInput(
+            f"{what}: {name}: {value!r} is not a limit; give a number of 0 or more, such as {known[name]}"
+        )
     if name.endswith("_pct") and value > 100:
-        raise InvalidInput(f"{what}: {name}: {value!r} is more than 100 per cent")
+        raise InvalidInput(f"{what}: {name}: {value!r} exceeds 100 percent; give a number from 0 to 100")
     return value
 
 
 def place(option: str, url: str) -> str:
-    """Return the base of links, with a slash at its end; raises InvalidInput for characters that a link can't have."""
+    """Return the base URL of links, with a slash at its end; raises InvalidInput for a character that URLs lack."""
     if not _PLACE.fullmatch(url):
-        raise InvalidInput(f"{option}: {url!r} is no place: give a URL such as https://wiki.example.com/bridge/")
+        raise InvalidInput(f"{option}: {url!r} is not a URL; give one such as https://wiki.example.com/bridge/")
     return url if url.endswith(("/", "=")) else f"{url}/"
 
 
@@ -63,8 +65,8 @@ def render(
 ) -> str:
     """Return the rules as a file for Prometheus.
 
-    `divisor` divides every time, for tests. `runbooks` and `dashboards` are the bases of links. `limits` are those that
-    differ from limits.toml.
+    `divisor` divides every time, for tests. `runbooks` and `dashboards` are the base URLs of links. `limits` are those
+    that differ from limits.toml.
     """
 
     def time(found: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ _KEYS = ("primary key", "unique", "foreign key", "index")
 
 
 def schema_page(made_by: str) -> str:
-    """Return the page as Markdown, with `made_by` as a comment below its title."""
+    """Return the page as Markdown, with `made_by` as a comment below the title."""
     catalogue = expected_catalogue()
     functions = [name for name in catalogue if name.endswith("()")]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""The figures of one look at Postgres and Kafka, and the rates between two."""
+"""The numbers of one look at Postgres and Kafka, and the rates between two looks."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from streams.rules.retry_policy import tier_labels
 
 
 class Look(NamedTuple):
-    """The state at one time of the monotonic clock, in seconds."""
+    """The state at one time, which is in seconds of the monotonic clock."""
 
     at: float
     activity: Activity
@@ -34,9 +34,9 @@ class Look(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """The state from Kafka alone while Postgres is unreachable.
+    """The state from Kafka alone, while Postgres is unreachable.
 
-    `lag` is in records by topic, by the offsets that are committed to Kafka.
+    `lag` is in records by topic, computed from the offsets that are committed to Kafka.
     """
 
     lag: dict[str, int]
@@ -44,7 +44,10 @@ class Glimpse(NamedTuple):
 
 
 class WorkerFigures(NamedTuple):
-    """One worker: its partitions, its lanes and the busy ones, and the attempts that it commits per second."""
+    """One worker: its partitions, its lanes, the busy ones among these, and the attempts that it commits a second.
+
+    A lane is a worker's task that processes the batches of one partition in order.
+    """
 
     worker: str
     partitions: int
@@ -54,7 +57,7 @@ class WorkerFigures(NamedTuple):
 
 
 class TierFigures(NamedTuple):
-    """One retry tier: what waits, what is overdue, and the longest time overdue in seconds."""
+    """One retry tier: the events that wait, those that are overdue, and the longest time overdue in seconds."""
 
     tier: str
     waiting: int
@@ -63,7 +66,7 @@ class TierFigures(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """The displayed figures; rates are per second. `lag` is in records by topic, `held` has the reasons for pauses."""
+    """The displayed numbers; rates are per second. `lag` is in records by topic; `held` has the reasons of pauses."""
 
     per_second: dict[str, float]
     lag: dict[str, int]
@@ -78,7 +81,7 @@ class Figures(NamedTuple):
 
 
 async def look(settings: Settings) -> Look | Glimpse:
-    """Read the state once, from the services that answer; raises PreconditionFailed if none does."""
+    """Read the state once, from the services that answer; raises PreconditionFailed if none answers."""
     try:
         (offsets, trouble), activity, backlog, windows, brake = await asyncio.gather(
             _offsets(settings),
@@ -101,7 +104,7 @@ def _topics(settings: Settings) -> Sequence[str]:
 
 
 async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
-    """Return the stored offsets, and why their lag is not known."""
+    """Return the stored offsets, and the reason why their lag is not known."""
     try:
         return await stored_offsets(settings), ""
     except PreconditionFailed as error:
@@ -109,12 +112,12 @@ async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
 
 
 def figures(before: Look, now: Look, settings: Settings) -> Figures:
-    """Return the figures of the second look, with the rates since the first."""
+    """Return the numbers of the second look, with the rates since the first look."""
     seconds = max(now.at - before.at, 1e-3)
     settled: Counter[str] = Counter()
     by_worker: Counter[str] = Counter()
     for source, counts in now.activity.counts.items():
-        # A partition that was not there before has no known rate.
+        # The rate of a partition that is new since the first look is not known.
         then = before.activity.counts.get(source, counts)
         for name in ("normalized", "retried", "dropped"):
             grown = max(0, getattr(counts, name) - getattr(then, name))
@@ -142,7 +145,7 @@ def _workers(now: Look, per_second: dict[str, float]) -> list[WorkerFigures]:
     lanes = now.activity.lanes
     found = []
     for worker in sorted(partitions):
-        # A worker that has ended stays named on its partitions until another worker takes them, but has no session.
+        # The partitions of a worker that has ended name it until another worker takes them. It has no session.
         own = next((one for one in lanes if worker and worker.startswith(one.worker)), None)
         of_lanes = (own.lanes, own.busy) if own else (0, 0)
         found.append(WorkerFigures(worker or "nobody", partitions[worker], *of_lanes, per_second.get(worker, 0.0)))
@@ -163,7 +166,7 @@ def _tiers(backlog: Backlog, tier_of: Callable[[str, int], str], labels: tuple[s
 
 
 def document(found: Figures | Glimpse) -> dict[str, Any]:
-    """Return the figures for programs; `trouble` is null, or names what is unreachable."""
+    """Return the numbers as JSON; `trouble` is null, or names the unreachable service."""
     if isinstance(found, Glimpse):
         return {"lag": found.lag, "trouble": found.trouble}
     return {

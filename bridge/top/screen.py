@@ -1,4 +1,4 @@
-"""The figures as tables: problems first, and only as many rows as people read."""
+"""The numbers as tables: problems first, and only as many rows as people read."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MOST_ROWS = 8
 
 
 def screen(found: Figures | Glimpse, *, window: str, trouble: str = "") -> RenderableType:
-    """Return the whole screen; `trouble` is why the figures are not current."""
+    """Return the whole screen; `trouble` is the reason why the numbers are not current."""
     parts: list[RenderableType] = []
     if trouble:
         parts.append(Text(f"not renewed: {trouble}", style="bold red"))
@@ -21,7 +21,7 @@ def screen(found: Figures | Glimpse, *, window: str, trouble: str = "") -> Rende
     if isinstance(found, Glimpse):
         return Group(*parts, Text(f"lag in records, by the offsets committed to Kafka: {_lag(found.lag)}"))
     parts += [Text(line, style=style) for line, style in _headlines(found)]
-    # Failures come first: a small terminal shows only the first lines.
+    # Failures come first, because a small terminal only shows the first lines.
     parts += [_windows(found, window), _retries(found), _workers(found)]
     return Group(*parts)
 
@@ -76,7 +76,7 @@ def _windows(found: Figures, window: str) -> Table:
     left_out = len(found.windows) - MOST_ROWS
     count = f": {failing} of {len(found.windows)} targets fail" if found.windows else ""
     table = _table(f"the last {window}{count}" + (f", {left_out} are not shown" if left_out > 0 else ""), *columns)
-    # The total, then what fails, then the busiest.
+    # First the total, then the targets that fail, then the busiest.
     rows = sorted(found.windows, key=lambda one: (one[0].target != "total", one[1].passed, -one[0].processed))
     for sums, verdict in rows[:MOST_ROWS]:
         word = Text("pass") if verdict.passed else Text("FAIL", style="bold red")

@@ -1,4 +1,7 @@
-"""`bridge demo`: runs the whole system end to end on a stack of its own, and checks the result against the input."""
+"""`bridge demo`: runs the whole system on a stack of its own, and compares the result with the input.
+
+The stack is a Kafka and a Postgres on this machine.
+"""
 
 import shutil
 import tempfile
@@ -29,23 +32,23 @@ _RETRY_DELAYS = ("1s", "2s", "4s")
 
 def demo(
     events: Annotated[int, typer.Option(min=1, help="How many raw events to send.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same mix.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the random mix; the same seed makes the same events.")] = 7,
     json_output: JsonOutput = None,
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="Keep the stack's data here; a temporary directory if left out.")
+        Path | None, typer.Option("--dir", help="Directory that keeps the stack's data; by default a temporary one.")
     ] = None,
 ) -> None:
-    """Send a known mix of events through a real gateway, Kafka, worker and Postgres, and compare what comes out.
+    """Send a known mix of events through a gateway, Kafka, a worker and Postgres, and compare the result with the mix.
 
-    Good events, duplicates, broken JSON, violations, scripts that are registered too late and scripts that never are.
-    Ends with 0 if the audit balances and every figure matches the mix, 1 if not.
+    The mix contains valid events, duplicates, broken JSON, events that violate the schema, and events of scripts that
+    are registered too late or never. The exit code is 0 if the audit balances and every number matches the mix, else 1.
     """
     configure_logs("WARNING")
     begun = begin_summary("demo", datetime.now(UTC), RunSummary)
     with sigterm_interrupts(), _directory(directory) as home:
         found = _run(home, events, seed)
         if found.problems:
-            say(f"the result is not as expected; see the logs in {home / 'logs'}")
+            say(f"the result differs from the expected one; see the logs in {home / 'logs'}")
         else:
             _remove(home, directory)
     if json_output:
@@ -58,12 +61,12 @@ def demo(
 def _run(home: Path, events: int, seed: int) -> DemoResult:
     stack = Stack(home, progress=say)
     if stack.status().running:
-        raise InvalidInput(f"a stack runs in {home} already: stop it, or choose another --dir")
+        raise InvalidInput(f"a stack runs in {home} already; stop it with `bridge stack down`, or choose another --dir")
     say("starting Kafka and Postgres")
     with stack as addresses:
         settings = own_settings(
             addresses, retry_delays=_RETRY_DELAYS, max_retries=len(_RETRY_DELAYS), metrics_port=0,
-            # All pages of the mix share one address, and part of what they send is refused on purpose.
+            # All pages of the mix share one client address, and the gateway refuses some of their requests on purpose.
             gateway_visitor_refused_per_minute=0,
         )  # fmt: skip
         mix = Mix(events, seed, time.time_ns() // 1_000_000, settings.proof_keys)
@@ -74,13 +77,13 @@ async def _play(settings: Settings, mix: Mix, logs: Path) -> DemoResult:
     try:
         return await Scenario(settings, mix, logs, say).run()
     except SinkUnavailable as error:
-        # The unreachable service is the demo's own, so no operator can start it.
+        # The unreachable service belongs to the demo, so no operator can start it.
         raise PreconditionFailed(str(error)) from error
 
 
 @contextmanager
 def _directory(given: Path | None) -> Iterator[Path]:
-    """Return the stack's directory; a temporary one is deleted on success, and named with its logs on failure."""
+    """Yield the stack's directory. A temporary one is deleted on success; on failure the error names its logs."""
     home = given
     if home is None:
         home = Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))

@@ -1,4 +1,4 @@
-"""`bridge stack up|down|status`: the embedded Kafka and Postgres, detached from the terminal."""
+"""`bridge stack up|down|status`: runs Kafka and Postgres on this machine, detached from the terminal."""
 
 import json
 from dataclasses import asdict
@@ -14,10 +14,10 @@ from bridge.dev.stack.stack import StackStatus
 DEFAULT_DIRECTORY = Path(".ghostlink") / "stack"
 
 stack_app = typer.Typer(
-    name="stack", help="A real Kafka and a real Postgres on this machine, without Docker.", no_args_is_help=True
+    name="stack", help="Run Kafka and Postgres on this machine, without Docker.", no_args_is_help=True
 )
 
-Directory = Annotated[Path, typer.Option("--dir", help="Where the stack keeps its data, logs and state.")]
+Directory = Annotated[Path, typer.Option("--dir", help="Directory of the stack's data, logs and state.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as one line of JSON.")]
 
 
@@ -25,12 +25,12 @@ Json = Annotated[bool, typer.Option("--json", help="Write the result as one line
 def up(
     directory: Directory = DEFAULT_DIRECTORY,
     as_json: Json = False,
-    kafka_port: Annotated[int | None, typer.Option(help="Kafka's port on 127.0.0.1; a free one if left out.")] = None,
+    kafka_port: Annotated[int | None, typer.Option(help="Kafka's port on 127.0.0.1; by default a free one.")] = None,
     postgres_port: Annotated[
-        int | None, typer.Option(help="Postgres's port on 127.0.0.1; a free one if left out.")
+        int | None, typer.Option(help="Postgres' port on 127.0.0.1; by default a free one.")
     ] = None,
 ) -> None:
-    """Start the stack and return; it runs until `down`, and resumes with its data."""
+    """Start the stack and return. It runs until `bridge stack down`; the next start uses the same data."""
     stack = Stack(directory, kafka_port=kafka_port, postgres_port=postgres_port, progress=say)
     addresses = stack.start(owned=False)
     if as_json:
@@ -43,9 +43,9 @@ def up(
 @stack_app.command()
 def down(
     directory: Directory = DEFAULT_DIRECTORY,
-    purge: Annotated[bool, typer.Option("--purge", help="Also delete the topics, rows and logs.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete the topics, rows and logs too.")] = False,
 ) -> None:
-    """Stop the stack; its data stays unless it is purged."""
+    """Stop the stack; its data stays unless --purge is given."""
     stack = Stack(directory)
     if not stack.directory.exists():
         say(f"there is no stack in {stack.directory}")
@@ -59,7 +59,7 @@ def down(
 
 @stack_app.command()
 def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> None:
-    """Say whether the stack runs; the exit code is 0 if it does, else 1."""
+    """Show whether the stack runs; the exit code is 0 if it runs, else 1."""
     found = Stack(directory).status()
     if as_json:
         result(json.dumps(asdict(found)))
@@ -72,11 +72,11 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> N
 
 
 def _left(found: StackStatus) -> str:
-    """Return what still runs of an incomplete stack, and how to get a complete one."""
+    """Return which processes of an incomplete stack still run, and how to get a complete stack."""
     pids = {"Kafka": found.kafka_pid, "Postgres": found.postgres_pid}
     alive = [f"{name} (pid {pid})" for name, pid in pids.items() if pid is not None]
     if not alive:
         return ""
     gone = [name for name, pid in pids.items() if pid is None]
-    what = f"{', '.join(gone)} is gone" if gone else "it is not whole"
-    return f"; {what}, {' and '.join(alive)} still runs: `bridge stack down`, then `bridge stack up`"
+    what = f"{', '.join(gone)} is gone" if gone else "the stack is incomplete"
+    return f"; {what}, {' and '.join(alive)} still runs; run `bridge stack down`, then `bridge stack up`"

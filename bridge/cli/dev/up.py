@@ -26,11 +26,16 @@ _EVENT = (
 
 
 def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
-    """Run Kafka, Postgres, a worker and the gateway until Ctrl-C or SIGTERM, then drain and stop; the data stays in --dir."""
+    """Run Kafka, Postgres, a worker and the gateway until Ctrl-C or SIGTERM, then drain them and stop.
+
+    The data stays in --dir.
+    """
     command_settings()
     stack = Stack(directory, progress=say)
     if stack.status().running:
-        raise InvalidInput(f"a stack runs in {directory} already: stop it with `bridge stack down`, or choose another")
+        raise InvalidInput(
+            f"a stack runs in {directory} already; stop it with `bridge stack down`, or choose another --dir"
+        )
     with sigterm_interrupts():
         say("starting Kafka and Postgres")
         with stack as addresses:

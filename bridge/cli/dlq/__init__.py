@@ -1,4 +1,7 @@
-"""`bridge dlq`: analyse why events were dropped, replay or close dead letters; one file a verb."""
+"""`bridge dlq`: shows why events were dropped, and replays or discards dead letters; one file for each verb.
+
+A dead letter is an event that was dropped: refused for its content, or still failing after its last retry.
+"""
 
 from typing import Final
 
@@ -22,6 +25,6 @@ _PLACES: Final = {
 dlq_app = typer.Typer(
     name="dlq",
     cls=loading({name: f"bridge.cli.dlq.{place}" for name, place in _PLACES.items()}),
-    help="Dead letters: list them, discard them, replay them.",
+    help="List, replay and discard dead letters: events that were dropped.",
     no_args_is_help=True,
 )

@@ -1,4 +1,4 @@
-"""`bridge dlq cancel`: stops a replay permanently; items that were not sent are open again."""
+"""`bridge dlq cancel`: stops a replay permanently; dead letters that it has not sent are open again."""
 
 from typing import Annotated
 
@@ -13,11 +13,13 @@ from bridge.jobs.cancel import cancel_job
 def cancel(
     plan_id: PlanId,
     reason: Reason,
-    wait: Annotated[str, typer.Option("--wait", metavar="30s", help="How long its run may take to stop.")] = "30s",
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="30s", help="Most time to wait for the plan's run to stop.")
+    ] = "30s",
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Stop a replay permanently, within seconds; items that were not sent are open again."""
+    """Stop a replay permanently; dead letters that it has not sent are open again."""
     settings = command_settings(verbose=verbose)
     said, seconds = given_reason(reason), seconds_of("--wait", wait)
     found = run(found_plan(settings, plan_id))

@@ -24,33 +24,34 @@ def discard(
     chosen: DeadLetterFilter,
     reason: Reason,
     everything: Annotated[
-        bool, typer.Option("--all", help="Everything that is open, if nothing else is named.")
+        bool, typer.Option("--all", help="Discard all open dead letters; needed if no other option selects any.")
     ] = False,
     persisted: Annotated[
         bool,
         typer.Option(
-            "--persisted", help="Only those whose events are persisted, because their producers sent them again."
+            "--persisted", help="Only dead letters whose events are persisted because their producers sent them again."
         ),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Close open dead letters permanently, with a reason; claimed and replayed ones are not changed.
+    """Close open dead letters permanently, with a reason. Claimed and replayed dead letters don't change.
 
-    A discard is final: no replay takes what is discarded, by --force neither. It stays in the ledger, where --disposition
-    discarded finds it; what `bridge dlq export` writes of it can be published by `bridge produce`, as new events.
+    A discard is final: no replay sends a discarded dead letter, not even with --force. It stays in the ledger, where
+    --disposition discarded finds it. To send its event again, export it with `bridge dlq export`, and publish the
+    payload with `bridge produce` as a new event.
     """
     why = given_reason(reason)
     if chosen.names_nothing and not everything and not persisted:
         raise InvalidInput(
-            "say which: --cause KEY of `bridge dlq groups`, another option, --persisted, or --all for all that are open"
+            "no dead letters are selected; give --cause KEY of `bridge dlq groups`, another filter, --persisted, or --all"
         )
     if chosen.disposition is not None and Disposition.OPEN not in chosen.disposition:
-        raise InvalidInput("--disposition: only open ones can be discarded")
+        raise InvalidInput("--disposition: only open dead letters can be discarded; leave the option out")
     if chosen.until is None:
-        # Dead letters that are dropped from now on were not part of the confirmed count.
+        # The confirmed count does not contain dead letters that are dropped later.
         chosen = chosen.model_copy(update={"until": datetime.now(UTC)})
     settings = command_settings(verbose=verbose)
     if not (dry_run or yes or _agreed(settings, chosen, persisted=persisted)):
@@ -66,14 +67,14 @@ def discard(
 def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) -> bool:
     if not sys.stdin.isatty():
         raise InvalidInput(
-            "standard input is no terminal, so nothing can be confirmed: give --yes, or --dry-run for their number"
+            "standard input is no terminal, so nothing can be confirmed; give --yes, or --dry-run to count the dead letters"
         )
     found = run(count(settings.dsn, chosen))
     number = f"{found.get(Disposition.OPEN, 0)} dead letters"
     return typer.confirm(
-        f"discard those of {number} whose events are persisted?"
+        f"discard those of the {number} whose events are persisted?"
         if persisted
-        else f"discard {number}? no replay can take them afterwards",
+        else f"discard {number}? no replay can send them afterwards",
         err=True,
     )
 
@@ -94,6 +95,6 @@ def _print(summary: DiscardSummary) -> None:
             )
     if summary.unidentified:
         print_text(
-            f"{summary.unidentified} of the open ones have no readable site, event id or class of sender, so that it "
-            "is not known whether their events were persisted; without --persisted they are closed as discarded"
+            f"{summary.unidentified} of the open dead letters have no readable site, event id or sender class, so it "
+            "is not known whether their events are persisted; to close them as discarded, leave out --persisted"
         )

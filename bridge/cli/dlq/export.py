@@ -1,4 +1,4 @@
-"""`bridge dlq export`: writes whole dead letters as lines of JSON or as CSV, in any number."""
+"""`bridge dlq export`: writes any number of whole dead letters as lines of JSON or as CSV."""
 
 import os
 import sys
@@ -29,9 +29,10 @@ def export(
     form: Annotated[Form, typer.Option("--format", help="Lines of JSON, or CSV with a header.")] = Form.NDJSON,
     verbose: Verbose = False,
 ) -> None:
-    """Write dead letters whole, the earliest first, with keys, payloads and headers byte for byte.
+    """Write whole dead letters, the earliest first, with the exact bytes of keys, payloads and headers.
 
-    In CSV an apostrophe precedes what a spreadsheet would take for a formula. The file appears once it is complete.
+    In CSV, an apostrophe precedes a text that a spreadsheet would evaluate as a formula. The file appears when it is
+    complete.
     """
     settings = command_settings(verbose=verbose)
     try:
@@ -39,7 +40,7 @@ def export(
             write = writer(stream, form, shown=output == "-" and sys.stdout.isatty())
             written = run(_export(settings.dsn, chosen, write))
     except BrokenPipeError:
-        # The reader has closed the pipe. Nothing may be written when Python flushes at exit.
+        # The reader has closed the pipe. Python must not write the rest when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(_PARTLY) from None
     except OSError as error:
@@ -61,7 +62,10 @@ async def _export(dsn: str, chosen: DeadLetterFilter, write: Write) -> int:
 
 @contextmanager
 def _opened(output: str) -> Iterator[TextIO]:
-    """Open the text stream, always UTF-8; a file gets its name once it is complete, and is private to this account."""
+    """Open the output as UTF-8 text.
+
+    A file appears under its name when it is complete; only this account can read it.
+    """
     if output == "-":
         stdout = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=False)
         try:

@@ -1,4 +1,7 @@
-"""`bridge dlq groups`: dead letters by cause, and events that were dropped repeatedly."""
+"""`bridge dlq groups`: dead letters by cause, and events that were dropped more than once.
+
+A cause is a reason and an error message, without the numbers, ids and quoted values in the message.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
@@ -19,25 +22,27 @@ from sinks.postgres.dead_letters.groups import Group, Groups, Guessed, Often, Ow
 _MOST_SHOWN: Final = 3
 """Most rows of duplicates by script and of repeated events on a terminal, so that the causes stay visible."""
 _RETRIED: Final = timedelta(seconds=10)
-"""Least time between receipt and drop for which `groups` shows it: an event without retries drops sooner."""
+"""Least time between receipt and drop that `groups` shows. An event without retries is dropped sooner."""
 
 
 @with_filter
 def groups(
     chosen: DeadLetterFilter,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most groups, and most repeated events.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="Most groups, and most repeated events, to show.")
+    ] = 20,
     everything: Annotated[
-        bool, typer.Option("--all", help="On a terminal also the rarer duplicates and repeated events.")
+        bool, typer.Option("--all", help="On a terminal, show the rarer duplicates and repeated events too.")
     ] = False,
     hours: Annotated[
-        int, typer.Option("--hours", min=1, max=72, help="Count the drops of each of this many last hours.")
+        int, typer.Option("--hours", min=1, max=72, help="Number of past hours whose drops are counted, hour by hour.")
     ] = 6,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Group dead letters by reason and message, regardless of the numbers, ids and quoted values in it.
+    """Group dead letters by cause: reason and message, without the numbers, ids and quoted values in the message.
 
-    Then count duplicates by script, and name the events that were dropped more than once, duplicates among them.
+    Also count duplicates by script, and list events that were dropped more than once, including duplicates.
     """
     settings = command_settings(verbose=verbose)
     found = run(groups_looked_up(settings, chosen, unshared(), now=datetime.now(UTC), hours=hours, limit=limit))
@@ -48,8 +53,11 @@ def groups(
 
 
 def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None:
-    """Print causes, duplicates by script, and events dropped more than once; the most frequent, or `everything`."""
-    # If none is persisted, the column would only make the table wider.
+    """Print causes, duplicates by script, and events that were dropped more than once.
+
+    Without `everything`, print only the most frequent ones.
+    """
+    # The column is left out if it would be empty.
     persisted = ["persisted"] if any(one.persisted for one in found.groups) else []
     figures = ["dead letters", "share", *persisted, f"last {hours} h"]
     since = ["since"] if any(one.first_at - one.since >= _RETRIED for one in found.groups) else []
@@ -68,13 +76,15 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
         print_table(table)
     more = found.causes - len(found.groups)
     causes = "1 cause" if found.causes == 1 else f"{found.causes} causes"
-    print_text(f"{found.total} dead letters, {causes}" + (f"; {more} rarer ones not shown" if more else ""))
+    print_text(f"{found.total} dead letters, {causes}" + (f"; {more} rarer causes not shown" if more else ""))
     if since:
         print_text(
-            "first, last: when they were dropped; since: when the first of them was received, before its retries"
+            "first, last: times of the first and the last drop; since: when the first event was received, before its retries"
         )
     if persisted:
-        print_text("persisted: their producers have sent them again; `bridge dlq discard --persisted` closes these")
+        print_text(
+            "persisted: events that their producers have sent again; `bridge dlq discard --persisted` closes these dead letters"
+        )
     if found.often.by_script:
         _print_duplicates(found.often, everything=everything)
     if found.often.repeated:
@@ -82,7 +92,7 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
 
 
 def _persisted(one: Group) -> str:
-    """Return how many of a group are persisted meanwhile, and of how many if not all were looked up."""
+    """Return how many dead letters of a group have persisted events, and of how many if not all were looked up."""
     if not one.persisted:
         return ""
     return str(one.persisted) if one.looked_up >= one.dead_letters else f"{one.persisted} of {one.looked_up}"
@@ -108,7 +118,7 @@ def _print_repeated(often: Often, *, everything: bool) -> None:
     for column in table.columns:
         column.no_wrap = True
     print_text("")
-    print_text("dropped more than once, duplicates among them:")
+    print_text("events that were dropped more than once, including duplicates:")
     most = sorted(often.repeated, key=lambda one: -one.drops)
     shown = most if everything else most[:_MOST_SHOWN]
     for one in sorted(shown, key=lambda one: (one.script_id or "", -one.drops)):
@@ -121,7 +131,7 @@ def _print_repeated(often: Often, *, everything: bool) -> None:
 
 
 def _whose(group: Group) -> str:
-    """Return the sites with most of a group, with counts."""
+    """Return the sites with the most dead letters of a group, with their counts."""
     named = "; ".join(map(_owner, group.owners))
     more = group.sites - len(group.owners)
     guessed = ", ".join(map(_guessed, group.guesses))
@@ -131,7 +141,7 @@ def _whose(group: Group) -> str:
 
 
 def _guessed(one: Guessed) -> str:
-    """Return the site that a text names, with a mark; both sites if the record key names another one."""
+    """Return the site that the unproven text names, with a mark, and the record key's site if that is another one."""
     if one.keyed_site_id == one.site_id:
         return f"site {one.site_id} ~{', '.join(one.scripts)}: {one.dead_letters}"
     keyed = "" if one.keyed_site_id is None else f" (site {one.keyed_site_id} by the record key)"

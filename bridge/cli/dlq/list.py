@@ -16,14 +16,15 @@ from sinks.postgres.dead_letters.pages import Page, Place, page
 @with_filter
 def list_(
     chosen: DeadLetterFilter,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most lines of a page.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most dead letters on a page.")] = 50,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="PLACE", help="Start after the previous page: its `next`.")
+        str | None,
+        typer.Option("--after", metavar="PLACE", help="Continue after the previous page: the value of its `next`."),
     ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """List dead letters, the latest first, and say how many there are in all."""
+    """List dead letters, the latest first, and show their total number."""
     settings = command_settings(verbose=verbose)
     found = run(page(settings.dsn, chosen, limit=limit, after=None if after is None else Place.parse(after)))
     if json_output is not None:
@@ -46,14 +47,16 @@ def _print(found: Page) -> None:
         print_table(table)
     following = "" if found.following is None else f"; next page: --after {found.following}"
     if any(line.guessed_site_id is not None or line.guessed_script_id is not None for line in found.lines):
-        print_text("~: unproven, guessed from a text that can't be parsed")
+        print_text("~: unproven, guessed from the event's text, which can't be parsed")
     if any(line.claimed_site_id is not None for line in found.lines):
-        print_text("N (text: ~M): site N's by the record key; the text, unproven, names site M and the script")
+        print_text(
+            "N (text: ~M): the record key names site N; the event's text, which is no proof, names site M and the script"
+        )
     print_text(f"{len(found.lines)} of {found.total}{following}")
 
 
 def known(one: int | str | None, guessed: int | str | None) -> str:
-    """Return the known value, else the guessed one with a mark."""
+    """Return the known value; without one, return the guessed value with a mark."""
     if one is not None:
         return str(one)
     return "" if guessed is None else f"~{guessed}"

@@ -1,4 +1,4 @@
-"""Options that every verb on dead letters has, and the filter built from them."""
+"""Options that every verb on dead letters has, and the filter that they make."""
 
 import inspect
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def filter_of(
         typer.Option(
             "--dropped-reason",
             metavar="REASON",
-            help=f"Dropped for this: {', '.join(DroppedReason)}. Duplicates count only if they are named. Repeatable.",
+            help=f"Dropped for this reason: {', '.join(DroppedReason)}. Without this option, all but duplicates. Repeatable.",
         ),
     ] = None,
     error_class: Annotated[
@@ -43,11 +43,14 @@ def filter_of(
     cause: Annotated[
         list[str] | None,
         typer.Option(
-            "--cause", metavar="KEY", help="Of this cause of `dlq groups`, by its key or a prefix of it. Repeatable."
+            "--cause",
+            metavar="KEY",
+            help="With this cause: its key in `bridge dlq groups`, or a prefix of the key. Repeatable.",
         ),
     ] = None,
     site_id: Annotated[
-        list[int] | None, typer.Option("--site-id", min=0, help="Of this site; 0 where it can't be read. Repeatable.")
+        list[int] | None,
+        typer.Option("--site-id", min=0, help="Of this site; 0 means a site that can't be read. Repeatable."),
     ] = None,
     org_id: Annotated[int | None, typer.Option("--org-id", min=1, help="Of this organisation's sites.")] = None,
     org_ids: Annotated[
@@ -56,33 +59,37 @@ def filter_of(
     script_id: Annotated[list[str] | None, typer.Option("--script-id", help="Of this script. Repeatable.")] = None,
     sender: Annotated[
         list[Sender] | None,
-        typer.Option("--sender", metavar="CLASS", help=f"Of this class of sender: {', '.join(Sender)}. Repeatable."),
+        typer.Option("--sender", metavar="CLASS", help=f"Of this sender class: {', '.join(Sender)}. Repeatable."),
     ] = None,
     event_id: Annotated[
-        list[str] | None, typer.Option("--event-id", help="With this id, as its producer gave it. Repeatable.")
+        list[str] | None, typer.Option("--event-id", help="With this event id, as the producer sent it. Repeatable.")
     ] = None,
     provenance: Annotated[
         list[str] | None,
-        typer.Option("--provenance", metavar="TOPIC:PARTITION:OFFSET", help="This dead letter. Repeatable."),
+        typer.Option(
+            "--provenance", metavar="TOPIC:PARTITION:OFFSET", help="The dead letter of this raw record. Repeatable."
+        ),
     ] = None,
     attempt: Annotated[
-        list[int] | None, typer.Option("--attempt", min=1, help="Failed last at this attempt. Repeatable.")
+        list[int] | None, typer.Option("--attempt", min=1, help="Whose last attempt had this number. Repeatable.")
     ] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar=_TIME, help="Dropped then or later: 2h ago.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar=_TIME, help="Dropped before that.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar=_TIME, help="Dropped at this time or later; 2h is two hours ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar=_TIME, help="Dropped before this time.")] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="The error contains this text; case does not matter.")
+        str | None, typer.Option("--text", help="Whose error contains this text, in upper or lower case.")
     ] = None,
     disposition: Annotated[
         list[str] | None,
         typer.Option(
             "--disposition",
             metavar="|".join([*Disposition, ANY]),
-            help="What operators did with it; without this, open. Repeatable.",
+            help="In this state; without this option, open. Repeatable.",
         ),
     ] = None,
 ) -> DeadLetterFilter:
-    """Build the filter; raises InvalidInput that names the option."""
+    """Build the filter; raises InvalidInput, which names the option."""
     now = datetime.now(UTC)
     given: dict[str, Any] = {
         "dropped_reason": dropped_reason, "error_class": error_class, "cause": cause, "site_id": site_id,
@@ -110,7 +117,10 @@ def _disposition(text: str) -> Disposition:
 
 
 def with_filter(command: Callable[..., R]) -> Callable[..., R]:
-    """Add the filter's options to the command, after its own; its first argument is then the filter."""
+    """Add the filter's options to the command, after its own options.
+
+    The command's first argument receives the filter.
+    """
     shared = inspect.signature(filter_of, eval_str=True).parameters
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
 

@@ -1,4 +1,4 @@
-"""`bridge dlq plan`: freezes the exact set of a replay and previews it with today's code."""
+"""`bridge dlq plan`: stores the exact set of dead letters that a replay will send, and forecasts their outcomes."""
 
 import sys
 import uuid
@@ -23,9 +23,13 @@ _LONGEST_PATCH = 1024 * 1024
 @with_filter
 def plan(
     chosen: DeadLetterFilter,
-    all_: Annotated[bool, typer.Option("--all", help="All open dead letters: without it a filter is needed.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many, the oldest first.")] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Select all open dead letters; needed if no filter is given.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Most dead letters to plan, the oldest first.")
+    ] = None,
     passing: Annotated[
         bool, typer.Option("--passing", help="Leave out dead letters that today's code would drop again.")
     ] = False,
@@ -34,12 +38,12 @@ def plan(
         typer.Option(
             "--set",
             metavar="FIELD=VALUE",
-            help="Correct this field of each event: a value, or an expression such as *1000. Repeatable.",
+            help="Set this field of each event to a value, or to the result of an expression such as *1000. Repeatable.",
         ),
     ] = None,
     patch: Annotated[
         Path | None,
-        typer.Option("--patch", metavar="FILE", help="Correct each event by this JSON Patch (RFC 6902), before --set."),
+        typer.Option("--patch", metavar="FILE", help="Apply this JSON Patch (RFC 6902) to each event, before --set."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="The reason; required for a correction.")] = "",
     dry_run: DryRun = False,
@@ -47,7 +51,10 @@ def plan(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Freeze the exact set of a replay, and say what today's code would make of it; nothing is sent or changed."""
+    """Store the exact set of dead letters that a replay will send, and show what today's code would do with each.
+
+    Nothing is sent or changed.
+    """
     settings = command_settings(verbose=verbose)
     if chosen.names_nothing:
         _confirm_all(given=all_, yes=yes or dry_run)
@@ -67,7 +74,7 @@ def plan(
 
 def _confirm_all(*, given: bool, yes: bool) -> None:
     if not given:
-        raise InvalidInput("no filter was given: give one, or --all for every open dead letter")
+        raise InvalidInput("no filter is given; give one, or --all for every open dead letter")
     if yes:
         return
     if not sys.stdin.isatty():
@@ -82,5 +89,5 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise PreconditionFailed(f"--patch: cannot read {path}: {error.strerror}") from error
     if len(text) > _LONGEST_PATCH:
-        raise InvalidInput(f"--patch: {path} is larger than {_LONGEST_PATCH} bytes")
+        raise InvalidInput(f"--patch: {path} is larger than the limit of {_LONGEST_PATCH} bytes")
     return text

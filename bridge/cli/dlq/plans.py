@@ -1,4 +1,4 @@
-"""`bridge dlq plans|status`: the planned replays, their progress, and the outcomes of their items."""
+"""`bridge dlq plans|status`: the stored plans, their progress, and the outcomes of their items."""
 
 import json
 from typing import Annotated
@@ -23,7 +23,7 @@ def plans(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """List the newest plans; `bridge dlq status` shows one whole."""
+    """List the newest plans; `bridge dlq status` shows a whole plan."""
     settings = command_settings(verbose=verbose)
     found = run(list_plans(settings.dsn, limit))
     if json_output is not None:
@@ -39,7 +39,7 @@ def plans(
 
 
 def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """Show one plan: what it holds, how far it is, and what became of its items."""
+    """Show one plan: its dead letters, its progress, and the outcomes of what it has sent."""
     settings = command_settings(verbose=verbose)
     found, became, running = run(_looked(settings, plan_id))
     counts = summed(became)
@@ -49,7 +49,7 @@ def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = F
         return
     state = found.state.value
     if found.state is PlanState.RUNNING and not running:
-        state = "stopped: its run was killed; the same `bridge dlq replay` continues it"
+        state = "stopped: its run was killed; repeat the `bridge dlq replay` command to continue"
     print_text(f"plan {found.replay_id}: {state}")
     rows = {
         "made": f"{rfc3339(found.created_at)} by {found.requested_by}",

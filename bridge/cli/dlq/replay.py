@@ -32,7 +32,7 @@ def replay(
     from_topic: Annotated[
         str | None,
         typer.Option(
-            "--from-topic", metavar="TOPIC", help="A topic with dead letters of another program, instead of a plan."
+            "--from-topic", metavar="TOPIC", help="Instead of a plan: a topic with the dead letters of another program."
         ),
     ] = None,
     rate: Annotated[
@@ -40,43 +40,56 @@ def replay(
         typer.Option(
             "--rate",
             metavar="N/s",
-            help="Send at most this many: 500/s, 30/m; else as many as their outcomes arrive, with 200 in flight.",
+            help="Highest rate, such as 500/s or 30/m. Without it, each 200 records are sent when the 200 before are committed.",
         ),
     ] = None,
     canary: Annotated[
-        int, typer.Option("--canary", min=0, help="Send this many first, and the rest once these became rows.")
+        int,
+        typer.Option(
+            "--canary", min=0, help="Number of items to send first; the others follow when these have become rows."
+        ),
     ] = 0,
     canary_max_failures: Annotated[
         int,
         typer.Option(
             "--canary-max-failures",
             min=0,
-            help="How many of the canary may be dropped again; a larger number lets a failed canary pass.",
+            help="Most items of the canary that may be dropped again. Raise it to continue after a failed canary.",
         ),
     ] = 0,
     wait: Annotated[
         str,
-        typer.Option("--wait", metavar="5m", help="How long to wait for the outcomes, and for those of the canary."),
+        typer.Option(
+            "--wait", metavar="5m", help="Most time to wait for the canary's outcomes, and at the end for all outcomes."
+        ),
     ] = "5m",
     force: Annotated[
-        bool, typer.Option("--force", help="Also dead letters that were replayed before, but none that is claimed.")
+        bool,
+        typer.Option(
+            "--force", help="Also send dead letters that were replayed before, unless another plan has claimed them."
+        ),
     ] = False,
     dry_run: DryRun = False,
     timeout_sec: TimeoutSec = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Send a plan's dead letters to the raw topic again; the same command continues where one was stopped or killed."""
+    """Send a plan's dead letters to the raw topic again.
+
+    Repeat the command to continue a run that was stopped or killed.
+    """
     settings = command_settings(verbose=verbose)
     seconds = seconds_of("--wait", wait)
     if canary and not seconds:
-        raise InvalidInput("--canary: --wait must be more than 0s, since the run waits for the canary")
+        raise InvalidInput("--canary: the run waits for the canary; give a --wait of more than 0s")
     chosen_rate = _rate(rate)
     if (plan_id is None) == (from_topic is None):
         raise InvalidInput("give a PLAN, or --from-topic TOPIC for dead letters of other programs")
     if from_topic is not None:
         if canary or force:
-            raise InvalidInput("--from-topic: does not support --canary and --force; try --dry-run first")
+            raise InvalidInput(
+                "--from-topic: --canary and --force are only for plans; leave them out, and try --dry-run first"
+            )
         topic_job = replay_topic_job(settings, from_topic, chosen_rate)
         perform_or_exit(topic_job, settings, from_topic, dry_run, timeout_sec, json_output, _print_topic)
         return
@@ -104,18 +117,18 @@ def _rate(text: str | None) -> float:
     except (ValueError, KeyError):
         rate = 0.0
     if not 0 < rate < float("inf"):
-        raise InvalidInput(f"--rate: {text!r} is no rate such as 500/s, 30/m or 10/h")
+        raise InvalidInput(f"--rate: {text!r} is not a rate; give a number such as 500/s, 30/m or 10/h")
     return rate
 
 
 def _show_corrections(plan: Plan) -> None:
-    """Show what is going to be changed, before anything is sent."""
+    """Show what the plan's correction changes, before anything is sent."""
     if plan.corrections:
         say(f"corrections, because: {plan.reason}")
     try:
         report = PlanReport.model_validate(plan.report)
     except ValidationError:
-        raise InvalidInput(f"the plan {plan.replay_id} has a report that no dry run wrote; make a new plan") from None
+        raise InvalidInput(f"the plan {plan.replay_id} has a report in an unknown form; make a new plan") from None
     for line in corrected_lines(report):
         say(line)
     for warning in report.warnings:
@@ -125,11 +138,11 @@ def _show_corrections(plan: Plan) -> None:
 def _print_topic(summary: TopicReplaySummary) -> None:
     would = "would be " if summary.dry_run else ""
     count = sum(summary.forecast.values()) if summary.dry_run else summary.sent_total
-    print_text(f"{summary.topic}: {summary.processed_total} read, {count} {would}sent")
+    print_text(f"{summary.topic}: {summary.processed_total} records read, {count} {would}sent")
     if summary.in_the_ledger:
-        print_text(f"{summary.in_the_ledger} are in the ledger and were left: `bridge dlq plan` replays them")
+        print_text(f"{summary.in_the_ledger} not sent: they are in the ledger; replay them with `bridge dlq plan`")
     if summary.without_value:
-        print_text(f"{summary.without_value} were left: their value was too large for a dead letter")
+        print_text(f"{summary.without_value} not sent: their value was too large for a dead letter, and is missing")
     if summary.refused:
-        print_text(f"{summary.refused} were left: the raw topic refuses them, such as for their size")
+        print_text(f"{summary.refused} not sent: Kafka refuses them, for example because of their size")
     print_counts("by today's code", summary.forecast)

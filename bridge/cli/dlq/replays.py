@@ -1,4 +1,4 @@
-"""Shared parts of the replay verbs: finding the plan, running a job to its exit code, and printing the results."""
+"""Shared parts of the replay verbs: they find the plan, run a job, exit with its code, and print results."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -17,7 +17,12 @@ from sinks.postgres.replays.plans import find_plan
 from telemetry.gc_tuning import search_rarely
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or a prefix of it.")]
-TimeoutSec = Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after this time.")]
+TimeoutSec = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout-sec", min=0.001, help="Stop after this number of seconds; what is committed by then stays."
+    ),
+]
 
 _WORDS = {
     Forecast.PASSES: "would pass",
@@ -52,13 +57,13 @@ def perform_or_exit(
 
 
 async def found_plan(settings: Settings, plan_id: str) -> Plan:
-    """Return the plan whose id begins with `plan_id`; raises InvalidInput."""
+    """Return the plan whose id begins with `plan_id`; raises InvalidInput if there is none or more than one."""
     async with connection(settings.dsn, "replay") as conn:
         return await find_plan(conn, plan_id)
 
 
 def seconds_of(option: str, text: str) -> float:
-    """Parse a duration into seconds; raises InvalidInput that names the option."""
+    """Parse a duration into seconds; raises InvalidInput, which names the option."""
     try:
         return duration_seconds(text)
     except ValueError as error:
@@ -66,7 +71,7 @@ def seconds_of(option: str, text: str) -> float:
 
 
 def print_report(report: PlanReport) -> None:
-    """Print what a plan contains, and its preview with today's code."""
+    """Print what a plan contains, and the forecast of its items with today's code."""
     table = Table("today", "items", "share")
     for forecast, count in sorted(report.by_forecast.items(), key=lambda pair: list(Forecast).index(pair[0])):
         table.add_row(_WORDS[forecast], str(count), f"{100 * count / report.items:.1f} %")
@@ -91,7 +96,7 @@ def print_report(report: PlanReport) -> None:
 
 
 def corrected_lines(report: PlanReport) -> Iterator[str]:
-    """Return the samples of what a correction changes."""
+    """Yield the samples of what a correction changes."""
     for sample in report.samples:
         yield f"corrected {sample.provenance}:"
         yield from sample.diff
@@ -115,12 +120,12 @@ def print_result(summary: ReplaySummary) -> None:
 
 
 def print_outcomes(counts: dict[str, int], dropped: dict[str, int], skipped: dict[str, int]) -> None:
-    """Print items by outcome, with the reasons of items that were dropped again or skipped."""
+    """Print the items by outcome, with the reasons for items that were dropped again or skipped."""
     print_counts("became", counts)
     print_counts("dropped again for", dropped)
     print_counts("skipped because", skipped)
     if counts.get(Outcome.DUPLICATE):
-        print_text("duplicates changed nothing: their events were persisted already")
+        print_text("duplicates changed nothing: their events are persisted already")
 
 
 def print_counts(title: str, counts: dict[str, int]) -> None:
@@ -134,7 +139,7 @@ def print_counts(title: str, counts: dict[str, int]) -> None:
 
 
 def print_pairs(rows: dict[str, str]) -> None:
-    """Print names and texts, without empty texts."""
+    """Print a line for each name and its text, without empty texts."""
     table = Table("", "", show_header=False)
     for name, text in rows.items():
         if text:

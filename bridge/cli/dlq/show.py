@@ -1,4 +1,4 @@
-"""`bridge dlq show`: one whole dead letter, with its replay generations."""
+"""`bridge dlq show`: one whole dead letter, with its replays."""
 
 from typing import Annotated
 
@@ -20,11 +20,14 @@ _SHOWN = (
 
 
 def show(
-    provenance: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="Of the raw event.")],
+    provenance: Annotated[
+        str,
+        typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="Place of the raw record, such as bridge.raw:3:4711."),
+    ],
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show one dead letter whole: its record, why it was dropped, what it replays and what it became."""
+    """Show one whole dead letter: its record, the reason of the drop, the event that it replays, and its outcome."""
     settings = command_settings(verbose=verbose)
     try:
         place = Provenance.parse(provenance)
@@ -48,7 +51,7 @@ def _print(found: Shown) -> None:
             facts.add_row(name, str(document[name]))
     for name in ("site_id", "script_id"):
         if (guessed := document[f"guessed_{name}"]) is not None:
-            facts.add_row(name, f"~{guessed} (unproven: by its text, which can't be read)")
+            facts.add_row(name, f"~{guessed} (unproven: guessed from the event's text, which can't be parsed)")
     if (claimed := document["claimed_site_id"]) is not None:
         facts.add_row("text", f"names site ~{claimed}, unproven; site {document['site_id']} is the record key's")
     facts.add_row("key", _text(found.letter.body.key))
@@ -73,7 +76,7 @@ def _print_payload(value: bytes | None) -> None:
         return
     print_text(f"payload: {len(value)} bytes")
     try:
-        # Formatted without being decoded, so that each number and name appears as it was sent.
+        # The JSON is formatted without being decoded, so each number and name appears as it was sent.
         lines = msgspec.json.format(value, indent=2).decode().split("\n")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         lines = [_text(value)]

@@ -1,1 +1,1 @@
-"""Commands that report on the past and present of the stream."""
+"""Commands that report the past and present of the stream."""

@@ -1,4 +1,4 @@
-"""`bridge audit`: proves from Kafka's offsets and Postgres' rows that every raw event is accounted for."""
+"""`bridge audit`: accounts for every raw event, from Kafka's offsets and Postgres' rows."""
 
 from typing import Annotated
 
@@ -11,22 +11,34 @@ from schemas.documents.audit_report import AuditReport, PartitionAccount
 from sinks.postgres.audit.snapshot import acknowledge_lost as acknowledge
 from streams.audit import audit as audit_now
 
-Deep = Annotated[bool, typer.Option("--deep/--quick", help="Count the rows, or compare only the running totals.")]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep/--quick", help="--deep counts the rows of all tables; --quick only compares the running totals."
+    ),
+]
 
 
 def audit(
     deep: Deep = True,
     acknowledge_lost: Annotated[
         list[str] | None,
-        typer.Option(metavar="TOPIC:PARTITION", help="First note that you know of this partition's loss; repeatable."),
+        typer.Option(
+            metavar="TOPIC:PARTITION",
+            help="Before the audit, record that the loss of this partition's records is known. Repeatable.",
+        ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="On a terminal also partitions that balance and hold nothing.")
+        bool, typer.Option("--all", help="On a terminal, show empty partitions that balance too.")
     ] = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Account for every raw offset; the exit code is 0 if all balances, else 1."""
+    """Account for every offset of the raw topic; the exit code is 0 if all partitions balance, else 1.
+
+    A partition balances if each of its offsets is persisted, dropped, waiting for a retry, or explained as a gap, a
+    skip or a loss.
+    """
     settings = command_settings(verbose=verbose)
     for source in [partition(text, "--acknowledge-lost") for text in acknowledge_lost or ()]:
         say(f"{source.topic}-{source.partition}: {run(acknowledge(settings, source))} lost records acknowledged")
@@ -39,7 +51,10 @@ def audit(
 
 
 def show(report: AuditReport, *, everything: bool = True) -> None:
-    """Print the report for people, on standard output; unless `everything`, without empty partitions that balance."""
+    """Print the report for people, on standard output.
+
+    Without `everything`, empty partitions that balance are left out.
+    """
     columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
     table = Table("partition", *columns, "balanced", title=None)
     for column in table.columns[1:]:
@@ -53,7 +68,7 @@ def show(report: AuditReport, *, everything: bool = True) -> None:
         table.add_row(f"{one.topic}-{one.partition}", *(_figure(one, name) for name in columns), _yes(one.balanced))
     if shown:
         print_table(table)
-    print_left_out(len(report.partitions) - len(shown), "partitions that balance and hold nothing are")
+    print_left_out(len(report.partitions) - len(shown), "empty partitions that balance are")
     totals = report.totals
     waiting = "" if totals.waiting is None else f", {totals.waiting} waiting"
     replays = f", {totals.replays} of these replays" if totals.replays else ""

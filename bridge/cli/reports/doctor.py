@@ -1,4 +1,4 @@
-"""`bridge doctor`: checks everything that the bridge depends on, and reports what is wrong and how to fix it."""
+"""`bridge doctor`: checks everything that the product depends on, and reports what is wrong and how to fix it."""
 
 import logging
 from typing import Annotated
@@ -16,32 +16,40 @@ SECONDS = 15.0
 
 def doctor(
     timeout_sec: Annotated[
-        float, typer.Option("--timeout-sec", min=0.1, help="Most seconds for a check, with its wait for its turn.")
+        float,
+        typer.Option(
+            "--timeout-sec", min=0.1, help="Most seconds for each check, including the time that it waits to begin."
+        ),
     ] = SECONDS,
     urls: Annotated[
         list[str] | None,
-        typer.Option("--url", help="A worker or gateway to ask, as http://host:port; may be repeated."),
+        typer.Option("--url", help="A worker or gateway to check, as http://host:port. Repeatable."),
     ] = None,
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Only what this release, or the next one, refuses of what ran before.")
+        bool,
+        typer.Option(
+            "--upgrade",
+            help="Only check for settings and data that this release or the following one refuses, and older ones accepted.",
+        ),
     ] = False,
     services: Annotated[
         list[Service] | None,
         typer.Option(
-            "--service", help="The service whose account BRIDGE_DATABASE_URL names; may be repeated with --upgrade."
+            "--service", help="The service whose account BRIDGE_DATABASE_URL contains. Repeatable with --upgrade."
         ),
     ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Look at settings, Kafka, topics, backups, Postgres, clocks, disks and the stream; nothing is written.
+    """Check settings, Kafka, topics, backups, Postgres, clocks, disks and the stream; nothing is written.
 
-    Before an upgrade, `--upgrade` of the new release under the environment of each service names what would be refused.
-    The exit code is 0 if nothing failed, warnings or not, else 1; 3 when the settings can't be read at all.
+    Before an upgrade, run the new release's `bridge doctor --upgrade` in the environment of each service. It reports
+    what the new release would refuse. The exit code is 0 if no check failed, 1 if one failed, and 3 if the settings
+    can't be read. Warnings don't change it.
     """
     settings = command_settings(verbose=verbose, guarded=True)
     if not verbose:
-        # The errors of Kafka's client for each connection attempt are in the findings.
+        # The findings contain the errors of Kafka's client. Its log would repeat them for each connection attempt.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     from bridge.doctor.examine import checks_of, examine
     from bridge.doctor.gateway import refused_check
@@ -49,7 +57,7 @@ def doctor(
     from bridge.doctor.upgrade import upgrade_checks
 
     if len(services or ()) > 1 and not upgrade:
-        raise InvalidInput("--service: give one, or --upgrade")
+        raise InvalidInput("--service: several services are only possible with --upgrade; give one")
     own = upgrade_checks(services or PROCESSES) if upgrade else checks_of(services[0] if services else None)
     asked = urls or ()
     checks = (*own, *map(ready_check, asked), *map(refused_check, () if upgrade else asked))
@@ -62,9 +70,9 @@ def doctor(
 
 
 def show(report: DoctorReport) -> None:
-    """Print the report for people, on standard output: one line each, in columns, never wrapped.
+    """Print the report for people, on standard output: one line for each check, in columns, never wrapped.
 
-    Checks with the same finding share one line, that of the first, with the names of the others appended.
+    Checks with the same finding share one line: that of the first check, with the names of the others appended.
     """
     group = max(len(one.group) for one in report.diagnoses)
     check = max(len(one.check) for one in report.diagnoses)

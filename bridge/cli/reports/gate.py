@@ -1,4 +1,8 @@
-"""`bridge gate show|check` and `bridge kpi`: the verdict over a sliding window, and the metrics of the last days."""
+"""`bridge gate show|check` and `bridge kpi`: the gate's verdict over a sliding window, and the counts of the last days.
+
+The gate is the rule that says whether the share of dropped and retried events is acceptable. Its verdict is pass or
+fail. A window holds the counts of one site and one minute.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +25,7 @@ from sinks.postgres.gate.verdicts import days, window_sums
 from sinks.postgres.stats.server import MOST_WAITING, WaitingScript, waiting_scripts
 from streams.rules.gate import judge_window
 
-# Outcomes of the dropped, in the columns' order; duplicates have a column of their own, and replays are left out.
+# Later outcomes of dropped events, in the order of the columns. Duplicates have their own column; replays have none.
 _BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
 _REASONS = (
     DroppedReason.INVALID_PAYLOAD_JSON,
@@ -32,18 +36,20 @@ _REASONS = (
 )
 _NO_DROPS = Drops(Counter(), Counter())
 _MOST_SITES = 50
-"""Most rows of sites without windowed events: a producer can invent sites, so the others share one row."""
+"""Most rows for sites without a window; further sites share one row. A producer can invent any number of sites."""
 
 _MOST_WAITING = 10
 
 _DIGITS = len(str(MAX_INTEGER))
 
 gate_app = typer.Typer(
-    name="gate", help="The verdict over a sliding window, as the worker judges it.", no_args_is_help=True
+    name="gate",
+    help="Show or check the gate's verdict over a sliding window, by the worker's rule.",
+    no_args_is_help=True,
 )
 
 Window = Annotated[
-    str | None, typer.Option("--window", metavar="30m", help="How far to look back [BRIDGE_GATE_WINDOW].")
+    str | None, typer.Option("--window", metavar="30m", help="Length of the window up to now [BRIDGE_GATE_WINDOW].")
 ]
 
 
@@ -51,14 +57,17 @@ def _site_id(text: str) -> int:
     """Parse a site's id, alone or in the form that `gate show` prints; raises InvalidInput."""
     number = text.removeprefix("site:")
     if not (number.isascii() and number.isdigit()) or len(number) > _DIGITS or int(number) > MAX_INTEGER:
-        raise InvalidInput(f"--site-id: {text!r} is no site's id, such as 7 or site:7")
+        raise InvalidInput(f"--site-id: {text!r} is not a site's id; give a number such as 7, or site:7")
     return int(number)
 
 
 SiteId = Annotated[
     int | None,
     typer.Option(
-        "--site-id", parser=_site_id, metavar="ID", help="Only this site, registered or not; 0 is what names none."
+        "--site-id",
+        parser=_site_id,
+        metavar="ID",
+        help="Only this site, registered or not; 0 means events that name no site.",
     ),
 ]
 
@@ -70,7 +79,7 @@ Judged = tuple[WindowSums, Verdict, Drops]
 def show(
     window: Window = None, site_id: SiteId = None, json_output: JsonOutput = None, verbose: Verbose = False
 ) -> None:
-    """Show each site's outcomes and verdict, what became of the dropped, and what waits; the exit code is 0."""
+    """Show outcomes and verdict of each site, what became of dropped events, and what waits. The exit code is 0."""
     settings = command_settings(verbose=verbose, gate_window=window)
     judged = _judged(settings, site_id)
     if json_output is not None:
@@ -84,7 +93,7 @@ def show(
 def check(
     window: Window = None, site_id: SiteId = None, json_output: JsonOutput = None, verbose: Verbose = False
 ) -> None:
-    """Judge in total and by site, or one site; the exit code is 0 if all pass, else 1."""
+    """Judge all events together and each site, or one site; the exit code is 0 if all verdicts are pass, else 1."""
     settings = command_settings(verbose=verbose, gate_window=window)
     judged = _judged(settings, site_id)
     failing = [one for one in judged if not one[1].passed]
@@ -98,12 +107,12 @@ def check(
 
 
 def kpi(
-    count: Annotated[int, typer.Option("--days", min=1, max=400, help="How many days, today among them.")] = 7,
+    count: Annotated[int, typer.Option("--days", min=1, max=400, help="Number of days, including today.")] = 7,
     site_id: SiteId = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show the last days: events finished, drops by reason, what became of them, success rate, and the trend."""
+    """Show the last days: finished events, drops by reason and their later outcomes, success rate, and its change."""
     settings = command_settings(verbose=verbose)
     found = {one.day.isoformat(): one for one in run(days(settings.dsn, count, site_id))}
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -124,12 +133,12 @@ def kpi(
 def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
     seconds = settings.seconds("gate_window")
     if seconds < 60:
-        raise InvalidInput("--window: windows are minutes, so that the least is 60s")
+        raise InvalidInput("--window: the counts are by minute, so that the least is 60s")
     found = run(window_sums(settings.dsn, seconds))
     wanted = found if site_id is None else [one for one in found if one.target == f"site:{site_id}"]
     if site_id is not None and not wanted:
         wanted = [WindowSums(f"site:{site_id}", 0, 0, 0, 0, 0)]
-    # The windows of all minutes that began within the period.
+    # A minute belongs to the period if it began within the period.
     since = (datetime.now(UTC) - timedelta(seconds=seconds)).replace(second=0, microsecond=0) + timedelta(minutes=1)
     of = {f"site:{site}": drops for site, drops in run(drops_by(settings.dsn, "site", since, site_id)).items()}
     of = _fewer(of, {one.target for one in wanted}) | {"total": summed(of.values())}
@@ -140,13 +149,13 @@ def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
 
 
 def _place(target: str) -> tuple[bool, bool, int]:
-    """Return the sort key: sites by number, then the row of the others, then the total."""
+    """Return the sort key of a row: sites by number, then the row `others`, then the total."""
     number = target.removeprefix("site:")
     return target == "total", not number.isdigit(), int(number) if number.isdigit() else 0
 
 
 def _fewer(of: dict[str, Drops], judged: set[str]) -> dict[str, Drops]:
-    """Keep a row for the sites without a window that have the most drops, and sum up the others in one row."""
+    """Keep the rows of sites with a window and of the sites with the most drops, and sum up the others in one row."""
     apart = sorted(of.keys() - judged, key=lambda target: (-of[target].events, _place(target)))
     others = [of[target] for target in apart[_MOST_SITES:]]
     kept = {target: drops for target, drops in of.items() if target not in apart[_MOST_SITES:]}
@@ -158,7 +167,11 @@ def _became(drops: Drops) -> dict[str, int]:
 
 
 def _document(judged: Judged) -> dict[str, Any]:
-    """`dropped` and `duplicates` are counted by windows and judged; `drops` are counted by the dead letters' sites."""
+    """Return the counts of one target.
+
+    `dropped` and `duplicates` come from the windows, and are judged. `drops` come from the ledger, by the sites that
+    the dead letters name.
+    """
     sums, verdict, drops = judged
     figures = {
         "finished": sums.processed - sums.retried,
@@ -196,7 +209,7 @@ def _print(judged: list[Judged]) -> None:
 
 
 def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
-    """Print what waits for a retry now, independently of the window: its owner and its error class."""
+    """Print the events that wait for a retry now, in or out of the window, by owner and error class."""
     if not scripts:
         return
     table = Table("waiting for a retry", "script", "site", "org", "error class", "since", "attempts")
@@ -207,7 +220,7 @@ def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
     print_text("")
     print_table(table)
     if scripts[0].looked_at >= MOST_WAITING:
-        print_text(f"of the {MOST_WAITING} that are due first")
+        print_text(f"only the {MOST_WAITING} events that are due first are counted")
 
 
 def _table(first: str, *columns: str) -> Table:
@@ -219,17 +232,19 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def _rate(well: int, of: int) -> float | None:
-    """Return the rate in per cent; None if `of` is 0."""
+    """Return the rate in percent; None if `of` is 0."""
     return round(100 * well / of, 3) if of > 0 else None
 
 
 def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
-    """Combine the counts of windows with drops and their outcomes in the ledger; a finished event is in one of them."""
+    """Combine the windows' counts with the ledger's drops and their later outcomes. Each finished event counts once."""
     reasons = {one.value: drops.reasons[one] for one in _REASONS}
     others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
     finished = normalized + drops.events
     judged = finished - drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
-    events = judged - drops.became[Afterwards.SENT_AGAIN]  # each once: what was sent again counts where it became a row
+    events = (
+        judged - drops.became[Afterwards.SENT_AGAIN]
+    )  # an event that was sent again counts once, as the row of its other raw event
     counts = {"finished": finished, "normalized": normalized, "retried": retried, "dropped": drops.events}
     rates = {
         "success_rate_pct": _rate(normalized, judged),

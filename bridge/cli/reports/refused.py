@@ -1,4 +1,4 @@
-"""`bridge refused`: the refusals of a running gateway since its start, by reason and script."""
+"""`bridge refused`: requests and events that a running gateway has refused since its start, by reason and script."""
 
 from typing import Annotated
 
@@ -13,23 +13,25 @@ def refused(
     url: Annotated[
         str | None,
         typer.Option(
-            "--url", metavar="URL", help="The gateway to ask, http://host:port; its admin port's if it has one."
+            "--url", metavar="URL", help="Address of the gateway, http://host:port; with its admin port if it has one."
         ),
     ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show what a running gateway has refused since its start: requests and events, by reason and script.
+    """Show the requests and events that a running gateway has refused since its start, by reason and script.
 
-    Without --url the gateway of this machine answers, at BRIDGE_GATEWAY_ADMIN_PORT or BRIDGE_GATEWAY_PORT. Ends with 0
-    if it answers, with or without refusals, and with 3 if not.
+    Without --url this asks the gateway on this machine, at BRIDGE_GATEWAY_ADMIN_PORT or BRIDGE_GATEWAY_PORT. The exit
+    code is 0 if the gateway answers, even with refusals, and 3 if it does not.
     """
     settings = command_settings(verbose=verbose)
     from bridge.gateway.refusals import address_in, refusals_at
 
     asked = url or address_in(settings)
     if asked is None:
-        raise InvalidInput("BRIDGE_GATEWAY_PORT is 0, any free port: give --url, which the gateway's first line shows")
+        raise InvalidInput(
+            "BRIDGE_GATEWAY_PORT is 0 (any free port), so the port is not known; give --url as in the first line of the gateway's output"
+        )
     found = run(refusals_at(asked))
     if json_output is not None:
         write_json({"url": asked, "refused": [one._asdict() for one in found]}, json_output)
@@ -47,6 +49,6 @@ def refused(
     print_table(table)
     print_text(
         f"refused by {asked} since its start;",
-        "events: of requests whose bodies were read; 401, 403 and 404 come before that;",
-        "unknown: no registered script; other: scripts beyond the first 100",
+        "events: counted only in requests whose bodies were read; 401, 403 and 404 are sent without reading the body;",
+        "unknown: no registered script; other: all scripts after the first 100",
     )

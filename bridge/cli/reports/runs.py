@@ -1,4 +1,7 @@
-"""`bridge runs list|show`: the history of runs, with account, time and result."""
+"""`bridge runs list|show`: the history of runs, with account, time and result.
+
+A run is one execution of a command that changes something.
+"""
 
 from typing import Annotated, Any
 
@@ -8,7 +11,7 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_
 from bridge.output.tables import Table, print_table
 from sinks.postgres.runs.history import RunRecord, list_runs, show_run
 
-runs_app = typer.Typer(name="runs", help="The history of jobs.", no_args_is_help=True)
+runs_app = typer.Typer(name="runs", help="Show the history of jobs' runs.", no_args_is_help=True)
 
 
 @runs_app.command(name="list")
@@ -18,7 +21,7 @@ def list_(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """List the newest runs; one without an end is running, or was killed."""
+    """List the newest runs. A run without an end is still running, or was killed."""
     settings = command_settings(verbose=verbose)
     found = run(list_runs(settings.dsn, script, limit))
     if json_output is not None:
@@ -40,7 +43,7 @@ def show(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or a prefix of it.")],
     verbose: Verbose = False,
 ) -> None:
-    """Show one run whole, as JSON."""
+    """Show one whole run, as JSON."""
     settings = command_settings(verbose=verbose)
     found = run(show_run(settings.dsn, run_id))
     write_json(_document(found), "-")

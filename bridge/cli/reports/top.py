@@ -1,4 +1,8 @@
-"""`bridge top`: rates, lag, lanes, retries, windows and the circuit breaker, live on a terminal."""
+"""`bridge top`: rates, lag, lanes, retries, verdict and circuit breaker, refreshed on a terminal.
+
+A lane is a worker's task that processes the batches of one partition in order. The verdict is the gate's: whether the
+share of dropped and retried events is acceptable.
+"""
 
 import asyncio
 import logging
@@ -21,25 +25,26 @@ SHORTEST_SECONDS = 0.2
 
 
 def top(
-    interval: Annotated[str, typer.Option("--interval", metavar="2s", help="How often to look.")] = "2s",
-    once: Annotated[bool, typer.Option("--once", help="Show it once, also on a terminal.")] = False,
+    interval: Annotated[str, typer.Option("--interval", metavar="2s", help="Time between two refreshes.")] = "2s",
+    once: Annotated[bool, typer.Option("--once", help="Print the figures once, even on a terminal.")] = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show rates, lag, lanes, retries that are due, the window's verdict and the brake, until Ctrl-C; nothing is written.
+    """Show rates, lag, lanes, due retries, the gate's verdict and the circuit breaker until Ctrl-C; nothing is written.
 
-    Without a terminal, with --once or --json-output it is shown once, with the rates of one interval. While Postgres or
-    Kafka is away it shows what the other one knows; shown once it then ends with 3.
+    Without a terminal, or with --once or --json-output, the figures are printed once, with the rates of one interval.
+    While Postgres or Kafka is unreachable, the figures of the other service are shown; printed once, they end with exit
+    code 3.
     """
     try:
         seconds = duration_seconds(interval)
     except ValueError as error:
         raise InvalidInput(f"--interval: {error}") from None
     if seconds < SHORTEST_SECONDS:
-        raise InvalidInput(f"--interval: at least {SHORTEST_SECONDS * 1000:.0f}ms")
+        raise InvalidInput(f"--interval: the shortest interval is {SHORTEST_SECONDS * 1000:.0f}ms")
     settings = command_settings(verbose=verbose)
     if not verbose:
-        # The errors of Kafka's client for each connection attempt would be written across the tables.
+        # Kafka's client logs an error for each connection attempt, which would appear in the midst of the tables.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if once or json_output is not None or not sys.stdout.isatty():
         found = run(_twice(settings, seconds))
@@ -63,14 +68,14 @@ async def _twice(settings: Settings, seconds: float) -> Figures | Glimpse:
 
 
 def _since(before: Look | Glimpse, now: Look | Glimpse, settings: Settings) -> Figures | Glimpse:
-    """Return the figures of a look, with rates if the look before it was complete."""
+    """Return the figures of `now`; rates only if the look before was complete."""
     if isinstance(now, Glimpse):
         return now
     return figures(before if isinstance(before, Look) else now, now, settings)
 
 
 async def _live(settings: Settings, seconds: float) -> None:
-    """Refresh the screen; while a service is unreachable, the last figures stay, with a note."""
+    """Refresh the screen. While a service is unreachable, the last figures stay, with a note."""
     before = await look(settings)
     found = _since(before, before, settings)
     window = settings.gate_window

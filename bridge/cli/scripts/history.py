@@ -1,4 +1,7 @@
-"""`bridge script history`: the changes of the registry, with account and time."""
+"""`bridge script history`: the changes of the registry, with account and time.
+
+The registry is the tables of scripts, sites, organisations, keys, tokens and pauses.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -12,16 +15,17 @@ from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.history import RegistryChange, list_changes
 
 _SAID = frozenset({"script_id", "site_id", "org_id", "target", "reason", "created_by", "revoked_by", "paused_by"})
-"""Columns of a new or removed row that other columns of the table show."""
+"""Columns of a new or removed row whose values are in other columns of the table."""
 
 
 def history(
     script_id: Annotated[
         str | None,
-        typer.Argument(metavar="SCRIPT_ID", help="Only changes of this script and of its site and organisation."),
+        typer.Argument(metavar="SCRIPT_ID", help="Only changes of this script, its site and its organisation."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="AGE|TIME", help="Changed then or later: 2h ago.")
+        str | None,
+        typer.Option("--since", metavar="AGE|TIME", help="Changed at this time or later; 2h is two hours ago."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most changes to show.")] = 20,
     json_output: JsonOutput = None,
@@ -50,13 +54,13 @@ def history(
 
 
 def _place(one: RegistryChange) -> str:
-    """Return the script, site and organisation, without the subject of the change."""
+    """Return the script, site and organisation of a change, without the one that was changed."""
     of = {"script": one.script_id, "site": one.site_id, "org": one.org_id}
     return ", ".join(f"{kind} {which}" for kind, which in of.items() if which is not None and kind != one.subject)
 
 
 def _values(one: RegistryChange) -> str:
-    """Return the changed columns with old and new values; of an added or removed row, its other values."""
+    """Return the changed columns with old and new values. For an added or removed row, return its other values."""
     if one.change == "revoked":
         return ""
     if one.old and one.new:

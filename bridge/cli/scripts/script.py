@@ -11,7 +11,9 @@ from bridge.output.tables import Table, print_table
 from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
-script_app = typer.Typer(name="script", help="The registry of scripts, sites and organisations.", no_args_is_help=True)
+script_app = typer.Typer(
+    name="script", help="Register and list the scripts that send a site's events.", no_args_is_help=True
+)
 script_app.add_typer(token_app, name="token")
 script_app.command()(history)
 
@@ -21,26 +23,29 @@ ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's
 @script_app.command()
 def add(
     script_id: ScriptId,
-    site_id: Annotated[int, typer.Option("--site-id", help="The site that the script belongs to.")],
-    org_id: Annotated[int | None, typer.Option("--org-id", help="The organisation that the site belongs to.")] = None,
+    site_id: Annotated[int, typer.Option("--site-id", help="The script's site.")],
+    org_id: Annotated[int | None, typer.Option("--org-id", help="The site's organisation.")] = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option("--origin", metavar="URL", help="scheme://host[:port] that may send; repeatable."),
+        typer.Option(
+            "--origin", metavar="URL", help="Origin of pages that may send, scheme://host[:port]. Repeatable."
+        ),
     ] = None,
     shared_ids: Annotated[
         bool | None,
         typer.Option(
             "--shared-ids/--ids-by-sender",
-            help="An event id is one event for all classes of sender, and a server's event replaces a visitor's; by default "
-            "each class of sender has ids of its own.",
+            help="Events with the same id are duplicates even if a visitor sent one and a server the other; the server's "
+            "event is kept. By default, ids are compared only between events of one sender class.",
         ),
     ] = None,
     move: Annotated[
-        bool, typer.Option("--move", help="Allow a script to move to another site, or a site to another organisation.")
+        bool,
+        typer.Option("--move", help="Move a registered script to another site, or its site to another organisation."),
     ] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Register a script; the same again changes nothing, and what is not given stays as it is."""
+    """Register a script. Options that are left out don't change a registered script; a repetition changes nothing."""
     settings = command_settings(verbose=verbose)
     change = run(
         add_script(
@@ -80,20 +85,20 @@ def list_(
 
 @script_app.command()
 def disable(script_id: ScriptId, verbose: Verbose = False) -> None:
-    """Treat the script's events as an unknown script's: they are retried, then dropped."""
+    """Disable a script. Its events are handled like those of an unknown script: they are retried, then dropped."""
     _set_enabled(script_id, enabled=False, verbose=verbose)
 
 
 @script_app.command()
 def enable(script_id: ScriptId, verbose: Verbose = False) -> None:
-    """Take the script's events again."""
+    """Enable a disabled script: its events are accepted again."""
     _set_enabled(script_id, enabled=True, verbose=verbose)
 
 
 def _set_enabled(script_id: str, *, enabled: bool, verbose: bool) -> None:
     settings = command_settings(verbose=verbose)
     change = run(set_enabled(settings.dsn, script_id, enabled=enabled))
-    state = f" (is {'enabled' if enabled else 'disabled'} already)" if change is Change.UNCHANGED else ""
+    state = f" (was {'enabled' if enabled else 'disabled'} already)" if change is Change.UNCHANGED else ""
     result(f"{script_id}: {change}{state}")
 
 

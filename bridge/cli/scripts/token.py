@@ -9,7 +9,7 @@ from bridge.output.tables import Table, print_table
 from sinks.postgres.tokens.script_tokens import TokenRow, create_token, list_tokens, revoke_token
 
 token_app = typer.Typer(
-    name="token", help="API keys of a script, for servers; two may be active, so that one can replace the other.",
+    name="token", help="API keys of a script, for servers. Two can be active, so a new key can replace an old one without an interruption.",
     no_args_is_help=True,
 )  # fmt: skip
 
@@ -19,19 +19,19 @@ ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's
 @token_app.command()
 def create(
     script_id: ScriptId,
-    note: Annotated[str, typer.Option("--note", help="The user of the key, shown in the list.")] = "",
+    note: Annotated[str, typer.Option("--note", help="Note about the key's user; the list shows it.")] = "",
     verbose: Verbose = False,
 ) -> None:
-    """Make a key and show it, this once: only its digest is kept."""
+    """Create an API key and show it. It can't be shown again, because only its digest is stored."""
     settings = command_settings(verbose=verbose)
     made = run(create_token(settings.dsn, script_id, note))
-    say(f"key {made.key_id} of script {script_id}; it is not shown again:")
+    say(f"key {made.key_id} of script {script_id}; this is the only time that it is shown:")
     result(made.text)
 
 
 @token_app.command(name="list")
 def list_(script_id: ScriptId, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """List the script's keys; their secrets are kept nowhere."""
+    """List the script's keys, without their secrets, which are not stored."""
     settings = command_settings(verbose=verbose)
     rows = run(list_tokens(settings.dsn, script_id))
     if json_output is not None:
@@ -50,7 +50,7 @@ def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as the list shows it.")],
     verbose: Verbose = False,
 ) -> None:
-    """Take a key back; gateways refuse it from then on, also those that run."""
+    """Revoke a key; running gateways refuse it too."""
     settings = command_settings(verbose=verbose)
     changed = run(revoke_token(settings.dsn, script_id, key_id))
     result(f"{key_id}: revoked" + ("" if changed else " (was revoked already)"))

@@ -13,22 +13,31 @@ from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
 from sinks.postgres.tokens.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
 
-api_app = typer.Typer(name="api", help="The operators' HTTP API: the verbs of `bridge dlq`.", no_args_is_help=True)
-_token_app = typer.Typer(name="token", help="Tokens of the API, their roles and scopes.", no_args_is_help=True)
+api_app = typer.Typer(
+    name="api",
+    help="Serve the operators' HTTP API, which has the verbs of `bridge dlq`, and manage its tokens.",
+    no_args_is_help=True,
+)
+_token_app = typer.Typer(
+    name="token", help="Create, list and revoke tokens of the API, with their roles and scopes.", no_args_is_help=True
+)
 api_app.add_typer(_token_app, name="token")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What the history of runs calls it; never given twice.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The token's name in the history of runs; a name is never used twice.")
+]
 
 
 @api_app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 means all addresses.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Serve the API until SIGTERM or Ctrl-C; replays in flight end after their batch, and can be continued.
+    """Serve the API until SIGTERM or Ctrl-C. Replays in flight stop after their current batch, and can be continued.
 
-    Ends with 0 after a drain and 3 with what to change when the start guards refuse or the port is taken.
+    The exit code is 0 after a drain. It is 3, with the settings to change, if the start guards refuse or the port is in
+    use.
     """
     given: dict[str, Any] = {"api_host": host, "api_port": port}
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)
@@ -49,12 +58,15 @@ def create(
     name: Name,
     role: Annotated[Role, typer.Option(help="; ".join(f"{one}: {one.meaning}" for one in Role) + ".")],
     org_id: Annotated[
-        int | None, typer.Option("--org-id", min=1, help="Only this organisation's dead letters and plans.")
+        int | None,
+        typer.Option("--org-id", min=1, help="Limit the token to this organisation's dead letters and plans."),
     ] = None,
-    expires: Annotated[str, typer.Option("--expires", metavar="90d|12h|never", help="How long it is good.")] = "90d",
+    expires: Annotated[
+        str, typer.Option("--expires", metavar="90d|12h|never", help="Time until the token expires.")
+    ] = "90d",
     verbose: Verbose = False,
 ) -> None:
-    """Make a token and show it, this once: only its digest is kept."""
+    """Create a token and show it. It can't be shown again, because only its digest is stored."""
     settings = command_settings(verbose=verbose)
     try:
         expires_at = expiry(expires, datetime.now(UTC))
@@ -63,13 +75,13 @@ def create(
     made = run(create_api_token(settings.dsn, name, role, org_id=org_id, expires_at=expires_at))
     scope = "every organisation" if org_id is None else f"organisation {org_id}"
     until = "for ever" if expires_at is None else f"until {rfc3339(expires_at)}"
-    say(f"token {name}: {role} of {scope}, {until}; it is not shown again:")
+    say(f"token {name}: {role} of {scope}, {until}; this is the only time that it is shown:")
     result(made.text)
 
 
 @_token_app.command(name="list")
 def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """List the tokens; their secrets are kept nowhere."""
+    """List the tokens, without their secrets, which are not stored."""
     settings = command_settings(verbose=verbose)
     rows, now = run(list_api_tokens(settings.dsn)), datetime.now(UTC)
     if json_output is not None:
@@ -87,7 +99,7 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 
 @_token_app.command()
 def revoke(name: Name, verbose: Verbose = False) -> None:
-    """Take a token back; services refuse it from then on, also those that run."""
+    """Revoke a token; running services refuse it too."""
     settings = command_settings(verbose=verbose)
     changed = run(revoke_api_token(settings.dsn, name))
     result(f"{name}: revoked" + ("" if changed else " (was revoked already)"))

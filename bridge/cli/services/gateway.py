@@ -13,24 +13,27 @@ from schemas.kafka.gateway_proof import DEVELOPMENT_KEY
 
 
 def gateway(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 means all addresses.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that serve the port.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Number of processes that serve the port.")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Receive events over HTTP until SIGTERM or Ctrl-C, then finish the requests in flight.
 
-    Ends with 0 after a drain and 3 with what to change when the start guards refuse or the port is taken.
+    The exit code is 0 after a drain. It is 3, with the settings to change, if the start guards refuse or the port is in
+    use.
     """
     given: dict[str, Any] = {"gateway_host": host, "gateway_port": port, "gateway_processes": processes}
     if verbose:
         os.environ["BRIDGE_LOG_LEVEL"] = "DEBUG"
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-gateway", **given)
     if settings.secret_key is None and settings.env != "production":
-        say("warning: BRIDGE_SECRET_KEY is not set: browsers' tokens are good until this gateway ends")
+        say("warning: BRIDGE_SECRET_KEY is not set, so browsers' tokens are valid only until this gateway ends")
         secret = secrets.token_hex(32)
-        # Its processes read their settings from the environment. Workers don't know this generated secret, so the proof
-        # keeps the development key.
+        # The gateway's processes read their settings from the environment. Workers don't know this generated secret, so
+        # the proof of headers still uses the development key.
         proof_key = settings.gateway_proof_key or SecretStr(DEVELOPMENT_KEY.decode())
         os.environ["BRIDGE_SECRET_KEY"] = secret
         os.environ["BRIDGE_GATEWAY_PROOF_KEY"] = proof_key.get_secret_value()

@@ -11,14 +11,20 @@ from schemas.config.service import Service
 
 def worker(
     metrics_port: Annotated[
-        int | None, typer.Option(help="Port of /metrics; 0 takes a free one [BRIDGE_METRICS_PORT].")
+        int | None, typer.Option(help="Port of /metrics; 0 means a free one [BRIDGE_METRICS_PORT].")
     ] = None,
-    lanes: Annotated[int | None, typer.Option(min=1, max=64, help="Lanes, with a database connection each.")] = None,
+    lanes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=64, help="Number of lanes: tasks that process partitions, each with a database connection."
+        ),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Process raw events until SIGTERM or Ctrl-C, then finish the batch in flight and leave the group.
+    """Process raw events until SIGTERM or Ctrl-C, then finish the batches in flight and leave the consumer group.
 
-    Ends with 0 after a drain, 3 with what to change when the start guards refuse, and 1 with the reason on any defect.
+    The exit code is 0 after a drain, 3 with the settings to change if the start guards refuse, and 1 with the reason of
+    a defect.
     """
     settings = command_settings(
         verbose=verbose, guarded=True, service="bridge-worker", metrics_port=metrics_port, lanes=lanes

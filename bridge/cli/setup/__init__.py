@@ -1,1 +1,1 @@
-"""Commands for installation: schema, grants, keys, identity, deployment."""
+"""Commands for an installation: schema, grants, keys, identity, deployment."""

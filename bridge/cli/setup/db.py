@@ -1,4 +1,4 @@
-"""`bridge db migrate|status|verifier|check|grants|snapshot`: migrates, checks and compares the database schema."""
+"""`bridge db migrate|status|verifier|check|grants|snapshot`: migrates and checks the database schema."""
 
 import sys
 from getpass import getpass
@@ -17,14 +17,17 @@ from sinks.postgres.schema.grants import grants as grant
 from sinks.postgres.schema.migrate import migrate as migrate_now
 from telemetry.terminal import json_result
 
-db_app = typer.Typer(name="db", help="The schema of the database.", no_args_is_help=True)
+db_app = typer.Typer(name="db", help="Migrate, check and compare the database schema.", no_args_is_help=True)
 
 
 @db_app.command()
 def migrate(verbose: Verbose = False) -> None:
-    """Bring the schema to the newest version and create the months; safe to run twice, also at the same time.
+    """Migrate the schema to the newest version and create the monthly partitions.
 
-    It waits at most two minutes for a table that another session uses, three seconds at a time, and names that session.
+    Repeated and concurrent runs are safe.
+
+    While another session uses a table, the migration tries to lock the table for three seconds at a time. After two
+    minutes the command fails and names that session.
     """
     settings = command_settings(verbose=verbose)
     applied = run(migrate_now(settings.dsn, months_ahead=settings.partitions_ahead, tell=say))
@@ -54,10 +57,13 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 
 @db_app.command()
 def verifier() -> None:
-    """Make of a password, a line of standard input, the SCRAM verifier that ALTER ROLE ... PASSWORD takes in its place."""
+    """Print the SCRAM verifier of a password, which ALTER ROLE ... PASSWORD accepts instead of the password.
+
+    The password is a line of standard input.
+    """
     given = getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if not given or not given.isascii() or not given.isprintable():
-        raise InvalidInput("give the password as a line of printable ASCII on standard input")
+        raise InvalidInput("the password is missing; give it as one line of printable ASCII on standard input")
     result(scram_verifier(given))
 
 
@@ -66,12 +72,15 @@ def check(
     service: Annotated[
         Service,
         typer.Option(
-            help="The service whose account BRIDGE_DATABASE_URL names: checks that it has the privileges that it needs, and no others."
+            help="The service whose account BRIDGE_DATABASE_URL contains. The account must have exactly the privileges that it needs."
         ),
     ] = Service.OWNER,
     verbose: Verbose = False,
 ) -> None:
-    """Name each difference between the database and what the code needs; the exit code is 0 without any, else 1."""
+    """Print each difference between the database and the schema that the code needs.
+
+    The exit code is 0 without any, else 1.
+    """
     settings = command_settings(verbose=verbose)
     differences = run(check_database(settings.dsn, months_ahead=settings.partitions_ahead, service=service))
     for line in differences:
@@ -83,16 +92,17 @@ def check(
 
 @db_app.command()
 def grants(
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="The account, which exists already.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="An existing account.")],
     service: Annotated[
-        Service, typer.Option(help="The service that connects with it; `reader` is for people who query.")
+        Service, typer.Option(help="The service that connects with this account; `reader` is for people who query.")
     ],
-    apply: Annotated[bool, typer.Option("--apply", help="Run the statements, in one transaction.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Also run the statements, in one transaction.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Print what gives an account exactly the privileges of its service; run it as the schema's owner, again after each migration.
+    """Print the statements that give an account exactly the privileges of its service.
 
-    For --service owner a superuser has to run it, once: it makes the account the owner of what is there.
+    Run them as the schema's owner, and again after each migration. For --service owner a superuser has to run them,
+    once: they make the account the owner of the existing objects.
     """
     settings = command_settings(verbose=verbose)
     for line in run(grant(settings.dsn, role, service, apply=apply, tell=say)):
@@ -101,9 +111,10 @@ def grants(
 
 @db_app.command()
 def snapshot(verbose: Verbose = False) -> None:
-    """Print the catalogue that `check` compares with.
+    """Print the catalogue with which `check` compares the database.
 
-    After a new migration: migrate a new database, then `bridge db snapshot > sinks/postgres/schema/schema_snapshot.json`.
+    After a new migration: migrate a new database, then `bridge db snapshot >
+    sinks/postgres/schema/schema_snapshot.json`.
     """
     settings = command_settings(verbose=verbose)
     json_result(run(print_snapshot(settings.dsn)))

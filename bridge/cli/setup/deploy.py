@@ -1,4 +1,4 @@
-"""`bridge deploy rules|limits`: the alert rules that Prometheus loads, for this installation."""
+"""`bridge deploy rules|limits`: Prometheus' alert rules for this installation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,24 +10,35 @@ from bridge.output.private_files import whole_file
 from bridge.reference.rules import DASHBOARDS, LIMITS, RUNBOOKS, limits_of, place, render
 from schemas.errors import InvalidInput, PreconditionFailed
 
-deploy_app = typer.Typer(name="deploy", help="Files for what runs beside the bridge.", no_args_is_help=True)
+deploy_app = typer.Typer(
+    name="deploy",
+    help="Write files for programs that run beside the product, such as Prometheus.",
+    no_args_is_help=True,
+)
 
 
 @deploy_app.command()
 def rules(
     limits: Annotated[
-        Path | None, typer.Option("--limits", metavar="FILE", help="Limits, as `bridge deploy limits` prints them.")
+        Path | None,
+        typer.Option(
+            "--limits", metavar="FILE", help="File of limits, in the form that `bridge deploy limits` prints."
+        ),
     ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option("--limit", metavar="NAME=NUMBER", help="One limit; may be given again.")
+        list[str] | None,
+        typer.Option(
+            "--limit", metavar="NAME=NUMBER", help="One limit; it takes precedence over the file. Repeatable."
+        ),
     ] = None,
-    runbooks: Annotated[str, typer.Option("--runbooks", metavar="URL", help="Where the runbooks are.")] = RUNBOOKS,
+    runbooks: Annotated[str, typer.Option("--runbooks", metavar="URL", help="Address of the runbooks.")] = RUNBOOKS,
     dashboards: Annotated[
-        str, typer.Option("--dashboards", metavar="URL", help="Where Grafana shows a dashboard by its uid.")
+        str,
+        typer.Option("--dashboards", metavar="URL", help="Address under which Grafana shows a dashboard by its uid."),
     ] = DASHBOARDS,
     output: Annotated[str, typer.Option("--output", metavar="PATH", help="The file; - is standard output.")] = "-",
 ) -> None:
-    """Write the alert rules, with limits and links of your own."""
+    """Write the alert rules with the limits and links of this installation."""
     chosen = {} if limits is None else dict(limits_of(_read(limits), f"--limits {limits}"))
     for one in limit or ():
         chosen |= limits_of(one, f"--limit {one}")
@@ -45,7 +56,7 @@ def rules(
 
 @deploy_app.command(name="limits")
 def limits_() -> None:
-    """Print the limits of the alerts with what each is for, as a file for `bridge deploy rules --limits`."""
+    """Print the alerts' limits and their purposes, as a file for `bridge deploy rules --limits`."""
     _print(LIMITS.read_text(encoding="utf-8"))
 
 

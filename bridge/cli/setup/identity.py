@@ -1,4 +1,7 @@
-"""`bridge identity show|backfill|require-proof`: identity of events from before the gateway signed its headers."""
+"""`bridge identity show|backfill|require-proof`: attributes events from before the gateway signed its headers.
+
+A proof is the gateway's signature over the headers that name an event's site and sender.
+"""
 
 from typing import Annotated
 
@@ -15,40 +18,39 @@ from sinks.postgres.identity.attribution import trust_state
 
 identity_app = typer.Typer(
     name="identity",
-    help="The attribution of events: the gateway's proof, and records older than it.",
+    help="Show and complete the attribution of events to sites, by the gateway's proof.",
     no_args_is_help=True,
 )
 
 
 @identity_app.command()
 def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """Show until when headers without a proof are believed, the keys' ids, and how many ledger rows have no class."""
+    """Show until when headers without a proof are trusted, the ids of keys, and the rows without a sender class."""
     settings = command_settings(verbose=verbose)
     state = run(trust_state(settings.dsn))
     keys = settings.proof_keys.ids
     if json_output is not None:
         write_json({**state._asdict(), "legacy_until": rfc3339(state.legacy_until), "key_ids": keys}, json_output)
     if json_output != "-":
-        print_text(f"gateway headers without a proof are believed until {rfc3339(state.legacy_until)}")
-        print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends it now")
-        print_text(f"keys that prove headers here: {', '.join(keys) or 'none'}; the first one signs")
+        print_text(f"gateway headers without a proof are trusted until {rfc3339(state.legacy_until)}")
+        print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends this trust now")
+        print_text(f"keys of valid proofs: {', '.join(keys) or 'none'}; the first key signs")
         print_text(
-            f"{state.unattributed} ledger rows have no class of sender; `bridge identity backfill` finds their senders"
+            f"{state.unattributed} ledger rows have no sender class; `bridge identity backfill` finds their senders"
         )
 
 
 @identity_app.command()
 def backfill(
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="At most this many rows; all if left out.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most rows to change; by default all.")] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Give ledger rows from before the upgrade the site that their stored gateway headers name, and move their counts.
+    """Set the site of ledger rows from before the upgrade by their stored gateway headers, and move their counts.
 
-    Sums stay as they are, so `bridge audit` balances before, during and after. A second run continues where the first one ended.
+    Sums don't change, so `bridge audit` balances before, during and after. A second run continues where the first
+    ended.
     """
     settings = command_settings(verbose=verbose)
     options = RunOptions("ledger", dry_run, json_output=json_output)
@@ -60,7 +62,10 @@ def backfill(
 
 @identity_app.command(name="require-proof")
 def require_proof(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """Believe no gateway header without a proof from now on: when the last gateway of the release before is gone."""
+    """Trust no gateway header without a proof from now on.
+
+    Run this when no gateway of the previous release runs any more.
+    """
     settings = command_settings(verbose=verbose)
     job = require_proof_job(settings, reason)
     summary, code = run(perform(job, settings, RunOptions("gateway-trust", json_output=json_output)))
@@ -73,11 +78,11 @@ def _print(summary: IdentitySummary) -> None:
     for error in summary.errors:
         print_text(f"failed: {error.target}: {error.reason}")
     would = "would be " if summary.dry_run else ""
-    print_text(f"{summary.processed_total} rows read; {summary.changed_total} {would}given another site")
+    print_text(f"{summary.processed_total} rows read; {summary.changed_total} of them {would}given another site")
     for site, count in sorted(summary.changed_by_site.items()):
         print_text(f"  site {site}: {count}")
-    print_text(f"{summary.windows_moved_total} counts of gate windows {would}moved; sums stay")
+    print_text(f"{summary.windows_moved_total} counts of gate windows {would}moved; their sums don't change")
     if summary.windows_missing_total:
-        print_text(f"  {summary.windows_missing_total} counts were not moved: there is no window with them")
+        print_text(f"  {summary.windows_missing_total} counts not moved: no window contains them")
     if summary.unknown_key_total:
-        print_text(f"  {summary.unknown_key_total} rows are left: the key of their proof is not known here")
+        print_text(f"  {summary.unknown_key_total} rows not changed: the key of their proof is not in the settings")

@@ -1,4 +1,4 @@
-"""`bridge keys show webhook|proof`: keys with which receivers verify webhooks, and workers the gateway's records."""
+"""`bridge keys show webhook|proof`: the key that verifies webhooks, and the key that verifies the gateway's records."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -11,11 +11,11 @@ from schemas.config.overlap import ENDS_WITH
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 
-keys_app = typer.Typer(name="keys", help="Keys that others need.", no_args_is_help=True)
+keys_app = typer.Typer(name="keys", help="Show keys that other programs need.", no_args_is_help=True)
 
 
 class _Shown(StrEnum):
-    """Keys that are used outside the bridge; all others are used by the bridge alone."""
+    """Keys that are used outside this process; every other key is used only inside."""
 
     WEBHOOK = "webhook"
     PROOF = "proof"
@@ -23,7 +23,7 @@ class _Shown(StrEnum):
 
 @keys_app.callback()
 def _group() -> None:
-    """Make this a group: without a callback, a group of one command is that command."""
+    """Make this a group. Without a callback, typer runs a group of one command as that command."""
 
 
 @keys_app.command()
@@ -32,23 +32,24 @@ def show(
         _Shown,
         typer.Argument(
             metavar="KEY",
-            help="webhook: what receivers verify by; proof: what workers and the API know the gateway's records by.",
+            help="webhook: the secret with which receivers verify webhooks; proof: the key with which workers and the API verify "
+            "the gateway's headers.",
         ),
     ],
     verbose: Verbose = False,
 ) -> None:
-    """Print a key for the settings of a receiver, or of workers and the API. BRIDGE_SECRET_KEY can't be had from it."""
+    """Print a key for the settings of receivers, or of workers and the API. It does not reveal BRIDGE_SECRET_KEY."""
     settings = command_settings(verbose=verbose)
     if key is _Shown.PROOF:
         result(_proof_key(settings))
         return
     if not settings.webhook_secrets:
-        raise InvalidInput(f"BRIDGE_SECRET_KEY is not set: the {key} secret is derived from it")
+        raise InvalidInput(f"BRIDGE_SECRET_KEY is not set; set it, because the {key} secret is derived from it")
     if settings.worker_alert_webhook_secret is not None:
-        say("BRIDGE_WORKER_ALERT_WEBHOOK_SECRET is set, and signs:")
+        say("webhooks are signed with BRIDGE_WORKER_ALERT_WEBHOOK_SECRET:")
     else:
         say(
-            f"before {ENDS_WITH} BRIDGE_SECRET_KEY signs too, as a second signature. Where a receiver has verified by it: "
+            f"before {ENDS_WITH}, webhooks have a second signature, made with BRIDGE_SECRET_KEY. If receivers verify it, "
             "give each receiver this secret, set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it, then replace BRIDGE_SECRET_KEY:"
         )
     result(settings.webhook_secrets[0])
@@ -59,6 +60,6 @@ def _proof_key(settings: Settings) -> str:
         say("BRIDGE_GATEWAY_PROOF_KEY is set:")
         return settings.gateway_proof_key.get_secret_value()
     if settings.secret_key is None:
-        raise InvalidInput("BRIDGE_SECRET_KEY is not set: the proof key is derived from it")
-    say("set BRIDGE_GATEWAY_PROOF_KEY to it where BRIDGE_SECRET_KEY is not needed, as for workers and the API:")
+        raise InvalidInput("BRIDGE_SECRET_KEY is not set; set it, because the proof key is derived from it")
+    say("for services without BRIDGE_SECRET_KEY, such as workers and the API, set BRIDGE_GATEWAY_PROOF_KEY to:")
     return proof_key(settings.secret_key.get_secret_value())

@@ -8,22 +8,26 @@ import typer
 from bridge.cli.common import result
 from bridge.reference.documents import export_contracts, write_pages
 
-schema_app = typer.Typer(name="schema", help="The contracts and the reference made from them.", no_args_is_help=True)
+schema_app = typer.Typer(
+    name="schema",
+    help="Write the contracts, and the reference pages that are generated from them.",
+    no_args_is_help=True,
+)
 
 
 @schema_app.command()
 def export(
-    directory: Annotated[Path, typer.Option("--dir", help="Where the JSON files go.")] = Path("contracts"),
+    directory: Annotated[Path, typer.Option("--dir", help="Directory of the JSON files.")] = Path("contracts"),
 ) -> None:
-    """Write each contract as JSON: a JSON Schema, or a table."""
+    """Write each contract as JSON: as a JSON Schema, or as a table."""
     for path in export_contracts(directory):
         result(str(path))
 
 
 @schema_app.command()
 def docs(
-    directory: Annotated[Path, typer.Option("--dir", help="Where the pages go.")] = Path("docs"),
+    directory: Annotated[Path, typer.Option("--dir", help="Directory of the pages.")] = Path("docs"),
 ) -> None:
-    """Write the reference pages of errors and settings."""
+    """Write the reference pages of errors, settings, metrics and schema."""
     for path in write_pages(directory):
         result(str(path))

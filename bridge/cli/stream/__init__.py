@@ -1,1 +1,1 @@
-"""Commands that control the stream, or publish to it."""
+"""Commands that control the stream or publish to it."""

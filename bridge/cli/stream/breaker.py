@@ -1,4 +1,4 @@
-"""`bridge breaker status|release|engage`: the circuit breaker, which stops dead-lettering when most events fail."""
+"""`bridge breaker status|release|engage`: the circuit breaker, which stops dead-lettering while most events fail."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from streams.audit import audit
 
 breaker_app = typer.Typer(
     name="breaker",
-    help="The circuit breaker, which stops dead-lettering when nearly everything fails.",
+    help="Show, release or trip the circuit breaker, which stops dead-lettering while nearly all events fail.",
     no_args_is_help=True,
 )
 
@@ -31,12 +31,15 @@ T = TypeVar("T")
 LONGEST_SECONDS = 24 * 3600
 LAST = datetime.max.replace(tzinfo=UTC)
 
-Reason = Annotated[str, typer.Option("--reason", help="The reason, kept in the history.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
 
 
 @breaker_app.command()
 def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """Say whether it is on, why, what waits and when it is probed; the exit code is 1 while it is on, else 0."""
+    """Show whether the breaker is on, why, which records wait, and when it is probed.
+
+    The exit code is 1 while it is on, else 0.
+    """
     settings = command_settings(verbose=verbose)
     state, waiting = run(_look(settings))
     document = _document(state, waiting, settings.seconds("brake_probe_interval"))
@@ -51,25 +54,30 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 def release(
     reason: Reason,
     for_: Annotated[
-        str, typer.Option("--for", metavar="10m", help="How long dead letters may pass, at most 24h.")
+        str,
+        typer.Option(
+            "--for",
+            metavar="10m",
+            help="Time during which workers dead-letter events in spite of the breaker, at most 24h.",
+        ),
     ] = "10m",
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Let dead letters pass for a while, regardless of their share: these events really are bad."""
+    """Let workers dead-letter events for a time, whatever their share is: these events really are invalid."""
     try:
         seconds = duration_seconds(for_)
     except ValueError as error:
         raise InvalidInput(f"--for: {error}") from None
     if seconds > LONGEST_SECONDS:
-        raise InvalidInput("--for: at most 24h; release it again when that is over")
+        raise InvalidInput("--for: the limit is 24h; release the breaker again when that time is over")
     settings = command_settings(verbose=verbose)
     _perform(settings, release_job(settings, seconds, given_reason(reason)), json_output)
 
 
 @breaker_app.command()
 def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """Hold every would-be dead letter until an operator releases the circuit breaker; no probe closes it."""
+    """Trip the breaker by hand: workers dead-letter no event until an operator releases it. No probe closes it."""
     settings = command_settings(verbose=verbose)
     _perform(settings, engage_job(settings, given_reason(reason)), json_output)
 
@@ -84,12 +92,12 @@ def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None
 
 
 async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None]:
-    """Return the state, and the unread records by partition; None if Kafka is unreachable."""
+    """Return the breaker's state, and the number of unread records by partition; None if Kafka is unreachable."""
     state = await breaker_state(settings.dsn, settings.group)
     try:
         report = await audit(settings, deep=False)
     except PreconditionFailed as error:
-        say(f"warning: how many wait is not known: {error}")
+        say(f"warning: the number of waiting records is not known: {error}")
         return state, None
     return state, {f"{one.topic}-{one.partition}": one.unread for one in report.partitions if one.unread}
 
@@ -98,7 +106,7 @@ def _document(state: BreakerState, waiting: dict[str, int] | None, probe_seconds
     probes = state.engaged and not state.by_hand
     last = state.probed_at or state.changed_at
     pause = timedelta(seconds=probe_seconds)
-    # With a wrong clock the last probe may be in year 9999.
+    # If a clock was wrong, the last probe can be in year 9999.
     following = None if last is None or not probes else min(last, LAST - pause) + pause
     return {
         "engaged": state.engaged,
@@ -148,7 +156,7 @@ def _print(document: dict[str, Any]) -> None:
 
 
 def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
-    """Return `read(kept)`; None if the value has another form, since every worker's account can write it."""
+    """Return `read(kept)`, or None if the value has another form. Every worker's account can write this value."""
     try:
         return read(kept)
     except (KeyError, TypeError, AttributeError):
@@ -166,7 +174,7 @@ def _raw(name: str, kept: Any) -> Table:
 
 
 def _details(details: dict[str, Any]) -> dict[str, str]:
-    """Return where the breaker tripped, with the error and the failed events' sites."""
+    """Return the place where the breaker tripped, the error there, and the sites of the failed events."""
     sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
     visitors = details.get("failures_of_visitors", 0)
     public = f", {visitors} of {details['failures_total']} by visitors" if visitors else ""
@@ -178,7 +186,10 @@ def _details(details: dict[str, Any]) -> dict[str, str]:
 
 
 def _errors(errors: list[dict[str, Any]]) -> Table:
-    """Return the table of what was held at the trip, by site; `bridge dlq groups` shows earlier failures."""
+    """Return the table of events that waited when the breaker tripped, by site.
+
+    `bridge dlq groups` shows earlier failures.
+    """
     table = Table("site", "events", "error of the first paused event")
     table.columns[1].justify = "right"
     for one in errors:

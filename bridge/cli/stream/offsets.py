@@ -1,4 +1,4 @@
-"""`bridge offsets show|skip`: the group's position in each log, and the way past a record that blocks a partition."""
+"""`bridge offsets show|skip`: the workers' stored offset in each partition, and the skip of a record that blocks it."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,11 @@ from bridge.output.tables import Table, on_terminal, print_left_out, print_table
 from schemas.documents.run_summary import OffsetsSummary
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
-offsets_app = typer.Typer(name="offsets", help="The workers' positions in Kafka's logs.", no_args_is_help=True)
+offsets_app = typer.Typer(
+    name="offsets",
+    help="Show the workers' stored offsets, and skip a record that blocks its partition.",
+    no_args_is_help=True,
+)
 
 Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
@@ -22,12 +26,15 @@ _RIGHT = ("partition", "log", "next", "start", "end", "lag", "epoch", "skipped",
 @offsets_app.command()
 def show(
     everything: Annotated[
-        bool, typer.Option("--all", help="On a terminal also partitions of which nothing was read and nothing waits.")
+        bool,
+        typer.Option(
+            "--all", help="On a terminal, show unused partitions too: nothing was read from them, and nothing waits."
+        ),
     ] = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show each partition's stored offset beside Kafka's log, its worker, and the reason if no worker reads it."""
+    """Show each partition's stored offset, the offsets in Kafka, its worker, and the reason if no worker reads it."""
     settings = command_settings(verbose=verbose)
     found = run(stored_offsets(settings))
     if json_output is not None:
@@ -40,15 +47,19 @@ def show(
 def skip(
     source: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION")],
     offset: Annotated[
-        int, typer.Option("--offset", min=0, help="The record's offset, which is the partition's position.")
+        int,
+        typer.Option("--offset", min=0, help="The record's offset; it must equal the stored offset of the partition."),
     ],
     reason: Reason,
-    readable: Annotated[bool, typer.Option("--readable", help="Skip it even if it can be read.")] = False,
+    readable: Annotated[bool, typer.Option("--readable", help="Skip the record even if it can be read.")] = False,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Pass exactly the one record that holds its partition: unreadable, or with --readable any; its event is given up."""
+    """Skip exactly the one record at which its partition is blocked. Its event is given up.
+
+    A record that can be read is skipped only with --readable.
+    """
     settings = command_settings(verbose=verbose)
     job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason), readable=readable)
     summary, code = run(perform(job, settings, RunOptions(source, dry_run, json_output=json_output)))
@@ -58,7 +69,7 @@ def skip(
 
 
 def show_changes(summary: OffsetsSummary) -> None:
-    """Print the changes, or the reasons for none, for people."""
+    """Print the changes for people, or the reasons why nothing changed."""
     for change in summary.changes:
         print_text(change)
     for error in summary.errors:
@@ -71,12 +82,12 @@ def _document(one: StoredOffset) -> dict[str, Any]:
 
 
 def _is_unused(one: StoredOffset) -> bool:
-    """Return whether nothing was read of a partition, nothing waits in it, and it is not paused."""
+    """Return whether nothing was read from a partition, nothing waits in it, and it is not paused."""
     return one.lag == 0 and not (one.next_offset or one.held or one.skipped or one.stale or one.lost)
 
 
 def print_offsets(found: list[StoredOffset], *, everything: bool = True) -> None:
-    """Print the partitions for people; unless `everything`, without the unused ones."""
+    """Print the partitions for people. Without `everything`, unused partitions are left out."""
     columns = ("topic", "partition", "log", "next", "start", "end", "lag", "last record", "worker", "epoch")
     table = Table(*columns, "skipped", "stale", "lost", "held")
     for column in table.columns:
@@ -93,4 +104,4 @@ def print_offsets(found: list[StoredOffset], *, everything: bool = True) -> None
         )  # fmt: skip
     if shown or everything:
         print_table(table)
-    print_left_out(len(found) - len(shown), "partitions of which nothing was read are")
+    print_left_out(len(found) - len(shown), "unused partitions are")

@@ -19,7 +19,11 @@ pause_app = typer.Typer(name="pause", help="Pause one partition, script, site or
 Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
 Source = Annotated[
     str | None,
-    typer.Option("--partition", metavar="NUMBER", help="A partition of the raw topic, or as `pause list` names it."),
+    typer.Option(
+        "--partition",
+        metavar="NUMBER",
+        help="A partition of the raw topic: its number, or its name in `bridge pause list`.",
+    ),
 ]
 Script = Annotated[str | None, typer.Option("--script", metavar="ID", help="A script.")]
 Site = Annotated[int | None, typer.Option("--site", min=1, metavar="ID", help="All scripts of a site.")]
@@ -54,7 +58,7 @@ def end(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Resume what was paused; nothing of it was lost."""
+    """End a pause. The events that waited are processed; none was lost."""
     settings = command_settings(verbose=verbose)
     kind, target = _asked(settings, source, script, site, org)
     summary = _perform(settings, end_job(settings, kind, target, given_reason(reason)), json_output)
@@ -64,7 +68,7 @@ def end(
 
 @pause_app.command(name="list")
 def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
-    """List what is paused, since when, by whom and why."""
+    """List the pauses: target, time, account and reason."""
     settings = command_settings(verbose=verbose)
     found = run(list_pauses(settings.dsn))
     if json_output is not None:
@@ -87,14 +91,16 @@ def _asked(
     }
     asked = [(kind, target) for kind, target in given.items() if target is not None]
     if len(asked) != 1:
-        raise InvalidInput("give exactly one of --partition, --script, --site and --org")
+        raise InvalidInput(
+            "the target is missing or ambiguous; give exactly one of --partition, --script, --site and --org"
+        )
     return asked[0]
 
 
 def _partition(raw: str, text: str) -> str:
     found = partition(text if ":" in text or "-" in text else f"{raw}:{text}", "--partition")
     if found.topic != raw:
-        raise InvalidInput(f"--partition: {text!r} is not of the raw topic, {raw}")
+        raise InvalidInput(f"--partition: {text!r} is not a partition of the raw topic {raw}")
     return f"{raw}:{found.partition}"
 
 

@@ -1,4 +1,7 @@
-"""`bridge process`: one run over pending events, judged by the gate; for schedulers."""
+"""`bridge process`: one run over pending events, judged by the gate; for schedulers.
+
+The gate is the rule that fails a run with too many dropped or retried events.
+"""
 
 from decimal import Decimal
 from typing import Annotated
@@ -17,25 +20,44 @@ from schemas.pipeline.ledger import Scope
 
 def process(
     site_id: Annotated[int | None, typer.Option("--site-id", min=1, help="Only this site's waiting retries.")] = None,
-    org_id: Annotated[int | None, typer.Option("--org-id", min=1, help="Only this organisation's.")] = None,
-    org_ids: Annotated[str | None, typer.Option("--org-ids", metavar="A,B", help="Only these organisations'.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most events a round [BRIDGE_WORKER_DEFAULT_LIMIT].")] = None,
+    org_id: Annotated[
+        int | None, typer.Option("--org-id", min=1, help="Only this organisation's waiting retries.")
+    ] = None,
+    org_ids: Annotated[
+        str | None, typer.Option("--org-ids", metavar="A,B", help="Only these organisations' waiting retries.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Most events in a round [BRIDGE_WORKER_DEFAULT_LIMIT].")
+    ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Most rounds [BRIDGE_WORKER_DEFAULT_ROUNDS].")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would happen; write nothing.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first target that fails.")] = False,
-    timeout_sec: Annotated[float | None, typer.Option("--timeout-sec", min=0.001, help="End after this time.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Report what the run would do, and write nothing.")
+    ] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first target that fails.")] = False,
+    timeout_sec: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout-sec", min=0.001, help="Stop after this number of seconds; what is committed by then stays."
+        ),
+    ] = None,
     max_dropped_total: Annotated[
-        int | None, typer.Option(min=0, help="Fail above this many drops [BRIDGE_WORKER_MAX_DROPPED_TOTAL].")
+        int | None,
+        typer.Option(min=0, help="Fail above this number of dropped events [BRIDGE_WORKER_MAX_DROPPED_TOTAL]."),
     ] = None,
     max_retry_ratio_pct: Annotated[
-        str | None, typer.Option(help="Fail above this ratio of retries [BRIDGE_WORKER_MAX_RETRY_RATIO_PCT].")
+        str | None,
+        typer.Option(help="Fail above this percentage of retried events [BRIDGE_WORKER_MAX_RETRY_RATIO_PCT]."),
     ] = None,
     json_output: Annotated[
-        str, typer.Option("--json-output", metavar="PATH", help="Where the summary goes; - is standard output.")
+        str, typer.Option("--json-output", metavar="PATH", help="File of the summary; - is standard output.")
     ] = SUMMARY_FILE,
     verbose: Verbose = False,
 ) -> None:
-    """Settle what is pending once; exit 0 if all is well, 1 if the gate fails, 2 if some targets did, 3 if it can't run."""
+    """Process pending events once: due retries, and raw records that no worker reads.
+
+    The exit code is 0 if everything succeeded, 1 if the gate failed, 2 if some targets failed, and 3 if the run could
+    not begin.
+    """
     settings = command_settings(
         verbose=verbose,
         guarded=True,

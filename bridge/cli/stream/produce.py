@@ -1,4 +1,4 @@
-"""`bridge produce FILE|-`: publishes lines of JSON to the raw topic, byte for byte."""
+"""`bridge produce FILE|-`: publishes lines of JSON to the raw topic, with their exact bytes."""
 
 import logging
 import os
@@ -26,27 +26,30 @@ _STANDARD_INPUT = "standard input"
 
 def produce(
     source: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="Lines of JSON, one event each; - is standard input.")
+        str, typer.Argument(metavar="FILE|-", help="File with one JSON event a line; - is standard input.")
     ],
     key_from_event: Annotated[
         bool,
         typer.Option(
             "--key-from-event/--no-key",
-            help="Key each event by its site and id, so that duplicates meet in one partition; or not at all.",
+            help="Use each event's site and id as its record key, so that duplicates reach the same partition; or no key.",
         ),
     ] = True,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Publish lines of JSON to the raw topic, byte for byte, and wait until Kafka has acknowledged each.
+    """Publish lines of JSON to the raw topic, with their exact bytes, and wait until Kafka has acknowledged each.
 
-    Blank lines are skipped, and so is a byte order mark. Input that shows to be something else than one event a line
-    (UTF-16, compressed, an array, JSON over several lines) is refused, and nothing of it is published. Sending a file twice does no harm: what is persisted already counts as a duplicate.
-    Ends with 0 if every line was acknowledged, 2 if some were, 1 if none was, 3 on such input or when Kafka is away.
+    Blank lines and a byte order mark are skipped. Input that is not one event a line (UTF-16, compressed, an array,
+    JSON over several lines) is refused, and none of it is published. A file can be sent twice: events that are
+    persisted already count as duplicates.
+
+    The exit code is 0 if every line was acknowledged, 2 if some were, 1 if none was, and 3 for refused input or if
+    Kafka is unreachable.
     """
     settings = command_settings(verbose=verbose)
     if not verbose:
-        # The errors of Kafka's client for each connection attempt would hide the one relevant line.
+        # Kafka's client logs an error for each connection attempt, which would hide the one relevant line.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     begun = begin_summary("produce", datetime.now(UTC), RunSummary)
     with sigterm_interrupts(), _opened(source) as (descriptor, name):
@@ -64,7 +67,10 @@ def produce(
 
 @contextmanager
 def _opened(source: str) -> Iterator[tuple[int, str]]:
-    """Open the source; yields its file descriptor and its display name. Raises InvalidInput if it can't be opened."""
+    """Open the source; yields its file descriptor and its name for messages.
+
+    Raises InvalidInput if it can't be opened.
+    """
     if source == "-":
         yield sys.stdin.fileno(), _STANDARD_INPUT
         return
@@ -96,14 +102,14 @@ def _progress(published: Published) -> None:
 
 
 def _tell(published: Published) -> None:
-    """Report on standard error what went wrong."""
+    """Report failures on standard error."""
     for error in published.errors:
         say(f"error: {error.target}: {error.reason}")
     if published.interrupted:
         say(f"interrupted: {published.acknowledged} of {published.read} lines read were acknowledged")
     if published.failed and published.acknowledged:
         say(
-            "correct that, then send the whole input again: events that are persisted already are dropped as duplicates"
+            "correct this, then send the whole input again: events that are persisted already are dropped as duplicates"
         )
 
 

@@ -1,4 +1,7 @@
-"""`bridge topics apply|check|adopt`: creates and compares the topics of the settings, and adopts replaced logs."""
+"""`bridge topics apply|check|adopt`: creates and checks the topics that the settings declare, and adopts replaced logs.
+
+A replaced log is a partition whose topic was truncated, recreated or moved.
+"""
 
 from typing import Annotated
 
@@ -10,12 +13,14 @@ from bridge.jobs.adopt import adopt_job
 from bridge.jobs.frame import RunOptions, perform
 from sinks.kafka.topics import apply_topics, check_topics
 
-topics_app = typer.Typer(name="topics", help="Kafka's topics as the settings declare them.", no_args_is_help=True)
+topics_app = typer.Typer(
+    name="topics", help="Create and check the topics that the settings declare.", no_args_is_help=True
+)
 
 
 @topics_app.command()
 def apply(dry_run: DryRun = False, verbose: Verbose = False) -> None:
-    """Create what is missing, add partitions and set configs; exit code 2 if something is left to do by hand."""
+    """Create missing topics, add partitions and set configs. The exit code is 2 if a difference needs an operator."""
     settings = command_settings(verbose=verbose)
     applied = run(apply_topics(settings, dry_run=dry_run))
     for line in applied.done:
@@ -32,7 +37,7 @@ def check(
     _dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,  # schedulers give it to every verb
     verbose: Verbose = False,
 ) -> None:
-    """Name each difference; the exit code is 0 if there is none, else 1."""
+    """Print each difference between Kafka's topics and the settings. The exit code is 0 if there is none, else 1."""
     settings = command_settings(verbose=verbose)
     differences = run(check_topics(settings))
     for line in differences:
@@ -46,12 +51,15 @@ def check(
 def adopt(
     topic: Annotated[str, typer.Argument(metavar="TOPIC")],
     reason: Reason,
-    partition: Annotated[int | None, typer.Option("--partition", min=0, help="Only this partition.")] = None,
+    partition: Annotated[int | None, typer.Option("--partition", min=0, help="Only this partition's log.")] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Read a log that was truncated, recreated or moved from its beginning, beside what was read of the old one."""
+    """Accept a log that was truncated, recreated or moved: workers read it from its beginning.
+
+    The offsets and counts of the old log are kept beside those of the new one.
+    """
     settings = command_settings(verbose=verbose)
     job = adopt_job(settings, topic, partition, given_reason(reason))
     summary, code = run(perform(job, settings, RunOptions(topic, dry_run, json_output=json_output)))

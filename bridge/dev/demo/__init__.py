@@ -1,1 +1,1 @@
-"""The demonstration: a mix of raw events with a known outcome, sent through the real system and compared with it."""
+"""The demonstration: sends a mix of raw events through the real system, and compares the result with a prediction."""

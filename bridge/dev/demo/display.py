@@ -1,4 +1,4 @@
-"""Progress of a run on standard error: a live table on a terminal, else a plain line a second."""
+"""Progress of a run on standard error: a live table on a terminal, otherwise a plain line each second."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ _LINE_SECONDS = 1.0
 
 
 class Display:
-    """A context that displays each state it is given."""
+    """A context that displays each state that it is given."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -37,7 +37,7 @@ class Display:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Display the state: on a terminal every one, in a file one a second."""
+        """Display the state: on a terminal every state, otherwise one each second."""
         now = time.monotonic()
         then, read = self._last
         due = now - then >= _LINE_SECONDS

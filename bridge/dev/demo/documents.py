@@ -1,4 +1,4 @@
-"""Documents of events as web sites send them: pages, clicks, forms and purchases, in both schema versions."""
+"""Documents of events as web sites send them: page views, clicks, forms and purchases, in both schema versions."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
@@ -40,7 +40,7 @@ _CURRENCIES = ("EUR", "USD", "krw", "JPY", "GBP")
 
 
 class DemoScript(NamedTuple):
-    """A script that is or could be registered."""
+    """A script (a source of a site's events) of the demonstration, registered or not."""
 
     script_id: str
     site_id: int
@@ -53,7 +53,7 @@ def org_of(site_id: int) -> int:
 
 
 def written_time(epoch_ms: int, random: Random) -> str | int:
-    """Return the instant in a form that producers use: milliseconds since the epoch, or RFC 3339 in some time zone."""
+    """Return the time in a form that producers use: milliseconds since the epoch, or RFC 3339 in some time zone."""
     if random.random() < 0.5:
         return epoch_ms
     moment = datetime.fromtimestamp(epoch_ms / 1000, random.choice(_ZONES))
@@ -61,7 +61,7 @@ def written_time(epoch_ms: int, random: Random) -> str | int:
 
 
 def make_document(script: DemoScript, occurred_ms: int, random: Random) -> Document:
-    """Build a valid event of that script, which occurred at that time in milliseconds since the epoch."""
+    """Build a valid event of the script. It occurred at `occurred_ms`, in milliseconds since the epoch."""
     names = random.choice(_TYPES)
     document: Document = {
         "event_id": uuid7(occurred_ms, random.randbytes),
@@ -87,7 +87,7 @@ def make_document(script: DemoScript, occurred_ms: int, random: Random) -> Docum
 
 
 def _add_times(document: Document, occurred_ms: int, random: Random) -> None:
-    """Add the times; with `sent_at`, the client's clock may be wrong, since only the difference of both counts."""
+    """Add the times. With `sent_at`, the client's clock may be wrong: only the difference to `occurred_at` counts."""
     error_ms = 0
     if random.random() < 0.4:
         error_ms = random.choice(_CLOCK_ERRORS_MS)

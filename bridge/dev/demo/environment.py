@@ -1,4 +1,4 @@
-"""Settings of an embedded stack, for this process and for the workers it starts."""
+"""Settings for an embedded stack, for this process and for the workers that it starts."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from schemas.config.settings import Settings, load_settings
 
 
 def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
-    """Return the environment's settings with the servers of an embedded stack, never those of the environment.
+    """Return the settings from the environment, with the servers of an embedded stack instead of the environment's.
 
     Raises InvalidInput if another setting is not valid.
     """
@@ -26,7 +26,7 @@ def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
 
 
 def worker_environment(settings: Settings, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment of a worker that has these settings and imports this very package."""
+    """Return the environment for a worker with these settings that imports the same package as this process."""
     own = {
         "BRIDGE_ENV": settings.env,
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,

@@ -1,4 +1,4 @@
-"""Figures that the demonstration reads from Postgres: progress during the run, and results at its end."""
+"""Numbers that the demonstration reads from Postgres: progress during the run, and results at its end."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from sinks.postgres.statements import sql
 
 
 class Counts(NamedTuple):
-    """Running totals of all partitions; `read` is a sum of offsets."""
+    """Running totals of all partitions; `read` is the sum of their offsets."""
 
     read: int
     epochs: int
@@ -21,7 +21,7 @@ class Counts(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The state of a run: events acknowledged by Kafka and read from it, attempts by outcome, and waiting events."""
+    """The state of a run: events acknowledged by Kafka, events read from Kafka, attempts by outcome, waiting events."""
 
     sent: int
     read: int
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result: rows, rows that a retry healed, drops by reason, and milliseconds from Kafka to the row."""
+    """The result: rows, rows that needed a retry, drops by reason, and the milliseconds from Kafka to the row."""
 
     normalized: int
     healed: int
@@ -43,7 +43,7 @@ class Outcome:
 
 
 class Figures:
-    """Reads the figures of one run; everything from before its beginning is left out."""
+    """Reads the numbers of one run, without those from before its beginning."""
 
     def __init__(self, conn: Connection, settings: Settings) -> None:
         self._conn = conn
@@ -60,11 +60,11 @@ class Figures:
         return Counts(*await self._conn.fetchrow(sql("demo_counts"), *self._names, self._since))
 
     async def claimed(self) -> int:
-        """Return how often workers have claimed a raw partition since the beginning."""
+        """Return how often workers have taken over a raw partition since the beginning."""
         return (await self._counts()).epochs - self._before.epochs
 
     async def progress(self, sent: int) -> Progress:
-        """Return the state when Kafka has acknowledged `sent` events."""
+        """Return the state at the time when Kafka has acknowledged `sent` events."""
         now, before = await self._counts(), self._before
         return Progress(
             sent,
@@ -76,12 +76,12 @@ class Figures:
         )
 
     async def waiting_scripts(self, script_ids: list[str]) -> set[str]:
-        """Return the scripts whose events wait for a retry."""
+        """Return those of the scripts that have events waiting for a retry."""
         rows = await self._conn.fetch(sql("demo_waiting_scripts"), script_ids)
         return {row["script_id"] for row in rows}
 
     async def outcome(self) -> Outcome:
-        """Return the figures at the end."""
+        """Return the numbers at the end."""
         events = await self._conn.fetchrow(sql("demo_events"), self._since)
         ledger = {
             row["dropped_reason"]: row["events"] for row in await self._conn.fetch(sql("demo_ledger"), self._since)

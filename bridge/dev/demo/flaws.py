@@ -1,4 +1,4 @@
-"""Errors of producers: values that are no JSON object, and documents that violate the contract."""
+"""Errors of producers: values that are not a JSON object, and documents that violate the contract."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ INVALID: Final[tuple[Callable[[Document], bytes | None], ...]] = (
     _too_deep,
     _too_large,
 )
-"""Each turns a valid document into a value that is no acceptable JSON object; None is a null value."""
+"""Functions that turn a valid document into a value that is not an acceptable JSON object; None is a null value."""
 
 
 def _without(name: str) -> Callable[[Document], Document]:
@@ -54,7 +54,7 @@ def _with(name: str, value: object) -> Callable[[Document], Document]:
 
 
 def _shifted(by_ms: int) -> Callable[[Document], Document]:
-    """Move occurred_at far from now, and remove sent_at, which would correct a wrong clock."""
+    """Return a function that moves occurred_at far from now. It removes sent_at, which would correct a wrong clock."""
 
     def shift(document: Document) -> Document:
         at = int(document["event_id"].replace("-", "")[:12], 16) + by_ms
@@ -89,14 +89,14 @@ VIOLATIONS: Final[tuple[Callable[[Document], Document], ...]] = (
     _of_another_site,
     _bad_amount,
 )
-"""Each turns a valid document into one that violates the contract in its own way."""
+"""Functions that turn a valid document into one that violates the contract, each in another way."""
 
 
 def pick_invalid(document: Document, random: Random) -> bytes | None:
-    """Return the value of a record that is no acceptable JSON object."""
+    """Return a record value that is not an acceptable JSON object."""
     return random.choice(INVALID)(document)
 
 
 def pick_violation(document: Document, random: Random) -> bytes:
-    """Return the value of a record that is valid JSON and violates the contract."""
+    """Return a record value that is valid JSON and violates the contract."""
     return encode(random.choice(VIOLATIONS)(document))

@@ -1,8 +1,8 @@
-"""A small process that runs one command, and ends it when its owner is gone.
+"""A small process that runs one command, and ends it when the owner has ended.
 
-It is started by its path and uses only the standard library: `keeper.py OWNER_PID COMMAND...`. The end of its standard
-input means that the owner is gone or wants the command to end: the command receives SIGTERM, and is killed after a
-grace period. The exit code is the command's own, or 128 and the signal's number.
+It is started by its path and uses only the standard library: `keeper.py OWNER_PID COMMAND...`. When its standard input
+ends, the owner has ended or wants the command to end. Then the command receives SIGTERM, and SIGKILL after a grace
+period. The exit code is that of the command, or 128 plus the number of the signal that ended it.
 """
 
 import os
@@ -16,12 +16,12 @@ _GRACE_SECONDS = 30.0
 
 
 def _wait_for_either(child: subprocess.Popen[bytes], owner_pid: int) -> None:
-    """Wait until the command has ended, its owner wants it to end, or the owner is gone."""
+    """Wait until the command has ended, or the owner has ended or wants the command to end."""
     while child.poll() is None:
         readable, _, _ = select.select([0], [], [], _POLL_SECONDS)
         if readable and not os.read(0, 4096):
             return
-        # A fork of the owner may keep the pipe open after the owner's death.
+        # A fork of the owner may keep the pipe open after the owner has ended.
         if os.getppid() != owner_pid:
             return
 

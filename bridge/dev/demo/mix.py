@@ -1,4 +1,4 @@
-"""A seeded mix of raw records, whose outcome is computed from the way it was built."""
+"""A random mix of raw records with a seed. Its expected outcome is computed while the mix is built."""
 
 import math
 from collections import deque
@@ -17,7 +17,7 @@ from schemas.reasons import DroppedReason
 from schemas.uuid7 import uuid7
 
 SPREAD_MS: Final = 60_000
-"""Milliseconds before the start time in which the events occurred."""
+"""The events occurred within this many milliseconds before the start time."""
 
 _LATE_SCRIPTS = 3
 _UNKNOWN_SCRIPTS = 2
@@ -46,14 +46,14 @@ SHARES: Final[Mapping[Kind, float]] = {
     Kind.LATE: 0.005,
     Kind.UNKNOWN: 0.002,
 }
-"""The share of each kind in the mix; the rest is good."""
+"""The share of each kind in the mix; all other records are valid."""
 
 
 _FROM_PAGES: Final = (Kind.GOOD, Kind.DUPLICATE, Kind.INVALID)
 
 
 class MixRecord(NamedTuple):
-    """One record to be published, and its kind."""
+    """One record to publish, and its kind."""
 
     key: bytes | None
     value: bytes | None
@@ -63,14 +63,17 @@ class MixRecord(NamedTuple):
 
     @property
     def from_a_page(self) -> bool:
-        """Return whether a page sends it through the gateway; programs write the others directly to Kafka."""
-        # The other records would change their kind: the gateway would fill in fields, refuse the record with its
-        # script, or split it into several events.
+        """Return whether a page sends the record through the gateway.
+
+        Programs write the other records directly to Kafka.
+        """
+        # Through the gateway, the other records would change their kind: the gateway would add fields, refuse the
+        # record because of its script, or split it into several events.
         return self.kind in _FROM_PAGES and (self.value or b"[")[:1] != b"[" and not self.headers
 
 
 class Expectation(NamedTuple):
-    """The expected result: rows, drops by reason, and the most rows that a retry heals."""
+    """The expected result: rows, drops by reason, and the largest number of rows that need a retry."""
 
     records: int
     normalized: int
@@ -79,21 +82,21 @@ class Expectation(NamedTuple):
 
 
 class Mix:
-    """`count` records; the same count, seed and start time (milliseconds since the epoch) give the same records.
+    """`count` records. The same count, seed and start time (milliseconds since the epoch) give the same records.
 
-    Some have gateway headers, proven by `keys`. Raises InvalidInput if the count is not at least 1.
+    Some records have gateway headers with a proof by `keys`. Raises InvalidInput if the count is less than 1.
     """
 
     def __init__(self, count: int, seed: int, start_ms: int, keys: ProofKeys = _KEYS) -> None:
         if count < 1:
-            raise InvalidInput(f"a mix of {count} events: ask for at least 1")
+            raise InvalidInput(f"a mix of {count} events is impossible; give at least 1")
         self.count = count
         self.seed = seed
         self.start_ms = start_ms
         self._keys = keys
         sites = range(1, SITES + 1)
         self.scripts = tuple(DemoScript(f"shop-{site}", site, org_of(site)) for site in sites)
-        # Named after the start, so that another run on the same database does not find them registered.
+        # The names contain the start time, so that another run on the same database does not find them registered.
         self.late_scripts = tuple(
             DemoScript(f"late-{start_ms}-{number}", number, org_of(number)) for number in range(1, _LATE_SCRIPTS + 1)
         )
@@ -103,7 +106,7 @@ class Mix:
 
     def quotas(self) -> dict[Kind, int]:
         """Return the number of records of each kind."""
-        # Rounded up, so that a small mix has every kind too; the first record is always good.
+        # Rounded up, so that a small mix has every kind too. The first record is always valid.
         left = self.count - 1
         quotas: dict[Kind, int] = {}
         for kind, share in SHARES.items():
@@ -112,7 +115,7 @@ class Mix:
         return {Kind.GOOD: left + 1, **quotas}
 
     def expectation(self) -> Expectation:
-        """Return the expected outcome, which does not depend on the order of reading and retrying."""
+        """Return the expected outcome, which does not depend on the order in which records are read and retried."""
         quotas = self.quotas()
         dropped = {
             DroppedReason.INVALID_PAYLOAD_JSON: quotas[Kind.INVALID],
@@ -128,7 +131,7 @@ class Mix:
         )
 
     def __iter__(self) -> Iterator[MixRecord]:
-        # Reproducible, not secret.
+        # The numbers must be reproducible; they are not secret.
         random = Random(self.seed)  # noqa: S311
         near: deque[MixRecord] = deque(maxlen=_NEAR)
         far: list[MixRecord] = []
@@ -171,7 +174,7 @@ class Mix:
 
 
 def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
-    """Move the fields that a gateway adds from the document into headers, proven with the value."""
+    """Move the fields that a gateway would add from the document into headers, with a proof for them and the value."""
     site_id, script_id, event_id = (document.pop(name) for name in ("site_id", "script_id", "event_id"))
     seal = keys.seal(site_id, script_id, Sender.SERVER, None)
 
@@ -192,14 +195,14 @@ def _headers(random: Random) -> Headers:
 
 
 def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> MixRecord:
-    """Repeat an earlier event: recent or old, with equal or different bytes, and some without the common key."""
+    """Repeat an earlier event: a recent or an old one, with equal or other bytes, sometimes without the record key."""
     record = random.choice(near if random.random() < 0.5 else far)
     value = record.value
     headers = record.headers
-    # A gateway's proof covers the value.
+    # The gateway's proof covers the value, so the value must not change.
     if value is not None and random.random() < 0.3 and all(name != PROOF for name, _ in headers):
         value += b" "
-    # A page's record has no headers, and the page also sends its copy: each sender class has its own ids.
+    # Each sender class has its own ids. So the page must send the copy too, and the record has no headers.
     if headers and random.random() < 0.2:
         headers = [*headers, (REQUEST_ID, uuid7(0, random.randbytes).encode())]
     key = None if random.random() < 0.1 else record.key

@@ -1,4 +1,4 @@
-"""Pages of the demonstration's sites: they fetch tokens and post batches to the gateway, as browsers do."""
+"""Pages of the demonstration's sites. They fetch tokens and post batches to the gateway, as browsers do."""
 
 import asyncio
 import time
@@ -22,7 +22,10 @@ def origin_of(script_id: str) -> str:
 
 
 class Pages:
-    """Sends events of registered scripts; `acknowledged` counts accepted events. Created in a running loop."""
+    """Sends events of registered scripts; `acknowledged` is the number of accepted events.
+
+    Create it in a running loop.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -66,7 +69,7 @@ class Pages:
             path = f"{self._url}/api/bridge/{script_id}/events"
             async with self._session.post(path, data=b"\n".join(lines), headers=headers) as answer:
                 said = await answer.json(content_type=None)
-                # A second send could count twice in the figures of the mix, which knows only its own duplicates.
+                # The events are not sent again: the expectation of the mix only contains duplicates of the mix itself.
                 if answer.status != _ACCEPTED or said["accepted"] != len(lines):
                     raise SinkUnavailable(f"the gateway answered {answer.status} to {len(lines)} events: {said}"[:300])
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""The demonstration itself: a real worker, a known mix through real Kafka and Postgres, and the result."""
+"""The demonstration itself: sends a known mix through a real gateway, Kafka, worker and Postgres."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.1
 _READY_SECONDS = 60.0
 _STANDSTILL_SECONDS = 60.0
 _RECORDS_A_TURN = 250
-# Refused events are not sent again: the mix knows how many copies of each event there are.
+# Refused events are not sent again, because the expectation contains the number of copies of each event.
 _UNHURRIED: Final = {
     "BRIDGE_GATEWAY_PUBLISH_TIMEOUT": "30s",
     "BRIDGE_GATEWAY_SCRIPT_EVENTS_PER_SECOND": "0",
@@ -40,9 +40,9 @@ _UNHURRIED: Final = {
 
 
 class Scenario:
-    """One run; `say` is called with the name of each step.
+    """One run.
 
-    `logs` is the directory of the worker's and gateway's logs.
+    `say` is called with the name of each step; `logs` is the directory for the logs of worker and gateway.
     """
 
     def __init__(self, settings: Settings, mix: Mix, logs: Path, say: Callable[[str], None]) -> None:
@@ -97,7 +97,7 @@ class Scenario:
         )
 
     async def _send_and_settle(self, figures: Figures, pages: Pages) -> float:
-        """Start worker and gateway, send the mix and wait for its end; returns the seconds until all was read."""
+        """Start worker and gateway, send the mix, and wait until it is processed; returns the seconds of reading it."""
         self._say("starting a worker and the gateway")
         await self._worker.start()
         await self._gateway.start()
@@ -140,7 +140,7 @@ class Scenario:
     async def _until_settled(
         self, figures: Figures, pages: Pages, sending: "asyncio.Task[None]", display: Display
     ) -> float:
-        """Return the moment when all was read, once no event waits any more either."""
+        """Wait until all events are read and none waits for a retry. Returns the time at which all were read."""
         last: Progress | None = None
         moved_at = time.monotonic()
         read_at: float | None = None
@@ -166,7 +166,7 @@ class Scenario:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _register_late(self, figures: Figures) -> None:
-        """Register each late script as soon as one of its events waits, so that its retry heals it."""
+        """Register each late script when one of its events waits for a retry, so that the retry succeeds."""
         if not self._late:
             return
         for script_id in await figures.waiting_scripts(list(self._late)):

@@ -1,4 +1,4 @@
-"""The result of a run of the demonstration, compared with the expectation of its mix."""
+"""The result of the demonstration, compared with the expectation of its mix."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from schemas.documents.run_summary import TargetError
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The facts of one run; `seconds` is the time from the first record sent until the last was committed."""
+    """The facts of one run; `seconds` is the time from the first record sent until the last record was committed."""
 
     events: int
     seconds: float
@@ -28,7 +28,7 @@ class DemoResult:
 
     @property
     def problems(self) -> list[TargetError]:
-        """Return all deviations; empty if the run is good."""
+        """Return all deviations; an empty list if the run is as expected."""
         found = [TargetError(target="mix", reason=line) for line in self.differences]
         found += [TargetError(target="audit", reason=line) for line in self.audit_problems]
         if not self.balanced and not self.audit_problems:
@@ -40,11 +40,11 @@ class DemoResult:
 
 
 def differences(expected: Expectation, outcome: Outcome) -> list[str]:
-    """Return one line for each figure that differs from the mix."""
+    """Return one line for each number that differs from the expectation."""
     found = []
     if outcome.normalized != expected.normalized:
         found.append(f"normalised: expected {expected.normalized}, found {outcome.normalized}")
-    # How many heal depends on when their script is registered; the others normalise at the first attempt.
+    # How many need a retry depends on the time at which their script is registered. The others need only one attempt.
     if not min(1, expected.late) <= outcome.healed <= expected.late:
         found.append(f"healed by a retry: expected 1 to {expected.late}, found {outcome.healed}")
     wanted = {reason.value: count for reason, count in expected.dropped.items()}

@@ -1,4 +1,4 @@
-"""A real worker or gateway in a process of its own, which never outlives its owner."""
+"""A real worker or gateway in a separate process, which ends at the latest when its owner ends."""
 
 import asyncio
 import os
@@ -20,11 +20,14 @@ _TELLING = re.compile(r"error|critical", re.IGNORECASE)
 
 
 class WorkerDied(BridgeError):
-    """A worker ended without a request, or with an error."""
+    """A process ended without a request to end, or with an error."""
 
 
 class WorkerProcess:
-    """One `bridge worker`, or another `command`. Its output goes to `log`, or else to this process's standard error."""
+    """One `bridge worker`, or another `command`.
+
+    Its output goes to `log`; without a log, to this process's standard error.
+    """
 
     def __init__(
         self, environment: Mapping[str, str], log: Path | None = None, command: Sequence[str] = ("worker",)
@@ -35,7 +38,7 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it, without waiting until it is ready."""
+        """Start the process, without waiting until it is ready."""
         words = [sys.executable, "-I", "-S", str(_KEEPER), str(os.getpid())]
         words += [sys.executable, "-P", "-m", "bridge", *self._command]
         output = None if self._log is None else os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -46,7 +49,7 @@ class WorkerProcess:
                 stdout=2 if output is None else output,
                 stderr=2 if output is None else output,
                 env=dict(self._environment),
-                # Ctrl-C at the terminal is for the owner, which drains the worker.
+                # A new session: Ctrl-C on the terminal must only reach the owner, which drains the worker.
                 start_new_session=True,
             )
         finally:
@@ -54,12 +57,12 @@ class WorkerProcess:
                 os.close(output)
 
     def check(self) -> None:
-        """Check that it runs; raises WorkerDied with the reason if it has ended."""
+        """Check that the process runs; raises WorkerDied, with the reason, if it has ended."""
         if self._process is not None and (code := self._process.returncode) is not None:
             raise WorkerDied(f"the {self._command[0]} ended with exit code {code}{self._last_words()}")
 
     async def listening(self, port: int) -> None:
-        """Wait until it accepts connections on this port of loopback; raises WorkerDied if it ends or is too slow."""
+        """Wait until it accepts connections on this loopback port; raises WorkerDied if it ends or takes too long."""
         deadline = time.monotonic() + _START_SECONDS
         while True:
             self.check()
@@ -76,12 +79,15 @@ class WorkerProcess:
                 return
 
     async def ended(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the process has ended."""
         if self._process is not None:
             await self._process.wait()
 
     async def drain(self) -> int:
-        """Send SIGTERM so that it finishes the batch in flight; returns its exit code, 0 after a clean drain."""
+        """Send SIGTERM, so that the process finishes its batch in flight.
+
+        Returns its exit code, 0 after a clean drain.
+        """
         process = self._process
         if process is None:
             return 0
@@ -96,6 +102,6 @@ class WorkerProcess:
             ) from None
 
     def _last_words(self) -> str:
-        """Return the decisive line of its log, if there is one."""
+        """Return the decisive line of the log, if there is one."""
         line = "" if self._log is None else decisive_line(self._log, 0)
         return f": {line}" if _TELLING.search(line) else ""

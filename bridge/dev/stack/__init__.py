@@ -1,4 +1,4 @@
-"""A real Kafka and a real Postgres on this machine, without Docker, under one directory."""
+"""A real Kafka and a real Postgres on this machine, without Docker, in one directory."""
 
 from bridge.dev.stack.stack import Stack, StackAddresses, StackStatus
 

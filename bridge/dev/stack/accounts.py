@@ -1,4 +1,4 @@
-"""The system account that Postgres runs as, and the paths that this account can reach."""
+"""The operating system's account for Postgres, and the paths that this account can reach."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ _UNPRIVILEGED = ("postgres", "nobody")
 
 @dataclass(frozen=True)
 class Account:
-    """The account for a server; `uid` is None for the account of this process."""
+    """The account of a server; `uid` None means the account of this process."""
 
     uid: int | None
     gid: int | None
@@ -35,23 +35,26 @@ class Account:
         )
 
     def reaches(self, path: Path) -> bool:
-        """Return whether this account may pass into the directory; the system decides, which checks more than modes."""
+        """Return whether this account may pass into the directory.
+
+        The system decides, because it checks more than modes.
+        """
         if self.uid is None:
             return os.access(path, os.X_OK)
         return self.run(["test", "-x", str(path)], cwd=Path("/"), timeout=30).returncode == 0
 
     def own(self, path: Path) -> None:
-        """Give the path to this account."""
+        """Make this account the owner of the path."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
 
 def postgres_account(data: Path) -> Account:
-    """Return this account, or an unprivileged one if it is root, which Postgres refuses."""
+    """Return this process's account. If that is root, which Postgres refuses, return an unprivileged account."""
     owner = data.stat().st_uid if data.exists() else None
     if os.geteuid() != 0:
         if owner is not None and owner != os.geteuid():
-            raise PreconditionFailed(f"{data} belongs to user id {owner}: start the stack as that user")
+            raise PreconditionFailed(f"{data} belongs to user id {owner}; start the stack as that user")
         return Account(uid=None, gid=None)
     if owner:
         return Account(uid=owner, gid=data.stat().st_gid)
@@ -62,6 +65,6 @@ def postgres_account(data: Path) -> Account:
             continue
         return Account(uid=entry.pw_uid, gid=entry.pw_gid)
     raise PreconditionFailed(
-        f"Postgres refuses to run as root and there is no account {' or '.join(_UNPRIVILEGED)} to run it as: "
-        "create one, or start the stack as a plain user"
+        f"Postgres refuses to run as root and there is no account {' or '.join(_UNPRIVILEGED)}; "
+        "create this account, or start the stack as another user than root"
     )

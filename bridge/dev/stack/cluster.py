@@ -1,4 +1,4 @@
-"""Creates a Postgres cluster that requires passwords, and converts an older one."""
+"""Creates a Postgres cluster that requires passwords, and converts older clusters that don't."""
 
 import re
 import shutil
@@ -14,15 +14,18 @@ from schemas.errors import PreconditionFailed
 
 _METHOD = "scram-sha-256"
 _INITDB_SECONDS = 120
-# A cluster whose server was killed is recovered first.
+# After a kill, the server first recovers the cluster.
 _SINGLE_USER_SECONDS = 600
 _FAILED = re.compile(r"\b(ERROR|FATAL|PANIC):")
 _TRUSTED = re.compile(r"^(\s*(?:local|host\w*)\s[^#\n]*?\s)trust\b", re.MULTILINE)
 
 
 def initialise(initdb: Path, data: Path, account: Account, credentials: Credentials) -> None:
-    """Create a cluster whose superuser has the password of `credentials`; `data` appears when it is complete."""
-    # A cluster whose creation was interrupted has no PG_VERSION, or one that initdb refuses to overwrite.
+    """Create a cluster whose superuser has the password of `credentials`.
+
+    The directory `data` appears when it is complete.
+    """
+    # After an interrupted creation the directory is incomplete, and initdb refuses to overwrite it.
     shutil.rmtree(data, ignore_errors=True)
     fresh = data.with_name("data.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -47,8 +50,8 @@ def initialise(initdb: Path, data: Path, account: Account, credentials: Credenti
 def demand_passwords(postgres: Path, data: Path, account: Account, credentials: Credentials) -> None:
     """Set the superuser's password in a stopped cluster, then require a password for each connection.
 
-    The password is set without a server, so that no server ever runs that trusts every client. Each step can be
-    repeated: an interrupted conversion is repeated at the next start.
+    The password is set without a running server, because such a server would trust every client. Each step can be
+    repeated, so the next start completes an interrupted conversion.
     """
     statement = f"ALTER ROLE {SUPERUSER} LOGIN PASSWORD '{scram_verifier(credentials.admin)}';\n"
     try:
@@ -61,7 +64,7 @@ def demand_passwords(postgres: Path, data: Path, account: Account, credentials: 
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PreconditionFailed(f"can't run {postgres} on {data} to set a password: {error}") from error
     told = (done.stdout + done.stderr).splitlines()
-    # The single-user mode continues after an error, and its exit code does not show the error.
+    # The single-user mode continues after an error, and its exit code is 0 nevertheless.
     if done.returncode != 0 or any(_FAILED.search(line) for line in told):
         raise PreconditionFailed(f"can't set a password for the Postgres in {data}: {pick_decisive(told)}")
     rules = data / "pg_hba.conf"

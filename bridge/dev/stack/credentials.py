@@ -1,4 +1,4 @@
-"""The passwords of the stack's Postgres, and their form on the server."""
+"""The passwords of the stack's Postgres, and the form in which the server stores them."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ _ITERATIONS = 4096
 class Credentials:
     """The passwords of the superuser and of the product's role.
 
-    `applied` is true once the server requires them and the product's role owns its database.
+    `applied` means that the server requires them, and that the product's role owns its database.
     """
 
     admin: str = field(repr=False)
@@ -22,12 +22,15 @@ class Credentials:
 
     @classmethod
     def new(cls) -> "Credentials":
-        """Return two random passwords of 128 bits, which no server has yet."""
+        """Return two random passwords of 128 bits, which no server uses yet."""
         return cls(admin=secrets.token_hex(16), product=secrets.token_hex(16))
 
 
 def scram_verifier(password: str) -> str:
-    """Return the verifier that `ALTER ROLE ... PASSWORD` stores (RFC 5803), so no statement or log has the password."""
+    """Return the verifier that `ALTER ROLE ...
+
+    PASSWORD` stores (RFC 5803), so that no statement contains the password.
+    """
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
     client_key = hmac.digest(salted, b"Client Key", "sha256")

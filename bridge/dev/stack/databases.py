@@ -1,4 +1,4 @@
-"""Databases and roles of the stack's Postgres: the product's role owns its database and is no superuser."""
+"""Databases and roles of the stack's Postgres. The product's role owns its database and is no superuser."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -25,15 +25,15 @@ def database_url(port: int, role: str, password: str, database: str = DATABASE) 
 
 
 async def answers(port: int, credentials: Credentials) -> bool:
-    """Return whether the server accepts the superuser's connections.
+    """Return whether the server accepts connections of the superuser.
 
-    Raises asyncpg.InvalidAuthorizationSpecificationError if it refuses the superuser or the password.
+    Raises asyncpg.InvalidAuthorizationSpecificationError if the server refuses the superuser or the password.
     """
     try:
         connection = await _administrator(port, credentials, _MAINTENANCE, timeout=5)
     except asyncpg.InvalidAuthorizationSpecificationError:
         raise
-    # Refused, reset, too slow, or still starting up: not ready in each case.
+    # The connection was refused or reset, was too slow, or the server is still starting: it is not ready.
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
     await connection.close()
@@ -41,9 +41,9 @@ async def answers(port: int, credentials: Credentials) -> bool:
 
 
 async def ensure_database(port: int, credentials: Credentials) -> None:
-    """Create the product's role and database, or correct them; with `credentials.applied` this was completed before.
+    """Create or correct the product's role and database. With `credentials.applied`, this was completed earlier.
 
-    The next run completes an interrupted one. Raises the errors of asyncpg.
+    The next run completes an interrupted run. Raises the errors of asyncpg.
     """
     connection = await _administrator(port, credentials, _MAINTENANCE)
     try:
@@ -51,9 +51,9 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             await _ensure_role(connection, credentials)
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f'CREATE DATABASE "{DATABASE}" OWNER "{PRODUCT}"')
-        # Temporary tables can fill the disk, so no service's account may create any; Postgres allows it by default.
+        # Temporary tables can fill the disk. Postgres allows every account to create them, so this is revoked.
         await connection.execute(f'REVOKE TEMPORARY ON DATABASE "{DATABASE}" FROM PUBLIC')
-        # The guard applies to one database; only the superuser may connect to the others.
+        # The restrictions apply to one database. Only the superuser may connect to the other databases.
         await connection.execute(f'REVOKE CONNECT ON DATABASE "{_MAINTENANCE}", "{_TEMPLATE}" FROM PUBLIC')
         if not credentials.applied:
             taken = await connection.fetch(
@@ -63,7 +63,7 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
             for name, open_to_connections in taken:
                 if open_to_connections:
                     await _hand_over(port, credentials, name)
-                # Last: a database with the new owner counts as done.
+                # This is the last step, because a database with the new owner counts as complete.
                 await connection.execute(f"ALTER DATABASE {_quoted(name)} OWNER TO {_quoted(PRODUCT)}")
         await _guard(port, credentials)
     finally:
@@ -82,7 +82,7 @@ async def _ensure_role(connection: asyncpg.Connection, credentials: Credentials)
 
 
 async def _guard(port: int, credentials: Credentials) -> None:
-    """Restrict functions once the product's role owns the database; each database has privileges of its own."""
+    """Restrict functions in each database that the product's role owns. Each database has its own privileges."""
     connection = await _administrator(port, credentials, DATABASE)
     try:
         await connection.execute(_GUARD.read_text(encoding="utf-8"))

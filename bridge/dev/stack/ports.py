@@ -1,4 +1,4 @@
-"""Finds ports on the loopback address that nothing listens on."""
+"""Free ports on the loopback address."""
 
 import random
 import socket
@@ -9,15 +9,15 @@ import psutil
 from schemas.errors import InvalidInput, PreconditionFailed
 
 LOOPBACK = "127.0.0.1"
-# Below the range of Linux' outgoing connections, so that no client takes the port before the server does.
+# The range lies below that of Linux' outgoing connections, so that no client takes the port before the server.
 _CANDIDATES = range(20_000, 32_000)
 _ATTEMPTS = 200
 
 
 def is_free(port: int) -> bool:
-    """Return whether a server could listen on the port now."""
+    """Return whether a server could listen on the port at this time."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As the servers do: a port in TIME_WAIT counts as free, one with a listener doesn't.
+        # The same option as the servers: a port in TIME_WAIT counts as free, a port with a listener does not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -27,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def held_by_another(port: int) -> str:
-    """Return a suffix for messages that names the program on the port; empty if there is none."""
+    """Return a text for messages that names the program on the port; an empty text if there is none."""
     if is_free(port):
         return ""
     try:
@@ -39,14 +39,17 @@ def held_by_another(port: int) -> str:
 
 
 def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], purpose: str) -> int:
-    """Return the asked port if it is free, else the remembered one, else any; a busy asked port is an error."""
+    """Return the port `asked`, or else a free port: the remembered one if possible.
+
+    Raises an error if `asked` is in use.
+    """
     avoid = set(taken)
     if asked is not None:
         if not 1 <= asked <= 65_535:
-            raise InvalidInput(f"{purpose} port {asked} is not a port: give a number from 1 to 65535")
+            raise InvalidInput(f"{purpose} port {asked} is not a port; give a number from 1 to 65535")
         if asked in avoid or not is_free(asked):
             raise PreconditionFailed(
-                f"{purpose} port {asked} on {LOOPBACK} is in use: name another, or none for a free one"
+                f"{purpose} port {asked} on {LOOPBACK} is in use; give another port, or none to use a free one"
             )
         return asked
     if remembered is not None and remembered not in avoid and is_free(remembered):

@@ -1,4 +1,4 @@
-"""One Postgres server on the loopback address, as safe against power loss as in production."""
+"""One Postgres server on the loopback address, with the same durability as in production."""
 
 import asyncio
 import signal
@@ -20,12 +20,12 @@ from bridge.dev.stack.private import close_directory, remove
 from bridge.dev.stack.process import Launch
 from schemas.errors import PreconditionFailed
 
-# The "fast" shutdown: sessions are terminated, everything is written.
+# The "fast" shutdown: Postgres terminates the sessions and writes everything.
 STOP_SIGNAL = int(signal.SIGINT)
 _SHARED_PLACE = Path("/var/tmp")  # noqa: S108 - only for directories with random names
 _PLACE_PREFIX = "ghostlink-postgres-"
 
-# The eighth line of postmaster.pid.
+# The value in the eighth line of postmaster.pid.
 _STATUS_LINE = 7
 _LISTENING = ("ready", "standby")
 
@@ -42,14 +42,14 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# In pages of 8 kB. Every account can fill the notification queue, which is on disk and 8 GB large by default.
+# In pages of 8 kB. Every account can fill the notification queue, whose limit on disk is 8 GB by default.
 _NOTIFY_QUEUE = {"max_notify_queue_pages": "8192"}
 _NOTIFY_QUEUE_SINCE = 17
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A Postgres whose files are under `directory`/postgres, or below the target of that link."""
+    """A Postgres server. Its files are under `directory`/postgres, which may be a link to another place."""
 
     directory: Path
     log: Path
@@ -67,7 +67,7 @@ class PostgresServer:
         return database_url(self.port, SUPERUSER, self.credentials.admin)
 
     def prepare(self, progress: Callable[[str], None]) -> Launch:
-        """Create the data directory if it is new, require passwords if it doesn't, and return the launch."""
+        """Create a new data directory, or require passwords in an old one, and return the launch."""
         link = self.directory / "postgres"
         account = postgres_account(link / "data")
         home = _home(link, account)
@@ -97,10 +97,10 @@ class PostgresServer:
         )
 
     def ready(self, pid: int) -> bool:
-        """Return whether the server of this pid accepts connections.
+        """Return whether the server with this pid accepts connections.
 
-        Raises PreconditionFailed if it refuses the superuser. Nothing is sent to the port before this server listens on
-        it: another account of the machine may use it.
+        Raises PreconditionFailed if the server refuses the superuser. Nothing is sent to the port before this server
+        listens on it, because another account of the machine may use the port.
         """
         try:
             return _listens(self.directory / "postgres" / "data", pid) and asyncio.run(
@@ -109,11 +109,11 @@ class PostgresServer:
         except asyncpg.InvalidAuthorizationSpecificationError as error:
             raise PreconditionFailed(
                 f"Postgres on port {self.port} refuses the superuser's password in stack.json ({error}): "
-                "stop the stack and delete that file, then the next start sets new passwords"
+                "stop the stack and delete this file; the next start sets new passwords"
             ) from error
 
     def ensure_database(self) -> None:
-        """Create the project's database and role if they are missing, and transfer the superuser's objects to it."""
+        """Create the product's database and role if they are missing, and give the superuser's objects to the role."""
         try:
             asyncio.run(ensure_database(self.port, self.credentials))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -121,7 +121,7 @@ class PostgresServer:
 
 
 def remove_files(directory: Path) -> None:
-    """Delete the server's files, also if they are in another place."""
+    """Delete the server's files, even if they are in another place."""
     link = directory / "postgres"
     if link.is_symlink():
         place = link.readlink()
@@ -131,7 +131,7 @@ def remove_files(directory: Path) -> None:
 
 
 def _listens(data: Path, pid: int) -> bool:
-    """Return whether Postgres has recorded in its private directory that it listens on its address."""
+    """Return whether Postgres has recorded, in its private directory, that it listens on its address."""
     try:
         noted = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -146,7 +146,7 @@ def _home(link: Path, account: Account) -> Path:
         if account.reaches(link.parent):
             link.mkdir(mode=0o700)
         else:
-            # The account that Postgres must run as can't reach root's home or pytest's temporary directories.
+            # The account of Postgres can't reach root's home or pytest's temporary directories.
             place = Path(tempfile.mkdtemp(prefix=_PLACE_PREFIX, dir=_SHARED_PLACE))
             link.symlink_to(place)
     home = link.resolve()

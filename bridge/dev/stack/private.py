@@ -14,16 +14,19 @@ _EVERYBODY = stat.S_IWOTH | stat.S_ISVTX
 
 
 def close_directory(path: Path, *, group: int | None = None) -> None:
-    """Restrict the directory to its owner; members of `group` (a gid) may pass through it, but not list it."""
+    """Restrict the directory to its owner.
+
+    Members of the group with the gid `group` may pass through it, but not list it.
+    """
     if group is not None:
         os.chown(path, -1, group)
     path.chmod(_OWNER_ONLY if group is None else _GROUP_PASSES)
 
 
 def close_tree(path: Path) -> None:
-    """Restrict the directory, and everything below it that an earlier release left readable.
+    """Restrict the directory and everything in it, which an earlier release left readable.
 
-    The top is restricted last: if its mode is right, everything below is right as well.
+    The directory itself is restricted last: if its mode is right, everything in it is restricted already.
     """
     if stat.S_IMODE(path.stat().st_mode) == _OWNER_ONLY:
         return
@@ -34,7 +37,7 @@ def close_tree(path: Path) -> None:
 
 
 def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) -> None:
-    """Restrict the directory if it belongs to this account and contains nothing but `names`.
+    """Restrict the directory if it belongs to this account and only contains entries of `names`.
 
     A directory with other files, or one that many accounts share, keeps its mode.
     """
@@ -47,9 +50,11 @@ def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) 
 def refuse_strangers(directory: Path, names: Collection[str]) -> None:
     """Raise PreconditionFailed if another account could redirect the stack's files.
 
-    None of the `names` in it, and no directory above them, may belong to another account (see `refuse_stranger`). No
-    such directory may let every account replace its entries. The path is checked both as written and with its links
-    resolved.
+    - No entry of `names` in the directory, and no directory above, may belong to another account (see
+      `refuse_stranger`).
+    - No such directory may let every account replace its entries.
+
+    The path is checked as it is written, and with its links resolved.
     """
     real = Path(os.path.realpath(directory))
     entries = [above / name for above in (directory, real) for name in names]
@@ -64,31 +69,31 @@ def refuse_strangers(directory: Path, names: Collection[str]) -> None:
             refuse_stranger(path, found)
             if path in passed and stat.S_ISDIR(found.st_mode) and found.st_mode & _EVERYBODY == stat.S_IWOTH:
                 raise PreconditionFailed(
-                    f"{path} can be changed by every account, which could redirect the stack's files: "
-                    "take that right from them (chmod o-w), or choose another directory"
+                    f"{path} can be changed by every account, which could redirect the stack's files; "
+                    "remove this permission (chmod o-w), or choose another directory"
                 )
     except PermissionError as error:
         raise PreconditionFailed(
-            f"{directory} is closed to this account: use the one that started the stack"
+            f"{directory} is not accessible to this account; use the account that started the stack"
         ) from error
     except OSError as error:
         raise PreconditionFailed(f"can't use {directory} for the stack: {error.strerror or error}") from error
 
 
 def refuse_stranger(path: Path, found: os.stat_result) -> None:
-    """Raise PreconditionFailed if the owner of the path is neither this account nor root.
+    """Raise PreconditionFailed unless the owner of the path is this account or root.
 
     In a user namespace without root, the owner of `/` counts as root.
     """
     if found.st_uid not in (os.geteuid(), 0, Path("/").stat().st_uid):
         raise PreconditionFailed(
-            f"{path} belongs to user id {found.st_uid}, who could redirect the stack's files: "
+            f"{path} belongs to user id {found.st_uid}, who could redirect the stack's files; "
             "start the stack as that user, or choose another directory"
         )
 
 
 def make_directory(path: Path) -> None:
-    """Create the directory and its missing parents, not writable by others under any umask."""
+    """Create the directory and its missing parents. Under any umask, other accounts can't write to them."""
     if not path.is_dir():
         make_directory(path.parent)
         path.mkdir(0o755, exist_ok=True)  # another start may have created it meanwhile
@@ -96,7 +101,7 @@ def make_directory(path: Path) -> None:
 
 
 def remove(path: Path, *, ignore_errors: bool = False) -> None:
-    """Delete a directory with its content; of a link, only the link is deleted."""
+    """Delete a directory with its content. Of a link, only the link is deleted."""
     if path.is_symlink():
         path.unlink()
     elif path.exists():
@@ -104,7 +109,7 @@ def remove(path: Path, *, ignore_errors: bool = False) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a new file that only this account can read; a file or link of that name is removed first."""
+    """Write a new file that only this account can read. An existing file or link of the same name is removed first."""
     path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Server processes: their launch, identity, end, and cause of death."""
+"""Server processes: launch, identity, end, and the cause of a crash."""
 
 import os
 import re
@@ -13,19 +13,19 @@ from bridge.dev.stack.ports import held_by_another
 from schemas.errors import PreconditionFailed
 
 _PROC = Path("/proc")
-# The wall-clock time of a start is computed from the boot time, which is rounded.
+# The wall-clock time of a start is computed from the boot time, which is a rounded value.
 _CREATED_TOLERANCE_SECONDS = 1.0
 _LOG_TAIL_BYTES = 64 * 1024
 _LINE_LENGTH = 300
 _DECISIVE = re.compile(r"\b(FATAL|PANIC|ERROR|error:|\w*Error:|\w*Exception\b)", re.ASCII)
-# A stack frame or an exception's cause has less information than the line it belongs to, and the stack's own early
-# connection attempts have none.
+# These lines have less information than others: stack frames, causes of exceptions, and the replies to the stack's own
+# early connection attempts.
 _NOISE = re.compile(r"^(\s+at |\s+\.\.\. |Caused by:|\s*$)|the database system is (starting up|shutting down)")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A server to launch: command line, working directory, log, and account."""
+    """What is needed to launch a server: command line, working directory, log, and account."""
 
     argv: list[str]
     cwd: Path
@@ -38,11 +38,11 @@ class Launch:
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity of one process: after its death, its pid may be reused.
+    """The identity of one process. A pid alone is not enough, because the system uses it again.
 
-    `started` has the boot and the start in clock ticks since then, which clock adjustments do not change. If it is
-    empty, in records of earlier releases or without Linux' /proc, `created` is compared: the start in wall-clock
-    seconds.
+    `started` has the boot, and the start of the process in clock ticks since the boot, which clock adjustments don't
+    change. It is empty in records of earlier releases, and without Linux' /proc. Then `created` is compared: the start
+    in wall-clock seconds.
     """
 
     pid: int
@@ -51,7 +51,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> "Identity | None":
-        """Return the identity of the process with this pid; None if none is alive."""
+        """Return the identity of the process with this pid; None if there is no live process."""
         try:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -61,7 +61,7 @@ class Identity:
             return None
 
     def process(self) -> psutil.Process | None:
-        """Return the process if it is still alive and still the same one."""
+        """Return the process; None if it has ended or the pid belongs to another process."""
         try:
             process = psutil.Process(self.pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -75,7 +75,7 @@ class Identity:
         return process if same else None
 
     def was_given(self, path: Path) -> bool:
-        """Return whether the process runs with the path, links resolved, in its command line."""
+        """Return whether the command line of the process contains the path, with links resolved."""
         process = self.process()
         try:
             words = [] if process is None else process.cmdline()
@@ -90,10 +90,10 @@ class Identity:
 
 
 def _started(pid: int) -> str:
-    """Return the boot, and the process's start in clock ticks since then; empty if the system has no such data."""
+    """Return the boot, and the process's start in clock ticks since the boot; empty if the system has no such data."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        # The second field is a name in parentheses, which may contain parentheses; the start is the 22nd.
+        # The second field is a name in parentheses, which may contain parentheses itself. The start is the 22nd field.
         told = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
         return f"{boot}:{int(told[19])}"
     except (OSError, ValueError, IndexError):
@@ -114,13 +114,13 @@ def end(identity: Identity, *, stop_signal: int, grace_seconds: float) -> None:
         return
     except psutil.AccessDenied as error:
         raise PreconditionFailed(
-            f"process {identity.pid} belongs to another user: stop the stack as that user"
+            f"process {identity.pid} belongs to another user; stop the stack as that user"
         ) from error
 
 
 def _gone(identity: Identity, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    # Polled, not waited for: the process is a child of another one, and a zombie counts as gone.
+    # The process is polled, because it is a child of another process. A zombie counts as ended.
     while identity.alive():
         if time.monotonic() > deadline:
             return False
@@ -139,15 +139,18 @@ def wait_until_ready(
     log_start: int,
     timeout_seconds: float,
 ) -> None:
-    """Wait until `ready(pid)`; raises if the server dies, takes too long, or is cancelled."""
+    """Wait until `ready(pid)` returns True.
+
+    Raises an error if the server dies, takes too long, or `cancelled` returns True.
+    """
     deadline = time.monotonic() + timeout_seconds
-    # Another program on the port may answer instead of a dead server.
+    # If the server is dead, another program on the port may answer.
     while not ready(identity.pid) or not identity.alive():
         if not identity.alive():
             why = f"{decisive_line(log, log_start)}{held_by_another(port)}"
             raise PreconditionFailed(f"{name} died at start: {why} (log: {log})")
         if cancelled():
-            raise PreconditionFailed(f"the start of {name} was called off")
+            raise PreconditionFailed(f"the start of {name} was cancelled")
         if time.monotonic() > deadline:
             raise PreconditionFailed(
                 f"{name} did not answer within {timeout_seconds:g} s: {decisive_line(log, log_start)} (log: {log})"
@@ -156,23 +159,23 @@ def wait_until_ready(
 
 
 def log_size(log: Path) -> int:
-    """Return the offset of the next line of the log."""
+    """Return the size of the log in bytes, which is the offset of its next line."""
     return log.stat().st_size if log.exists() else 0
 
 
 def decisive_line(log: Path, start: int) -> str:
-    """Return the last line since `start` with an error, else the last line."""
+    """Return the last line with an error after the offset `start`, or else the last line."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(start, log_size(log) - _LOG_TAIL_BYTES))
             lines = stream.read().decode("utf-8", "replace").splitlines()
     except OSError:
-        return "it left no log"
+        return "there is no log"
     return pick_decisive(lines)
 
 
 def pick_decisive(lines: list[str]) -> str:
-    """Return the last line with an error, else the last line."""
+    """Return the last line with an error, or else the last line."""
     told = [line.strip() for line in lines if not _NOISE.search(line)]
     errors = [line for line in told if _DECISIVE.search(line)]
-    return (errors or told or ["it wrote no line"])[-1][:_LINE_LENGTH]
+    return (errors or told or ["the log is empty"])[-1][:_LINE_LENGTH]

@@ -26,7 +26,7 @@ from schemas.errors import InvalidInput, PreconditionFailed
 _FREE_BYTES = 1 << 30
 _LOCK_SECONDS = 300.0
 _STOP_SECONDS = 20.0
-# A server that dies is detected immediately; on a busy machine Java alone takes a minute.
+# On a busy machine, Java alone takes a minute. A server that dies is detected earlier.
 _START_SECONDS = 240.0
 _OWN_NAMES = ("kafka", "logs", "postgres", state.FILE_NAME, f".{state.FILE_NAME}.new", state.LOCK_NAME)
 
@@ -37,9 +37,9 @@ def _silent(_message: str) -> None:
 
 @dataclass(frozen=True)
 class StackAddresses:
-    """Addresses of the servers; the URLs contain passwords.
+    """Addresses of the servers. The URLs contain passwords.
 
-    `database_url` is for the product's role, which owns its database; `admin_database_url` for the superuser.
+    `database_url` is for the product's role, which owns its database. `admin_database_url` is for the superuser.
     """
 
     kafka: str
@@ -49,7 +49,7 @@ class StackAddresses:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Whether the stack of a directory runs, and its processes; one server alone does not count as running."""
+    """Whether the stack of a directory runs, and its processes. It does not run if only one server runs."""
 
     running: bool
     directory: str
@@ -63,7 +63,7 @@ class StackStatus:
 
 
 class Stack:
-    """The embedded servers of one directory, which has all their state."""
+    """The embedded servers of one directory, which contains all of their state."""
 
     def __init__(
         self,
@@ -85,11 +85,14 @@ class Stack:
 
     @property
     def owns(self) -> bool:
-        """Return whether this object started the servers and ends with them."""
+        """Return whether this object started the servers, so that they end with it."""
         return self._owner is not None
 
     def start(self, *, owned: bool = True) -> StackAddresses:
-        """Start both servers, or find them running; those started here die with this process if `owned`."""
+        """Start both servers, unless they run already.
+
+        If `owned`, servers that are started here end with this process.
+        """
         self._refuse_strangers()
         self._prepare_directory()
         with self._changing():
@@ -97,19 +100,19 @@ class Stack:
             if before is not None and before.running():
                 if not before.credentials.applied:
                     raise InvalidInput(
-                        f"the stack in {self.directory} was started by an earlier release and its Postgres asks for no "
-                        "password: stop it with `bridge stack down`, then start it again"
+                        f"the stack in {self.directory} was started by an earlier release, and its Postgres requires no "
+                        "password; stop it with `bridge stack down`, then start it again"
                     )
                 self._refuse_other_ports(before)
                 owner = f", as long as its owner (pid {before.owner.pid})" if before.owner else ""
-                self._progress(f"the stack in {self.directory} runs already{owner}")
+                self._progress(f"the stack in {self.directory} already runs{owner}")
                 return _addresses(before)
             if before is not None:
                 _end_servers(before)
             return self._start(self._choose_ports(before), owned=owned)
 
     def stop(self) -> None:
-        """Stop the servers of this directory, including those that another process started; their data stays."""
+        """Stop the servers of this directory, even if another process started them; their data stays."""
         self._refuse_strangers()
         if state.exists(self.directory):
             with self._changing():
@@ -135,7 +138,7 @@ class Stack:
         try:
             self.directory.rmdir()
         except OSError:
-            # The directory contains foreign files.
+            # The directory contains other files too.
             return
 
     def status(self) -> StackStatus:
@@ -165,13 +168,13 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A stack that was already running belongs to the process that started it.
+        # A stack that already runs belongs to the process that started it.
         if self._owner is not None:
             self.stop()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Lock the directory for a change, and report an error of the file system as one line."""
+        """Lock the directory for a change; an error of the file system becomes one line."""
         try:
             with state.locked(self.directory, timeout_seconds=_LOCK_SECONDS):
                 yield
@@ -186,11 +189,11 @@ class Stack:
         if any(character in str(self.directory) for character in ",\\\n\r"):
             raise InvalidInput(
                 f"the stack's directory {str(self.directory)!r} has a comma, backslash or line break, "
-                "which Kafka's settings do not allow: choose another"
+                "which Kafka's settings do not allow; choose another directory"
             )
         try:
             make_directory(self.directory / "logs")
-            # Another account may have created entries since the first check.
+            # Another account may have created entries since the earlier check.
             self._refuse_strangers()
             close_directory(self.directory / "logs")
             account = postgres_account(self.directory / "postgres" / "data")
@@ -200,7 +203,7 @@ class Stack:
             raise PreconditionFailed(f"can't use {self.directory} for the stack: {error.strerror or error}") from error
         if free < _FREE_BYTES:
             raise PreconditionFailed(
-                f"only {free >> 20} MiB are free for {self.directory} and the stack needs {_FREE_BYTES >> 20} MiB: "
+                f"only {free >> 20} MiB are free for {self.directory} and the stack needs {_FREE_BYTES >> 20} MiB; "
                 "free some space or choose a directory on another disk"
             )
 
@@ -212,7 +215,7 @@ class Stack:
             if asked is not None and asked != has:
                 raise InvalidInput(
                     f"the stack in {self.directory} already runs with {purpose} on port {has}, "
-                    f"not {asked}: stop it first, or leave the port out"
+                    f"not {asked}; stop it first, or leave out the port"
                 )
 
     def _choose_ports(self, before: StackState | None) -> StackState:
@@ -263,7 +266,7 @@ class Stack:
 
 
 class _Starter:
-    """Starts both servers at the same time, and records each as soon as it is launched."""
+    """Starts both servers at the same time, and records each when it is launched."""
 
     def __init__(
         self,
@@ -288,7 +291,7 @@ class _Starter:
         self._postgres = PostgresServer(directory, logs / "postgres.log", planned.postgres.port, planned.credentials)
 
     def run(self) -> StackState:
-        """Start both; returns when both answer, and raises the error of the first that doesn't."""
+        """Start both servers. Returns when both answer; raises the error of the first that does not."""
         state.write(self._directory, self.state)
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-start") as pool:
             futures: list[Future[None]] = [pool.submit(self._start_kafka), pool.submit(self._start_postgres)]
@@ -342,7 +345,7 @@ class _Starter:
 
 def _addresses(found: StackState) -> StackAddresses:
     if found.ready and not found.credentials.applied:
-        # An earlier release started it: its only role needs no password.
+        # An earlier release started this server, whose only role needs no password.
         url = f"postgresql://{SUPERUSER}@{LOOPBACK}:{found.postgres.port}/{DATABASE}"
         return StackAddresses(f"{LOOPBACK}:{found.kafka.port}", url, url)
     port, credentials = found.postgres.port, found.credentials

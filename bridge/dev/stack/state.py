@@ -1,4 +1,4 @@
-"""The recorded state of a stack in its directory, and the lock that serialises changes to it."""
+"""The recorded state of a stack in its directory, and the lock under which the state is changed."""
 
 import fcntl
 import json
@@ -21,7 +21,7 @@ LOCK_NAME = "stack.lock"
 
 @dataclass(frozen=True)
 class ServerState:
-    """A server's port, and its process if it was launched."""
+    """The port of a server, and its process if it was launched."""
 
     port: int
     pid: int | None = None
@@ -51,18 +51,21 @@ class StackState:
     ready: bool = False
 
     def servers(self) -> dict[str, ServerState]:
-        """Return each server by its name."""
+        """Return the servers by name."""
         return {"kafka": self.kafka, "postgres": self.postgres}
 
     def running(self) -> bool:
         """Return whether both servers were started completely, still run, and are not being stopped."""
-        # Servers whose owner is dead still answer while their supervisor stops them.
+        # If the owner is dead, the servers still answer while their supervisor stops them.
         abandoned = self.owner is not None and not self.owner.alive()
         return self.ready and self.kafka.alive() and self.postgres.alive() and not abandoned
 
 
 def read(directory: Path) -> StackState | None:
-    """Return the recorded state, with the processes that are this directory's servers; None if there is none."""
+    """Return the recorded state; None if there is none.
+
+    Processes that are not this directory's servers are left out.
+    """
     path = directory / FILE_NAME
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -73,7 +76,7 @@ def read(directory: Path) -> StackState | None:
             kafka=_living(content["kafka"], directory / "kafka" / "server.properties"),
             postgres=_living(content["postgres"], directory / "postgres" / "data"),
             controller_port=content["controller_port"],
-            # An earlier release recorded none: its server trusts every client until the next start.
+            # An earlier release recorded no passwords. Its server trusts every client until the next start.
             credentials=Credentials(**content["credentials"]) if "credentials" in content else Credentials.new(),
             owner=Identity(**content["owner"]) if content["owner"] else None,
             supervisor_pid=content["supervisor_pid"],
@@ -82,13 +85,17 @@ def read(directory: Path) -> StackState | None:
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise PreconditionFailed(f"{path} is closed to this account: use the one that started the stack") from error
+        raise PreconditionFailed(
+            f"{path} is not accessible to this account; use the account that started the stack"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PreconditionFailed(f"can't read {path} ({error}): end the stack's processes, then delete it") from error
+        raise PreconditionFailed(
+            f"can't read {path} ({error}); end the stack's processes, then delete this file"
+        ) from error
 
 
 def _living(content: dict[str, Any], own: Path) -> ServerState:
-    """Keep the process only if it lives and its command line has the path `own`; the file alone is not trusted."""
+    """Keep the process only if it lives and its command line contains the path `own`; the file is not trusted."""
     saved = ServerState(**content)
     identity = saved.identity()
     return saved if identity is not None and identity.was_given(own) else ServerState(saved.port)
@@ -100,12 +107,12 @@ def exists(directory: Path) -> bool:
         return (directory / FILE_NAME).exists()
     except PermissionError as error:
         raise PreconditionFailed(
-            f"{directory} is closed to this account: use the one that started the stack"
+            f"{directory} is not accessible to this account; use the account that started the stack"
         ) from error
 
 
 def write(directory: Path, state: StackState) -> None:
-    """Replace the recorded state atomically; it contains the passwords, so only this account can read it."""
+    """Replace the recorded state atomically. Only this account can read the file, which contains the passwords."""
     path = directory / FILE_NAME
     fresh = path.with_name(f".{FILE_NAME}.new")
     write_private(fresh, json.dumps(asdict(state), indent=2) + "\n")
@@ -114,12 +121,14 @@ def write(directory: Path, state: StackState) -> None:
 
 @contextmanager
 def locked(directory: Path, *, timeout_seconds: float) -> Iterator[None]:
-    """Hold the directory's lock; the system releases it if the holder dies."""
+    """Hold the lock of the directory within the block. If the holder dies, the system releases the lock."""
     path = directory / LOCK_NAME
     deadline = time.monotonic() + timeout_seconds
     while (handle := _try_lock(path)) is None:
         if time.monotonic() > deadline:
-            raise PreconditionFailed(f"another start or stop has held {path} for {timeout_seconds:g} s: wait for it")
+            raise PreconditionFailed(
+                f"another start or stop has held the lock {path} for {timeout_seconds:g} s; wait until it has ended"
+            )
         time.sleep(0.05)
     try:
         yield
@@ -131,7 +140,7 @@ def _try_lock(path: Path) -> int | None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A purge may have deleted the file between open and lock.
+        # A purge may have deleted the file after it was opened and before it was locked.
         if os.fstat(handle).st_ino == path.stat().st_ino:
             return handle
     except (BlockingIOError, FileNotFoundError):

@@ -1,7 +1,7 @@
-"""A small process that launches the servers, and ends them when its owner is gone.
+"""A small process that launches the servers, and ends them when its owner has ended.
 
-It is started by its path and uses only the standard library. It reads one JSON request a line from its standard input
-and answers each on its standard output. The end of its input means that the owner is gone.
+It is started by its path and uses only the standard library. It reads one JSON request a line from its standard input,
+and answers each on its standard output. The end of its input means that the owner has ended.
 """
 
 import errno
@@ -19,14 +19,14 @@ _GRACE_SECONDS = 15.0
 
 
 class Supervisor:
-    """Holds the launched servers until the owner is gone."""
+    """Holds the launched servers until the owner has ended."""
 
     def __init__(self, owner_pid: int) -> None:
         self._owner_pid = owner_pid
         self._children: list[tuple[subprocess.Popen[bytes], int]] = []
 
     def serve(self) -> None:
-        """Answer requests until the input ends or the owner is dead."""
+        """Answer requests until the input ends or the owner has ended."""
         pending = b""
         while True:
             readable, _, _ = select.select([0], [], [], _POLL_SECONDS)
@@ -39,7 +39,7 @@ class Supervisor:
                 *lines, pending = (pending + read).split(b"\n")
                 for line in lines:
                     self._answer(json.loads(line))
-            # A fork of the owner may keep the pipe open after the owner's death.
+            # A fork of the owner may keep the pipe open after the owner has ended.
             elif os.getppid() != self._owner_pid:
                 return
 
@@ -63,9 +63,9 @@ class Supervisor:
                 user=request["uid"],
                 group=request["gid"],
                 extra_groups=None if request["uid"] is None else [],
-                # Ctrl-C at the terminal is for the owner: it drains, then stops the servers.
+                # Ctrl-C on the terminal must only reach the owner, which drains and then stops the servers.
                 start_new_session=True,
-                # Output files of a server are for its own account.
+                # Only the server's account may read the files that the server writes.
                 umask=0o077,
             )
         finally:
@@ -87,12 +87,12 @@ class Supervisor:
 
 
 def _open_log(path: str) -> int:
-    """Open a log; a link in its place could redirect the servers' output to any file."""
+    """Open a log. A link is refused, because it could redirect the server's output to any file."""
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise ValueError(f"its log {path} is a link: remove it") from error
+            raise ValueError(f"the log {path} is a link; remove the link") from error
         raise
 
 

@@ -1,1 +1,1 @@
-"""Admission: API keys, tokens, origins, limits, shares, and turns at the event loop's time."""
+"""Admission of requests: API keys, tokens, origins, limits, shares, and turns at the event loop's time."""

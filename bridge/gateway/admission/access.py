@@ -1,4 +1,8 @@
-"""Authorisation of a request: its script, the script's origins, and the request's credential."""
+"""Authorisation of a request: its script, the script's allowed origins, and the credential.
+
+A script is a registered source of a site's events. The credential is an API key (of a server) or an ingest token (of a
+browser).
+"""
 
 import hmac
 from collections.abc import Mapping
@@ -17,11 +21,11 @@ _MOST_FIELDS: Final = 20
 
 
 class KeyRefused(Problem):
-    """An API key that was issued here and is not valid for the request."""
+    """The API key was issued by this installation, but is not valid for the request."""
 
 
 class Producers(Protocol):
-    """Registered producers: see ProducerRegistry."""
+    """The registered producers; ProducerRegistry implements it."""
 
     origins: Mapping[str, frozenset[str]]
     keys: Mapping[str, ApiKey]
@@ -31,23 +35,23 @@ class Producers(Protocol):
 
 
 class Grant(NamedTuple):
-    """An admitted request: its script, and its origin if a browser's token proves one."""
+    """An admitted request: its script, and its origin if an ingest token proves one."""
 
     script: Script
     origin: str | None
 
     @property
     def sender(self) -> Sender:
-        """Return the sender class of the credential: a token names an origin, an API key does not."""
+        """Return the sender class: `visitor` if a token proves an origin, `server` for an API key."""
         return Sender.SERVER if self.origin is None else Sender.VISITOR
 
 
 def origin_of(headers: Mapping[bytes, bytes]) -> str | None:
-    """Return the origin that the browser sent: Origin, else Referer's origin."""
+    """Return the origin from the request's Origin header, or else from its Referer header; None if neither has one."""
     origin = headers.get(b"origin")
     if origin is None and (referer := headers.get(b"referer")) is not None:
         scheme, separator, rest = referer.partition(b"://")
-        # Every character that ends the host by any parser's rules.
+        # These are all characters that end a host by the rules of some parser.
         for end in (b"/", b"?", b"#", b"\\"):
             rest = rest.partition(end)[0]
         origin = scheme + separator + rest
@@ -57,7 +61,7 @@ def origin_of(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def known_script(producers: Producers, script_id: str) -> Script:
-    """Return the script; raises Problem if it is not registered or disabled."""
+    """Return the script; raises Problem if the script is not registered or is disabled."""
     script = producers.current.get(script_id)
     if script is None:
         raise Problem(Code.UNKNOWN_SCRIPT)
@@ -67,7 +71,7 @@ def known_script(producers: Producers, script_id: str) -> Script:
 
 
 def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> str:
-    """Return the request's origin, which is on the script's list; raises Problem."""
+    """Return the request's origin; raises Problem if it is not one of the script's allowed origins."""
     origin = origin_of(headers)
     if origin is None:
         raise Problem(Code.ORIGIN_MISSING)
@@ -79,7 +83,10 @@ def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes,
 def admit(
     producers: Producers, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
 ) -> Grant:
-    """Admit a request that sends events of this script; raises Problem, or KeyRefused for an API key issued here."""
+    """Admit a request that sends events of this script.
+
+    Raises Problem; KeyRefused for an API key of this installation.
+    """
     script = known_script(producers, script_id)
     if script.paused:
         raise Problem(Code.SCRIPT_PAUSED)
@@ -94,19 +101,19 @@ def admit(
     elif (credential := _from_query(query)) == b"":
         raise Problem(Code.TOKEN_MISSING)
     elif credential.startswith(_KEY_PREFIX):
-        raise Problem(Code.TOKEN_FORGED, "an API key belongs into the Authorization header, not into the address")
+        raise Problem(Code.TOKEN_FORGED, "an API key is only accepted in the Authorization header, not in the URL")
     origin = tokens.check(credential, script_id, origin_of(headers))
     if origin not in producers.origins.get(script_id, ()):
-        raise Problem(Code.ORIGIN_NOT_ALLOWED, "the origin was taken off the script's list")
+        raise Problem(Code.ORIGIN_NOT_ALLOWED, "the origin was removed from the script's allowed origins")
     return Grant(script, origin)
 
 
 def _from_query(query: bytes) -> bytes:
-    """Return the token of a request that has no headers of its own, as navigator.sendBeacon sends it."""
+    """Return the token from the query string. navigator.sendBeacon sends it there, because it can't set headers."""
     for field in query.split(b"&", _MOST_FIELDS)[:_MOST_FIELDS]:
         name, _, value = field.partition(b"=")
         if name == b"token" and value:
-            # A token has no escaped characters; to decode escapes would cost more than the whole refusal.
+            # A token has no escaped characters. To decode escapes would cost more than the rest of a refusal.
             return value
     return b""
 

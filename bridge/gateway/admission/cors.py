@@ -1,4 +1,4 @@
-"""Cross-origin answers for exactly the origins on a script's list, never for all origins."""
+"""Cross-origin headers for the allowed origins of a script, and for no other origin."""
 
 import re
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ _HEADERS: Final = (
     b"x-correlation-id",
 )
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,64}")
-"""A header name as in RFC 9110, in lower case."""
+"""The form of a header name by RFC 9110, in lower case."""
 _MOST_ASKED: Final = 64
 _VARY_ASKED: Final = (b"vary", b"Access-Control-Request-Headers")
 
 
 def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
-    """Return the headers that let a page of an allowed origin read the answer; none for other origins."""
+    """Return the headers with which a page of an allowed origin can read the response; none for other origins."""
     origin = headers.get(b"origin")
     if origin is None:
         return [_VARY]
@@ -37,11 +37,12 @@ def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, b
 
 
 def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> Answer:
-    """Answer a browser's preflight request; raises Problem for an origin that is not on the list.
+    """Answer a browser's preflight request; raises Problem if the origin is not an allowed origin of the script.
 
-    The requested headers are allowed by name, besides the headers that the gateway reads. Tracing tools of a page add
-    headers to all its requests (`baggage`, `sentry-trace`, `x-datadog-*` and others), and one header that is not
-    allowed would block every event. They grant nothing: the gateway reads none of them, and accepts no cookies.
+    The response allows the headers that the gateway reads, and the valid ones that the browser asks for. Tracing tools
+    of a page add headers to all its requests (`baggage`, `sentry-trace`, `x-datadog-*` and others). One header that is
+    not allowed would block every event. The headers grant nothing: the gateway reads none of them, and accepts no
+    cookies.
     """
     origin = headers.get(b"origin", b"").decode("latin-1")
     if origin not in producers.origins.get(script_id, ()):
@@ -60,6 +61,6 @@ def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, byte
 
 
 def _asked(headers: Mapping[bytes, bytes]) -> list[bytes]:
-    """Return the valid header names that the browser requests, up to a limit."""
+    """Return the valid header names that the browser asks for, up to a limit."""
     names = headers.get(b"access-control-request-headers", b"").lower().split(b",", _MOST_ASKED)[:_MOST_ASKED]
     return [name for name in map(bytes.strip, names) if _NAME.fullmatch(name)]

@@ -1,4 +1,4 @@
-"""Idempotency-Key: the answer of a batch is kept for a while and returned for a repeated request."""
+"""Idempotency-Key: the response of a batch is kept for a while, and a repeated request gets the same response."""
 
 import hashlib
 import re
@@ -11,12 +11,12 @@ from bridge.http.problems import Code, Problem
 
 _FORM = re.compile(rb"[\x21-\x7e]{1,255}")
 _MOST_BYTES = 16 * 1024 * 1024
-# The size of an entry besides its answer and its ids.
+# The size of an entry in bytes, without its response and its ids.
 _FRAME_BYTES = 600
 
 
 def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Return the request's key; raises Problem if its form is not valid."""
+    """Return the request's Idempotency-Key, None if it has none; raises Problem if the key is malformed."""
     key = headers.get(b"idempotency-key")
     if key is not None and not _FORM.fullmatch(key):
         raise Problem(Code.INVALID_HEADER, "Idempotency-Key must be 1 to 255 visible ASCII characters")
@@ -25,7 +25,7 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 @dataclass(slots=True)
 class Remembered:
-    """One key: the body and events of its request, the assigned ids, and the answer once there is one."""
+    """The entry of one key: the body and events of its request, the assigned ids, and the response if there is one."""
 
     digest: bytes
     expires_at: float
@@ -37,14 +37,14 @@ class Remembered:
 
 
 class _Share:
-    """One sender's keys, the oldest first."""
+    """The keys of one sender, the oldest first."""
 
     def __init__(self) -> None:
         self.keys: OrderedDict[bytes, Remembered] = OrderedDict()
         self.size = 0
 
     def forget_oldest(self) -> int:
-        """Remove the oldest key; returns the number of bytes freed."""
+        """Remove the oldest key; returns the number of bytes that this frees."""
         _, gone = self.keys.popitem(last=False)
         self.size -= gone.size
         gone.forgotten = True
@@ -52,25 +52,28 @@ class _Share:
 
 
 class Idempotency:
-    """Keys that this process keeps, by sender, in bounded memory; `now` is a monotonic clock in seconds.
+    """The keys that this process keeps, by sender, in bounded memory; `now` is a monotonic clock in seconds.
 
-    When the total is too large, the largest sender loses its oldest key. So no sender displaces the keys of one that
-    uses less than an equal share.
+    When the memory is full, the sender with the most bytes loses its oldest key. So a sender that uses less than an
+    equal share loses no key to another sender.
     """
 
     def __init__(self, ttl_seconds: float, now: Callable[[], float], most_bytes: int) -> None:
         self._ttl = ttl_seconds
         self._now = now
         self._most = most_bytes
-        # In the order of their newest keys, the oldest first.
+        # Senders by the time of their newest keys, the oldest first.
         self._shares: OrderedDict[Hashable, _Share] = OrderedDict()
         self._bytes = 0
 
     def find(self, sender: Hashable, key: bytes, body: bytes, lengths: Iterable[int] = ()) -> Remembered:
-        """Return the entry of the key, or a new one; raises Problem if it came with other events, or is in flight.
+        """Return the entry of the key, or a new entry.
 
-        `lengths` are those of the body's events, in bytes: under another media type the same body contains other
-        events. A second request does not wait for the first, because its body would occupy memory while it waits.
+        Raises Problem if the key came with other events, or is in flight.
+
+        `lengths` are the lengths of the body's events, in bytes: under another media type, the same body has other
+        events. The second of two concurrent requests is refused and does not wait, because its body would occupy memory
+        meanwhile.
         """
         now = self._now()
         self._forget_expired(now)
@@ -91,7 +94,7 @@ class Idempotency:
         return found
 
     def keep(self, sender: Hashable, found: Remembered, ids: list[str], answer: Answer | None) -> None:
-        """Keep the assigned ids, so that a retry assigns the same, and the answer if it was successful."""
+        """Keep the assigned ids, so that a repetition assigns the same ids, and the response if it was successful."""
         found.ids, found.answer = ids, answer
         before, found.size = found.size, _FRAME_BYTES + sum(map(len, ids)) + (0 if answer is None else len(answer.body))
         if not found.forgotten:
@@ -104,7 +107,7 @@ class Idempotency:
             self._bytes -= max(self._shares.values(), key=lambda one: one.size).forget_oldest()
 
     def _forget_expired(self, now: float) -> None:
-        """Remove the senders whose keys have all expired."""
+        """Remove the senders of which all keys have expired."""
         while self._shares:
             share = next(iter(self._shares.values()))
             self._forget_expired_of(share, now)

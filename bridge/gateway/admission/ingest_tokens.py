@@ -1,4 +1,4 @@
-"""Ingest tokens of browsers, signed and checked: short-lived, and valid for one script from one origin."""
+"""Ingest tokens of browsers. A token is signed, short-lived, and valid for one script from one origin."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _LONGEST = 2048
 
 
 class IngestToken(NamedTuple):
-    """A newly issued token, and when it expires."""
+    """A new token, and the time at which it expires."""
 
     text: str
     expires_at: datetime
@@ -32,7 +32,10 @@ _claims = msgspec.json.Decoder(_Claims).decode
 
 
 class IngestTokens:
-    """Issues and checks tokens; `now` is in seconds since the epoch. All processes with the same secret accept them."""
+    """Issues and checks tokens; `now` returns seconds since the epoch.
+
+    All processes with the same secret accept each other's tokens.
+    """
 
     def __init__(self, secret: str, ttl_seconds: float, now: Callable[[], float]) -> None:
         self._key = derived_key(secret, Purpose.INGEST_TOKEN)
@@ -47,7 +50,7 @@ class IngestTokens:
         return IngestToken((claims + b"." + signature).decode(), datetime.fromtimestamp(expires, UTC))
 
     def check(self, token: bytes, script_id: str, origin: str | None) -> str:
-        """Return the origin that the token is valid for; raises Problem with the reason if it is not valid."""
+        """Return the origin for which the token is valid; raises Problem, with the reason, if it is not valid."""
         claims, _, signature = token.partition(b".")
         expected = _encoded(hmac.digest(self._key, claims, "sha256"))
         if len(token) > _LONGEST or not hmac.compare_digest(signature, expected):

@@ -1,4 +1,8 @@
-"""Scheduling of requests' work on the event loop: long work in slices, senders in turn, with the time charged."""
+"""Scheduling of requests' work on the event loop: in slices of time, with turns for the senders.
+
+A slice is the longest time for which requests' work occupies the loop between two iterations. The time is charged to
+the sender.
+"""
 
 import asyncio
 import time
@@ -14,11 +18,13 @@ SLICE_SECONDS: Final = 0.005
 
 
 class Line:
-    """The queue of one sender class. Between two iterations of the loop, its requests work for one slice together.
+    """The queue of one sender class. In one iteration of the loop, the work of its requests takes at most one slice.
 
-    The senders take turns, a slice each: organisations and then their scripts, or addresses of visitors and then the
-    scripts that they name. First slices, which are enough for most requests, go before long work, but get half of the
-    time while long work waits. The requests of one sender and kind are processed in the order of their arrival.
+    - Senders take turns, one slice each: organisations and then their scripts, or addresses of visitors and then the
+      scripts that they name.
+    - A first slice is enough for most requests. First slices go before long work, but while long work waits they get at
+      most half of the time.
+    - Requests of one sender and kind are processed in the order of their arrival.
     """
 
     def __init__(self) -> None:
@@ -27,23 +33,28 @@ class Line:
         self._served: tuple[Turns[asyncio.Future[None]], Path] | None = None
         self._iteration = Turn(SLICE_SECONDS)
         self._works = False
-        """Whether a request has worked, or waits for a turn, in this iteration of the loop."""
+        """Whether, in this iteration of the loop, a request has worked or waits for a turn."""
         self._firsts = Turn(SLICE_SECONDS)
-        """The time in which first slices go before long work, since it waits or had its last slice."""
+        """Measures how long first slices have gone before long work; when it is over, long work has a turn."""
 
     def work(self, bill: Bill, cost: Cost | None = None) -> "Work":
-        """Return a request's work, charged to its bill with its earlier `cost`, as a context.
+        """Return the work of a request as a context.
 
-        Its end gives the next request its turn.
+        The time of the work, and the earlier `cost`, are charged to the bill.
+
+        The end of the context gives the next request its turn.
         """
         return Work(self, bill, cost or Cost())
 
     def spent(self, seconds: float) -> None:
-        """Count the earlier cost of the request that has its turn, so that answering gets no more time than parsing."""
+        """Count the earlier cost of the request that has its turn, so that answers get no more time than parsing."""
         self._iteration.spent(seconds)
 
     def gives_at_once(self, sender: Path) -> bool:
-        """Return whether the sender has its turn now: no request has a turn or waits, and the slice is not used up."""
+        """Give the sender its turn now if possible; returns whether it has the turn.
+
+        It is possible if no request has a turn or waits, and the slice is not used up.
+        """
         if self._served or self._first or self._long or (self._works and self._iteration.is_over):
             return False
         self._served = self._first, sender
@@ -51,21 +62,24 @@ class Line:
         return True
 
     async def take(self, sender: Path, *, long: bool = False) -> None:
-        """Wait for a turn of the sender, after its earlier requests; `long` work also waits for first slices."""
+        """Wait for a turn, after the sender's earlier requests.
+
+        `long` work also waits for first slices of other requests.
+        """
         if not self.gives_at_once(sender):
             turn = asyncio.get_running_loop().create_future()
             (self._of_long(sender) if long else self._first.of(sender)).append(turn)
             await self._given(turn)
 
     async def take_turns(self, sender: Path) -> None:
-        """Yield a turn to each other sender; continues in a later iteration, before later requests of this sender."""
+        """Let each other sender have a turn, then wait for the next one, before this sender's later requests."""
         turn = asyncio.get_running_loop().create_future()
         self._of_long(sender).appendleft(turn)
         self._end()
         await self._given(turn)
 
     def leave(self) -> None:
-        """End a turn: the next sender's first request has its turn in the next iteration."""
+        """End a turn. The first request of the next sender has its turn in the next iteration."""
         if self._first or self._long:
             self._end()
             self._give()
@@ -98,7 +112,7 @@ class Line:
                 turns.end(sender)
 
     def _begin(self) -> None:
-        """Start the iteration's slice with its first work."""
+        """Begin the slice of this iteration with the iteration's first work."""
         if not self._works:
             self._works = True
             self._iteration.begin()
@@ -110,12 +124,12 @@ class Line:
             self._give()
 
     async def _given(self, turn: asyncio.Future[None]) -> None:
-        # If no request has a turn whose end would start the next one, the end of the iteration starts it.
+        # The end of a turn starts the next one. If no request has a turn, the end of the iteration starts it.
         self._begin()
         try:
             await turn
         except asyncio.CancelledError:
-            # A turn that was given and can't be taken goes to the next request; `leave` skips cancelled ones.
+            # The turn was given to a request that was cancelled meanwhile, so the next request gets it.
             if not turn.cancelled():
                 self.leave()
             raise
@@ -123,13 +137,13 @@ class Line:
 
 
 class Work(Turn):
-    """The work of one request: each slice waits for its turn, the first one before others' long work."""
+    """The work of one request. Each slice of it waits for a turn; the first slice goes before long work of others."""
 
     def __init__(self, line: Line, bill: Bill, cost: Cost) -> None:
         self.bill = bill
         self._cost = cost
         self._before = 0.0
-        """Cost of the request before its turn, in seconds."""
+        """Cost of the request before its turn, in seconds of processor time."""
         self._line = line
         self._in_turn = self._is_long = False
         self._used: float | None = None
@@ -142,16 +156,16 @@ class Work(Turn):
         self.end()
 
     def begin(self) -> None:
-        """Start counting the work's time, and charge the request's earlier cost."""
+        """Begin to count the time of the work, and charge the earlier cost of the request."""
         super().begin()
         self._charge_cost()
         self._used = time.thread_time()
 
     async def stand_in_line(self, *, long: bool = False) -> bool:
-        """Wait until it is this request's turn; returns whether it had to wait.
+        """Wait for this request's turn; returns whether it had to wait.
 
-        `long` means that the work is long, or that its script has exceeded its share of the time: others' first slices
-        go before it. Work that turns out to be long during its turn waits again.
+        `long` means that the work is long, or that its script has exceeded its share of the time. Then first slices of
+        other requests go before it. If a request has its turn and its work turns out to be long, it waits again.
         """
         if self._in_turn:
             if self._is_long or not long:
@@ -170,7 +184,7 @@ class Work(Turn):
         return waits
 
     def end(self) -> None:
-        """End the turn: the request waits for something else, is answered, or is refused."""
+        """End the turn, because the request waits for something else, is answered, or is refused."""
         self._charge()
         self._charge_cost()
         self._used = None
@@ -179,7 +193,7 @@ class Work(Turn):
             self._line.leave()
 
     def _charge(self) -> None:
-        """Charge the loop's time since the work began or was last charged, unless it waits for something else."""
+        """Charge the processor time since the work began or was last charged; none while the request waits."""
         if self._used is not None:
             used = time.thread_time()
             self.bill.charge_time(used - self._used)
@@ -195,7 +209,7 @@ class Work(Turn):
             return
         self._is_long = True
         self._charge()
-        # A request that is cancelled while it waits has no turn to end.
+        # While the request waits it has no turn, so a cancellation must not end one.
         self._in_turn = False
         await self._line.take_turns(self.bill.turn)
         self._in_turn = True

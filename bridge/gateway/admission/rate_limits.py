@@ -1,4 +1,7 @@
-"""Rate limits of each script and address in one gateway process; visitors use nothing of the servers' share."""
+"""Rate limits for each script and client address in one gateway process.
+
+Visitors and servers have separate limits, so visitors can't use up those of servers.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,16 +15,16 @@ from schemas.pipeline.sender import Sender
 
 _VISITORS_SHARE: Final = 0.25
 _ADDRESS_SHARE: Final = 0.25
-"""Share of the events of a script's visitors that one address may use."""
+"""Share of a script's limit of visitors' events that one address may use."""
 _LITTLE: Final = 1 / 32
 _KEPT_FOR_LITTLE: Final = 1 / 4
-"""Share of all visitors' events that is kept for addresses that use at most `_LITTLE` of them."""
+"""Share of the limit for all visitors that is reserved for addresses that use at most `_LITTLE` of the limit."""
 _SCRIPTS_OF_REFUSED: Final = 4
-"""Factor of an address's limit of refused events over all scripts, compared to the limit for each."""
+"""An address's limit of refused events for all scripts together is its limit for one script times this factor."""
 _ALL: Final = "visitors"
 _MINUTE: Final = 60.0
 _MOST_SECONDS: Final = 2.0
-"""Seconds without work after which a script that exceeded its share of the time has its usual turns again."""
+"""Seconds without work after which a script that exceeded its share of the time has no debt any more."""
 
 
 class _Allowances:
@@ -35,7 +38,7 @@ class _Allowances:
             settings.gateway_script_events_per_second,
             share * settings.gateway_validate_events_per_second,
         )
-        # The address of a server belongs to its customer, so its use counts for the script only.
+        # A server's address belongs to the owner of the script, so its events only count for the script.
         is_visitor = sender is Sender.VISITOR
         of_an_address = _ADDRESS_SHARE if is_visitor else 0.0
         self.events = buckets("events of one script", events)
@@ -51,16 +54,16 @@ class _Allowances:
         self._address_validated = buckets("validated events of one address", of_an_address * validated)
         self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)
         self.address_bytes = buckets("bytes of one address", share * settings.gateway_address_bytes_per_second)
-        # This limit refuses no request: a script alone may use all the time, and repays its debt within seconds.
+        # This limit refuses no request: a script may use all the time while no other needs it. Its debt lasts seconds.
         time_share = share * settings.gateway_script_time_share
         self.script_time = buckets("seconds of work for one script", time_share, most_debt=_MOST_SECONDS * time_share)
         address_time = settings.gateway_address_time_share if sender is Sender.VISITOR else 0.0
         self.address_time = buckets("seconds of work for one address", address_time)
 
     def take_events(self, script_id: str, address: str, count: int) -> None:
-        """Take `count` events from the limits of the script, the address and all visitors; raises Problem.
+        """Take `count` events from the limits of the script, the address and all visitors.
 
-        If one of them is exhausted, nothing is taken from the others.
+        Raises Problem if one of them is exhausted; then nothing is taken from the others.
         """
         pair = script_id, address
         self._script_address_events.ask(pair, count)
@@ -74,13 +77,13 @@ class _Allowances:
         self._little.charge(address, count)
 
     def take_validated(self, script_id: str, address: str, count: int) -> None:
-        """Take `count` events of `events:validate` in the same way."""
+        """Take `count` events from the limits of `events:validate`, in the same way as `take_events`."""
         self._address_validated.take((script_id, address), count)
         self.validated.take(script_id, count)
 
 
 class Allowances:
-    """All rate limiters, each with a bucket per script or address. `now` is a monotonic clock in seconds."""
+    """All rate limiters, with a bucket for each script or address. `now` is a monotonic clock in seconds."""
 
     def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
         self.requests = Buckets("requests of one address", settings.gateway_address_requests_per_second, now)
@@ -99,16 +102,19 @@ class Allowances:
         return self._by_sender[sender]
 
     def lets_refused(self, script_id: str, address: str) -> bool:
-        """Return whether one more visitor's event that the stream will refuse is sent to Kafka, and count it."""
-        # An event that exceeds the script's limit takes nothing from the address's limit.
+        """Count one more visitor's event that the stream will refuse; returns whether it may be sent to Kafka."""
+        # An event over the script's limit takes nothing from the address's limit.
         return self.refused.grant((script_id, address)) and self._address_refused.grant(address)
 
     def seconds_until_refused(self, script_id: str, address: str) -> int:
-        """Return the whole seconds until one more is sent to Kafka."""
+        """Return the whole seconds until `lets_refused` permits another event."""
         return max(self.refused.seconds_until((script_id, address)), self._address_refused.seconds_until(address))
 
     def most_used(self) -> Iterator[tuple[str, float]]:
-        """Yield the share of each rate that the busiest script or address asked for since the last call."""
+        """Yield each limit's name, and its highest use by one script or address since the last call.
+
+        The use is a share of the limit.
+        """
         yield "address", self.requests.most_used()
         for what, name in (
             ("script", "events"),
@@ -123,7 +129,7 @@ class Allowances:
 
 
 class Bill:
-    """The bytes and time that a request uses, charged to its script and address for every answer."""
+    """The bytes and time that a request uses. They are charged to its script and address, whatever its response is."""
 
     __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")
 
@@ -136,7 +142,7 @@ class Bill:
         self._times = ((own.script_time, script_id), (own.address_time, address))
 
     def owes_nothing(self) -> None:
-        """Check the debts of other requests; raises Problem if they overused the bytes, or the address's time."""
+        """Raise Problem if earlier requests have left a debt: of bytes, or of the address's time."""
         for buckets, name in self._bytes:
             buckets.owes_nothing(name, self._charged)
         of_address, address = self._times[1]
@@ -144,7 +150,7 @@ class Bill:
 
     @property
     def exceeds_time(self) -> bool:
-        """Return whether the script has exceeded its share of the loop's time; then others go first."""
+        """Return whether the script has exceeded its share of the loop's time; then other requests go first."""
         of_script, script_id = self._times[0]
         return of_script.debt(script_id) > 0
 

@@ -1,4 +1,7 @@
-"""Events that the stream will refuse, found with its own decoder and normaliser, and a limit of those of visitors."""
+"""Events that the stream will refuse. The gateway finds them with the stream's decoder and normaliser.
+
+The number of such events from visitors is limited. Servers are charged for theirs.
+"""
 
 import random
 from collections.abc import Sequence
@@ -19,20 +22,26 @@ from streams.pipeline.rejection import Rejection
 from telemetry import metrics
 
 _MOST_BEYOND: Final = 10
-# A dead letter costs the stream as much as about twelve rows, and a retried event as much as about forty.
+# In the stream, a dead letter costs about as much as twelve rows, and a retried event about as much as forty.
 _COST_OF_REFUSED: Final = 12
 _COST_OF_RETRIED: Final = 40
-# One of so many events of servers is checked: a check costs more than all other work of the gateway for an event.
+# One of this many events of servers is checked. A check costs more than all other work of the gateway for an event.
 _ONE_OF: Final = 16
 
 
 def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
-    """Return what the gateway vouches for, with the id that it assigned, as the stream reads it from the headers."""
+    """Return what the gateway's headers prove about the event, as the stream reads it.
+
+    `assigned` is the assigned id.
+    """
     return Vouched(grant.script.site_id, grant.script.script_id, grant.sender, assigned)
 
 
 def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> BridgeEvent:
-    """Return the bridge event, without its provenance; raises Rejection. Duplicates are not detected."""
+    """Return the bridge event, without its provenance; raises Rejection. Duplicates are not detected.
+
+    The provenance is the topic, partition and offset of the record, which do not exist before publishing.
+    """
     return read_event(
         value,
         vouched,
@@ -48,12 +57,15 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
 def charge_refused(
     services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
 ) -> None:
-    """Charge a server's script for the cost of refused events, by a sample: later requests may be refused for it.
+    """Charge a server's script for the cost of its refused events, measured on a sample.
 
-    So one script's refused events take no more of the stream than its good events could, and don't delay other scripts.
+    Later requests may be refused for it.
+
+    So the refused events of a script take no more of the stream than its valid events could, and don't delay other
+    scripts.
     """
     stands_for = max(len(values), _ONE_OF)
-    # No secret depends on the chosen event.
+    # The choice is no secret, so a pseudo-random number is enough.
     index = int(random.random() * stands_for)  # noqa: S311
     if index >= len(values):
         return
@@ -64,14 +76,17 @@ def charge_refused(
 
 
 class _Refusal(NamedTuple):
-    """The stream's rejection, without the exception: the request's frames in it would wait for garbage collection."""
+    """The reason of the stream's rejection.
+
+    It does not contain the exception, whose traceback would keep the request in memory until a garbage collection.
+    """
 
     error_class: ErrorClass
     message: str
 
 
 def _refusal(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> _Refusal | None:
-    """Return why the stream rejects a request's event, or None."""
+    """Return why the stream would reject the event, or None."""
     try:
         judge(services, value, vouched_by(grant, whose.event_id if whose.missing else None), received_at_ms)
     except Rejection as rejection:
@@ -80,18 +95,18 @@ def _refusal(services: Services, grant: Grant, value: bytes, whose: Element, rec
 
 
 def _is_bounded(error_class: ErrorClass) -> bool:
-    """Return whether refusals of this class are limited: permanent ones, and unknown versions from visitors.
+    """Return whether the number of refusals of this class is limited.
 
-    A visitor can make up a version, and its retries cost more than a drop. The limit allows for pages that are briefly
-    ahead of the workers.
+    Permanent refusals are, and unknown versions from visitors. A visitor can invent a version, and retries cost more
+    than a drop. The limit leaves room for pages that are newer than the workers for a short time.
     """
     return ERRORS[error_class].action is Action.DROP or error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION
 
 
 class RefusedEvents:
-    """The visitors' events of one request that the stream will certainly refuse.
+    """The events of a visitor's request that the stream will certainly refuse.
 
-    Some are sent to Kafka, so that operators see them and can replay them. The others are not.
+    A limited number is sent to Kafka, so that operators see them and can replay them. The others are not sent.
     """
 
     def __init__(self, services: Services, grant: Grant, address: str) -> None:
@@ -102,10 +117,12 @@ class RefusedEvents:
     async def beyond_bound(
         self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
     ) -> dict[int, str]:
-        """Return the refused events beyond the limit, with the reason, by index; raises Problem if it is all of them.
+        """Return the reasons of refused events over the limit, by index.
 
-        A check costs more than any other step. So if none of a request's refused events is within the limit, a few of
-        them are enough to refuse the whole request.
+        Raises Problem if all events of the request are such.
+
+        A check costs more than any other step. So if none of the refused events found so far is within the limit, a few
+        of them are enough to refuse the whole request.
         """
         beyond: dict[int, str] = {}
         let_through = 0
@@ -123,19 +140,19 @@ class RefusedEvents:
         return beyond
 
     def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
-        # The other events were not checked yet, or are good: none of them is sent.
+        # The whole request is refused, so the events that are valid or were not checked are not sent either.
         self._count("with_request", count - len(beyond))
         allowances = self._services.allowances
         first = next(iter(beyond.values()))
         return Problem(
             Code.TOO_MANY_REFUSED,
-            f"{allowances.refused_per_minute} refused events a minute from one address, {allowances.refused_of_an_address} for all"
-            f" scripts; the first: {first}",
+            f"the limit is {allowances.refused_per_minute} refused events a minute from one address, "
+            f"{allowances.refused_of_an_address} for all scripts; the first: {first}",
             retry_after=allowances.seconds_until_refused(*self._whose),
         )
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
-        """Return why the stream permanently refuses the event, or empty: a retry may succeed after other refusals."""
+        """Return why the stream permanently refuses the event, or an empty string if a retry could succeed."""
         refusal = _refusal(self._services, self._grant, value, whose, received_at_ms)
         if refusal is None or not _is_bounded(refusal.error_class):
             return ""

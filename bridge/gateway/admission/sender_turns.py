@@ -1,4 +1,4 @@
-"""Queues of senders that take turns, on each level of what the senders have in common."""
+"""Queues of senders that take turns, on each level of a hierarchy such as sender class, organisation, script."""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
@@ -6,13 +6,13 @@ from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 Path = tuple[Hashable, ...]
-"""The sender of a waiting item, the widest name first: sender class, organisation or address, script."""
+"""A sender, from the widest name to the narrowest: sender class, organisation or address, script."""
 
 
 class Turns(Generic[Item]):
-    """Waiting items by sender. On each level the names take turns, regardless of the number of names below them.
+    """Waiting items by sender. On each level the names take turns, however many names are below them.
 
-    Scripts cost nothing to name, and an address or organisation gets no more turns by naming several.
+    A client can invent scripts, so an address or organisation gets no more turns by naming several scripts.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Turns(Generic[Item]):
         return bool(self._root.names)
 
     def of(self, sender: Path) -> deque[Item]:
-        """Return the sender's queue, to which an item is added."""
+        """Return the sender's queue, to which the caller adds an item."""
         level = self._root
         for name in sender:
             below = level.names.get(name)
@@ -32,7 +32,7 @@ class Turns(Generic[Item]):
         return level.items
 
     def first(self) -> tuple[Path, deque[Item]]:
-        """Return the sender whose turn it is, and its queue."""
+        """Return the sender whose turn it is, and the sender's queue."""
         sender: list[Hashable] = []
         level = self._root
         while level.names:
@@ -41,7 +41,7 @@ class Turns(Generic[Item]):
         return tuple(sender), level.items
 
     def end(self, sender: Path) -> None:
-        """Move the sender behind the others on each level, and remove it if it has no items."""
+        """Move the sender behind the others on each level; a sender without items is removed."""
         path = [self._root]
         for name in sender:
             level = path[-1].names.get(name)
@@ -56,7 +56,7 @@ class Turns(Generic[Item]):
 
 
 class _Level(Generic[Item]):
-    """The names on one level, the next turn first; the level of a sender itself has its items instead."""
+    """The names on one level, in the order of their turns. The lowest level has the items of a sender instead."""
 
     __slots__ = ("items", "names")
 

@@ -1,4 +1,4 @@
-"""Shares: how much of a common resource one sender may hold. Visitors never use the share of a server."""
+"""Shares: how much of a common resource one sender may hold. Visitors can't use the share of a server."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ OF_A_VISITORS_ADDRESS: Final = 1 / 16
 
 
 def turn_of(grant: Grant, address: str) -> turns.Path:
-    """Return the path by which senders take turns: sender class, organisation or address, script."""
+    """Return the path by which a sender takes turns: sender class, organisation or address, script."""
     script_id, org_id = grant.script.script_id, grant.script.org_id
     if grant.sender is Sender.SERVER:
         return Sender.SERVER, script_id if org_id is None else org_id, script_id
@@ -22,7 +22,7 @@ def turn_of(grant: Grant, address: str) -> turns.Path:
 
 
 def shares_of(grant: Grant, address: str) -> Shares:
-    """Return the shares of an admitted request from that address, the narrowest first."""
+    """Return the shares that an admitted request from this address counts for, the narrowest first."""
     script_id, org_id = grant.script.script_id, grant.script.org_id
     if grant.sender is Sender.SERVER:
         own = ("script", script_id), OF_AN_ORGANISATION

@@ -1,1 +1,1 @@
-"""The gateway's routes: one file a route."""
+"""The gateway's routes, one file for each."""

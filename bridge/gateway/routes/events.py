@@ -35,11 +35,11 @@ _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")
 _REJECTED: Final = metrics.GATEWAY_EVENTS.labels("rejected")
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _LONG_BYTES: Final = 16 * 1024
-"""Splitting a larger body may exceed a slice of the loop's time, so it waits behind smaller ones."""
+"""To split a larger body may take more than a slice of the loop's time, so it waits behind smaller bodies."""
 
 
 class Result(msgspec.Struct, gc=False, omit_defaults=True):
-    """Result of one event; an `event_id` of null means that the stream will refuse the event."""
+    """The result of one event. The stream will refuse an event whose `event_id` is null."""
 
     index: int
     event_id: str | None
@@ -50,7 +50,7 @@ class Result(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Receipt(msgspec.Struct, gc=False):
-    """The body of a 202."""
+    """The body of a 202 response."""
 
     accepted: int
     rejected: int
@@ -63,7 +63,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def post_events(services: Services, request: Request) -> Answer:
-    """Answer 202 once Kafka has acknowledged all accepted events; raises Problem."""
+    """Answer 202 when Kafka has acknowledged all accepted events; raises Problem."""
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)
     with (
@@ -79,7 +79,7 @@ async def post_events(services: Services, request: Request) -> Answer:
         if key is None:
             whose, _ = await _assigned(elements, work)
             return await _publish(services, request, grant, elements, whose, work)
-        # Every visitor can get a token: its requests must not take a key from a server, or from another origin.
+        # Every visitor can get a token, so visitors' keys are separate from those of servers and of other origins.
         known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
         found = known.find(sender, key, body, map(len, elements.values))
         if found.answer is not None:
@@ -96,7 +96,7 @@ async def post_events(services: Services, request: Request) -> Answer:
 
 
 def admitted(services: Services, request: Request) -> Grant:
-    """Authenticate the request and note its sender; raises Problem. Later work is charged to the sender."""
+    """Authenticate the request and record its sender; raises Problem. Later work is charged to the sender."""
     try:
         grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
     except KeyRefused:
@@ -110,17 +110,17 @@ def admitted(services: Services, request: Request) -> Grant:
 
 
 def begin(services: Services, request: Request, grant: Grant) -> Work:
-    """Return the request's work, charged to its script and address together with its earlier cost."""
+    """Return the request's work. Its time, and the request's earlier cost, are charged to its script and address."""
     return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address), request.scope.get(COST))
 
 
 async def receive_events(
     services: Services, request: Request, place: Held, held: Held, work: Work
 ) -> tuple[bytes, Elements]:
-    """Return the inflated body of an admitted request, and its events, within all limits; raises Problem.
+    """Return the inflated body of an admitted request, and the body's events; raises Problem beyond a limit.
 
-    The received bytes are charged even if the request is refused. `held` counts the bytes, and `place` counts the
-    request once its body has arrived: before that the client works on it.
+    The bytes that were received are charged even if the request is refused. `held` counts the bytes. `place` counts the
+    request from the time at which its body has arrived; before that, the request waits for its client.
     """
     headers = request.headers
     bill = work.bill
@@ -129,7 +129,7 @@ async def receive_events(
 
     async def arrived() -> Message:
         nonlocal wired
-        # No other request waits in line for a slow client.
+        # The request leaves the line, so that no other request waits for a slow client.
         work.end()
         began = time.perf_counter()
         try:
@@ -138,7 +138,7 @@ async def receive_events(
             # This includes a body that does not arrive.
             request.waited += time.perf_counter() - began
         before, wired = wired, request.scope.get(WIRE_BYTES, 0)
-        # The framing of chunks costs as much as content.
+        # The bytes that frame chunks cost as much as content.
         bill.charge(max(len(message.get("body", b"")), wired - before))
         if not message.get("more_body"):
             place.grow_to(1)
@@ -147,7 +147,7 @@ async def receive_events(
 
     async def stand_in_line(size: int) -> None:
         if await work.stand_in_line(long=size > _LONG_BYTES or bill.exceeds_time):
-            # Earlier requests in the line may have used up the limits.
+            # Earlier requests in the line may have used up the limits meanwhile.
             bill.owes_nothing()
 
     async def inflated(size: int) -> None:
@@ -165,7 +165,7 @@ async def receive_events(
 
 
 async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:
-    """Return each event's id, with missing ones assigned from `ids` or generated; and all assigned ids."""
+    """Return the id of each event, and all assigned ids. Missing ids are taken from `ids`, or generated."""
     whose = []
     for value in elements.values:
         whose.append(identify(value))
@@ -180,7 +180,7 @@ async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None
 
 
 def record_headers(request: Request, grant: Grant, received_at_ms: int) -> HeaderList:
-    """Return the record headers with the gateway's knowledge of the request."""
+    """Return the headers of the request's records, which contain what the gateway knows about the request."""
     headers: HeaderList = [
         (names.RECEIVED_AT, str(received_at_ms).encode()),
         (names.SITE_ID, str(grant.script.site_id).encode()),
@@ -228,7 +228,7 @@ async def _publish(
 
 
 def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
-    """Return the result of an event that is not sent to Kafka, or None."""
+    """Return the result of an event that is not sent to Kafka; None if it is sent."""
     if index in beyond:
         return Result(index, event_id, "rejected", Code.TOO_MANY_REFUSED.value, message=beyond[index])
     if len(value) > MAX_LINE_BYTES:
@@ -239,17 +239,17 @@ def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[in
 async def _receipt(
     services: Services, request: Request, grant: Grant, delivery: Delivery, results: list[Result]
 ) -> Answer:
-    """Return the answer once Kafka has acknowledged; raises Problem."""
+    """Return the response when Kafka has acknowledged; raises Problem."""
     accepted = sum(one.status == "accepted" for one in results)
     rejected = len(results) - accepted
     if not accepted:
-        raise Problem(Code.EVENT_TOO_LARGE, f"an event may have {MAX_LINE_BYTES} bytes")
+        raise Problem(Code.EVENT_TOO_LARGE, f"the limit of an event is {MAX_LINE_BYTES} bytes")
     if not await delivery.acknowledged(services.publish_seconds):
         if isinstance(delivery.error, MessageSizeTooLargeError):
-            raise Problem(Code.EVENT_TOO_LARGE, "Kafka's topic takes less than this")
+            raise Problem(Code.EVENT_TOO_LARGE, "the event is larger than the limit of Kafka's topic")
         if grant.sender is Sender.VISITOR and delivery.queued and not services.publisher.stuck:
-            # Visitors choose their events' partition, and fill its queue. A 503 would page the gateway's operators.
-            raise Problem(Code.RATE_LIMITED, "visitors' events come faster than Kafka takes them; send them again")
+            # Visitors can choose the partition of their events and fill its queue. A 503 would page the operators.
+            raise Problem(Code.RATE_LIMITED, "visitors' events arrive faster than Kafka accepts them; send them again")
         raise Problem(Code.KAFKA_UNAVAILABLE)
     _ACCEPTED.inc(accepted)
     if rejected:

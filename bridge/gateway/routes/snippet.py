@@ -1,4 +1,4 @@
-"""Route `GET /bridge/{script_id}.js`: the browser snippet, the same packaged file for every script."""
+"""Route `GET /bridge/{script_id}.js`: the browser snippet, the same file for every script."""
 
 import gzip
 import hashlib
@@ -37,7 +37,7 @@ def _compact(source: bytes) -> bytes:
 
 
 async def get_snippet(services: Services, request: Request) -> Answer:
-    """Return the file if the script is registered; a disabled script may be enabled before the page sends events."""
+    """Return the snippet if the script is registered. A disabled script gets it too: it may be enabled later."""
     if request.script_id not in services.producers.current:
         raise Problem(Code.UNKNOWN_SCRIPT)
     snippet = _snippet()

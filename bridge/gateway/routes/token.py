@@ -10,7 +10,7 @@ from schemas.pipeline.sender import Sender
 
 
 async def post_token(services: Services, request: Request) -> Answer:
-    """Issue a token for this script and the request's origin; raises Problem. The body is not read."""
+    """Issue a token for this script and the request's origin; raises Problem. The request's body is not read."""
     script = known_script(services.producers, request.script_id)
     origin = allowed_origin(services.producers, request.script_id, request.headers)
     services.allowances.of(Sender.VISITOR).take_events(request.script_id, request.address, 1)

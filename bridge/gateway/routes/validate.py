@@ -1,4 +1,4 @@
-"""Route `POST /api/bridge/{script_id}/events:validate`: previews the stream's result for events without sending any."""
+"""Route `POST /api/bridge/{script_id}/events:validate`: shows what the stream would do with events, and sends none."""
 
 import time
 from contextlib import ExitStack
@@ -22,16 +22,18 @@ from schemas.uuid7 import uuid7
 from streams.pipeline.identity import claim_note
 from streams.pipeline.rejection import Rejection
 
-_LEFT_OUT: Final = "valid; the answer is too long to show the event: validate fewer in one request"
-# The place of an event is not known before it is published.
+_LEFT_OUT: Final = "valid; the response is too long to contain this event: validate fewer events in one request"
+# The place of an event is not known before the event is published.
 _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
 
 
 async def post_validate(services: Services, request: Request) -> Answer:
-    """Run the stream's own normaliser; duplicates and errors that only Postgres finds are not detected. Raises Problem.
+    """Run the stream's own normaliser; raises Problem.
 
-    The answer for a blank event is several times as long as the event, so the answer holds its share of the byte budget
-    until it is sent. Like a body that has not arrived, it gives way to others: the connection is closed.
+    Duplicates, and errors that only Postgres finds, are not detected.
+
+    The result of an event can be several times as long as the event. So the response holds its share of the byte budget
+    until it is sent. Meanwhile it can give way to other senders: then the connection is closed.
     """
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)
@@ -79,7 +81,7 @@ def _judged(services: Services, value: bytes, vouched: Vouched, now_ms: int) -> 
         return {
             "status": "invalid",
             "error_code": rejection.error_class.value,
-            # As in the dead letter.
+            # The same text as in the dead letter.
             "message": rejection.message + claim_note(vouched, rejection.identity),
             "violations": list(rejection.violations),
             "action": ERRORS[rejection.error_class].action.value,

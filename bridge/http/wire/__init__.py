@@ -1,1 +1,4 @@
-"""The layer below requests: connections, parsing, and the limits of their cost to the event loop."""
+"""The layer below requests: connections, parsing, and limits of their cost.
+
+The cost is processor time of the event loop, which all connections share.
+"""

@@ -1,4 +1,4 @@
-"""Accepting connections: a few per iteration of the event loop, addresses in turn."""
+"""Accepting connections: a few in each iteration of the event loop, with turns for client addresses."""
 
 import asyncio
 import errno
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Final
 
 _ACCEPT_SECONDS: Final = 0.003
-"""Time of an iteration in which connections are taken from the listener, which is cheap: some hundreds of them.
+"""Seconds of an iteration in which connections are accepted from the listener. These are enough for some hundreds.
 
-A flood that comes faster fills the listener's queue, in which all addresses wait together.
+A faster flood fills the listener's queue, in which all addresses wait together.
 """
 _LEAST_ACCEPTED: Final = 64
 _MOST_OPENED: Final = 8
-"""Connections that get a transport and a protocol in one iteration, which costs ten times as much."""
+"""Most connections to open (with a transport and a protocol) in one iteration. This costs ten times as much."""
 _MOST_WAITING: Final = 2048
 Peer = tuple[str, int]
 _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -26,10 +26,12 @@ _PAUSE_SECONDS: Final = 1.0
 class Acceptor:
     """Accepts the connections of a listening socket, like `loop.create_server`.
 
-    uvloop's own server accepts the whole backlog in one iteration, which takes seconds in a burst. Here addresses take
-    turns: a new connection waits for one of each other address, not for the thousands of a flood. `address_of` returns
-    the address that a peer's connections count for, or "" if it is a proxy's. A connection of an address that fills its
-    share of the queue is closed, and `refused` is called.
+    uvloop's own server accepts the whole backlog in one iteration, which takes seconds during a burst. Here client
+    addresses take turns: a new connection waits for one connection of each other address, even if one address has
+    opened thousands.
+
+    `address_of` returns the client address of a peer, or "" for a proxy. If an address has filled its share of the
+    queue, its further connections are closed, and `refused` is called for each.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Stop accepting connections, and close those that wait."""
+        """Stop accepting connections, and close those that wait in the queue."""
         self._closed = True
         if self._pause is not None:
             self._pause.cancel()
@@ -65,7 +67,7 @@ class Acceptor:
         self._queues.clear()
 
     async def wait_closed(self) -> None:
-        """Wait for the connections that are being opened."""
+        """Wait until the connections in progress are opened."""
         await asyncio.gather(*self._opening, return_exceptions=True)
 
     def _listen(self) -> None:
@@ -93,7 +95,7 @@ class Acceptor:
                 return
 
     def _rest(self) -> None:
-        """Stop listening for a while: the listener stays readable, and meanwhile other connections may end."""
+        """Stop accepting for a second, because no file descriptor is left. Meanwhile other connections may end."""
         self._loop.remove_reader(self._listener)
         self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
@@ -101,7 +103,7 @@ class Acceptor:
         queue = self._queues.get(address)
         if queue is None:
             queue = self._queues[address] = deque()
-        # One address may fill half of the queue, two a third each, so that another's connections find room.
+        # One address can fill half of the queue, two addresses a third each, so there is room for another address.
         elif address and len(queue) >= _MOST_WAITING // (1 + len(self._queues)):
             accepted.close()
             self._refused()
@@ -113,7 +115,7 @@ class Acceptor:
         queue.append(accepted)
 
     def _open_some(self) -> None:
-        """Open the first connections of the next addresses."""
+        """Open one connection of each of the next addresses."""
         if self._closed:
             return
         if self._waiting == _MOST_WAITING:
@@ -133,5 +135,5 @@ class Acceptor:
         try:
             await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=self._tls)
         except OSError:
-            # The client is gone, or its TLS is not supported.
+            # The client has disconnected, or its version of TLS is not supported.
             accepted.close()

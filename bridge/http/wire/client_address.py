@@ -1,4 +1,4 @@
-"""The client address of a request, as limits count it."""
+"""The client address of a request, in the form that limits count."""
 
 from ipaddress import IPv6Address
 from typing import Final
@@ -9,9 +9,9 @@ _NETWORK_BITS: Final = 64
 
 
 def address_of(scope: Scope, hops: int) -> str:
-    """Return the client address for limits: the peer, or the address that the last of `hops` own proxies saw.
+    """Return the client address for limits: the peer's, or the address that the outermost of `hops` own proxies saw.
 
-    An IPv6 address is replaced by its network, since a client has the whole network. An IPv4-mapped address counts as
+    An IPv6 address is replaced by its network, because one client has a whole network. An IPv4-mapped address counts as
     IPv4.
     """
     client = scope.get("client")
@@ -31,7 +31,7 @@ def address_of(scope: Scope, hops: int) -> str:
 
 
 def _without_port(told: str) -> str:
-    """Remove the port that some proxies add, which differs between connections."""
+    """Remove the port that some proxies add, because it differs between connections of one client."""
     if told.startswith("["):
         return told[1:].partition("]")[0]
     return told.partition(":")[0] if told.count(":") == 1 else told

@@ -1,4 +1,7 @@
-"""Pacing of one connection's requests at the rate of its address, which is charged for their cost."""
+"""The turns of one connection's requests: each client address has a rate, and a request over the rate waits.
+
+The address also pays for the processor time of its requests. `request_pace` keeps the rates.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -8,22 +11,22 @@ from bridge.http.answer import Receive, Scope, Send
 from bridge.http.wire.cost import COST, Cost, seconds_since
 from bridge.http.wire.request_pace import Pace
 
-# The cost of a read besides the parser's time, for any number of bytes.
+# The cost of a read of any size, in addition to the parser's time.
 _READ_SECONDS: Final = 0.00001
 
 
 class ConnectionTurns:
-    """Turns of one connection. Its first request was counted when the connection was accepted."""
+    """The turns of one connection's requests. The first request was counted when the connection was accepted."""
 
     def __init__(self, pace: Pace, address: str, *, is_first: bool = False) -> None:
         self.goes_first = self._is_first = is_first
-        """Whether its bytes are parsed first: always, or because its last request came from a server."""
+        """Whether the connection's bytes are parsed before others': on the admin port, or after a server's request."""
         self._pace = pace
         self._address = address
         self._to_count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._cost = Cost()
-        """Cost of the request in flight, or else of the next one."""
+        """Cost of the request in flight; without one, of the next request."""
 
     @property
     def waits(self) -> bool:
@@ -31,11 +34,11 @@ class ConnectionTurns:
         return self._timer is not None
 
     def enters(self) -> bool:
-        """Return whether the connection is kept."""
+        """Return whether the connection is kept; a connection of an address far over its rate is not."""
         return self._pace.enters(self._address)
 
     def begin(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
-        """Start a request, now or when it is its turn."""
+        """Call `start` when it is the request's turn, which may be now."""
         seconds = self._pace.begins(self._address, self._to_count)
         self._to_count = 1
         if not seconds:
@@ -49,14 +52,17 @@ class ConnectionTurns:
         self._timer = loop.call_later(seconds, begins)
 
     def drop(self) -> None:
-        """Drop the waiting request: its count stays, and its cost is charged."""
+        """Drop the waiting request. It stays counted, and the address pays for its cost."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self._charge(1)
 
     def gone(self, *, is_idle: bool) -> None:
-        """Handle a disconnect: a waiting request is charged its cost now, a request in flight when it ends."""
+        """Handle a disconnect.
+
+        The address pays for a waiting request now, and for a request in flight when that request ends.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -66,20 +72,20 @@ class ConnectionTurns:
             self._charge(1 - self._to_count)
 
     def owes(self) -> float:
-        """Return the seconds until the address has paid for its earlier requests."""
+        """Return the seconds until the address has paid for its earlier requests, and its next request may begin."""
         return self._pace.owes(self._address)
 
     def parsed_since(self, began: float) -> float:
-        """Count the processor time of reading the connection's bytes, parsed since `began` by `time.thread_time`.
+        """Count the time since `began` as the cost of reading; returns it in seconds of processor time.
 
-        Returns the seconds.
+        `began` is a value of `time.thread_time`.
         """
         took = _READ_SECONDS + seconds_since(began)
         self._cost.seconds += took
         return took
 
     def charged(self, app: Any) -> Any:
-        """Wrap the application: the address is charged for parsing and for the time until the request is admitted."""
+        """Wrap the ASGI application: the address pays for parsing, and for the work until the request is admitted."""
 
         async def charged(scope: Scope, receive: Receive, send: Send) -> None:
             cost = scope[COST] = self._cost

@@ -1,4 +1,7 @@
-"""Connections of a process: a limit for all, a share for each address, and a choice of those to close for another."""
+"""The connections of a process: a limit for all, and a share for each address.
+
+At a limit, a connection that waits for its client is closed in favour of a new one.
+"""
 
 from collections import Counter, OrderedDict
 from typing import Protocol
@@ -9,19 +12,19 @@ _MOST_TURNED_AWAY = 128
 
 
 class Connection(Protocol):
-    """One connection, as the table sees it."""
+    """What the table calls on a connection."""
 
     def give_way(self) -> None:
-        """Close the connection, which waits for its client."""
+        """Close the connection, which waits for its client, in favour of another."""
 
 
 class Connections:
-    """At most `most` connections, and `most_of_one` of each address; 0 is no limit for an address.
+    """At most `most` connections, and `most_of_one` of each address; 0 means no limit for an address.
 
-    A connection that waits for its client, to send a complete request or to read an answer, gives way to a new one. It
-    is of the same address if the address has used its share, or else of the address with the most waiting connections;
-    of these, the one that has waited for longest is closed. So an address can't have others' connections closed by
-    opening many of its own. A new connection is refused only if no connection waits.
+    A connection waits for its client until a request is complete, and while the client reads a response. At a limit,
+    the connection that has waited longest is closed: one of the same address if the address has used its share, or else
+    one of the address with the most waiting connections. So an address can't displace the connections of others by
+    opening many. If no connection waits, the new one is refused.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:
@@ -35,7 +38,10 @@ class Connections:
         self._turned_away: set[Connection] = set()
 
     def enter(self, connection: Connection, address: str) -> Code | None:
-        """Count a new connection, which waits for a request; returns the code of its refusal, or None."""
+        """Count a new connection, which waits for a request.
+
+        Returns None, or the error code if the connection is refused.
+        """
         if address and self._most_of_one and self._held[address] >= self._most_of_one:
             if not self._closed_one(self._waiting_of.get(address)):
                 return Code.RATE_LIMITED
@@ -48,7 +54,7 @@ class Connections:
         return None
 
     def hears_why(self, connection: Connection) -> bool:
-        """Return whether a refused connection stays open until its client has read the refusal; only so many do."""
+        """Return whether a refused connection may stay open until its client has read the refusal. At most 128 may."""
         if len(self._turned_away) >= _MOST_TURNED_AWAY:
             return False
         self._turned_away.add(connection)
@@ -102,7 +108,7 @@ class Connections:
         return self._waiting_of[next(iter(addresses))] if addresses else None
 
     def _closed_one(self, waiting: "OrderedDict[Connection, None] | None") -> bool:
-        """Close the one that has waited longest; returns whether there was one."""
+        """Close the connection that has waited longest; returns whether there was one."""
         if not waiting:
             return False
         longest = next(iter(waiting))

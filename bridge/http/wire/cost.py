@@ -1,4 +1,4 @@
-"""Cost of a request to the event loop until its sender is known, in processor time of the thread."""
+"""Cost of a request until its sender is known: processor time of the event loop's thread."""
 
 import time
 import types
@@ -10,23 +10,23 @@ COST: Final = "bridge.cost"
 
 _MOST_SECONDS: Final = 0.01
 _PAID_SECONDS: Final = 0.0001
-# A server's usual request is covered by its count on a slow machine too.
+# A request of a server counts as five requests, so that even on a slow machine the count covers its usual cost.
 _OF_A_SERVER: Final = 5
 
 
 def seconds_since(began: float) -> float:
-    """Return the thread's processor time since `began`, by `time.thread_time`; at most 10 ms.
+    """Return the thread's processor time since `began` (a value of `time.thread_time`), in seconds; at most 10 ms.
 
-    A longer time before admission is a pause of the process, such as a garbage collection, and not caused by a client.
+    A longer time comes from a pause of the process, such as a garbage collection, which the client has not caused.
     """
     return min(time.thread_time() - began, _MOST_SECONDS)
 
 
 class Cost:
-    """The processor time of one request, in seconds: of parsing it, and of its steps until its sender is admitted.
+    """The processor time of one request, in seconds: of its parsing, and of its steps until its sender is admitted.
 
-    Waiting costs nothing. Both the address and the sender are charged for it: the address by its pace, and the sender,
-    once it is known, in its share of the time.
+    Waiting costs nothing. The cost is charged twice: to the rate of the client address, and, once the sender is known,
+    to the sender's share of the event loop's time.
     """
 
     __slots__ = ("_began", "_is_counted", "_taken", "counted", "seconds")
@@ -34,27 +34,27 @@ class Cost:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.counted = 1
-        """The number of requests it is already counted as; the address is charged for the cost beyond these."""
+        """The number of requests that the address has already paid for. It is charged for the cost beyond these."""
         self._is_counted = True
         self._began = 0.0
         self._taken = _PAID_SECONDS
 
     def admitted(self, *, is_server: bool) -> None:
-        """Stop counting: later steps are charged to the request's sender as its work."""
+        """Stop counting, because the sender is known: later steps are charged to the sender as its work."""
         self._stop()
         self._is_counted = False
         if is_server:
             self.counted = _OF_A_SERVER
 
     def take(self) -> float:
-        """Return the seconds beyond 0.1 ms that were not taken before; the sender is charged for them."""
+        """Return the seconds to charge to the sender: those beyond 0.1 ms that no earlier call has returned."""
         seconds = max(0.0, self.seconds - self._taken)
         self._taken += seconds
         return seconds
 
     @types.coroutine
     def of(self, work: Awaitable[None]) -> Generator[Any, Any, None]:
-        """Run the work, and count the time of its steps."""
+        """Run the work, and count the processor time of its steps."""
         steps = work.__await__()
         error: BaseException | None = None
         while True:
@@ -68,7 +68,7 @@ class Cost:
             error = None
             try:
                 yield waits_for
-            except BaseException as thrown:  # noqa: BLE001  # a cancellation, which is for the work to hear of
+            except BaseException as thrown:  # noqa: BLE001  # a cancellation, which is passed to the work
                 error = thrown
 
     def _start(self) -> None:

@@ -6,11 +6,11 @@ from typing import Final, Protocol
 
 SLICE_SECONDS: Final = 0.003
 BEGUN_SECONDS: Final = 0.0002
-"""Assumed time of a request in the iteration in which it begins, in seconds."""
+"""Seconds that a request is assumed to take in the iteration in which it begins."""
 
 
 class Reader(Protocol):
-    """A connection with bytes that were read and are not parsed yet."""
+    """A connection whose bytes were read, and are not parsed yet."""
 
     loop: asyncio.AbstractEventLoop
     address: str
@@ -18,24 +18,27 @@ class Reader(Protocol):
 
     @property
     def is_begun(self) -> bool:
-        """Return whether the bytes belong to the body of the request in flight, which does not wait for its address."""
+        """Return whether the unparsed bytes belong to the body of the request in flight.
+
+        Such bytes don't wait for their address.
+        """
 
     def owes(self) -> float:
-        """Return the seconds until its address has paid for its earlier requests."""
+        """Return the seconds until the connection's address has paid for its earlier requests."""
 
     def parse_piece(self) -> bool:
-        """Parse some of the bytes; returns whether more may be parsed."""
+        """Parse some of the bytes; returns whether more bytes can be parsed."""
 
 
 Key = tuple[str, bool]
 
 
 class Intake:
-    """Limits the parsing time of an iteration over all connections of a kind.
+    """Limits the time of parsing in one iteration of the event loop, for all connections of a kind together.
 
-    `left` is the remaining time in seconds. A connection takes its time from it freely as long as some is left. After
-    that, bytes wait for the next iteration. Addresses then take turns, and an address that owes for earlier requests
-    waits until it has paid.
+    `left` is the remaining time in seconds. While some is left, a connection's bytes are parsed when they arrive. After
+    that, bytes wait for the next iteration, in which client addresses take turns. An address that has not paid for its
+    earlier requests waits until it has.
     """
 
     def __init__(self) -> None:
@@ -46,11 +49,11 @@ class Intake:
         self._resting: dict[Key, dict[Reader, None]] = {}
 
     def waits(self, reader: Reader) -> None:
-        """Queue a connection whose bytes may be parsed when it is its turn."""
+        """Add the connection to the queue; its bytes are parsed when it is its turn."""
         if reader.waits_in is not None:
             return
         if reader.loop is not self._loop:
-            # Readers of a loop that has ended are dropped.
+            # Connections of an event loop that has ended are dropped.
             self._loop, self._goes_on = reader.loop, False
             self._turns.clear()
             self._resting.clear()
@@ -60,7 +63,7 @@ class Intake:
         self._go_on()
 
     def leave(self, reader: Reader, key: Key) -> None:
-        """Remove the connection, which waits under that key."""
+        """Remove the connection from the queue of this key."""
         for queue in (self._turns, self._resting):
             queue.get(key, {}).pop(reader, None)
 
@@ -71,7 +74,7 @@ class Intake:
 
     def _iterate(self) -> None:
         self._goes_on = False
-        # Overtime of an iteration is deducted from the next ones.
+        # Time over the limit of an iteration is deducted from the next iterations.
         self.left = min(SLICE_SECONDS, self.left + SLICE_SECONDS)
         while self.left > 0 and self._turns:
             key, readers = self._turns.popitem(last=False)
@@ -86,7 +89,10 @@ class Intake:
         self._go_on()
 
     def _rests(self, key: Key, readers: dict[Reader, None]) -> bool:
-        """Return whether the address has to pay first; all requests that it wants to begin wait for that."""
+        """Return whether the address has to pay first.
+
+        Then all of its connections that want to begin a request wait.
+        """
         owes = 0.0 if key[1] else next(iter(readers)).owes()
         if owes and self._loop is not None:
             self._resting[key] = readers

@@ -1,4 +1,4 @@
-"""Lingering close: after the answer, the client's remaining bytes are read and dropped for a while."""
+"""Lingering close: after the response, the client's remaining bytes are read and dropped for a while."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,16 +10,19 @@ _IDLE_SECONDS: Final = 2.0
 
 
 def _is_not_midway() -> bool:
-    """Return False: a lost connection has no request."""
+    """Return False: a lost connection has no request in progress."""
     return False
 
 
 class LingeringTransport:
-    """A connection's transport. A close while a request is `midway` closes only the writing side.
+    """A connection's transport. While `midway` returns True, a close only closes the writing side at first.
 
-    A socket that is closed with unread bytes is reset. The reset overtakes the answer, so a client that is still
-    sending would never see why it was refused. The socket is therefore closed when the client has closed, has been
-    silent for a while, or has sent too long or too much.
+    If a socket is closed with unread bytes, TCP resets the connection. The reset overtakes the response, so a client
+    that still sends would not see why it was refused. The socket is therefore closed when one of these is true:
+
+    - the client has closed the connection;
+    - the client has sent nothing for 2 seconds;
+    - 10 seconds have passed, or 8 MiB have arrived.
     """
 
     def __init__(self, transport: asyncio.Transport, midway: Callable[[], bool]) -> None:
@@ -38,35 +41,35 @@ class LingeringTransport:
         return self._timer is not None or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Write the data, unless the connection has ended: answers to requests after the last are dropped."""
+        """Write the data. After a close it is dropped, because requests after the last one get no response."""
         if not self.is_closing():
             self._transport.write(data)
 
     def pause_reading(self) -> None:
-        """Pause reading until it is resumed."""
+        """Pause reading until `resume_reading` is called."""
         self._paused = True
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Resume reading, unless earlier bytes are not parsed yet."""
+        """Resume reading, unless `hold_reading` has paused it."""
         self._paused = False
         if not self._held:
             self._transport.resume_reading()
 
     def hold_reading(self) -> None:
-        """Pause reading until the bytes that were read are parsed."""
+        """Pause reading until the bytes that were read are parsed, and `let_go_reading` is called."""
         if not self._held:
             self._held = True
             self._transport.pause_reading()
 
     def let_go_reading(self) -> None:
-        """Resume reading: all bytes are parsed."""
+        """Resume reading, unless `pause_reading` has paused it: all bytes are parsed."""
         self._held = False
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Close the connection; if a request is midway, after the rest of it was read."""
+        """Close the connection. If a request is midway, the rest of the request is read first, within the limits."""
         if self.is_closing():
             return
         if not self._midway() or not self._transport.can_write_eof():
@@ -79,19 +82,19 @@ class LingeringTransport:
         self._timer = self._loop.call_later(_IDLE_SECONDS, self._look)
 
     def close_at_once(self) -> None:
-        """Close the connection regardless of incoming bytes; written bytes have a moment to be sent."""
+        """Close the connection without reading more. Bytes that were written have 2 seconds to be sent."""
         self._transport.close()
         if self._transport.get_write_buffer_size():
             self._loop.call_later(_IDLE_SECONDS, self._transport.abort)
 
     def drop(self, size: int) -> None:
-        """Count bytes that arrived after the close."""
+        """Count bytes that arrived after the close, and were dropped."""
         self._dropped += size
         if self._dropped > _MOST_BYTES:
             self._transport.close()
 
     def lost(self) -> None:
-        """Handle the loss of the connection, and drop the reference to it."""
+        """Handle the loss of the connection, and drop the reference to its protocol."""
         self._midway = _is_not_midway
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits: of connections, headers, cost of bodies, and rate of requests."""
+"""uvicorn's HTTP protocol with limits: on connections, headers, the cost of bodies, and the rate of requests."""
 
 import asyncio
 import math
@@ -29,19 +29,19 @@ _MOST_HEADERS = 100
 _MOST_TRAILERS = 16
 _UNREAD_SECONDS = 60.0
 _LATE_BYTES = 64 * 1024
-"""A longer body, or one of unknown length, is not read to its end after its answer."""
+"""A body that is longer, or of unknown length, is not read to its end after an early response."""
 _MOST_PIECES = 1024
 _PIECE_BYTES = 64
 _FRAMING_BYTES = 16 * 1024
-# Each escape takes half a microsecond to decode, and a path is decoded twice.
+# To decode a percent sign takes half a microsecond, and a path is decoded twice.
 _MOST_ESCAPES = 1024
 _MOST_ESCAPES_OF_PATH = 256
 _FRAMING = (b"connection", b"proxy-connection", b"content-length", b"transfer-encoding")
-"""The headers by which the parser determines the end of a request and of its connection."""
+"""The headers that determine where a request ends, and whether the connection ends after it."""
 
 
 class BoundedProtocol(ReadingProtocol):
-    """One connection. Its limits are the class's, set once in a serving process."""
+    """One connection. Its limits are attributes of the class, which a process sets once, before it serves."""
 
     most_header_bytes = 32 * 1024
     admin_port = 0
@@ -55,19 +55,19 @@ class BoundedProtocol(ReadingProtocol):
     def bound(cls, settings: Settings) -> None:
         """Set the limits from the settings."""
         most = settings.gateway_max_connections
-        # Behind proxies the peer of a connection is a proxy with many clients.
+        # Behind proxies, the peer of a connection is a proxy with many clients.
         cls._peers_are_clients = not settings.gateway_forwarded_hops
         share = settings.gateway_address_connections_share if cls._peers_are_clients else 0.0
         cls.most_header_bytes = settings.gateway_max_header_bytes
         cls.admin_port = settings.gateway_admin_port
         cls.places = Connections(most, math.ceil(most * share))
-        # Behind proxies only a request's headers contain its client address.
+        # Behind proxies, only the headers of a request contain its client address.
         cls.pace = Pace(settings.gateway_address_requests_per_second if cls._peers_are_clients else 0)
         cls.header_seconds = settings.seconds("gateway_header_timeout")
 
     @classmethod
     def address_of_peer(cls, peer: Peer) -> str:
-        """Return the address that limits count a peer's connections for; "" is a proxy with many clients."""
+        """Return the address for which limits count a peer's connections; "" means a proxy with many clients."""
         return address_of({"client": peer, "headers": ()}, 0) if cls._peers_are_clients else ""
 
     @classmethod
@@ -92,9 +92,9 @@ class BoundedProtocol(ReadingProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._lingering = LingeringTransport(transport, self._is_midway)
-        super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn asks of one
+        super().connection_made(self._lingering)  # type: ignore[arg-type]  # it has the methods that uvicorn calls
         self.open_connections.inc()
-        # A flood of the public port must not make the service look unready, so the admin port has no limit.
+        # The admin port has no limit, so that a flood of the public port does not make the service look unready.
         is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
         self.address = address = address_of({"client": self.client, "headers": ()}, 0)
         self._turns = ConnectionTurns(Pace(0) if is_admin else self.pace, address, is_first=is_admin)
@@ -104,10 +104,10 @@ class BoundedProtocol(ReadingProtocol):
             return
         refusal = None if is_admin else self.places.enter(self, address)
         if refusal is None:
-            # The timer of the first request's headers; uvicorn times the idle connection after that.
+            # This timer limits the headers of the first request. Later uvicorn limits the idle time.
             self._watch()
             return
-        # Closing with unread bytes would reset the connection, and the client would not see the refusal.
+        # A close with unread bytes resets the connection, and the client would not see the refusal.
         self._turned_away = self.places.hears_why(self)
         self._refuse(refusal, "too many connections")
 
@@ -116,7 +116,7 @@ class BoundedProtocol(ReadingProtocol):
         self.reads_no_more()
         running = self._running
         if running is not None and not running.response_complete:
-            # uvicorn notifies the last request that it read, which may be another one.
+            # uvicorn only notifies the last request that it has parsed, which may be a later request.
             running.disconnected = True
             running.scope[CLIENT_GONE] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
             running.message_event.set()
@@ -130,10 +130,10 @@ class BoundedProtocol(ReadingProtocol):
         self._break_cycles()
 
     def _break_cycles(self) -> None:
-        """Drop the references that lead back here.
+        """Drop the references from this connection's objects back to it, so that reference counting frees them.
 
-        Reference counting then frees the connection. A flood of connections would otherwise leave so many objects to
-        the garbage collector that its scan holds the loop for a second.
+        After a flood of connections, the garbage collector would otherwise have to scan so many objects that it blocks
+        the loop for a second.
         """
         self.pipeline.clear()
         self._running = self.cycle = self.scope = None  # type: ignore[assignment]  # as before the first request
@@ -146,9 +146,9 @@ class BoundedProtocol(ReadingProtocol):
             self.scope[WIRE_BYTES] = self._wire_bytes  # type: ignore[typeddict-unknown-key]  # as above
         self._parse(data)
         if self._in_body and self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes:
-            self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than are in them")
+            self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than they contain; send larger chunks")
         if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
-            # The application does not see a header before its end, so an endless header is bounded here.
+            # The application sees headers only when they are complete, so incomplete headers are limited here.
             self._header_bytes += len(data) if before == (True, self._messages) else 0
             if self._header_bytes > self.most_header_bytes:
                 self._end(Code.HEADERS_TOO_LARGE, "")
@@ -161,16 +161,16 @@ class BoundedProtocol(ReadingProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
-            self._end(*(self._refusal or (Code.INVALID_HEADER, "the request is not HTTP/1.1 as this server reads it")))
+            self._end(*(self._refusal or (Code.INVALID_HEADER, "the request is not valid HTTP/1.1")))
         except httptools.HttpParserUpgrade as offer:
             self._pass_over_offer(data[offer.args[0] :])
 
     def _pass_over_offer(self, rest: bytes) -> None:
-        """Begin the request's body as if it had offered no upgrade; `rest` are the bytes after its headers.
+        """Begin the request's body as if the request had offered no upgrade; `rest` are the bytes after its headers.
 
-        After an offered upgrade the parser takes the following bytes for the new protocol, not for the request's body.
-        A new parser receives the framing headers that the first one parsed, not their bytes: so the result does not
-        depend on where the reads were split.
+        After an offered upgrade, the parser takes the following bytes for the new protocol. A new parser therefore gets
+        the method and the framing headers, made from the parsed headers: so the result does not depend on where reads
+        were split.
         """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         self.headers[:] = [header for header in self.headers if header[0] != b"upgrade"]
@@ -183,12 +183,12 @@ class BoundedProtocol(ReadingProtocol):
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        # Requests after the last one of a connection are not answered, and must not abort that one.
+        # Bytes after the last request of a connection get no response, and must not abort that request.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
     def _unset_keepalive_if_required(self) -> None:
-        """Leave the idle timer to requests: uvicorn stops it at any byte, also at the rest of a refused body."""
+        """Do nothing: the idle timer is stopped by requests, not by any byte as in uvicorn."""
 
     def on_message_begin(self) -> None:
         if self._passes_over:
@@ -218,10 +218,10 @@ class BoundedProtocol(ReadingProtocol):
             return
         self._count(len(name) + len(value) + 4)
         if not self._in_headers:
-            # Proxies don't check trailers, so a trailer must not override a header of which the last one counts.
+            # Trailers are dropped. Proxies don't check them, and a trailer could override a header of the same name.
             self._trailers += 1
             if self._trailers > _MOST_TRAILERS:
-                self._stop_parsing(Code.HEADERS_TOO_LARGE, f"more than {_MOST_TRAILERS} trailers")
+                self._stop_parsing(Code.HEADERS_TOO_LARGE, f"the request has more than {_MOST_TRAILERS} trailers")
             return
         super().on_header(name, value)
         if len(self.headers) > _MOST_HEADERS:
@@ -233,12 +233,12 @@ class BoundedProtocol(ReadingProtocol):
         super()._unset_keepalive_if_required()
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                self._stop_parsing(Code.INVALID_HEADER, "CONNECT is not served")
+                self._stop_parsing(Code.INVALID_HEADER, "the method CONNECT is not supported")
             self._offers_upgrade = True
             return
         self._in_body = True
         if self.parser.get_http_version() == "1.0":
-            # HTTP/1.0 has no interim responses.
+            # HTTP/1.0 has no interim responses such as 100 Continue.
             self.expect_100_continue = False
         super().on_headers_complete()
         self._stays = self.cycle.keep_alive
@@ -246,7 +246,7 @@ class BoundedProtocol(ReadingProtocol):
             if name == b"content-length":
                 self._announced = int(value)
             if name == b"transfer-encoding" or self._announced > _LATE_BYTES:
-                # An answer that is sent before the body is complete announces the close of the connection.
+                # A response that is sent before the body is complete announces the close of the connection.
                 self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
@@ -264,7 +264,7 @@ class BoundedProtocol(ReadingProtocol):
         self._pieces += 1
         self._body_bytes += len(body)
         if self._pieces > _MOST_PIECES and self._body_bytes < _PIECE_BYTES * self._pieces:
-            detail = f"more than {_MOST_PIECES} chunks of less than {_PIECE_BYTES} bytes on average"
+            detail = f"the body has more than {_MOST_PIECES} chunks of less than {_PIECE_BYTES} bytes on average"
             self._stop_parsing(Code.BODY_TOO_LARGE, detail)
 
     def shutdown(self) -> None:
@@ -278,9 +278,9 @@ class BoundedProtocol(ReadingProtocol):
             self.reads_on()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Begin a request when its address may; until then the connection waits and may give way to others."""
+        """Begin a request when it is its turn. Until then the connection waits, and may be closed for another."""
         self._running = cycle
-        # Its waiting time counts from this request, however long the connection was idle before.
+        # The waiting time begins with this request, and does not include the idle time before it.
         self.places.works(self)
         self._turns.begin(self.loop, partial(self._begin, cycle, app))
         if self._turns.waits:
@@ -296,7 +296,7 @@ class BoundedProtocol(ReadingProtocol):
     def _take_place(self) -> None:
         """Mark the connection as working, or as waiting: for a request, its turn, its body, or a client that reads.
 
-        The body of a request behind the running one does not count as waiting: the running one's answer comes first.
+        While a request runs, the body of the request behind it does not count as waiting.
         """
         running = self._running
         if (
@@ -312,7 +312,7 @@ class BoundedProtocol(ReadingProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        # No work is done for a client that does not read: the connection may give way, and ends after a while.
+        # The client does not read. The connection waits for it, and ends after a while.
         self._take_place()
         self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._lingering.abort)
 
@@ -325,7 +325,7 @@ class BoundedProtocol(ReadingProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         if self._unparsed:
-            # The next request has arrived and waits for its turn.
+            # The next request has arrived, and waits for its turn.
             later = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
             self.timeout_keep_alive_task = later
             return
@@ -334,7 +334,7 @@ class BoundedProtocol(ReadingProtocol):
     def give_way(self) -> None:
         """Close the connection, which waits for its client, in favour of another."""
         metrics.HTTP_IDLE_CLOSED.inc()
-        # Its turn stays counted: otherwise an address whose new connections displace its old ones would pay for none.
+        # The waiting request stays counted. Else an address could open new connections in place of old ones for free.
         self._turns.drop()
         self._lingering.close_at_once()
 
@@ -348,9 +348,9 @@ class BoundedProtocol(ReadingProtocol):
         raise httptools.HttpParserError(code.value)
 
     def _end(self, code: Code, detail: str) -> None:
-        """Refuse a request that can't be parsed, and close; earlier requests are answered first.
+        """Refuse a request that can't be parsed, and close the connection; earlier requests are answered first.
 
-        No request gets two answers, or the answer of another.
+        No request gets two responses, or the response of another request.
         """
         if self._in_body and self.pipeline and self.pipeline[0][0].scope is self.scope:
             self.pipeline.popleft()
@@ -368,7 +368,7 @@ class BoundedProtocol(ReadingProtocol):
             last.keep_alive = False
 
     def _refuse(self, code: Code, detail: str = "") -> None:
-        """Answer without an application, and close."""
+        """Answer without the application, and close the connection."""
         self._unwatch()
         self.transport.write(refusal(code, detail))
         self.transport.close()
@@ -388,12 +388,12 @@ class BoundedProtocol(ReadingProtocol):
             self._header_timer = None
 
     def _late(self) -> None:
-        """Close a connection whose headers take too long, however slowly they arrive."""
+        """Close a connection whose headers are not complete within the time limit."""
         self._header_timer = None
-        # Unparsed bytes may contain the end of the headers; the timer starts again once they are parsed.
+        # Unparsed bytes may contain the end of the headers. The timer starts again when they are parsed.
         if self._in_headers and not self._unparsed:
             self._lingering.close_at_once()
 
     def _is_midway(self) -> bool:
-        """Return whether the client may still be sending the request that it began."""
+        """Return whether the client may still be sending a request that it has begun."""
         return self._turned_away or self._in_body or bool(self._unparsed) or (self._in_headers and self._messages > 0)

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with scheduled parsing: bytes are parsed in turn, and few requests ahead."""
+"""uvicorn's HTTP protocol with scheduled parsing: connections take turns, and few requests are parsed ahead."""
 
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from bridge.http.wire.lingering_close import LingeringTransport
 from bridge.http.wire.request_pace import Pace
 
 _SLICE_BYTES: Final = 64 * 1024
-"""Most bytes of a read that are parsed before others have their turn."""
+"""Most bytes of one connection that are parsed before other connections have their turn."""
 _LEAST_PIECE_BYTES: Final = 128
 _SEARCHED_BYTES: Final = 4096
 _HEAD_END: Final = b"\r\n\r\n"
@@ -19,11 +19,11 @@ _HEAD_END: Final = b"\r\n\r\n"
 class ReadingProtocol(HttpToolsProtocol):
     """One connection.
 
-    Parsing pauses while one of its requests waits for another; reading pauses while bytes are unparsed.
+    Parsing pauses while a complete request waits for the one before it. Reading pauses while bytes are unparsed.
     """
 
     first = Intake()
-    """For the admin port, and for connections whose last request came from a server."""
+    """The queue of the admin port, and of connections whose last request came from a server."""
     others = Intake()
     _lingering: LingeringTransport
 
@@ -46,7 +46,7 @@ class ReadingProtocol(HttpToolsProtocol):
         return self._in_body and running is not None and running.scope is self.scope and not running.response_complete
 
     def owes(self) -> float:
-        """Return the seconds until its address has paid for its earlier requests."""
+        """Return the seconds until the connection's address has paid for its earlier requests."""
         return self._turns.owes()
 
     @property
@@ -61,13 +61,13 @@ class ReadingProtocol(HttpToolsProtocol):
         if intake.left > 0 and not self._unparsed and not self.pipeline and self._is_one_piece(data):
             self._parse_slice(data)
             return
-        # Reading is paused while bytes are unparsed, but one more read may be on its way.
+        # Reading is paused while bytes are unparsed, but one more read may already have arrived.
         self._unparsed, self._parsed_to = self._unparsed[self._parsed_to :] + data, 0
         self._lingering.hold_reading()
         self.reads_on()
 
     def parse_piece(self) -> bool:
-        """Parse some of the bytes; returns whether more may be parsed."""
+        """Parse some of the bytes; returns whether more bytes can be parsed."""
         data, begin = self._unparsed, self._parsed_to
         if self._drops:
             self._lingering.drop(len(data) - begin)
@@ -86,7 +86,7 @@ class ReadingProtocol(HttpToolsProtocol):
             self._intake.waits(self)
 
     def reads_no_more(self) -> None:
-        """Drop the unparsed bytes: the connection is closed."""
+        """Drop the unparsed bytes, because the connection is closed."""
         self._unparsed = b""
         if self.waits_in is not None:
             intake, key = self.waits_in
@@ -96,9 +96,9 @@ class ReadingProtocol(HttpToolsProtocol):
         return bool(self._unparsed) and (not self.pipeline or self._drops)
 
     def _is_one_piece(self, data: bytes) -> bool:
-        """Return whether at most two requests can begin in it.
+        """Return whether at most two requests can begin in the data.
 
-        Most bytes hold one, without a carriage return in its body.
+        Most reads contain one request, without a carriage return in its body.
         """
         size = len(data)
         if self._in_body and size <= self._announced - self._body_bytes:
@@ -109,7 +109,7 @@ class ReadingProtocol(HttpToolsProtocol):
         return size <= _SEARCHED_BYTES and data.find(_HEAD_END, follows, size - 1) < 0
 
     def _end_of_piece(self, data: bytes, begin: int) -> int:
-        """Return the end of the next piece: after the next headers, within bounds of size.
+        """Return the end of the next piece: after the next headers, within limits of size.
 
         So few requests begin in one piece.
         """
@@ -119,5 +119,5 @@ class ReadingProtocol(HttpToolsProtocol):
         return end if found < 0 else found + len(_HEAD_END)
 
     def _parse_slice(self, data: bytes) -> None:
-        """Parse the bytes, and deduct the time from the intake's."""
+        """Parse the data, and deduct the time from `left` of the intake."""
         raise NotImplementedError

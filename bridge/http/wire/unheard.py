@@ -1,4 +1,4 @@
-"""The refusal that is written to a connection before a request reaches the application; the connection ends with it."""
+"""The refusal of a connection before a request reaches the application; the connection ends with it."""
 
 import json
 
@@ -9,7 +9,7 @@ from bridge.http.problems import Code, Problem
 
 
 def refusal(code: Code, detail: str) -> bytes:
-    """Return the refusal with its status line and headers."""
+    """Return the bytes of the refusal, with status line and headers."""
     answer = Problem(code, detail).answer(request_ids({}))
     document = json.loads(answer.body)
     lines = [STATUS_LINE[answer.status]]

@@ -234,12 +234,12 @@ async def test_what_is_stopped_as_it_begins_is_not_left_running(two_orgs: Settin
     [
         (
             PreconditionFailed("Kafka at 10.0.0.7:9092 does not answer"),
-            "Postgres or Kafka is away, or lacks what is needed; see ",
+            "Postgres or Kafka is unreachable, or does not meet a requirement; see ",
         ),
         (SinkUnavailable("connecting to Postgres as owner"), "Postgres or Kafka did not answer; see "),
         (
             BreakerOpen("the circuit breaker is open: site 3 storms"),
-            "the circuit breaker is open; run the same ",
+            "the circuit breaker is open; run the replay ",
         ),
         (BridgeError("the canary failed"), "the canary failed"),
     ],

@@ -124,7 +124,7 @@ async def test_roles(running: Api, two_orgs: Settings) -> None:
                 refused(await operator.post(path, json=body), 404, "unknown_plan")
             else:
                 told = refused(await viewer.post(path, json=body), 403, "role_too_low")
-                assert told == "the role of the token viewer is viewer; this needs operator"
+                assert told == "the role of the token viewer is viewer; this action needs the role operator"
                 assert (await operator.post(path, json=body | {"dry_run": True})).status_code == 200
         everything = {"all": True, "reason": "all of it"}
         for path in ("/v1/dead-letters/discard", "/v1/plans"):

@@ -79,7 +79,7 @@ async def test_a_discard_is_on_record(bound: httpx.AsyncClient, two_orgs: Settin
     shown = ok(await bound.get(f"/v1/dead-letters/{listed['dead_letters'][0]['provenance']}"))
     assert shown["discarded_by"] == done["run_id"]
     closed = {"filter": {"disposition": ["discarded"], "site_id": [1]}, "reason": "again"}
-    assert "only open ones" in refused(
+    assert "only open dead letters" in refused(
         await bound.post("/v1/dead-letters/discard", json=closed), 422, "invalid_request"
     )
 

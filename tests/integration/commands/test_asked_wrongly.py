@@ -12,12 +12,12 @@ from schemas.config.settings import Settings
 SENT = "12345678-0000-4000-8000-000000000001"
 CANCELLED = "12345678-0000-4000-8000-000000000002"
 ASKED = {
-    "dlq plan --all --yes": "no dead letter fits the filter",
-    f"dlq cancel {SENT} --reason x": f"all of the plan {SENT} was sent: nothing is left to cancel",
+    "dlq plan --all --yes": "no dead letter matches the filter",
+    f"dlq cancel {SENT} --reason x": f"every item of the plan {SENT} was sent: nothing is left to cancel",
     f"dlq replay {CANCELLED}": f"the plan {CANCELLED} was cancelled",
     "dlq discard --provenance bridge.raw:0:4711 --yes --reason x": "no dead letter in the ledger: bridge.raw:0:4711",
     "dlq replay --from-topic nobody.has.it": "Kafka has no topic",
-    "offsets skip {raw}:0 --offset 4711 --reason x": "has no position yet",
+    "offsets skip {raw}:0 --offset 4711 --reason x": "has no stored offset yet",
     "topics adopt {raw} --reason x": "there is nothing to adopt",
     "pause start --partition 99 --reason x": "Kafka has no ",
     "pause start --script nobody --reason x": "script nobody is not registered",

@@ -134,7 +134,7 @@ LEDGER = (
 # A fault, and exactly the checks that must report it.
 BROKEN: dict[str, tuple[Callable[[Settings], Awaitable[None]], dict[str, str]]] = {
     "retention": (retention_short, {"topics": "fail: {raw}: retention.ms is 3600000", "retention": "fail: {raw} keeps 1 h"}),
-    "retention by size": (retention_by_size, {"retention": "warn: {raw} is also cut by size"}),
+    "retention by size": (retention_by_size, {"retention": "warn: {raw} also has a size limit"}),
     "a record from the future": (
         stamped_ahead,
         {"topics": "fail: {raw}: message.timestamp.type is CreateTime", "Kafka's clock": "fail: "},
@@ -154,7 +154,7 @@ BROKEN: dict[str, tuple[Callable[[Settings], Awaitable[None]], dict[str, str]]] 
     ),
     "read-only": (
         sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$"),
-        {"writable": "fail: its transactions are read-only"},
+        {"writable": "fail: transactions are read-only"},
     ),
     "commits that may be lost": (
         sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$"),

@@ -149,7 +149,7 @@ async def test_the_time_for_headers_without_a_proof_can_be_ended(settings: Setti
     ended = command(settings, "require-proof", "--reason", "the last gateway is replaced")
     await settle_one_more(settings)
 
-    assert ended["changes"] == ["gateway headers without a proof are believed no longer"]
+    assert ended["changes"] == ["gateway headers without a proof are trusted no longer"]
     assert await by_site(settings) == {1: 1, None: 1}
 
 

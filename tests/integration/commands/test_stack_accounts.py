@@ -113,7 +113,7 @@ def test_another_account_is_refused(directory: Path) -> None:
     if "--ambient-caps=+dac_read_search" not in before:
         status = run(python(STACK_COMMAND, "status", "--dir", str(directory), before=before))
         assert status.returncode == 3, status
-        assert "is closed to this account: use the one that started the stack" in status.stderr
+        assert "is not accessible to this account; use the account that started the stack" in status.stderr
 
 
 async def test_a_reader_of_the_stack_has_no_more_than_it_needs(directory: Path) -> None:
@@ -200,7 +200,9 @@ def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     log.symlink_to(victim)
     owner = Owner(owned=True)
     try:
-        with pytest.raises(PreconditionFailed, match=rf"^can't run /bin/echo: its log {log} is a link: remove it$"):
+        with pytest.raises(
+            PreconditionFailed, match=rf"^can't run /bin/echo: its log {log} is a link; remove the link$"
+        ):
             owner.launch(Launch(["/bin/echo", "written"], tmp_path, log, signal.SIGTERM))
     finally:
         owner.let_go()

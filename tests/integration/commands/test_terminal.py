@@ -231,7 +231,7 @@ async def test_what_is_typed_is_written_out_or_refused(hostile: Settings, tmp_pa
         "offsets skip bridge.raw:0 --offset 1", "topics adopt bridge.raw",
     ):  # fmt: skip
         done = await bridge_text(*command.split(), "--reason", bad, settings=variables)
-        assert (done.returncode, "--reason: holds the control character U+001B" in done.stderr) == (3, True), command
+        assert (done.returncode, "--reason: contains the control character U+001B" in done.stderr) == (3, True), command
 
 
 @pytest.mark.parametrize("more", [(), ("--verbose",)])

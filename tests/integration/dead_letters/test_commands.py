@@ -80,7 +80,7 @@ async def test_from_groups_to_one_dead_letter_to_its_end(settings: Settings, tmp
     assert (would.returncode, b"1 would be discarded" in would.stdout) == (0, True)
     assert b"a discard is final: no replay takes" in would.stdout
     helped = " ".join((await asyncio.to_thread(dlq, "discard", "--help")).stdout.decode().split())
-    assert "A discard is final: no replay takes what is discarded" in helped
+    assert "A discard is final: no replay sends a discarded dead letter" in helped
     assert document(await asyncio.to_thread(dlq, "list", *one, *ask))["total"] == 1
     unasked = await asyncio.to_thread(dlq, "discard", *one, "--reason", "a test")
     assert (unasked.returncode, b"give --yes" in unasked.stderr) == (3, True)
@@ -185,9 +185,9 @@ WRONG = {
     "list --dropped-reason bad": "retry_exhausted",
     "list --since soon": "give an age such as 30m, 2h or 7d, or RFC 3339",
     "list --after x": "is not the end of a page",
-    "discard --reason r --yes": "or --all for all that are open",
+    "discard --reason r --yes": "another filter, --persisted, or --all",
     "discard --all --yes": "Missing option '--reason'",
-    "discard --disposition replayed --site-id 1 --yes --reason r": "only open ones",
+    "discard --disposition replayed --site-id 1 --yes --reason r": "only open dead letters",
     "discard --provenance bridge.raw:0:99 --yes --reason r": "no dead letter in the ledger",
     "export --output /nowhere/at/all": "cannot write /nowhere/at/all",
 }

@@ -38,7 +38,7 @@ async def test_the_owner_of_broken_json_is_guessed_and_never_asked_by(database_u
     guessed = "site ~21 globex-web: 3, site ~21 globex-web (site 7 by the record key): 1, site ~11: 1"
     assert f"unproven, by their text: {guessed}" in " ".join(groups.split())
     shown = await dlq(database_url, "show", "bridge.raw:0:0")
-    assert "~21 (unproven: by its text, which can't be read)" in shown
+    assert "~21 (unproven: guessed from the event's text, which can't be parsed)" in shown
     listed = await dlq(database_url, "list")
     assert "~globex-web" in listed
     assert "~: unproven" in listed
@@ -70,7 +70,7 @@ async def test_a_text_that_contradicts_its_record_key_is_told(database_url: str)
     assert "site 21 ~globex-web: 1" in groups
     listed = await dlq(database_url, "list")
     assert "21 (text: ~31) ~app" in " ".join(listed.split())
-    assert "site N's by the record key" in listed
+    assert "the record key names site N" in listed
     shown = " ".join((await dlq(database_url, "show", "bridge.raw:0:0")).split())
     assert "text names site ~31, unproven; site 21 is the record key's" in shown
     assert "4 of 4" in await dlq(database_url, "list", "--org-id", "2")

@@ -31,13 +31,13 @@ CASES = [
     Case(b"[\n" + A + b",\n" + B + b",\n]\n", LINES),
     Case(b"\xef\xbb\xbf" + ARRAY, JSON),
     Case(b"[" + A + b"," + B + b",]", JSON),
-    Case(gzip.compress(gzip.compress(ARRAY)), JSON, "the body is gzip: send JSON in UTF-8, plain or compressed once"),
+    Case(gzip.compress(gzip.compress(ARRAY)), JSON, "the body is gzip; send JSON in UTF-8, plain or compressed once"),
     Case(A + B, JSON, "several JSON texts in a row"),
     Case(A + b"," + B, JSON, "several JSON texts in a row"),
-    Case(ARRAY.decode().encode("utf-16"), "application/json; charset=utf-16", "the body is UTF-16: send JSON in UTF-8"),
-    Case(b"data=%5B%7B%22event_id%22%3A%22a%22%7D%5D", FORM, "a form: send the JSON itself"),
+    Case(ARRAY.decode().encode("utf-16"), "application/json; charset=utf-16", "the body is UTF-16; send JSON in UTF-8"),
+    Case(b"data=%5B%7B%22event_id%22%3A%22a%22%7D%5D", FORM, "a form; send the JSON alone"),
     Case(b'{"batch":' + ARRAY + b"}", JSON, "under `batch`"),
-    Case(ARRAY + b"\n" + ARRAY, LINES, "no event is in the body"),
+    Case(ARRAY + b"\n" + ARRAY, LINES, "the body contains no event"),
     Case(A + b"\n" + ARRAY, LINES, "an array within the array or line"),
 ]
 
@@ -58,7 +58,7 @@ async def test_a_body_is_never_one_dead_letter_for_a_batch(settings: Settings, k
                 else:
                     assert (answer.status_code, told.get("accepted")) == (202, 2), (content, told)
             cut_off = await client.post(EVENTS, content=gzip.compress(ARRAY)[:-9], headers=bearer(key))
-            assert "the gzip stream is cut off" in cut_off.json()["detail"]
+            assert "the gzip stream of the body is incomplete" in cut_off.json()["detail"]
             bomb = await client.post(EVENTS, content=gzip.compress(b" " * 2**21), headers=bearer(key))
             assert bomb.json()["error_code"] == "body_too_large"
     taken = [one for one in CASES if not one.says]

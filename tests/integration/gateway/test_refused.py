@@ -129,7 +129,7 @@ async def test_doctor_and_command_of_a_script_that_is_enabled_again(running: Gat
     [
         ("", "1", "no gateway answers at http://127.0.0.1:1/metrics"),
         ("", "0", "BRIDGE_GATEWAY_PORT is 0"),
-        ("--url ftp://127.0.0.1:1", "1", "--url: give a gateway's address as http://host:port"),
+        ("--url ftp://127.0.0.1:1", "1", "--url: invalid; give a gateway's address as http://host:port"),
         ("--url http://me:not-to-be-told@127.0.0.1:1", "1", "without credentials"),
     ],
 )

@@ -70,7 +70,7 @@ async def test_a_replay_tells_what_became_of_the_items(stack, database_url, topi
     assert summary.outcomes == {"persisted": 20, "duplicate": 1, "dropped": 1}
     assert summary.dropped_by_reason == {"schema_violation": 1}
     assert "22 of 22 sent (100.0 %)" in err
-    assert "all of the plan was sent before (22 of 22): nothing is sent again" in told
+    assert "every item of the plan was sent by an earlier run (22 of 22): nothing is sent again" in told
     assert "(100.0 %)" not in told
     assert ReplaySummary.model_validate_json(again).sent_total == 0
     rows = await fetch(settings, "SELECT * FROM bridge_event_raw WHERE dropped_reason <> 'duplicate_event_id'")
@@ -355,14 +355,17 @@ async def test_old_dead_letters(stack, database_url, topic_prefix) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("plan",), "no filter was given"),
+        (("plan",), "no filter is given"),
         (("plan", "--all"), "standard input is no terminal"),
-        (("plan", "--site-id", "77"), "no dead letter fits the filter"),
+        (("plan", "--site-id", "77"), "no dead letter matches the filter"),
         (("replay", "12345678"), "there is no plan '12345678'; see `bridge dlq plans`"),
         (("replay", "1"), "there is no plan '1'"),
-        (("replay", "12345678", "--rate", "fast"), "--rate: 'fast' is no rate"),
-        (("replay", "12345678", "--canary", "5", "--wait", "0s"), "--canary: --wait must be more than 0s"),
-        (("cancel", "12345678", "--reason", " "), "--reason: 1 to 500 characters"),
+        (("replay", "12345678", "--rate", "fast"), "--rate: 'fast' is not a rate"),
+        (
+            ("replay", "12345678", "--canary", "5", "--wait", "0s"),
+            "--canary: the run waits for the canary; give a --wait of more than 0s",
+        ),
+        (("cancel", "12345678", "--reason", " "), "--reason: give a reason of 1 to 500 characters"),
     ],
 )
 async def test_bad_input(stack, database_url, topic_prefix, words: tuple[str, ...], says: str) -> None:

@@ -174,7 +174,7 @@ async def test_cancelled_whatever_the_plan_says(
     assert (await status(settings, plan_id))["outcomes"] == {"unsettled": 20}
     if said == "running":
         _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough")
-        assert "20 items that were sent have no outcome yet; if some stay so, cancel the plan again" in err
+        assert "20 items that were sent have no outcome yet; if some never get one, cancel the plan again" in err
     if published:
         _, err = await dlq(settings, "cancel", plan_id, "--reason", "enough", "--wait", "1s", code=1)
         assert "it is not known yet whether" in err

@@ -71,7 +71,7 @@ async def test_springs_dead_letters_and_our_own(stack, database_url, topic_prefi
     ("words", "says"),
     [
         (("--from-topic", "nowhere"), "Kafka has no topic 'nowhere'"),
-        (("--from-topic", "x", "--force"), "does not support --canary and --force"),
+        (("--from-topic", "x", "--force"), "--canary and --force are only for plans"),
         (("abcd1234", "--from-topic", "x"), "give a PLAN, or --from-topic TOPIC"),
         ((), "give a PLAN, or --from-topic TOPIC"),
     ],
@@ -89,4 +89,4 @@ async def test_a_topic_of_the_product_is_refused(stack, database_url, topic_pref
     settings = replay_settings(stack, database_url, topic_prefix)
     _, err = await dlq(settings, "replay", "--from-topic", f"{topic_prefix}{name}", "--dry-run", code=3)
     assert f"{topic_prefix}{name} is a topic of this product" in err
-    assert "`bridge dlq plan` chooses dead letters from the ledger" in err
+    assert "Choose dead letters from the ledger with `bridge dlq plan`" in err

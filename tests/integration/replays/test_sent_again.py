@@ -65,7 +65,7 @@ async def test_what_persisted_leaves_open_is_told_with_the_reason(stack, databas
     for more, done in (("--dry-run", "would be discarded"), ("--yes", "discarded")):
         out, _ = await dlq(settings, *words, more)
         assert f"0 {done} as persisted meanwhile; left as they are: 4 open\n" in out
-        assert "3 of the open ones have no readable site, event id or class of sender, so that it is not known" in out
+        assert "3 of the open dead letters have no readable site, event id or sender class, so it is not known" in out
 
 
 @pytest.mark.parametrize(

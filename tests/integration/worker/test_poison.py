@@ -135,8 +135,8 @@ async def test_an_operator_passes_one_record_that_cannot_be_read(stack, database
         await wait_until(lambda: _held_at(settings, 2), budget_seconds=30, describe="the partition held and noted")
         await wait_until(lambda: _settled(settings, 1, 12), budget_seconds=30, describe="the other partition")
         for partition, offset, why in (
-            (0, 1, "is at 2, not at 1"),
-            (0, 3, "is at 2, not at 3"),
+            (0, 1, "has the stored offset 2, not 1"),
+            (0, 3, "has the stored offset 2, not 3"),
             (1, 12, "there is no record at 12 yet"),
             (7, 0, "Kafka has no"),
         ):
@@ -179,7 +179,7 @@ async def test_an_operator_passes_a_readable_record_by_saying_so(stack, database
         await wait_until(lambda: _settled(settings, 0, 0), budget_seconds=30, describe="the claim")
     await produce(settings, [event(number) for number in range(4)])
     code, said = await skip(settings, 0, 1, "--readable")
-    assert (code, "is at 0, not at 1" in said) == (3, True), said
+    assert (code, "has the stored offset 0, not 1" in said) == (3, True), said
     code, said = await skip(settings, 0, 0, "--readable", "--dry-run")
     assert (code, "would be skipped" in said) == (0, True), said
     code, said = await skip(settings, 0, 0, "--readable")

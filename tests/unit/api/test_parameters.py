@@ -63,18 +63,18 @@ def test_corrections() -> None:
     assert not PlanBody().correction()
     copies = [{"op": "copy", "from": "", "path": "/a"}] * 9
     for wrong, said in (
-        ({"set": {"a": 1}}, "needs one"),
+        ({"set": {"a": 1}}, "needs a reason"),
         ({"set": {"a/b": 1}, "reason": "x"}, "is not a field"),
         ({"set": {"a": "\ud800"}, "reason": "x"}, "which JSON can't"),
         ({"set": {"a": float("nan")}, "reason": "x"}, "which JSON can't"),
         ({"set": {"a": "\x00"}, "reason": "x"}, "NUL"),
-        ({"patch": copies, "reason": "x"}, "at most 8 times"),
+        ({"patch": copies, "reason": "x"}, "limit is 8 copy operations"),
         ({"set": {"a": "x" * 70_000}, "reason": "x"}, "more than 65536 bytes"),
         ({"patch": [{"op": "fly", "path": "/a"}], "reason": "x"}, "not a JSON Patch"),
         ({"compute": {"a": "1000"}, "reason": "x"}, "^a: '1000' is not an expression"),
-        ({"compute": {"a": "*2"}}, "needs one"),
-        ({"compute": {str(number): "copy(b)" for number in range(9)}, "reason": "x"}, "at most 8 times"),
-        ({"compute": {str(number): "*2" for number in range(101)}, "reason": "x"}, "at most 100"),
+        ({"compute": {"a": "*2"}}, "needs a reason"),
+        ({"compute": {str(number): "copy(b)" for number in range(9)}, "reason": "x"}, "limit is 8 copy operations"),
+        ({"compute": {str(number): "*2" for number in range(101)}, "reason": "x"}, "limit is 100 corrections"),
     ):
         with pytest.raises(InvalidInput, match=said):
             PlanBody.model_validate(wrong).correction()
@@ -109,7 +109,7 @@ def test_replays() -> None:
 @pytest.mark.parametrize("body", [CancelBody, DiscardBody, PlanBody])
 def test_reason_with_a_control_character_is_refused(body: type[BaseModel], text: str) -> None:
     """Every body refuses it; surrounding blanks are removed first."""
-    with pytest.raises(ValidationError, match="holds the control character U"):
+    with pytest.raises(ValidationError, match="contains the control character U"):
         body.model_validate({"reason": text})
     assert body.model_validate({"reason": " déjà vu\n"}).model_dump()["reason"] == "déjà vu"
 

@@ -70,9 +70,12 @@ def test_site_is_taken_as_the_gate_names_it() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "bridge", "kpi", "--site-id", "site:x"], capture_output=True, text=True, check=False
     )
-    assert (told.returncode, told.stderr) == (3, "error: --site-id: 'site:x' is no site's id, such as 7 or site:7\n")
+    assert (told.returncode, told.stderr) == (
+        3,
+        "error: --site-id: 'site:x' is not a site's id; give a number such as 7, or site:7\n",
+    )
     assert _site_id("site:7") == _site_id("7") == 7
-    with pytest.raises(InvalidInput, match="no site's id"):
+    with pytest.raises(InvalidInput, match="not a site's id"):
         _site_id("9" * 5000)
 
 

@@ -67,12 +67,12 @@ def test_rules_are_readable_by_others_and_change_no_device(tmp_path: Path) -> No
     [
         ("dead_leters = 5", "did you mean dead_letters?"),
         ("zzz = 5", "bridge deploy limits"),
-        ("disk_pct = 101", "more than 100 per cent"),
-        ("disk_pct = -1", "from 0 on"),
-        ("disk_pct = nan", "from 0 on"),
-        ("disk_pct = true", "from 0 on"),
-        ('disk_pct = "90"', "from 0 on"),
-        ("disk_pct", "no TOML"),
+        ("disk_pct = 101", "exceeds 100 percent"),
+        ("disk_pct = -1", "of 0 or more"),
+        ("disk_pct = nan", "of 0 or more"),
+        ("disk_pct = true", "of 0 or more"),
+        ('disk_pct = "90"', "of 0 or more"),
+        ("disk_pct", "not valid TOML"),
     ],
 )
 def test_a_wrong_limit_is_named(text: str, told: str) -> None:

@@ -32,4 +32,4 @@ def test_the_question_says_that_a_discard_is_final(
     assert not discard._agreed(Settings(), DeadLetterFilter(), persisted=persisted)
     (text,) = asked
     assert "12 dead letters" in text
-    assert ("no replay can take them afterwards" in text) == final
+    assert ("no replay can send them afterwards" in text) == final

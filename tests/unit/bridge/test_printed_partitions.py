@@ -35,7 +35,7 @@ def test_an_audit_shows_what_does_not_balance_or_is_not_zero(
     show(report(), everything=everything)
     said = capsys.readouterr().out
     assert {number for number in range(4) if f"bridge.raw-{number}" not in said} == left_out
-    assert ("1 partitions that balance and hold nothing are not shown: --all shows them" in said) is bool(left_out)
+    assert ("1 empty partitions that balance are not shown: --all shows them" in said) is bool(left_out)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_offsets_show_what_was_read_waits_or_is_held(
     """Unused partitions are left out."""
     print_offsets([IDLE._replace(**changed)], everything=False)  # type: ignore[arg-type]  # by name
     said = capsys.readouterr().out
-    assert ("bridge.raw" in said, "1 partitions of which nothing was read are not shown" in said) == (shown, not shown)
+    assert ("bridge.raw" in said, "1 unused partitions are not shown" in said) == (shown, not shown)
     print_offsets([IDLE], everything=True)
     assert "bridge.raw" in capsys.readouterr().out

@@ -37,7 +37,7 @@ def test_status_names_the_server_that_still_runs(
 ) -> None:
     """The output explains how to get a complete stack, and the exit code is that of a stopped one."""
     with server(tmp_path / OWN[left]) as alive:
-        says = f"; {gone} is gone, {left} (pid {alive.pid}) still runs: `bridge stack down`, then `bridge stack up`"
+        says = f"; {gone} is gone, {left} (pid {alive.pid}) still runs; run `bridge stack down`, then `bridge stack up`"
         kafka, postgres = (alive, GONE) if left == "Kafka" else (GONE, alive)
         assert told(tmp_path, kafka, postgres, capsys) == f"no stack runs in {tmp_path}{says}\n"
 

@@ -63,7 +63,7 @@ def test_strangers_directory_is_refused_by_every_command(
     prepared = directory if whose == "directory" else above
     if whose == "writable":
         prepared.chmod(0o777)
-        told = f"^{prepared} can be changed by every account, .*: take that right from them"
+        told = f"^{prepared} can be changed by every account, .*; remove this permission"
     else:
         os.chown(prepared, STRANGER, STRANGER)
         told = f"^{prepared} belongs to user id {STRANGER}, who could redirect "

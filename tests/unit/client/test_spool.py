@@ -161,7 +161,7 @@ def test_a_full_spool_takes_no_more(opened: Callable[..., SpoolQueue]) -> None:
     big = Event("big", b'"' + b"x" * 60_000 + b'"')
     for _ in range(10):
         queue.append(big)
-    with pytest.raises(BufferFull, match="is full"):
+    with pytest.raises(BufferFull, match="has reached its limit"):
         fill_for_ever(queue, big)
 
     assert 10 < queue.appended < 18

@@ -46,7 +46,7 @@ async def found_at(url: str) -> Finding:
         (200, b'{"state": "healthy", "components": {"kafka": "ok"}}', Health.OK, "healthy"),
         (200, b'{"state": "degraded", "components": {"lanes": "error"}}', Health.WARN, "degraded: lanes"),
         (503, b'{"state": "unhealthy", "components": {"kafka": "error"}}', Health.FAIL, "unhealthy: kafka"),
-        (200, b"<html>", Health.FAIL, "not as a bridge does"),
+        (200, b"<html>", Health.FAIL, "is not a worker, gateway or API"),
         (404, b"[]", Health.FAIL, "answers 404"),
     ],
 )

@@ -210,20 +210,20 @@ BRAKED = "the circuit breaker is open: 9 of 9; see `bridge breaker status`"
 @pytest.mark.parametrize(
     ("held", "brake", "hints", "not_hinted"),
     [
-        ({}, BreakerState(), ["more of them share"], ["circuit breaker", "offsets show"]),
+        ({}, BreakerState(), ["more workers share"], ["circuit breaker", "offsets show"]),
         # A worker of the previous release writes no note into the offsets.
-        ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge breaker status`", "more of them share"], []),
+        ({}, BreakerState(engaged=True, reason="9 of 9"), ["`bridge breaker status`", "more workers share"], []),
         (
             {SOURCE: BRAKED},
             BreakerState(engaged=True, reason="9 of 9"),
             ["`bridge breaker status`"],
-            ["more of them share"],
+            ["more workers share"],
         ),
         (
             {SOURCE: "paused by ann: x"},
             BreakerState(),
             ["`bridge offsets show`"],
-            ["more of them share", "circuit breaker"],
+            ["more workers share", "circuit breaker"],
         ),
     ],
 )
@@ -234,7 +234,7 @@ def test_the_hint_of_lag_names_what_holds(
     found = judge_lag({SOURCE: account()}, {60.0: {SOURCE: 15}, 600.0: {SOURCE: 10}}, held, brake)
     assert all(hint in found.mend for hint in hints), found
     assert not any(hint in found.mend for hint in not_hinted), found
-    assert found.found.endswith(f", 1 of them held: {held[SOURCE]}" if held else " among them")
+    assert found.found.endswith(f", 1 of them held: {held[SOURCE]}" if held else "older than 60 s")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def test_verdicts_are_no_longer_than_a_body() -> None:
         assert (told["valid"], len(told["results"])) == (16, 16)
         assert "event" in told["results"][0]
         assert "event" not in told["results"][-1]
-        assert told["results"][-1]["message"].startswith("valid; the answer is too long to show the event")
+        assert told["results"][-1]["message"].startswith("valid; the response is too long to contain this event")
 
 
 async def test_one_verdict_that_is_too_long_leaves_the_others_shown() -> None:
@@ -71,7 +71,10 @@ async def test_answers_that_nobody_reads_stay_within_their_senders_share() -> No
         assert gateway.services.budget.taken > 3 * LONG
         assert gateway.services.requests.taken == 0
         own = await gateway.post(visitor, body, path=VALIDATE)
-        assert (own.status, own.json()["detail"]) == (429, "too many bytes of this sender are in flight")
+        assert (own.status, own.json()["detail"]) == (
+            429,
+            "too many bytes of this sender are in flight; wait for their responses",
+        )
         assert (await gateway.post(gateway.server(), body, path=VALIDATE)).status == 200
         read.set()
         await asyncio.gather(*waiting)

@@ -197,7 +197,7 @@ async def test_a_body_has_a_least_rate() -> None:
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    with pytest.raises(Problem, match=r"500 bytes a second after 0\.1 s"):
+    with pytest.raises(Problem, match=r"after 0\.1 s, the body must have arrived at 500 bytes a second"):
         await BodyLimits(10_000, 5.0, grace=0.1, rate=500).read(trickle, {}, holding())
     with pytest.raises(Problem, match=r"within 0\.3 s"):
         await BodyLimits(10_000, 0.3, grace=0.1, rate=0).read(trickle, {}, holding())

@@ -64,7 +64,7 @@ async def test_what_visitors_send_that_will_be_refused_is_bounded() -> None:
         all_of_them = await gateway.post(visitor, batch({}, {}))
         assert (all_of_them.status, all_of_them.json()["error_code"]) == (429, "too_many_refused")
         assert all_of_them.json()["detail"].startswith(
-            "3 refused events a minute from one address, 12 for all scripts; the first: schema_"
+            "the limit is 3 refused events a minute from one address, 12 for all scripts; the first: schema_"
         )
         assert int(all_of_them.headers["retry-after"]) >= 15
         assert [json.loads(value) for value in gateway.values] == [

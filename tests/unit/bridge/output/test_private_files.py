@@ -109,7 +109,7 @@ def test_private_files_are_no_pipe_of_another_account(tmp_path: Path) -> None:
         with pytest.raises(PermissionError, match="another account"), whole_file(pipe) as stream:
             stream.write("a payload")
         for how in ("w", "ab", "r"):
-            with pytest.raises(OSError, match="no regular file"):
+            with pytest.raises(OSError, match="not a regular file"):
                 open_private(pipe, how)
         assert os.read(reader, 100) == b""
     finally:
