@@ -71,7 +71,10 @@ async def test_events_of_a_paused_script_wait(
     """The gateway answers 503 for a paused script, its events in Kafka wait, and other scripts' events become rows."""
     rows = "SELECT count(*) FROM bridge_event"
     with gateway(settings, tmp_path / "log") as running:
-        async with working(settings), httpx.AsyncClient(base_url=running.url, headers=bearer(key)) as client:
+        async with (
+            working(settings) as worker,
+            httpx.AsyncClient(base_url=running.url, headers=bearer(key)) as client,
+        ):
 
             async def posted(status: int) -> bool:
                 answer = await client.post("/api/bridge/s1/events", content=event(100))
@@ -82,6 +85,8 @@ async def test_events_of_a_paused_script_wait(
 
             assert (await command(settings, "pause", "start", *what, "--reason", "ticket 12"))[0] == 0
             await wait_until(lambda: posted(503), budget_seconds=BUDGET_SECONDS, describe="the gateway's refusal")
+            knows = lambda: worker._registry.current["s1"].paused  # noqa: E731
+            await wait_until(knows, budget_seconds=BUDGET_SECONDS, describe="the worker's copy of the registry")
             await produce(settings, [event(number) for number in range(30)] + [event(0, event_id="x", event_type="")])
             await wait_until(lambda: _is(settings, rows, 20), budget_seconds=BUDGET_SECONDS, describe="others' rows")
             # max_retries is two: retries during a pause don't count.
