@@ -215,9 +215,9 @@ async def test_lag_is_told_by_age(settings: Settings, monkeypatch: pytest.Monkey
     await produce(settings, [event(number) for number in range(4)])
     assert "lag" not in told(await examine(settings, timeout_sec=SECONDS))
     monkeypatch.setattr(stream, "LAG_WARN", 0.0)
-    assert told(await examine(settings, timeout_sec=SECONDS))["lag"][0].startswith("warn: 4 unread, and 2 partitions")
+    assert told(await examine(settings, timeout_sec=SECONDS))["lag"][0].startswith("warn: 4 unread; in 2 partitions")
     monkeypatch.setattr(stream, "LAG_FAIL", 0.0)
-    assert told(await examine(settings, timeout_sec=SECONDS))["lag"][0].startswith("fail: 4 unread, and 2 partitions")
+    assert told(await examine(settings, timeout_sec=SECONDS))["lag"][0].startswith("fail: 4 unread; in 2 partitions")
 
 
 async def test_a_long_transaction_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

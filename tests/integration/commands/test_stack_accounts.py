@@ -187,7 +187,7 @@ def test_what_another_account_prepared_is_refused(tmp_path: Path, name: str, kin
         path.symlink_to(victim)
     os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
     with pytest.raises(
-        PreconditionFailed, match=rf"^{path} belongs to user id {STRANGER}, who could redirect .*: start"
+        PreconditionFailed, match=rf"^{path} belongs to user id {STRANGER}, who could redirect .*; start"
     ):
         Stack(directory).start()
     assert list(victim.iterdir()) == []
@@ -201,7 +201,7 @@ def test_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     owner = Owner(owned=True)
     try:
         with pytest.raises(
-            PreconditionFailed, match=rf"^can't run /bin/echo: its log {log} is a link; remove the link$"
+            PreconditionFailed, match=rf"^can't run /bin/echo: the log {log} is a link; remove the link$"
         ):
             owner.launch(Launch(["/bin/echo", "written"], tmp_path, log, signal.SIGTERM))
     finally:
@@ -299,7 +299,7 @@ async def test_a_lost_password_is_replaced(directory: Path) -> None:
     await asyncio.to_thread(Stack(directory).stop)
     path = directory / state.FILE_NAME
     path.write_text(path.read_text().replace(urlsplit(first.admin_database_url).password or "", "0" * 32))
-    with pytest.raises(PreconditionFailed, match=r"refuses the superuser's password in stack\.json .*delete that file"):
+    with pytest.raises(PreconditionFailed, match=r"refuses the superuser's password in stack\.json .*delete this file"):
         await asyncio.to_thread(Stack(directory).start)
     path.unlink()
     second = await asyncio.to_thread(Stack(directory).start)
@@ -313,7 +313,7 @@ async def test_a_running_stack_of_an_earlier_release_is_named(directory: Path) -
     path = directory / state.FILE_NAME
     found = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in found.items() if name != "credentials"}))
-    with pytest.raises(InvalidInput, match=r"was started by an earlier release .* stop it with `bridge stack down`"):
+    with pytest.raises(InvalidInput, match=r"was started by an earlier release.* stop it with `bridge stack down`"):
         await asyncio.to_thread(Stack(directory).start)
     port = found["postgres"]["port"]
     assert Stack(directory).status().database_url == f"postgresql://postgres@127.0.0.1:{port}/ghostlink"

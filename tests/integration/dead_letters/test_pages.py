@@ -44,5 +44,5 @@ async def test_a_page_that_is_not_full_is_all_there_is(database_url: str) -> Non
 @pytest.mark.parametrize("text", ["", "x", "2026-11-21T12:00:00Z", "2026-11-21T12:00:00Z/x", "now/bridge.raw:0:1"])
 def test_what_is_no_end_of_a_page_is_refused(text: str) -> None:
     """The error names where a valid value comes from."""
-    with pytest.raises(InvalidInput, match="give `next` of the page before"):
+    with pytest.raises(InvalidInput, match="pass the value of `next` from the page before"):
         Place.parse(text)

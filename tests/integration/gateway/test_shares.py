@@ -180,7 +180,7 @@ async def test_a_body_below_the_least_rate_is_not_waited_for(settings: Settings,
             writer.write(b"x")
             await asyncio.wait([ending], timeout=0.1)
         assert b" 408 " in ending.result()
-        assert b"1000 bytes a second after 1 s" in ending.result()
+        assert b"after 1 s, the body must have arrived at 1000 bytes a second" in ending.result()
         writer.close()
 
 

@@ -141,11 +141,14 @@ async def test_a_canary_that_fails_stops_the_rest(stack, database_url, topic_pre
         out, err = await dlq(settings, "replay", first, "--canary", "10", "--json-output", "-", code=1)
         summary = ReplaySummary.model_validate_json(out)
         assert summary.outcomes == {"open": 30, "dropped": 10}
-        assert "the canary failed: of 10 10 dropped again (retry_exhausted 10); the other 30 stay open" in err
+        assert (
+            "the canary failed: of 10 items 10 were dropped again (retry_exhausted 10); the other 30 items stay open"
+            in err
+        )
         assert (await status(settings, first))["state"] == "stopped"
         for words in (("--canary", "10"), ("--canary-max-failures", "9"), ()):
             _, err = await dlq(settings, "replay", first, *words, code=3)
-            assert "failed already: 10 were dropped again (10 retry_exhausted)" in err
+            assert "has failed: 10 items were dropped again (10 retry_exhausted)" in err
         allowed, _ = await plan(settings, "--all", "--yes", "--limit", "2")
         await dlq(settings, "replay", allowed, "--canary", "1", code=1)
         await dlq(settings, "replay", allowed, "--canary-max-failures", "1", code=1)

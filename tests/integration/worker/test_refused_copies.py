@@ -142,7 +142,7 @@ async def test_a_replay_passes_over_what_the_raw_topic_refuses(stack, database_u
         plan_id, _ = await plan(settings, "--all", "--yes")
         await dlq(settings, "replay", plan_id, "--wait", "30s", "--force", code=1)
         await until(settings, "SELECT count(*) = 5 FROM bridge_event_raw")
-    assert "refuses it" in json.dumps(await status(settings, plan_id))
+    assert "Kafka refuses the record" in json.dumps(await status(settings, plan_id))
 
 
 async def test_a_replayed_topic_is_read_past_what_the_raw_topic_refuses(stack, database_url, topic_prefix) -> None:
