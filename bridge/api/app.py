@@ -26,7 +26,7 @@ _ROUTERS: Final = (health, about, dead_letters, plans)
 
 
 def create_app(services: Services) -> Front:
-    """Build the ASGI application; `services` live as long as the application is served."""
+    """Build the ASGI application; `services` start and stop together with the server that serves it."""
     app = FastAPI(
         title="Ghostlink Bridge API", version=product_version(), docs_url=None, redoc_url=None, openapi_url=None,
         redirect_slashes=False, generate_unique_id_function=_operation,

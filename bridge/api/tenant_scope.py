@@ -1,6 +1,6 @@
-"""Tenant scope: the limits that a token's organisation sets on what a request reads or changes.
+"""Tenant scope: a request whose token is bound to an organisation only reads and changes that organisation's data.
 
-No route has another way to Postgres, so no route can leave out the check.
+Routes reach Postgres only through the tenant scope, so no route can leave out this check.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Status(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """A cancelled plan. `stopped` means that its run had ended, and all outcomes were known, within the time limit."""
+    """A cancelled plan. `stopped`: its replay ended and all items' outcomes were known within the time limit."""
 
     summary: ReplaySummary
     stopped: bool
@@ -73,7 +73,7 @@ class TenantScope:
 
     @property
     def share(self) -> Share:
-        """Return the limit on how long the request may occupy the event loop."""
+        """Return the limiter that bounds how long the request's work occupies the event loop."""
         return self._runs.share.of(self.caller.org_id)
 
     def narrowed(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
@@ -86,7 +86,10 @@ class TenantScope:
         )
 
     async def _meant(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
-        """Return the filter, limited to the caller's organisation, with prefixes of causes completed."""
+        """Return the filter of dead letters, limited to the caller's organisation, with whole ids of causes.
+
+        A cause is the group of dead letters with one reason and message. A caller may give a prefix of its id.
+        """
         return await with_whole_causes(self._settings.dsn, self.narrowed(chosen))
 
     @asynccontextmanager
@@ -126,9 +129,10 @@ class TenantScope:
             )  # fmt: skip
 
     async def letter(self, provenance: Provenance) -> Shown:
-        """Return a whole dead letter.
+        """Return a whole dead letter, with its replays.
 
-        Of a replay that a correction moved to another organisation, only the place is returned.
+        If a correction gave a replayed event to another organisation, only the topic, partition and offset of that
+        replay are returned.
         """
         async with self.asking():
             found = await show(self._settings.dsn, provenance, org_id=self.caller.org_id)
@@ -168,7 +172,7 @@ class TenantScope:
         return (await self._runs.finish(job, self.caller, scope, dry_run=body.dry_run)).summary
 
     def _check_named(self, chosen: DeadLetterFilter, *, everything: bool) -> None:
-        """Check that an empty filter comes with `all`, from an admin; raises Problem."""
+        """Raise Problem if the filter is empty, unless an admin has set `all`."""
         # A filter that only names the caller's own organisation does not narrow anything.
         of_mine = chosen if self.caller.org_id is None else chosen.model_copy(update={"org_ids": None})
         if of_mine.names_nothing:

@@ -53,10 +53,11 @@ def judge_lag(
     held: Mapping[TopicPartition, str],
     brake: BreakerState,
 ) -> Finding:
-    """Judge the age of the oldest unread record.
+    """Judge the age of the oldest record of the raw topic that no worker has read.
 
-    `since` has, by age in seconds, each partition's first offset that is younger. `held` has the reasons why partitions
-    are not read. Workers of the previous release record no reason for the circuit breaker.
+    `since` maps an age in seconds to the first offset of each partition whose record is younger. `held` has the reasons
+    why workers have paused partitions. If the circuit breaker (`brake`) has paused a partition, workers of the previous
+    release record no reason.
     """
     unread = sum(one.unread or 0 for one in behind.values())
     for seconds, verdict in ((LAG_FAIL, fail), (LAG_WARN, warn)):
@@ -70,7 +71,7 @@ def judge_lag(
 
 
 def _hint(held: int, old: int, brake: BreakerState) -> str:
-    """Return the remedy for `old` partitions with old records, of which `held` are paused."""
+    """Return the remedy for partitions with old unread records: `old` is their number, `held` how many are paused."""
     hints = ["the circuit breaker is open and pauses partitions; see `bridge breaker status`"] if brake.engaged else []
     hints += ["see `held` in `bridge offsets show`"] if held else []
     hints += ["check that workers run, and their logs; more workers share the partitions"] if held < old else []
@@ -78,7 +79,7 @@ def _hint(held: int, old: int, brake: BreakerState) -> str:
 
 
 def _next(account: PartitionAccount) -> int:
-    """Return the next offset to read. For a partition that was never read, this is the start of its log."""
+    """Return the next offset that a worker reads. For a partition that was never read, this is the start of its log."""
     return account.next_offset if account.next_offset is not None else account.log_start or 0
 
 
@@ -104,9 +105,9 @@ async def _retries(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Finding:
-    """Judge overdue retries; `scripts` are the scripts with the most waiting events.
+    """Report events whose retry is overdue. An event that waits for a retry that is not due yet is normal.
 
-    A retry that is not due yet is normal.
+    `scripts` are the scripts (registered sources of a site's events) with the most waiting events.
     """
     finding = _judge_waiting(found)
     told = "; ".join(map(_waiting, scripts))
