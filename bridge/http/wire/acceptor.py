@@ -1,4 +1,4 @@
-"""Accepting connections: a few in each iteration of the event loop, with turns for client addresses."""
+"""Accepting connections: a few in each iteration of the event loop, one of each client address in turn."""
 
 import asyncio
 import errno
@@ -75,7 +75,7 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        """Take connections from the listener, whose queue is one for all addresses."""
+        """Take connections from the listening socket, and queue each for its client address."""
         ends = self._loop.time() + _ACCEPT_SECONDS
         for count in itertools.count():
             if count >= _LEAST_ACCEPTED and self._loop.time() >= ends:

@@ -19,7 +19,7 @@ class Connection(Protocol):
 
 
 class Connections:
-    """At most `most` connections, and `most_of_one` of each address; 0 means no limit for an address.
+    """Limits connections: at most `most`, and `most_of_one` of each client address; 0 means no limit for an address.
 
     A connection waits for its client until a request is complete, and while the client reads a response. At a limit,
     the connection that has waited longest is closed: one of the same address if the address has used its share, or else
@@ -89,7 +89,7 @@ class Connections:
                 del self._held[address], self._waiting_of[address]
 
     def _count(self, address: str, before: int, after: int) -> None:
-        """Move the address between the numbers of its waiting connections, which differ by at most one."""
+        """Record that an address has `after` waiting connections instead of `before`; they differ by at most one."""
         if before == after:
             return
         by_count = self._by_count

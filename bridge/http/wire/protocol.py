@@ -278,7 +278,7 @@ class BoundedProtocol(ReadingProtocol):
             self.reads_on()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Begin a request when it is its turn. Until then the connection waits, and may be closed for another."""
+        """Begin a request when its address's rate permits. Until then the connection may be closed for another one."""
         self._running = cycle
         # The waiting time begins with this request, and does not include the idle time before it.
         self.places.works(self)
