@@ -9,7 +9,7 @@ _NAMED = 3
 
 
 class Undelivered(NamedTuple):
-    """An event that is not tried again: its exact bytes, and the reason. Its id makes it safe to send it again."""
+    """An event that the client has given up: its exact bytes, and why. To send them again is safe, by the id."""
 
     event_id: str
     body: bytes
@@ -24,9 +24,9 @@ class BufferFull(BridgeError):
 class NotDelivered(BridgeError):
     """`flush` or `close` could not deliver some events.
 
-    `undelivered` has the events that were given up; no other error contains them again. `waiting` is the number of
-    events that are still to be tried. They are in memory or, if `spooled`, on disk, where the next client with the same
-    spool finds them.
+    `undelivered` has the events that were given up; no later error contains them again. `waiting` is the number of
+    events that are still to be tried. The waiting events are in memory or, if `spooled`, on disk, where the next client
+    with the same spool directory finds them.
     """
 
     def __init__(

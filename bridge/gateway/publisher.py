@@ -46,15 +46,17 @@ log = structlog.get_logger(__name__)
 
 
 def header_bytes(shared: HeaderList) -> int:
-    """Return the size in bytes of each record of a request without its value, given the headers of all of them."""
+    """Return the size in bytes that a record of a request has without its value; `shared` are the records' headers."""
     return _OWN_BYTES + sum(len(name) + len(value or b"") for name, value in shared)
 
 
 class Delivery:
-    """The records of one request. It is done when all batches with its records are acknowledged, or one of them failed.
+    """The delivery of one request's records to Kafka.
 
-    It holds its sender's share of the bytes that wait for Kafka until all of its batches have ended, even if the
-    request ends earlier. As a context, it owns the records that are added within the block.
+    It is done when Kafka has acknowledged all batches with these records, or when one of the batches has failed.
+
+    The records count towards the sender's limit of unacknowledged bytes until all of their batches have ended, even if
+    the request ends earlier. Use the delivery as a context, and add the records within the block.
     """
 
     __slots__ = ("_held", "_left", "_waiter", "error", "queued", "sender")
@@ -171,7 +173,7 @@ class _Partition:
 
 
 class Publisher:
-    """Publishes to the raw topic. Each partition has one batch in flight; in a batch, senders take turns."""
+    """Publishes to the raw topic. Each partition has one batch in flight; the senders take turns to fill a batch."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -259,7 +261,7 @@ class Publisher:
             self._send_at(self._loop.time() + self._linger)
 
     def _send_by(self, due: float) -> None:
-        """Send the records that were gathered during a wait for a broker, without further delay."""
+        """Send the waiting records at `due` (event loop time) at the latest, such as after a wait for a broker."""
         if self._tick is None or due < self._tick_at:
             self._send_at(due)
 
@@ -285,7 +287,7 @@ class Publisher:
             self._send_soon()
 
     def _fill_all(self) -> Iterator[None]:
-        """Start to send the waiting records of each partition; yields after each batch that is filled."""
+        """Fill and send a batch of each partition's waiting records; yields after each batch."""
         now, cluster = self._loop.time(), self._producer.client.cluster
         busy = {
             one.leader
@@ -351,7 +353,7 @@ class Publisher:
         self._send_all()
 
     async def _leave(self, producer: AIOKafkaProducer, sending: "list[asyncio.Task[None]]") -> None:
-        """Close a refused producer after it has sent what it can. No client gets an acknowledgement for the rest."""
+        """Close a failed producer after it has sent what it can. Requests whose records it did not send fail."""
         await close(producer)
         for task in sending:
             task.cancel()
@@ -368,7 +370,7 @@ class Publisher:
             self._look()
 
     def _look(self) -> None:
-        """Add partitions that were created meanwhile. A topic never loses partitions."""
+        """Add partitions of the topic that were created since the last look. A topic never loses partitions."""
         found: Sequence[int] = sorted(self._producer.client.cluster.partitions_for_topic(self._topic) or ())
         for number in found[len(self._partitions) :]:
             self._partitions.append(_Partition(number))

@@ -24,7 +24,7 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class _TraceIds(RandomIdGenerator):
-    """Generator of ids. A trace that begins here gets the trace id of the request's response."""
+    """Generator of trace and span ids. A trace that begins here gets the trace id of the response's headers."""
 
     chosen = 0
 

@@ -21,7 +21,7 @@ _MOST_FIELDS: Final = 20
 
 
 class KeyRefused(Problem):
-    """The API key was issued by this installation, but is not valid for the request."""
+    """The request's API key was issued by this installation, but is revoked or not valid for this script."""
 
 
 class Producers(Protocol):

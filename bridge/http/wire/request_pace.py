@@ -68,8 +68,7 @@ class Pace:
     def charge(self, address: str, seconds: float, counted: int = 1) -> None:
         """Count `seconds` of the event loop's time as requests of the address: one for each 0.1 ms.
 
-        At low rates, a request covers more than 0.1 ms.
-        `counted` of these requests were counted before.
+        At low rates, a request covers more than 0.1 ms. `counted` of these requests were counted before.
         """
         if self._each and (beyond := seconds / self._paid_seconds - counted) > 0:
             self.begins(address, beyond)
