@@ -10,7 +10,7 @@ from schemas.config.settings import Settings, load_settings
 
 
 def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
-    """Return the settings from the environment, with the servers of an embedded stack instead of the environment's.
+    """Return the settings from the environment, but with the Kafka and Postgres of an embedded stack (`addresses`).
 
     Raises InvalidInput if another setting is not valid.
     """
