@@ -96,8 +96,8 @@ class Places:
     def to_give_way(self, caller: Caller) -> Place | None:
         """Return the running replay to stop in favour of the caller's replay.
 
-        It belongs to the organisation with the most running replays, and is the longest running one of these. Return
-        None if the caller's organisation has a running replay already, or if no replay has run long enough.
+        The replay to stop is the longest running one of the organisation with the most running replays. Return None if
+        the caller's organisation has a running replay already, or if no replay has run long enough.
         """
         of = self._by_org()
         if of[caller.org_id]:

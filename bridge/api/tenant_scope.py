@@ -232,7 +232,7 @@ class TenantScope:
         return await self.status(plan_id)
 
     async def rehearse(self, plan_id: str, *, force: bool) -> PlanSummary:
-        """Return the forecast of the plan's replay as of now."""
+        """Return what today's code would do with each dead letter of the plan, if the plan were replayed now."""
         found = (await self._to_change(plan_id)).plan.replay_id
         job = rehearsal_job(self._settings, found, force=force)
         return (await self._runs.forecast(job, self.caller, found, dry_run=True)).summary
@@ -280,7 +280,7 @@ class TenantScope:
             return await is_left(conn, replay_id)
 
     async def tokens(self) -> list[ApiTokenRow]:
-        """Return the tokens whose scope lies within the caller's scope."""
+        """Return the tokens of the caller's organisation; all tokens if the caller is bound to none."""
         self.caller.must_be(Role.ADMIN)
         async with self.asking():
             found = await list_api_tokens(self._settings.dsn, org_id=self.caller.org_id)

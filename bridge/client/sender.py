@@ -113,7 +113,7 @@ class Sender:
         return verdict
 
     async def _try(self, part: Sequence[Event]) -> Verdict:
-        """Return the verdict on one post. Errors are verdicts too."""
+        """Post the events once; return what the response, or the error of the connection, means for them."""
         try:
             return await self._post(part)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

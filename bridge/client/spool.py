@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def line_of(event: Event) -> bytes:
-    """Return the event as a line of a segment."""
+    """Return the event as a line of the spool's files."""
     rest = json.dumps(event.event_id).encode() + b" " + event.body
     return b"%08x %b\n" % (zlib.crc32(rest), rest)
 
@@ -314,7 +314,7 @@ class SpoolQueue:
             log.warning("the spool %s: can't mark delivered events: %s", self._directory, error.strerror)
 
     def _left(self) -> int:
-        """Return the number of lines after the mark."""
+        """Return the number of events after the mark (the position up to which events are delivered)."""
         marked, offset = self._position
         lines = 0
         for number in self._segments:

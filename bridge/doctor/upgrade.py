@@ -13,7 +13,7 @@ from sinks.postgres.schema.check import Differences, database_differences, privi
 
 
 def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
-    """Return the checks for these services, whose account BRIDGE_DATABASE_URL contains."""
+    """Return the checks for these services; BRIDGE_DATABASE_URL contains the database account that they use."""
     return (
         *(
             one

@@ -127,7 +127,7 @@ def _too_many(most: int) -> Problem:
 
 
 def _lines(body: bytes, most: int) -> list[bytes]:
-    """Return each line that is not blank, with its spaces.
+    """Return each line of the body that is not blank, with its spaces; raises Problem for more than `most`.
 
     Each line may begin with a byte order mark, as in joined files.
     """
@@ -146,7 +146,7 @@ def _lines(body: bytes, most: int) -> list[bytes]:
 def _decoder(most: int) -> Callable[[bytes], Sequence[msgspec.Raw]]:
     """Return a decoder of an array's elements.
 
-    `most` + 1 elements become Python objects; further ones are only parsed.
+    The decoder creates Python objects for the first `most` + 1 elements; it only parses further elements.
     """
     fields: list[tuple[str, Any, Any]] = [(f"element_{index}", msgspec.Raw, _NONE) for index in range(most + 1)]
     first_ones = msgspec.defstruct("_FirstOnes", fields, array_like=True, gc=False)

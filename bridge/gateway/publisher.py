@@ -79,7 +79,7 @@ class Delivery:
         self.settled(1, None)
 
     def joins(self) -> None:
-        """Count one more record that waits for its partition."""
+        """Count one more record of this request that waits for the next batch of its partition."""
         self._left += 1
         self.queued += 1
 
@@ -111,7 +111,7 @@ def _give_up(waiter: "asyncio.Future[None]") -> None:
 
 
 class _Record(NamedTuple):
-    """A record that waits for its partition."""
+    """A record that waits for the next batch of its partition."""
 
     delivery: Delivery
     key: bytes | None
@@ -144,7 +144,7 @@ class _Batch:
 
 
 class _Partition:
-    """One partition: its waiting records by sender, and its batch in flight."""
+    """One partition of the raw topic: its waiting records by sender, and its batch that Kafka has not acknowledged."""
 
     __slots__ = ("due", "in_flight", "leader", "number", "task", "waiting")
 
@@ -222,7 +222,7 @@ class Publisher:
         return self._replacing or any(one.in_flight and one.in_flight.sent_at < limit for one in self._partitions)
 
     async def look(self) -> None:
-        """Ask Kafka for its topics; raises KafkaError or OSError."""
+        """Request the list of topics from Kafka, to check that Kafka is reachable; raises KafkaError or OSError."""
         cluster = await self._producer.client.fetch_all_metadata()
         if not cluster.partitions_for_topic(self._topic):
             raise KafkaError(f"no topic {self._topic}")
@@ -233,9 +233,10 @@ class Publisher:
         return self._budget.taken
 
     def delivery(self, sender: Path, shares: Shares, count: int, size: int) -> Delivery:
-        """Return the delivery of `count` records of `size` bytes in total, including headers and keys.
+        """Return the delivery of one request's `count` records, of `size` bytes in total with headers and keys.
 
-        `sender` is the path by which senders take turns. Entering the delivery raises Problem if the records don't fit.
+        `sender` is the path of names (sender class, organisation, script) by which senders take turns. To enter the
+        delivery's context raises Problem if the records exceed a limit of `shares`.
         """
         if self._replacing:
             raise Problem(Code.KAFKA_UNAVAILABLE)

@@ -34,7 +34,7 @@ async def _at_once(_size: int) -> None:
 
 
 async def _let_others(_size: int) -> None:
-    """Let other tasks of the event loop run, after each inflated part of a body, whatever the part's size."""
+    """Let other tasks of the event loop run, after each inflated part of a body of any size."""
     await asyncio.sleep(0)
 
 

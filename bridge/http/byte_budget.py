@@ -21,13 +21,13 @@ _LITTLE: Final = 1 / 32
 
 
 class ByteBudget:
-    """A limit on the bytes, or on the number, of the requests in flight; `what` ("bytes", "requests") says which.
+    """A limit on the bytes, or on the number, of the requests in flight. `what` is "bytes" or "requests", for errors.
 
     All requests together occupy at most `most`. Each name for which a request counts (sender, script, site) has a
     share of `most`, which is at least `least`.
 
     - A request occupies what has arrived of it, not the length that its headers announce.
-    - A request over a limit is refused at once, so that it does not wait in memory.
+    - A request over a limit is refused immediately, so that it does not wait in memory.
     - Before that, the sender that occupies the most gives way to a sender that occupies less: one of its requests that
       wait for their client is ended.
     - The last quarter of each limit is reserved for senders that occupy little.
@@ -172,7 +172,7 @@ class Held:
             self._budget.work(self, self._shares)
 
     def give_way(self) -> None:
-        """Give back the request's share, and end the request."""
+        """Give back everything that the request occupies, and end the request in favour of another sender."""
         end = self._end
         self.gave_way = True
         self.__exit__()

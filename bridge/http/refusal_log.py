@@ -62,8 +62,7 @@ class _Line:
 class Refused:
     """The requests and events that a process has refused, counted by reason and script.
 
-    Whatever clients send, the number of time series and of log lines is bounded. `now` is a monotonic clock, in
-    seconds.
+    Clients can't exceed a bounded number of time series and log lines. `now` is a monotonic clock, in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

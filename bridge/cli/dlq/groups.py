@@ -94,7 +94,7 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
 def _persisted(one: Group) -> str:
     """Return for how many dead letters of a cause the event is persisted (a row with the same event id exists).
 
-    If not all dead letters of the cause were looked up, the text also says how many were.
+    If not all dead letters of the cause were looked up, the text also contains the number looked up.
     """
     if not one.persisted:
         return ""

@@ -105,6 +105,6 @@ class WorkerProcess:
             ) from None
 
     def _last_words(self) -> str:
-        """Return the log's line that says why the process ended, if there is one."""
+        """Return the log's line with the error that ended the process, if there is one."""
         line = "" if self._log is None else decisive_line(self._log, 0)
         return f": {line}" if _TELLING.search(line) else ""

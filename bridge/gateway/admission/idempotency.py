@@ -37,7 +37,7 @@ class Remembered:
 
 
 class _Share:
-    """The keys of one sender, the oldest first."""
+    """The Idempotency-Keys of one sender, the oldest first."""
 
     def __init__(self) -> None:
         self.keys: OrderedDict[bytes, Remembered] = OrderedDict()

@@ -1,7 +1,7 @@
 """Scheduling of the requests' work on the event loop, so that no sender delays the others.
 
-Work is done in slices: a slice is the longest time for which it occupies the loop in one iteration. A sender's turn is
-the permission to work for one slice. The time is charged to the sender.
+Work is done in slices: a slice is the longest time for which work occupies the loop in one iteration. A request's turn
+is the permission to work for one slice; the senders have turns one after the other. The time is charged to the sender.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Line:
         return Work(self, bill, cost or Cost())
 
     def spent(self, seconds: float) -> None:
-        """Deduct the earlier cost of the request that works now from this slice, in seconds, as if it were its work."""
+        """Deduct `seconds`, the earlier cost (such as parsing) of the request that works now, from its slice."""
         self._iteration.spent(seconds)
 
     def gives_at_once(self, sender: Path) -> bool:
@@ -73,7 +73,10 @@ class Line:
             await self._given(turn)
 
     async def take_turns(self, sender: Path) -> None:
-        """End the slice, and wait for the next one: after a slice of each other sender, before this sender's others."""
+        """End the slice, and wait for the request's next one.
+
+        Each other sender has a slice before. This sender's later requests have theirs after it.
+        """
         turn = asyncio.get_running_loop().create_future()
         self._of_long(sender).appendleft(turn)
         self._end()

@@ -1,6 +1,7 @@
 """Rate limits for each script and client address in one gateway process.
 
-Visitors and servers have separate limits, so visitors can't use up those of servers.
+Visitors (browsers with a token) and servers (clients with an API key) have separate limits, so visitors can't use up
+the limits of servers.
 """
 
 import math
@@ -61,9 +62,9 @@ class _Allowances:
         self.address_time = buckets("seconds of work for one address", address_time)
 
     def take_events(self, script_id: str, address: str, count: int) -> None:
-        """Take `count` events from the limits of the script, the address and all visitors.
+        """Count `count` events towards the limits of the script, the client address and all visitors (browsers).
 
-        Raises Problem if one of them is exhausted; then nothing is taken from the others.
+        Raises Problem if one of these limits is exhausted; then the events count towards none of them.
         """
         pair = script_id, address
         self._script_address_events.ask(pair, count)
@@ -131,7 +132,7 @@ class Allowances:
 class Bill:
     """The account of one request: the bytes and the processor time that it uses.
 
-    Both are charged to the limits of the request's script and client address, whatever its response is.
+    Both are charged to the limits of the request's script and client address, also if the request is refused.
     """
 
     __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")

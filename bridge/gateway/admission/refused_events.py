@@ -59,11 +59,11 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
 def charge_refused(
     services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
 ) -> None:
-    """Count the events of a server that the stream will refuse several times towards the rate limit of its script.
+    """Let each event of a server that the stream will refuse count as several events of its script's rate limit.
 
-    Such an event costs the stream more than a valid one. Their number is estimated from a sample. Later requests of the
-    script may be refused for it. This way the refused events of a script take no more of the stream's time than its
-    valid events could, and don't delay other scripts.
+    Such an event costs the stream more than a valid one. The number of such events is estimated from a sample. Later
+    requests of the script may be refused for it. This way the refused events of a script take no more of the stream's
+    time than its valid events could, and don't delay other scripts.
     """
     stands_for = max(len(values), _ONE_OF)
     # The choice is no secret, so a pseudo-random number is enough.
@@ -108,7 +108,8 @@ def _is_bounded(error_class: ErrorClass) -> bool:
 class RefusedEvents:
     """The events of a visitor's request that the stream will certainly refuse.
 
-    A limited number is sent to Kafka, so that operators see them and can replay them. The others are not sent.
+    A limited number of them is sent to Kafka, so that operators see these events as dead letters and can replay them.
+    The others are not sent.
     """
 
     def __init__(self, services: Services, grant: Grant, address: str) -> None:

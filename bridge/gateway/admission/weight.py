@@ -1,4 +1,4 @@
-"""Weight of a request's valid events, by their cost for the stream: an event of 64 KiB counts as up to 125 events."""
+"""Number of events that a request counts as in rate limits: an event of 64 KiB counts as up to 125 events."""
 
 from typing import Final
 

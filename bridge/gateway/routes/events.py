@@ -39,7 +39,7 @@ _LONG_BYTES: Final = 16 * 1024
 
 
 class Result(msgspec.Struct, gc=False, omit_defaults=True):
-    """The result of one event. The stream will refuse an event whose `event_id` is null."""
+    """The result of one event in the response. If `event_id` is null, the stream will refuse the event."""
 
     index: int
     event_id: str | None
@@ -96,7 +96,7 @@ async def post_events(services: Services, request: Request) -> Answer:
 
 
 def admitted(services: Services, request: Request) -> Grant:
-    """Authenticate the request and record its sender; raises Problem. Later work is charged to the sender."""
+    """Authenticate the request and record its sender; raises Problem. The time after this is charged to the sender."""
     try:
         grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
     except KeyRefused:

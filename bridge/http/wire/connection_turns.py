@@ -42,7 +42,7 @@ class ConnectionTurns:
         return self._pace.enters(self._address)
 
     def begin(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
-        """Call `start` when the rate of the client address lets the request begin, which may be at once."""
+        """Call `start` when the rate of the client address lets the request begin, which may be now."""
         seconds = self._pace.begins(self._address, self._to_count)
         self._to_count = 1
         if not seconds:
@@ -77,7 +77,7 @@ class ConnectionTurns:
             self._charge(1 - self._to_count)
 
     def owes(self) -> float:
-        """Return the seconds until the rate of the client address lets the address's next request begin."""
+        """Return the seconds until the request rate of the client address lets its next request begin."""
         return self._pace.owes(self._address)
 
     def parsed_since(self, began: float) -> float:

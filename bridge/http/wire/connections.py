@@ -12,7 +12,7 @@ _MOST_TURNED_AWAY = 128
 
 
 class Connection(Protocol):
-    """What the table calls on a connection."""
+    """The interface of a connection that `Connections` counts and may close."""
 
     def give_way(self) -> None:
         """Close the connection, which waits for its client, in favour of another."""

@@ -72,7 +72,7 @@ class BoundedProtocol(ReadingProtocol):
 
     @classmethod
     def refuse_accepted(cls) -> None:
-        """Count a connection that is closed before it has a protocol."""
+        """Count a connection that is closed before its HTTP protocol begins."""
         cls._count_refusal(Code.RATE_LIMITED)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

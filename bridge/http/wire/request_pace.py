@@ -74,5 +74,5 @@ class Pace:
             self.begins(address, beyond)
 
     def gives_up(self, address: str) -> None:
-        """Take back the count of a request that never begins."""
+        """Take back the count of a request of the address that never begins."""
         self.begins(address, -1)
