@@ -28,7 +28,7 @@ class Taken(NamedTuple):
 class Again(NamedTuple):
     """The batch has to be sent again, after at least `asked` seconds if the gateway requested a pause.
 
-    `blocked` means that the cause does not pass without an intervention.
+    `blocked` means that the batch is refused until the cause is removed, such as a firewall's rule.
     """
 
     reason: str

@@ -70,7 +70,7 @@ class BridgeClient:
         """Queue one event in the form of the raw event contract, and return its id.
 
         Without `event_id` or `occurred_at`, the client sets a new id and the current time. The gateway sets site and
-        script. Raises InvalidInput if the event is not valid. If the buffer is full, it waits or raises BufferFull,
+        script. Raises InvalidInput if the event is not valid. If the buffer is full, this waits or raises BufferFull,
         depending on the option `when_full`.
         """
         made = make_event(event)
@@ -123,7 +123,8 @@ class BridgeClient:
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:
         """Flush and close.
 
-        Raises NotDelivered with all undelivered events, or with the number of events left in the spool.
+        Raises NotDelivered with all undelivered events. With a spool (a queue on disk), the error has the number of
+        events that are left on disk.
         """
         if self._closed or self._queue is None:
             self._closed = True

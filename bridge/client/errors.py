@@ -9,7 +9,7 @@ _NAMED = 3
 
 
 class Undelivered(NamedTuple):
-    """An event that the client has given up: its exact bytes, and why. To send them again is safe, by the id."""
+    """An event that the client has given up: its exact bytes, and why. To send it again is safe: its id counts once."""
 
     event_id: str
     body: bytes
@@ -18,7 +18,7 @@ class Undelivered(NamedTuple):
 
 
 class BufferFull(BridgeError):
-    """The buffer or the spool is full, so the event was not queued."""
+    """The buffer or the spool (the queue on disk) is full, so the event was not queued."""
 
 
 class NotDelivered(BridgeError):

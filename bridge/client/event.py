@@ -17,7 +17,7 @@ MAX_EVENT_TYPE: Final = 64
 
 
 class Event(NamedTuple):
-    """One event to send: its id, and its JSON without a newline."""
+    """One event to send: the event's id, and the event as one line of JSON without the newline."""
 
     event_id: str
     body: bytes

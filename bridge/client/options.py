@@ -1,4 +1,4 @@
-"""Options of a client: sizes, times, and the directory of its spool."""
+"""Options of a client: sizes, times, and the directory of its spool (the queue on disk)."""
 
 from dataclasses import dataclass
 from pathlib import Path

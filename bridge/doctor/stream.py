@@ -84,7 +84,7 @@ def _next(account: PartitionAccount) -> int:
 
 
 def judge_books(report: AuditReport) -> Iterable[Finding]:
-    """Report raw records that were lost (deleted unread) and not acknowledged, and whether the running totals balance."""
+    """Report unacknowledged losses (raw records deleted unread), and whether the running totals balance."""
     lost = [one for one in report.partitions if one.lost > one.lost_acknowledged]
     for one in lost:
         found = f"{one.topic}:{one.partition}: {one.lost - one.lost_acknowledged} records were deleted before they were read"

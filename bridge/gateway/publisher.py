@@ -222,7 +222,7 @@ class Publisher:
         return self._replacing or any(one.in_flight and one.in_flight.sent_at < limit for one in self._partitions)
 
     async def look(self) -> None:
-        """Request the list of topics from Kafka, to check that Kafka is reachable; raises KafkaError or OSError."""
+        """Check that Kafka is reachable and has the raw topic; raises KafkaError or OSError if not."""
         cluster = await self._producer.client.fetch_all_metadata()
         if not cluster.partitions_for_topic(self._topic):
             raise KafkaError(f"no topic {self._topic}")
