@@ -70,7 +70,7 @@ async def _own_disk(_settings: Settings) -> AsyncIterator[Finding]:
 
 
 def _usage(directory: Path) -> tuple[int, int] | None:
-    """Return the total and the free bytes of a volume; None if the directory is not visible here."""
+    """Return the total and the free bytes of the directory's volume; None if this machine has no such directory."""
     try:
         usage = shutil.disk_usage(directory)
     except OSError:

@@ -53,7 +53,7 @@ def judge_server(facts: Server) -> Iterable[Finding]:
 
 
 def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
-    """Outside of development, check for a superuser's account and for a server whose certificate is not verified."""
+    """Outside of development, report an account of a superuser, and a server whose certificate is not verified."""
     if settings.env == "development":
         return
     if facts.superuser:
@@ -78,7 +78,7 @@ def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
 
 
 def judge_notifications(facts: Server) -> Iterable[Finding]:
-    """Check the notification queue, which every account can fill. When it is full, processes learn of changes later."""
+    """Check the notification queue, which every account can fill. When it is full, processes see changes later."""
     found = f"the queue of notifications is {facts.notifications:.0%} full"
     if facts.notifications > _FULL_QUEUE:
         mend = "end the listening session with the longest transaction; until then, changes are found within BRIDGE_REGISTRY_REFRESH"
@@ -129,7 +129,7 @@ async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[
 
 
 def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
-    """Judge the schema, the monthly partitions and the privileges, each in its own finding."""
+    """Judge the schema, the tables' monthly partitions and the account's privileges, each in its own finding."""
     yield from judge_catalogue(found)
     mend = f"run `bridge db grants ROLE --service {service} --apply` as the schema's owner"
     yield from each(fail, "privileges", found.privileges, mend)

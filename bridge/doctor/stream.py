@@ -115,7 +115,7 @@ def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Find
 
 
 def _waiting(one: WaitingScript) -> str:
-    """Describe the waiting events of one script: owner, error class, and the time of the first failure."""
+    """Describe the events of one script that wait for a retry: site, error class, and the time of the first failure."""
     return f"{site_in_words(one.site_id, one.org_id)} {one.script_id or ''}".rstrip() + (
         f": {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
     )

@@ -32,7 +32,7 @@ async def _webhook(given: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_webhook(given: Settings) -> Finding:
-    """Check whether a receiver still verifies webhooks with the key that signs tokens."""
+    """Report webhooks that are still signed with the key that signs tokens; a later release ends this."""
     if given.worker_alert_webhook is None:
         return ok("webhook", "no webhook is called")
     if given.worker_alert_webhook_secret is not None:

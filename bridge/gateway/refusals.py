@@ -38,7 +38,7 @@ class Refusal(NamedTuple):
 
 
 def address_in(settings: Settings) -> str | None:
-    """Return the URL of the gateway of the settings on this machine; None if its port is chosen when it starts."""
+    """Return the URL of this machine's gateway, by the settings; None if the gateway chooses its port at its start."""
     host, port = settings.gateway_host, settings.gateway_port
     if settings.gateway_admin_port:
         host, port = settings.gateway_admin_host, settings.gateway_admin_port

@@ -54,7 +54,7 @@ class Connections:
         return None
 
     def hears_why(self, connection: Connection) -> bool:
-        """Return whether a refused connection may stay open until its client has read the refusal. At most 128 may."""
+        """Return whether a refused connection may stay open until its client has read the refusal: at most 128 may."""
         if len(self._turned_away) >= _MOST_TURNED_AWAY:
             return False
         self._turned_away.add(connection)
@@ -103,12 +103,12 @@ class Connections:
             by_count.pop()
 
     def _most_waiting(self) -> "OrderedDict[Connection, None] | None":
-        """Return the waiting connections of the address that has the most of them."""
+        """Return the connections that wait for their client, of the address that has the most such connections."""
         addresses = self._by_count[-1]
         return self._waiting_of[next(iter(addresses))] if addresses else None
 
     def _closed_one(self, waiting: "OrderedDict[Connection, None] | None") -> bool:
-        """Close the connection that has waited longest; returns whether there was one."""
+        """Close the connection that has waited for its client longest; returns whether any waits."""
         if not waiting:
             return False
         longest = next(iter(waiting))

@@ -20,7 +20,7 @@ class Reader(Protocol):
     def is_begun(self) -> bool:
         """Return whether the unparsed bytes belong to the body of the request in flight.
 
-        Such bytes don't wait for their address.
+        Such bytes don't wait for the rate of their client address.
         """
 
     def owes(self) -> float:
@@ -34,7 +34,7 @@ Key = tuple[str, bool]
 
 
 class Intake:
-    """Limits the time of parsing in one iteration of the event loop, for all connections of a kind together.
+    """Limits the time of parsing in one iteration of the event loop, for all connections that share this object.
 
     `left` is the time that remains in this iteration, in seconds. While it is positive, a connection's bytes are parsed
     when they arrive. After that, bytes wait for the next iteration, in which client addresses take turns. The bytes of

@@ -15,7 +15,7 @@ def _is_not_midway() -> bool:
 
 
 class LingeringTransport:
-    """A connection's transport. While `midway` returns True, a close only closes the writing side at first.
+    """A connection's transport. While `midway()` is true (the client sends a request), `close` first ends only writing.
 
     If a socket is closed with unread bytes, TCP resets the connection. The reset overtakes the response, so a client
     that still sends would not see why it was refused. The socket is therefore closed when one of these is true:

@@ -130,7 +130,7 @@ class BoundedProtocol(ReadingProtocol):
         self._break_cycles()
 
     def _break_cycles(self) -> None:
-        """Drop the references from this connection's objects back to it, so that reference counting frees them.
+        """Drop the references from the connection's objects to the connection, so that reference counting frees all.
 
         After a flood of connections, the garbage collector would otherwise have to scan so many objects that it blocks
         the loop for a second.
@@ -188,7 +188,7 @@ class BoundedProtocol(ReadingProtocol):
         return parser
 
     def _unset_keepalive_if_required(self) -> None:
-        """Do nothing: the idle timer is stopped by requests, not by any byte as in uvicorn."""
+        """Do nothing: the beginning of a request stops the idle timer. In uvicorn, any byte does."""
 
     def on_message_begin(self) -> None:
         if self._passes_over:
