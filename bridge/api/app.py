@@ -92,7 +92,7 @@ def _of_validation(error: RequestValidationError) -> Problem:
 
 
 def _place(location: Any) -> str:
-    """Return the name of the invalid field, without the part of the request that contains it (body, query)."""
+    """Return the name of the invalid field, without the first part of `location`: `body` or `query`."""
     names = [str(one)[:80] for one in location[1:]] or [str(location[0])]
     return ".".join(names)
 

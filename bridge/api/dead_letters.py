@@ -39,7 +39,8 @@ async def groups(scope: Scope, query: Annotated[GroupsQuery, Query()]) -> Respon
 async def export(scope: Scope, query: Annotated[ExportQuery, Query()]) -> Response:
     """Stream the dead letters of events that were dropped before the request.
 
-    If the response is interrupted, it lacks the end that HTTP requires, so a client detects that it is incomplete.
+    If an error interrupts the response, the response lacks the end that HTTP requires. So a client detects that the
+    response is incomplete.
     """
     pieces = scope.whole(query.chosen)
     async with scope.asking():

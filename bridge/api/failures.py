@@ -19,7 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 class Failures:
-    """Counts of failed runs by organisation, and of callers without one; `now` is a monotonic clock in seconds."""
+    """Limits the reports of failed runs, for each organisation and for callers bound to none.
+
+    A run is one execution of a job that changes something. `now` is a monotonic clock in seconds.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._buckets = Buckets("failed runs", MOST_AN_HOUR / 3600, now, burst=MOST_AN_HOUR)

@@ -41,7 +41,10 @@ async def plan(scope: Scope, body: PlanBody) -> Response:
 async def list_(
     scope: Scope, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
 ) -> Response:
-    """Return a summary of each plan. The route of one plan returns its filter, corrections, report and outcomes too."""
+    """Return a summary of each plan (a stored set of dead letters to replay), without its filter and report.
+
+    The route of one plan also returns the plan's filter, corrections, report and outcomes.
+    """
     return json_answer({"plans": [one._asdict() for one in await scope.plans(limit)]})
 
 

@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class Status(NamedTuple):
-    """A plan, the outcomes of its items, and whether a run of it is in flight in any process."""
+    """A plan, the outcomes of its dead letters, and whether any process runs the plan's replay now."""
 
     plan: Plan
     became: list[Became]

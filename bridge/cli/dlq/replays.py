@@ -142,7 +142,7 @@ def print_counts(title: str, counts: dict[str, int]) -> None:
 
 
 def print_pairs(rows: dict[str, str]) -> None:
-    """Print a line for each name and its text, without empty texts."""
+    """Print a line for each name and its text; names with an empty text are left out."""
     table = Table("", "", show_header=False)
     for name, text in rows.items():
         if text:

@@ -26,7 +26,7 @@ def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
 
 
 def worker_environment(settings: Settings, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment for a worker with these settings that imports the same package as this process."""
+    """Return the environment variables of a worker that has these settings and runs the same code as this process."""
     own = {
         "BRIDGE_ENV": settings.env,
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,

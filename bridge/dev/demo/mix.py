@@ -200,7 +200,7 @@ def _headers(random: Random) -> Headers:
 
 
 def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> MixRecord:
-    """Repeat an earlier event: a recent or an old one, with equal or other bytes, sometimes without the record key."""
+    """Repeat a recent or an old event, with equal or other bytes, sometimes without the record key."""
     record = random.choice(near if random.random() < 0.5 else far)
     value = record.value
     headers = record.headers

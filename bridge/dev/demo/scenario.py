@@ -42,7 +42,8 @@ _UNHURRIED: Final = {
 class Scenario:
     """One run of the demonstration on a Kafka and a Postgres.
 
-    `say` is called with the name of each step; `logs` is the directory for the logs of worker and gateway.
+    `say` is called with the name of each step when the step begins. `logs` is the directory for the logs of the worker
+    and the gateway.
     """
 
     def __init__(self, settings: Settings, mix: Mix, logs: Path, say: Callable[[str], None]) -> None:

@@ -35,7 +35,7 @@ class LockedJar:
 class Jars:
     """The jars of one program: their coordinates, and the lock file with their checksums.
 
-    The coordinates are resolved one by one. Dependencies that are not in the lock file are ignored.
+    Each Maven coordinate is resolved alone. Dependencies that are not in the lock file are ignored.
     """
 
     program: str
