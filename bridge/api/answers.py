@@ -36,8 +36,8 @@ def documented(
 ) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of a route's responses.
 
-    `what` is the name of a schema, a model, or a mapping of media types. `codes` are the error codes of its refusals. A
-    second entry of the same route only adds the description of another status.
+    `what` describes the body: the name of a schema, a model, or a mapping of media types. `codes` are the error codes
+    with which the route can refuse a request.
     """
     answer: dict[str, Any] = {"description": description, "headers": ID_HEADERS}
     if isinstance(what, str):

@@ -26,7 +26,7 @@ _ROUTERS: Final = (health, about, dead_letters, plans)
 
 
 def create_app(services: Services) -> Front:
-    """Build the ASGI application; `services` live as long as the application is served."""
+    """Build the ASGI application; `services` start and stop together with the server that serves it."""
     app = FastAPI(
         title="Ghostlink Bridge API", version=product_version(), docs_url=None, redoc_url=None, openapi_url=None,
         redirect_slashes=False, generate_unique_id_function=_operation,
@@ -92,7 +92,7 @@ def _of_validation(error: RequestValidationError) -> Problem:
 
 
 def _place(location: Any) -> str:
-    """Return the name of the invalid field, without the part of the request that contains it (body, query)."""
+    """Return the name of the invalid field, without the first part of `location`: `body` or `query`."""
     names = [str(one)[:80] for one in location[1:]] or [str(location[0])]
     return ".".join(names)
 

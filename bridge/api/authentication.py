@@ -27,7 +27,7 @@ class Caller(NamedTuple):
         return f"token:{self.name}"
 
     def must_be(self, least: Role) -> None:
-        """Check the role; raises Problem unless it is `least` or a higher role."""
+        """Check the caller's role; raises Problem unless the role is `least` or a higher one."""
         if self.role.rank < least.rank:
             raise Problem(
                 Code.ROLE_TOO_LOW,
@@ -42,7 +42,7 @@ class KnownTokens(Protocol):
 
 
 def admit(known: KnownTokens, headers: Mapping[bytes, bytes], now: Callable[[], datetime]) -> Caller:
-    """Return the caller of the request's token.
+    """Return the caller that the token in `headers` authenticates; `known` are the existing tokens.
 
     Raises Problem, with the reason, if the token is missing or not valid.
     """

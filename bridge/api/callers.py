@@ -8,7 +8,7 @@ from bridge.api.tenant_scope import TenantScope
 
 
 def _scope(request: Request) -> TenantScope:
-    """Return the caller's tenant scope. The outermost layer has authenticated the request before."""
+    """Return the authenticated caller's tenant scope: the data that the request may read and change."""
     services = request.app.state.services
     return TenantScope(services.settings, services.runs, request.scope["bridge_caller"])
 

@@ -37,9 +37,10 @@ async def groups(scope: Scope, query: Annotated[GroupsQuery, Query()]) -> Respon
 @dead_letters.get("/export", response_class=Response, summary="All dead letters of a filter with their payloads, the earliest first",
                   responses=documented(_TYPES, Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def export(scope: Scope, query: Annotated[ExportQuery, Query()]) -> Response:
-    """Write the dead letters that were dropped before the request.
+    """Stream the dead letters of events that were dropped before the request.
 
-    If the response is interrupted, it lacks the end that HTTP requires, so a client detects that it is incomplete.
+    If an error interrupts the response, the response lacks the end that HTTP requires. So a client detects that the
+    response is incomplete.
     """
     pieces = scope.whole(query.chosen)
     async with scope.asking():
@@ -50,9 +51,10 @@ async def export(scope: Scope, query: Annotated[ExportQuery, Query()]) -> Respon
 @dead_letters.get("", summary="A page of dead letters, the latest first, with their total",
                   responses=documented("Page", Code.INVALID_REQUEST, Code.NOTHING_FITS))  # fmt: skip
 async def list_(scope: Scope, query: Annotated[ListQuery, Query()]) -> Response:
-    """Return one page.
+    """Return one page of the list of dead letters, the latest first.
 
-    Dead letters that are dropped after the first page appear on no later page, so pages don't shift.
+    Events that become dead letters after the first page was read appear on none of the later pages, so pages don't
+    shift.
     """
     return json_answer(page_document(await scope.page(query)))
 
@@ -60,7 +62,7 @@ async def list_(scope: Scope, query: Annotated[ListQuery, Query()]) -> Response:
 @dead_letters.get("/{provenance}", summary="One dead letter with its payload and its replays",
                   responses=documented("DeadLetter", Code.INVALID_REQUEST, Code.UNKNOWN_DEAD_LETTER))  # fmt: skip
 async def show(scope: Scope, provenance: Annotated[str, Path(description="topic:partition:offset")]) -> Response:
-    """Return the record as it was sent, the reason of the drop, the event that it replays, and its own replays."""
+    """Return one dead letter: its record as sent, why it was dropped, which event it replays, and its own replays."""
     try:
         place = Provenance.parse(provenance)
     except ValueError as error:
@@ -72,7 +74,9 @@ async def show(scope: Scope, provenance: Annotated[str, Path(description="topic:
                    responses=documented(DiscardSummary, Code.INVALID_REQUEST, Code.FILTER_NEEDED, Code.NOTHING_FITS, Code.ROLE_TOO_LOW,
                                         Code.UNKNOWN_DEAD_LETTER, Code.ANOTHER_RUN, Code.RUN_FAILED, changes=True))  # fmt: skip
 async def discard(scope: Scope, body: DiscardBody) -> Response:
-    """Discard the open dead letters of the filter. Claimed and replayed ones don't change; nothing is deleted.
+    """Close the open dead letters of the filter, so that no replay sends them; nothing is deleted.
+
+    Dead letters that a replay has claimed (reserved for sending) or sent don't change.
 
     For operators.
     """

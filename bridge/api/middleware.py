@@ -100,10 +100,10 @@ class Front:
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
-        """Return the caller; raises Problem.
+        """Authenticate the request and return its caller; raises Problem.
 
-        The limit of an address only counts requests without a valid token, because all clients of one proxy share an
-        address.
+        The rate limit of a client address only counts requests without a valid token, because all clients behind one
+        proxy share an address.
         """
         services = self._services
         try:
@@ -123,9 +123,9 @@ class Front:
 
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:
-        """Take a place among the requests in flight within the block; raises Problem if none is free.
+        """Count the request among the requests in flight within the block; raises Problem at their limit.
 
-        Each organisation has a limit, so that clients of one organisation that read slowly leave places to others.
+        Each organisation has a limit, so slow clients of one organisation can't use up the limit for all others.
         """
         if self._in_hand_of.total() >= self._most:
             raise Problem(Code.OVERLOADED, "too many requests are in flight; try again later")
@@ -145,10 +145,11 @@ class Front:
 
 
 class _Answer:
-    """Sends the response with the headers that all responses have. Each part and the whole response have a time limit.
+    """Sends the response, and adds the headers that all responses have.
 
-    The limit is one minute, plus one second for each 4 KiB. The time of the database does not count. `still_good` is
-    called before each part of a streamed response, and raises an error if the token is no longer valid.
+    Each part of the response, and the whole response, must be read by the client within a time limit: one minute, plus
+    one second for each 4 KiB. The time in which the database is queried does not count. `still_good` is called before
+    each part of a streamed response, and raises an error if the request's token is no longer valid.
     """
 
     def __init__(self, send: Send, ids: RequestIds) -> None:
@@ -180,7 +181,7 @@ class _Answer:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a receive function. It returns the body, which was read already, and then the messages of `receive`."""
+    """Return an ASGI receive function that first returns `body`, read before, and then the messages of `receive`."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_next() -> Message:

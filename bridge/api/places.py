@@ -1,6 +1,7 @@
-"""Places: a limit on the replays or plans that one process runs at the same time.
+"""A limit on the jobs of one kind (replays, or forecasts of plans) that one process runs at the same time.
 
-If all places are taken, a replay of one organisation can give way to another organisation's replay.
+Each running job takes one place; the limit is the number of places. If all places are taken, a replay of one
+organisation can give way to another organisation's replay: it is stopped, and continues later.
 """
 
 import asyncio
@@ -20,11 +21,12 @@ TURN_SECONDS: Final = 60.0
 
 @dataclass(eq=False)
 class Place:
-    """A replay with its caller. `since` is the time at which it took its place, in seconds of a monotonic clock.
+    """A running job, such as a replay, with its caller; it counts towards the limit of `Places`.
 
-    - `stop` ends the replay's run. It is set while the run can be stopped.
-    - `task` is the run, once it has begun.
-    - `gives_way` is set when the run is stopped in favour of another organisation.
+    - `since` is the time at which the job began to count, in seconds of a monotonic clock.
+    - `stop` ends the job. It is set while the job can be stopped.
+    - `task` is the job's asyncio task, once the job has begun.
+    - `gives_way` is set when the job is stopped in favour of another organisation.
     """
 
     job: Job[Any]
@@ -43,10 +45,11 @@ class Place:
 
 
 class Places:
-    """At most `most` places for `what`, and `most_of_one_org` for one organisation.
+    """Limits the jobs that run at the same time: at most `most`, of which `most_of_one_org` for one organisation.
 
-    All organisations together leave one place to callers without an organisation. An organisation that has a place
-    leaves one place to organisations that have none.
+    Each running job takes a place. `what` names the jobs in errors, such as "replays". One place is reserved for
+    callers whose token is bound to no organisation. Of the other places, the last one is reserved for an organisation
+    that has none yet.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Places:
         return len(self._taken)
 
     def take(self, place: Place) -> None:
-        """Count the place as taken. The replay that gives way to it may still be ending."""
+        """Count the job from now on. A replay that is stopped in favour of the job may still be ending."""
         place.since, place.task, place.gives_way = self._clock(), None, False
         self._taken.append(place)
 
@@ -73,7 +76,7 @@ class Places:
         self._taken.remove(place)
 
     def refusal(self, caller: Caller) -> Problem | None:
-        """Return why the caller can't have a place now; None if it can."""
+        """Return why the caller can't start a job now; None if the caller can."""
         of = self._by_org()
         if caller.org_id is not None:
             own, of_all = of[caller.org_id], self.taken - of[None]
@@ -91,9 +94,10 @@ class Places:
         )
 
     def to_give_way(self, caller: Caller) -> Place | None:
-        """Return the replay that gives its place to the caller; None if the caller has a place, or no replay is due.
+        """Return the running replay to stop in favour of the caller's replay.
 
-        It belongs to the organisation with the most places, and has had its place for longest.
+        The replay to stop is the longest running one of the organisation with the most running replays. Return None if
+        the caller's organisation has a running replay already, or if no replay has run long enough.
         """
         of = self._by_org()
         if of[caller.org_id]:

@@ -27,7 +27,10 @@ _A_PLAN: Final = (*_CHANGES, Code.UNKNOWN_PLAN)
                                  status=201, changes=True)
             | documented(PlanSummary, status=200, description="a dry run; no plan was stored"))  # fmt: skip
 async def plan(scope: Scope, body: PlanBody) -> Response:
-    """Nothing is sent or changed. For operators. A plan of ten thousand dead letters takes about a second."""
+    """Store the exact set of dead letters that a replay will send. Nothing is sent, and no dead letter changes.
+
+    For operators. To store a plan of ten thousand dead letters takes about a second.
+    """
     summary = await scope.plan(body)
     if body.dry_run:
         return json_answer(summary)
@@ -38,16 +41,20 @@ async def plan(scope: Scope, body: PlanBody) -> Response:
 async def list_(
     scope: Scope, limit: Annotated[int, Query(ge=1, le=100, description="most plans to show")] = 20
 ) -> Response:
-    """Return a summary of each plan. The route of one plan returns its filter, corrections, report and outcomes too."""
+    """Return a summary of each plan (a stored set of dead letters to replay), without its filter and report.
+
+    The route of one plan also returns the plan's filter, corrections, report and outcomes.
+    """
     return json_answer({"plans": [one._asdict() for one in await scope.plans(limit)]})
 
 
 @plans.get("/{plan_id}", summary="One plan: its items, their outcomes, and its progress",
            responses=documented("Plan", Code.INVALID_REQUEST, Code.UNKNOWN_PLAN))  # fmt: skip
 async def show(scope: Scope, plan_id: PlanId) -> Response:
-    """`running` is true while a run of the plan is in flight.
+    """Return one plan, its progress, and the outcomes of its dead letters.
 
-    `resumable` is true if a stopped or killed run can continue.
+    `running` is true while a replay of the plan is in flight. `resumable` is true if a stopped or killed replay of the
+    plan can continue.
     """
     found = await scope.status(plan_id)
     begun = found.plan.state in (PlanState.RUNNING, PlanState.STOPPED)
@@ -60,9 +67,10 @@ async def show(scope: Scope, plan_id: PlanId) -> Response:
                                  Code.CANARY_FAILED, Code.ANOTHER_RUN, Code.TOO_MANY_RUNS, status=202, changes=True)
             | documented(PlanSummary, status=200, description="a dry run; nothing was sent"))  # fmt: skip
 async def replay(scope: Scope, plan_id: PlanId, body: ReplayBody) -> Response:
-    """The replay has begun when the response is sent, and continues in the background; poll the plan for its outcomes.
+    """Send the plan's dead letters to the raw topic again, in the background; poll the plan for the outcomes.
 
-    If the run is stopped or killed, or the service ends, repeat the request: the replay continues. For operators.
+    The replay has begun when the response is sent. If the replay is stopped or killed, or the service ends, repeat the
+    request: the replay continues. For operators.
     """
     if body.canary and not body.wait_seconds:
         raise Problem(Code.INVALID_REQUEST, "canary: the run waits for the canary; give wait_seconds of more than 0")
@@ -78,6 +86,9 @@ async def replay(scope: Scope, plan_id: PlanId, body: ReplayBody) -> Response:
             responses=documented(ReplaySummary, *_A_PLAN, Code.PLAN_SENT, Code.ANOTHER_RUN, changes=True)
             | documented(ReplaySummary, status=202, description="the plan is cancelled, but its run has not stopped yet"))  # fmt: skip
 async def cancel(scope: Scope, plan_id: PlanId, body: CancelBody) -> Response:
-    """Every run of the plan stops within seconds. Items that were not sent are open again. For operators."""
+    """Cancel a plan: its replay stops within seconds, and the dead letters that it has not sent are open again.
+
+    For operators.
+    """
     done = await scope.cancel(plan_id, body)
     return json_answer(done.summary, 200 if done.stopped else 202)

@@ -1,6 +1,6 @@
-"""Runs of jobs in the service: short jobs, for which their requests wait, and a limited number of replays.
+"""Runs of jobs in the API service. A job is one change of the stream or of dead letters, such as a discard or a replay.
 
-Replays run in the background.
+The request of a short job waits for its end. Replays run in the background, in a limited number.
 """
 
 import asyncio
@@ -48,9 +48,10 @@ log = structlog.get_logger(__name__)
 
 
 class Runs:
-    """The jobs in flight. A job continues if its client disconnects; its end is recorded in the history of runs.
+    """The jobs in flight, such as discards and replays.
 
-    If more organisations than places have replays, the replays take turns.
+    A job continues if its client disconnects. Its end is recorded in the history of runs (`bridge runs list`). The
+    number of replays at the same time is limited; beyond the limit, the replays of the organisations take turns.
     """
 
     def __init__(self, settings: Settings, most_replays: int, most_of_one_org: int) -> None:
@@ -73,14 +74,14 @@ class Runs:
         return self._places.taken
 
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
-        """Run the job to its end; raises Problem if an error ended it before its work was complete."""
+        """Run the job to its end; raises Problem if an error ended the job before its work was complete."""
         options = RunOptions(scope, dry_run)
         return _whole(await asyncio.shield(self._started(self._performed(job, caller, options))))
 
     async def forecast(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool) -> Performed[S]:
-        """Run a job that forecasts dead letters.
+        """Run a job that forecasts what today's code would do with dead letters if they were replayed.
 
-        The number of these jobs is limited, even after their clients disconnect.
+        The number of these jobs is limited. A job counts until its end, even if its client disconnects before.
         """
         if (problem := self._plans.refusal(caller)) is not None:
             raise problem
@@ -91,10 +92,10 @@ class Runs:
         return _whole(await asyncio.shield(task))
 
     async def begin_replay(self, job: Job[ReplaySummary], caller: Caller, scope: str) -> str:
-        """Start a replay; returns the run's id when the run holds its lock. Raises Problem if the run could not begin.
+        """Start a replay in the background, and return the id of its run as soon as the run holds the plan's lock.
 
-        If no place is free and the caller's organisation has none, a replay of another organisation gives its place to
-        the caller. That replay continues later, when it is its turn.
+        Raises Problem if the run could not begin. If the limit of concurrent replays is reached and the caller's
+        organisation runs none, a replay of another organisation is stopped, and continues when it has its next turn.
         """
         if any(one.scope == scope for one in self._waiting):
             raise Problem(Code.ANOTHER_RUN, "the plan's replay waits for its turn, and continues by itself")
@@ -115,9 +116,9 @@ class Runs:
         raise problem_of(done.fatal or BridgeError("the run did not begin"), done.summary.run_id)
 
     async def _take(self, place: Place) -> None:
-        """Take a place; raises Problem if none is free.
+        """Count the replay towards the limit of concurrent replays; raises Problem if the limit is reached.
 
-        If a replay gives way to the caller, wait until that replay has finished its batch.
+        If another organisation's replay is stopped for it, wait until that one has finished its batch.
         """
         problem = self._places.refusal(place.caller)
         other = None if problem is None else self._places.to_give_way(place.caller)
@@ -142,7 +143,7 @@ class Runs:
         self._show()
 
     async def _take_turns(self) -> None:
-        """Continue the replays that gave way, when places are free or when other replays have had their turn."""
+        """Continue the replays that were stopped for others, when fewer replays run or others have run long enough."""
         while self._waiting:
             await asyncio.sleep(TURNS_LOOK_SECONDS)
             for place in list(self._waiting):
@@ -191,7 +192,7 @@ class Runs:
         begun: "asyncio.Future[str] | None" = None,
         place: Place | None = None,
     ) -> Performed[S]:
-        """Run the job. `begun` is given if the request is answered when the run begins; it is resolved then."""
+        """Run the job. If the request is answered when the run begins, `begun` is the future that is resolved then."""
         around = RunContext(
             partial(self._stoppable, place), _tell, _tell_once(begun), lambda: begun is None or not begun.done(),
             partial(self._failures.left_out, caller.org_id), self.share.of(caller.org_id),
@@ -223,7 +224,7 @@ class Runs:
 
 
 def _gave_way(task: asyncio.Task[Performed[ReplaySummary]]) -> bool:
-    """Return whether the run gave way before it had sent everything."""
+    """Return whether the replay was stopped in favour of another organisation before it had sent everything."""
     if task.cancelled() or task.exception() is not None:
         return False
     done = task.result()
@@ -262,9 +263,9 @@ def problem_of(error: BridgeError, run_id: str) -> Problem:
 
 
 def _on_record(work: Callable[[Run[S]], Awaitable[None]]) -> Callable[[Run[S]], Awaitable[None]]:
-    """Wrap the work, so that the run's record contains its defects too.
+    """Wrap the work of a job, so that an unexpected exception is written to the run's record too.
 
-    In a command, a defect ends with a traceback.
+    In a command, such an exception ends the process with a traceback, so commands don't need this.
     """
 
     async def recorded(run: Run[S]) -> None:

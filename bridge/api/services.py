@@ -52,7 +52,11 @@ class Services:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
-    """Run the services within the block. After the block, each run has recorded its end. Raises BridgeError."""
+    """Run the services within the block. At the end of the block, wait until each job has recorded its end,
+    for a limited time.
+
+    Raises BridgeError if a service can't start.
+    """
     services = Services(settings)
     await services.tokens.load()
     tasks = [

@@ -1,6 +1,6 @@
-"""Tenant scope: the limits that a token's organisation sets on what a request reads or changes.
+"""Tenant scope: a request whose token is bound to an organisation only reads and changes that organisation's data.
 
-No route has another way to Postgres, so no route can leave out the check.
+Routes reach Postgres only through the tenant scope, so no route can leave out this check.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 
 class Status(NamedTuple):
-    """A plan, the outcomes of its items, and whether a run of it is in flight in any process."""
+    """A plan, the outcomes of its dead letters, and whether any process runs the plan's replay now."""
 
     plan: Plan
     became: list[Became]
@@ -54,7 +54,7 @@ class Status(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """A cancelled plan. `stopped` means that its run had ended, and all outcomes were known, within the time limit."""
+    """A cancelled plan. `stopped`: its replay ended and all items' outcomes were known within the time limit."""
 
     summary: ReplaySummary
     stopped: bool
@@ -73,7 +73,7 @@ class TenantScope:
 
     @property
     def share(self) -> Share:
-        """Return the limit on how long the request may occupy the event loop."""
+        """Return the limiter that bounds how long the request's work occupies the event loop."""
         return self._runs.share.of(self.caller.org_id)
 
     def narrowed(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
@@ -86,7 +86,10 @@ class TenantScope:
         )
 
     async def _meant(self, chosen: DeadLetterFilter) -> DeadLetterFilter:
-        """Return the filter, limited to the caller's organisation, with prefixes of causes completed."""
+        """Return the filter of dead letters, limited to the caller's organisation, with whole ids of causes.
+
+        A cause is the group of dead letters with one reason and message. A caller may give a prefix of its id.
+        """
         return await with_whole_causes(self._settings.dsn, self.narrowed(chosen))
 
     @asynccontextmanager
@@ -126,9 +129,10 @@ class TenantScope:
             )  # fmt: skip
 
     async def letter(self, provenance: Provenance) -> Shown:
-        """Return a whole dead letter.
+        """Return a whole dead letter, with its replays.
 
-        Of a replay that a correction moved to another organisation, only the place is returned.
+        If a correction gave a replayed event to another organisation, only the topic, partition and offset of that
+        replay are returned.
         """
         async with self.asking():
             found = await show(self._settings.dsn, provenance, org_id=self.caller.org_id)
@@ -168,7 +172,7 @@ class TenantScope:
         return (await self._runs.finish(job, self.caller, scope, dry_run=body.dry_run)).summary
 
     def _check_named(self, chosen: DeadLetterFilter, *, everything: bool) -> None:
-        """Check that an empty filter comes with `all`, from an admin; raises Problem."""
+        """Raise Problem if the filter is empty, unless an admin has set `all`."""
         # A filter that only names the caller's own organisation does not narrow anything.
         of_mine = chosen if self.caller.org_id is None else chosen.model_copy(update={"org_ids": None})
         if of_mine.names_nothing:
@@ -228,7 +232,7 @@ class TenantScope:
         return await self.status(plan_id)
 
     async def rehearse(self, plan_id: str, *, force: bool) -> PlanSummary:
-        """Return the forecast of the plan's replay as of now."""
+        """Return what today's code would do with each dead letter of the plan, if the plan were replayed now."""
         found = (await self._to_change(plan_id)).plan.replay_id
         job = rehearsal_job(self._settings, found, force=force)
         return (await self._runs.forecast(job, self.caller, found, dry_run=True)).summary
@@ -276,7 +280,7 @@ class TenantScope:
             return await is_left(conn, replay_id)
 
     async def tokens(self) -> list[ApiTokenRow]:
-        """Return the tokens whose scope lies within the caller's scope."""
+        """Return the tokens of the caller's organisation; all tokens if the caller is bound to none."""
         self.caller.must_be(Role.ADMIN)
         async with self.asking():
             found = await list_api_tokens(self._settings.dsn, org_id=self.caller.org_id)

@@ -42,8 +42,9 @@ def command_settings(
 ) -> Settings:
     """Load the settings from the environment and configure the logs; raises InvalidInput.
 
-    Print a warning for an unknown BRIDGE_ variable, which would have no effect. A `guarded` command prints none: the
-    start guards report such variables, and refuse them in production. `service` is the service name in every log line.
+    Print a warning for each environment variable BRIDGE_* that no setting has, because it has no effect. A `guarded`
+    command (a service with start guards, the checks before it starts) prints none, because its start guards report such
+    variables, and refuse them in production. `service` is the service name in every log line.
     """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     level = "DEBUG" if verbose else settings.log_level
@@ -61,9 +62,8 @@ def command_settings(
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run one coroutine to its end.
 
-    Raises PreconditionFailed if Postgres is unreachable or does not meet a requirement.
-
-    Kafka's errors are PreconditionFailed already.
+    Raises PreconditionFailed if Postgres is unreachable or does not meet a requirement. The coroutine itself raises
+    PreconditionFailed for errors of Kafka.
     """
     from sinks.kafka.connection import name_closed_connections
 
@@ -121,9 +121,10 @@ def given_reason(text: str) -> str:
 
 
 def write_json(document: Any, path: str) -> None:
-    """Write a result as JSON in UTF-8, indented by 2; `-` is standard output. Raises PreconditionFailed.
+    """Write a result to the file `path` as JSON in UTF-8, indented by 2; `-` is standard output.
 
-    The file appears when it is complete. Only the account that runs the command can read it.
+    The file appears when it is complete. Only the account that runs the command can read it. Raises PreconditionFailed
+    if the file can't be written.
     """
     text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
     if path == "-":

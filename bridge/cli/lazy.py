@@ -10,7 +10,7 @@ from typer.main import get_command, get_group
 
 
 def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> type[TyperGroup]:
-    """Return the class of a command group. `places` maps the name of each command or group to its `module:attribute`.
+    """Return the class of a command group. `places` maps each command's or group's name to its `module:attribute`.
 
     `aliases` are additional names of some commands, which the help does not list.
     """

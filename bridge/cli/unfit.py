@@ -1,4 +1,4 @@
-"""The summary and the webhook call of a run that failed before its job began."""
+"""The JSON summary and the webhook call for a command that was refused before its job (such as a replay) began."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Judgement of the gateway's responses: what a response means for the batch that was posted.
+"""What a response of the gateway means for the batch of events that was posted.
 
-A verdict is one of the classes below.
+`judge` returns this as a verdict, an object of one of the classes of this module.
 """
 
 import json
@@ -28,7 +28,7 @@ class Taken(NamedTuple):
 class Again(NamedTuple):
     """The batch has to be sent again, after at least `asked` seconds if the gateway requested a pause.
 
-    `blocked` means that the cause does not pass without an intervention.
+    `blocked` means that the batch is refused until the cause is removed, such as a firewall's rule.
     """
 
     reason: str
@@ -55,9 +55,9 @@ class Denied(NamedTuple):
 
 
 class ExternalDeadLetter(NamedTuple):
-    """The response is not from the gateway.
+    """The response is not from the gateway, but from a firewall, a proxy or a catch-all page in front of it.
 
-    A firewall, a proxy or a catch-all page has answered, for this batch or for all.
+    The sender then posts an empty batch, to find out whether only this batch is answered in this way.
     """
 
     error_code: str
@@ -68,9 +68,10 @@ Verdict = Taken | Again | Divide | Denied | ExternalDeadLetter
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[Event]) -> Verdict:
-    """Return the verdict on a complete response.
+    """Return what a complete response means for the posted batch, as one of the classes of this module.
 
-    A response of the gateway has a result for each event (202) or an `error_code`.
+    A response of the gateway has a result for each event (status 202) or an `error_code`. Any other response is from
+    something in front of the gateway.
     """
     document = _document(body)
     reason = f"{status} {document.get('detail') or document.get('message') or ''}".strip()[:_SAID]

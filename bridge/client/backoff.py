@@ -12,7 +12,7 @@ LONGEST_ASKED_SECONDS: Final = 3600.0
 
 
 def pause(failures: int, asked: float | None, chance: Callable[[], float] = random.random) -> float:
-    """Return the seconds before the next try, after this many failures in a row; `asked` is that of Retry-After."""
+    """Return the seconds before the next try, after `failures` in a row; `asked` is the delay by Retry-After."""
     longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(failures, 16))
     spread = longest * (0.5 + chance() / 2)
     # Slightly more than requested, so that clients that were refused at the same time don't return at the same time.

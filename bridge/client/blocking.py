@@ -78,9 +78,9 @@ class BlockingBridgeClient:
             error.add_note(f"besides, {lost}")
 
     def _left_open(self) -> None:
-        """Warn about undelivered events at the end of the program.
+        """Warn about undelivered events if the program ends before the client was closed.
 
-        The thread ends with the process, whatever it is doing.
+        The client's thread ends with the process, even during a delivery.
         """
         if os.getpid() == self._process and (pending := self._client.state.pending):
             log.warning("the client was not closed; %d events are not delivered", pending)

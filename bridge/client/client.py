@@ -54,7 +54,7 @@ class BridgeClient:
 
     @property
     def state(self) -> DeliveryState:
-        """Return the state of delivery, its beginning and reason, and the numbers of pending and delivered events."""
+        """Return whether events are delivered, since when and why not, and how many are pending and delivered."""
         queue = self._queue
         pending = queue.appended - queue.taken + sum(map(len, self._out())) if queue else 0
         return DeliveryState(*self._sender.health, pending, self._delivered, self._given_up, self._sender.failures)
@@ -70,7 +70,7 @@ class BridgeClient:
         """Queue one event in the form of the raw event contract, and return its id.
 
         Without `event_id` or `occurred_at`, the client sets a new id and the current time. The gateway sets site and
-        script. Raises InvalidInput if the event is not valid. If the buffer is full, it waits or raises BufferFull,
+        script. Raises InvalidInput if the event is not valid. If the buffer is full, this waits or raises BufferFull,
         depending on the option `when_full`.
         """
         made = make_event(event)
@@ -102,7 +102,7 @@ class BridgeClient:
     async def flush(self, timeout: float = FLUSH_SECONDS) -> None:
         """Wait until all queued events are delivered; raises NotDelivered after `timeout` seconds.
 
-        The error contains the events that were given up, each of them once. Other events are still tried again.
+        The error contains the events that were given up since the last error. All other events are still tried again.
         """
         queue = self._started()
         target = self._flush_to = queue.appended
@@ -123,7 +123,8 @@ class BridgeClient:
     async def close(self, timeout: float = FLUSH_SECONDS) -> None:
         """Flush and close.
 
-        Raises NotDelivered with all undelivered events, or with the number of events left in the spool.
+        Raises NotDelivered with all undelivered events. With a spool (a queue on disk), the error has the number of
+        events that are left on disk.
         """
         if self._closed or self._queue is None:
             self._closed = True
@@ -160,9 +161,9 @@ class BridgeClient:
             error.add_note(f"besides, {lost}")
 
     def _started(self) -> EventQueue:
-        """Return the queue. The first call opens the queue and starts the tasks.
+        """Return the queue. The first call opens the queue and starts the client's background tasks.
 
-        Raises the error that ended a task, if a task has ended.
+        Raises the error that ended a background task, if one has ended.
         """
         if self._closed:
             raise InvalidInput("the client is closed")
@@ -178,9 +179,9 @@ class BridgeClient:
         return self._queue
 
     def _keep_up(self, name: str, work: Callable[[EventQueue], Coroutine[Any, Any, None]], queue: EventQueue) -> None:
-        """Start the task, or restart it if the program cancelled it with its own tasks.
+        """Start the background task `name`, or restart it if the program has cancelled it together with its own tasks.
 
-        Raises the error that ended the task.
+        If an error has ended the task, raise this error.
         """
         task = self._tasks.get(name)
         if task is None or task.cancelled():
@@ -199,11 +200,11 @@ class BridgeClient:
             log.warning("the client was cancelled and not closed; %d events are not delivered", pending)
 
     def _out(self) -> list[Batch]:
-        """Return the batches that were taken from the queue and are not complete, the oldest first."""
+        """Return the batches taken from the queue whose events are neither delivered nor given up, the oldest first."""
         return sorted([*self._returned, *self._in_flight.values()], key=lambda batch: batch.first)
 
     def _lowest_unsettled(self) -> int:
-        """Return the number of the first event that is neither delivered nor given up."""
+        """Return the number, in order of the queue, of the first event that is neither delivered nor given up."""
         return min((batch.first for batch in self._out()), default=self._queue.taken if self._queue else 0)
 
     async def _dispatch(self, queue: EventQueue) -> None:
@@ -221,7 +222,8 @@ class BridgeClient:
     async def _until_due(self, queue: EventQueue) -> None:
         """Wait until a delivery slot is free and a batch is due.
 
-        A batch is due if it is full, if its time to linger is over, if it failed before, or during a flush.
+        A batch is due if it is full, if it has waited for the option `linger`, if its delivery ended with an error
+        before, or during a flush.
         """
         while True:
             self._changed.clear()
@@ -250,7 +252,7 @@ class BridgeClient:
             )
 
     def _batch_ended(self, task: asyncio.Task[None]) -> None:
-        """Free the slot of a delivery. A batch that is not complete is tried again."""
+        """Free the slot of an ended delivery. If it was cancelled or raised an error, deliver the batch again."""
         batch = self._in_flight.pop(task)
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:

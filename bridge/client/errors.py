@@ -9,7 +9,7 @@ _NAMED = 3
 
 
 class Undelivered(NamedTuple):
-    """An event that is not tried again: its exact bytes, and the reason. Its id makes it safe to send it again."""
+    """An event that the client has given up: its exact bytes, and why. To send it again is safe: its id counts once."""
 
     event_id: str
     body: bytes
@@ -18,15 +18,15 @@ class Undelivered(NamedTuple):
 
 
 class BufferFull(BridgeError):
-    """The buffer or the spool is full, so the event was not queued."""
+    """The buffer or the spool (the queue on disk) is full, so the event was not queued."""
 
 
 class NotDelivered(BridgeError):
     """`flush` or `close` could not deliver some events.
 
-    `undelivered` has the events that were given up; no other error contains them again. `waiting` is the number of
-    events that are still to be tried. They are in memory or, if `spooled`, on disk, where the next client with the same
-    spool finds them.
+    `undelivered` has the events that were given up; no later error contains them again. `waiting` is the number of
+    events that are still to be tried. The waiting events are in memory or, if `spooled`, on disk, where the next client
+    with the same spool directory finds them.
     """
 
     def __init__(

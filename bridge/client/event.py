@@ -17,7 +17,7 @@ MAX_EVENT_TYPE: Final = 64
 
 
 class Event(NamedTuple):
-    """One event to send: its id, and its JSON without a newline."""
+    """One event to send: the event's id, and the event as one line of JSON without the newline."""
 
     event_id: str
     body: bytes
@@ -46,7 +46,7 @@ def _check_text(name: str, value: Any, longest: int) -> None:
 
 
 def _plain(value: Any) -> str:
-    """Return the text for a value of a type that the contract defines and JSON does not have."""
+    """Return the JSON text for a value of a type that JSON does not have, such as a time."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise TypeError(f"the time {value} has no time zone; give an aware datetime")

@@ -1,4 +1,4 @@
-"""Options of a client: sizes, times, and the directory of its spool."""
+"""Options of a client: sizes, times, and the directory of its spool (the queue on disk)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ class Options:
     - `when_full`: whether `send` waits for space or raises BufferFull when the buffer is full.
     - `retry_for`: without a spool, the time for which a batch is tried. With a spool, a batch is tried until it is
       delivered.
-    - `spool_sync`: when the spool is forced to disk. `always`: before `send` returns. `interval`: once a second, and at
-      `flush` and `close`. `never`: when the system does so. A crash of the process loses no event in any of these
-      cases. A crash of the machine can lose those of the last second (`interval`) or more (`never`).
+    - `spool_sync`: when events in the spool (the queue on disk) are forced to disk. `always`: before `send` returns.
+      `interval`: once a second, and at `flush` and `close`. `never`: when the operating system does so. A crash of the
+      process loses no event in any of these cases. A crash of the machine can lose the events of the last second
+      (`interval`) or more (`never`).
     """
 
     batch_events: int = 100

@@ -20,7 +20,7 @@ class Batch(list[Event]):
 class EventQueue(Protocol):
     """A queue of events, in the order in which they were appended.
 
-    `appended` and `taken` count events from the beginning.
+    `appended` and `taken` are the numbers of events appended and taken since the queue was opened.
     """
 
     appended: int
@@ -30,26 +30,29 @@ class EventQueue(Protocol):
         """Append one event; raises BufferFull."""
 
     def take(self, most: int, size: int) -> Batch:
-        """Take the next events: 1 to `most`, with at most `size` bytes. A single event may be larger."""
+        """Take the next 1 to `most` events, of at most `size` bytes together. A single event may be larger."""
 
     def settle(self, batch: Batch, undelivered: Sequence[Undelivered]) -> None:
-        """Complete the batch. `undelivered` are the events of the batch that were given up."""
+        """Record that the batch is complete: its events are delivered, except `undelivered`, which were given up."""
 
     def abandon(self, batches: Sequence[Batch], reason: str) -> int:
-        """Close the batches: give up their events, or keep them for the next client and return their number."""
+        """End the client's batches: give up their events, or keep them for the next client; returns the number kept."""
 
     def hand_over(self) -> list[Undelivered]:
         """Return the events given up since the last call, and free their space."""
 
     async def sync(self, number: int) -> None:
-        """Force the first `number` events to disk, if the queue has one."""
+        """Force the first `number` appended events to disk, if the queue is on disk."""
 
     def close(self) -> None:
         """Close all files."""
 
 
 class MemoryQueue:
-    """At most `events` and `size` bytes, from `append` until they are completed or handed over."""
+    """A queue in memory of at most `events` events, and at most `size` bytes.
+
+    An event counts from `append` until it is delivered, or given up and returned by `hand_over`.
+    """
 
     def __init__(self, events: int, size: int) -> None:
         self._most_events = events

@@ -1,4 +1,4 @@
-"""Posting of batches with retries: refused batches are divided, and pauses follow the gateway's requests."""
+"""Posting of batches with retries: refused batches are divided, and the gateway's Retry-After is respected."""
 
 import asyncio
 import gzip
@@ -49,10 +49,10 @@ class Sender:
             await self._session.close()
 
     async def deliver(self, batch: Sequence[Event]) -> list[Undelivered]:
-        """Try until each event is accepted or given up; returns the events that were given up.
+        """Post the batch until each event is accepted or given up; returns the events that were given up.
 
-        With a spool, only refused events are given up. Raises nothing but the cancellation of the calling task,
-        KeyboardInterrupt and SystemExit.
+        With a spool (a queue on disk), only events that the gateway refuses are given up. Raises nothing but
+        the cancellation of the calling task, KeyboardInterrupt and SystemExit.
         """
         give_up_at = time.monotonic() + self._options.retry_for
         parts, undelivered, doubted = [list(batch)], list[Undelivered](), set[str]()
@@ -84,7 +84,7 @@ class Sender:
         return undelivered
 
     def hold_back(self, error: BaseException) -> None:
-        """Report an error outside a try, and pause as after a failed try."""
+        """Record an error that occurred outside a post, and pause as after a failed post."""
         self._note(self._failed(error), time.monotonic())
 
     async def _pace(self) -> None:
@@ -95,7 +95,7 @@ class Sender:
             await asyncio.sleep(wait)
 
     async def _verdict(self, part: Sequence[Event]) -> Taken | Again | Divide | Denied:
-        """Return the verdict on one try, and set the pause before the next."""
+        """Post the events once; return what the response means for them, and set the pause before the next post."""
         begun = time.monotonic()
         verdict = await self._try(part)
         if isinstance(verdict, ExternalDeadLetter):
@@ -113,7 +113,7 @@ class Sender:
         return verdict
 
     async def _try(self, part: Sequence[Event]) -> Verdict:
-        """Return the verdict on one post. Errors are verdicts too."""
+        """Post the events once; return what the response, or the error of the connection, means for them."""
         try:
             return await self._post(part)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -158,7 +158,7 @@ class Sender:
         return verdict
 
     def _note(self, verdict: Taken | Again | Divide | Denied, begun: float) -> None:
-        """Set the pause for all batches: a refused batch delays the others too."""
+        """Set the pause before the next post after this verdict. The pause delays all batches of the client."""
         match verdict:
             case Again(reason, asked, blocked):
                 # Several batches that are refused at the same time count as one failure.
@@ -177,7 +177,7 @@ class Sender:
         self._not_before = max(self._not_before, time.monotonic() + wait)
 
     def _turn(self, state: State, reason: str) -> None:
-        """Log each change of state or reason. The backoff limits how often they change."""
+        """Set the state of delivery and its reason, and log a change. The backoff limits how often they change."""
         before = self.health
         if (state, reason) == (before.state, before.reason):
             return
@@ -203,7 +203,7 @@ class Sender:
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
     """Return the body of the response.
 
-    If it is longer than any body of the gateway, return an empty one: it is foreign.
+    If it is longer than any body of the gateway, return an empty body: the response is not from the gateway.
     """
     body = bytearray()
     async for piece in answer.content.iter_any():

@@ -1,7 +1,7 @@
-"""A queue on disk that outlives its process: segments to which events are appended, a mark, and a lock.
+"""A queue on disk (the spool) that outlives its process. It consists of segments, a mark and a lock.
 
-The mark is the position up to which events are delivered. A line is `<crc32> <event_id as JSON> <event>`. The checksum
-detects an incomplete line; other lines stay readable.
+Segments are files to which events are appended, one a line: `<crc32> <event_id as JSON> <event>`. The checksum detects
+an incomplete line; other lines stay readable. The mark is a file with the position up to which events are delivered.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 
 
 def line_of(event: Event) -> bytes:
-    """Return the event as a line of a segment."""
+    """Return the event as a line of the spool's files."""
     rest = json.dumps(event.event_id).encode() + b" " + event.body
     return b"%08x %b\n" % (zlib.crc32(rest), rest)
 
 
 def event_of(line: bytes) -> Event | None:
-    """Return the event of a line; None if the line is damaged."""
+    """Return the event in one line of the spool (the queue on disk); None if the line is damaged."""
     checksum, _, rest = line.removesuffix(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(rest):
         return None
@@ -48,7 +48,7 @@ def event_of(line: bytes) -> Event | None:
 
 
 class SpoolQueue:
-    """Keeps events under `directory` until they are delivered, in at most `size` bytes.
+    """A queue on disk: keeps events under `directory` until they are delivered, in at most `size` bytes.
 
     Raises InvalidInput if another client uses the directory, and PreconditionFailed if it can't be written.
 
@@ -158,7 +158,7 @@ class SpoolQueue:
         return handed
 
     async def sync(self, number: int) -> None:
-        """Force the events up to `number` to disk, once for all callers that wait; raises PreconditionFailed."""
+        """Force the first `number` events to disk. Concurrent callers share one write. Raises PreconditionFailed."""
         async with self._syncing:
             if self._synced >= number or self._writing is None:
                 return
@@ -177,7 +177,7 @@ class SpoolQueue:
             self._synced = written
 
     def close(self) -> None:
-        """Close the files. If all events are delivered, only the file of refused events is left."""
+        """Close the files. If all events are delivered, delete all files but the one with refused events."""
         try:
             self._cleared()
         except OSError as error:
@@ -187,7 +187,7 @@ class SpoolQueue:
                 file.close()
 
     def _cleared(self) -> bool:
-        """Remove the segments if all events are delivered; returns whether it removed any."""
+        """Remove the segments (files of events) if all events are delivered; returns whether it removed any."""
         if self.taken != self.appended or self._out:
             return False
         count = len(self._segments)
@@ -237,7 +237,7 @@ class SpoolQueue:
         return opened
 
     def _read(self) -> bytes | None:
-        """Return the next line, and move the position behind it; None at the end of all segments."""
+        """Return the next line of the segments (files of events), and move the reading position; None at the end."""
         while self._segments:
             segment, offset = self._position
             if segment in self._segments:
@@ -285,9 +285,9 @@ class SpoolQueue:
                 )
 
     def _marked(self) -> tuple[int, int]:
-        """Return the segment and offset of the mark.
+        """Return the position (segment and offset) up to which events are delivered, as read from the mark file.
 
-        Without a readable mark, return the beginning: repeats are harmless.
+        If this file can't be read, return the beginning: events that are sent a second time count once.
         """
         try:
             with open_private(self._directory / "mark", "r") as file:
@@ -314,7 +314,7 @@ class SpoolQueue:
             log.warning("the spool %s: can't mark delivered events: %s", self._directory, error.strerror)
 
     def _left(self) -> int:
-        """Return the number of lines after the mark."""
+        """Return the number of events after the mark (the position up to which events are delivered)."""
         marked, offset = self._position
         lines = 0
         for number in self._segments:

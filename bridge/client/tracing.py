@@ -17,7 +17,7 @@ def post_span(url: str, events: int, headers: MutableMapping[str, str]) -> Itera
     """Open the span of one post with the program's own tracer, and add its context to the headers.
 
     A batch has events of many callers, so its post begins a new trace, whatever span is current. If the tracer or a
-    propagator raises an error, the span is lost, but not the post.
+    propagator raises an error, the batch is posted without a span.
     """
     span = None
     if "opentelemetry.trace" in sys.modules:

@@ -24,7 +24,11 @@ async def _retention(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retention(configs: Mapping[str, Mapping[str, str]], needed_ms: int) -> Iterable[Finding]:
-    """Check whether Kafka could complete a restored database: it must keep records long enough, with no size limit."""
+    """Check that Kafka still has all records since the oldest backup of the database that may be restored.
+
+    Workers read these records again after a restore. So the topics (`configs`) must keep records for at least
+    `needed_ms`, without a limit of size.
+    """
     if not configs:
         yield fail("retention", "there is no raw, retry or DLQ topic", "run `bridge topics apply`")
         return

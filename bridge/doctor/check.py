@@ -19,9 +19,9 @@ class Finding(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A check. `look` yields findings; if it raises a BridgeError, this becomes a finding too.
+    """A check. `look` yields the check's findings; if `look` raises a BridgeError, the error becomes a finding too.
 
-    `connects` means that it connects to Postgres. Only a few such checks run at the same time.
+    `connects` means that the check connects to Postgres. Only a few such checks run at the same time.
     """
 
     group: str
@@ -46,7 +46,7 @@ def fail(check: str, found: str, mend: str) -> Finding:
 
 
 def each(kind: Callable[[str, str, str], Finding], check: str, lines: Sequence[str], mend: str) -> Iterable[Finding]:
-    """Yield a finding for each of the first few lines, then one with the number of the others."""
+    """Yield a finding for each of the first few `lines`, then one finding with the number of the other lines."""
     for line in lines[:_MOST_LINES]:
         yield kind(check, line.partition("; run ")[0], mend)
     if len(lines) > _MOST_LINES:

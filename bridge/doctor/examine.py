@@ -18,7 +18,7 @@ from schemas.errors import BridgeError
 def checks_of(service: Service | None) -> Sequence[Check]:
     """Return all checks in the order of the report.
 
-    `service` is the one whose account BRIDGE_DATABASE_URL contains, if known.
+    `service` (worker, gateway or another) is the one whose database account BRIDGE_DATABASE_URL contains, if known.
     """
     return (
         *settings.checks(service),
@@ -40,7 +40,7 @@ CONNECTIONS: Final = 3
 async def examine(given: Settings, *, timeout_sec: float, checks: Sequence[Check] = CHECKS) -> DoctorReport:
     """Run the checks, each for at most `timeout_sec` seconds.
 
-    A check that can't run becomes a failure, and the others continue.
+    A check that can't run is reported as a failure; the other checks continue.
     """
     begun, started = datetime.now(UTC), time.monotonic()
     places = asyncio.Semaphore(CONNECTIONS)

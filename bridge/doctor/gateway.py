@@ -13,9 +13,9 @@ from sinks.postgres.registry.admin import list_scripts
 
 
 def refused_check(url: str | None = None) -> Check:
-    """Return the check of the gateway at this URL, or else of the settings' gateway.
+    """Return the check of the gateway at this URL; without a URL, of the gateway of the settings on this machine.
 
-    An unreachable one gives no finding.
+    If the gateway is unreachable, the check has no finding.
     """
     return Check("gateway", "refused", partial(_look, url), connects=True)
 
@@ -41,7 +41,10 @@ async def _enabled(settings: Settings) -> Collection[str]:
 
 
 def judge_refused(url: str, refused: Sequence[Refusal], enabled: Collection[str]) -> Iterable[Finding]:
-    """Report senders whose events the gateway refuses, so that no dead letter shows them."""
+    """Report scripts whose events the gateway at `url` refuses. Such events never become dead letters.
+
+    A script is a registered source of a site's events.
+    """
     lines = [
         f"script {one.script} (site {one.site}) is disabled, and {url} has refused {one.requests} requests of this script"
         for one in refused

@@ -26,7 +26,7 @@ async def _look(url: str, _settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_ready(url: str, status: int, body: Any) -> Finding:
-    """Judge the response. `status` 0 means that there was none; then `body` is the reason."""
+    """Judge a process by its response at `/ready`. `status` 0: it did not respond, and `body` is the reason."""
     if not status:
         return fail("ready", f"{url} does not answer: {body}", "check that the process runs, and its address")
     if not isinstance(body, dict) or "state" not in body:

@@ -71,7 +71,10 @@ async def _replicas(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Finding]:
-    """Check that each partition has a leader, and enough replicas in sync: to accept writes, and to lose a broker."""
+    """Check each partition's leader, and its replicas in sync.
+
+    There must be enough replicas in sync to accept writes, also while one broker is down.
+    """
     if not facts:
         yield fail("in sync", "none of the declared topics exists", "run `bridge topics apply`")
         return

@@ -70,7 +70,7 @@ async def _own_disk(_settings: Settings) -> AsyncIterator[Finding]:
 
 
 def _usage(directory: Path) -> tuple[int, int] | None:
-    """Return the total and the free bytes of a volume; None if the directory is not visible here."""
+    """Return the total and the free bytes of the directory's volume; None if this machine has no such directory."""
     try:
         usage = shutil.disk_usage(directory)
     except OSError:
@@ -79,7 +79,7 @@ def _usage(directory: Path) -> tuple[int, int] | None:
 
 
 def judge_disk(name: str, total: int, free: int) -> Iterable[Finding]:
-    """Judge a volume by the share of it that is used."""
+    """Judge a disk volume by the share of its bytes that is used."""
     used = 1 - free / total if total else 1.0
     found = f"{used:.0%} used, {free / 2**30:.1f} GiB free"
     mend = "make room, or enlarge the volume"

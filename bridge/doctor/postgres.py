@@ -53,7 +53,7 @@ def judge_server(facts: Server) -> Iterable[Finding]:
 
 
 def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
-    """Outside of development, check for a superuser's account and for a server whose certificate is not verified."""
+    """Outside of development, report an account of a superuser, and a server whose certificate is not verified."""
     if settings.env == "development":
         return
     if facts.superuser:
@@ -78,7 +78,7 @@ def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
 
 
 def judge_notifications(facts: Server) -> Iterable[Finding]:
-    """Check the notification queue, which every account can fill. When it is full, processes learn of changes later."""
+    """Check the notification queue, which every account can fill. When it is full, processes see changes later."""
     found = f"the queue of notifications is {facts.notifications:.0%} full"
     if facts.notifications > _FULL_QUEUE:
         mend = "end the listening session with the longest transaction; until then, changes are found within BRIDGE_REGISTRY_REFRESH"
@@ -113,9 +113,10 @@ def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
 
 
 async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[Finding]:
-    """Compare the schema, and the privileges of the account.
+    """Compare the database's schema with the code, and the account's privileges with those that `service` needs.
 
-    Without a `service`, compare with the first service whose needs are met, or else with the owner.
+    If `service` is not known, compare with the first service for which the privileges are enough, or else with the
+    needs of the schema's owner.
     """
     wanted = (Service.OWNER, *PROCESSES) if service is None else (service,)
     found = {
@@ -128,7 +129,7 @@ async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[
 
 
 def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
-    """Judge the schema, the monthly partitions and the privileges, each in its own finding."""
+    """Judge the schema, the tables' monthly partitions and the account's privileges, each in its own finding."""
     yield from judge_catalogue(found)
     mend = f"run `bridge db grants ROLE --service {service} --apply` as the schema's owner"
     yield from each(fail, "privileges", found.privileges, mend)
@@ -138,7 +139,7 @@ def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:
 
 
 def judge_catalogue(found: Differences) -> Iterable[Finding]:
-    """Judge the schema and the monthly partitions. If migrations are pending, only these are reported."""
+    """Judge the schema and the monthly partitions of its tables. Pending migrations are reported alone."""
     behind = [line for line in found.schema if line.startswith("migration")]
     yield from each(fail, "schema", behind or found.schema, "run `bridge db migrate`; see `bridge db check`")
     yield from each(warn, "schema", found.ahead, "deploy the release to which the database was migrated")
@@ -150,7 +151,7 @@ def judge_catalogue(found: Differences) -> Iterable[Finding]:
 
 
 def checks(service: Service | None) -> tuple[Check, ...]:
-    """Return the checks for the account of this service; None means that the service is not known."""
+    """Return the checks for the database account of `service`; None means that the service is not known."""
     return (
         Check("postgres", "server", _server, connects=True),
         Check("postgres", "sessions", _pooler, connects=True),

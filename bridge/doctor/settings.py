@@ -75,7 +75,7 @@ async def _resolves(host: str) -> bool:
 
 
 def checks(service: Service | None) -> tuple[Check, ...]:
-    """Return the checks for this service. If it is unknown, it may be a gateway, which has the most requirements."""
+    """Return the checks for the settings of `service`; None is checked as a gateway, which has the most rules."""
     return (
         Check("settings", "environment", partial(_environment, service or Service.GATEWAY)),
         Check("settings", "variables", _variables),

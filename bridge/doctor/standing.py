@@ -20,9 +20,10 @@ async def _brake(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_brake(state: BreakerState) -> Finding:
-    """Judge the circuit breaker. An open breaker is a failure, whatever its cause.
+    """Judge the circuit breaker, which stops dead-lettering while most events fail.
 
-    A bypassed breaker does not protect the DLQ from a flood of dead letters, so it is a warning.
+    An open breaker is a failure, for every cause. A bypassed breaker is a warning, because it does not protect the
+    DLQ from a flood of dead letters.
     """
     who = f"by {state.changed_by}: {state.reason}"
     if state.engaged:
@@ -59,7 +60,11 @@ async def _gate(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_gate(standing: Sequence[Standing]) -> Iterable[Finding]:
-    """Judge the last verdicts of the workers. A target passes when its events have left the window."""
+    """Report the sites for which the gate fails, by the verdicts that the workers stored last.
+
+    The gate is the rule that decides whether the share of dropped and retried events in a sliding window of time is
+    acceptable. It judges each site and the total. A site passes again when its failed events have left the window.
+    """
     if not standing:
         yield ok("gate", "no target fails")
         return

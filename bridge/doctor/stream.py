@@ -53,10 +53,11 @@ def judge_lag(
     held: Mapping[TopicPartition, str],
     brake: BreakerState,
 ) -> Finding:
-    """Judge the age of the oldest unread record.
+    """Judge the age of the oldest record of the raw topic that no worker has read.
 
-    `since` has, by age in seconds, each partition's first offset that is younger. `held` has the reasons why partitions
-    are not read. Workers of the previous release record no reason for the circuit breaker.
+    `since` maps an age in seconds to the first offset of each partition whose record is younger. `held` has the reasons
+    why workers have paused partitions. If the circuit breaker (`brake`) has paused a partition, workers of the previous
+    release record no reason.
     """
     unread = sum(one.unread or 0 for one in behind.values())
     for seconds, verdict in ((LAG_FAIL, fail), (LAG_WARN, warn)):
@@ -70,7 +71,7 @@ def judge_lag(
 
 
 def _hint(held: int, old: int, brake: BreakerState) -> str:
-    """Return the remedy for `old` partitions with old records, of which `held` are paused."""
+    """Return the remedy for partitions with old unread records: `old` is their number, `held` how many are paused."""
     hints = ["the circuit breaker is open and pauses partitions; see `bridge breaker status`"] if brake.engaged else []
     hints += ["see `held` in `bridge offsets show`"] if held else []
     hints += ["check that workers run, and their logs; more workers share the partitions"] if held < old else []
@@ -78,12 +79,12 @@ def _hint(held: int, old: int, brake: BreakerState) -> str:
 
 
 def _next(account: PartitionAccount) -> int:
-    """Return the next offset to read. For a partition that was never read, this is the start of its log."""
+    """Return the next offset that a worker reads. For a partition that was never read, this is the start of its log."""
     return account.next_offset if account.next_offset is not None else account.log_start or 0
 
 
 def judge_books(report: AuditReport) -> Iterable[Finding]:
-    """Report unacknowledged losses, and whether the running totals balance."""
+    """Report unacknowledged losses (raw records deleted unread), and whether the running totals balance."""
     lost = [one for one in report.partitions if one.lost > one.lost_acknowledged]
     for one in lost:
         found = f"{one.topic}:{one.partition}: {one.lost - one.lost_acknowledged} records were deleted before they were read"
@@ -104,9 +105,9 @@ async def _retries(settings: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Finding:
-    """Judge overdue retries; `scripts` are the scripts with the most waiting events.
+    """Report events whose retry is overdue. An event that waits for a retry that is not due yet is normal.
 
-    A retry that is not due yet is normal.
+    `scripts` are the scripts (registered sources of a site's events) with the most waiting events.
     """
     finding = _judge_waiting(found)
     told = "; ".join(map(_waiting, scripts))
@@ -114,7 +115,7 @@ def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Find
 
 
 def _waiting(one: WaitingScript) -> str:
-    """Describe the waiting events of one script: owner, error class, and the time of the first failure."""
+    """Describe the events of one script that wait for a retry: site, error class, and the time of the first failure."""
     return f"{site_in_words(one.site_id, one.org_id)} {one.script_id or ''}".rstrip() + (
         f": {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
     )

@@ -1,4 +1,4 @@
-"""`bridge doctor --upgrade`: what this release refuses of an older installation, and what the next one will refuse."""
+"""`bridge doctor --upgrade`: what this release, and what the next release, refuses of an older installation."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from sinks.postgres.schema.check import Differences, database_differences, privi
 
 
 def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
-    """Return the checks for these services, whose account BRIDGE_DATABASE_URL contains."""
+    """Return the checks for these services; BRIDGE_DATABASE_URL contains the database account that they use."""
     return (
         *(
             one
@@ -32,7 +32,7 @@ async def _webhook(given: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_webhook(given: Settings) -> Finding:
-    """Check whether a receiver still verifies webhooks with the key that signs tokens."""
+    """Report webhooks that are still signed with the key that signs tokens; a later release ends this."""
     if given.worker_alert_webhook is None:
         return ok("webhook", "no webhook is called")
     if given.worker_alert_webhook_secret is not None:
@@ -51,9 +51,9 @@ async def _schema(given: Settings) -> AsyncIterator[Finding]:
 
 
 def judge_upgrade(given: Settings, found: Differences) -> Iterable[Finding]:
-    """Judge the schema.
+    """Check that no migrations of the database schema are pending.
 
-    Services refuse to start with pending migrations, except in development, where they apply them.
+    Services refuse to start with pending migrations, except in development, where services apply them.
     """
     behind = [line.partition(";")[0] for line in found.schema if line.startswith("migration")]
     if not behind:
@@ -75,9 +75,9 @@ async def _account(service: Service, given: Settings) -> AsyncIterator[Finding]:
 def judge_account(
     given: Settings, service: Service, lacking: Sequence[str], excess: Sequence[str]
 ) -> Iterable[Finding]:
-    """Judge privileges.
+    """Judge the privileges of the service's database account: those it lacks, and those it must not have.
 
-    This release refuses to start without some of them; the next release also refuses excess ones.
+    This release refuses to start if some privileges are lacking. The next release also refuses excess privileges.
     """
     strict = given.env == "production" or given.strict_db_mode
     mend = f"as the owner, after `bridge db migrate`: `bridge db grants ROLE --service {service} --apply`"

@@ -58,7 +58,7 @@ def process_app() -> Front:
 
 
 def create_app(settings: Settings) -> Front:
-    """Build the ASGI application. Its services live as long as its lifespan."""
+    """Build the ASGI application. Its services start and stop with the server, by the ASGI lifespan."""
     rest = FastAPI(
         title="Ghostlink Bridge gateway",
         version=product_version(),

@@ -70,9 +70,9 @@ class Elements(NamedTuple):
 
 
 class Element(NamedTuple):
-    """The id of an event. `missing` means that the gateway has to assign one.
+    """The id of an event. `missing` means that the event has none, and the gateway has to assign one.
 
-    An event with neither has an id that the stream refuses.
+    If `event_id` is None and `missing` is false, the event has an id that the stream will refuse.
     """
 
     event_id: str | None
@@ -80,10 +80,10 @@ class Element(NamedTuple):
 
 
 def split(body: bytes, *, lines: bool, most: int) -> Elements:
-    """Split the body into at most `most` events. Raises Problem if it contains none or more, or can't be split.
+    """Split the body into its events. Raises Problem if it contains no event or more than `most`, or can't be split.
 
     At most `most` events become Python objects, so a body that is refused has a limited cost. `lines` means that the
-    Content-Type is that of JSON lines; a body in another form is nevertheless read in that form.
+    Content-Type is that of JSON lines. A body that is one JSON array or object is read as such nevertheless.
     """
     # A byte order mark before the JSON has no meaning, and belongs to no event.
     body = body.removeprefix(BOM_UTF8)
@@ -115,7 +115,7 @@ def _first_line(body: bytes) -> bytes:
 
 
 def _over_lines(body: bytes) -> bool:
-    """Return whether a body that is declared as lines is one array or object, possibly over several lines."""
+    """Return whether a body that is declared as JSON lines is one array or object, possibly over several lines."""
     first = _first_line(body)
     if first.startswith(b"["):
         return is_json(body) or not is_json(first)
@@ -127,7 +127,7 @@ def _too_many(most: int) -> Problem:
 
 
 def _lines(body: bytes, most: int) -> list[bytes]:
-    """Return each line that is not blank, with its spaces.
+    """Return each line of the body that is not blank, with its spaces; raises Problem for more than `most`.
 
     Each line may begin with a byte order mark, as in joined files.
     """
@@ -146,7 +146,7 @@ def _lines(body: bytes, most: int) -> list[bytes]:
 def _decoder(most: int) -> Callable[[bytes], Sequence[msgspec.Raw]]:
     """Return a decoder of an array's elements.
 
-    `most` + 1 elements become Python objects; further ones are only parsed.
+    The decoder creates Python objects for the first `most` + 1 elements; it only parses further elements.
     """
     fields: list[tuple[str, Any, Any]] = [(f"element_{index}", msgspec.Raw, _NONE) for index in range(most + 1)]
     first_ones = msgspec.defstruct("_FirstOnes", fields, array_like=True, gc=False)
@@ -165,7 +165,7 @@ def _array_elements(text: bytes, most: int) -> list[bytes]:
 
 
 def _object_elements(body: bytes, most: int) -> Elements:
-    """Return the events of `{"events": [...]}`, or the object as one event. The stream judges their content."""
+    """Return the events of `{"events": [...]}`, or the object as one event. Their content is checked later."""
     try:
         document = _document(body)
     except UNREADABLE:
@@ -190,7 +190,7 @@ def _object_elements(body: bytes, most: int) -> Elements:
 
 
 def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes]:
-    """Return the elements of an invalid array, cut at the commas of the array. The stream judges each element.
+    """Return the elements of an invalid JSON array, cut at the commas of the array. Each is checked later.
 
     With `closing`, the array is the value of an object that ends after the array.
     """
@@ -227,11 +227,10 @@ def _by_brackets(text: bytes, most: int, *, closing: bool = False) -> list[bytes
 
 
 def identify(value: bytes) -> Element:
-    """Return the event's own id.
+    """Return the id that the event `value` contains, and whether an id is missing.
 
-    Raises Problem if the value may contain several events: they would become one dead letter.
-
-    A value that is too large for Kafka is not parsed, because it is refused anyway.
+    Raises Problem if the value may contain several events, which would become one dead letter. A value that is too
+    large for Kafka is not parsed, because it is refused anyway.
     """
     if len(value) > MAX_LINE_BYTES:
         return Element(None, missing=False)

@@ -10,7 +10,7 @@ from sinks.readiness import Needs
 
 
 def needs_of_gateway(producers: ProducerRegistry, publisher: Publisher) -> Needs:
-    """Return the health checks. Kafka also counts as unreachable while records wait too long for acknowledgement."""
+    """Return the health checks. Kafka also counts as unreachable while its acknowledgements take too long."""
 
     async def ask_kafka() -> None:
         if publisher.stuck:

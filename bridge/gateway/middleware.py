@@ -177,10 +177,10 @@ class Front:
     async def _others(
         self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str
     ) -> tuple[int, float]:
-        """Let FastAPI answer if the path is known, and add the headers of every response.
+        """Let FastAPI answer a request of no script's route, if its path is known; add the headers of every response.
 
-        Returns the status, and the time at which the response began. On the public port, these pages count for the
-        address's rate like the routes of scripts.
+        Returns the status, and the time at which the response began. On the public port, these requests count towards
+        the rate limit of the client address, like requests of scripts' routes.
         """
         if self.services is not None and not is_admin(scope, self._admin_port):
             try:
@@ -220,7 +220,7 @@ class Front:
     def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
         """Count and log an answered request.
 
-        Metrics use `seconds`, the gateway's own time. Logs use the whole time since `began`.
+        Metrics use `seconds`, the time that the gateway itself took. Logs use the whole time since `began`.
         """
         self._seconds[route].observe(seconds)
         self._count(route, status).inc()

@@ -46,15 +46,17 @@ log = structlog.get_logger(__name__)
 
 
 def header_bytes(shared: HeaderList) -> int:
-    """Return the size in bytes of each record of a request without its value, given the headers of all of them."""
+    """Return the size in bytes that a record of a request has without its value; `shared` are the records' headers."""
     return _OWN_BYTES + sum(len(name) + len(value or b"") for name, value in shared)
 
 
 class Delivery:
-    """The records of one request. It is done when all batches with its records are acknowledged, or one of them failed.
+    """The delivery of one request's records to Kafka.
 
-    It holds its sender's share of the bytes that wait for Kafka until all of its batches have ended, even if the
-    request ends earlier. As a context, it owns the records that are added within the block.
+    It is done when Kafka has acknowledged all batches with these records, or when one of the batches has failed.
+
+    The records count towards the sender's limit of unacknowledged bytes until all of their batches have ended, even if
+    the request ends earlier. Use the delivery as a context, and add the records within the block.
     """
 
     __slots__ = ("_held", "_left", "_waiter", "error", "queued", "sender")
@@ -77,7 +79,7 @@ class Delivery:
         self.settled(1, None)
 
     def joins(self) -> None:
-        """Count one more record that waits for its partition."""
+        """Count one more record of this request that waits for the next batch of its partition."""
         self._left += 1
         self.queued += 1
 
@@ -109,7 +111,7 @@ def _give_up(waiter: "asyncio.Future[None]") -> None:
 
 
 class _Record(NamedTuple):
-    """A record that waits for its partition."""
+    """A record that waits for the next batch of its partition."""
 
     delivery: Delivery
     key: bytes | None
@@ -142,7 +144,7 @@ class _Batch:
 
 
 class _Partition:
-    """One partition: its waiting records by sender, and its batch in flight."""
+    """One partition of the raw topic: its waiting records by sender, and its batch that Kafka has not acknowledged."""
 
     __slots__ = ("due", "in_flight", "leader", "number", "task", "waiting")
 
@@ -171,7 +173,7 @@ class _Partition:
 
 
 class Publisher:
-    """Publishes to the raw topic. Each partition has one batch in flight; in a batch, senders take turns."""
+    """Publishes to the raw topic. Each partition has one batch in flight; the senders take turns to fill a batch."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -220,7 +222,7 @@ class Publisher:
         return self._replacing or any(one.in_flight and one.in_flight.sent_at < limit for one in self._partitions)
 
     async def look(self) -> None:
-        """Ask Kafka for its topics; raises KafkaError or OSError."""
+        """Check that Kafka is reachable and has the raw topic; raises KafkaError or OSError if not."""
         cluster = await self._producer.client.fetch_all_metadata()
         if not cluster.partitions_for_topic(self._topic):
             raise KafkaError(f"no topic {self._topic}")
@@ -231,9 +233,10 @@ class Publisher:
         return self._budget.taken
 
     def delivery(self, sender: Path, shares: Shares, count: int, size: int) -> Delivery:
-        """Return the delivery of `count` records of `size` bytes in total, including headers and keys.
+        """Return the delivery of one request's `count` records, of `size` bytes in total with headers and keys.
 
-        `sender` is the path by which senders take turns. Entering the delivery raises Problem if the records don't fit.
+        `sender` is the path of names (sender class, organisation, script) by which senders take turns. To enter the
+        delivery's context raises Problem if the records exceed a limit of `shares`.
         """
         if self._replacing:
             raise Problem(Code.KAFKA_UNAVAILABLE)
@@ -259,7 +262,7 @@ class Publisher:
             self._send_at(self._loop.time() + self._linger)
 
     def _send_by(self, due: float) -> None:
-        """Send the records that were gathered during a wait for a broker, without further delay."""
+        """Send the waiting records at `due` (event loop time) at the latest, such as after a wait for a broker."""
         if self._tick is None or due < self._tick_at:
             self._send_at(due)
 
@@ -285,7 +288,7 @@ class Publisher:
             self._send_soon()
 
     def _fill_all(self) -> Iterator[None]:
-        """Start to send the waiting records of each partition; yields after each batch that is filled."""
+        """Fill and send a batch of each partition's waiting records; yields after each batch."""
         now, cluster = self._loop.time(), self._producer.client.cluster
         busy = {
             one.leader
@@ -351,7 +354,7 @@ class Publisher:
         self._send_all()
 
     async def _leave(self, producer: AIOKafkaProducer, sending: "list[asyncio.Task[None]]") -> None:
-        """Close a refused producer after it has sent what it can. No client gets an acknowledgement for the rest."""
+        """Close a failed producer after it has sent what it can. Requests whose records it did not send fail."""
         await close(producer)
         for task in sending:
             task.cancel()
@@ -368,7 +371,7 @@ class Publisher:
             self._look()
 
     def _look(self) -> None:
-        """Add partitions that were created meanwhile. A topic never loses partitions."""
+        """Add partitions of the topic that were created since the last look. A topic never loses partitions."""
         found: Sequence[int] = sorted(self._producer.client.cluster.partitions_for_topic(self._topic) or ())
         for number in found[len(self._partitions) :]:
             self._partitions.append(_Partition(number))

@@ -25,7 +25,8 @@ _COUNTERS: Final = {
 class Refusal(NamedTuple):
     """The refusals with one reason and script. `status` is None if this release does not know the reason.
 
-    `events` is the number of refused events that the gateway knows. Most refusals come before the body is read.
+    `events` is the number of events in the refused requests, as far as it is known: most requests are refused before
+    their body is read.
     """
 
     error_code: str
@@ -37,7 +38,7 @@ class Refusal(NamedTuple):
 
 
 def address_in(settings: Settings) -> str | None:
-    """Return the URL of the gateway of the settings on this machine; None if its port is chosen when it starts."""
+    """Return the URL of this machine's gateway, by the settings; None if the gateway chooses its port at its start."""
     host, port = settings.gateway_host, settings.gateway_port
     if settings.gateway_admin_port:
         host, port = settings.gateway_admin_host, settings.gateway_admin_port
@@ -48,8 +49,8 @@ def address_in(settings: Settings) -> str | None:
 async def refusals_at(url: str) -> list[Refusal]:
     """Return the refusals of the gateway at `url`, those with the most requests first.
 
-    Raises InvalidInput if the URL is malformed. Raises PreconditionFailed if no gateway answers within 5 s, with at
-    most 8 MiB.
+    Raises InvalidInput if the URL is malformed. Raises PreconditionFailed if no gateway answers within 5 s, or
+    its answer is larger than 8 MiB.
     """
     _check(url)
     page = await _page(f"{url.rstrip('/')}/metrics")

@@ -37,7 +37,7 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
 
 
 def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None:
-    """Serve with several processes, which are restarted if they die. They read their settings from the environment."""
+    """Serve with several processes, and restart a process that dies. Each reads its settings from the environment."""
     allow_files()
     directory = tempfile.mkdtemp(prefix="bridge-gateway-")
     os.environ[DIRECTORY] = directory

@@ -23,7 +23,7 @@ _LEAST_REQUESTS: Final = 8
 
 
 class Services:
-    """The services. They are built within the running loop of the serving process."""
+    """The services of one gateway process. They are built within the running event loop of this process."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.secret_key is None:

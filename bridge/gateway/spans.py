@@ -24,7 +24,7 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class _TraceIds(RandomIdGenerator):
-    """Generator of ids. A trace that begins here gets the trace id of the request's response."""
+    """Generator of trace and span ids. A trace that begins here gets the trace id of the response's headers."""
 
     chosen = 0
 
@@ -63,7 +63,7 @@ class RequestSpans:
     def begin(
         self, method: str, route: str, script_id: str, headers: Mapping[bytes, bytes], ids: RequestIds
     ) -> RequestSpan:
-        """Return the span of a request that has just arrived. The ids in it replace those of the request."""
+        """Return the span of a request that has just arrived. The span's `ids` replace those given."""
         theirs = headers.get(TRACEPARENT.encode()) == ids.traceparent
         parent = Context()
         if theirs:

@@ -34,7 +34,7 @@ async def _at_once(_size: int) -> None:
 
 
 async def _let_others(_size: int) -> None:
-    """Yield to other tasks after each part; the size does not matter."""
+    """Let other tasks of the event loop run, after each inflated part of a body of any size."""
     await asyncio.sleep(0)
 
 
@@ -74,7 +74,7 @@ class BodyLimits:
     ) -> bytes:
         """Return the whole body, inflated; raises Problem or ClientGone.
 
-        - `held` counts the bytes as they arrive, and as they are inflated.
+        - `held` is the request's share of the byte budget; it grows as bytes arrive, and as they are inflated.
         - `whole`: the body has arrived completely, so no time limit applies.
         - `turn` is awaited before inflating, with the compressed size. It returns when the body may be inflated.
         - `took` is awaited after each inflated part, with its size.

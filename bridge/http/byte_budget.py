@@ -1,6 +1,6 @@
-"""Byte budget: limits what a process holds of all requests together, and gives each sender a share.
+"""Byte budget: limits the memory that all requests of a process occupy together, and gives each sender a share of it.
 
-A name is what a request counts for: its sender, script or site. Each name has a share of the total.
+A request counts for several names, such as its sender, its script and its site. Each name has a share of the total.
 """
 
 from collections import OrderedDict
@@ -21,12 +21,16 @@ _LITTLE: Final = 1 / 32
 
 
 class ByteBudget:
-    """At most `most` of `what` (bytes or requests) are held at the same time. No share is less than `least`.
+    """A limit on the bytes, or on the number, of the requests in flight. `what` is "bytes" or "requests", for errors.
 
-    The budget counts what has arrived, not what is announced. A request over a limit is refused at once, so that it
-    does not wait in memory. While requests wait for their clients, the sender that holds the most gives way to one that
-    holds less: one of its waiting requests is ended. The last quarter of each name is reserved for senders that hold
-    little.
+    All requests together occupy at most `most`. Each name for which a request counts (sender, script, site) has a
+    share of `most`, which is at least `least`.
+
+    - A request occupies what has arrived of it, not the length that its headers announce.
+    - A request over a limit is refused immediately, so that it does not wait in memory.
+    - Before that, the sender that occupies the most gives way to a sender that occupies less: one of its requests that
+      wait for their client is ended.
+    - The last quarter of each limit is reserved for senders that occupy little.
     """
 
     def __init__(self, what: str, most: int, least: int) -> None:
@@ -39,9 +43,9 @@ class ByteBudget:
         self.taken = 0
 
     def holding(self, shares: Shares = (), size: int = 0) -> "Held":
-        """Count `size` and later additions while the block runs.
+        """Return a context in which a request counts for the names of `shares`, with `size` and what it adds later.
 
-        Entering the block raises Problem if the budget is exhausted.
+        Entering the context raises Problem if the budget is exhausted.
         """
         return Held(self, shares, size)
 
@@ -70,13 +74,13 @@ class ByteBudget:
                 del held[name]
 
     def wait(self, one: "Held", shares: Shares) -> None:
-        """Let other senders have the share of a request that waits for its client."""
+        """Record that a request waits for its client, so that it may be ended in favour of other senders."""
         sender = shares[0][0]
         for name in (*(name for name, _ in shares), None):
             self._waiting.setdefault(name, {}).setdefault(sender, OrderedDict())[one] = None
 
     def work(self, one: "Held", shares: Shares) -> None:
-        """Keep the share of a request again: its wait for the client is over."""
+        """Record that a request no longer waits for its client, so that it is not ended any more."""
         sender = shares[0][0]
         for name in (*(name for name, _ in shares), None):
             senders = self._waiting[name]
@@ -87,7 +91,10 @@ class ByteBudget:
                 del self._waiting[name]
 
     def _make_room(self, name: Hashable, share: float, shares: Shares, size: int) -> None:
-        """Make `size` more available under the name by ending waiting requests; raises Problem if they are too few."""
+        """Make room for `size` more of the name, by ending requests that wait for their clients.
+
+        Raises Problem if too few requests can be ended. The name None is the total of all senders.
+        """
         sender = shares[0][0] if shares else None
         most = self._most if name is None else max(self._most * share, self._least)
         own = self._held.get(sender, 0) + size
@@ -106,9 +113,10 @@ class ByteBudget:
             )
 
     def _one_gave_way(self, name: Hashable, own: int) -> bool:
-        """End a waiting request of the sender that holds the most under the name; returns whether there was one.
+        """End one request of the name that waits for its client; returns whether there was one.
 
-        It is the request that has waited longest. Only a sender that holds more than `own` gives way.
+        It is the request that has waited longest of the sender that occupies the most of the budget. A sender that
+        occupies no more than `own` loses no request.
         """
         senders = self._waiting.get(name)
         if not senders:
@@ -121,9 +129,9 @@ class ByteBudget:
 
 
 class Held:
-    """The share of one request.
+    """What one request occupies of the byte budget, as a context: its end gives everything back.
 
-    This is a class because a generator-based context manager costs more than the counting.
+    This is a class because a generator-based context manager costs more time than the counting.
     """
 
     __slots__ = ("_budget", "_end", "_shares", "gave_way", "size")
@@ -136,9 +144,9 @@ class Held:
         self.gave_way = False
 
     def grow_to(self, size: int) -> None:
-        """Count the difference to `size`.
+        """Count the request with `size` instead of its smaller size until now.
 
-        Raises Problem if the budget is exhausted, or if the request's share was given away.
+        Raises Problem if the budget is exhausted, or if the request was ended in favour of another sender.
         """
         if size > self.size:
             if self.gave_way:
@@ -149,8 +157,8 @@ class Held:
     def waits(self, end: Callable[[], object]) -> None:
         """Mark the request as waiting for its client until `works` is called.
 
-        Meanwhile the budget may give the request's share to another sender. Then it calls `end`, which must end the
-        request.
+        Meanwhile the budget may end the request in favour of another sender. For this the budget calls `end`, which
+        must end the request.
         """
         if self.size and self._shares:
             if self._end is None:
@@ -164,7 +172,7 @@ class Held:
             self._budget.work(self, self._shares)
 
     def give_way(self) -> None:
-        """Give back the request's share, and end the request."""
+        """Give back everything that the request occupies, and end the request in favour of another sender."""
         end = self._end
         self.gave_way = True
         self.__exit__()

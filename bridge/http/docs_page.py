@@ -20,7 +20,7 @@ table { border-collapse: collapse } td, th { text-align: left; vertical-align: t
 
 
 class Documents:
-    """Responses of `/openapi.json` and `/docs`. Each is built at its first request, and kept."""
+    """Responses of `/openapi.json` and `/docs`. Each is built at the first request for it, and kept."""
 
     def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
         self._make = document

@@ -28,7 +28,7 @@ _GAUGE_FILE = re.compile(r"gauge_\w+_(\d+)\.db")
 class _Together(Collector):
     """The metrics of all processes together, without the gauges of single processes.
 
-    Such a gauge has the pid as a label, so every process that ever ran would add a time series.
+    A gauge of a single process has the pid as a label, so every process that ever ran would add a time series.
     """
 
     def __init__(self, directory: str) -> None:
@@ -66,7 +66,7 @@ class _Resources(Collector):
 class Exposition:
     """The response of `/metrics`.
 
-    It is built at most once a second, after a burst of ten, however many requests arrive.
+    The text is built at most once a second (after a burst of ten), however many requests arrive.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -16,7 +16,7 @@ MEDIA_TYPE: Final = b"application/problem+json"
 
 
 class Refusal(NamedTuple):
-    """A row of the table.
+    """A row of the table of refusals: the contents of a response with one error code.
 
     `retry_after` is the number of seconds after which a client should try again; 0 means that waiting does not help.
     If `closes`, the connection is closed after the response, because the rest of the request's body is not read.

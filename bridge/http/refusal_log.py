@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Line:
-    """The refusals of one reason, script and sender class that are not logged yet."""
+    """The refusals of one reason, script and sender class (visitor or server) that are not logged yet."""
 
     def __init__(self, code: Code, site: str, script: str, *, by_server: bool) -> None:
         self.code = code
@@ -60,9 +60,9 @@ class _Line:
 
 
 class Refused:
-    """The refusals of a process. Reasons, labels of scripts and log lines have a bounded number for every input.
+    """The requests and events that a process has refused, counted by reason and script.
 
-    `now` is a monotonic clock, in seconds.
+    Clients can't exceed a bounded number of time series and log lines. `now` is a monotonic clock, in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -80,10 +80,11 @@ class Refused:
         by_server: bool = False,
         named: str = "",
     ) -> None:
-        """Count a refused request and its events, as far as they are known.
+        """Count a refused request, and `events`, the number of its events if that is known.
 
-        `requests` is 0 for refused events of an accepted request. `script` is None if the name `named` is not
-        registered. `by_server` means that the request had an API key of this installation.
+        `code` is the error code. `requests` is 0 for refused events of an accepted request. `script` is None if the
+        script that the request names, `named`, is not registered. `by_server` means that the request had an API key
+        of this installation.
         """
         site, label = metrics.labels_of(script)
         key = (code, site, label, by_server)
@@ -105,7 +106,7 @@ class Refused:
             line.named = named[:_LONGEST_NAME]
 
     def tell(self, *, everything: bool = False) -> None:
-        """Log the refusals, at most one line a minute for each reason, script and sender class.
+        """Log the new refusals: at most one line a minute for each reason, script and sender class (visitor or server).
 
         With `everything`, log all refusals now.
         """

@@ -22,7 +22,7 @@ BACKLOG = 2048
 class Server(uvicorn.Server):
     """uvicorn's server.
 
-    It exits with code 0 after its drain, and calls `leaving` at the signal that begins the drain.
+    The process exits with code 0 after the drain. The server calls `leaving` at the signal that begins the drain.
     """
 
     def __init__(self, config: uvicorn.Config, leaving: Callable[[], None] = lambda: None) -> None:

@@ -1,7 +1,8 @@
 """Token buckets: rate limits of scripts and addresses, in bounded memory.
 
-A bucket holds tokens up to a limit and is refilled at a rate. A request takes tokens, and is refused if there are too
-few. A bucket with a debt has to be refilled from below zero.
+A bucket holds tokens up to a limit and is refilled at a rate. A request takes tokens, and is refused if the bucket has
+too few. Some work is charged after it is done, even if the bucket has too few tokens: the missing tokens are the
+bucket's debt, and its refill pays the debt first.
 """
 
 import math
@@ -14,12 +15,12 @@ _MOST_BUCKETS = 20_000
 
 
 class Buckets:
-    """A token bucket for each name.
+    """A token bucket for each name, such as a script or a client address.
 
-    It holds `burst` tokens, by default two seconds' refill, and gets `rate` tokens a second.
-
-    `now` is a monotonic clock in seconds. A rate of 0 means no limit. A bucket's debt is at most `most_debt`. Beyond
-    `most` buckets, the least recently used ones are removed, which has the effect of filling them.
+    Each bucket holds up to `burst` tokens, by default two seconds' refill, and is refilled with `rate` tokens a second.
+    A rate of 0 means no limit. A bucket's debt (tokens charged that it did not have) is at most `most_debt`. At most
+    `most` buckets are kept: the least recently used one is removed, and is full if its name is used again. `what` names
+    the tokens in errors. `now` is a monotonic clock in seconds.
     """
 
     def __init__(
@@ -45,7 +46,8 @@ class Buckets:
     def take(self, name: Hashable, count: int) -> None:
         """Take `count` tokens. Raises Problem, with the seconds until they are available.
 
-        A count larger than the bucket passes when the bucket is full. It leaves a debt, for which later requests wait.
+        If `count` is more than a bucket can hold, it is taken from a full bucket. The missing tokens are a debt, which
+        the refill pays before later requests get tokens.
         """
         self.ask(name, count)
         self.charge(name, count)
@@ -53,7 +55,7 @@ class Buckets:
     def ask(self, name: Hashable, count: int, *, left: float = 0.0) -> None:
         """Check whether `take` would succeed, and take nothing; raises Problem if not.
 
-        The fraction `left` of the bucket is not available to this caller.
+        This caller must leave the fraction `left` of a full bucket in the bucket.
         """
         if not self._rate:
             return
@@ -66,20 +68,21 @@ class Buckets:
     def charge(self, name: Hashable, count: float) -> None:
         """Take tokens for work that is done already.
 
-        If the bucket has too few tokens, the rest becomes a debt, for which `owes_nothing` refuses later requests.
+        If the bucket has too few tokens, the missing ones become a debt. While the debt exists,
+        `owes_nothing` refuses requests.
         """
         if self._rate and count:
             self._keep(name, self._level(name) - count, count)
 
     def debt(self, name: Hashable) -> float:
-        """Return the debt of the bucket: tokens that were charged, were not available, and are not refilled yet.
+        """Return the debt of the bucket: tokens that were charged without being available, and are not refilled yet.
 
-        0 means none.
+        0 means that the bucket has no debt.
         """
         return max(0.0, -self._level(name)) if self._rate and name in self._levels else 0.0
 
     def owes_nothing(self, name: Hashable, own: float = 0) -> None:
-        """Raise Problem while the bucket's debt is larger than `own`, the part of it that the caller itself caused."""
+        """Raise Problem while the bucket has a debt of more than `own`, the part that this request has caused."""
         if (debt := self.debt(name) - own) > 0:
             raise self._problem(debt)
 
@@ -115,9 +118,10 @@ class Buckets:
         return Problem(Code.RATE_LIMITED, f"{self._what}: {self._rate:g} a second", retry_after=self._seconds(lacking))
 
     def most_used(self) -> float:
-        """Return the highest use of a bucket since the last call: the tokens asked for, divided by its refill.
+        """Return the highest use of any bucket since the last call.
 
-        Above 1, requests were refused.
+        The use is the number of tokens that requests asked for, divided by the tokens refilled in this time. Above 1,
+        requests were refused.
         """
         now, asked = self._now(), max(self._asked.values(), default=0)
         seconds, self._asked_since = now - self._asked_since, now

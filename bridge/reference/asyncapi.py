@@ -160,7 +160,7 @@ def _header_schema(*, required: tuple[str, ...] = (), optional: tuple[str, ...] 
 
 
 def _schemas(contracts: Mapping[str, Document]) -> Document:
-    """Return the schemas of the payloads, with their inner definitions moved beside them."""
+    """Return the schemas of the payloads by name, with the definitions inside a schema moved to the same level."""
     schemas: Document = {}
     for name in ("raw_event_v1", "raw_event_v2", "gate_change"):
         schema = copy.deepcopy(contracts[name])

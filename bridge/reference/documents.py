@@ -47,7 +47,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
 
 
 def contracts() -> dict[str, Any]:
-    """Return the document of each contract by name: a JSON Schema, or a table as JSON."""
+    """Return the data contracts by name: each is a JSON Schema, or a table (such as the error codes) as JSON."""
     models = {name: model.model_json_schema() for name, model in _MODELS.items()}
     # Producers may send more fields than the model has: the upcaster moves those to `properties._extra` before.
     models["raw_event_v1"]["additionalProperties"] = True
@@ -178,7 +178,7 @@ def settings_page() -> str:
 
 
 def metrics_page() -> str:
-    """Return the table of metrics as Markdown, with their names in a query."""
+    """Return the table of metrics as Markdown, with the names that a Prometheus query uses."""
     rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
             for one in metrics.defined()]  # fmt: skip
     return "\n".join(

@@ -54,7 +54,10 @@ def _checked(name: str, value: Any, what: str) -> float:
 
 
 def place(option: str, url: str) -> str:
-    """Return the base URL of links, with a slash at its end; raises InvalidInput for a character that URLs lack."""
+    """Return the base `url` of links, with a slash at its end.
+
+    Raises InvalidInput, which names `option`, if it contains a character that no URL has.
+    """
     if not _PLACE.fullmatch(url):
         raise InvalidInput(f"{option}: {url!r} is not a URL; give one such as https://wiki.example.com/bridge/")
     return url if url.endswith(("/", "=")) else f"{url}/"
@@ -65,8 +68,8 @@ def render(
 ) -> str:
     """Return the rules as a file for Prometheus.
 
-    `divisor` divides every time, for tests. `runbooks` and `dashboards` are the base URLs of links. `limits` are those
-    that differ from limits.toml.
+    `divisor` divides every duration in the rules, for tests. `runbooks` and `dashboards` are the base URLs of links.
+    `limits` are the limits that differ from limits.toml.
     """
 
     def time(found: re.Match[str]) -> str:

@@ -83,7 +83,10 @@ async def _play(settings: Settings, mix: Mix, logs: Path) -> DemoResult:
 
 @contextmanager
 def _directory(given: Path | None) -> Iterator[Path]:
-    """Yield the stack's directory. A temporary one is deleted on success; on failure the error names its logs."""
+    """Yield the directory of the demonstration's Kafka and Postgres: `given`, or else a temporary one.
+
+    A temporary directory is deleted on success. On failure it stays, and the error names the logs in it.
+    """
     home = given
     if home is None:
         home = Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))

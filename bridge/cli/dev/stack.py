@@ -72,7 +72,7 @@ def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> N
 
 
 def _left(found: StackStatus) -> str:
-    """Return which processes of an incomplete stack still run, and how to get a complete stack."""
+    """Return which of the processes of Kafka and Postgres still run, and how to get a complete stack."""
     pids = {"Kafka": found.kafka_pid, "Postgres": found.postgres_pid}
     alive = [f"{name} (pid {pid})" for name, pid in pids.items() if pid is not None]
     if not alive:

@@ -53,9 +53,9 @@ def groups(
 
 
 def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None:
-    """Print causes, duplicates by script, and events that were dropped more than once.
+    """Print dead letters by cause, duplicates by script, and events that were dropped more than once.
 
-    Without `everything`, print only the most frequent ones.
+    A cause is a reason and an error message. Without `everything`, print only the most frequent entries of each list.
     """
     # The column is left out if it would be empty.
     persisted = ["persisted"] if any(one.persisted for one in found.groups) else []
@@ -92,7 +92,10 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
 
 
 def _persisted(one: Group) -> str:
-    """Return how many dead letters of a group have persisted events, and of how many if not all were looked up."""
+    """Return for how many dead letters of a cause the event is persisted (a row with the same event id exists).
+
+    If not all dead letters of the cause were looked up, the text also contains the number looked up.
+    """
     if not one.persisted:
         return ""
     return str(one.persisted) if one.looked_up >= one.dead_letters else f"{one.persisted} of {one.looked_up}"
@@ -131,7 +134,7 @@ def _print_repeated(often: Often, *, everything: bool) -> None:
 
 
 def _whose(group: Group) -> str:
-    """Return the sites with the most dead letters of a group, with their counts."""
+    """Return the sites with the most dead letters of one cause (`group`), with their counts."""
     named = "; ".join(map(_owner, group.owners))
     more = group.sites - len(group.owners)
     guessed = ", ".join(map(_guessed, group.guesses))
@@ -141,7 +144,10 @@ def _whose(group: Group) -> str:
 
 
 def _guessed(one: Guessed) -> str:
-    """Return the site that the unproven text names, with a mark, and the record key's site if that is another one."""
+    """Return the site that the text of dead letters names without proof, marked by `~`, and their number.
+
+    If the record key names another site, the result contains that site too.
+    """
     if one.keyed_site_id == one.site_id:
         return f"site {one.site_id} ~{', '.join(one.scripts)}: {one.dead_letters}"
     keyed = "" if one.keyed_site_id is None else f" (site {one.keyed_site_id} by the record key)"

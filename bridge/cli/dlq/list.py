@@ -56,13 +56,13 @@ def _print(found: Page) -> None:
 
 
 def known(one: int | str | None, guessed: int | str | None) -> str:
-    """Return the known value; without one, return the guessed value with a mark."""
+    """Return the known value `one` of a column; if None, the value guessed from the dead letter's text, with a `~`."""
     if one is not None:
         return str(one)
     return "" if guessed is None else f"~{guessed}"
 
 
 def why(line: DeadLetterLine) -> str:
-    """Return the reason, and the class of the last error if it differs."""
+    """Return why the dead letter's event was dropped: the reason, and the last error's class if it differs."""
     same = line.dropped_reason == line.error_class
     return line.dropped_reason if same else f"{line.dropped_reason} ({line.error_class})"

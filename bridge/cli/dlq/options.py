@@ -1,4 +1,4 @@
-"""Options that every verb on dead letters has, and the filter that they make."""
+"""Options that every `bridge dlq` command on dead letters has, and the filter that is made from these options."""
 
 import inspect
 from collections.abc import Callable
@@ -117,9 +117,9 @@ def _disposition(text: str) -> Disposition:
 
 
 def with_filter(command: Callable[..., R]) -> Callable[..., R]:
-    """Add the filter's options to the command, after its own options.
+    """Add the options that select dead letters to the command, after the command's own options.
 
-    The command's first argument receives the filter.
+    The command's first argument receives the filter made from these options.
     """
     shared = inspect.signature(filter_of, eval_str=True).parameters
     own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]

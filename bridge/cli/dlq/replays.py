@@ -1,4 +1,7 @@
-"""Shared parts of the replay verbs: they find the plan, run a job, exit with its code, and print results."""
+"""Shared parts of the commands on replays: find the plan, run a job, exit with the job's code, print results.
+
+A plan is the stored, exact set of dead letters that a replay sends.
+"""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -57,7 +60,7 @@ def perform_or_exit(
 
 
 async def found_plan(settings: Settings, plan_id: str) -> Plan:
-    """Return the plan whose id begins with `plan_id`; raises InvalidInput if there is none or more than one."""
+    """Return the stored plan whose id begins with `plan_id`; raises InvalidInput unless there is exactly one."""
     async with connection(settings.dsn, "replay") as conn:
         return await find_plan(conn, plan_id)
 
@@ -71,7 +74,7 @@ def seconds_of(option: str, text: str) -> float:
 
 
 def print_report(report: PlanReport) -> None:
-    """Print what a plan contains, and the forecast of its items with today's code."""
+    """Print what a plan (the set of dead letters to replay) contains, and what today's code would do with each."""
     table = Table("today", "items", "share")
     for forecast, count in sorted(report.by_forecast.items(), key=lambda pair: list(Forecast).index(pair[0])):
         table.add_row(_WORDS[forecast], str(count), f"{100 * count / report.items:.1f} %")
@@ -120,7 +123,7 @@ def print_result(summary: ReplaySummary) -> None:
 
 
 def print_outcomes(counts: dict[str, int], dropped: dict[str, int], skipped: dict[str, int]) -> None:
-    """Print the items by outcome, with the reasons for items that were dropped again or skipped."""
+    """Print the dead letters of a replay by outcome, with the reasons why events were dropped again or skipped."""
     print_counts("became", counts)
     print_counts("dropped again for", dropped)
     print_counts("skipped because", skipped)
@@ -139,7 +142,7 @@ def print_counts(title: str, counts: dict[str, int]) -> None:
 
 
 def print_pairs(rows: dict[str, str]) -> None:
-    """Print a line for each name and its text, without empty texts."""
+    """Print a line for each name and its text; names with an empty text are left out."""
     table = Table("", "", show_header=False)
     for name, text in rows.items():
         if text:

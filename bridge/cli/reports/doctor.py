@@ -72,7 +72,7 @@ def doctor(
 def show(report: DoctorReport) -> None:
     """Print the report for people, on standard output: one line for each check, in columns, never wrapped.
 
-    Checks with the same finding share one line: that of the first check, with the names of the others appended.
+    Checks with the same finding share one line: the first check's line, with the names of the other checks appended.
     """
     group = max(len(one.group) for one in report.diagnoses)
     check = max(len(one.check) for one in report.diagnoses)

@@ -149,13 +149,13 @@ def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
 
 
 def _place(target: str) -> tuple[bool, bool, int]:
-    """Return the sort key of a row: sites by number, then the row `others`, then the total."""
+    """Return the sort key of a printed row (`target`): sites by number, then the row `others`, then the total."""
     number = target.removeprefix("site:")
     return target == "total", not number.isdigit(), int(number) if number.isdigit() else 0
 
 
 def _fewer(of: dict[str, Drops], judged: set[str]) -> dict[str, Drops]:
-    """Keep the rows of sites with a window and of the sites with the most drops, and sum up the others in one row."""
+    """Keep the drops of sites that the gate judges and of the sites with the most drops; sum up all others."""
     apart = sorted(of.keys() - judged, key=lambda target: (-of[target].events, _place(target)))
     others = [of[target] for target in apart[_MOST_SITES:]]
     kept = {target: drops for target, drops in of.items() if target not in apart[_MOST_SITES:]}
@@ -167,10 +167,10 @@ def _became(drops: Drops) -> dict[str, int]:
 
 
 def _document(judged: Judged) -> dict[str, Any]:
-    """Return the counts of one target.
+    """Return the counts of one row: a site, or the total of all sites.
 
-    `dropped` and `duplicates` come from the windows, and are judged. `drops` come from the ledger, by the sites that
-    the dead letters name.
+    `dropped` and `duplicates` come from the windows (counts of each minute), and the gate judges them. `drops` come
+    from the ledger (the table of failed events), by the sites that the dead letters name.
     """
     sums, verdict, drops = judged
     figures = {
@@ -209,7 +209,7 @@ def _print(judged: list[Judged]) -> None:
 
 
 def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
-    """Print the events that wait for a retry now, in or out of the window, by owner and error class."""
+    """Print the events that wait for a retry now, however old, by script, site, organisation and error class."""
     if not scripts:
         return
     table = Table("waiting for a retry", "script", "site", "org", "error class", "since", "attempts")
@@ -237,7 +237,10 @@ def _rate(well: int, of: int) -> float | None:
 
 
 def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
-    """Combine the windows' counts with the ledger's drops and their later outcomes. Each finished event counts once."""
+    """Combine the counts of normalised and retried events with the drops and their later outcomes.
+
+    The drops come from the ledger (the table of failed events). Each finished event counts once.
+    """
     reasons = {one.value: drops.reasons[one] for one in _REASONS}
     others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
     finished = normalized + drops.events

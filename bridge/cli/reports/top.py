@@ -68,14 +68,14 @@ async def _twice(settings: Settings, seconds: float) -> Figures | Glimpse:
 
 
 def _since(before: Look | Glimpse, now: Look | Glimpse, settings: Settings) -> Figures | Glimpse:
-    """Return the figures of `now`; rates only if the look before was complete."""
+    """Return the figures to show: those of `now`, and the rates since `before` if both could be read completely."""
     if isinstance(now, Glimpse):
         return now
     return figures(before if isinstance(before, Look) else now, now, settings)
 
 
 async def _live(settings: Settings, seconds: float) -> None:
-    """Refresh the screen. While a service is unreachable, the last figures stay, with a note."""
+    """Refresh the screen until Ctrl-C. While Kafka or Postgres is unreachable, its last figures stay, with a note."""
     before = await look(settings)
     found = _since(before, before, settings)
     window = settings.gate_window

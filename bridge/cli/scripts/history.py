@@ -54,13 +54,13 @@ def history(
 
 
 def _place(one: RegistryChange) -> str:
-    """Return the script, site and organisation of a change, without the one that was changed."""
+    """Return the script, site and organisation to which a changed row belongs, without the changed row itself."""
     of = {"script": one.script_id, "site": one.site_id, "org": one.org_id}
     return ", ".join(f"{kind} {which}" for kind, which in of.items() if which is not None and kind != one.subject)
 
 
 def _values(one: RegistryChange) -> str:
-    """Return the changed columns with old and new values. For an added or removed row, return its other values."""
+    """Return the changed columns with old and new values. For an added or removed row, return its values."""
     if one.change == "revoked":
         return ""
     if one.old and one.new:

@@ -15,7 +15,7 @@ keys_app = typer.Typer(name="keys", help="Show keys that other programs need.", 
 
 
 class _Shown(StrEnum):
-    """Keys that are used outside this process; every other key is used only inside."""
+    """The keys that `bridge keys show` prints: programs outside of the product verify its messages with them."""
 
     WEBHOOK = "webhook"
     PROOF = "proof"

@@ -156,7 +156,7 @@ def _print(document: dict[str, Any]) -> None:
 
 
 def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
-    """Return `read(kept)`, or None if the value has another form. Every worker's account can write this value."""
+    """Return `read(kept)`; None if the stored value `kept` has another form: any worker's account can write it."""
     try:
         return read(kept)
     except (KeyError, TypeError, AttributeError):
@@ -174,7 +174,7 @@ def _raw(name: str, kept: Any) -> Table:
 
 
 def _details(details: dict[str, Any]) -> dict[str, str]:
-    """Return the place where the breaker tripped, the error there, and the sites of the failed events."""
+    """Return where the circuit breaker opened (topic, partition, offset), the error, and the failed events' sites."""
     sites = ", ".join(f"{site}: {count}" for site, count in details["sites"].items())
     visitors = details.get("failures_of_visitors", 0)
     public = f", {visitors} of {details['failures_total']} by visitors" if visitors else ""
@@ -186,9 +186,9 @@ def _details(details: dict[str, Any]) -> dict[str, str]:
 
 
 def _errors(errors: list[dict[str, Any]]) -> Table:
-    """Return the table of events that waited when the breaker tripped, by site.
+    """Return the table, by site, of the failed events that were kept from the DLQ when the circuit breaker opened.
 
-    `bridge dlq groups` shows earlier failures.
+    `bridge dlq groups` shows failures before this.
     """
     table = Table("site", "events", "error of the first paused event")
     table.columns[1].justify = "right"

@@ -69,7 +69,7 @@ def skip(
 
 
 def show_changes(summary: OffsetsSummary) -> None:
-    """Print the changes for people, or the reasons why nothing changed."""
+    """Print the skipped records for people, or the reasons why no offset was changed."""
     for change in summary.changes:
         print_text(change)
     for error in summary.errors:

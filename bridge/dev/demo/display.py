@@ -37,7 +37,7 @@ class Display:
             self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Display the state: on a terminal every state, otherwise one each second."""
+        """Display the run's progress: on a terminal at every call, otherwise as one line each second."""
         now = time.monotonic()
         then, read = self._last
         due = now - then >= _LINE_SECONDS

@@ -87,7 +87,7 @@ def make_document(script: DemoScript, occurred_ms: int, random: Random) -> Docum
 
 
 def _add_times(document: Document, occurred_ms: int, random: Random) -> None:
-    """Add the times. With `sent_at`, the client's clock may be wrong: only the difference to `occurred_at` counts."""
+    """Add the times to the event. Some clocks are wrong: the stream corrects these times by `sent_at`."""
     error_ms = 0
     if random.random() < 0.4:
         error_ms = random.choice(_CLOCK_ERRORS_MS)

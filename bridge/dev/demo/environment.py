@@ -10,7 +10,7 @@ from schemas.config.settings import Settings, load_settings
 
 
 def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
-    """Return the settings from the environment, with the servers of an embedded stack instead of the environment's.
+    """Return the settings from the environment, but with the Kafka and Postgres of an embedded stack (`addresses`).
 
     Raises InvalidInput if another setting is not valid.
     """
@@ -26,7 +26,7 @@ def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
 
 
 def worker_environment(settings: Settings, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment for a worker with these settings that imports the same package as this process."""
+    """Return the environment variables of a worker that has these settings and runs the same code as this process."""
     own = {
         "BRIDGE_ENV": settings.env,
         "BRIDGE_KAFKA_BOOTSTRAP_SERVERS": settings.brokers,

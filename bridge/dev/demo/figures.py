@@ -10,7 +10,7 @@ from sinks.postgres.statements import sql
 
 
 class Counts(NamedTuple):
-    """Running totals of all partitions; `read` is the sum of their offsets."""
+    """Running totals over all raw partitions; `read` is the sum of the partitions' stored offsets."""
 
     read: int
     epochs: int
@@ -21,7 +21,7 @@ class Counts(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The state of a run: events acknowledged by Kafka, events read from Kafka, attempts by outcome, waiting events."""
+    """The progress of a run: events that Kafka has acknowledged, events read, attempts by outcome, waiting events."""
 
     sent: int
     read: int
@@ -33,7 +33,10 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result: rows, rows that needed a retry, drops by reason, and the milliseconds from Kafka to the row."""
+    """The result of a run: persisted rows, rows that needed a retry, drops by reason, and the times in milliseconds.
+
+    The times are quantiles of the time from an event's arrival in Kafka until its row was committed.
+    """
 
     normalized: int
     healed: int
@@ -43,7 +46,7 @@ class Outcome:
 
 
 class Figures:
-    """Reads the numbers of one run, without those from before its beginning."""
+    """Reads the numbers of one run of the demonstration from Postgres: only what happened since the run's beginning."""
 
     def __init__(self, conn: Connection, settings: Settings) -> None:
         self._conn = conn
@@ -64,7 +67,7 @@ class Figures:
         return (await self._counts()).epochs - self._before.epochs
 
     async def progress(self, sent: int) -> Progress:
-        """Return the state at the time when Kafka has acknowledged `sent` events."""
+        """Return the progress of the run now; `sent` is the number of events that Kafka has acknowledged."""
         now, before = await self._counts(), self._before
         return Progress(
             sent,
@@ -76,7 +79,7 @@ class Figures:
         )
 
     async def waiting_scripts(self, script_ids: list[str]) -> set[str]:
-        """Return those of the scripts that have events waiting for a retry."""
+        """Return which of these scripts (registered sources of a site's events) have events that wait for a retry."""
         rows = await self._conn.fetch(sql("demo_waiting_scripts"), script_ids)
         return {row["script_id"] for row in rows}
 

@@ -1,4 +1,4 @@
-"""Errors of producers: values that are not a JSON object, and documents that violate the contract."""
+"""Errors that producers make: record values that are no JSON object, and events that violate the contract."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,10 @@ def _with(name: str, value: object) -> Callable[[Document], Document]:
 
 
 def _shifted(by_ms: int) -> Callable[[Document], Document]:
-    """Return a function that moves occurred_at far from now. It removes sent_at, which would correct a wrong clock."""
+    """Return a function that moves an event's occurred_at by `by_ms`, far from now.
+
+    The function removes sent_at, by which the stream would correct a wrong clock.
+    """
 
     def shift(document: Document) -> Document:
         at = int(document["event_id"].replace("-", "")[:12], 16) + by_ms

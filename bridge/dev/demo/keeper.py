@@ -1,8 +1,8 @@
-"""A small process that runs one command, and ends it when the owner has ended.
+"""A small process that runs one command, and ends it when the owner (the process OWNER_PID) has ended.
 
-It is started by its path and uses only the standard library: `keeper.py OWNER_PID COMMAND...`. When its standard input
-ends, the owner has ended or wants the command to end. Then the command receives SIGTERM, and SIGKILL after a grace
-period. The exit code is that of the command, or 128 plus the number of the signal that ended it.
+This file is started by its path and uses only the standard library: `keeper.py OWNER_PID COMMAND...`. When the
+keeper's standard input ends, the owner has ended or wants the command to end. Then the command receives SIGTERM, and
+SIGKILL after a grace period. The exit code is the command's, or 128 plus the number of the signal that ended it.
 """
 
 import os

@@ -82,9 +82,11 @@ class Expectation(NamedTuple):
 
 
 class Mix:
-    """`count` records. The same count, seed and start time (milliseconds since the epoch) give the same records.
+    """A mix of `count` valid and faulty records for the raw topic, with the result that the stream should have.
 
-    Some records have gateway headers with a proof by `keys`. Raises InvalidInput if the count is less than 1.
+    The same count, seed and start time (milliseconds since the epoch) give the same records. Some records have the
+    gateway's headers with a proof (a signature over these headers by `keys`). Raises InvalidInput if the count is less
+    than 1.
     """
 
     def __init__(self, count: int, seed: int, start_ms: int, keys: ProofKeys = _KEYS) -> None:
@@ -115,7 +117,7 @@ class Mix:
         return {Kind.GOOD: left + 1, **quotas}
 
     def expectation(self) -> Expectation:
-        """Return the expected outcome, which does not depend on the order in which records are read and retried."""
+        """Return the mix's expected result, which does not depend on the order of the records and retries."""
         quotas = self.quotas()
         dropped = {
             DroppedReason.INVALID_PAYLOAD_JSON: quotas[Kind.INVALID],
@@ -174,7 +176,10 @@ class Mix:
 
 
 def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
-    """Move the fields that a gateway would add from the document into headers, with a proof for them and the value."""
+    """Move the fields that a gateway would add from the event into record headers.
+
+    The headers also get a proof: the signature by `keys` over these fields and the record's value.
+    """
     site_id, script_id, event_id = (document.pop(name) for name in ("site_id", "script_id", "event_id"))
     seal = keys.seal(site_id, script_id, Sender.SERVER, None)
 
@@ -187,7 +192,7 @@ def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
 
 
 def _headers(random: Random) -> Headers:
-    """Return the headers of a record: mostly none, sometimes a trace."""
+    """Return the headers of a record: mostly none, sometimes a trace context."""
     if random.random() > 0.1:
         return []
     trace = f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
@@ -195,7 +200,7 @@ def _headers(random: Random) -> Headers:
 
 
 def _duplicate(near: deque[MixRecord], far: list[MixRecord], random: Random) -> MixRecord:
-    """Repeat an earlier event: a recent or an old one, with equal or other bytes, sometimes without the record key."""
+    """Repeat a recent or an old event, with equal or other bytes, sometimes without the record key."""
     record = random.choice(near if random.random() < 0.5 else far)
     value = record.value
     headers = record.headers

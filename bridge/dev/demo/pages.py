@@ -36,14 +36,14 @@ class Pages:
         self.acknowledged = 0
 
     async def add(self, script_id: str, value: bytes) -> None:
-        """Add one event; raises SinkUnavailable if the gateway has refused one."""
+        """Add one event; raises SinkUnavailable if the gateway has refused an earlier event."""
         lines = self._open.setdefault(script_id, [])
         lines.append(value)
         if len(lines) >= _BATCH_EVENTS or sum(map(len, lines)) >= _BATCH_BYTES:
             await self._submit(script_id)
 
     async def settle(self) -> None:
-        """Wait until all events are accepted; raises SinkUnavailable if one was refused."""
+        """Wait until the gateway has accepted all events; raises SinkUnavailable if it has refused an event."""
         for script_id in list(self._open):
             await self._submit(script_id)
         await asyncio.gather(*self._sent)

@@ -40,9 +40,10 @@ _UNHURRIED: Final = {
 
 
 class Scenario:
-    """One run.
+    """One run of the demonstration on a Kafka and a Postgres.
 
-    `say` is called with the name of each step; `logs` is the directory for the logs of worker and gateway.
+    `say` is called with the name of each step when the step begins. `logs` is the directory for the logs of the worker
+    and the gateway.
     """
 
     def __init__(self, settings: Settings, mix: Mix, logs: Path, say: Callable[[str], None]) -> None:
@@ -59,7 +60,10 @@ class Scenario:
         self._late = {script.script_id: script for script in mix.late_scripts}
 
     async def run(self) -> DemoResult:
-        """Run everything from the schema to the audit; raises WorkerDied, PreconditionFailed or SinkUnavailable."""
+        """Run all steps: create the schema, send and process the mix, and audit (account for every record sent).
+
+        Raises WorkerDied, PreconditionFailed or SinkUnavailable.
+        """
         settings = self._settings
         self._say("making schema, topics and scripts")
         await migrate(settings.dsn, months_ahead=settings.partitions_ahead)
@@ -97,7 +101,7 @@ class Scenario:
         )
 
     async def _send_and_settle(self, figures: Figures, pages: Pages) -> float:
-        """Start worker and gateway, send the mix, and wait until it is processed; returns the seconds of reading it."""
+        """Start worker and gateway, and send the mix until it is processed; returns the seconds until all is read."""
         self._say("starting a worker and the gateway")
         await self._worker.start()
         await self._gateway.start()
@@ -140,7 +144,7 @@ class Scenario:
     async def _until_settled(
         self, figures: Figures, pages: Pages, sending: "asyncio.Task[None]", display: Display
     ) -> float:
-        """Wait until all events are read and none waits for a retry. Returns the time at which all were read."""
+        """Wait until the worker has read all events and no event waits for a retry; returns when all were read."""
         last: Progress | None = None
         moved_at = time.monotonic()
         read_at: float | None = None
@@ -166,7 +170,10 @@ class Scenario:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _register_late(self, figures: Figures) -> None:
-        """Register each late script when one of its events waits for a retry, so that the retry succeeds."""
+        """Register each late script (one that sends before its registration) when one of its events waits for a retry.
+
+        The event's retry then succeeds.
+        """
         if not self._late:
             return
         for script_id in await figures.waiting_scripts(list(self._late)):

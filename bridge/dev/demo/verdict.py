@@ -9,7 +9,10 @@ from schemas.documents.run_summary import TargetError
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """The facts of one run; `seconds` is the time from the first record sent until the last record was committed."""
+    """The results of one run of the demonstration.
+
+    `seconds` is the time from sending the first record until the batch with the last record was committed.
+    """
 
     events: int
     seconds: float
@@ -28,7 +31,7 @@ class DemoResult:
 
     @property
     def problems(self) -> list[TargetError]:
-        """Return all deviations; an empty list if the run is as expected."""
+        """Return the run's deviations from the mix's expected result, one line each; an empty list if none."""
         found = [TargetError(target="mix", reason=line) for line in self.differences]
         found += [TargetError(target="audit", reason=line) for line in self.audit_problems]
         if not self.balanced and not self.audit_problems:

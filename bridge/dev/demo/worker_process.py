@@ -20,13 +20,13 @@ _TELLING = re.compile(r"error|critical", re.IGNORECASE)
 
 
 class WorkerDied(BridgeError):
-    """A process ended without a request to end, or with an error."""
+    """The worker's or gateway's process ended without being asked to end, or ended with an error."""
 
 
 class WorkerProcess:
-    """One `bridge worker`, or another `command`.
+    """The process of one `bridge worker`, or of another `bridge` command.
 
-    Its output goes to `log`; without a log, to this process's standard error.
+    The process's output goes to `log`; without a log, to this process's standard error.
     """
 
     def __init__(
@@ -62,7 +62,10 @@ class WorkerProcess:
             raise WorkerDied(f"the {self._command[0]} ended with exit code {code}{self._last_words()}")
 
     async def listening(self, port: int) -> None:
-        """Wait until it accepts connections on this loopback port; raises WorkerDied if it ends or takes too long."""
+        """Wait until the process accepts connections on this loopback port.
+
+        Raises WorkerDied if the process ends or takes too long.
+        """
         deadline = time.monotonic() + _START_SECONDS
         while True:
             self.check()
@@ -102,6 +105,6 @@ class WorkerProcess:
             ) from None
 
     def _last_words(self) -> str:
-        """Return the decisive line of the log, if there is one."""
+        """Return the log's line with the error that ended the process, if there is one."""
         line = "" if self._log is None else decisive_line(self._log, 0)
         return f": {line}" if _TELLING.search(line) else ""

@@ -35,9 +35,9 @@ class Account:
         )
 
     def reaches(self, path: Path) -> bool:
-        """Return whether this account may pass into the directory.
+        """Return whether this account may enter the directory.
 
-        The system decides, because it checks more than modes.
+        A command that runs as the account tries it, because the system checks more than the directory's mode.
         """
         if self.uid is None:
             return os.access(path, os.X_OK)
@@ -50,7 +50,7 @@ class Account:
 
 
 def postgres_account(data: Path) -> Account:
-    """Return this process's account. If that is root, which Postgres refuses, return an unprivileged account."""
+    """Return the account for Postgres: this process's, or an unprivileged one for root, which Postgres refuses."""
     owner = data.stat().st_uid if data.exists() else None
     if os.geteuid() != 0:
         if owner is not None and owner != os.geteuid():

@@ -22,7 +22,7 @@ class Programs:
 
 
 def find_programs(account: Account, *, home: Path, data_major: int | None) -> Programs:
-    """Return the first programs that the account can run and whose version fits existing data."""
+    """Return the first Postgres programs that the account can run and whose version fits an existing data directory."""
     refused = []
     for directory in [*_wheel(account, home), *_system()]:
         major = _major(directory, account)

@@ -21,9 +21,9 @@ _TRUSTED = re.compile(r"^(\s*(?:local|host\w*)\s[^#\n]*?\s)trust\b", re.MULTILIN
 
 
 def initialise(initdb: Path, data: Path, account: Account, credentials: Credentials) -> None:
-    """Create a cluster whose superuser has the password of `credentials`.
+    """Create a Postgres cluster in the directory `data`, whose superuser has the password of `credentials`.
 
-    The directory `data` appears when it is complete.
+    The directory appears under this name when the cluster is complete.
     """
     # After an interrupted creation the directory is incomplete, and initdb refuses to overwrite it.
     shutil.rmtree(data, ignore_errors=True)

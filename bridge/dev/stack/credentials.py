@@ -13,7 +13,7 @@ _ITERATIONS = 4096
 class Credentials:
     """The passwords of the superuser and of the product's role.
 
-    `applied` means that the server requires them, and that the product's role owns its database.
+    `applied` means that the server requires these passwords, and that the product's role owns the product's database.
     """
 
     admin: str = field(repr=False)

@@ -41,9 +41,9 @@ async def answers(port: int, credentials: Credentials) -> bool:
 
 
 async def ensure_database(port: int, credentials: Credentials) -> None:
-    """Create or correct the product's role and database. With `credentials.applied`, this was completed earlier.
+    """Create or correct the product's role and database. `credentials.applied` means that this was done earlier.
 
-    The next run completes an interrupted run. Raises the errors of asyncpg.
+    If the call is interrupted, the next call completes the work. Raises the errors of asyncpg.
     """
     connection = await _administrator(port, credentials, _MAINTENANCE)
     try:
@@ -82,7 +82,10 @@ async def _ensure_role(connection: asyncpg.Connection, credentials: Credentials)
 
 
 async def _guard(port: int, credentials: Credentials) -> None:
-    """Restrict functions in each database that the product's role owns. Each database has its own privileges."""
+    """Take privileges on Postgres' functions away, in each database that the product's role owns.
+
+    Each database has its own privileges on functions.
+    """
     connection = await _administrator(port, credentials, DATABASE)
     try:
         await connection.execute(_GUARD.read_text(encoding="utf-8"))

@@ -35,7 +35,7 @@ class LockedJar:
 class Jars:
     """The jars of one program: their coordinates, and the lock file with their checksums.
 
-    The coordinates are resolved one by one. Dependencies that are not in the lock file are ignored.
+    Each Maven coordinate is resolved alone. Dependencies that are not in the lock file are ignored.
     """
 
     program: str
@@ -45,7 +45,7 @@ class Jars:
 
     @property
     def directory(self) -> Path:
-        """Return the directory of the checked jars, which all stacks of this user share."""
+        """Return the directory of the program's checked jars, which all embedded stacks of this user share."""
         base = os.environ.get("XDG_CACHE_HOME")
         root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
         return root / "ghostlink-bridge" / f"{self.lock.stem}-{self.version}"
@@ -76,7 +76,7 @@ class Jars:
         return [cache / jar.name for jar in locked]
 
     def resolve(self, *, scratch: Path | None = None) -> dict[str, Path]:
-        """Return the path of each jar in the resolver's cache; with `scratch`, fetch all jars again, into `scratch`."""
+        """Return each jar's path in the resolver's cache, by name; with `scratch`, fetch all again, into `scratch`."""
         try:
             import jgo
             from jgo.env import EnvironmentBuilder
@@ -125,7 +125,7 @@ class Jars:
 
 
 def _take(cache: Path, wanted: list[LockedJar], resolved: dict[str, Path]) -> list[LockedJar]:
-    """Store the jars that match the lock file in the cache, and return the others."""
+    """Copy the `wanted` jars that match the lock file from `resolved` to `cache`, and return the others."""
     wrong = []
     for jar in wanted:
         source = resolved.get(jar.name)

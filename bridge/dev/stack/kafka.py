@@ -136,7 +136,7 @@ class KafkaNode:
             raise PreconditionFailed(f"can't format Kafka's storage in {self.home}: {reason}")
 
     def ready(self, _pid: int) -> bool:
-        """Return whether the broker is registered as live, so that topics can be created."""
+        """Return whether the cluster's metadata lists the broker as live, so that topics can be created."""
         try:
             with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
                 return _live_brokers(connection) > 0

@@ -31,7 +31,7 @@ def forget_dead_postmaster(data: Path) -> None:
 
 
 def _processes_in(data: Path) -> list[int]:
-    """Return the live processes of a Postgres on the directory, which is the working directory of each of them."""
+    """Return the live processes of a Postgres whose data directory is `data`: those whose working directory it is."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,7 @@
-"""The owner's side of the supervisor: launches servers through the supervisor, and ends it."""
+"""Launches servers through the supervisor (a small process that ends the servers with their owner), and ends it.
+
+The owner is this process.
+"""
 
 import atexit
 import json
@@ -16,7 +19,7 @@ _EXIT_SECONDS = 20.0
 
 
 class Owner:
-    """A supervisor of servers. If `owned`, the servers end with this process; otherwise they outlive it."""
+    """The supervisor process of servers. If `owned`, the servers end with this process; otherwise they outlive it."""
 
     def __init__(self, *, owned: bool) -> None:
         self._mutex = threading.Lock()
@@ -71,7 +74,7 @@ class Owner:
         return reply
 
     def let_go(self) -> None:
-        """Close the pipe. The supervisor then ends, and with it the servers that it owns."""
+        """Close the pipe to the supervisor. The supervisor then ends the servers that it owns, and itself."""
         atexit.unregister(self.let_go)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

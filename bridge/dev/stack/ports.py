@@ -27,7 +27,7 @@ def is_free(port: int) -> bool:
 
 
 def held_by_another(port: int) -> str:
-    """Return a text for messages that names the program on the port; an empty text if there is none."""
+    """Return a text for messages that names the program that uses the port; an empty text if none is known."""
     if is_free(port):
         return ""
     try:
@@ -39,9 +39,9 @@ def held_by_another(port: int) -> str:
 
 
 def choose(*, asked: int | None, remembered: int | None, taken: Iterable[int], purpose: str) -> int:
-    """Return the port `asked`, or else a free port: the remembered one if possible.
+    """Return the port `asked`. If none is asked for, return a free port: the `remembered` one if that is free.
 
-    Raises an error if `asked` is in use.
+    Raises an error if the port `asked` is in use.
     """
     avoid = set(taken)
     if asked is not None:

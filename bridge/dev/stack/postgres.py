@@ -67,7 +67,7 @@ class PostgresServer:
         return database_url(self.port, SUPERUSER, self.credentials.admin)
 
     def prepare(self, progress: Callable[[str], None]) -> Launch:
-        """Create a new data directory, or require passwords in an old one, and return the launch."""
+        """Create a new data directory, or require passwords in an old one; returns how to launch the server."""
         link = self.directory / "postgres"
         account = postgres_account(link / "data")
         home = _home(link, account)
@@ -113,7 +113,7 @@ class PostgresServer:
             ) from error
 
     def ensure_database(self) -> None:
-        """Create the product's database and role if they are missing, and give the superuser's objects to the role."""
+        """Create the product's database and role if missing, and make the role the owner of the superuser's objects."""
         try:
             asyncio.run(ensure_database(self.port, self.credentials))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -121,7 +121,7 @@ class PostgresServer:
 
 
 def remove_files(directory: Path) -> None:
-    """Delete the server's files, even if they are in another place."""
+    """Delete the Postgres server's files of the stack in `directory`, even if a link there points to another place."""
     link = directory / "postgres"
     if link.is_symlink():
         place = link.readlink()

@@ -24,9 +24,9 @@ def close_directory(path: Path, *, group: int | None = None) -> None:
 
 
 def close_tree(path: Path) -> None:
-    """Restrict the directory and everything in it, which an earlier release left readable.
+    """Restrict the directory and everything in it to its owner; an earlier release left them readable.
 
-    The directory itself is restricted last: if its mode is right, everything in it is restricted already.
+    The directory itself is restricted last. So if its mode is right, everything in it is restricted already.
     """
     if stat.S_IMODE(path.stat().st_mode) == _OWNER_ONLY:
         return
@@ -52,7 +52,7 @@ def refuse_strangers(directory: Path, names: Collection[str]) -> None:
 
     - No entry of `names` in the directory, and no directory above, may belong to another account (see
       `refuse_stranger`).
-    - No such directory may let every account replace its entries.
+    - Neither the directory nor a directory above may let every account replace its entries.
 
     The path is checked as it is written, and with its links resolved.
     """
@@ -101,7 +101,7 @@ def make_directory(path: Path) -> None:
 
 
 def remove(path: Path, *, ignore_errors: bool = False) -> None:
-    """Delete a directory with its content. Of a link, only the link is deleted."""
+    """Delete a directory with its content. If the path is a link, only the link is deleted."""
     if path.is_symlink():
         path.unlink()
     elif path.exists():

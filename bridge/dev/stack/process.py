@@ -38,11 +38,11 @@ class Launch:
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity of one process. A pid alone is not enough, because the system uses it again.
+    """The identity of one process. A pid alone is not enough, because the system uses a pid again for later processes.
 
-    `started` has the boot, and the start of the process in clock ticks since the boot, which clock adjustments don't
-    change. It is empty in records of earlier releases, and without Linux' /proc. Then `created` is compared: the start
-    in wall-clock seconds.
+    `started` names the boot of the machine, and the start of the process in clock ticks since the boot, which clock
+    adjustments don't change. It is empty in records of earlier releases, and on systems without Linux' /proc. Then
+    `created` is compared instead: the start of the process in wall-clock seconds.
     """
 
     pid: int
@@ -90,7 +90,7 @@ class Identity:
 
 
 def _started(pid: int) -> str:
-    """Return the boot, and the process's start in clock ticks since the boot; empty if the system has no such data."""
+    """Return the boot's id, and the process's start in clock ticks since the boot; empty if these are not known."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         # The second field is a name in parentheses, which may contain parentheses itself. The start is the 22nd field.
@@ -164,7 +164,7 @@ def log_size(log: Path) -> int:
 
 
 def decisive_line(log: Path, start: int) -> str:
-    """Return the last line with an error after the offset `start`, or else the last line."""
+    """Return the log's last line with an error after the offset `start`, or else the log's last line."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(start, log_size(log) - _LOG_TAIL_BYTES))
@@ -175,7 +175,7 @@ def decisive_line(log: Path, start: int) -> str:
 
 
 def pick_decisive(lines: list[str]) -> str:
-    """Return the last line with an error, or else the last line."""
+    """Return the last of these log lines that reports an error, or else the last line."""
     told = [line.strip() for line in lines if not _NOISE.search(line)]
     errors = [line for line in told if _DECISIVE.search(line)]
     return (errors or told or ["the log is empty"])[-1][:_LINE_LENGTH]

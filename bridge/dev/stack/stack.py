@@ -49,7 +49,7 @@ class StackAddresses:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """Whether the stack of a directory runs, and its processes. It does not run if only one server runs."""
+    """Whether the stack of a directory runs, and its processes. `running` is false if only one of the servers runs."""
 
     running: bool
     directory: str
@@ -85,13 +85,13 @@ class Stack:
 
     @property
     def owns(self) -> bool:
-        """Return whether this object started the servers, so that they end with it."""
+        """Return whether this object started the servers so that they end with it."""
         return self._owner is not None
 
     def start(self, *, owned: bool = True) -> StackAddresses:
         """Start both servers, unless they run already.
 
-        If `owned`, servers that are started here end with this process.
+        If `owned`, servers that this call starts end with this process.
         """
         self._refuse_strangers()
         self._prepare_directory()
@@ -174,7 +174,7 @@ class Stack:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Lock the directory for a change; an error of the file system becomes one line."""
+        """Lock the directory for a change within the block; report a file system's error in one line."""
         try:
             with state.locked(self.directory, timeout_seconds=_LOCK_SECONDS):
                 yield
@@ -266,7 +266,7 @@ class Stack:
 
 
 class _Starter:
-    """Starts both servers at the same time, and records each when it is launched."""
+    """Starts Kafka and Postgres at the same time, and writes each process to the stack's state when it is launched."""
 
     def __init__(
         self,
@@ -291,7 +291,7 @@ class _Starter:
         self._postgres = PostgresServer(directory, logs / "postgres.log", planned.postgres.port, planned.credentials)
 
     def run(self) -> StackState:
-        """Start both servers. Returns when both answer; raises the error of the first that does not."""
+        """Start both servers. Returns when both answer; raises the error of the first server that does not answer."""
         state.write(self._directory, self.state)
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-start") as pool:
             futures: list[Future[None]] = [pool.submit(self._start_kafka), pool.submit(self._start_postgres)]

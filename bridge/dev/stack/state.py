@@ -62,9 +62,9 @@ class StackState:
 
 
 def read(directory: Path) -> StackState | None:
-    """Return the recorded state; None if there is none.
+    """Return the recorded state of the stack in this directory; None if there is none.
 
-    Processes that are not this directory's servers are left out.
+    Recorded processes that are not this directory's servers (any more) are left out.
     """
     path = directory / FILE_NAME
     try:
@@ -95,7 +95,10 @@ def read(directory: Path) -> StackState | None:
 
 
 def _living(content: dict[str, Any], own: Path) -> ServerState:
-    """Keep the process only if it lives and its command line contains the path `own`; the file is not trusted."""
+    """Remove the recorded process unless it lives and its command line contains the path `own`.
+
+    The file of the state is not trusted.
+    """
     saved = ServerState(**content)
     identity = saved.identity()
     return saved if identity is not None and identity.was_given(own) else ServerState(saved.port)

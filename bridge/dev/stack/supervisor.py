@@ -1,7 +1,7 @@
-"""A small process that launches the servers, and ends them when its owner has ended.
+"""A small process that launches the servers, and ends them when its owner (the process that started it) has ended.
 
-It is started by its path and uses only the standard library. It reads one JSON request a line from its standard input,
-and answers each on its standard output. The end of its input means that the owner has ended.
+This file is started by its path and uses only the standard library. The process reads one JSON request a line from its
+standard input, and answers each on its standard output. The end of its input means that the owner has ended.
 """
 
 import errno

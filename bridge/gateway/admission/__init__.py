@@ -1,1 +1,1 @@
-"""Admission of requests: API keys, tokens, origins, limits, shares, and turns at the event loop's time."""
+"""Admission of requests: API keys, tokens, origins, limits, and each sender's share of memory and processor time."""

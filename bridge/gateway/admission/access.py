@@ -21,7 +21,7 @@ _MOST_FIELDS: Final = 20
 
 
 class KeyRefused(Problem):
-    """The API key was issued by this installation, but is not valid for the request."""
+    """The request's API key was issued by this installation, but is revoked or not valid for this script."""
 
 
 class Producers(Protocol):
@@ -35,7 +35,7 @@ class Producers(Protocol):
 
 
 class Grant(NamedTuple):
-    """An admitted request: its script, and its origin if an ingest token proves one."""
+    """An authorised request: its script, and its origin (of a web page) if an ingest token proves one."""
 
     script: Script
     origin: str | None
@@ -83,9 +83,9 @@ def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes,
 def admit(
     producers: Producers, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
 ) -> Grant:
-    """Admit a request that sends events of this script.
+    """Authorise a request that sends events of this script (a registered source of a site's events).
 
-    Raises Problem; KeyRefused for an API key of this installation.
+    Raises Problem if the request is refused: KeyRefused if it has an API key that this installation has issued.
     """
     script = known_script(producers, script_id)
     if script.paused:

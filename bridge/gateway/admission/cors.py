@@ -61,6 +61,6 @@ def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, byte
 
 
 def _asked(headers: Mapping[bytes, bytes]) -> list[bytes]:
-    """Return the valid header names that the browser asks for, up to a limit."""
+    """Return the valid header names that the browser's preflight request asks for, up to a limit."""
     names = headers.get(b"access-control-request-headers", b"").lower().split(b",", _MOST_ASKED)[:_MOST_ASKED]
     return [name for name in map(bytes.strip, names) if _NAME.fullmatch(name)]

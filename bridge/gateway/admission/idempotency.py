@@ -25,7 +25,7 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 @dataclass(slots=True)
 class Remembered:
-    """The entry of one key: the body and events of its request, the assigned ids, and the response if there is one."""
+    """What is kept of one Idempotency-Key: a digest of its request, the assigned event ids, and the response if any."""
 
     digest: bytes
     expires_at: float
@@ -37,14 +37,14 @@ class Remembered:
 
 
 class _Share:
-    """The keys of one sender, the oldest first."""
+    """The Idempotency-Keys of one sender, the oldest first."""
 
     def __init__(self) -> None:
         self.keys: OrderedDict[bytes, Remembered] = OrderedDict()
         self.size = 0
 
     def forget_oldest(self) -> int:
-        """Remove the oldest key; returns the number of bytes that this frees."""
+        """Remove this sender's oldest Idempotency-Key; returns the number of bytes that this frees."""
         _, gone = self.keys.popitem(last=False)
         self.size -= gone.size
         gone.forgotten = True
@@ -52,10 +52,11 @@ class _Share:
 
 
 class Idempotency:
-    """The keys that this process keeps, by sender, in bounded memory; `now` is a monotonic clock in seconds.
+    """The Idempotency-Keys that this process keeps, by sender, with the responses of their requests.
 
-    When the memory is full, the sender with the most bytes loses its oldest key. So a sender that uses less than an
-    equal share loses no key to another sender.
+    Their memory is bounded. When it is full, the sender whose keys and responses use the most bytes loses its oldest
+    key. So a sender that uses less than an equal share loses no key to another sender. `now` is a monotonic clock in
+    seconds.
     """
 
     def __init__(self, ttl_seconds: float, now: Callable[[], float], most_bytes: int) -> None:
@@ -67,13 +68,11 @@ class Idempotency:
         self._bytes = 0
 
     def find(self, sender: Hashable, key: bytes, body: bytes, lengths: Iterable[int] = ()) -> Remembered:
-        """Return the entry of the key, or a new entry.
+        """Return what is kept of the sender's Idempotency-Key, or a new entry for it.
 
-        Raises Problem if the key came with other events, or is in flight.
-
-        `lengths` are the lengths of the body's events, in bytes: under another media type, the same body has other
-        events. The second of two concurrent requests is refused and does not wait, because its body would occupy memory
-        meanwhile.
+        Raises Problem if the key was sent with other events before, or if a request with the key is in flight. Such a
+        second request is refused and does not wait, because its body would occupy memory meanwhile. `lengths` are the
+        lengths of the body's events, in bytes: under another media type, the same body has other events.
         """
         now = self._now()
         self._forget_expired(now)
@@ -94,7 +93,7 @@ class Idempotency:
         return found
 
     def keep(self, sender: Hashable, found: Remembered, ids: list[str], answer: Answer | None) -> None:
-        """Keep the assigned ids, so that a repetition assigns the same ids, and the response if it was successful."""
+        """Keep the assigned event ids, so that a repeated request assigns the same ids. Keep a successful response."""
         found.ids, found.answer = ids, answer
         before, found.size = found.size, _FRAME_BYTES + sum(map(len, ids)) + (0 if answer is None else len(answer.body))
         if not found.forgotten:

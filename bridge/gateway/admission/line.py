@@ -1,7 +1,7 @@
-"""Scheduling of requests' work on the event loop: in slices of time, with turns for the senders.
+"""Scheduling of the requests' work on the event loop, so that no sender delays the others.
 
-A slice is the longest time for which requests' work occupies the loop between two iterations. The time is charged to
-the sender.
+Work is done in slices: a slice is the longest time for which work occupies the loop in one iteration. A request's turn
+is the permission to work for one slice; the senders have turns one after the other. The time is charged to the sender.
 """
 
 import asyncio
@@ -18,12 +18,14 @@ SLICE_SECONDS: Final = 0.005
 
 
 class Line:
-    """The queue of one sender class. In one iteration of the loop, the work of its requests takes at most one slice.
+    """The requests of one sender class (visitors or servers) that wait for their work on the event loop.
 
-    - Senders take turns, one slice each: organisations and then their scripts, or addresses of visitors and then the
-      scripts that they name.
-    - A first slice is enough for most requests. First slices go before long work, but while long work waits they get at
-      most half of the time.
+    In one iteration of the loop, their work takes at most one slice (a few milliseconds).
+
+    - Senders take turns, one slice each. The senders are organisations and then their scripts, or the addresses of
+      visitors and then the scripts that they name.
+    - The first slice of a request is enough for most requests. First slices go before long work (the later slices),
+      but while long work waits, first slices get at most half of the time.
     - Requests of one sender and kind are processed in the order of their arrival.
     """
 
@@ -38,22 +40,21 @@ class Line:
         """Measures how long first slices have gone before long work; when it is over, long work has a turn."""
 
     def work(self, bill: Bill, cost: Cost | None = None) -> "Work":
-        """Return the work of a request as a context.
+        """Return the work of a request as a context; its end lets the next request work.
 
-        The time of the work, and the earlier `cost`, are charged to the bill.
-
-        The end of the context gives the next request its turn.
+        The time of the work is charged to `bill`, the script and address of the request. The request's earlier `cost`,
+        such as parsing, is charged too.
         """
         return Work(self, bill, cost or Cost())
 
     def spent(self, seconds: float) -> None:
-        """Count the earlier cost of the request that has its turn, so that answers get no more time than parsing."""
+        """Deduct `seconds`, the earlier cost (such as parsing) of the request that works now, from its slice."""
         self._iteration.spent(seconds)
 
     def gives_at_once(self, sender: Path) -> bool:
-        """Give the sender its turn now if possible; returns whether it has the turn.
+        """Let a request of the sender work now if possible; returns whether it may.
 
-        It is possible if no request has a turn or waits, and the slice is not used up.
+        It may if no other request works or waits, and the slice of this iteration is not used up.
         """
         if self._served or self._first or self._long or (self._works and self._iteration.is_over):
             return False
@@ -62,9 +63,9 @@ class Line:
         return True
 
     async def take(self, sender: Path, *, long: bool = False) -> None:
-        """Wait for a turn, after the sender's earlier requests.
+        """Wait until a request of the sender may work for one slice, after the sender's earlier requests.
 
-        `long` work also waits for first slices of other requests.
+        If the work is `long` (more than one slice), it also waits for the first slices of other requests.
         """
         if not self.gives_at_once(sender):
             turn = asyncio.get_running_loop().create_future()
@@ -72,14 +73,17 @@ class Line:
             await self._given(turn)
 
     async def take_turns(self, sender: Path) -> None:
-        """Let each other sender have a turn, then wait for the next one, before this sender's later requests."""
+        """End the slice, and wait for the request's next one.
+
+        Each other sender has a slice before. This sender's later requests have theirs after it.
+        """
         turn = asyncio.get_running_loop().create_future()
         self._of_long(sender).appendleft(turn)
         self._end()
         await self._given(turn)
 
     def leave(self) -> None:
-        """End a turn. The first request of the next sender has its turn in the next iteration."""
+        """End the work of a request. The next sender's first request may work in the next iteration of the loop."""
         if self._first or self._long:
             self._end()
             self._give()
@@ -112,7 +116,7 @@ class Line:
                 turns.end(sender)
 
     def _begin(self) -> None:
-        """Begin the slice of this iteration with the iteration's first work."""
+        """Begin to measure the slice, if this is the first work in this iteration of the event loop."""
         if not self._works:
             self._works = True
             self._iteration.begin()
@@ -137,7 +141,10 @@ class Line:
 
 
 class Work(Turn):
-    """The work of one request. Each slice of it waits for a turn; the first slice goes before long work of others."""
+    """The work of one request on the event loop, in slices of a few milliseconds.
+
+    Each slice waits until it is the sender's turn. The first slice goes before later slices of other requests.
+    """
 
     def __init__(self, line: Line, bill: Bill, cost: Cost) -> None:
         self.bill = bill
@@ -162,10 +169,11 @@ class Work(Turn):
         self._used = time.thread_time()
 
     async def stand_in_line(self, *, long: bool = False) -> bool:
-        """Wait for this request's turn; returns whether it had to wait.
+        """Wait until this request may work; returns whether it had to wait.
 
-        `long` means that the work is long, or that its script has exceeded its share of the time. Then first slices of
-        other requests go before it. If a request has its turn and its work turns out to be long, it waits again.
+        `long` means that the work needs more than one slice, or that its script has exceeded its share of the time.
+        Then the first slices of other requests go before this work. A request that may work already, and whose work
+        turns out to be long, waits again.
         """
         if self._in_turn:
             if self._is_long or not long:
@@ -184,7 +192,7 @@ class Work(Turn):
         return waits
 
     def end(self) -> None:
-        """End the turn, because the request waits for something else, is answered, or is refused."""
+        """End the slice, because the request waits for something else, is answered, or is refused."""
         self._charge()
         self._charge_cost()
         self._used = None

@@ -1,6 +1,7 @@
 """Rate limits for each script and client address in one gateway process.
 
-Visitors and servers have separate limits, so visitors can't use up those of servers.
+Visitors (browsers with a token) and servers (clients with an API key) have separate limits, so visitors can't use up
+the limits of servers.
 """
 
 import math
@@ -61,9 +62,9 @@ class _Allowances:
         self.address_time = buckets("seconds of work for one address", address_time)
 
     def take_events(self, script_id: str, address: str, count: int) -> None:
-        """Take `count` events from the limits of the script, the address and all visitors.
+        """Count `count` events towards the limits of the script, the client address and all visitors (browsers).
 
-        Raises Problem if one of them is exhausted; then nothing is taken from the others.
+        Raises Problem if one of these limits is exhausted; then the events count towards none of them.
         """
         pair = script_id, address
         self._script_address_events.ask(pair, count)
@@ -102,7 +103,7 @@ class Allowances:
         return self._by_sender[sender]
 
     def lets_refused(self, script_id: str, address: str) -> bool:
-        """Count one more visitor's event that the stream will refuse; returns whether it may be sent to Kafka."""
+        """Return whether one more visitor's event that the stream will refuse may be sent to Kafka; count it if so."""
         # An event over the script's limit takes nothing from the address's limit.
         return self.refused.grant((script_id, address)) and self._address_refused.grant(address)
 
@@ -111,9 +112,9 @@ class Allowances:
         return max(self.refused.seconds_until((script_id, address)), self._address_refused.seconds_until(address))
 
     def most_used(self) -> Iterator[tuple[str, float]]:
-        """Yield each limit's name, and its highest use by one script or address since the last call.
+        """Yield each limit's name, and the highest use of the limit by one script or address since the last call.
 
-        The use is a share of the limit.
+        A use of 1 is the whole limit.
         """
         yield "address", self.requests.most_used()
         for what, name in (
@@ -129,7 +130,10 @@ class Allowances:
 
 
 class Bill:
-    """The bytes and time that a request uses. They are charged to its script and address, whatever its response is."""
+    """The account of one request: the bytes and the processor time that it uses.
+
+    Both are charged to the limits of the request's script and client address, also if the request is refused.
+    """
 
     __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")
 
@@ -142,7 +146,7 @@ class Bill:
         self._times = ((own.script_time, script_id), (own.address_time, address))
 
     def owes_nothing(self) -> None:
-        """Raise Problem if earlier requests have left a debt: of bytes, or of the address's time."""
+        """Raise Problem if earlier requests used more bytes, or more of the address's time, than is refilled yet."""
         for buckets, name in self._bytes:
             buckets.owes_nothing(name, self._charged)
         of_address, address = self._times[1]
@@ -150,7 +154,7 @@ class Bill:
 
     @property
     def exceeds_time(self) -> bool:
-        """Return whether the script has exceeded its share of the loop's time; then other requests go first."""
+        """Return whether the script has exceeded its share of the event loop's time; then other requests go first."""
         of_script, script_id = self._times[0]
         return of_script.debt(script_id) > 0
 

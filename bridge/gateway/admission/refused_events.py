@@ -1,6 +1,7 @@
 """Events that the stream will refuse. The gateway finds them with the stream's decoder and normaliser.
 
-The number of such events from visitors is limited. Servers are charged for theirs.
+A limited number of such events from visitors (browsers) is sent. Such events from servers count several times towards
+the rate limits of their scripts.
 """
 
 import random
@@ -30,17 +31,18 @@ _ONE_OF: Final = 16
 
 
 def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
-    """Return what the gateway's headers prove about the event, as the stream reads it.
+    """Return what the gateway will state in the record's headers about the event's site, script, sender and id.
 
-    `assigned` is the assigned id.
+    `assigned` is the event id that the gateway has assigned; None if the event has an id of its own.
     """
     return Vouched(grant.script.site_id, grant.script.script_id, grant.sender, assigned)
 
 
 def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> BridgeEvent:
-    """Return the bridge event, without its provenance; raises Rejection. Duplicates are not detected.
+    """Normalise the raw event `value` as the stream would, and return the bridge event; raises Rejection.
 
-    The provenance is the topic, partition and offset of the record, which do not exist before publishing.
+    The bridge event lacks its provenance (topic, partition and offset of the record), which does not exist before the
+    record is published. Duplicates are not detected.
     """
     return read_event(
         value,
@@ -57,12 +59,11 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
 def charge_refused(
     services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
 ) -> None:
-    """Charge a server's script for the cost of its refused events, measured on a sample.
+    """Let each event of a server that the stream will refuse count as several events of its script's rate limit.
 
-    Later requests may be refused for it.
-
-    So the refused events of a script take no more of the stream than its valid events could, and don't delay other
-    scripts.
+    Such an event costs the stream more than a valid one. The number of such events is estimated from a sample. Later
+    requests of the script may be refused for it. This way the refused events of a script take no more of the stream's
+    time than its valid events could, and don't delay other scripts.
     """
     stands_for = max(len(values), _ONE_OF)
     # The choice is no secret, so a pseudo-random number is enough.
@@ -76,9 +77,9 @@ def charge_refused(
 
 
 class _Refusal(NamedTuple):
-    """The reason of the stream's rejection.
+    """Why the stream would reject an event: the error class and the message.
 
-    It does not contain the exception, whose traceback would keep the request in memory until a garbage collection.
+    The exception itself is not kept, because its traceback would keep the request in memory until a garbage collection.
     """
 
     error_class: ErrorClass
@@ -95,10 +96,11 @@ def _refusal(services: Services, grant: Grant, value: bytes, whose: Element, rec
 
 
 def _is_bounded(error_class: ErrorClass) -> bool:
-    """Return whether the number of refusals of this class is limited.
+    """Return whether visitors may only send a limited number of events that the stream refuses with this error class.
 
-    Permanent refusals are, and unknown versions from visitors. A visitor can invent a version, and retries cost more
-    than a drop. The limit leaves room for pages that are newer than the workers for a short time.
+    The number is limited for errors that the stream does not retry, and for unknown schema versions. A visitor can
+    invent a version, and the stream's retries cost more than a drop. The limit leaves room for web pages whose schema
+    version is newer than the workers for a short time.
     """
     return ERRORS[error_class].action is Action.DROP or error_class is ErrorClass.UNSUPPORTED_SCHEMA_VERSION
 
@@ -106,7 +108,8 @@ def _is_bounded(error_class: ErrorClass) -> bool:
 class RefusedEvents:
     """The events of a visitor's request that the stream will certainly refuse.
 
-    A limited number is sent to Kafka, so that operators see them and can replay them. The others are not sent.
+    A limited number of them is sent to Kafka, so that operators see these events as dead letters and can replay them.
+    The others are not sent.
     """
 
     def __init__(self, services: Services, grant: Grant, address: str) -> None:
@@ -117,12 +120,13 @@ class RefusedEvents:
     async def beyond_bound(
         self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
     ) -> dict[int, str]:
-        """Return the reasons of refused events over the limit, by index.
+        """Return the events that are not sent to Kafka, because they are over the limit of refused events.
 
-        Raises Problem if all events of the request are such.
+        The result maps the index of such an event to the reason why the stream would refuse it. Raises Problem if this
+        is true of all events of the request.
 
-        A check costs more than any other step. So if none of the refused events found so far is within the limit, a few
-        of them are enough to refuse the whole request.
+        To check an event costs more than any other step. So the whole request is refused after a few refused events, if
+        all of these were over the limit.
         """
         beyond: dict[int, str] = {}
         let_through = 0
@@ -152,7 +156,7 @@ class RefusedEvents:
         )
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
-        """Return why the stream permanently refuses the event, or an empty string if a retry could succeed."""
+        """Return why the stream will refuse the event; an empty string if the event, or a retry of it, may succeed."""
         refusal = _refusal(self._services, self._grant, value, whose, received_at_ms)
         if refusal is None or not _is_bounded(refusal.error_class):
             return ""

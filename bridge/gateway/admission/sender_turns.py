@@ -10,9 +10,11 @@ Path = tuple[Hashable, ...]
 
 
 class Turns(Generic[Item]):
-    """Waiting items by sender. On each level the names take turns, however many names are below them.
+    """Waiting items, such as requests or records, by sender. Each level of the senders' hierarchy is served in turn.
 
-    A client can invent scripts, so an address or organisation gets no more turns by naming several scripts.
+    A sender is a path of names, such as sender class, organisation, script. On each level the names take turns,
+    however many names are below them. So an address or organisation gets no more turns by naming several scripts,
+    which a client can invent.
     """
 
     def __init__(self) -> None:
@@ -41,7 +43,7 @@ class Turns(Generic[Item]):
         return tuple(sender), level.items
 
     def end(self, sender: Path) -> None:
-        """Move the sender behind the others on each level; a sender without items is removed."""
+        """End the sender's turn: move it behind the other names on each level, or remove it if it has no items left."""
         path = [self._root]
         for name in sender:
             level = path[-1].names.get(name)
@@ -56,7 +58,7 @@ class Turns(Generic[Item]):
 
 
 class _Level(Generic[Item]):
-    """The names on one level, in the order of their turns. The lowest level has the items of a sender instead."""
+    """The names on one level, in the order of their turns. On the lowest level: the waiting items of one sender."""
 
     __slots__ = ("items", "names")
 

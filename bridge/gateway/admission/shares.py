@@ -1,4 +1,7 @@
-"""Shares: how much of a common resource one sender may hold. Visitors can't use the share of a server."""
+"""How much of a process's memory and places for requests one sender may use.
+
+Visitors can't use the share of a server.
+"""
 
 from typing import Final
 
@@ -14,7 +17,7 @@ OF_A_VISITORS_ADDRESS: Final = 1 / 16
 
 
 def turn_of(grant: Grant, address: str) -> turns.Path:
-    """Return the path by which a sender takes turns: sender class, organisation or address, script."""
+    """Return the sender as a path of names for its turns: sender class, organisation or address, script."""
     script_id, org_id = grant.script.script_id, grant.script.org_id
     if grant.sender is Sender.SERVER:
         return Sender.SERVER, script_id if org_id is None else org_id, script_id
@@ -22,7 +25,7 @@ def turn_of(grant: Grant, address: str) -> turns.Path:
 
 
 def shares_of(grant: Grant, address: str) -> Shares:
-    """Return the shares that an admitted request from this address counts for, the narrowest first."""
+    """Return the names for which an admitted request counts, with their shares of the budget, the narrowest first."""
     script_id, org_id = grant.script.script_id, grant.script.org_id
     if grant.sender is Sender.SERVER:
         own = ("script", script_id), OF_AN_ORGANISATION

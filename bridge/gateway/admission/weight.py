@@ -1,4 +1,4 @@
-"""Weight of a request's valid events, by their cost for the stream: an event of 64 KiB counts as up to 125 events."""
+"""Number of events that a request counts as in rate limits: an event of 64 KiB counts as up to 125 events."""
 
 from typing import Final
 
@@ -12,7 +12,10 @@ _MARKS: Final = b"[{,:"
 
 
 def weight(body: bytes, count: int) -> int:
-    """Return the number of events that an inflated body counts as: `count`, or more if it is long or has many marks."""
+    """Return the number of events that an inflated body counts as.
+
+    This is `count`, the number of its events, or more if the body is long or has many marks (quotes and brackets).
+    """
     if len(body) <= _MARKS_OF_ONE * count:
         return count
     marks = len(body) - len(body.translate(None, _MARKS))

@@ -39,7 +39,7 @@ _LONG_BYTES: Final = 16 * 1024
 
 
 class Result(msgspec.Struct, gc=False, omit_defaults=True):
-    """The result of one event. The stream will refuse an event whose `event_id` is null."""
+    """The result of one event in the response. If `event_id` is null, the stream will refuse the event."""
 
     index: int
     event_id: str | None
@@ -96,7 +96,7 @@ async def post_events(services: Services, request: Request) -> Answer:
 
 
 def admitted(services: Services, request: Request) -> Grant:
-    """Authenticate the request and record its sender; raises Problem. Later work is charged to the sender."""
+    """Authenticate the request and record its sender; raises Problem. The time after this is charged to the sender."""
     try:
         grant = admit(services.producers, services.tokens, request.script_id, request.headers, request.query)
     except KeyRefused:
@@ -110,7 +110,10 @@ def admitted(services: Services, request: Request) -> Grant:
 
 
 def begin(services: Services, request: Request, grant: Grant) -> Work:
-    """Return the request's work. Its time, and the request's earlier cost, are charged to its script and address."""
+    """Return the request's work on the event loop, as a context.
+
+    The work's processor time, and the request's earlier cost, are charged to the request's script and address.
+    """
     return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address), request.scope.get(COST))
 
 
@@ -119,8 +122,9 @@ async def receive_events(
 ) -> tuple[bytes, Elements]:
     """Return the inflated body of an admitted request, and the body's events; raises Problem beyond a limit.
 
-    The bytes that were received are charged even if the request is refused. `held` counts the bytes. `place` counts the
-    request from the time at which its body has arrived; before that, the request waits for its client.
+    The bytes that were received are charged even if the request is refused. `held` counts them towards the limit of
+    bytes in memory, `place` counts the request towards the limit of requests in flight. Before its body has arrived,
+    the request waits for its client, and may be ended in favour of other senders.
     """
     headers = request.headers
     bill = work.bill
@@ -165,7 +169,7 @@ async def receive_events(
 
 
 async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:
-    """Return the id of each event, and all assigned ids. Missing ids are taken from `ids`, or generated."""
+    """Return each event's id, and all ids that the gateway assigned: from `ids` (of a repeated request), or new."""
     whose = []
     for value in elements.values:
         whose.append(identify(value))
@@ -228,7 +232,7 @@ async def _publish(
 
 
 def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
-    """Return the result of an event that is not sent to Kafka; None if it is sent."""
+    """Return the result of the event at `index` if it must not be sent to Kafka; None if it may be sent."""
     if index in beyond:
         return Result(index, event_id, "rejected", Code.TOO_MANY_REFUSED.value, message=beyond[index])
     if len(value) > MAX_LINE_BYTES:

@@ -32,8 +32,8 @@ async def post_validate(services: Services, request: Request) -> Answer:
 
     Duplicates, and errors that only Postgres finds, are not detected.
 
-    The result of an event can be several times as long as the event. So the response holds its share of the byte budget
-    until it is sent. Meanwhile it can give way to other senders: then the connection is closed.
+    The result of an event can be several times as long as the event. So the response counts towards the sender's share
+    of memory (the byte budget) until it is sent. If other senders need the memory meanwhile, the connection is closed.
     """
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)

@@ -1,4 +1,4 @@
-"""The layer below requests: connections, parsing, and limits of their cost.
+"""The layer below requests: connections, parsing, and limits of the processor time that these take.
 
-The cost is processor time of the event loop, which all connections share.
+All connections share the event loop, so one client's cost delays the others.
 """

@@ -1,4 +1,4 @@
-"""Accepting connections: a few in each iteration of the event loop, with turns for client addresses."""
+"""Accepting connections: a few in each iteration of the event loop, one of each client address in turn."""
 
 import asyncio
 import errno
@@ -26,9 +26,9 @@ _PAUSE_SECONDS: Final = 1.0
 class Acceptor:
     """Accepts the connections of a listening socket, like `loop.create_server`.
 
-    uvloop's own server accepts the whole backlog in one iteration, which takes seconds during a burst. Here client
-    addresses take turns: a new connection waits for one connection of each other address, even if one address has
-    opened thousands.
+    uvloop's own server accepts the whole backlog in one iteration of the event loop, which takes seconds during a
+    burst. Here client addresses take turns: a new connection waits for one connection of each other address, even if
+    another address has opened thousands.
 
     `address_of` returns the client address of a peer, or "" for a proxy. If an address has filled its share of the
     queue, its further connections are closed, and `refused` is called for each.
@@ -75,7 +75,7 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        """Take connections from the listener, whose queue is one for all addresses."""
+        """Take connections from the listening socket, and queue each for its client address."""
         ends = self._loop.time() + _ACCEPT_SECONDS
         for count in itertools.count():
             if count >= _LEAST_ACCEPTED and self._loop.time() >= ends:
@@ -95,7 +95,7 @@ class Acceptor:
                 return
 
     def _rest(self) -> None:
-        """Stop accepting for a second, because no file descriptor is left. Meanwhile other connections may end."""
+        """Stop accepting for a second, because no file descriptor is left. Connections that end meanwhile free some."""
         self._loop.remove_reader(self._listener)
         self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
 

@@ -9,10 +9,11 @@ _NETWORK_BITS: Final = 64
 
 
 def address_of(scope: Scope, hops: int) -> str:
-    """Return the client address for limits: the peer's, or the address that the outermost of `hops` own proxies saw.
+    """Return the client address for which limits count a request.
 
-    An IPv6 address is replaced by its network, because one client has a whole network. An IPv4-mapped address counts as
-    IPv4.
+    Without proxies (`hops` is 0) this is the address of the connection's peer. Else it is the client address that the
+    outermost of the operator's `hops` proxies has put into the headers. An IPv6 address is replaced by its network,
+    because one client has a whole network. An IPv4-mapped address counts as IPv4.
     """
     client = scope.get("client")
     address = client[0] if client else ""

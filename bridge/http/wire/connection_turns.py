@@ -1,6 +1,7 @@
-"""The turns of one connection's requests: each client address has a rate, and a request over the rate waits.
+"""When one connection's requests begin: each client address has a rate of requests, and a request over the rate waits.
 
-The address also pays for the processor time of its requests. `request_pace` keeps the rates.
+Processor time counts towards the rate too: a costly request of an address counts as several. `request_pace` keeps the
+rates.
 """
 
 import asyncio
@@ -16,7 +17,10 @@ _READ_SECONDS: Final = 0.00001
 
 
 class ConnectionTurns:
-    """The turns of one connection's requests. The first request was counted when the connection was accepted."""
+    """Decides when each request of one connection begins, by the request rate of the connection's client address.
+
+    The first request was counted when the connection was accepted.
+    """
 
     def __init__(self, pace: Pace, address: str, *, is_first: bool = False) -> None:
         self.goes_first = self._is_first = is_first
@@ -34,11 +38,11 @@ class ConnectionTurns:
         return self._timer is not None
 
     def enters(self) -> bool:
-        """Return whether the connection is kept; a connection of an address far over its rate is not."""
+        """Return whether to keep a new connection: not if its client address is far over its rate of requests."""
         return self._pace.enters(self._address)
 
     def begin(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
-        """Call `start` when it is the request's turn, which may be now."""
+        """Call `start` when the rate of the client address lets the request begin, which may be now."""
         seconds = self._pace.begins(self._address, self._to_count)
         self._to_count = 1
         if not seconds:
@@ -52,7 +56,7 @@ class ConnectionTurns:
         self._timer = loop.call_later(seconds, begins)
 
     def drop(self) -> None:
-        """Drop the waiting request. It stays counted, and the address pays for its cost."""
+        """Drop the request that waits to begin. It still counts towards its address's rate, with its processor time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -61,7 +65,8 @@ class ConnectionTurns:
     def gone(self, *, is_idle: bool) -> None:
         """Handle a disconnect.
 
-        The address pays for a waiting request now, and for a request in flight when that request ends.
+        The processor time of a waiting request counts towards the rate of the client address now. That of a request in
+        flight counts when the request ends.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -72,7 +77,7 @@ class ConnectionTurns:
             self._charge(1 - self._to_count)
 
     def owes(self) -> float:
-        """Return the seconds until the address has paid for its earlier requests, and its next request may begin."""
+        """Return the seconds until the request rate of the client address lets its next request begin."""
         return self._pace.owes(self._address)
 
     def parsed_since(self, began: float) -> float:
@@ -85,7 +90,10 @@ class ConnectionTurns:
         return took
 
     def charged(self, app: Any) -> Any:
-        """Wrap the ASGI application: the address pays for parsing, and for the work until the request is admitted."""
+        """Wrap the ASGI application, so that a request's cost counts towards the rate of its client address.
+
+        The cost is the processor time of parsing, and of the work until the request is admitted.
+        """
 
         async def charged(scope: Scope, receive: Receive, send: Send) -> None:
             cost = scope[COST] = self._cost

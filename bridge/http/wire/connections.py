@@ -12,14 +12,14 @@ _MOST_TURNED_AWAY = 128
 
 
 class Connection(Protocol):
-    """What the table calls on a connection."""
+    """The interface of a connection that `Connections` counts and may close."""
 
     def give_way(self) -> None:
         """Close the connection, which waits for its client, in favour of another."""
 
 
 class Connections:
-    """At most `most` connections, and `most_of_one` of each address; 0 means no limit for an address.
+    """Limits connections: at most `most`, and `most_of_one` of each client address; 0 means no limit for an address.
 
     A connection waits for its client until a request is complete, and while the client reads a response. At a limit,
     the connection that has waited longest is closed: one of the same address if the address has used its share, or else
@@ -54,7 +54,7 @@ class Connections:
         return None
 
     def hears_why(self, connection: Connection) -> bool:
-        """Return whether a refused connection may stay open until its client has read the refusal. At most 128 may."""
+        """Return whether a refused connection may stay open until its client has read the refusal: at most 128 may."""
         if len(self._turned_away) >= _MOST_TURNED_AWAY:
             return False
         self._turned_away.add(connection)
@@ -89,7 +89,7 @@ class Connections:
                 del self._held[address], self._waiting_of[address]
 
     def _count(self, address: str, before: int, after: int) -> None:
-        """Move the address between the numbers of its waiting connections, which differ by at most one."""
+        """Record that an address has `after` waiting connections instead of `before`; they differ by at most one."""
         if before == after:
             return
         by_count = self._by_count
@@ -103,12 +103,12 @@ class Connections:
             by_count.pop()
 
     def _most_waiting(self) -> "OrderedDict[Connection, None] | None":
-        """Return the waiting connections of the address that has the most of them."""
+        """Return the connections that wait for their client, of the address that has the most such connections."""
         addresses = self._by_count[-1]
         return self._waiting_of[next(iter(addresses))] if addresses else None
 
     def _closed_one(self, waiting: "OrderedDict[Connection, None] | None") -> bool:
-        """Close the connection that has waited longest; returns whether there was one."""
+        """Close the connection that has waited for its client longest; returns whether any waits."""
         if not waiting:
             return False
         longest = next(iter(waiting))

@@ -40,21 +40,21 @@ class Cost:
         self._taken = _PAID_SECONDS
 
     def admitted(self, *, is_server: bool) -> None:
-        """Stop counting, because the sender is known: later steps are charged to the sender as its work."""
+        """Stop counting, because the sender is known: the time of later steps is charged to the sender elsewhere."""
         self._stop()
         self._is_counted = False
         if is_server:
             self.counted = _OF_A_SERVER
 
     def take(self) -> float:
-        """Return the seconds to charge to the sender: those beyond 0.1 ms that no earlier call has returned."""
+        """Return the seconds to charge to the sender now: the cost beyond 0.1 ms, less what earlier calls returned."""
         seconds = max(0.0, self.seconds - self._taken)
         self._taken += seconds
         return seconds
 
     @types.coroutine
     def of(self, work: Awaitable[None]) -> Generator[Any, Any, None]:
-        """Run the work, and count the processor time of its steps."""
+        """Run the coroutine `work`, and count the processor time of its steps between two awaits."""
         steps = work.__await__()
         error: BaseException | None = None
         while True:

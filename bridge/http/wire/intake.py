@@ -20,11 +20,11 @@ class Reader(Protocol):
     def is_begun(self) -> bool:
         """Return whether the unparsed bytes belong to the body of the request in flight.
 
-        Such bytes don't wait for their address.
+        Such bytes don't wait for the rate of their client address.
         """
 
     def owes(self) -> float:
-        """Return the seconds until the connection's address has paid for its earlier requests."""
+        """Return the seconds until the rate of the connection's client address lets its next request begin."""
 
     def parse_piece(self) -> bool:
         """Parse some of the bytes; returns whether more bytes can be parsed."""
@@ -34,11 +34,11 @@ Key = tuple[str, bool]
 
 
 class Intake:
-    """Limits the time of parsing in one iteration of the event loop, for all connections of a kind together.
+    """Limits the time of parsing in one iteration of the event loop, for all connections that share this object.
 
-    `left` is the remaining time in seconds. While some is left, a connection's bytes are parsed when they arrive. After
-    that, bytes wait for the next iteration, in which client addresses take turns. An address that has not paid for its
-    earlier requests waits until it has.
+    `left` is the time that remains in this iteration, in seconds. While it is positive, a connection's bytes are parsed
+    when they arrive. After that, bytes wait for the next iteration, in which client addresses take turns. The bytes of
+    an address over its rate of requests wait until the rate lets its next request begin.
     """
 
     def __init__(self) -> None:
@@ -89,9 +89,9 @@ class Intake:
         self._go_on()
 
     def _rests(self, key: Key, readers: dict[Reader, None]) -> bool:
-        """Return whether the address has to pay first.
+        """Return whether the address is over its rate of requests.
 
-        Then all of its connections that want to begin a request wait.
+        If so, all of its connections that want to begin a request wait until the rate lets one begin.
         """
         owes = 0.0 if key[1] else next(iter(readers)).owes()
         if owes and self._loop is not None:

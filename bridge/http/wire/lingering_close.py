@@ -15,7 +15,7 @@ def _is_not_midway() -> bool:
 
 
 class LingeringTransport:
-    """A connection's transport. While `midway` returns True, a close only closes the writing side at first.
+    """A connection's transport. While `midway()` is true (the client sends a request), `close` first ends only writing.
 
     If a socket is closed with unread bytes, TCP resets the connection. The reset overtakes the response, so a client
     that still sends would not see why it was refused. The socket is therefore closed when one of these is true:
@@ -41,7 +41,7 @@ class LingeringTransport:
         return self._timer is not None or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Write the data. After a close it is dropped, because requests after the last one get no response."""
+        """Write the data. After `close` the data is dropped, because no further request is answered."""
         if not self.is_closing():
             self._transport.write(data)
 
@@ -63,13 +63,13 @@ class LingeringTransport:
             self._transport.pause_reading()
 
     def let_go_reading(self) -> None:
-        """Resume reading, unless `pause_reading` has paused it: all bytes are parsed."""
+        """Resume reading after `hold_reading`, because all bytes are parsed; not if `pause_reading` was called too."""
         self._held = False
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Close the connection. If a request is midway, the rest of the request is read first, within the limits."""
+        """Close the connection. If the client still sends a request, the rest is read and dropped within limits."""
         if self.is_closing():
             return
         if not self._midway() or not self._transport.can_write_eof():

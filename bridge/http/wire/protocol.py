@@ -72,7 +72,7 @@ class BoundedProtocol(ReadingProtocol):
 
     @classmethod
     def refuse_accepted(cls) -> None:
-        """Count a connection that is closed before it has a protocol."""
+        """Count a connection that is closed before its HTTP protocol begins."""
         cls._count_refusal(Code.RATE_LIMITED)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -130,7 +130,7 @@ class BoundedProtocol(ReadingProtocol):
         self._break_cycles()
 
     def _break_cycles(self) -> None:
-        """Drop the references from this connection's objects back to it, so that reference counting frees them.
+        """Drop the references from the connection's objects to the connection, so that reference counting frees all.
 
         After a flood of connections, the garbage collector would otherwise have to scan so many objects that it blocks
         the loop for a second.
@@ -188,7 +188,7 @@ class BoundedProtocol(ReadingProtocol):
         return parser
 
     def _unset_keepalive_if_required(self) -> None:
-        """Do nothing: the idle timer is stopped by requests, not by any byte as in uvicorn."""
+        """Do nothing: the beginning of a request stops the idle timer. In uvicorn, any byte does."""
 
     def on_message_begin(self) -> None:
         if self._passes_over:
@@ -278,7 +278,7 @@ class BoundedProtocol(ReadingProtocol):
             self.reads_on()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Begin a request when it is its turn. Until then the connection waits, and may be closed for another."""
+        """Begin a request when its address's rate permits. Until then the connection may be closed for another one."""
         self._running = cycle
         # The waiting time begins with this request, and does not include the idle time before it.
         self.places.works(self)

@@ -46,7 +46,7 @@ class ReadingProtocol(HttpToolsProtocol):
         return self._in_body and running is not None and running.scope is self.scope and not running.response_complete
 
     def owes(self) -> float:
-        """Return the seconds until the connection's address has paid for its earlier requests."""
+        """Return the seconds until the rate of the connection's client address lets its next request begin."""
         return self._turns.owes()
 
     @property
@@ -109,9 +109,9 @@ class ReadingProtocol(HttpToolsProtocol):
         return size <= _SEARCHED_BYTES and data.find(_HEAD_END, follows, size - 1) < 0
 
     def _end_of_piece(self, data: bytes, begin: int) -> int:
-        """Return the end of the next piece: after the next headers, within limits of size.
+        """Return the offset at which to end the next piece of `data` to parse: after the next headers, within limits.
 
-        So few requests begin in one piece.
+        This way few requests begin in one piece.
         """
         end = min(begin + _SLICE_BYTES, len(data))
         announced = self._announced - self._body_bytes if self._in_body else 0
@@ -119,5 +119,5 @@ class ReadingProtocol(HttpToolsProtocol):
         return end if found < 0 else found + len(_HEAD_END)
 
     def _parse_slice(self, data: bytes) -> None:
-        """Parse the data, and deduct the time from `left` of the intake."""
+        """Parse the data, and deduct the time from the time for parsing in this iteration of the loop."""
         raise NotImplementedError

@@ -16,12 +16,12 @@ _LEAST_SHARE: Final = 0.05
 class Pace:
     """A rate of requests and new connections for each address, with a burst of one second. A rate of 0 means no limit.
 
-    A refusal costs the event loop as much as an answer, so a request over the rate waits instead: it is not read before
-    its turn. The rate limiter that refuses requests allows twice this burst, so it does not refuse a request that has
-    waited here.
+    A refusal costs the event loop as much as an answer. So a request over the rate is not refused, but waits unread
+    until the rate lets it begin. The rate limiter that refuses requests allows twice this burst, so it does not refuse
+    a request that has waited here.
 
-    A request pays for 0.1 ms of the loop's time. At low rates it pays for more, so that an address always has at least
-    a twentieth of the loop's time.
+    A request that takes more than 0.1 ms of the event loop's time counts as several requests. At low rates, one request
+    covers more than 0.1 ms, so that an address always has at least a twentieth of the loop's time.
     """
 
     def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -36,9 +36,9 @@ class Pace:
         return bool(self._each)
 
     def enters(self, address: str) -> bool:
-        """Return whether a new connection is kept. It counts as its first request.
+        """Return whether to keep a new connection, and count the connection's first request.
 
-        It is not kept if the requests of its address already have to wait for more than five seconds.
+        The connection is not kept if the requests of its address already have to wait for more than five seconds.
         """
         if not self._each:
             return True
@@ -50,7 +50,7 @@ class Pace:
     def begins(self, address: str, count: float = 1) -> float:
         """Count `count` requests; returns the seconds until the last of them may begin.
 
-        `count` is 0 for a request that was counted with its connection.
+        `count` is 0 for the first request of a connection, which was counted when the connection was accepted.
         """
         if not self._each:
             return 0.0
@@ -66,13 +66,13 @@ class Pace:
         return max(0.0, self._turns.get(address, 0.0) - self._now()) if self._each else 0.0
 
     def charge(self, address: str, seconds: float, counted: int = 1) -> None:
-        """Charge `seconds` of the loop's time, as the number of requests that pay for it.
+        """Count `seconds` of the event loop's time as requests of the address: one for each 0.1 ms.
 
-        `counted` requests have paid already.
+        At low rates, a request covers more than 0.1 ms. `counted` of these requests were counted before.
         """
         if self._each and (beyond := seconds / self._paid_seconds - counted) > 0:
             self.begins(address, beyond)
 
     def gives_up(self, address: str) -> None:
-        """Take back the count of a request that never begins."""
+        """Take back the count of a request of the address that never begins."""
         self.begins(address, -1)

@@ -1,4 +1,4 @@
-"""The refusal of a connection before a request reaches the application; the connection ends with it."""
+"""The refusal of a connection before any request reaches the application; the connection is closed after it."""
 
 import json
 
