@@ -19,7 +19,11 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Place(NamedTuple):
-    """The cursor of a page: time and provenance of its last line. Events dropped later are not on the next page."""
+    """The cursor after a page of dead letters: drop time and provenance (topic, partition, offset) of its last one.
+
+    Pages are ordered from the latest drop to the earliest. Events that are dropped while pages are read would be on the
+    first page, so no later page contains them.
+    """
 
     dropped_at: datetime
     provenance: Provenance
@@ -42,7 +46,7 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page: its lines, the number of lines on all pages, and the cursor of the next page or None."""
+    """A page of dead letters: its lines, the number of lines on all pages, and the cursor of the next page or None."""
 
     lines: list[DeadLetterLine]
     total: int
@@ -60,7 +64,7 @@ async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place |
 
 
 def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None) -> tuple[str, tuple[Any, ...]]:
-    """Return the statement of a page, and the values bound to it."""
+    """Return the SQL statement that reads a page of dead letters, and the values bound to its parameters."""
     dropped_at, provenance = (_LATEST, Provenance("", 0, 0)) if after is None else after
     found = conditions(chosen, after=5)
     return found.within(sql("dead_letters_page")), (dropped_at, *provenance, limit, *found.parameters)
@@ -81,7 +85,7 @@ async def _total(conn: Connection, chosen: DeadLetterFilter) -> int:
 
 
 async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
-    """Return the number of selected dead letters by disposition; the key None is for duplicates.
+    """Return the number of selected dead letters by disposition (such as open); the key None is for duplicates.
 
     Raises SinkUnavailable.
     """
