@@ -1,4 +1,7 @@
-"""Pauses in Postgres. Workers and gateways read them together with the registry, and are notified of changes."""
+"""Pauses of scripts, sites, organisations and partitions, as Postgres stores them.
+
+Workers and gateways read the pauses together with the registry of scripts, and are notified of changes.
+"""
 
 from schemas.errors import InvalidInput
 from schemas.pipeline.pause import Pause, PauseKind
@@ -24,7 +27,7 @@ async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
 
 
 async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """Pause a target that exists; return whether it was not paused before."""
+    """Pause an existing script, site, organisation or partition; return whether it was not paused before."""
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)
@@ -34,7 +37,7 @@ async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bo
 
 
 async def end_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """End the pause of the target; return whether there was one."""
+    """End the pause of a script, site, organisation or partition; return whether it was paused."""
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)
