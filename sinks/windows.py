@@ -17,9 +17,9 @@ REASON_COLUMNS = {
 
 
 class WindowKey(NamedTuple):
-    """The key of one window. `minute` is in minutes since the epoch.
+    """The key of one gate window (counts of one minute). `minute` is in minutes since the epoch.
 
-    Topic and partition are of the attempt's own record.
+    Topic and partition are those of the record that was processed: a raw record, or a record on a retry topic.
     """
 
     minute: int
@@ -33,7 +33,7 @@ Windows = dict[WindowKey, list[int]]
 
 
 def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windows:
-    """Return the counts of each window: normalized, retried, then drops in the order of the reasons' columns."""
+    """Return the counts of each gate window (one minute): normalized, retried, then one count for each drop reason."""
     quick = Counter(
         (each.minute, one.event.site_id, each.record.topic, each.record.partition, each.replay is not None)
         for one in normalized
