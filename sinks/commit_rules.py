@@ -75,7 +75,7 @@ def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> lis
 
 
 def tally(rows: Iterable[Progress]) -> Tally:
-    """Return the sum over all partitions."""
+    """Return the counts of a commit, summed over all its partitions."""
     sums = [sum(column) for column in zip(*(row[2:-1] for row in rows), strict=True)] or [0] * 6
     return Tally(*sums)
 
@@ -117,7 +117,7 @@ def logged(outcomes: Iterable[Outcomes]) -> list[Batch]:
 
 
 def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outcomes]) -> None:
-    """Raise BatchRefused unless every batch begins at its stored offset."""
+    """Raise BatchRefused unless every batch begins at the stored offset of its partition."""
     for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:

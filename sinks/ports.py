@@ -100,7 +100,7 @@ class Sink(Protocol):
         ...
 
     async def release_claims(self) -> bool:
-        """Release the lock of `keep_claims`."""
+        """Release the lock of `keep_claims`, so that other sessions may claim dead letters again."""
         ...
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
@@ -144,7 +144,7 @@ class Sink(Protocol):
 
 
 class Publisher(Protocol):
-    """Publishes retry records and dead letters."""
+    """Publishes copies of failed events to the retry topics and the dead-letter topic."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
         """Publish a copy of each failed event to a retry topic or the DLQ, unless it was published, and mark it so.

@@ -50,5 +50,5 @@ def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windo
 
 
 def window_columns(windows: Windows) -> list[list[object]]:
-    """Return the arrays that the statement `windows_add` takes."""
+    """Return the counts of gate windows as the arrays that the SQL statement `windows_add` takes."""
     return [list(column) for column in zip(*((*key, *counts) for key, counts in windows.items()), strict=True)]

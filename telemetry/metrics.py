@@ -370,7 +370,7 @@ for _headers in ("legacy", "unproven", "unknown_key"):
 
 
 def phase(name: str) -> AbstractContextManager[object]:
-    """Measure one phase of a batch."""
+    """Measure the time of one phase of a batch's processing."""
     return SETTLE_SECONDS.labels(name).time()
 
 

@@ -103,7 +103,7 @@ def masked_text(text: str) -> str:
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of secrets; they may overlap."""
+    """Yield begin and end of each secret in the text; secrets may overlap."""
     for head, value in _HEADED:
         yield from _told(text, [found.end() for found in head.finditer(text)], value)
     for pattern in _KNOWN:

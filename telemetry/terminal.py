@@ -1,4 +1,4 @@
-"""Lines on standard output and standard error. Commands print texts only with this module, whatever their source.
+"""Lines on standard output and standard error. Commands print all texts with this module, also texts of others.
 
 Tables are printed by bridge/output/tables.py, log lines by telemetry/logging.py. A house test rejects other ways.
 """

@@ -57,7 +57,7 @@ def encoded(raw: bytes | None) -> tuple[str | None, str | None]:
 
 
 def page_document(found: Page) -> dict[str, Any]:
-    """Return the document of one page of a list."""
+    """Return the JSON document of one page of a list of dead letters."""
     return {
         "total": found.total,
         "next": None if found.following is None else str(found.following),

@@ -144,7 +144,7 @@ async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple
 
 
 async def perform_within(around: RunContext, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
-    """Run the job in the context `around`; returns its result."""
+    """Run the job in the environment `around`; return the result of the run."""
     started = datetime.now(UTC)
     summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
     run = Run(summary, options.fail_fast, tell=around.tell, share=around.share)

@@ -28,7 +28,7 @@ def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> 
 
 
 def end_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """Return the job that ends the target's pause."""
+    """Return the job that ends the pause of a script, site, organisation or partition."""
     return _job("pause-end", kind, target, reason, lambda: end_pause(settings.dsn, kind, target, reason))
 
 

@@ -47,7 +47,7 @@ class ProcessOptions:
 
 
 def process_job(settings: Settings, options: ProcessOptions) -> Job[ProcessSummary]:
-    """Return the job for these options."""
+    """Return the job of `bridge process` with these options."""
 
     async def work(run: Run[ProcessSummary]) -> None:
         async with _Process.opened(settings, options, run) as process:

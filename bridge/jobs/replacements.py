@@ -31,7 +31,7 @@ class Replacements:
         self._of_site: Counter[int | None] = Counter()
 
     def add(self, one: Judgement) -> None:
-        """Count an item; without a correction this changes nothing."""
+        """Count the values that the correction replaces in an item; an item that it does not change is not counted."""
         item = one.item
         if one.body is item.body:
             return

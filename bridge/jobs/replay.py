@@ -142,7 +142,7 @@ class _Replay:
     async def opened(
         cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
     ) -> AsyncIterator["_Replay"]:
-        """Open the sender of the plan."""
+        """Connect to Postgres and Kafka, and read the replay plan that is to be sent."""
         async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
             plan = await find_plan(conn, options.replay_id)
             yield await cls._prepared(settings, options, run, conn, publisher, plan)
@@ -171,7 +171,7 @@ class _Replay:
         )  # fmt: skip
 
     async def send(self) -> None:
-        """Send the items that are left, the canary first."""
+        """Send the plan's unsent items (dead letters); if a canary is set, its items must pass before the rest is sent."""
         left = self._is_left()
         if canary := min(self.options.canary, self.plan.planned):
             while self.published < canary and self._is_left():

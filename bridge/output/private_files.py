@@ -1,4 +1,4 @@
-"""Files and directories that only their creator can read, whatever the umask is. Symbolic links are not followed.
+"""Files and directories that only their creator can read, also under an open umask. Symbolic links are not followed.
 
 Only the standard library is imported, because the Python client imports this module.
 """

@@ -81,7 +81,7 @@ class LinesOfEvents:
             yield line
 
     def end(self) -> Iterator[Line]:
-        """Yield the waiting line, if there is one."""
+        """Yield the first line if it still waits for the check of the next line."""
         if self._held:
             yield self._held
         self._held, self._known = None, True

@@ -78,7 +78,7 @@ class Published:
     errors: list[TargetError] = field(default_factory=list)
 
     def fault(self, target: str, reason: str) -> None:
-        """Record an error; only the first hundred are kept."""
+        """Record why a line was not published; only the first hundred errors are kept."""
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(TargetError(target=target, reason=reason))
 

@@ -56,7 +56,7 @@ class Broker(NamedTuple):
 
 
 class ClusterFacts(NamedTuple):
-    """The cluster as its metadata describe it."""
+    """The Kafka cluster as its metadata describe it: its id, its brokers, and whether it has a controller."""
 
     cluster_id: str
     brokers: list[Broker]
@@ -64,7 +64,7 @@ class ClusterFacts(NamedTuple):
 
 
 class KafkaAway(PreconditionFailed):
-    """No broker answers."""
+    """No Kafka broker answers."""
 
 
 def unfit(settings: Settings, error: BaseException) -> PreconditionFailed:

@@ -45,7 +45,7 @@ def retrieve_commits() -> None:
     """Patch aiokafka to retrieve the error of an offset commit whose caller was cancelled.
 
     aiokafka shields the commit's request from the cancellation. Without this patch, if the request then fails, asyncio
-    logs a traceback, because nobody retrieves the error.
+    logs a traceback, because no caller retrieves the error.
     """
     GroupCoordinator._do_commit_offsets = _retrieved(GroupCoordinator._do_commit_offsets)  # noqa: SLF001  # no hook
 

@@ -77,7 +77,7 @@ class ReplayPublisher:
             return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
 
     async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        """Send all records and wait; return the refused ones."""
+        """Send all records of the replay and wait; return the records that Kafka refuses."""
         batches = self._batches(replay_id, records)
         results = await asyncio.gather(*map(self._delivered, batches), return_exceptions=True)
         raise_outage(results)

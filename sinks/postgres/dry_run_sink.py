@@ -34,4 +34,4 @@ class SilentPublisher:
     """A publisher that publishes nothing."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        """Mark every copy as published without sending it."""
+        """Mark every failed event as published without sending a copy."""

@@ -60,7 +60,7 @@ log = structlog.get_logger(__name__)
 
 
 class PostgresSink:
-    """A lane's access to Postgres. `lock_timeout` is in seconds."""
+    """The access to Postgres of one lane (a worker's task that commits batches). `lock_timeout` is in seconds."""
 
     def __init__(self, dsn: str, group: str, *, lock_timeout: float = 5.0) -> None:
         self._dsn = dsn
@@ -272,7 +272,7 @@ class PostgresSink:
 
 
 def known_log(row: "asyncpg.Record") -> KnownLog:
-    """Convert a row of `offsets_logs`."""
+    """Convert a row of the query `offsets_logs` to what is stored of a partition's log."""
     mark = None
     if row["last_offset"] is not None:
         mark = LogMark(row["last_offset"], row["last_digest"], row["last_timestamp"])

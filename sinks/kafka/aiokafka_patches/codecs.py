@@ -58,7 +58,7 @@ Inflate = Callable[[bytes], bytes]
 
 
 class _Read:
-    """What one read has inflated so far."""
+    """What one read (a request for records) has inflated so far."""
 
     __slots__ = ("bytes", "enough", "headers", "largest")
 
@@ -71,7 +71,7 @@ _reads: "WeakKeyDictionary[asyncio.Task[Any], _Read]" = WeakKeyDictionary()
 
 
 class _EnoughError(Exception):
-    """Ends a read before its next batch."""
+    """Raised to end a read (a request for records) before its next batch is inflated."""
 
 
 def count_anew() -> None:

@@ -13,7 +13,7 @@ from sinks.postgres.statements import sql
 
 
 async def read_breaker(conn: Connection, group: str) -> BreakerState:
-    """Return the current state."""
+    """Return the current state of the consumer group's circuit breaker."""
     row = await conn.fetchrow(sql("breaker_read"), group)
     return BreakerState() if row is None else BreakerState(**{**row, "details": kept_object(row["details"])})
 
@@ -54,7 +54,7 @@ async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged:
 
 
 async def breaker_state(dsn: str, group: str) -> BreakerState:
-    """Open a connection and return the state."""
+    """Open a connection, and return the current state of the consumer group's circuit breaker."""
     async with connection(dsn, "brake") as conn:
         return await read_breaker(conn, group)
 

@@ -67,7 +67,7 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
 
 
 def exactly(provenance: Provenance) -> Conditions:
-    """Return the conditions that select one raw event of the ledger (the failed events), whatever its outcome is."""
+    """Return the conditions that select one raw event of the ledger (the failed events), regardless of its outcome."""
     return Conditions("(l.raw_topic, l.raw_partition, l.raw_offset) = ($1, $2, $3)", tuple(provenance))
 
 

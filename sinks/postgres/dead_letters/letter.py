@@ -88,7 +88,7 @@ def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list
 
 
 def whose_of(row: "asyncpg.Record") -> Whose:
-    """Return the identity of a row with its columns."""
+    """Return the identity (site, script, event id) of the dead letter in a row."""
     return Whose(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         cause_name(row["cause"]),
@@ -101,7 +101,7 @@ def whose_of(row: "asyncpg.Record") -> Whose:
 
 
 def line_of(row: "asyncpg.Record") -> DeadLetterLine:
-    """Return the line of a row with its columns."""
+    """Return the dead letter in a row as a line of a list."""
     guessed = guess(row["beginning"])
     return DeadLetterLine(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),

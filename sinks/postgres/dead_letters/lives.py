@@ -22,7 +22,7 @@ MOST_LIVES = 1000
 
 
 class State(StrEnum):
-    """The state of a life."""
+    """The state of a life: one passage of an event through the stream, as its original record or as a replay."""
 
     DROPPED = "dropped"
     WAITING = "waiting"

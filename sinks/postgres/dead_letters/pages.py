@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Place":
-        """Parse a cursor; raises InvalidInput."""
+        """Parse the text of a cursor; raises InvalidInput."""
         match = _PLACE.fullmatch(text)
         try:
             if match is None:
@@ -54,7 +54,7 @@ class Page(NamedTuple):
 
 
 async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None) -> Page:
-    """Return a page of the filter's selection; raises SinkUnavailable."""
+    """Return a page of the dead letters that match the filter; raises SinkUnavailable."""
     async with reading(dsn) as conn:
         lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
         # A first page that is not full has all lines, which need no further count.
@@ -73,7 +73,7 @@ def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None)
 async def read_lines(
     conn: Connection, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None
 ) -> list[DeadLetterLine]:
-    """Return at most `limit` lines, the latest first."""
+    """Return at most `limit` dead letters that match the filter, the latest first."""
     statement, parameters = page_statement(chosen, limit=limit, after=after)
     return [line_of(row) for row in await conn.fetch(statement, *parameters)]
 

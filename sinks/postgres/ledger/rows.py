@@ -17,7 +17,7 @@ from sinks.postgres.kept_json import SHOWN, UNREADABLE
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
-    """Convert a row of `ledger_lock`."""
+    """Convert a row of the query `ledger_lock` to the state of a failed event."""
     return LedgerState(
         row["retry_count"],
         row["normalized"],
@@ -58,7 +58,7 @@ def body(row: "asyncpg.Record") -> RawBody:
 
 
 def waiting(row: "asyncpg.Record") -> Waiting:
-    """Convert a row of `ledger_due`."""
+    """Convert a row of the query `ledger_due` to an event that waits for a retry."""
     return Waiting(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         row["site_id"],

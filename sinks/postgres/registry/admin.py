@@ -29,7 +29,7 @@ _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
 class Change(StrEnum):
-    """What a command has changed of a script."""
+    """What a command has changed in the registration of a script."""
 
     ADDED = "added"
     UPDATED = "updated"

@@ -159,7 +159,7 @@ class RegistryCache:
 
 
 async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
-    """Return the paused partitions, each with a text that says which account paused it, and why."""
+    """Return the paused partitions, each with a text that names the account and the reason of the pause."""
     found = {}
     for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
         # Only the owner can write another form, by hand. It names no partition, so workers ignore it.

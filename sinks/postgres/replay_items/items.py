@@ -93,7 +93,7 @@ async def note_forecasts(conn: Connection, replay_id: str, forecasts: Mapping[in
 
 
 async def keep_passing(conn: Connection, replay_id: str) -> None:
-    """Remove the items that are predicted to fail."""
+    """Remove the items that are predicted to fail from a replay plan."""
     await conn.execute(sql("replay_keep_passing"), replay_id)
 
 

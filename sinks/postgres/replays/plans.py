@@ -120,7 +120,7 @@ async def begin(conn: Connection, plan: Plan) -> None:
 
 
 async def state_of(conn: Connection, replay_id: str) -> PlanState:
-    """Return the stored state of the plan."""
+    """Return the stored state of the replay plan."""
     return PlanState(await conn.fetchval(sql("replay_state"), replay_id))
 
 
@@ -141,7 +141,7 @@ async def cancel(conn: Connection, replay_id: str, reason: str, *, sent: bool = 
 
 
 async def outcomes(conn: Connection, replay_id: str) -> list[Became]:
-    """Return the outcomes of all items of a plan."""
+    """Return the numbers of a replay plan's items (dead letters) by site and outcome."""
     return _became(await conn.fetch(sql("replay_outcomes"), replay_id))
 
 
@@ -169,7 +169,7 @@ async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) ->
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:
-    """Return whether dead letters of the replay plan are open or claimed (reserved), whatever the plan's state is."""
+    """Return whether dead letters of the replay plan are open or claimed (reserved), regardless of its state."""
     left: bool = await conn.fetchval(sql("replay_left"), replay_id)
     return left
 

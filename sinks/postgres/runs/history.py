@@ -128,7 +128,7 @@ async def note_end(
 
 
 async def list_runs(dsn: str, script: str | None, limit: int) -> list[RunRecord]:
-    """Return the newest runs first."""
+    """Return the latest runs of commands in the history, the newest first."""
     async with connection(dsn, "history") as conn:
         return [_record(row) for row in await conn.fetch(sql("runs_list"), script, limit)]
 

@@ -111,6 +111,6 @@ def bounds_of(first: date) -> str:
 
 
 async def months_attached(connection: Connection) -> Callable[[date], bool]:
-    """Return a function that tells of a day, or a time in UTC, whether there is a partition for its events."""
+    """Return a function: for a day, or a time in UTC, it returns whether a partition for the events exists."""
     attached = {row["bounds"] for row in await connection.fetch(sql("partitions_attached"))}
     return lambda moment: bounds_of(date(moment.year, moment.month, 1)) in attached

@@ -77,7 +77,7 @@ class WaitingScript(NamedTuple):
 
 
 async def server(dsn: str) -> Server:
-    """Return the server's state; raises SinkUnavailable."""
+    """Return the state of the Postgres server; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         return Server(*(await conn.fetchrow(sql("server_state"))).values())
 
@@ -106,7 +106,7 @@ async def clock_skew(dsn: str) -> Skew:
 
 
 async def retries(dsn: str) -> Retries:
-    """Return the waiting retries; raises SinkUnavailable."""
+    """Return how many events wait for a retry, and how many are overdue; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         return Retries(*(await conn.fetchrow(sql("retries_waiting"))).values())
 
