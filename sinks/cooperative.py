@@ -30,7 +30,7 @@ class Turn:
         self.begin()
 
     async def let_others(self) -> None:
-        """Yield to other tasks if this turn is over, and begin the next turn."""
+        """If the work has used its turn (time on the event loop), yield to other tasks, then begin the next turn."""
         if self.is_over:
             await self._pause()
             self.begin()
@@ -96,7 +96,7 @@ class Share:
 
 
 class _Divided:
-    """The queue of the tasks that wait for a turn."""
+    """The queue of the tasks that wait for a turn, a short time in which one task's work occupies the event loop."""
 
     def __init__(self, now: Callable[[], float], rest: float) -> None:
         self._now = now
@@ -110,7 +110,7 @@ class _Divided:
         self._tasks: dict[Hashable, _Used] = {}
 
     async def begin(self, org: Hashable, task: Hashable) -> None:
-        """Begin a turn; wait first if another task has the turn."""
+        """Begin a task's turn to use the event loop; wait first while another task has its turn."""
         if self._in_hand:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((org, task, turn))
@@ -126,7 +126,7 @@ class _Divided:
         self._began = self._now()
 
     def end(self, org: Hashable, task: Hashable) -> None:
-        """End a turn: count its time, and schedule the next turn."""
+        """End a task's turn to use the event loop: count the used time, and schedule the next task's turn."""
         took = self._now() - self._began
         self._orgs.add(org, took)
         self._tasks[org].add(task, took)

@@ -104,7 +104,7 @@ class Sink(Protocol):
         ...
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
-        """Write offsets, ledger, keys, events and windows for these outcomes in one transaction.
+        """Write offsets, rows of failed events, dedup keys, events and counts for these outcomes in one transaction.
 
         Raises BatchRefused when a stored offset, or the ledger row of a failed event, has changed since the outcomes
         were computed. Raises RowRejected when the store refuses a row because of its content. In both cases nothing is

@@ -1,4 +1,7 @@
-"""Gate windows: the counts that one commit adds, by minute, site, partition and replay."""
+"""Gate windows: counts of events by minute and site, from which the quality gate judges the stream.
+
+One commit adds counts by minute, site, partition, and whether the events are replays.
+"""
 
 from collections import Counter, defaultdict
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Dead letters and plans as JSON documents, with the exact bytes that producers sent."""
+"""Dead letters and replay plans as JSON documents, with the exact bytes that producers sent."""
 
 import base64
 from datetime import datetime

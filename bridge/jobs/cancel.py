@@ -28,7 +28,7 @@ _OVER: Final = (PlanState.CANCELLED, PlanState.SENT)
 
 
 def lock_of(replay_id: str) -> str:
-    """Return the name of the lock that a run of the plan `replay_id` holds."""
+    """Return the name of the lock that a run of the replay plan `replay_id` holds."""
     return f"script:dlq-replay:{replay_id}"
 
 

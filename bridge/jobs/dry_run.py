@@ -166,7 +166,10 @@ def _candidate(judged: Judgement) -> Candidate:
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:
-    """Return the report of a whole plan, and the forecast of each item that would not become a row, by its position."""
+    """Return the report of a replay plan, and, by position, the forecast of each item that would not be persisted.
+
+    An item is a dead letter of the plan.
+    """
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}
     after = 0

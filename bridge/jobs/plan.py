@@ -109,7 +109,7 @@ def _names_replayed(options: PlanOptions) -> bool:
 
 
 async def _check_limits(conn: Connection, options: PlanOptions, more: Held) -> None:
-    """Check an organisation's limits; raises LimitReached if its stored plans and `more` exceed one of them."""
+    """Raise LimitReached if an organisation's replay plans and `more` exceed one of the organisation's limits."""
     if options.org_id is None or options.most is None:
         return
     now = await held(conn, options.org_id)

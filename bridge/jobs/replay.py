@@ -73,7 +73,7 @@ class ReplayOptions:
 
 
 def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
-    """Return the job that replays a plan. After a stop or a crash, run it again: it continues where it ended."""
+    """Return the job that sends a replay plan. Run it again after a stop or crash: it continues where it ended."""
 
     @asynccontextmanager
     async def taken_up(run: Run[ReplaySummary]) -> AsyncIterator[None]:
@@ -171,7 +171,7 @@ class _Replay:
         )  # fmt: skip
 
     async def send(self) -> None:
-        """Send the plan's unsent items (dead letters); if a canary is set, its items must pass before the rest is sent."""
+        """Send the plan's unsent items (dead letters). If a canary is set, its items are sent first, and must pass."""
         left = self._is_left()
         if canary := min(self.options.canary, self.plan.planned):
             while self.published < canary and self._is_left():
@@ -246,7 +246,7 @@ class _Replay:
         return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
 
     def _was_sent(self, item: DeadLetterItem) -> bool:
-        """Return whether this plan has sent the dead letter already; a killed run may not have recorded it as sent."""
+        """Return whether a run of this plan has sent the dead letter already, perhaps without a record of that."""
         return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
 
     async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
@@ -342,7 +342,7 @@ class _Replay:
 
 
 def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
-    """Return why the run ended, for readers of the plan: no hosts, accounts or other sites' details are named."""
+    """Return why the run ended, for all who may read the plan: without hosts, accounts or other sites' details."""
     if type(error) is BridgeError:
         return str(error)
     if isinstance(error, BreakerOpen):
@@ -351,7 +351,7 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
 
 
 async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, because: str) -> None:
-    """Record the end of the run in the plan and in the summary."""
+    """Record the end of the run in the replay plan and in the run's summary."""
     summary = run.summary
     summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
     try:

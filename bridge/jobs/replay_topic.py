@@ -1,7 +1,7 @@
 """`bridge dlq replay --from-topic` as a job: sends external dead letters to the raw topic.
 
-External dead letters are records that another program, such as Spring or Kafka Connect, has dead-lettered. The ledger
-does not contain them.
+External dead letters are records that another program, such as Spring or Kafka Connect, has dead-lettered. They are not
+in the ledger, this product's table of failed events.
 """
 
 import asyncio

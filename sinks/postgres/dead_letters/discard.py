@@ -1,6 +1,6 @@
 """Discarding of dead letters: their disposition changes from open to discarded.
 
-Dead letters that a replay has claimed or finished stay unchanged.
+Dead letters that a replay has claimed (reserved) or sent stay unchanged.
 """
 
 from collections.abc import Sequence

@@ -65,7 +65,7 @@ def first_claims(winners: Mapping[bytes, Candidate], only: Sender | None) -> Fir
 
 
 def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondClaims:
-    """Decide which candidates, whose plain dedup key another event has, get a second key, and which are duplicates.
+    """Decide which of these events get a second dedup key, and which are duplicates of the event with the plain key.
 
     A second key includes the sender class, so that events of two classes with one id are different events.
     """

@@ -40,7 +40,7 @@ class Unattributed(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """The sender's identity that a row of the ledger gets. `note` is appended to the error text in the row."""
+    """The sender's identity that a failed event's row gets. `note` is appended to the error text in the row."""
 
     provenance: Provenance
     site_id: int | None
@@ -59,7 +59,10 @@ class TrustState(NamedTuple):
 
 
 async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> list[Unattributed]:
-    """Return the next `limit` ledger rows without a sender class, in the order of their provenance, after `after`."""
+    """Return the next `limit` rows of failed events without a sender class, after the provenance `after`.
+
+    Rows are ordered by provenance: topic, partition and offset of the raw record.
+    """
     rows = await conn.fetch(sql("ledger_unattributed"), *after, limit)
     return [
         Unattributed(
@@ -72,9 +75,9 @@ async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> 
 
 
 async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Provenance]:
-    """Write the identities to those of their ledger rows that still have no sender class; return these rows' keys.
+    """Write the senders' identities to the rows of failed events that still have no sender class.
 
-    A row's key is its provenance: topic, partition and offset of the raw record.
+    Return the provenances (topic, partition and offset of the raw record) of the changed rows.
     """
     columns = [list(column) for column in zip(*(one[1:] for one in found), strict=True)]
     places = provenance_columns([one.provenance for one in found])
@@ -83,14 +86,17 @@ async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Prove
 
 
 async def read_windows(conn: Connection, keys: Sequence[WindowKey]) -> dict[WindowKey, list[int]]:
-    """Return the counts in the gate windows with these keys; a window that does not exist is left out."""
+    """Return the counts in the gate windows (rows with counts of one minute) of these keys, if they exist."""
     columns = [list(column) for column in zip(*keys, strict=True)]
     rows = await conn.fetch(sql("windows_read"), *columns) if keys else []
     return {WindowKey(*row[:5]): list(row[5:]) for row in map(tuple, rows)}
 
 
 async def add_to_windows(conn: Connection, changes: Windows) -> None:
-    """Add these numbers, which may be negative, to the counts of gate windows, locked in the order that workers use."""
+    """Add these numbers, which may be negative, to the gate windows (rows with counts of one minute).
+
+    The windows are locked in the order in which workers lock them.
+    """
     if changes:
         await conn.execute(sql("windows_add"), *window_columns(changes))
 
@@ -114,5 +120,5 @@ async def end_legacy(dsn: str, run_id: str) -> bool:
 
 
 def count_moved(moves: Mapping[WindowKey, list[int]]) -> int:
-    """Return how many events these changes move from the counts of one gate window to those of another."""
+    """Return how many events these changes move from one gate window (counts of one minute) to another."""
     return sum(count for counts in moves.values() for count in counts if count > 0)

@@ -103,7 +103,7 @@ _BEGINNING: Final = 64 * 1024
 
 
 def _kept(body: RawBody) -> tuple[RawBody, str]:
-    """Return the part of a raw record's body that the ledger stores, and a note about the omitted parts."""
+    """Return the part of a failed event's body that the ledger stores, and a note about the omitted parts."""
     note = ""
     key, value, headers = body
     if value is not None and len(value) > _MOST_KEPT:
@@ -178,5 +178,5 @@ def _text(text: str | None) -> str | None:
 
 
 def provenance_columns(provenances: list[Provenance]) -> tuple[list[str], list[int], list[int]]:
-    """Return the arrays of topics, partitions and offsets that the ledger's statements take as parameters."""
+    """Return provenances as arrays of topics, partitions and offsets, the parameters of many SQL statements."""
     return [p.topic for p in provenances], [p.partition for p in provenances], [p.offset for p in provenances]

@@ -1,4 +1,4 @@
-"""The history of the registry: who changed which script, site, organisation, token or pause, when, and how."""
+"""The history of the registry of scripts: who changed which script, site, organisation, token or pause, and how."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -32,12 +32,12 @@ class RegistryChange(NamedTuple):
 
 
 async def sign_changes(conn: Connection, reason: str = "") -> None:
-    """Set the author and the reason that the registry's history records for the changes of the open transaction."""
+    """Set the author and the reason with which the open transaction's changes of scripts or sites are recorded."""
     await conn.execute(sql("registry_change_by"), started_by(), reason)
 
 
 async def list_changes(dsn: str, script_id: str | None, since: datetime | None, limit: int) -> list[RegistryChange]:
-    """Return at most `limit` changes of the registry since `since`, the newest first.
+    """Return at most `limit` changes of the registry of scripts since `since`, the newest first.
 
     With `script_id`, return only changes of this script, of the sites that it has belonged to, and of their
     organisations. Raises InvalidInput for a script that is neither registered nor in the history.

@@ -20,7 +20,7 @@ async def list_pauses(dsn: str) -> list[Pause]:
 
 
 async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
-    """Raise InvalidInput unless the registry has this script, site or organisation."""
+    """Raise InvalidInput unless this script, site or organisation is registered."""
     async with connection(dsn, "pause") as conn:
         if not await conn.fetchval(sql("pause_target"), kind.value, target):
             raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")

@@ -1,4 +1,4 @@
-"""The registry for the gateway: scripts, their origins and their API keys, in memory."""
+"""The gateway's copy of the registry in memory: scripts, their allowed origins and their API keys."""
 
 import time
 from collections.abc import Mapping

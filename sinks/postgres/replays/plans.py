@@ -1,4 +1,7 @@
-"""Replay plans: creation, search, runs, cancellation, and the outcomes of their items."""
+"""Replay plans: creation, search, runs, cancellation, and the outcomes of their items.
+
+A replay plan is a stored list of dead letters, its items, that `bridge dlq replay` sends to the raw topic again.
+"""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -175,7 +178,7 @@ async def is_left(conn: Connection, replay_id: str) -> bool:
 
 
 def summed(found: Iterable[Became], outcome: Outcome | None = None) -> dict[str, int]:
-    """Return the number of plan items by outcome; with `outcome`, the number of items with this outcome by reason."""
+    """Return the number of a plan's items (dead letters) by outcome; with `outcome`, those with it by reason."""
     sums: dict[str, int] = {}
     for one in found:
         if outcome is None or one.outcome is outcome:

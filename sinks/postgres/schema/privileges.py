@@ -179,8 +179,8 @@ def needed_functions(service: Service) -> set[str]:
     """Return the Postgres functions that the service calls and an administrator may have revoked.
 
     A function that takes advisory locks is returned as its signature, any other function as its name. The schema's
-    owner needs more of these functions: migrations, and functions that others execute with the owner's rights, take
-    locks, and the owner changes the registry.
+    owner needs more of these functions. Migrations, and functions that others execute with the owner's rights, take
+    locks. Changes of the registry of scripts, which the owner makes, send notifications.
     """
     called = {
         name + (_form(text, match.end()) if name in ADVISORY else "")
