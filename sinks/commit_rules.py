@@ -17,7 +17,10 @@ from schemas.pipeline.record import Batch, Provenance, TopicPartition
 
 
 def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candidate], list[Candidate]]:
-    """Return the first candidate of each key, in the batch's order, and the later candidates with the same keys."""
+    """Return the first candidate of each key, in the batch's order, and the later candidates with the same keys.
+
+    A candidate is an event that passed its attempt, and becomes a row unless it is a duplicate.
+    """
     winners: dict[bytes, Candidate] = {}
     copies = []
     for one in outcomes:
@@ -28,7 +31,7 @@ def first_of_each_key(outcomes: Iterable[Outcomes]) -> tuple[dict[bytes, Candida
 
 
 class Progress(NamedTuple):
-    """The new values of a partition's offset row, and the counts to add to it.
+    """The new values of a partition's row in the table of offsets, and the counts to add to that row.
 
     `mark` identifies the batch's last record; None if the batch has no records.
     """
@@ -45,7 +48,7 @@ class Progress(NamedTuple):
 
 
 def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> list[Progress]:
-    """Return each partition's progress, in the order in which the commit locks the offset rows."""
+    """Return the new offset and the counts of each partition, in the order in which a commit locks the offset rows."""
     late = dict.fromkeys((one.batch.source.in_kafka for one in outcomes), 0)
     for failure in duplicates:
         late[TopicPartition(failure.attempt.record.topic, failure.attempt.record.partition)] += 1
@@ -72,13 +75,16 @@ def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> lis
 
 
 def tally(rows: Iterable[Progress]) -> Tally:
-    """Return the sum over all partitions."""
+    """Return the counts of a commit, summed over all its partitions."""
     sums = [sum(column) for column in zip(*(row[2:-1] for row in rows), strict=True)] or [0] * 6
     return Tally(*sums)
 
 
 def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
-    """Return the raw events whose ledger rows these outcomes change, with the attempt that their token must match."""
+    """Return the raw events whose ledger rows these outcomes change, with the number of the attempt.
+
+    The ledger is the table of events whose first attempt failed. Its row must still wait for this attempt.
+    """
     return {
         one.attempt.provenance: one.attempt.number
         for each in outcomes
@@ -90,7 +96,8 @@ def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
 def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provenance]]:
     """Return the dead letters whose replays had their first attempt in these outcomes.
 
-    The value is the replay's id, and the provenance (topic, partition, offset) of the record that the replay sent.
+    Each dead letter's value is the replay's id, and the provenance (topic, partition, offset) of the record that the
+    replay sent.
     """
     return {
         replay.replay_of: (replay.replay_id, one.attempt.provenance)
@@ -103,13 +110,14 @@ def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provena
 def logged(outcomes: Iterable[Outcomes]) -> list[Batch]:
     """Return the batches that were read from a Kafka log.
 
-    Only these advance an offset; the others came from the ledger.
+    Only a commit of these batches advances an offset. All other batches came from the ledger (the table of events
+    whose first attempt failed).
     """
     return [one.batch for one in outcomes if not one.batch.from_ledger]
 
 
 def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outcomes]) -> None:
-    """Raise BatchRefused unless every batch begins at its stored offset."""
+    """Raise BatchRefused unless every batch begins at the stored offset of its partition."""
     for batch in logged(outcomes):
         found = stored.get(batch.source)
         if found != batch.prev:
@@ -118,7 +126,7 @@ def check_offsets(stored: Mapping[TopicPartition, int], outcomes: Sequence[Outco
 
 
 def check_positions(stored: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]) -> None:
-    """Raise BatchRefused if a partition's stored offset is not the position after its owner's last commit."""
+    """Raise BatchRefused if a partition's stored offset differs from the offset up to which this worker committed."""
     for source, offset in positions.items():
         if stored.get(source) != offset:
             raise BatchRefused(
@@ -131,7 +139,7 @@ def check_tokens(
     touched: Mapping[Provenance, int],
     replayed: Mapping[Provenance, tuple[str, Provenance]],
 ) -> None:
-    """Raise BatchRefused if a ledger row has changed since the outcomes were computed."""
+    """Raise BatchRefused if the ledger row of a failed or replayed event has changed since its outcome was computed."""
     for provenance, attempt in touched.items():
         state = states.get(provenance)
         if state is None or not state.awaits(attempt):

@@ -1,4 +1,7 @@
-"""Cooperative turns on the event loop: long work yields to other tasks every few milliseconds."""
+"""Cooperative turns on the event loop: long work yields to other tasks every few milliseconds.
+
+A turn is a short time during which one task's work occupies the event loop.
+"""
 
 import asyncio
 import time
@@ -15,7 +18,10 @@ _PIECE: Final = 500
 
 
 class Turn:
-    """The current turn of one piece of long work. A turn begins when this object is created, and after each yield."""
+    """The current turn of one piece of long work: the time during which the work may occupy the event loop.
+
+    The first turn begins when this object is created, every further turn after the work has yielded.
+    """
 
     def __init__(self, seconds: float = TURN_SECONDS, now: Callable[[], float] | None = None) -> None:
         """`seconds` is the length of a turn; `now` is a monotonic clock in seconds."""
@@ -24,7 +30,7 @@ class Turn:
         self.begin()
 
     async def let_others(self) -> None:
-        """Yield to other tasks if this turn is over, and begin the next turn."""
+        """If the work has used its turn (time on the event loop), yield to other tasks, then begin the next turn."""
         if self.is_over:
             await self._pause()
             self.begin()
@@ -35,11 +41,11 @@ class Turn:
         return self._now() >= self._ends
 
     def begin(self) -> None:
-        """Begin the turn now; the time since the last beginning was not spent on the loop."""
+        """Begin the turn again, now: the work has not occupied the event loop since the turn's former beginning."""
         self._ends = self._now() + self._seconds
 
     def spent(self, seconds: float) -> None:
-        """Add seconds that the work spent on the loop before its turn began."""
+        """Shorten this turn by the seconds for which the work occupied the event loop before the turn began."""
         self._ends -= seconds
 
     async def _pause(self) -> None:
@@ -47,11 +53,11 @@ class Turn:
 
 
 class Share:
-    """The part of the loop's time, at most half by default, that the long work of several tasks uses together.
+    """The part of the event loop's time, at most half by default, that the long work of several tasks uses together.
 
-    A turn goes to the waiting organisation with the least time used, and within it to the waiting task with the least
-    time used. Work without an organisation counts as one more organisation. Organisations with many tasks, or with long
-    pieces of work, therefore don't delay the others.
+    The work runs in turns, each one short step. The next turn goes to the waiting organisation that has used the least
+    time, and within the organisation to the waiting task that has used the least time. Work without an organisation
+    counts as one more organisation. Organisations with many tasks, or with long steps, therefore don't delay others.
     """
 
     def __init__(self, now: Callable[[], float] | None = None, *, rest: float = 1.0) -> None:
@@ -61,13 +67,13 @@ class Share:
         """The organisation that the work is for; None if it is for none."""
 
     def of(self, org: Hashable) -> "Share":
-        """Return this share for one more task, which works for organisation `org`; None is no organisation."""
+        """Return a handle on this share for one more task; `org` is the task's organisation, None if it has none."""
         task = copy(self)
         task.org = org
         return task
 
     async def do(self, work: Callable[[], object]) -> None:
-        """Wait for a turn and run the work. When the turns have used TURN_SECONDS, other tasks get the loop."""
+        """Wait for a turn and run the work. After turns of TURN_SECONDS together, other tasks get the event loop."""
         await self._divided.begin(self.org, self)
         try:
             work()
@@ -75,7 +81,7 @@ class Share:
             self._divided.end(self.org, self)
 
     async def finish(self, work: Generator[None, None, T]) -> T:
-        """Run the generator to its end, one turn for each step, and return its result."""
+        """Run the generator to its end, each step in a turn of its own, and return the generator's result."""
         ended: list[T] = []
 
         def piece() -> None:
@@ -90,7 +96,7 @@ class Share:
 
 
 class _Divided:
-    """The queue of the tasks that wait for a turn."""
+    """The queue of the tasks that wait for a turn, a short time in which one task's work occupies the event loop."""
 
     def __init__(self, now: Callable[[], float], rest: float) -> None:
         self._now = now
@@ -104,7 +110,7 @@ class _Divided:
         self._tasks: dict[Hashable, _Used] = {}
 
     async def begin(self, org: Hashable, task: Hashable) -> None:
-        """Begin a turn; wait first if another task has the turn."""
+        """Begin a task's turn to use the event loop; wait first while another task has its turn."""
         if self._in_hand:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((org, task, turn))
@@ -120,7 +126,7 @@ class _Divided:
         self._began = self._now()
 
     def end(self, org: Hashable, task: Hashable) -> None:
-        """End a turn: count its time, and schedule the next turn."""
+        """End a task's turn to use the event loop: count the used time, and schedule the next task's turn."""
         took = self._now() - self._began
         self._orgs.add(org, took)
         self._tasks[org].add(task, took)
@@ -151,8 +157,8 @@ class _Divided:
 class _Used:
     """The seconds used by each name (an organisation or a task).
 
-    A name that was idle gets the same sum as the name that had the last turn. So it can't save up unused time, and it
-    is not charged for time that it used while no other name waited.
+    When a name that was idle begins to work again, its sum is set to that of the name that had the last turn. An idle
+    name can therefore not save up unused time, and is not charged for time used while no other name waited.
     """
 
     def __init__(self) -> None:
@@ -174,7 +180,7 @@ class _Used:
 
 
 def unshared() -> Share:
-    """Return a share without idle time, for a process that has no other work."""
+    """Return a share of the whole time of the event loop, for a process that has no other work."""
     return Share(rest=0.0)
 
 
@@ -184,7 +190,7 @@ def in_pieces(things: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 async def in_turns(work: Iterable[None]) -> None:
-    """Run the generator to its end; after each step, other tasks run if the turn is over."""
+    """Run the generator to its end; after each step, other tasks run if the work has used its turn of the loop."""
     for _ in work:
         await asyncio.sleep(0)
     await asyncio.sleep(0)

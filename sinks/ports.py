@@ -31,14 +31,16 @@ class CommitResult(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A candidate that the store refuses because of its content, and the reason."""
+    """A candidate (an event to be persisted) that the store refuses because of the event's content, and the reason."""
 
     candidate: Candidate
     error: str
 
 
 class Sink(Protocol):
-    """The store of offsets, ledger, keys, events and windows. Each lane has its own; tasks do not share one.
+    """The store of offsets, ledger (rows of failed events), dedup keys, events, and gate windows (counts by minute).
+
+    Each lane (a worker's task that commits batches) has its own sink; tasks do not share one.
 
     Every method raises SinkUnavailable when the store fails for reasons that do not lie in an event.
     """
@@ -47,30 +49,31 @@ class Sink(Protocol):
     """Whether a method is waiting for a store that does not answer."""
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
-        """Return the current log of each partition, as recorded by any group.
+        """Return what the store knows of each partition's current log, recorded by any consumer group.
 
-        A partition that was never read is missing.
+        A partition that no group has read is missing from the answer.
         """
         ...
 
     async def claim(
         self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
     ) -> dict[TopicPartition, int]:
-        """Create missing offset rows at the log's beginning, record this worker as owner, return the stored offsets.
+        """Record this worker as the owner of the partitions, and return their stored offsets.
 
-        `beginnings` has the first offset of each log. A log whose cluster is not recorded gets `cluster`.
+        `beginnings` has the first offset of each partition's log. A partition without a stored offset gets this one. If
+        the store does not know which Kafka cluster a log is in, it records `cluster`.
         """
         ...
 
     async def hold(self, source: TopicPartition, why: str) -> None:
         """Record, for operators, why this worker does not read the partition.
 
-        The next claim or commit removes the reason.
+        The next call of `claim` or `commit` for the partition removes the reason.
         """
         ...
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
-        """Record the records between the stored offset and the log's beginning as lost; return their number."""
+        """Count as lost the records between the stored offset and the log's later beginning; return their number."""
         ...
 
     async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -78,39 +81,41 @@ class Sink(Protocol):
         ...
 
     async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
-        """Return the ledger's rows of these raw events, without a lock. `bodies` adds the bodies of waiting events.
+        """Return the rows of these raw events in the ledger (the table of failed events), without a lock.
 
-        A small record may name many rows. Bodies are therefore read only for records that carry a body of their own.
+        `bodies` adds the bodies of events that wait for a retry. One small Kafka record can name many raw events. The
+        caller therefore asks for bodies only for records that have a body of their own.
         """
         ...
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
-        """Return at most `limit` raw events whose next attempt is due, the longest due first, without a lock."""
+        """Return at most `limit` raw events whose next attempt is due, those due for longest first, without a lock."""
         ...
 
     async def keep_claims(self) -> bool:
-        """Keep others from claiming, releasing and discarding dead letters until `release_claims`.
+        """Keep other sessions from claiming (reserving for a replay), releasing and discarding dead letters.
 
-        Closing the connection has the same effect as `release_claims`.
+        This ends with `release_claims`, or when the connection is closed.
         """
         ...
 
     async def release_claims(self) -> bool:
-        """Release the lock of `keep_claims`."""
+        """Release the lock of `keep_claims`, so that other sessions may claim dead letters again."""
         ...
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
-        """Write everything in one transaction.
+        """Write offsets, rows of failed events, dedup keys, events and counts for these outcomes in one transaction.
 
-        Raises BatchRefused when a stored offset or a ledger row has changed since the outcomes were computed, and
-        RowRejected when the store refuses a row because of its content. In both cases nothing is written.
+        Raises BatchRefused when a stored offset, or the ledger row of a failed event, has changed since the outcomes
+        were computed. Raises RowRejected when the store refuses a row because of its content. In both cases nothing is
+        written.
         """
         ...
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
-        """Return the candidates that the store refuses.
+        """Return the candidates (events to be persisted) that the store refuses because of their content.
 
-        It finds them by bisection, in a transaction that it rolls back.
+        The sink finds them by bisection, in a transaction that it rolls back.
         """
         ...
 
@@ -119,11 +124,11 @@ class Sink(Protocol):
         ...
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
-        """Trip the breaker, unless it is open already or an operator has let it pass; return the resulting state."""
+        """Trip the circuit breaker, unless it is open or an operator has bypassed it; return the resulting state."""
         ...
 
     async def probed(self, *, passed: bool) -> bool:
-        """Record a probe (a trial commit while the breaker is open); reset the breaker if the probe passed.
+        """Record a probe (a trial commit while the circuit breaker is open); reset the breaker if the probe passed.
 
         Return whether the breaker was reset. A breaker that an operator tripped stays open.
         """
@@ -139,13 +144,13 @@ class Sink(Protocol):
 
 
 class Publisher(Protocol):
-    """Publishes retry records and dead letters."""
+    """Publishes copies of failed events to the retry topics and the dead-letter topic."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        """Publish a copy of each failure that has none on its topic yet, and mark the failure as published.
+        """Publish a copy of each failed event to a retry topic or the DLQ, unless it was published, and mark it so.
 
-        If Kafka refuses a copy because of its content, the publisher omits more and more of the copy's parts. If Kafka
-        accepts none of these copies, the failure's `refused` has the reason. Returns when every other copy is
-        acknowledged; raises SinkUnavailable when one is not.
+        If Kafka refuses a copy because of its content, the publisher sends copies that omit more and more parts. If
+        Kafka refuses all of them, the failure's `refused` has the reason. Returns when Kafka has acknowledged every
+        copy that it did not refuse; raises SinkUnavailable if one of these is not acknowledged.
         """
         ...

@@ -23,8 +23,9 @@ _KEPT_SECONDS: Final = 1.0
 class Needs:
     """What one kind of process needs besides Kafka and Postgres, and which components it can't serve without.
 
-    `ask_kafka` is called to query Kafka, and raises if Kafka does not answer. `own` returns, by component, whether the
-    process's own components are healthy. `figures` is added to the body.
+    `ask_kafka` is called to query Kafka, and raises if Kafka does not answer. `own` returns whether each of the
+    process's own components is healthy. `figures` returns fields that are added to the body of `/ready`. `vital` has
+    the names of components without which the process is not ready.
     """
 
     ask_kafka: Callable[[], Awaitable[object]]
@@ -34,9 +35,9 @@ class Needs:
 
 
 class Readiness:
-    """The answer of `/ready`.
+    """The answer to requests of `/ready`.
 
-    It queries the services at most once a second, however often it is called, and writes nothing.
+    Kafka and Postgres are queried at most once a second, however many requests arrive. Nothing is written.
     """
 
     def __init__(self, settings: Settings, needs: Needs) -> None:
@@ -46,7 +47,7 @@ class Readiness:
         self._found: tuple[float, int, dict[str, Any]] | None = None
 
     async def ready(self) -> tuple[int, dict[str, Any]]:
-        """Return status and body: 503 if a vital component fails, 200 with `degraded` if another one fails."""
+        """Return HTTP status and body: 503 if a vital component fails, 200 with `degraded` if only others fail."""
         async with self._turn:
             now = time.monotonic()
             if self._found is None or now - self._found[0] > _KEPT_SECONDS:
@@ -77,7 +78,7 @@ class Readiness:
 
 
 async def _asked(ask: Callable[[], Awaitable[object]], most_ms: int) -> float | None:
-    """Return the milliseconds until `ask` ended; None if it failed or took longer than `most_ms`."""
+    """Return how many milliseconds the query `ask` took; None if it failed or took longer than `most_ms`."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(most_ms / 1000):

@@ -21,7 +21,7 @@ _REMEDIES: Final = {
 
 
 def refusal(error: BridgeError, when: str = "") -> str:
-    """Return one line with the cause, the error and the remedy. `when` is a time such as `at start`."""
+    """Return one line for an error of Postgres: cause, error and remedy. `when` is a text such as `at start`."""
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     moment = f" {when}" if when else ""
     said = " ".join(str(error).split()).removesuffix(".")

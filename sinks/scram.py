@@ -1,7 +1,7 @@
-"""Limits on what a SCRAM server may make a client compute before either of them is authenticated.
+"""Limits on what a SCRAM server may make a client compute before client and server are authenticated.
 
-The client computes a digest as many times as the server asks for, and blocks its event loop meanwhile. The protocol
-allows two billion iterations, which take half an hour.
+The client computes a digest as many times (iterations) as the server asks for, and blocks the event loop meanwhile. The
+protocol allows two billion iterations, which take half an hour.
 """
 
 import re
@@ -15,7 +15,7 @@ _FIRST: Final = re.compile(rb"r=([!-+\--~]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9][0
 
 
 def problem_of(first: bytes) -> str | None:
-    """Return the problem of the server's first message, None if it has none.
+    """Return what is wrong with a SCRAM server's first message, None if it is acceptable.
 
     The message has the nonce, the salt and the iteration count.
     """

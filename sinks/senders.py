@@ -15,14 +15,14 @@ _CLASSES: Final = tuple(Sender)
 
 
 def only_sender(candidates: Iterable[Candidate]) -> Sender | None:
-    """Return the class of all candidates, as in most batches; None if there are several classes, or no candidates."""
+    """Return the sender class that all candidates (events to persist) have; None if they have several or none exist."""
     # Hashing an enum member would call Python code for each event. `list.count` compares identities instead.
     senders = list(map(_sender_of, candidates))
     return senders[0] if senders and senders.count(senders[0]) == len(senders) else None
 
 
 def count_senders(candidates: Sequence[Candidate], only: Sender | None) -> Senders:
-    """Count events by class. `only` is the class of all of them, None if it is not known."""
+    """Count events by sender class. `only` is the class of all these events, None if they have several classes."""
     if only is not None:
         return {one: len(candidates) if one is only else 0 for one in _CLASSES}
     senders = list(map(_sender_of, candidates))

@@ -31,8 +31,8 @@ async def call_webhook(
 ) -> bool:
     """Post `{"type", "timestamp", "data"}` to the URL; return whether the receiver accepted it.
 
-    Each of `secrets` signs the call; without secrets it is not signed. All tries of one notification have the same
-    `message_id`, by which receivers detect repetitions. Failures are logged without the URL.
+    The request has one signature for each of `secrets`, and none without secrets. All tries of one notification have
+    the same `message_id`, by which receivers detect repetitions. Failures are logged without the URL.
     """
     now = int(time.time())
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
@@ -55,7 +55,7 @@ async def call_webhook(
 
 
 async def _post(url: str, body: bytes, headers: dict[str, str]) -> str:
-    """Post once; return the problem as text, empty on success."""
+    """Post the notification once; return the problem as text, empty on success."""
     # Imported here, because the import takes a quarter of a second and most runs call no webhook.
     import aiohttp
 

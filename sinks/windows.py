@@ -1,4 +1,7 @@
-"""Gate windows: the counts that one commit adds, by minute, site, partition and replay."""
+"""Gate windows: counts of events by minute and site, from which the quality gate judges the stream.
+
+One commit adds counts by minute, site, partition, and whether the events are replays.
+"""
 
 from collections import Counter, defaultdict
 from typing import NamedTuple
@@ -17,9 +20,9 @@ REASON_COLUMNS = {
 
 
 class WindowKey(NamedTuple):
-    """The key of one window. `minute` is in minutes since the epoch.
+    """The key of one gate window (counts of one minute). `minute` is in minutes since the epoch.
 
-    Topic and partition are of the attempt's own record.
+    Topic and partition are those of the record that was processed: a raw record, or a record on a retry topic.
     """
 
     minute: int
@@ -33,7 +36,7 @@ Windows = dict[WindowKey, list[int]]
 
 
 def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windows:
-    """Return the counts of each window: normalized, retried, then drops in the order of the reasons' columns."""
+    """Return the counts of each gate window (one minute): normalized, retried, then one count for each drop reason."""
     quick = Counter(
         (each.minute, one.event.site_id, each.record.topic, each.record.partition, each.replay is not None)
         for one in normalized
@@ -50,5 +53,5 @@ def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windo
 
 
 def window_columns(windows: Windows) -> list[list[object]]:
-    """Return the arrays that the statement `windows_add` takes."""
+    """Return the counts of gate windows as the arrays that the SQL statement `windows_add` takes."""
     return [list(column) for column in zip(*((*key, *counts) for key, counts in windows.items()), strict=True)]

@@ -1,6 +1,6 @@
 """Error reports to Sentry.
 
-They are off unless BRIDGE_SENTRY_DSN is set, and have only what the redacted log line has.
+Error reports are off unless BRIDGE_SENTRY_DSN is set. A report has only what the redacted log line has.
 """
 
 from importlib.util import find_spec
@@ -17,11 +17,11 @@ _FLUSH_SECONDS: Final = 2.0
 
 
 def reporter(settings: Settings, service: str) -> Processor | None:
-    """Return the structlog processor that reports errors; None without a DSN.
+    """Return the structlog processor that reports logged errors to Sentry; None if BRIDGE_SENTRY_DSN is not set.
 
-    It is the last step before a line is written.
+    The processor must be the last one before a log line is written.
 
-    Raises InvalidInput if Sentry's client is not installed, or if it refuses the address.
+    Raises InvalidInput if Sentry's client is not installed, or if the client refuses the DSN.
     """
     if settings.sentry_dsn is None:
         return None

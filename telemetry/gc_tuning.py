@@ -15,16 +15,16 @@ _SECONDS: Final = 60.0
 
 
 def search_rarely(young: int = BATCHES) -> None:
-    """Let the collector scan only after `young` new objects.
+    """Let the garbage collector scan only after `young` new objects.
 
-    Call this when all is loaded, because it freezes what exists.
+    Call this after all modules are loaded, because the objects that exist now are never scanned again.
     """
     _keep_what_lives()
     gc.set_threshold(young, *_OLDER)
 
 
 async def search_now_and_then() -> None:
-    """Collect garbage once a minute until cancelled. It includes the cycles of lost connections and ended lanes."""
+    """Collect garbage once a minute until cancelled, such as reference cycles of closed connections and ended tasks."""
     _keep_what_lives()
     while True:
         await asyncio.sleep(_SECONDS)

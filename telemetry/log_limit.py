@@ -1,4 +1,4 @@
-"""A rate limit of the log during an outage: a number of equal lines a minute, then only their count."""
+"""A rate limit for equal log lines, as in an outage: some are written each minute, the others only counted."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ _NOT_WRITTEN: Final = "line_not_written"
 
 
 class _Kind(NamedTuple):
-    """The kind of a line: its logger, its level, and its message without values. Lines of one kind count as equal."""
+    """The kind of a log line: logger, level, and message without values. Lines of one kind count as equal."""
 
     logger: str
     level: int
@@ -23,7 +23,7 @@ class _Kind(NamedTuple):
 
 
 class _Minute:
-    """The numbers of lines of one kind that were written, and suppressed, since `began`."""
+    """How many log lines of one kind were written, and how many suppressed, in the minute that began at `began`."""
 
     def __init__(self, began: float) -> None:
         self.began = began
@@ -32,10 +32,10 @@ class _Minute:
 
 
 class LimitedHandler(logging.StreamHandler[TextIO]):
-    """A handler that writes each warning or error at most MOST_A_MINUTE times a minute, then how many it suppressed.
+    """A log handler that writes equal warnings or errors at most MOST_A_MINUTE times a minute.
 
-    Lines below warning are not suppressed, because each occurs once. Critical lines are not, because they end the
-    process.
+    After the minute the handler writes how many lines it has suppressed. Lines below the level warning are never
+    suppressed, because each occurs only once. Critical lines are never suppressed, because the process ends after one.
     """
 
     def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -69,12 +69,12 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
             self._say(_NOT_WRITTEN, kind._replace(level=logging.ERROR), error=type(error).__name__)
 
     def close(self) -> None:
-        """Write the counts that are due, then close the handler."""
+        """Write the counts of suppressed lines, then close the handler."""
         self._tell_counts(float("inf"))
         super().close()
 
     def _tell_counts(self, now: float) -> None:
-        """End the minutes that are over, and write one line for each kind with suppressed lines."""
+        """For each kind of line whose minute is over, write how many lines were suppressed, if any were."""
         over = [kind for kind, minute in self._minutes.items() if now - minute.began >= _MINUTE_SECONDS]
         for kind in over:
             minute = self._minutes.pop(kind)

@@ -34,7 +34,7 @@ def harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
 
 
 def calmer(record: logging.LogRecord) -> bool:
-    """Accept every line. Errors that aiokafka retries become warnings, because each first start causes some."""
+    """Accept every log line, but make errors that aiokafka retries warnings, because each first start has some."""
     if record.levelno == logging.ERROR and record.name.startswith("aiokafka") and isinstance(record.args, tuple):
         # The error is checked by an attribute, because importing aiokafka's errors takes longer than most commands run.
         retriable = [one.retriable for one in record.args if isinstance(one, Exception) and hasattr(one, "retriable")]
@@ -69,9 +69,9 @@ def _json_line(event: EventDict, **options: Any) -> str:
 def configure_logs(
     level: str = "INFO", form: str = "auto", service: str = "bridge", *, report: Processor | None = None
 ) -> None:
-    """Set up logging for this process. `form` is auto, json or console. `service` is a field of every line.
+    """Set up logging for this process. `form` is auto, json or console. `service` is written as a field of every line.
 
-    `report` is a processor that gets each line after redaction.
+    `report` is a structlog processor that gets each line after its redaction.
     """
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
 

@@ -17,7 +17,7 @@ UNKNOWN: Final = "unknown"
 
 
 class FirstComers:
-    """Labels of a bounded number: the first names have series of their own, and all later ones share `other`."""
+    """A bounded set of label values: the first names get series of their own, all later names share `other`."""
 
     def __init__(self, most: int = MOST_NAMED) -> None:
         self._most = most
@@ -34,9 +34,10 @@ class FirstComers:
 
 
 class BatchHistogram(Collector):
-    """A histogram that observes a whole batch in one call; thousands of calls would take as long as processing it.
+    """A histogram that observes the values of a whole batch in one call.
 
-    `buckets` are upper bounds in seconds, ascending, without infinity.
+    One call for each of a batch's events would take as long as processing the batch. `buckets` are upper bounds in
+    seconds, ascending, without infinity.
     """
 
     def __init__(self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
@@ -47,7 +48,10 @@ class BatchHistogram(Collector):
         registry.register(self)
 
     def observe_ages(self, times_ms: Sequence[int], now_ms: int) -> None:
-        """Observe the age of each time, in milliseconds since the epoch. A time ahead of `now_ms` counts as now."""
+        """Observe the time that has passed since each of `times_ms`, up to `now_ms`; at least 0.
+
+        All times are in milliseconds since the epoch.
+        """
         ordered = sorted(times_ms)
         count = len(ordered)
         for index, bound in enumerate(self._buckets):
@@ -63,7 +67,10 @@ class BatchHistogram(Collector):
 
 
 class NetworkCollector(Collector):
-    """Bytes received and sent over the network, named as by Prometheus' Go client; in a container, by all processes."""
+    """Bytes received and sent over the network, in metrics with the names of Prometheus' Go client.
+
+    In a container, the bytes of all its processes are counted.
+    """
 
     def __init__(self, registry: CollectorRegistry | None = None, place: Path = Path("/proc/self/net/netstat")) -> None:
         self._place = place

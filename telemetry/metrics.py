@@ -32,13 +32,13 @@ Values: TypeAlias = dict[Series, float]
 
 
 class Replaced:
-    """Gauges whose series are all replaced at each update. A series without a new value is removed."""
+    """Gauges whose series are all replaced at each update: a series that gets no new value is removed."""
 
     def __init__(self) -> None:
         self._shown: set[Series] = set()
 
     def show(self, values: Mapping[Series, float]) -> None:
-        """Set these series, and remove those that were set before and are not among them."""
+        """Set these series of the gauges, and remove the series that the last call set and this one does not."""
         for gauge, labels in self._shown - values.keys():
             gauge.remove(*labels)
         for (gauge, labels), value in values.items():
@@ -370,12 +370,12 @@ for _headers in ("legacy", "unproven", "unknown_key"):
 
 
 def phase(name: str) -> AbstractContextManager[object]:
-    """Measure one phase of a batch."""
+    """Measure the time of one phase of a batch's processing."""
     return SETTLE_SECONDS.labels(name).time()
 
 
 def labels_of(script: Script | None) -> tuple[str, str]:
-    """Return the labels `site` and `script` of a refused request; None means a script that is not registered."""
+    """Return the values of the labels `site` and `script` for a refused request; None is an unregistered script."""
     if script is None:
         return UNKNOWN, UNKNOWN
     label = _scripts.label(script.script_id)
@@ -383,7 +383,7 @@ def labels_of(script: Script | None) -> tuple[str, str]:
 
 
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
-    """Remove the series of a lane that has ended, and of the partitions that it owned."""
+    """Remove the series of a lane (a worker's committing task) that has ended, and of the partitions that it owned."""
     for gauge in (BRAKED, DEDUP_HINTS):
         gauge.remove(lane)
     for source in sources:

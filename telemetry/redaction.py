@@ -26,10 +26,10 @@ _LEAST_CARD: Final = 10 ** (_SHORTEST_CARD - 1)
 
 
 def _card(found: re.Match[str]) -> tuple[int, int]:
-    """Return the span of a number with a card's check digit, empty if there is none.
+    """Return the begin and end of a card number (with a valid check digit) in the match; empty if there is none.
 
-    Other long numbers are not redacted, because operators search for them. Digits after a gap may be an expiry date, so
-    the check is repeated without the last groups.
+    Other long numbers are not redacted, because operators search for them. The last groups of digits may be an expiry
+    date, so the check is repeated without them.
     """
     groups = _GAP.split(found[1])
     for count in range(len(groups), 0, -1):
@@ -103,7 +103,7 @@ def masked_text(text: str) -> str:
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of secrets; they may overlap."""
+    """Yield begin and end of each secret in the text; secrets may overlap."""
     for head, value in _HEADED:
         yield from _told(text, [found.end() for found in head.finditer(text)], value)
     for pattern in _KNOWN:
@@ -112,10 +112,10 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _told(text: str, begins: list[int], value: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    """Yield the spans of the values that begin at these offsets.
+    """Yield begin and end of the secret values that begin at these offsets of a text.
 
-    Of the values that begin inside another value, only the last is matched, because only it may end behind the other
-    one. Matching all of them would take time quadratic in the text's length.
+    Several values may begin inside one value. Only the last of them is matched, because only the last may end after the
+    enclosing value. To match all of them would take time quadratic in the text's length.
     """
     covered = 0
     for begin, following in pairwise([*begins, sys.maxsize]):
@@ -126,12 +126,12 @@ def _told(text: str, begins: list[int], value: re.Pattern[str]) -> Iterator[tupl
 
 @lru_cache(maxsize=4096)
 def _is_secret(name: str) -> bool:
-    """Return whether a field with this name has a secret; `accessToken` is treated like `access_token`."""
+    """Return whether a field of this name contains a secret; `accessToken` is treated like `access_token`."""
     return _SECRET_NAME.search(_CAMEL.sub("_", name)) is not None
 
 
 def masked(value: Any, name: str = "", depth: int = 0) -> Any:
-    """Redact a value at every level of nesting. `name` is the name of its field."""
+    """Redact the secrets in a value, at every level of nesting. `name` is the name of the field with this value."""
     if name and _is_secret(name) and value is not None and not isinstance(value, bool):
         return MASK
     if depth > _DEEPEST:
@@ -148,14 +148,14 @@ def masked(value: Any, name: str = "", depth: int = 0) -> Any:
 
 
 def _sequence(values: list[Any], depth: int) -> list[Any]:
-    """Redact a sequence. A sequence of two items is treated as name and value, the usual form of a header."""
+    """Redact a list or tuple. If it has two items, they are treated as name and value, the usual form of a header."""
     if len(values) == 2 and isinstance(values[0], str | bytes):
         return [masked_text(_plain(values[0])), masked(values[1], _plain(values[0]), depth + 1)]
     return [masked(one, "", depth + 1) for one in values]
 
 
 def _key(key: object) -> object:
-    """Redact a key, and convert it to a type that JSON accepts."""
+    """Redact a dictionary's key, and convert it to a type that JSON accepts as a key."""
     return masked(key) if key is None or isinstance(key, int | float) else masked_text(_plain(key))
 
 

@@ -1,4 +1,4 @@
-"""Lines on standard output and standard error. Commands print text only by this module, regardless of its source.
+"""Lines on standard output and standard error. Commands print all texts with this module, also texts of others.
 
 Tables are printed by bridge/output/tables.py, log lines by telemetry/logging.py. A house test rejects other ways.
 """
@@ -32,7 +32,7 @@ def json_result(text: str) -> None:
 
 
 def take_every_character() -> None:
-    """Escape characters that the output's encoding lacks, instead of failing, for example in a help text in ASCII."""
+    """Make both outputs escape characters that their encoding lacks, such as ASCII, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

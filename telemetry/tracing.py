@@ -24,7 +24,7 @@ def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | No
 
 
 def _exporting_provider(service: str) -> "TracerProvider":
-    """Return a provider that exports to OpenTelemetry's collector. The producer's decision about sampling applies."""
+    """Return a provider that exports spans to an OpenTelemetry collector; the event's producer decides on sampling."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider

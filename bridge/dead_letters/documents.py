@@ -1,4 +1,4 @@
-"""Dead letters and plans as JSON documents, with the exact bytes that producers sent."""
+"""Dead letters and replay plans as JSON documents, with the exact bytes that producers sent."""
 
 import base64
 from datetime import datetime
@@ -15,12 +15,12 @@ UTF_8, BASE64 = "utf-8", "base64"
 
 
 def line_document(line: DeadLetterLine) -> dict[str, Any]:
-    """Return the document of one line in a list of dead letters."""
+    """Return the JSON document of one dead letter in a list of dead letters."""
     return line._asdict() | {"provenance": str(line.provenance), "dropped_at": moment_text(line.dropped_at)}
 
 
 def letter_document(letter: WholeDeadLetter) -> dict[str, Any]:
-    """Return the document of a whole dead letter; key, payload and header values have their encodings beside them."""
+    """Return the JSON document of a whole dead letter, with the encoding of key, payload and each header value."""
     key, key_encoding = encoded(letter.body.key)
     payload, payload_encoding = encoded(letter.body.value)
     return line_document(letter.line) | {
@@ -57,7 +57,7 @@ def encoded(raw: bytes | None) -> tuple[str | None, str | None]:
 
 
 def page_document(found: Page) -> dict[str, Any]:
-    """Return the document of one page of a list."""
+    """Return the JSON document of one page of a list of dead letters."""
     return {
         "total": found.total,
         "next": None if found.following is None else str(found.following),
@@ -66,7 +66,10 @@ def page_document(found: Page) -> dict[str, Any]:
 
 
 def groups_document(found: Groups) -> dict[str, Any]:
-    """Return the document of groups by cause, events that were dropped more than once, and duplicates by script."""
+    """Return the JSON document of dead letters grouped by cause, repeatedly dropped events, and duplicates by script.
+
+    A cause is one reason with one error message, without its numbers and quoted values.
+    """
     return {
         "total": found.total,
         "causes": found.causes,
@@ -113,6 +116,6 @@ def _life(one: Life) -> dict[str, Any]:
 
 
 def status_document(plan: Plan, became: list[Became], *, running: bool) -> dict[str, Any]:
-    """Return the document of a plan, with its progress and the outcomes of its items."""
+    """Return the JSON document of a replay plan, with its progress and the outcomes of its items (dead letters)."""
     reasons = {one.value: summed(became, one) for one in (Outcome.DROPPED, Outcome.SKIPPED)}
     return plan._asdict() | {"running": running, "outcomes": summed(became)} | reasons

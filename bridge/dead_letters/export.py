@@ -31,8 +31,8 @@ def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
 
     The first line of a CSV has the names of the columns.
 
-    Lines of JSON contain no control characters. A CSV can't escape them, so it contains those of its data unless
-    `shown`, which means that the output is a terminal.
+    Lines of JSON contain no control characters. CSV has no escapes for control characters. If `shown` is True, the
+    output is a terminal, and they are replaced by texts such as `\x1b`. Otherwise the CSV has them as they are.
     """
     if form is Form.NDJSON:
         return lambda letter: _line(stream, letter_document(letter))
@@ -52,7 +52,7 @@ def writer(stream: TextIO, form: Form, *, shown: bool = False) -> Write:
 
 
 def _cell(value: Any) -> Any:
-    """Return a producer's text, with an apostrophe wherever a spreadsheet would begin a cell with a formula."""
+    """Return a producer's text for a CSV cell, with an apostrophe wherever a spreadsheet would see a formula begin."""
     return _FORMULA.sub("'", value) if isinstance(value, str) else value
 
 

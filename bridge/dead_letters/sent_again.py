@@ -1,7 +1,7 @@
-"""Dead letters whose producers have sent the event again, successfully. They are found by the keys of the dedup.
+"""Dead letters whose producers have sent the event again, so that it is persisted now.
 
-Two events are the same if they have the same site, id and sender class. The keys are kept for at least seven days, so
-events that were persisted earlier are not found here.
+They are found in the key table of the dedup: an event with the same site, event id and sender class is the same event.
+Keys are kept for at least seven days. Events whose keys were removed since are not found.
 """
 
 from collections import Counter, defaultdict
@@ -36,7 +36,7 @@ async def registry_of(settings: Settings) -> Registry:
 
 
 class SentAgain(NamedTuple):
-    """The dead letters whose events are persisted, and the number of dead letters that lack an identity to look up."""
+    """The dead letters whose events are persisted, and the number of those without a readable site and event id."""
 
     persisted: list[Whose]
     unidentified: int
@@ -68,9 +68,9 @@ async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], sha
 async def groups_looked_up(
     settings: Settings, chosen: DeadLetterFilter, share: Share, *, now: datetime, hours: int, limit: int
 ) -> Groups:
-    """Return the groups.
+    """Return the groups of dead letters, with the number of each group's latest open ones that are persisted.
 
-    For each, look up how many of its latest open dead letters are persisted. Raises SinkUnavailable.
+    A dead letter is persisted if its producer has sent the event again, successfully. Raises SinkUnavailable.
 
     `share` limits how long this may occupy the event loop.
     """
@@ -105,9 +105,9 @@ class _Tally:
         self._scripts: defaultdict[tuple[int, int | None], set[str]] = defaultdict(set)
 
     def add(self, letter: Whose) -> None:
-        """Count the dead letter. If its site or script can't be read, also count the owner that its text names.
+        """Count the dead letter. If its site or script can't be read, also count the ones that its text contains.
 
-        A text that names only a script counts for the site in the dead letter's record key.
+        A script in a text without a site counts for the site in the dead letter's record key.
         """
         self.looked_up += 1
         script_id = letter.guess.script_id if letter.script_id is None else None
@@ -119,7 +119,7 @@ class _Tally:
             self._scripts[site_id, letter.site_id].add(script_id)
 
     def noted_in(self, group: Group) -> Group:
-        """Return the group with these counts, and with the sites and scripts that most of its unreadable texts name."""
+        """Return the group with these counts, and the commonest sites and scripts in unreadable dead letters."""
         guesses = [
             Guessed(site_id, sorted(self._scripts.get((site_id, keyed), ()))[:MOST_SCRIPTS], count, keyed)
             for (site_id, keyed), count in self._counted.most_common(MOST_OWNERS)

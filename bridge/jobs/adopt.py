@@ -14,7 +14,11 @@ from streams.source.log_identity import Examination, Examined, examine
 
 
 def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str) -> Job[OffsetsSummary]:
-    """Return the job for one partition, or for all partitions of the topic whose log was replaced."""
+    """Return the job that adopts the replaced logs of a topic, or of one partition of the topic.
+
+    A log is the records of one partition. It was replaced if the topic was truncated, recreated or moved. Workers read
+    an adopted log from its beginning.
+    """
 
     async def work(run: Run[OffsetsSummary]) -> None:
         run.summary.reason = reason

@@ -33,9 +33,10 @@ Found = list[tuple[Unattributed, Attribution]]
 
 
 def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
-    """Return the job for at most `limit` rows; None means all rows.
+    """Return the job that sets site and sender class of at most `limit` rows of the ledger; None means all rows.
 
-    The job changes each page of rows in a separate transaction. After an interruption, run the job again for the rest.
+    The ledger is the table of failed events. The job changes some thousand rows in each transaction. After an
+    interruption, run the job again for the remaining rows.
     """
 
     async def work(run: Run[IdentitySummary]) -> None:
@@ -86,9 +87,9 @@ def _of(found: Found, changed: set[Provenance]) -> Found:
 
 
 async def _settle(conn: Connection, run: Run[IdentitySummary], found: Found, registry: Registry) -> None:
-    """Move the counts of these rows to the windows of their new sites; in a dry run, only report what would move.
+    """Move the counts of these ledger rows to the windows of their new sites; a dry run only reports the moves.
 
-    A window holds the counts of one site and one minute.
+    A window is a row with the counts of events of one site in one minute.
     """
     moves = [move for row, attribution in found if (move := move_of(row, attribution, registry)) is not None]
     present = await read_windows(conn, sorted({move.window for move in moves}))

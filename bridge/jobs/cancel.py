@@ -1,4 +1,7 @@
-"""`bridge dlq cancel` as a job: stops a replay permanently, and reopens the dead letters that it has not sent."""
+"""`bridge dlq cancel` as a job: stops a replay permanently, and reopens the dead letters that the replay has not sent.
+
+A replay sends the dead letters of a plan, which are the plan's items, to the raw topic again.
+"""
 
 import asyncio
 import time
@@ -25,15 +28,15 @@ _OVER: Final = (PlanState.CANCELLED, PlanState.SENT)
 
 
 def lock_of(replay_id: str) -> str:
-    """Return the name of the lock that a run of the plan `replay_id` holds."""
+    """Return the name of the lock that a run of the replay plan `replay_id` holds."""
     return f"script:dlq-replay:{replay_id}"
 
 
 def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> Job[ReplaySummary]:
-    """Return the job that cancels one plan.
+    """Return the job that cancels one replay plan (a stored list of dead letters to send again, its items).
 
-    `wait` is the time limit in seconds. Within it the plan's run has to stop, and each claimed item has to be known as
-    sent or not sent. A claimed item is one that the run has reserved for sending.
+    `wait` is a time limit in seconds. Within this time the run that sends the plan must stop, and the job must know of
+    each claimed item whether it was sent. A claimed item is one that the run has reserved for sending.
     """
 
     async def work(run: Run[ReplaySummary]) -> None:
@@ -80,16 +83,17 @@ def _nothing_left(plan: Plan) -> str:
 async def _open_again(
     settings: Settings, run: Run[ReplaySummary], conn: Connection, plan: Plan, deadline: float, reason: str
 ) -> int:
-    """Release the claims of items that were certainly never sent; returns the number of released claims.
+    """Release the claims of plan items that were certainly never sent; return the number of released claims.
 
-    What the plan has recorded as sent does not count. An item was never sent if all of this is true:
+    A claim reserves a dead letter (an item of the plan) for this replay. The plan's record of which items were sent
+    does not decide. An item was never sent if all of these are true:
 
     - the plan's run has stopped;
     - the workers have since read the raw topic up to its end;
     - the item is still claimed.
 
-    One case is left out: the plan had not ended, and its run recorded every claimed item as sent. Then no claim is
-    released, because the workers are about to commit these items.
+    In one case no claim is released: the plan had not ended, and its run recorded every claimed item as sent. The
+    workers are then about to commit these items.
     """
     if not (claimed := await claims(conn, plan.replay_id)):
         return 0

@@ -22,10 +22,10 @@ from sinks.postgres.dead_letters.stream import whose
 def discard_job(
     settings: Settings, chosen: DeadLetterFilter, reason: str, *, persisted: bool = False
 ) -> Job[DiscardSummary]:
-    """Return the job that closes the open dead letters of the filter.
+    """Return the job that discards the open dead letters that match the filter: they will not be replayed.
 
-    If `persisted`, it closes only those whose events are persisted because their producers sent them again. After an
-    interruption, run the same command again: it closes the rest.
+    If `persisted` is True, the job discards only dead letters whose events are persisted because their producers sent
+    the events again. After an interruption, run the same command again: the job discards the remaining dead letters.
     """
 
     async def work(run: Run[DiscardSummary]) -> None:
@@ -70,7 +70,7 @@ def discard_job(
 async def _persisted(
     run: Run[DiscardSummary], settings: Settings, registry: Registry, piece: Sequence[Whose]
 ) -> list[Whose]:
-    """Return the dead letters of the piece whose events are persisted, and count the others as left open."""
+    """Return those of these dead letters whose events are persisted, and count the other dead letters as left open."""
     persisted, unidentified = await sent_again(settings.dsn, registry, piece, run.share)
     run.summary.unidentified += unidentified
     if others := len(piece) - len(persisted):

@@ -1,6 +1,7 @@
-"""Dry run of dead letters through today's code: a forecast for each item, and the report of a whole plan.
+"""Dry run of dead letters through today's code: a forecast for each item, and the report of a whole replay plan.
 
-An item is a dead letter of a plan. Its forecast is the outcome that a replay would have now.
+A replay plan is a stored list of dead letters to send again. Each of them is an item of the plan. An item's forecast
+is the outcome that the item would have if it were sent now.
 """
 
 import re
@@ -42,10 +43,10 @@ _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 @dataclass
 class DryRun:
-    """Forecasts items in the order of a plan and changes nothing.
+    """Forecasts the outcomes of a replay plan's items (its dead letters), in the plan's order, and changes nothing.
 
     `now` is timezone-aware. `share` limits how long the dry run may occupy the event loop. `look` is called every
-    second, and raises an error when the dry run has to end.
+    second, and raises an error if the dry run must end.
     """
 
     settings: Settings
@@ -93,7 +94,10 @@ class DryRun:
         )
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
-        """Return the forecast of each item. The items of earlier calls count as sent before these."""
+        """Return the forecast (the outcome if sent now) of each plan item, a dead letter.
+
+        Items of earlier calls count as sent before the items of this call, so the same event is then a duplicate.
+        """
         judged = await looked_after(self._computed(items), self.look)
         keys = await persisted_keys(self.conn, [one.claim for one in judged if one.claim is not None])
         beyond = await self._beyond_horizon(
@@ -107,17 +111,17 @@ class DryRun:
         return [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
 
     def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
-        """Return whether the dedup keys from the item's time may have been pruned.
+        """Return whether the dedup keys from the time when the item was received may have been pruned.
 
-        Then the key table does not show whether the item is a duplicate; only a search of the events does.
+        If so, the key table does not show whether the item is a duplicate. Only a search of the event table does.
         """
         return item.received_at < self.now - KEYS_KEPT
 
     async def _beyond_horizon(self, judged: Sequence[Judgement]) -> set[tuple[int, str]]:
-        """Return the dedup claims that are not in the key table although their events are persisted.
+        """Return the site and event id of the items that are persisted, although the key table lacks their dedup keys.
 
-        The search begins one key retention period before the oldest item. Events that are further apart than this
-        period never counted as duplicates.
+        The search of the event table begins one retention period of keys before the oldest item was received. Two
+        events that are further apart than this period never counted as duplicates.
         """
         old = [one for one in judged if self.is_beyond_horizon(one.item)]
         if not old:
@@ -128,7 +132,7 @@ class DryRun:
         return await persisted_events(self.conn, events, since, self.now)
 
     async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
-        """Insert the rows that Postgres rejected once, again, in a transaction that always rolls back."""
+        """Insert the rows that Postgres once rejected, to see if it still does; the transaction always rolls back."""
         refused_once = [
             one
             for one in judged
@@ -162,7 +166,10 @@ def _candidate(judged: Judgement) -> Candidate:
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:
-    """Return the report of a whole plan, and the forecast of each item that would not become a row, by its position."""
+    """Return the report of a replay plan, and, by position, the forecast of each item that would not be persisted.
+
+    An item is a dead letter of the plan.
+    """
     counts = _Counts(dry_run.now)
     not_passing: dict[int, Forecast] = {}
     after = 0

@@ -1,6 +1,7 @@
-"""The frame around a job: lock, time-out, signals, history, summary, alert and exit code.
+"""What surrounds the work of every job: lock, time-out, signals, history, summary, alert and exit code.
 
-All of these work the same for every way in which a run ends.
+A job is the work behind a command that changes something; a run is one execution of a job. However a run ends, its end
+is recorded, summarised and reported in the same way.
 """
 
 import asyncio
@@ -42,11 +43,11 @@ DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Job(Generic[S]):
-    """Declaration of a job: name, summary, work and `conclude`.
+    """Declaration of a job (the work behind a command that changes something): name, summary, work and `conclude`.
 
     - `conclude` is called after the work, even if the work was interrupted.
-    - `within` is a context around the work. It is entered before the start of the run is reported, so its effects exist
-      even if the process is killed right after the report. It is left in every case.
+    - `within` is a context manager around the work. It is entered before `RunContext.begun` reports the start of the
+      run, so its effects exist even if the process is killed right after the report. It is always exited.
     - `service` names the service whose database grants the job needs.
     - A `quiet` job calls `Run.begins` itself before its first change. Until then the run is not in the history.
     """
@@ -92,12 +93,12 @@ def _signals(stop: Stop) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class RunContext:
-    """The environment of a run: what can stop it, where its progress goes, and who is informed.
+    """The environment of a run (one execution of a job): what can stop the run, and who is informed of it.
 
-    - `stoppable` connects the run's stop function with its triggers, such as signals.
-    - `tell` receives lines of progress.
+    - `stoppable` connects the function that stops the run with its triggers, such as signals.
+    - `tell` is called with each line of progress.
     - `begun` is called with the run's id once the run holds its lock and the job has begun.
-    - `answers` receives the reason of a failure. It returns whether a request still waits for the run.
+    - `answers` returns whether an HTTP request still waits for the run, and will receive the reason of a failure.
     - `left_out` is called for each failure that an alert would report. It returns the number of failures that were not
       reported since the last alert, or None if this failure must not be reported either.
     - `share` limits how long the run may occupy the event loop.
@@ -143,7 +144,7 @@ async def perform(job: Job[S], settings: Settings, options: RunOptions) -> tuple
 
 
 async def perform_within(around: RunContext, job: Job[S], settings: Settings, options: RunOptions) -> Performed[S]:
-    """Run the job in the context `around`; returns its result."""
+    """Run the job in the environment `around`; return the result of the run."""
     started = datetime.now(UTC)
     summary = begin_summary(job.name, started, job.summary, dry_run=options.dry_run)
     run = Run(summary, options.fail_fast, tell=around.tell, share=around.share)
@@ -183,7 +184,7 @@ async def perform_within(around: RunContext, job: Job[S], settings: Settings, op
 
 
 def _name_run(run: Run[S]) -> None:
-    """Print the run's id where no log line shows it: on a terminal without INFO logging."""
+    """Print the run's id if no log line shows the id: on a terminal without INFO logging."""
     if sys.stderr.isatty() and not logging.getLogger(__name__).isEnabledFor(logging.INFO):
         run.tell(f"run {run.summary.run_id}")
 
@@ -207,7 +208,7 @@ async def _locked(
 
 @asynccontextmanager
 async def _within(timeout_sec: float | None, around: RunContext, run: Run[S]) -> AsyncIterator[None]:
-    """End the block after `timeout_sec`, or when a trigger of `around` stops the run; raises Stopped with the cause."""
+    """Cancel the `with` block after `timeout_sec` seconds, or when `around` stops the run; raises Stopped."""
     task = asyncio.current_task()
 
     def stop(by: str) -> None:
@@ -243,7 +244,10 @@ def _exit_code(run: Run[S], fatal: BridgeError | None) -> int:
 
 
 def _written(run: Run[S], path: str | None, code: int) -> int:
-    """Write the summary; returns the exit code. A successful run whose summary can't be written fails."""
+    """Write the run's summary to `path`; return the exit code.
+
+    If the summary can't be written, a run that succeeded counts as failed.
+    """
     if path is not None:
         try:
             write_json(run.summary.model_dump(mode="json"), path)
@@ -254,11 +258,11 @@ def _written(run: Run[S], path: str | None, code: int) -> int:
 
 
 def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: RunContext) -> bool:
-    """Return whether history and alerts leave this run out: it changed nothing, and its caller receives the reason.
+    """Return whether this run is neither recorded in the history nor alerted.
 
-    A request that still waits receives the reason of every failure except a defect. A command receives the reason of
-    invalid input. A failure of the environment or the settings is recorded and alerted, because an operator has to fix
-    it.
+    That is so for a run that changed nothing and succeeded, or whose caller learns the reason of the failure. An HTTP
+    request that still waits learns the reason of every failure except a defect. A command learns the reason of invalid
+    input. Failures of the environment or the settings are recorded and alerted, because an operator has to fix them.
     """
     asked_wrongly = isinstance(fatal, InvalidInput) and run.lock is not None
     told = asked_wrongly or (around.answers() and not isinstance(fatal, InvariantViolation))
@@ -266,7 +270,7 @@ def _is_nothing(run: Run[S], code: int, fatal: BridgeError | None, around: RunCo
 
 
 async def _noted(settings: Settings, run: Run[S], times: tuple[datetime, datetime], code: int) -> None:
-    """Record the end of the run. If the history can't be written, print a warning; the run's result stays."""
+    """Record the end of the run in the history. If that fails, print a warning; the run's result does not change."""
     summary = run.summary
     try:
         await note_end(
@@ -281,9 +285,9 @@ async def tell_of(
 ) -> None:
     """Call the webhook, if one is configured, for a run that failed or could not begin.
 
-    The call comes last and has a time limit. `alarm` is the reason of a run that fails although its work was complete.
-    `left_out` is the number of failed runs before this one that were not reported. The kind is `bridge.run.unfit` for
-    exit code 3.
+    The webhook is called last, with a time limit. `alarm` is the reason why a run fails although its work is complete.
+    `left_out` is the number of failed runs before this one that were not reported. The message's type is
+    `bridge.run.unfit` for exit code 3, otherwise `bridge.run.failed`.
     """
     url = settings.worker_alert_webhook
     if url is None or code == DONE:

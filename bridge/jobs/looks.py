@@ -14,10 +14,10 @@ Look: TypeAlias = Callable[[], Awaitable[object]]
 
 
 async def looked_after(work: Coroutine[Any, Any, T], look: Look) -> T:
-    """Run `work`, and call `look` periodically beside it; an error that `look` raises ends the work.
+    """Run `work`, and meanwhile call `look` periodically; an error that `look` raises ends the work.
 
-    `work` must not use the database session that `look` uses. A `look` at the session of a transaction also keeps the
-    transaction open: Postgres ends a transaction that is idle for a minute.
+    `work` must not use the database session that `look` uses. If that session has an open transaction, the queries of
+    `look` also keep the transaction open: Postgres ends a transaction that is idle for a minute.
     """
     task = asyncio.create_task(work)
     try:

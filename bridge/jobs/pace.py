@@ -1,7 +1,7 @@
-"""Send rate of a run, in items a second. Batches are small, so that the run can stop between them.
+"""Send rate of a replay, in items (dead letters) a second. Batches are small, so the replay can stop between two.
 
-A replay without a rate sends a turn of at most 200 items. It sends the next turn when the workers have committed the
-last one, so events of other senders wait behind at most one turn.
+A replay without a rate sends turns: batches of at most 200 items. It sends the next turn when the workers have
+committed the previous turn. Events of other senders therefore wait behind at most one turn.
 """
 
 import asyncio
@@ -20,7 +20,10 @@ _FIRST_LOOK_SECONDS: Final = 0.02
 
 
 async def turn_ended(is_in_flight: Callable[[], Awaitable[bool]], look: Look) -> None:
-    """Wait until `is_in_flight` returns False, at most TURN_SECONDS; raises the errors of `look`."""
+    """Wait until `is_in_flight` returns False, for at most TURN_SECONDS; raises the errors of `look`.
+
+    `is_in_flight` returns whether items of the last turn (a batch of a replay) are not committed yet.
+    """
     deadline, seconds = time.monotonic() + TURN_SECONDS, _FIRST_LOOK_SECONDS
     while time.monotonic() < deadline and await is_in_flight():
         await asyncio.sleep(seconds)
@@ -29,7 +32,7 @@ async def turn_ended(is_in_flight: Callable[[], Awaitable[bool]], look: Look) ->
 
 
 class Pace:
-    """Send rate; `rate` is in items a second, 0 means no limit. `monotonic` returns the time in seconds."""
+    """Send rate of a replay. `rate` is in items a second, 0 means no limit. `monotonic` returns a time in seconds."""
 
     def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
         self._rate = rate

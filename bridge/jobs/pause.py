@@ -14,7 +14,7 @@ from sinks.postgres.registry.pauses import demand_target, end_pause, start_pause
 
 
 def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """Return the job that pauses the target until `end_job` ends the pause."""
+    """Return the job that pauses a script, site, organisation or partition until the job of `end_job` runs."""
 
     async def check() -> None:
         if kind is not PauseKind.PARTITION:
@@ -28,12 +28,12 @@ def start_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> 
 
 
 def end_job(settings: Settings, kind: PauseKind, target: str, reason: str) -> Job[PauseSummary]:
-    """Return the job that ends the target's pause."""
+    """Return the job that ends the pause of a script, site, organisation or partition."""
     return _job("pause-end", kind, target, reason, lambda: end_pause(settings.dsn, kind, target, reason))
 
 
 async def _any_target() -> None:
-    """Accept every target: a pause can be ended even if its target no longer exists."""
+    """Check nothing: a pause can be ended even if the script or site that it pauses no longer exists."""
 
 
 def _job(

@@ -1,6 +1,6 @@
-"""`bridge dlq plan` as a job: stores the exact set of dead letters that a replay will send.
+"""`bridge dlq plan` as a job: stores a replay plan, which is the exact list of dead letters that a replay will send.
 
-The plan contains a forecast of their outcomes with today's code.
+The plan's report forecasts which outcomes the dead letters would have with today's code.
 """
 
 import uuid
@@ -29,11 +29,11 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """Options of a plan: filter, correction, reason and largest number of items.
+    """Options of a replay plan: filter, correction, reason and largest number of items (dead letters to send again).
 
-    If `passing`, the plan leaves out items that would not become rows. A plan with an `org_id` replays no event into
-    another organisation, and only tokens of that organisation see the plan. `most` limits all plans of that
-    organisation together: their number, items and bytes.
+    If `passing` is True, the plan omits items that by their forecast would not be persisted. A plan with an `org_id`
+    replays no event into another organisation, and only tokens of that organisation see the plan. `most` limits all
+    plans of that organisation together: their number, items and bytes.
     """
 
     chosen: DeadLetterFilter
@@ -46,7 +46,7 @@ class PlanOptions:
 
 
 def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> Job[PlanSummary]:
-    """Return the job for these options; a dry run stores no plan."""
+    """Return the job that creates a replay plan with these options; a dry run of the job stores no plan."""
     name = str(replay_id)
 
     async def work(run: Run[PlanSummary]) -> None:
@@ -86,7 +86,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
 
 
 def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[PlanSummary]:
-    """Return the job that forecasts what `bridge dlq replay` would do now. It only runs as a dry run."""
+    """Return the job that forecasts what `bridge dlq replay` of this plan would do now; the job is always a dry run."""
 
     async def work(run: Run[PlanSummary]) -> None:
         async with connection(settings.dsn, "replay") as conn:
@@ -101,15 +101,15 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
 
 
 def _names_replayed(options: PlanOptions) -> bool:
-    """Return whether the filter selects replayed items.
+    """Return whether the plan's filter selects dead letters that were replayed already.
 
-    `--force` sends these again; without it their replay is refused.
+    `bridge dlq replay --force` sends such dead letters again. Without `--force` their replay is refused.
     """
     return options.chosen.disposition is None or "replayed" in options.chosen.disposition
 
 
 async def _check_limits(conn: Connection, options: PlanOptions, more: Held) -> None:
-    """Check the limits of the organisation; raises LimitReached if its plans and `more` together exceed one of them."""
+    """Raise LimitReached if an organisation's replay plans and `more` exceed one of the organisation's limits."""
     if options.org_id is None or options.most is None:
         return
     now = await held(conn, options.org_id)

@@ -35,7 +35,10 @@ from streams.source.kafka import taking
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """Options: the tenants, most events per round, number of rounds, and the limits of the gate."""
+    """Options of `bridge process`: sites, most events per round, number of rounds, and the limits of the gate.
+
+    The gate fails a run in which too large a share of events was dropped or retried.
+    """
 
     scope: Scope
     limit: int
@@ -44,7 +47,7 @@ class ProcessOptions:
 
 
 def process_job(settings: Settings, options: ProcessOptions) -> Job[ProcessSummary]:
-    """Return the job for these options."""
+    """Return the job of `bridge process` with these options."""
 
     async def work(run: Run[ProcessSummary]) -> None:
         async with _Process.opened(settings, options, run) as process:
@@ -117,7 +120,7 @@ class _Process:
             yield cls(options, run, one_shot, backlog)
 
     async def rounds(self) -> None:
-        """Process rounds of at most `limit` events until no event or no round is left."""
+        """Process rounds, each of at most `limit` events, until a round finds no event or all rounds are done."""
         if self.backlog is not None:
             await self.backlog.begin()
         for _ in range(self.options.rounds):

@@ -1,4 +1,7 @@
-"""Counts of the old values that a plan's correction replaces, by site and organisation: pure."""
+"""Counts of the old values that a replay plan's correction replaces, by site and organisation; pure functions.
+
+A correction is a list of changes that a replay makes to the bodies of dead letters before it sends them.
+"""
 
 from collections import Counter
 from typing import Final
@@ -17,7 +20,7 @@ _Owner = tuple[int | None, int | None]
 
 
 class Replacements:
-    """Counts over the items of one plan, in the plan's order."""
+    """Counts of the old values that a correction replaces in the items of one replay plan, and examples."""
 
     def __init__(self) -> None:
         self._items: Counter[tuple[str, Old, _Owner]] = Counter()
@@ -28,7 +31,7 @@ class Replacements:
         self._of_site: Counter[int | None] = Counter()
 
     def add(self, one: Judgement) -> None:
-        """Count an item; without a correction this changes nothing."""
+        """Count the values that the correction replaces in an item; an item that it does not change is not counted."""
         item = one.item
         if one.body is item.body:
             return
@@ -45,20 +48,21 @@ class Replacements:
             self._samples.append(Sample(provenance=shown.provenance, diff=list(shown.lines)))
 
     def samples(self) -> list[Sample]:
-        """Return examples of what the correction changes: the first item for each site and old value."""
+        """Return examples of what the correction changes: for each site and old value, the first changed item."""
         return self._samples
 
     def told(self) -> list[Replaced]:
-        """Return the old values with their counts, the most frequent first."""
+        """Return the replaced old values with the number of their items, the most frequent first."""
         return [
             Replaced(field=field, value=old.text, new=old.new or "", site_id=site_id, org_id=org_id, items=count)
             for (field, old, (site_id, org_id)), count in self._items.most_common(_MOST_TOLD)
         ]
 
     def warnings(self) -> list[str]:
-        """Return warnings of likely mistakes.
+        """Return warnings of likely mistakes in the correction.
 
-        The correction gives several old values one new value, or it affects several organisations.
+        The mistakes are that it replaces several old values by one new value, and that it affects several
+        organisations.
         """
         found = []
         for field, olds in self._values.items():

@@ -1,4 +1,4 @@
-"""`bridge dlq replay` as a job: claims (reserves) a plan's items, publishes them, and waits for their outcomes."""
+"""`bridge dlq replay` as a job: reserves a plan's items (dead letters), publishes them, and awaits their outcomes."""
 
 import asyncio
 import time
@@ -59,9 +59,9 @@ _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """Options; `rate` is in items a second, `wait` in seconds; `canary` items are sent first.
+    """Options of a replay: `rate` in items (dead letters) a second, `wait` for outcomes in seconds; 0 means none.
 
-    0 disables each of them.
+    The first `canary` items are sent and awaited before all others.
     """
 
     replay_id: str
@@ -73,7 +73,7 @@ class ReplayOptions:
 
 
 def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]:
-    """Return the job for these options. Run it again after a stop or a crash: it continues where the last run ended."""
+    """Return the job that sends a replay plan. Run it again after a stop or crash: it continues where it ended."""
 
     @asynccontextmanager
     async def taken_up(run: Run[ReplaySummary]) -> AsyncIterator[None]:
@@ -106,7 +106,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
 
 
 async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
-    """Check the plan's canary before the run writes; raises CanaryFailed if too many items were dropped again."""
+    """Check the canary (the plan's items sent first); raises CanaryFailed if too many of them were dropped again."""
     first = max(options.canary, plan.published if plan.canary_failed else 0)
     dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
@@ -142,7 +142,7 @@ class _Replay:
     async def opened(
         cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
     ) -> AsyncIterator["_Replay"]:
-        """Open the sender of the plan."""
+        """Connect to Postgres and Kafka, and read the replay plan that is to be sent."""
         async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
             plan = await find_plan(conn, options.replay_id)
             yield await cls._prepared(settings, options, run, conn, publisher, plan)
@@ -171,7 +171,7 @@ class _Replay:
         )  # fmt: skip
 
     async def send(self) -> None:
-        """Send the items that are left, the canary first."""
+        """Send the plan's unsent items (dead letters). If a canary is set, its items are sent first, and must pass."""
         left = self._is_left()
         if canary := min(self.options.canary, self.plan.planned):
             while self.published < canary and self._is_left():
@@ -187,7 +187,7 @@ class _Replay:
             self.run.tell(f"every item of the plan was sent by an earlier run ({sent}): nothing is sent again")
 
     async def wait(self) -> None:
-        """Wait until the workers have committed every item that was sent, at most `options.wait` seconds."""
+        """Wait until the workers have committed every dead letter that was sent, for at most `options.wait` seconds."""
         deadline = time.monotonic() + self.options.wait
         while (asked := time.monotonic()) < deadline:
             counts = summed(await outcomes(self.conn, self.plan.replay_id))
@@ -203,7 +203,7 @@ class _Replay:
         return self.sent_to < self.plan.last_position
 
     async def _batch(self, most: int) -> None:
-        """Send the next batch, at most `most` items. If the run is stopped meanwhile, this batch is still finished."""
+        """Send the next batch of at most `most` dead letters. A run that is stopped meanwhile finishes the batch."""
         await self._look()
         await self._paced()
         batch = asyncio.create_task(self._send_batch(min(most, TURN if self.in_turns else self.pace.batch(BATCH))))
@@ -246,11 +246,11 @@ class _Replay:
         return await read_items(self.conn, self.plan.replay_id, self.sent_to, up_to, max_lives=most, lock=lock)
 
     def _was_sent(self, item: DeadLetterItem) -> bool:
-        """Return whether an earlier run of this plan claimed the item; it may have been killed before it noted this."""
+        """Return whether a run of this plan has sent the dead letter already, perhaps without a record of that."""
         return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
 
     async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return the bodies of the items that may be sent, and the reasons against the other items, by position."""
+        """Return the bodies of the items to send, and why other items are not sent, both by position in the plan."""
         bodies, why = await looked_after(self._corrected(items), self._look)
         # An item may be so old that the key table can't detect a duplicate. Then the events are searched for it.
         old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
@@ -260,7 +260,7 @@ class _Replay:
         return bodies, why
 
     async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return the corrected bodies, and the reasons against other items, by position, without a look at events."""
+        """Return corrected bodies, and why other items are not sent, by position; does not search for duplicates."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
         terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
@@ -285,7 +285,7 @@ class _Replay:
             await skip(self.conn, self.plan.replay_id, {positions[one]: why for one in provenances})
 
     async def _look(self) -> None:
-        """Check that the run may continue; raises BridgeError on a cancellation, a lost lock, or an open breaker."""
+        """Raise BridgeError if the plan was cancelled, the run's lock is lost, or the circuit breaker is open."""
         if self.run.lock is not None:
             self.run.lock.check()
         if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
@@ -307,7 +307,7 @@ class _Replay:
         return await in_flight(self.conn, self.plan.replay_id, self.sent_before, self.sent_to)
 
     async def _canary_passed(self, canary: int) -> None:
-        """Wait until the canary is committed; raises BridgeError after too many failures, or after `wait` seconds."""
+        """Wait, at most `wait` s, for the outcomes of the first items; raises BridgeError if too many were dropped."""
         deadline = time.monotonic() + self.options.wait
         while True:
             found = await canary_outcomes(self.conn, self.plan.replay_id, canary)
@@ -342,7 +342,7 @@ class _Replay:
 
 
 def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
-    """Return the reason of a run's end without hosts, accounts and details of other sites, which its record has."""
+    """Return why the run ended, for all who may read the plan: without hosts, accounts or other sites' details."""
     if type(error) is BridgeError:
         return str(error)
     if isinstance(error, BreakerOpen):
@@ -351,7 +351,7 @@ def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:
 
 
 async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, because: str) -> None:
-    """Record the end of the run in the plan and in the summary."""
+    """Record the end of the run in the replay plan and in the run's summary."""
     summary = run.summary
     summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
     try:
@@ -378,7 +378,7 @@ def count_outcomes(summary: ReplaySummary, found: Sequence[Became]) -> None:
 
 
 def _judge(run: Run[ReplaySummary], found: Sequence[Became], *, waited: bool) -> None:
-    """Judge each site: it fails if an item was dropped again or is open, or if `waited` and one is not committed."""
+    """Record a failure of each site with an item that was dropped again, is open or, if `waited`, not committed."""
     by_site: dict[int | None, list[Became]] = defaultdict(list)
     for one in found:
         by_site[one.site_id].append(one)

@@ -1,7 +1,7 @@
 """`bridge dlq replay --from-topic` as a job: sends external dead letters to the raw topic.
 
-External dead letters are records that another program, such as Spring or Kafka Connect, has dead-lettered. The ledger
-does not contain them.
+External dead letters are records that another program, such as Spring or Kafka Connect, has dead-lettered. They are not
+in the ledger, this product's table of failed events.
 """
 
 import asyncio
@@ -40,12 +40,12 @@ POLL_MS: Final = 500
 
 
 def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicReplaySummary]:
-    """Return the job that replays a topic up to its end offsets at the start of the run.
+    """Return the job that replays a topic of external dead letters, up to its end offsets at the start of the run.
 
-    `rate` is in records a second, 0 for no limit. Once Kafka has acknowledged a batch, its end is committed as the
-    offset of a consumer group. The next run continues from there. Records that a killed run had sent but not committed
-    are sent twice; the dedup by event id recognises them. Raises InvalidInput for a topic of this product: its records
-    are not trusted without the ledger.
+    `rate` is in records a second, 0 for no limit. When Kafka has acknowledged a batch, the job commits the offset after
+    the batch for a consumer group, and the next run continues at that offset. Records that a killed run had sent but
+    not committed are sent twice; the dedup by event id drops the second copies. Raises InvalidInput for a topic of this
+    product: its records are not trusted unless the ledger (the table of failed events) has them.
     """
     if settings.topics.has(topic):
         raise InvalidInput(_own(topic, settings))
@@ -102,9 +102,9 @@ async def _reading(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaCons
 async def _batches(
     consumer: AIOKafkaConsumer, partitions: Sequence[KafkaPartition], pace: Pace
 ) -> AsyncIterator[list[RawRecord]]:
-    """Yield all records up to the present end offsets, at the rate of `pace`.
+    """Yield all records up to the end offsets at the start, at the rate of `pace`.
 
-    At the end the positions equal these offsets.
+    After the last record, the consumer's positions equal these end offsets.
     """
     consumer.assign(partitions)
     ends: dict[KafkaPartition, int] = await consumer.end_offsets(partitions)
@@ -125,7 +125,7 @@ async def _replayed(
     registry: RegistryCache,
     records: Sequence[RawRecord],
 ) -> None:
-    """Count the forecasts of these records, and send the records that are not in the ledger."""
+    """Forecast and count the outcomes of these records, and send those that are not in the ledger of failed events."""
     summary = run.summary
     found = [original(record) for record in records]
     known = await sink.ledger([one.provenance for one in found if one.provenance is not None])
@@ -154,7 +154,7 @@ async def _replayed(
 
 
 async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> int:
-    """Send the copies; returns how many of them Kafka refuses because of their content. Raises every other error."""
+    """Send copies of the records; return how many Kafka refuses because of their content. Raises every other error."""
     # A refused record fails its whole batch, so each record of the batch is sent once more in a batch of its own.
     suspects = [copy for copy, _ in await _refusals(producer, copies)]
     return sum([len(await _refusals(producer, [copy])) for copy in suspects])

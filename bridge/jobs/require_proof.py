@@ -11,7 +11,10 @@ from sinks.postgres.identity.attribution import end_legacy
 
 
 def require_proof_job(settings: Settings, reason: str) -> Job[OffsetsSummary]:
-    """Return the job. Workers apply the change when they reload the registry, within BRIDGE_REGISTRY_REFRESH."""
+    """Return the job that ends the trust in unsigned gateway headers.
+
+    Workers apply the change when they reload the registry of scripts, within BRIDGE_REGISTRY_REFRESH.
+    """
 
     async def work(run: Run[OffsetsSummary]) -> None:
         run.summary.reason = reason

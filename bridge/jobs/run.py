@@ -1,4 +1,7 @@
-"""One run of a job: its summary, and its targets, which fail independently of each other."""
+"""One run (execution) of a job: its summary, and its targets.
+
+A target is a part of the job's work, such as one site. One target can fail while the others succeed.
+"""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,17 +25,17 @@ WHOLE = "run"
 
 
 class FailedFast(BridgeError):
-    """A target failed, and the run ends at its first failed target."""
+    """A target (a part of the job's work, such as one site) failed, and `--fail-fast` ends the run there."""
 
 
 @dataclass
 class Run(Generic[S]):
-    """State that the work of a job receives.
+    """One execution of a job, as the job's work sees it.
 
     - `alarm`: the reason for an alert although the work is complete.
-    - `finished`: the work ended by itself. `stopped_by`: what stopped it before that.
-    - `note`: records the run in the history. `on_record`: the run is recorded.
-    - `tell`: receives lines of progress and warnings for people.
+    - `finished`: whether the work ended by itself. `stopped_by`: what stopped the work, such as a signal's name.
+    - `note`: is called to record the run in the history. `on_record`: whether the run is recorded.
+    - `tell`: is called with each line of progress and each warning for people.
     - `share`: limits how long the work may occupy the event loop.
     """
 
@@ -65,7 +68,10 @@ class Run(Generic[S]):
 
     @contextmanager
     def target(self, name: str) -> Iterator[None]:
-        """Run the work of one target. A failure is recorded, and the run continues with the next target."""
+        """Enclose the work of one target (a part of the job, such as a site), and record a failure of that work.
+
+        The run then continues with the next target, unless `fail_fast` is set or Postgres or Kafka is unreachable.
+        """
         if self.lock is not None:
             self.lock.check()
         started = time.monotonic()

@@ -24,9 +24,9 @@ def skip_job(
 ) -> Job[OffsetsSummary]:
     """Return the job that skips the record at this offset. A record that can be read is skipped only if `readable`.
 
-    The job is safe while a worker runs. It increases the stored offset by one, and only if the stored offset equals
-    `offset`. The worker can't commit a batch that it read before, because the batch does not begin at the stored
-    offset. The worker reads the stored offset again within seconds.
+    The job is safe while a worker runs. It increases the partition's stored offset by one, and only if that offset
+    equals `offset`. The worker can't commit a batch that it read before the skip, because that batch does not begin at
+    the new stored offset. The worker reads the stored offset again within seconds.
     """
 
     async def work(run: Run[OffsetsSummary]) -> None:
@@ -90,7 +90,7 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
 
 
 def _given_up(log: TopicPartition, offset: int, records: Sequence[RawRecord], *, readable: bool) -> str:
-    """Describe the loss of a readable record; raises InvalidInput if a worker should process it."""
+    """Describe the readable record that is skipped; raises InvalidInput if a worker should process the record."""
     if not records or records[0].offset != offset:
         raise InvalidInput(f"{log}: there is no record at offset {offset}; a worker passes such a gap by itself")
     if not readable:

@@ -1,4 +1,4 @@
-"""Files and directories that only their creator can read, under any umask. Links are not followed.
+"""Files and directories that only their creator can read, also under an open umask. Symbolic links are not followed.
 
 Only the standard library is imported, because the Python client imports this module.
 """
@@ -56,10 +56,11 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
 
 @contextmanager
 def whole_file(path: Path, mode: int = FILE_MODE) -> Iterator[TextIO]:
-    """Open a UTF-8 text file for writing. It gets its name and mode when the block succeeds; otherwise it is removed.
+    """Open a UTF-8 text file for writing; the file gets its name and mode when the `with` block ends without an error.
 
-    The file replaces an older one of the same name. A device or pipe is written directly and keeps its mode; it must
-    belong to this account or root, and a pipe must have a reader. Raises OSError, also for a link.
+    After an error the file is removed. The file replaces an older file of the same name. A device or pipe is written
+    directly and keeps its mode; it must belong to this account or root, and a pipe must have a reader. Raises OSError,
+    also for a symbolic link.
     """
     kind = _kind(path)
     if stat.S_ISCHR(kind) or stat.S_ISFIFO(kind):

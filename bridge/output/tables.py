@@ -102,13 +102,13 @@ def on_terminal() -> bool:
 
 
 def print_left_out(count: int, what: str) -> None:
-    """Print the number of rows that are left out on a terminal, if any."""
+    """Print how many rows the table omits because the output is a terminal, if it omits any."""
     if count:
         print_text(f"{count} {what} not shown: --all shows them")
 
 
 def print_table(rows: Table) -> None:
-    """Print the table; without a terminal, in a plain form for `cut` and `grep`."""
+    """Print the table; if standard output is not a terminal, in a plain form for `cut` and `grep`."""
     print_renderable(rows)
 
 

@@ -1,4 +1,7 @@
-"""Detection of input that is not one event a line: other formats by their first bytes, texts with several events."""
+"""Detection of input that does not have one event in each line.
+
+Other formats are recognised by their first bytes. Lines with several events are found too.
+"""
 
 import re
 from typing import Final, NamedTuple
@@ -109,7 +112,7 @@ def is_json(text: bytes) -> bool:
 
 
 def several_in(text: bytes) -> str:
-    """Return the evidence that a text contains several events instead of one; an empty string if there is none."""
+    """Return a description of how a text contains several events instead of one; an empty string if it does not."""
     try:
         document = _envelope(text)
     except UNREADABLE as error:
@@ -138,5 +141,5 @@ def _several_in_broken(text: bytes, error: str) -> str:
 
 
 def part_of_text(line: bytes) -> bool:
-    """Return whether a line has only brackets and commas but is not JSON: it is a part of JSON over several lines."""
+    """Return whether a line is only a part of a JSON text over several lines: brackets and commas, but not JSON."""
     return not line.translate(None, b"[]{}," + BLANK) and not is_json(line)

@@ -59,7 +59,7 @@ class LineSplitter:
 
 
 class LinesOfEvents:
-    """Passes lines on when the first lines show that the input has one event a line."""
+    """The lines of an input, passed on only if the first lines show that the input has one event in each line."""
 
     def __init__(self, path: str) -> None:
         """Set the file's path, for messages; empty is standard input."""
@@ -69,9 +69,9 @@ class LinesOfEvents:
         self._held: Line | None = None
 
     def checked(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """Yield the lines; raises InvalidInput before the first.
+        """Yield the lines; raises InvalidInput, before it yields a line, unless the input has one event in each line.
 
-        If the first line is not JSON, the next line decides.
+        The first line decides; if it is not JSON, the second line decides.
         """
         for line in lines:
             if not self._known and line.value is not None and not line.value.isspace() and line.value:
@@ -81,7 +81,7 @@ class LinesOfEvents:
             yield line
 
     def end(self) -> Iterator[Line]:
-        """Yield the waiting line, if there is one."""
+        """Yield the first line if it still waits for the check of the next line."""
         if self._held:
             yield self._held
         self._held, self._known = None, True

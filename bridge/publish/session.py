@@ -1,4 +1,4 @@
-"""One publishing of lines from beginning to end: reading, keys, publishing, counts."""
+"""The work of `bridge publish` from beginning to end: lines are read, get record keys, are published and counted."""
 
 import asyncio
 import time
@@ -40,9 +40,9 @@ def key_of(value: bytes) -> bytes | None:
 
 
 def guessed_key(value: bytes | None) -> bytes | None:
-    """Return `{site_id}:{event_id}` as found in the text of an invalid line; None if the text names no site.
+    """Return the record key `{site_id}:{event_id}` from the text of an invalid line; None if no site is found.
 
-    Nothing else of such an event can be read, so its dead letter gets its site from the record key.
+    The event in such a line can't be parsed, so its dead letter gets its site from the record key.
     """
     if value is None or is_json(value):
         return None
@@ -51,9 +51,9 @@ def guessed_key(value: bytes | None) -> bytes | None:
 
 
 def _fault(value: bytes | None, key: bytes | None) -> str:
-    """Return why a line is not published, or an empty string.
+    """Return why a line is not published; an empty string if it is published.
 
-    Whether a single event is valid, the stream decides later.
+    Invalid events are published too: the stream validates them later.
     """
     if value is None:
         return f"the line is longer than {MAX_LINE_BYTES} bytes"
@@ -67,7 +67,7 @@ def _fault(value: bytes | None, key: bytes | None) -> str:
 
 @dataclass(slots=True)
 class Published:
-    """Result of a publishing. `read` is the number of lines that are not blank."""
+    """Counts of one publishing of lines. `read` is the number of lines that are not blank."""
 
     read: int = 0
     blank: int = 0
@@ -78,7 +78,7 @@ class Published:
     errors: list[TargetError] = field(default_factory=list)
 
     def fault(self, target: str, reason: str) -> None:
-        """Record an error; only the first hundred are kept."""
+        """Record why a line was not published; only the first hundred errors are kept."""
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(TargetError(target=target, reason=reason))
 

@@ -1,4 +1,4 @@
-"""The numbers of one look at Postgres and Kafka, and the rates between two looks."""
+"""The numbers that `bridge top` shows: read from Postgres and Kafka, with the rates between two readings."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from streams.rules.retry_policy import tier_labels
 
 
 class Look(NamedTuple):
-    """The state at one time, which is in seconds of the monotonic clock."""
+    """The state of the stream at the time of one reading, in seconds of the monotonic clock."""
 
     at: float
     activity: Activity
@@ -34,9 +34,9 @@ class Look(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """The state from Kafka alone, while Postgres is unreachable.
+    """The state of the stream as Kafka shows it, while Postgres is unreachable.
 
-    `lag` is in records by topic, computed from the offsets that are committed to Kafka.
+    `lag` is in records by topic, computed from the offsets that the workers commit to Kafka.
     """
 
     lag: dict[str, int]
@@ -44,9 +44,9 @@ class Glimpse(NamedTuple):
 
 
 class WorkerFigures(NamedTuple):
-    """One worker: its partitions, its lanes, the busy ones among these, and the attempts that it commits a second.
+    """One worker: its partitions, its lanes, how many lanes are busy, and the attempts that it commits in a second.
 
-    A lane is a worker's task that processes the batches of one partition in order.
+    A lane is a worker's task that processes batches in order. An attempt is one try to process an event.
     """
 
     worker: str
@@ -66,7 +66,10 @@ class TierFigures(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """The displayed numbers; rates are per second. `lag` is in records by topic; `held` has the reasons of pauses."""
+    """The numbers that `bridge top` shows; rates are per second, `lag` is in records by topic.
+
+    `held` has the reason why each paused partition is not read.
+    """
 
     per_second: dict[str, float]
     lag: dict[str, int]
@@ -81,7 +84,7 @@ class Figures(NamedTuple):
 
 
 async def look(settings: Settings) -> Look | Glimpse:
-    """Read the state once, from the services that answer; raises PreconditionFailed if none answers."""
+    """Read the stream's state once, from Postgres and Kafka or the one that answers; raises PreconditionFailed."""
     try:
         (offsets, trouble), activity, backlog, windows, brake = await asyncio.gather(
             _offsets(settings),
@@ -104,7 +107,7 @@ def _topics(settings: Settings) -> Sequence[str]:
 
 
 async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
-    """Return the stored offsets, and the reason why their lag is not known."""
+    """Return the stored offsets of the partitions, and the reason why the lag is not known, if it is not."""
     try:
         return await stored_offsets(settings), ""
     except PreconditionFailed as error:
@@ -112,7 +115,7 @@ async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
 
 
 def figures(before: Look, now: Look, settings: Settings) -> Figures:
-    """Return the numbers of the second look, with the rates since the first look."""
+    """Return the numbers of the second reading of the stream's state, with the rates since the first reading."""
     seconds = max(now.at - before.at, 1e-3)
     settled: Counter[str] = Counter()
     by_worker: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The numbers as tables: problems first, and only as many rows as people read."""
+"""The numbers of `bridge top` as tables: problems first, and only a few rows of each table."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MOST_ROWS = 8
 
 
 def screen(found: Figures | Glimpse, *, window: str, trouble: str = "") -> RenderableType:
-    """Return the whole screen; `trouble` is the reason why the numbers are not current."""
+    """Return the whole screen of `bridge top`; `trouble` is the reason why the numbers are not current."""
     parts: list[RenderableType] = []
     if trouble:
         parts.append(Text(f"not renewed: {trouble}", style="bold red"))

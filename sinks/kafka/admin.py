@@ -40,7 +40,7 @@ bound_scram()
 
 
 class TopicFacts(NamedTuple):
-    """One topic in Kafka. `in_sync` has each partition's number of in-sync replicas, 0 for one without a leader."""
+    """One topic in Kafka. `in_sync` has the number of in-sync replicas by partition, 0 if it has no leader."""
 
     partitions: int
     replication: int
@@ -56,7 +56,7 @@ class Broker(NamedTuple):
 
 
 class ClusterFacts(NamedTuple):
-    """The cluster as its metadata describe it."""
+    """The Kafka cluster as its metadata describe it: its id, its brokers, and whether it has a controller."""
 
     cluster_id: str
     brokers: list[Broker]
@@ -64,11 +64,11 @@ class ClusterFacts(NamedTuple):
 
 
 class KafkaAway(PreconditionFailed):
-    """No broker answers."""
+    """No Kafka broker answers."""
 
 
 def unfit(settings: Settings, error: BaseException) -> PreconditionFailed:
-    """Return the error for a failure of Kafka: either no broker answers, or a broker refuses."""
+    """Return the error to raise for a failure of Kafka: either no broker answers, or a broker refuses the request."""
     if isinstance(error, KafkaConnectionError | NodeNotReadyError | OSError):
         # TimeoutError is an OSError without a message.
         reason = "" if isinstance(error, KafkaError | TimeoutError) else f": {error}"
@@ -80,7 +80,10 @@ def unfit(settings: Settings, error: BaseException) -> PreconditionFailed:
 
 @contextmanager
 def _without_its_log() -> Iterator[None]:
-    """Silence aiokafka while connecting: it logs each try as an error, and the error raised at the end suffices."""
+    """Silence aiokafka's log while a client connects.
+
+    aiokafka logs each failed try as an error. The error that is raised after the last try is enough.
+    """
     logger = logging.getLogger("aiokafka")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -109,7 +112,7 @@ async def kafka_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def started(settings: Settings, client: AIOKafkaConsumer | AIOKafkaProducer) -> AsyncIterator[None]:
-    """Run the client for a short task; raises PreconditionFailed when Kafka is away or refuses."""
+    """Start a consumer or producer, and stop it after the `with` block; raises PreconditionFailed without Kafka."""
     try:
         try:
             await client.start()
@@ -143,7 +146,7 @@ async def cluster_facts(client: AIOKafkaAdminClient) -> ClusterFacts:
 
 
 async def group_has_members(settings: Settings) -> bool:
-    """Return whether the batch group has a member now; raises PreconditionFailed when Kafka is away."""
+    """Return whether a worker is a member of the consumer group now; raises PreconditionFailed when Kafka is away."""
     async with kafka_admin(settings) as client, asyncio.timeout(MOVED_SECONDS):
         while True:
             try:
@@ -159,9 +162,10 @@ async def group_has_members(settings: Settings) -> bool:
 
 
 async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
-    """Return each topic's lag behind its end, in records, by the group's offsets in Kafka; raises PreconditionFailed.
+    """Return the consumer group's lag in each topic, in records; raises PreconditionFailed.
 
-    The offsets in Postgres are authoritative and Kafka's are copies of them. Use this only while Postgres is away.
+    The lag is computed from the offsets that are committed to Kafka. These are copies; the authoritative offsets are in
+    Postgres. Use this function only while Postgres is away.
     """
     async with kafka_admin(settings) as client:
         committed = await client.list_consumer_group_offsets(settings.group)
@@ -176,9 +180,10 @@ async def committed_lag(settings: Settings, topics: Iterable[str]) -> dict[str, 
 async def log_bounds(
     settings: Settings, topics: Iterable[str], *, past_open_transactions: bool = False
 ) -> dict[TopicPartition, LogBounds]:
-    """Return the bounds of all partitions of existing topics; raises PreconditionFailed when Kafka is away or refuses.
+    """Return the first and the end offset of each partition of those topics that exist; raises PreconditionFailed.
 
-    The end is the last stable offset, up to which workers read. With `past_open_transactions` it is the log's end.
+    The end is the last stable offset, up to which workers read. With `past_open_transactions` the end is the offset
+    after the last record, even if it is in an open transaction.
     """
     wanted = await partitions_of(settings, topics)
     if not wanted:
@@ -192,10 +197,10 @@ async def log_bounds(
 async def offsets_since(
     settings: Settings, sources: Iterable[tuple[str, int]], moment_ms: int
 ) -> dict[TopicPartition, int]:
-    """Return each partition's first offset at or after `moment_ms`, or its end; raises PreconditionFailed.
+    """Return each partition's offset of the first record with a timestamp of at least `moment_ms`, or its end offset.
 
     `moment_ms` is in milliseconds since the epoch. Records in and after an open transaction count, although workers
-    don't read them yet.
+    don't read these records yet. Raises PreconditionFailed.
     """
     wanted = [KafkaPartition(*source) for source in sources]
     if not wanted:
@@ -207,9 +212,9 @@ async def offsets_since(
 
 
 async def newest_after(settings: Settings, topics: Iterable[str], *, seconds: float) -> float | None:
-    """Return by how many seconds the newest record's timestamp is ahead of this machine's clock.
+    """Return by how many seconds a record's timestamp is ahead of this machine's clock, at least `seconds`.
 
-    None if it is ahead by less than `seconds`. Raises PreconditionFailed.
+    Return None if no record of the topics is that far ahead. Raises PreconditionFailed.
     """
     wanted = await partitions_of(settings, topics)
     if not wanted:

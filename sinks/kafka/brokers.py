@@ -32,8 +32,9 @@ log = structlog.get_logger(__name__)
 async def ask_any_broker(client: AIOKafkaClient, request: Any, first: int | None = None) -> Any:
     """Send a request that any broker can answer, and return the answer; raises KafkaError when no broker answers.
 
-    The metadata list a failed broker until the controller has noticed the failure, for about ten seconds. `first` is
-    the id of the broker to ask first. The other brokers follow in random order, those with an open connection first.
+    Kafka's metadata list a failed broker until the controller has noticed the failure, which takes about ten seconds.
+    `first` is the id of the broker to ask first. The other brokers follow in random order, those with an open
+    connection before the rest.
     """
     nodes = await _named(client)
     random.shuffle(nodes)
@@ -49,11 +50,11 @@ async def ask_any_broker(client: AIOKafkaClient, request: Any, first: int | None
 
 
 async def _named(client: AIOKafkaClient) -> list[int]:
-    """Return the ids of all brokers; wait while the metadata list none.
+    """Return the ids of all brokers; wait while Kafka's metadata list no broker.
 
-    Raises NodeNotReadyError after a request's time-out.
+    Raises NodeNotReadyError after the time-out of a request.
 
-    No broker lists one that the controller has not heard from. A single broker then does not even list itself.
+    Metadata list only brokers that the controller has heard from. A single broker may therefore not even list itself.
     """
     deadline = time.monotonic() + client._request_timeout_ms / 1000  # noqa: SLF001  # no public access
     while not (brokers := client.cluster.brokers()):
@@ -65,7 +66,7 @@ async def _named(client: AIOKafkaClient) -> list[int]:
 
 
 class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is untyped
-    """aiokafka's admin client, changed: it asks each broker in turn instead of a single random one."""
+    """aiokafka's admin client, but a request goes to each broker in turn until one answers, not to a random one."""
 
     async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
         if node_id is not None:
@@ -82,7 +83,7 @@ class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is unt
 
 
 class BrokerLog:
-    """Log lines about brokers that Kafka has lost and regained, with the number of those that remain.
+    """Log lines about brokers that Kafka has lost and regained, with the number of brokers that remain.
 
     A client's own log names only the broker that the client is connected to.
     """
@@ -91,11 +92,11 @@ class BrokerLog:
         self._known: frozenset[int] = frozenset()
 
     def follow(self, cluster: ClusterMetadata) -> None:
-        """From now on, log each change of the brokers in this client's metadata."""
+        """From now on, log each change of the list of brokers in a Kafka client's metadata."""
         cluster.add_listener(self.seen)
 
     def seen(self, cluster: ClusterMetadata) -> None:
-        """Log the differences between the brokers of these metadata and of the previous ones.
+        """Log the differences between the brokers in these metadata and those in the metadata of the previous call.
 
         The first call logs nothing.
         """

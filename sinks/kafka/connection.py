@@ -1,4 +1,7 @@
-"""Patches of aiokafka's connections: errors of closed connections under uvloop, of abandoned commits, and of SCRAM."""
+"""Patches of aiokafka's connections, each for one kind of error that aiokafka does not handle.
+
+These are writes to closed connections under uvloop, offset commits whose caller was cancelled, and SCRAM logins.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -39,10 +42,10 @@ def _named(send: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def retrieve_commits() -> None:
-    """Retrieve the error of an offset commit whose caller was cancelled.
+    """Patch aiokafka to retrieve the error of an offset commit whose caller was cancelled.
 
-    aiokafka shields the request from the cancellation. If the request then fails, asyncio logs a traceback, because no
-    caller retrieves the error.
+    aiokafka shields the commit's request from the cancellation. Without this patch, if the request then fails, asyncio
+    logs a traceback, because no caller retrieves the error.
     """
     GroupCoordinator._do_commit_offsets = _retrieved(GroupCoordinator._do_commit_offsets)  # noqa: SLF001  # no hook
 
@@ -63,8 +66,8 @@ def _retrieved(commit: Callable[..., Any]) -> Callable[..., Any]:
 def bound_scram() -> None:
     """Make each client of this process refuse a broker that asks for an excessive SCRAM iteration count.
 
-    For an invalid SCRAM message, aiokafka raises errors that its clients do not handle. They are translated to
-    AuthenticationFailedError, after which a client tries the next broker.
+    For an invalid SCRAM message, aiokafka raises errors that its clients do not handle. This patch translates these
+    errors to AuthenticationFailedError, after which a client tries the next broker.
     """
     ScramAuthenticator.process_server_first_message = _bounded(ScramAuthenticator.process_server_first_message)
     ScramAuthenticator.step = _failing_as_one(ScramAuthenticator.step)

@@ -15,7 +15,10 @@ def _words(count: int) -> struct.Struct:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that every Kafka client chooses for this key: the low 31 bits of murmur2, modulo."""
+    """Return the partition that every Kafka client chooses for this key.
+
+    It is the low 31 bits of the key's murmur2 hash, modulo the number of partitions.
+    """
     length = len(key)
     value = _SEED ^ length
     for word in _words(length >> 2).unpack_from(key):

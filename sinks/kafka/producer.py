@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class InvalidRecordError(BrokerResponseError):  # type: ignore[misc]  # aiokafka is untyped
-    """Kafka's error INVALID_RECORD, as for a record without a key in a compacted topic. aiokafka lacks this error."""
+    """Kafka's error INVALID_RECORD, which aiokafka lacks; a record without a key in a compacted topic causes it."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -60,7 +60,8 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
       producer. Kafka then acknowledges that producer's batches as repetitions, without storing them.
     - After a batch has expired, the partition refuses every further batch of aiokafka's idempotent producer.
 
-    Second copies are detected by the product: of an event by its id, of a retry and of a dead letter by the ledger.
+    The product itself detects records that Kafka has stored twice: an event by its id, a retry or a dead letter by the
+    ledger (the table of failed events).
     """
     options: dict[str, Any] = {
         "acks": "all",
@@ -84,8 +85,8 @@ async def producing(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
 async def connect(settings: Settings, producer: AIOKafkaProducer, topic: str) -> list[int]:
     """Start the producer and return the topic's partitions.
 
-    Raises PreconditionFailed, within about START_SECONDS, if Kafka is unreachable or lacks the topic. The producer is
-    then closed.
+    If Kafka is unreachable or lacks the topic, closes the producer and raises PreconditionFailed, within about
+    START_SECONDS.
     """
     try:
         async with asyncio.timeout(START_SECONDS):
@@ -116,7 +117,10 @@ async def close(producer: AIOKafkaProducer) -> None:
 
 @asynccontextmanager
 async def acknowledging(what: str) -> AsyncIterator[None]:
-    """Limit the time of a publication, and translate its errors to SinkUnavailable. `what` describes it in messages."""
+    """Limit the time of the publishing in the `with` block, and translate Kafka's errors to SinkUnavailable.
+
+    `what` describes the publishing in error messages.
+    """
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
             yield
@@ -126,14 +130,14 @@ async def acknowledging(what: str) -> AsyncIterator[None]:
 
 
 def raise_outage(results: Iterable[BaseException | None]) -> None:
-    """Raise the first error that is not Kafka's refusal of a record."""
+    """Raise the first of these errors that does not mean that Kafka refuses a record because of its content."""
     for result in results:
         if result is not None and not isinstance(result, REFUSALS):
             raise result
 
 
 class Copy(NamedTuple):
-    """A record to be sent. If its partition is None, its key chooses one."""
+    """A record to be sent to a topic. If the partition is None, the record's key determines it."""
 
     topic: str
     partition: int | None

@@ -1,7 +1,7 @@
-"""Publishing of retry records and dead letters to Kafka.
+"""Publishing of failed events to Kafka: copies of raw records, on a retry topic or on the dead-letter topic.
 
-A copy goes to the partition with the number of its raw record's partition. Of a record that Kafka refuses, more and
-more parts are omitted until Kafka accepts it.
+A copy goes to the partition with the same number as the raw record's partition. If Kafka refuses a copy, more and more
+parts of the copy are omitted until Kafka accepts it.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -36,9 +36,9 @@ async def publishing(settings: Settings) -> AsyncIterator["KafkaPublisher"]:
 
 
 def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
-    """Return the raw event's own headers.
+    """Return the headers that the raw event's producer set.
 
-    On a retry record they are those before the headers that this product appended.
+    A retry record has more headers: this product has appended its own after those of the producer.
     """
     headers = list(failure.attempt.record.headers)
     if failure.attempt.number > 1:
@@ -49,10 +49,10 @@ def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 
 def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
-    """Return the original headers, byte for byte, followed by the product's own, of which the provenance is first.
+    """Return the headers of the copy of a failed event: those of the producer, byte for byte, then the product's own.
 
-    Of several headers with the same name the last one applies. Omitted parts, which may include the original headers,
-    are listed with their size in bytes.
+    The product's first header is the provenance. Of several headers with the same name, the last one applies. If parts
+    of the copy are omitted, perhaps the producer's headers too, one header lists these parts with their sizes in bytes.
     """
     original = original_headers(failure)
     own = {
@@ -84,9 +84,9 @@ def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
 
 
 def _left_out(failure: Failure) -> tuple[str, ...]:
-    """Return the parts that the copy omits.
+    """Return the names of the parts that the copy of a failed event omits.
 
-    Very many headers are omitted too, because they take their reader thirty times their size in memory.
+    Headers are also omitted if there are very many: a reader needs thirty times their size in memory.
     """
     if len(failure.attempt.record.headers) <= MOST_HEADERS or "headers" in failure.left_out:
         return failure.left_out
@@ -94,9 +94,9 @@ def _left_out(failure: Failure) -> tuple[str, ...]:
 
 
 def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
-    """Return the copy of the failure.
+    """Return the copy of a failed event as a record to be sent to a retry topic or the dead-letter topic.
 
-    Its value is empty instead of null if the key is null, as Kafka refuses two nulls.
+    If key and value are null, the copy's value is empty, as a record with two nulls is refused.
     """
     left_out = _left_out(failure)
     key = None if "key" in left_out else failure.attempt.record.key
@@ -105,7 +105,7 @@ def copy_of(failure: Failure, topic: str, partition: int) -> Copy:
 
 
 class KafkaPublisher:
-    """A publisher of copies, with one producer that all lanes share."""
+    """Publishes copies of failed events, with one Kafka producer that all lanes (a worker's committing tasks) share."""
 
     def __init__(self, producer: AIOKafkaProducer, dlq_topic: str) -> None:
         self._producer = producer
@@ -123,9 +123,10 @@ class KafkaPublisher:
             log.error("copies_refused", count=len(refused), first=str(first.attempt.provenance), error=first.refused)
 
     async def _publish(self, due: Sequence[Failure]) -> list[tuple[Failure, str]]:
-        """Send copies and mark the acknowledged ones as published; return the refused ones with the reasons.
+        """Send copies of failed events, and mark an event as published when Kafka has acknowledged its copy.
 
-        Raises every other error.
+        Return the events whose copies Kafka refuses because of their content, with the reasons. Raises every other
+        error.
         """
         results = await deliver(self._producer, [await self._copy(failure) for failure in due])
         refused = []
@@ -138,9 +139,10 @@ class KafkaPublisher:
         return refused
 
     async def _publish_alone(self, failure: Failure) -> None:
-        """Publish a refused copy alone: first whole, then with more and more parts omitted. The ledger keeps all parts.
+        """Publish a failed event's refused copy alone: first unchanged, then with more and more parts omitted.
 
-        If Kafka refuses every form, the failure gets the reason.
+        The ledger (the table of failed events) keeps the omitted parts. If Kafka refuses every copy, the failure's
+        `refused` gets the reason.
         """
         why = ""
         for form in FORMS[FORMS.index(failure.left_out) :]:

@@ -1,4 +1,4 @@
-"""Publishing of replays: the dead letter's body goes to the raw topic again, with the replay's headers appended."""
+"""Publishing of replays: a dead letter's body is sent to the raw topic again, with headers that name the replay."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,9 +16,10 @@ from sinks.kafka.producer import acknowledging, producing, raise_outage
 
 
 class Replayed(NamedTuple):
-    """One record to be sent: the body (corrected or not) of the dead letter with this provenance.
+    """One record that a replay sends: the body (corrected or not) of the dead letter with this provenance.
 
-    `is_replay` is True if the dead letter was itself a replay. Its last two headers are then those of that replay.
+    `is_replay` is True if the dead letter was itself a record of an earlier replay. The body's last two headers are
+    then those of the earlier replay.
     """
 
     provenance: Provenance
@@ -27,9 +28,9 @@ class Replayed(NamedTuple):
 
 
 def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | None]]:
-    """Return the raw event's own headers, byte for byte, followed by the replay's.
+    """Return the headers of a replay's record: those of the raw event's producer, byte for byte, then the replay's.
 
-    The last header of a name applies.
+    If several headers have the same name, the last one applies.
     """
     headers = list(one.body.headers)
     if one.is_replay:
@@ -45,19 +46,19 @@ def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | Non
 
 
 def sent_value(one: Replayed) -> bytes | None:
-    """Return the value of the record: empty instead of null if the key is null, because Kafka refuses two nulls."""
+    """Return the value of a replay's record; empty if key and value are null, as a record of two nulls is refused."""
     return b"" if one.body.key is None and one.body.value is None else one.body.value
 
 
 def sent_digest(one: Replayed, replay_id: str) -> bytes:
-    """Return the digest of the record, by which a worker recognises that the replay has sent it."""
+    """Return the digest of a replay's record, by which a worker recognises that the replay has sent the record."""
     return record_digest(one.body.key, sent_value(one), replay_headers(one, replay_id))
 
 
 class ReplayPublisher:
-    """A publisher of replays to the raw topic.
+    """Publishes the records of replays to the raw topic.
 
-    The partition is the dead letter's own, modulo the topic's number of partitions.
+    A record's partition is that of the dead letter's raw record, modulo the raw topic's number of partitions.
     """
 
     def __init__(self, producer: AIOKafkaProducer, raw_topic: str, partitions: int) -> None:
@@ -76,7 +77,7 @@ class ReplayPublisher:
             return [one for suspect in suspects for one in await self._sent(replay_id, [suspect])]
 
     async def _sent(self, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        """Send all records and wait; return the refused ones."""
+        """Send all records of the replay and wait; return the records that Kafka refuses."""
         batches = self._batches(replay_id, records)
         results = await asyncio.gather(*map(self._delivered, batches), return_exceptions=True)
         raise_outage(results)
@@ -87,9 +88,9 @@ class ReplayPublisher:
         await future
 
     def _batches(self, replay_id: str, records: Sequence[Replayed]) -> list["_Batch"]:
-        """Return the records in batches for one partition each.
+        """Return the records in batches, each for one partition.
 
-        Sending single records would take several times as long.
+        To send single records would take several times as long.
         """
         full: list[_Batch] = []
         filling: dict[int, _Batch] = {}

@@ -1,4 +1,4 @@
-"""The declared topics: compared with those in Kafka, created, and corrected."""
+"""The topics that the settings declare: comparison with the topics in Kafka, creation and correction in Kafka."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.1
 
 
 class Difference(NamedTuple):
-    """One difference between a topic and its declaration.
+    """One difference between a topic in Kafka and the declaration of the topic in the settings.
 
     If `by_hand` is True, `apply_topics` can't remove the difference.
     """
@@ -53,16 +53,16 @@ def declared(settings: Settings) -> list[TopicSpec]:
 
 
 async def check_topics(settings: Settings) -> list[str]:
-    """Return a line for each difference between Kafka and the declaration; raises PreconditionFailed."""
+    """Return a line for each difference between topics in Kafka and declared topics; raises PreconditionFailed."""
     async with kafka_admin(settings) as client:
         return [one.line for one in await _differences(client, declared(settings))]
 
 
 async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
-    """Create missing topics, add partitions and set configs that differ; delete and reset nothing.
+    """Create missing topics, add missing partitions and set configs that differ; delete and reset nothing.
 
-    May be repeated, and may run in several processes at the same time. Raises PreconditionFailed when Kafka is away or
-    refuses.
+    This may be repeated, and may run in several processes at the same time. Raises PreconditionFailed when Kafka is
+    away or refuses a request.
     """
     specs = declared(settings)
     done: list[str] = []

@@ -1,6 +1,6 @@
-"""Check of the certificate files that a Postgres URL names, for errors that name the file.
+"""Check of the certificate files that a Postgres URL names, so that an error message names the unreadable file.
 
-The errors of the driver and of the TLS library don't.
+The errors of the driver and of the TLS library don't name the file.
 """
 
 import ssl
@@ -10,7 +10,7 @@ from schemas.config.addresses import database_options
 
 
 def unreadable_file(dsn: str) -> str | None:
-    """Return option, path and reason of the first file that TLS can't use; None if it can use all of them."""
+    """Return the URL's option, the path and the reason of the first file that TLS can't use; None if there is none."""
     options = database_options(dsn)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

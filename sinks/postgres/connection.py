@@ -175,7 +175,7 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def looking(dsn: str) -> AsyncIterator[Connection]:
-    """Open a second connection, for at most LOOK_SECONDS, to check the session of another; raises SinkUnavailable."""
+    """Open a connection for at most LOOK_SECONDS, to check another connection's session; raises SinkUnavailable."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             opened = await connect(dsn, "watch", seconds=LOOK_SECONDS)
@@ -188,11 +188,11 @@ async def looking(dsn: str) -> AsyncIterator[Connection]:
 
 
 async def is_gone(looker: Connection, watched: Connection, pid: int | None = None) -> bool:
-    """Return whether the current primary, which answers `looker`, lacks the session of `watched`.
+    """Return whether the session of connection `watched` is missing on the primary that `looker` is connected to.
 
-    `watched` then waits in vain. `pid` is the process id of its backend, if the caller has queried it. Without `pid`
-    the id that the driver knows is used. Behind a pooler the driver's id is not the backend's; the answer is then
-    False.
+    If it is missing, calls on `watched` wait in vain. `pid` is the process id of the session's backend, if the caller
+    has queried it; otherwise the process id that the driver knows is used. Behind a pooler the driver knows only the
+    pooler's id, and the answer is False.
     """
     name = watched.get_settings().application_name
     own, has = await looker.fetchrow(sql("session_look"), pid or watched.get_server_pid(), name)
@@ -200,7 +200,7 @@ async def is_gone(looker: Connection, watched: Connection, pid: int | None = Non
 
 
 def in_the_way(rows: Sequence[Any]) -> str:
-    """Return a description of the rows of `lock_awaited`: the lock, and who holds it. Empty without rows."""
+    """Return the lock in the rows of the query `lock_awaited`, and who holds the lock, as text; empty without rows."""
     return f"{rows[0]['awaited']}: {', '.join(map(_holder, rows))} blocks it" if rows else ""
 
 
@@ -213,7 +213,7 @@ def _holder(row: Any) -> str:
 
 
 async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> None:
-    """Check the session until it is lost; then close its connection, so that calls that wait for an answer fail.
+    """Check a connection's session until the primary lacks it, then close the connection, so that waiting calls fail.
 
     Each check writes to `awaited` the lock that the session waits for at that time.
     """
@@ -230,7 +230,7 @@ async def _cut_when_gone(dsn: str, watched: Connection, awaited: list[Any]) -> N
 
 
 async def close(opened: Connection) -> None:
-    """Close a connection; one that no longer answers is dropped after two seconds."""
+    """Close a connection to Postgres; if the server does not answer, drop the connection after two seconds."""
     try:
         await opened.close(timeout=2)
     except TRANSLATED:

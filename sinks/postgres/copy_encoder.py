@@ -31,7 +31,7 @@ _CONTROLS = tuple((b"\\u%04x" % code, bytes([code])) for code in range(32))
 
 
 async def parts(rows: Sequence[msgspec.Struct], sizes: Sequence[int]) -> AsyncIterator[bytes]:
-    """Yield the body in parts of whole lines, with the columns in field order.
+    """Yield the body of the COPY statement in parts of whole lines, with the columns in the order of the fields.
 
     `sizes` has each row's approximate size in bytes. Other tasks run between two parts. Raises UnicodeEncodeError for a
     text with a lone surrogate.
@@ -45,7 +45,7 @@ async def parts(rows: Sequence[msgspec.Struct], sizes: Sequence[int]) -> AsyncIt
 
 
 def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the bounds (begin, end) of each part: at most _ROWS rows, and at most _BYTES bytes or a single row."""
+    """Yield the first row and the end of each part: at most _ROWS rows, and at most _BYTES bytes or a single row."""
     start = 0
     while start < len(sizes):
         end = min(start + _ROWS, len(sizes))

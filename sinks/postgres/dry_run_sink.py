@@ -10,7 +10,7 @@ from sinks.postgres.sink import PostgresSink
 
 
 class DryRunSink(PostgresSink):
-    """A sink that runs the real sink's statements in one transaction, and rolls it back when it is closed.
+    """A sink that runs the real sink's statements in one transaction, which is rolled back when the sink is closed.
 
     As in a real run, later commits see what earlier commits wrote. Locks are held until the sink is closed.
     """
@@ -34,4 +34,4 @@ class SilentPublisher:
     """A publisher that publishes nothing."""
 
     async def publish(self, failures: Sequence[Failure]) -> None:
-        """Mark every copy as published without sending it."""
+        """Mark every failed event as published without sending a copy."""

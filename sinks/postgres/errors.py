@@ -1,6 +1,6 @@
-"""Classification of Postgres errors by what is at fault: the event, the operation, or this program.
+"""Classification of Postgres errors by their cause: an event's content, the server or its operation, or this program.
 
-Unknown errors count as faults of the operation.
+Unknown errors count as caused by the server or its operation.
 """
 
 import asyncio

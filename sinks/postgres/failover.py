@@ -1,4 +1,4 @@
-"""Choice among the several servers of a URL. They are asked in parallel, so that a silent one causes no delay."""
+"""Choice among the several servers of a Postgres URL, all tried in parallel so that a silent one causes no delay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,8 +18,9 @@ _answered: dict[str, Place] = {}
 async def connect_to_one(dsn: str, dial: Callable[[Place], Awaitable[Any]]) -> Any:
     """Return the first connection that `dial` makes to one of the URL's servers.
 
-    `dial` is called with one server's host and port, and returns a connection or raises. If all servers refuse, raises
-    the error of the first to refuse; if some do not answer, raises ConnectionError with every server's error.
+    `dial` is called with one server's host and port, and returns a connection or raises. If all servers refuse, the
+    error of the first server to refuse is raised. If some servers don't answer and the others refuse, ConnectionError
+    is raised with every server's error.
     """
     last = _answered.get(dsn)
     left = sorted(database_places(dsn), key=lambda place: place != last)

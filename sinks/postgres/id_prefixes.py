@@ -13,10 +13,11 @@ MOST_NAMED: Final = 5
 
 
 def only(what: str, asked: str, found: Sequence[str], see: str) -> str:
-    """Return the only id in `found`, which has the ids that begin with `asked`.
+    """Return the only id in `found`, the list of ids that begin with `asked`.
 
-    `found` has all of them, or more than MOST_NAMED. `what` names the kind of thing and `see` a command that lists the
-    ids, both for messages. Raises NoSuchThing if `found` is empty, and InvalidInput with the ids if there are several.
+    If more than MOST_NAMED ids begin with `asked`, `found` needs only MOST_NAMED + 1 of them. `what` names the kind of
+    thing and `see` a command that lists the ids, both for messages. Raises NoSuchThing if `found` is empty, and
+    InvalidInput, with the ids, if it has several.
     """
     if len(found) == 1:
         return found[0]

@@ -1,6 +1,6 @@
-"""JSON from rows that any account may have written: one unreadable row must not break a listing.
+"""JSON from database rows that any account may have written: one unreadable row must not break a listing.
 
-The beginning of an unreadable text is shown instead of its content.
+Of an unreadable text, a listing shows the beginning.
 """
 
 from typing import Any, Final, TypeVar

@@ -14,9 +14,9 @@ async def demand_sessions(dsn: str) -> None:
 
 
 async def shares_sessions(dsn: str) -> bool:
-    """Return whether a pooler shares sessions: two connections that are open at the same time have the same backend.
+    """Return whether a pooler shares sessions, so that two connections open at the same time get the same backend.
 
-    False if this is not observed within LOOK_SECONDS, for example because the pool has no free session. Raises
+    Return False if this is not observed within LOOK_SECONDS, for example because the pool has no free session. Raises
     SinkUnavailable.
     """
     try:

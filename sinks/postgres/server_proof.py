@@ -41,11 +41,11 @@ If a later connection has no proof, the server is a different one.
 
 
 class ServerUnproven(asyncpg.InterfaceError):  # type: ignore[misc]  # asyncpg's class is untyped
-    """A server asks for a secret, and has not authenticated itself."""
+    """A server asks for the password or a digest of it, and has not authenticated itself to this client."""
 
 
 class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is untyped
-    """A protocol that checks each message until the server is ready, and passes complete messages to asyncpg."""
+    """A network protocol that checks each message of a Postgres server before asyncpg gets it, until login is over."""
 
     def __init__(self, addr: Any, connected: asyncio.Future[Any], params: Any, *rest: Any) -> None:
         super().__init__(addr, connected, params, *rest)
@@ -91,9 +91,9 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
         return tls is not None and tls.context.verify_mode == ssl.CERT_REQUIRED
 
     def _look(self) -> tuple[bytes, str | None]:
-        """Return the complete messages, and the problem of one of them or None.
+        """Return the complete messages received so far, and the problem of the first unsafe message, or None.
 
-        Once the server is ready, return everything.
+        Once the login is complete, all received bytes are returned unchecked.
         """
         whole, unseen = 0, self._unseen
         while not self._ready and len(unseen) - whole >= _HEAD:

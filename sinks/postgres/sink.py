@@ -60,7 +60,7 @@ log = structlog.get_logger(__name__)
 
 
 class PostgresSink:
-    """A lane's access to Postgres. `lock_timeout` is in seconds."""
+    """The access to Postgres of one lane (a worker's task that commits batches). `lock_timeout` is in seconds."""
 
     def __init__(self, dsn: str, group: str, *, lock_timeout: float = 5.0) -> None:
         self._dsn = dsn
@@ -147,9 +147,9 @@ class PostgresSink:
         return found
 
     async def _halve(self, conn: Connection, candidates: list[Candidate], found: list[Rejected]) -> None:
-        """Find refused rows by bisection.
+        """Find the rows that Postgres refuses, by bisection, in a transaction that the caller rolls back.
 
-        Rows that pass stay until the rollback, so that a row refused because of another is found.
+        Accepted rows stay until the rollback, so that a row that conflicts with another row is found too.
         """
         try:
             async with conn.transaction():
@@ -182,7 +182,7 @@ class PostgresSink:
 
     @asynccontextmanager
     async def _working(self, doing: str) -> AsyncIterator[Connection]:
-        """Yield the connection. Errors are translated; after one that may have broken the connection, it is closed."""
+        """Yield the lane's connection; translate errors, and close the connection unless the error is a refused row."""
         cut: list[SinkUnavailable] = []
         since = self._kept_since.pop(doing, time.monotonic())
         timer = asyncio.get_running_loop().call_later(OPERATION_SECONDS, self._cut, doing, cut)
@@ -234,13 +234,15 @@ class PostgresSink:
             opened.terminate()
 
     async def _watch(self, watched: Connection, doing: str, since: float, cut: list[SinkUnavailable]) -> None:
-        """Check the session while an operation waits.
+        """Check the connection's session while an operation waits for Postgres.
 
-        Close the connection if the server has lost it; end sessions that block.
+        The connection is closed if the server no longer has its session. Sessions that block the operation are ended:
 
-        A session that blocks is ended if it is a worker's and stalled. Another account's session is ended if its
-        transaction is older than a minute, or if the operation has waited KEPT_SECONDS since its first try. A server
-        that answers no check is marked as silent, and the operation keeps waiting for it.
+        - a session of another worker, if it is stalled;
+        - a session of another account, if its transaction is older than a minute, or if the operation has waited
+          KEPT_SECONDS since its first try.
+
+        If the server answers no check, `silent` is set, and the operation keeps waiting.
         """
         patience, pid, unanswered = self._lock_timeout / 2, self._pid, 0
         while True:
@@ -270,7 +272,7 @@ class PostgresSink:
 
 
 def known_log(row: "asyncpg.Record") -> KnownLog:
-    """Convert a row of `offsets_logs`."""
+    """Convert a row of the query `offsets_logs` to what is stored of a partition's log."""
     mark = None
     if row["last_offset"] is not None:
         mark = LogMark(row["last_offset"], row["last_digest"], row["last_timestamp"])

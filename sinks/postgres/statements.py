@@ -17,5 +17,5 @@ def statement_files() -> dict[str, Path]:
 
 @lru_cache
 def sql(name: str) -> str:
-    """Return the text of the statement of that name."""
+    """Return the text of the SQL statement with this name."""
     return statement_files()[name].read_text()

@@ -1,4 +1,4 @@
-"""Bounded waits for locks; the error after the wait names the lock and the session that holds it."""
+"""Waits for locks in Postgres with a time limit; the error after it names the lock and the session that holds it."""
 
 import asyncio
 import time
@@ -43,9 +43,9 @@ async def locking(
 ) -> T:
     """Run `work` in a transaction of `conn` that waits for each lock for at most TRY_SECONDS; return its result.
 
-    A try that times out on a lock is rolled back. Tries are repeated until `seconds` have passed. After each, `tell` is
-    called with a line that names the table and the session that holds it. `doing` names the work in these lines. The
-    last try raises PreconditionFailed with the same text.
+    If the wait for a lock times out, the transaction is rolled back, and `work` is run again until `seconds` have
+    passed. After each failed try, `tell` is called with a line that names the table and the session that has locked the
+    table. `doing` names the work in these lines. After the last try, PreconditionFailed is raised with the same text.
     """
     since, rest = time.monotonic(), 1.0
     while True:
@@ -77,7 +77,7 @@ async def waiting_briefly(
 ) -> AsyncIterator[None]:
     """Open a transaction of `conn` that waits for each lock for at most `seconds`; raises LockAwaited.
 
-    `since` is when the first try began, by the monotonic clock in seconds.
+    `since` is when the first try of the caller's work began, in seconds of the monotonic clock; None means now.
     """
     began = time.monotonic() if since is None else since
     over = asyncio.Event()
@@ -96,7 +96,7 @@ async def waiting_briefly(
 
 
 async def _awaited(dsn: str, pid: int, over: asyncio.Event) -> str:
-    """Watch the backend until `over` is set; return a text with the lock for which it waited last, empty if none."""
+    """Watch a Postgres backend until `over` is set; return, as text, the lock that it last waited for, or ''."""
     seen: list[Any] = []
     while True:
         with suppress(TimeoutError):

@@ -1,4 +1,8 @@
-"""The commit transaction: it locks rows, then writes ledger, keys, events, windows and offsets, in this order."""
+"""The commit transaction: it locks rows, then writes ledger, keys, events, gate windows and offsets, in this order.
+
+The ledger has a row for each event whose first attempt failed. Keys detect duplicates. Gate windows are counts by
+minute.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -41,7 +45,7 @@ _value_of = attrgetter("attempt.record.value")
 
 
 async def settle_in_transaction(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> CommitResult:
-    """Write all outcomes or nothing; the caller opens and ends the transaction."""
+    """Write the outcomes of one or several batches, all or none; the caller opens and ends the transaction."""
     await _lock_offsets(connection, group, outcomes)
     await _lock_ledger(connection, outcomes)
     winners, copies = first_of_each_key(outcomes)
@@ -79,9 +83,9 @@ async def _lock_ledger(connection: Connection, outcomes: Sequence[Outcomes]) -> 
 
 
 async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], only: Sender | None) -> list[Candidate]:
-    """Claim a key for each candidate; return the candidates that are duplicates.
+    """Insert the dedup key of each candidate (event to persist); return the candidates that are duplicates.
 
-    `only` is the sender class of all candidates, None if there are several.
+    `only` is the sender class of all candidates, None if there are several classes.
     """
     if not winners:
         return []
@@ -102,7 +106,10 @@ async def claim_keys(connection: Connection, winners: dict[bytes, Candidate], on
 async def _insert_keys(
     connection: Connection, claims: Mapping[bytes, Candidate], latest: datetime, only: Sender | None
 ) -> list[bytes]:
-    """Insert keys; return those that are held already. A fixed order keeps two transactions from a deadlock."""
+    """Insert dedup keys; return the keys that other events have already.
+
+    The keys are inserted in a fixed order, so that two transactions don't wait for each other's keys.
+    """
     keys = sorted(claims)
     senders = [claims[key].event.sender for key in keys] if only is None else [only]
     rows = await connection.fetch(
@@ -112,7 +119,7 @@ async def _insert_keys(
 
 
 async def key_holders(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Sender | None]:
-    """Return those of the keys that are held, with the class of each holder."""
+    """Return those of these dedup keys that persisted events have, each with the sender class of its event."""
     rows = await connection.fetch(sql("keys_holders"), list(keys)) if keys else []
     return {row["event_key"]: sender_named(row["sender"]) for row in rows}
 
@@ -168,7 +175,7 @@ async def _settle_replays(connection: Connection, outcomes: Sequence[Outcomes]) 
 
 
 async def write_events(connection: Connection, normalized: Sequence[Candidate]) -> None:
-    """Write the events by COPY; raises RowRejected when Postgres refuses one of them."""
+    """Write the events of the candidates by COPY; raises RowRejected when Postgres refuses one of the events."""
     if not normalized:
         return
     # Every event has a value.

@@ -58,7 +58,7 @@ Inflate = Callable[[bytes], bytes]
 
 
 class _Read:
-    """What one read has inflated so far."""
+    """What one read (a request for records) has inflated so far."""
 
     __slots__ = ("bytes", "enough", "headers", "largest")
 
@@ -71,21 +71,21 @@ _reads: "WeakKeyDictionary[asyncio.Task[Any], _Read]" = WeakKeyDictionary()
 
 
 class _EnoughError(Exception):
-    """Ends a read before its next batch."""
+    """Raised to end a read (a request for records) before its next batch is inflated."""
 
 
 def count_anew() -> None:
-    """Begin a new read of the current task: its totals start at zero.
+    """Begin a new read (one request for records) of the current task, with nothing inflated yet.
 
-    A read that reaches the limit ends with the records that it has. The next read returns the remaining records. Every
-    read returns at least one record, and inflates at least one batch.
+    A read that reaches the limit of inflated bytes or headers ends, and returns the records that it has read. The next
+    read returns the remaining records. Every read returns at least one record, and inflates at least one batch.
     """
     if (task := asyncio.current_task()) is not None:
         _reads[task] = _Read()
 
 
 def had_enough() -> bool:
-    """Return whether the current task's last read ended at the limit."""
+    """Return whether the current task's last read (request for records) ended at the limit of inflated data."""
     read = _this_read()
     return read is not None and read.enough
 
@@ -113,7 +113,7 @@ def bound_inflation(most_bytes: int) -> None:
 
 
 def _modules() -> list[ModuleType]:
-    """Return the modules to patch: those that import the decoders by name. The compiled ones may be absent."""
+    """Return aiokafka's modules to patch: those that import the decoders by name. Compiled modules may be absent."""
     return [default_records, legacy_records, *(sys.modules[name] for name in _COMPILED if name in sys.modules)]
 
 
@@ -135,10 +135,11 @@ def _of_few_headers(inflate: Inflate) -> Inflate:
 
 
 def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
-    """Return records like the library's `getall`, but stop at the read's limit; none if the read had reached it before.
+    """Return records like aiokafka's `getall`, but stop at the limit of the current read (a request for records).
 
-    Records have at most _HEADERS_LEFT headers. The library calls two functions for each record, which this function
-    does not, because every record passes here, and no caller reads records one by one.
+    If the read has reached its limit before, no record is returned. Records with too many headers have only the first
+    _HEADERS_LEFT. aiokafka's function makes two calls for each record. This one avoids them, because every record
+    passes through it.
     """
     read = _this_read()
     if (read is not None and read.enough) or not self.check_assignment(self._topic_partition) or not self.has_more():
@@ -163,7 +164,7 @@ def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any
 
 
 def _has_enough_headers(record: Any, read: _Read | None) -> bool:
-    """Cut the record's headers to the limit; return whether the read ends with this record."""
+    """Cut the record's headers to the limit; return whether the current request for records ends with this record."""
     count = len(record.headers)
     if count > _MOST_HEADERS:
         record.headers = record.headers[:_HEADERS_LEFT]
@@ -178,8 +179,8 @@ def _has_enough_headers(record: Any, read: _Read | None) -> bool:
 def _cut_headers(records: bytes) -> bytes:
     """Return the batch's records, each with at most _HEADERS_LEFT headers if it had more than _MOST_HEADERS.
 
-    The headers that are left out are not parsed. Raises ValueError for a batch of more than _MOST_RECORDS records. An
-    invalid batch is returned as it is, because the client reports it. The format of records is at
+    Omitted headers are not parsed. Raises ValueError for a batch of more than _MOST_RECORDS records. An invalid batch
+    is returned unchanged, because aiokafka reports the error later. The format of records is described at
     https://kafka.apache.org/documentation/#record
     """
     place = kept = count = 0
@@ -211,9 +212,9 @@ def _cut_headers(records: bytes) -> bytes:
 
 
 def _headers_at(records: bytes, begin: int) -> int:
-    """Return the position of a record's header count. `begin` is the position after the record's length.
+    """Return the position of a record's header count. `begin` is the position after the record's length field.
 
-    Raises IndexError.
+    Raises IndexError if the record is cut.
     """
     place = begin
     for _ in range(3):  # attributes, which the client reads as a number too, and the deltas of time and offset
@@ -235,9 +236,9 @@ def _first_headers(records: bytes, place: int) -> bytes:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Return the zigzag-encoded number at `place`, and the position after it.
+    """Return the zigzag-encoded number at `place`, and the position after the number.
 
-    Raises IndexError, also for too long a number.
+    Raises IndexError if the data ends before, or if the number has too many bytes.
     """
     value = data[place]
     if value < 0x80:  # most have one byte
@@ -309,7 +310,7 @@ def _gzip(payload: bytes, most: int) -> bytes:
 def _growing(inflate_into: Callable[[bytes, bytearray], int], payload: bytes, most: int) -> bytes:
     """Inflate into a buffer that grows up to the limit.
 
-    The size that the batch states is not trusted, because a buffer of that size would be allocated and zeroed.
+    The inflated size that the batch states is not trusted: a false one would make this process allocate that much.
     """
     size = min(most, max(_FIRST_BYTES, _STEP * len(payload)))
     while True:

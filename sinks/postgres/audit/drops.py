@@ -1,4 +1,4 @@
-"""Counts of dropped events, and of what became of them later, from the ledger."""
+"""Counts of dropped (dead-lettered) events, and of what became of them later, from the ledger of failed events."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -13,9 +13,10 @@ By = Literal["day", "site"]
 
 
 class Drops(NamedTuple):
-    """Dropped events by reason, and by later result. Both dictionaries count the same events, without replays.
+    """Numbers of dropped (dead-lettered) events by reason, and by what became of them later.
 
-    A reason may be one that this release does not know.
+    Both dictionaries count the same events; replays are not counted. `reasons` may have names that this release does
+    not know.
     """
 
     reasons: Counter[str]
@@ -28,7 +29,7 @@ class Drops(NamedTuple):
 
 
 async def became(conn: Connection) -> Became:
-    """Return, for all dropped events in the ledger, what became of them."""
+    """Return what became of all dropped events in the ledger of failed events: the number of events by result."""
     return dict(summed((await _parts(conn, None, None, None)).values()).became)
 
 

@@ -1,4 +1,4 @@
-"""The audit's queries of Postgres, and the operator's acknowledgement of lost records."""
+"""The queries by which the audit compares counts in Postgres, and an operator's acknowledgement of lost records."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ KEYS_KEPT = timedelta(days=7)
 
 
 async def acknowledge_lost(settings: Settings, source: TopicPartition) -> int:
-    """Acknowledge this partition's lost records; return the number that was not acknowledged before."""
+    """Record that an operator knows of the partition's lost records; return how many were not acknowledged before."""
     async with connection(settings.dsn, "audit") as conn:
         return sum(row["news"] for row in await conn.fetch(sql("lost_acknowledge"), *source))
 

@@ -13,13 +13,13 @@ from sinks.postgres.statements import sql
 
 
 async def read_breaker(conn: Connection, group: str) -> BreakerState:
-    """Return the current state."""
+    """Return the current state of the consumer group's circuit breaker."""
     row = await conn.fetchrow(sql("breaker_read"), group)
     return BreakerState() if row is None else BreakerState(**{**row, "details": kept_object(row["details"])})
 
 
 async def trip_breaker(conn: Connection, group: str, by: str, cause: BreakerCause, *, by_hand: bool) -> BreakerState:
-    """Trip the breaker, unless it is open or an operator has released it; return the resulting state.
+    """Trip the circuit breaker, unless it is open or an operator has bypassed it; return the resulting state.
 
     A trip by a worker is also written to the history of runs.
     """
@@ -31,7 +31,7 @@ async def trip_breaker(conn: Connection, group: str, by: str, cause: BreakerCaus
 
 
 async def let_go(conn: Connection, group: str, by: str) -> bool:
-    """Reset the breaker because a probe passed; return whether it was reset.
+    """Reset the circuit breaker because a probe (a trial commit) passed; return whether the breaker was reset.
 
     A breaker that an operator tripped stays open.
     """
@@ -42,7 +42,7 @@ async def let_go(conn: Connection, group: str, by: str) -> bool:
 
 
 async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged: bool) -> None:
-    """Write a worker's action to the history of operators' runs, in a transaction after the action's own.
+    """Write a worker's change of the breaker to the history of operators' runs, after the change is committed.
 
     An error here does not affect the breaker.
     """
@@ -54,19 +54,19 @@ async def _note(conn: Connection, script: str, by: str, reason: str, *, engaged:
 
 
 async def breaker_state(dsn: str, group: str) -> BreakerState:
-    """Open a connection and return the state."""
+    """Open a connection, and return the current state of the consumer group's circuit breaker."""
     async with connection(dsn, "brake") as conn:
         return await read_breaker(conn, group)
 
 
 async def trip_by_operator(dsn: str, group: str, reason: str) -> BreakerState:
-    """Trip the breaker until an operator releases it; a passed probe does not reset it."""
+    """Trip the circuit breaker until an operator releases it; a probe (trial commit) that passes does not reset it."""
     async with connection(dsn, "brake") as conn:
         return await trip_breaker(conn, group, started_by(), BreakerCause(reason, {}), by_hand=True)
 
 
 async def release_breaker(dsn: str, group: str, seconds: float, reason: str) -> BreakerState:
-    """Let dead letters pass for `seconds`, however large their share is; return the resulting state."""
+    """Bypass the breaker for `seconds`: events are dead-lettered, however large their share; return the new state."""
     async with connection(dsn, "brake") as conn:
         await conn.execute(sql("breaker_release"), group, seconds, started_by(), reason)
         return await read_breaker(conn, group)

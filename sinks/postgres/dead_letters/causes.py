@@ -12,10 +12,11 @@ from sinks.postgres.statements import sql
 
 
 async def with_whole_causes(dsn: str, chosen: DeadLetterFilter) -> DeadLetterFilter:
-    """Return the filter with each prefix of a cause's key replaced by the key.
+    """Return the filter of dead letters with each prefix of a cause's key replaced by the whole key.
 
-    Raises InvalidInput for a prefix that no cause, or more than one cause, matches. Of the filter's other fields only
-    the organisations matter: causes of other organisations are not found.
+    A cause is the group of dead letters with one reason and one normalised message. Raises InvalidInput for a prefix
+    that no cause, or more than one cause, matches. Causes of organisations that the filter excludes are not found; the
+    filter's other fields have no effect.
     """
     if not chosen.begins_causes:
         return chosen

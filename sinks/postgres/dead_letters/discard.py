@@ -1,6 +1,6 @@
 """Discarding of dead letters: their disposition changes from open to discarded.
 
-Dead letters that a replay has claimed or finished stay unchanged.
+Dead letters that a replay has claimed (reserved) or sent stay unchanged.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from sinks.postgres.statements import sql
 
 
 async def discard(dsn: str, places: Sequence[Provenance], run_id: str, *, sent_again: bool = False) -> int:
-    """Discard those of the dead letters that are open; return their number. Raises SinkUnavailable.
+    """Discard those of these dead letters that are open; return how many were discarded. Raises SinkUnavailable.
 
-    `places` are the dead letters' provenances. `sent_again` records that their producers have sent the events again and
-    that these are persisted, so that they count as recovered.
+    `places` are the dead letters' provenances (topic, partition and offset of the raw record). With `sent_again`, the
+    dead letters count as recovered: their producers have sent the events again, and the events are persisted.
     """
     async with connection(dsn, "discard") as conn:
         # Sorted, because commits lock the ledger's rows in this order.
@@ -25,7 +25,7 @@ async def discard(dsn: str, places: Sequence[Provenance], run_id: str, *, sent_a
 
 
 async def not_dropped(dsn: str, places: Sequence[Provenance]) -> list[Provenance]:
-    """Return the provenances for which the ledger has no dropped event; raises SinkUnavailable."""
+    """Return those provenances (topic, partition, offset) that are not of a dropped event; raises SinkUnavailable."""
     async with connection(dsn, "dead letters") as conn:
         rows = await conn.fetch(sql("ledger_missing"), *provenance_columns(list(places)))
     return [Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows]

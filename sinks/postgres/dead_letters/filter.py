@@ -1,4 +1,7 @@
-"""The filter of dead letters as SQL: conditions on the ledger, whose alias is `l`, and the values bound to them."""
+"""The filter of dead letters as SQL: conditions on the ledger (the table of failed events), and the bound values.
+
+The conditions use the alias `l` for the ledger.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -31,7 +34,7 @@ class Conditions(NamedTuple):
 
 
 def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
-    """Compile the filter; the statement's own parameters are `$1` to `$after`."""
+    """Compile the filter to a WHERE clause; the statement's own parameters are `$1` to `$after`."""
     found = _Compilation(after)
     if set(chosen.dropped_reason or ()) != set(DroppedReason):
         found.one_of("l.dropped_reason", "text", chosen.dropped_reason)
@@ -64,7 +67,7 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
 
 
 def exactly(provenance: Provenance) -> Conditions:
-    """Return the conditions for one raw event of the ledger, regardless of its outcome."""
+    """Return the conditions that select one raw event of the ledger (the failed events), regardless of its outcome."""
     return Conditions("(l.raw_topic, l.raw_partition, l.raw_offset) = ($1, $2, $3)", tuple(provenance))
 
 
@@ -115,16 +118,19 @@ class _Compilation:
 
 
 def cause_key(cause: str) -> int:
-    """Return the number by which the ledger stores a cause's key; raises InvariantViolation for a prefix."""
+    """Return the number as which the database stores a cause's key; raises InvariantViolation for a key's prefix.
+
+    A cause is the group of dead letters with one reason and one normalised message.
+    """
     if len(cause) != CAUSE_DIGITS:
         raise InvariantViolation(f"{cause!r} is the beginning of a cause's key; resolve it to the key before the query")
     return int.from_bytes(bytes.fromhex(cause), signed=True)
 
 
 def cause_range(beginning: str) -> tuple[int, int]:
-    """Return the lowest and the highest stored number of the keys with this prefix.
+    """Return the lowest and the highest number as which keys of causes with this prefix are stored.
 
-    The numbers are signed, and the key's first digit has the sign.
+    The stored numbers are signed, and the sign is in the key's first digit.
     """
     return cause_key(beginning.ljust(CAUSE_DIGITS, "0")), cause_key(beginning.ljust(CAUSE_DIGITS, "f"))
 

@@ -24,9 +24,10 @@ MOST_OWNERS: Final = 5
 
 
 class Owner(NamedTuple):
-    """The dead letters of one cause that belong to one site; the organisation is the one in the registry now.
+    """The dead letters of one cause (reason and message) that belong to one site.
 
-    `scripts` are up to three scripts (registered sources of a site's events), from the latest of these dead letters.
+    The organisation is the one to which the site belongs now. `scripts` are up to three scripts (registered sources of
+    a site's events), from the latest of these dead letters.
     """
 
     site_id: int | None
@@ -38,8 +39,8 @@ class Owner(NamedTuple):
 class Guessed(NamedTuple):
     """The number of a cause's latest dead letters whose unreadable body contains this site and these scripts.
 
-    The body's text proves nothing. `keyed_site_id` is the site in the record keys, to which these dead letters belong;
-    it may differ from the site in the text. None means that no site can be read.
+    A site in an unreadable body is only a guess. `keyed_site_id` is the site in the record keys, to which these dead
+    letters belong; the site in the body may be another one. None means that the record key contains no site.
     """
 
     site_id: int
@@ -49,15 +50,15 @@ class Guessed(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Dead letters of one cause.
+    """Dead letters of one cause, that is, with one reason and one normalised error message.
 
     - `message` is the error without numbers, ids and quoted values; `example` is the latest dead letter.
     - `first_at` and `last_at` are the times of the first and last drop. `since` is when the oldest of the events
       dropped first was received. It is earlier than `first_at` if the events were retried before they were dropped.
     - `hours` has the number of drops in the last hour, then in each hour before it.
     - `owners` are the sites with the most dead letters; `sites` is the number of all sites.
-    - `looked_up` is the number of the latest open dead letters whose events were searched. `persisted` of them have
-      been persisted from another record, because their producers have sent them again.
+    - `looked_up` is the number of this cause's latest open dead letters whose events were searched. The events of
+      `persisted` of them are persisted, because their producers have sent them again.
     - `guesses` are the sites and scripts that occur in unreadable bodies.
     """
 
@@ -77,7 +78,7 @@ class Group(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """An event that was dropped more than once. Dropped copies count; replays don't."""
+    """An event that was dropped more than once, because its producer sent it repeatedly. Replays are not counted."""
 
     script_id: str | None
     site_id: int | None
@@ -120,7 +121,9 @@ class Groups(NamedTuple):
 
 
 async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hours: int, limit: int) -> Groups:
-    """Return at most `limit` causes, repeated events and scripts of the filter's selection; raises SinkUnavailable.
+    """Return at most `limit` each of causes, repeated events and scripts of the selected dead letters.
+
+    Raises SinkUnavailable.
 
     `hours` is the number of hours before `now` whose drops are counted by hour.
     """
@@ -152,7 +155,7 @@ def _group(row: "asyncpg.Record") -> Group:
 async def latest_of(
     dsn: str, chosen: DeadLetterFilter, groups: Sequence[Group], most: int, share: Share
 ) -> list[Whose]:
-    """Return the identities of the latest open dead letters of these causes, at most `most` in all.
+    """Return the identities (site, script, event) of the latest open dead letters of these groups, at most `most`.
 
     `share` runs the decoding of rows, so that other tasks get the event loop. Raises SinkUnavailable.
     """
@@ -166,9 +169,10 @@ async def latest_of(
 
 
 async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
-    """Return repeated events and duplicates, regardless of the dead letters' dispositions.
+    """Return events that were dropped repeatedly, and duplicates by script, whether open, replayed or discarded.
 
-    A copy of an event is dropped as a duplicate. Duplicates are therefore included unless the filter names reasons.
+    Further copies of an event are dropped as duplicates. The selection therefore includes duplicates, unless the filter
+    names reasons.
     """
     everything = {"disposition": None, "dropped_reason": chosen.dropped_reason or tuple(DroppedReason)}
     found = conditions(chosen.model_copy(update=everything), after=1)

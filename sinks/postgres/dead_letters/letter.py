@@ -15,15 +15,15 @@ from sinks.postgres.ledger.rows import body
 
 
 class DeadLetterLine(NamedTuple):
-    """A dropped event in a list.
+    """A dropped (dead-lettered) event in a list.
 
     - `attempt` is the number of the last failed attempt, from 1.
     - `disposition` is None for a duplicate.
-    - `replay_of` is the dead letter whose replay this event was; `replayed_as` is the record of this event's own
-      replay.
+    - `replay_of` is set if this event was a replay: it is the dead letter that was replayed. `replayed_as` is the
+      record that a replay of this event has sent.
     - `sender` is the sender class; None if the row was written before sender classes existed.
-    - Guesses are from an unreadable body and prove nothing; no filter and no figure uses them. `claimed_site_id` is the
-      site in such a body if the record key names another site, `site_id`. The guessed script is from the body too.
+    - Guesses are read from an unreadable body and may be wrong; no filter and no count uses them. `claimed_site_id` is
+      the site in such a body, if it differs from `site_id`, the site in the record key.
     """
 
     provenance: Provenance
@@ -49,7 +49,8 @@ class DeadLetterLine(NamedTuple):
 class WholeDeadLetter(NamedTuple):
     """A dropped event with its times and its raw record's body, byte for byte.
 
-    `discarded_by` is the id of the run that discarded it. `changed_at` is the time of the row's last change.
+    `discarded_by` is the id of the run of `bridge dlq discard` that discarded the event. `changed_at` is the time of
+    the last change of the event's row.
     """
 
     line: DeadLetterLine
@@ -63,7 +64,7 @@ class WholeDeadLetter(NamedTuple):
 
 
 class Whose(NamedTuple):
-    """The identity of a dead letter, as far as it is readable, and the dead letter's cause.
+    """The site, script and event id of a dead letter, as far as they are readable, and the dead letter's cause.
 
     `sender` is None if the row was written before sender classes existed.
     """
@@ -78,7 +79,7 @@ class Whose(NamedTuple):
 
 
 def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list[Whose]]:
-    """Return the identities of rows with their columns, in pieces."""
+    """Yield between pieces of rows, and return each row's identity: the dead letter's site, script and event id."""
     letters: list[Whose] = []
     for piece in in_pieces(rows):
         letters += map(whose_of, piece)
@@ -87,7 +88,7 @@ def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list
 
 
 def whose_of(row: "asyncpg.Record") -> Whose:
-    """Return the identity of a row with its columns."""
+    """Return the identity (site, script, event id) of the dead letter in a row."""
     return Whose(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         cause_name(row["cause"]),
@@ -100,7 +101,7 @@ def whose_of(row: "asyncpg.Record") -> Whose:
 
 
 def line_of(row: "asyncpg.Record") -> DeadLetterLine:
-    """Return the line of a row with its columns."""
+    """Return the dead letter in a row as a line of a list."""
     guessed = guess(row["beginning"])
     return DeadLetterLine(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),

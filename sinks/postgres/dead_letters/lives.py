@@ -22,7 +22,7 @@ MOST_LIVES = 1000
 
 
 class State(StrEnum):
-    """The state of a life."""
+    """The state of a life: one passage of an event through the stream, as its original record or as a replay."""
 
     DROPPED = "dropped"
     WAITING = "waiting"
@@ -31,10 +31,10 @@ class State(StrEnum):
 
 
 class Life(NamedTuple):
-    """One passage of an event through the stream: its raw record, and its last attempt.
+    """A life of an event, which is one passage through the stream: its raw record, and its last attempt.
 
-    `attempt` is the number of the last attempt, and `settled_at` the time when its outcome was committed. A correction
-    may have moved a life to another site than the life before.
+    `attempt` is the number of the last attempt, and `settled_at` the time when that attempt's outcome was committed. If
+    a replay corrected the event's site, its life has another site than the life before.
     """
 
     provenance: Provenance
@@ -50,17 +50,17 @@ class Life(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A whole dropped event, and all its lives from the first to the last."""
+    """A whole dropped event, and all its lives: its original record and its replays, the earliest first."""
 
     letter: WholeDeadLetter
     lives: list[Life]
 
 
 async def show(dsn: str, provenance: Provenance, *, org_id: int | None = None) -> Shown | None:
-    """Return a dropped event with its lives, of organisation `org_id` or of any; None if the event is not dropped.
+    """Return a dropped event with its lives (its original record and its replays); None if it was not dropped.
 
-    The query excludes events of other organisations, so that reading one takes as long as reading a missing one. Raises
-    SinkUnavailable.
+    With `org_id`, only events of this organisation are found. The query itself excludes the events of others, so that
+    the response time does not show whether such an event exists. Raises SinkUnavailable.
     """
     meant = DeadLetterFilter(
         provenance=(str(provenance),), disposition=None, dropped_reason=tuple(DroppedReason),
@@ -92,7 +92,10 @@ async def _lives(conn: Connection, provenance: Provenance, row: Any) -> list[Lif
 
 
 def _named(text: str | None) -> Provenance | None:
-    """Return the provenance in a row's text; None if the text is not one, and therefore was not written by a replay."""
+    """Parse a provenance (topic, partition, offset) in a row's text; None if the text is not a provenance.
+
+    A text that is not a provenance was not written by a replay.
+    """
     try:
         return None if text is None else Provenance.parse(text)
     except ValueError:
@@ -115,9 +118,10 @@ def _life(provenance: Provenance, row: Any) -> Life:
 
 
 async def _event(conn: Connection, provenance: Provenance, received_at: datetime) -> Life:
-    """Return a life that has no ledger row, because its first attempt succeeded.
+    """Return a life (one passage of an event through the stream) whose first attempt succeeded, from the event table.
 
-    `received_at` selects the partition; a replay keeps the `received_at` of the first life.
+    Such a life has no row in the ledger of failed events. `received_at` selects the table's monthly partition; a replay
+    keeps the `received_at` of the event's original record.
     """
     event = await conn.fetchrow(sql("event_normalized"), received_at, *provenance)
     if event is None:

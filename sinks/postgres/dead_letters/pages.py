@@ -19,7 +19,11 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Place(NamedTuple):
-    """The cursor of a page: time and provenance of its last line. Events dropped later are not on the next page."""
+    """The cursor after a page of dead letters: drop time and provenance (topic, partition, offset) of its last one.
+
+    Pages are ordered from the latest drop to the earliest. Events that are dropped while pages are read would be on the
+    first page, so no later page contains them.
+    """
 
     dropped_at: datetime
     provenance: Provenance
@@ -29,7 +33,7 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Place":
-        """Parse a cursor; raises InvalidInput."""
+        """Parse the text of a cursor; raises InvalidInput."""
         match = _PLACE.fullmatch(text)
         try:
             if match is None:
@@ -42,7 +46,7 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page: its lines, the number of lines on all pages, and the cursor of the next page or None."""
+    """A page of dead letters: its lines, the number of lines on all pages, and the cursor of the next page or None."""
 
     lines: list[DeadLetterLine]
     total: int
@@ -50,7 +54,7 @@ class Page(NamedTuple):
 
 
 async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None) -> Page:
-    """Return a page of the filter's selection; raises SinkUnavailable."""
+    """Return a page of the dead letters that match the filter; raises SinkUnavailable."""
     async with reading(dsn) as conn:
         lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
         # A first page that is not full has all lines, which need no further count.
@@ -60,7 +64,7 @@ async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place |
 
 
 def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None) -> tuple[str, tuple[Any, ...]]:
-    """Return the statement of a page, and the values bound to it."""
+    """Return the SQL statement that reads a page of dead letters, and the values bound to its parameters."""
     dropped_at, provenance = (_LATEST, Provenance("", 0, 0)) if after is None else after
     found = conditions(chosen, after=5)
     return found.within(sql("dead_letters_page")), (dropped_at, *provenance, limit, *found.parameters)
@@ -69,7 +73,7 @@ def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None)
 async def read_lines(
     conn: Connection, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None
 ) -> list[DeadLetterLine]:
-    """Return at most `limit` lines, the latest first."""
+    """Return at most `limit` dead letters that match the filter, the latest first."""
     statement, parameters = page_statement(chosen, limit=limit, after=after)
     return [line_of(row) for row in await conn.fetch(statement, *parameters)]
 
@@ -81,7 +85,7 @@ async def _total(conn: Connection, chosen: DeadLetterFilter) -> int:
 
 
 async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
-    """Return the number of selected dead letters by disposition; the key None is for duplicates.
+    """Return the number of selected dead letters by disposition (such as open); the key None is for duplicates.
 
     Raises SinkUnavailable.
     """

@@ -1,8 +1,8 @@
-"""Any number of dead letters, read in pieces that fit into memory, each by its own statement.
+"""Any number of dead letters, read in pieces that fit into memory, each piece by its own SQL statement.
 
-No snapshot of the database is held between two pieces, however slow the reader is. Rows are ordered by the time of the
-drop and by provenance, which never change. The last row is determined at the start. A row that matches the filter
-during the whole read is therefore returned exactly once.
+No snapshot of the database is open between two pieces, however slow the reader is. Rows are ordered by the time of the
+drop and by provenance (topic, partition, offset), which never change. The last row to read is determined at the start.
+A row that matches the filter during the whole read is therefore returned exactly once.
 """
 
 from collections.abc import AsyncGenerator
@@ -26,10 +26,10 @@ BEFORE_ALL: Final = Place(datetime.min.replace(tzinfo=UTC), Provenance("", 0, 0)
 
 
 async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
-    """Yield whole dead letters, the earliest first, in pieces. The caller closes the generator.
+    """Yield whole dead letters, the earliest first, in lists that fit into memory. The caller closes the generator.
 
-    Each dead letter has the state that it had when its piece was read. Events dropped after the start are left out.
-    Raises SinkUnavailable.
+    Each dead letter has the state that it had when its list was read. Events that are dropped after the first list was
+    read are not returned. Raises SinkUnavailable.
     """
     async with aclosing(_pieces(dsn, sql("dead_letters_export"), chosen, _WHOLE)) as pieces:
         async for rows in pieces:
@@ -37,7 +37,7 @@ async def whole_letters(dsn: str, chosen: DeadLetterFilter) -> AsyncGenerator[li
 
 
 async def whose(dsn: str, chosen: DeadLetterFilter, share: Share) -> AsyncGenerator[list[Whose], None]:
-    """Yield the identities of dead letters, some thousands at a time. The caller closes the generator.
+    """Yield the identities (site, script, event) of dead letters, thousands at a time; the caller closes the generator.
 
     `share` runs the decoding of rows, so that other tasks get the event loop. Raises SinkUnavailable.
     """
@@ -68,10 +68,10 @@ async def _pieces(
 def piece_statement(
     statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, most: tuple[int, ...]
 ) -> tuple[str, tuple[Any, ...]]:
-    """Return the statement of the next piece, and the values bound to it.
+    """Return the SQL statement that reads the next piece of a list of dead letters, and the values bound to it.
 
-    `after` is the last row of the piece before, `last` the last row of all. `most` has the piece's most rows, or most
-    rows and most bytes.
+    `after` is the last row of the previous piece, `last` the last row of all. `most` has the largest number of rows of
+    a piece, or this number and the largest number of bytes.
     """
     found = conditions(chosen, after=8 + len(most))
     bounds = (after.dropped_at, *after.provenance, last.dropped_at, *last.provenance)

@@ -19,24 +19,33 @@ Holders = Mapping[bytes, Sender | None]
 
 
 class FirstClaims(NamedTuple):
-    """Candidates that claim their plain key, by key, and candidates whose plain key another one in the batch claims."""
+    """Result of the first step of the dedup. A candidate is an event that would be persisted unless it is a duplicate.
+
+    `plain` are the candidates that get their plain key (the key without the sender class), by key. `others` are the
+    candidates whose plain key another candidate of the batch gets.
+    """
 
     plain: Mapping[bytes, Candidate]
     others: list[Candidate]
 
 
 class SecondClaims(NamedTuple):
-    """Candidates that claim a second key, by key; and candidates that are duplicates."""
+    """Result of the second step of the dedup, for candidates (events to persist) whose plain key another event has.
+
+    `slots` are the candidates that get a second key, which includes the sender class, by key. The others are
+    `duplicates`.
+    """
 
     slots: dict[bytes, Candidate]
     duplicates: list[Candidate]
 
 
 def first_claims(winners: Mapping[bytes, Candidate], only: Sender | None) -> FirstClaims:
-    """Decide which candidate claims each plain key: of those with the same plain key, the first one.
+    """Decide which candidate (event to persist) gets each plain key, the dedup key without the sender class.
 
-    If the script's senders share ids, a server's event claims it before a visitor's. `winners` are the candidates by
-    the keys of their class. `only` is the class of all of them, None if there are several classes.
+    The first candidate with a plain key gets it. If the script's senders share event ids, a server's event gets the key
+    before a visitor's event. `winners` are the candidates by their keys with the class. `only` is the sender class of
+    all of them, None if there are several classes.
     """
     if only is Sender.DIRECT:
         # For this class the keys of `winners` are plain keys already.
@@ -56,7 +65,10 @@ def first_claims(winners: Mapping[bytes, Candidate], only: Sender | None) -> Fir
 
 
 def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondClaims:
-    """Return what candidates claim whose plain key is held by another event."""
+    """Decide which of these events get a second dedup key, and which are duplicates of the event with the plain key.
+
+    A second key includes the sender class, so that events of two classes with one id are different events.
+    """
     found = SecondClaims({}, [])
     for candidate in contested:
         sender = candidate.event.sender
@@ -68,9 +80,10 @@ def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondCla
 
 
 def second_key(plain: bytes, sender: Sender, holder: Sender | None, *, shared: bool) -> bytes | None:
-    """Return the second key of an event; None if the event is a duplicate of the holder of the plain key.
+    """Return an event's second dedup key; None if the event is a duplicate of the event that has the plain key.
 
-    `holder` is the class of the event that holds the plain key, `sender` the class of this event.
+    The plain key is the dedup key without the sender class. `holder` is the class of the event that has the plain key,
+    `sender` the class of this event.
     """
     if holder is None or holder is sender or (shared and not supersedes(sender, holder, shared=shared)):
         return None
@@ -79,8 +92,8 @@ def second_key(plain: bytes, sender: Sender, holder: Sender | None, *, shared: b
 
 
 def supersedes(sender: Sender, holder: Sender | None, *, shared: bool) -> bool:
-    """Return whether the event replaces the visitor's event that holds its key.
+    """Return whether an event of class `sender` replaces the event of class `holder` with the same dedup key.
 
-    It does only if the script's senders share ids.
+    An event of a server or Kafka producer replaces a visitor's event, and only if the script's senders share ids.
     """
     return shared and holder is Sender.VISITOR and sender is not Sender.VISITOR

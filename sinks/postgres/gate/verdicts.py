@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
-    """Return the sums of outcomes in the last `window_seconds`, for each site and for the total."""
+    """Return the numbers of events by outcome in the last `window_seconds`, for each site and for all sites."""
     async with connection(dsn, "gate") as conn:
         return await _sums(conn, window_seconds)
 
@@ -32,10 +32,11 @@ async def _sums(conn: Connection, window_seconds: float) -> list[WindowSums]:
 
 
 async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, bool], Verdict]) -> list[GateChange]:
-    """Evaluate every target, and return the changes of verdicts that are not published yet.
+    """Evaluate the quality gate for every target, and return the changes of verdicts that are not published yet.
 
-    `rule` is called for each target with its sums, and with True if its last verdict is a fail. It returns the new
-    verdict. A target without events in the window has sums of zero. Returns [] while another worker evaluates.
+    A target is one site, or the total of all sites. `rule` is called for each target with its numbers of events in the
+    last `window_seconds` (zero if there were none), and with True if the target's last verdict is a fail. `rule`
+    returns the new verdict, pass or fail. While another worker evaluates the gate, [] is returned.
     """
     async with connection(dsn, "gate") as conn, conn.transaction():
         if not await conn.fetchval(sql("gate_judge_lock")):
@@ -74,16 +75,20 @@ def _read(row: asyncpg.Record) -> GateChange | None:
 
 
 class Claim(NamedTuple):
-    """An announced change of a verdict: its target and its id, not compared with the stored change yet."""
+    """An announced change of a gate's verdict (pass or fail), before it is compared with the stored changes.
+
+    `target` is one site, or the total of all sites.
+    """
 
     target: str
     change_id: str
 
 
 async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange]:
-    """Return the stored changes for these claims, without those that are forged or were replaced by a later change.
+    """Return the stored changes of the gate's verdicts (pass or fail) that these announcements name.
 
-    Raises SinkUnavailable.
+    An announcement is left out if no stored change has its id, as it is then forged, or if a later change of the same
+    target is stored. Raises SinkUnavailable.
     """
     async with connection(dsn, "gate") as conn:
         rows = await conn.fetch(sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
@@ -91,27 +96,30 @@ async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange
 
 
 async def published(dsn: str, changes: list[GateChange]) -> None:
-    """Record that these changes have been published on the gate's topic."""
+    """Record that these changes of the gate's verdicts (pass or fail) have been published on the gate's topic."""
     async with connection(dsn, "gate") as conn:
         for change in changes:
             await conn.execute(sql("gate_published"), change.target, change.change_id)
 
 
 class Standing(NamedTuple):
-    """A target whose last verdict is a fail, and the time of that verdict."""
+    """A target of the quality gate (one site, or all) whose last verdict is a fail, and the time of that verdict."""
 
     target: str
     changed_at: datetime
 
 
 async def failing(dsn: str) -> list[Standing]:
-    """Return the targets whose last verdict is a fail, the total first."""
+    """Return the gate's targets (each site, and the total) whose last verdict is a fail; the total comes first."""
     async with connection(dsn, "gate") as conn:
         return [Standing(**row) for row in await conn.fetch(sql("gate_failing"))]
 
 
 class Day(NamedTuple):
-    """Normalised events and retried attempts of one day (UTC). Drops are counted from the ledger, not here."""
+    """Numbers of normalised events and retried attempts of one day (UTC).
+
+    Dropped events are not among them; `sinks.postgres.audit.drops` counts these.
+    """
 
     day: date
     normalized: int
@@ -119,6 +127,6 @@ class Day(NamedTuple):
 
 
 async def days(dsn: str, count: int, site_id: int | None) -> list[Day]:
-    """Return at most `count` days with events, up to today, the oldest first; of one site or of all."""
+    """Return the counts of at most `count` days with events, up to today, the oldest day first; of one site or all."""
     async with connection(dsn, "gate") as conn:
         return [Day(**row) for row in await conn.fetch(sql("kpi_days"), count, site_id)]

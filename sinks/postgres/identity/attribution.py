@@ -1,7 +1,7 @@
-"""Ledger rows without a sender class (visitor, server or direct): their identities, and their gate windows.
+"""Rows of failed events without a sender class (visitor, server or direct), which get one now.
 
-Older gateways left these rows without a class. They get their sender's identity now, and the counts of the gate windows
-move accordingly.
+Events of older gateways have no sender class. `bridge identity backfill` adds the sender's identity to their rows in
+the ledger (the table of failed events), and moves their counts to the gate windows (counts by minute) of their sites.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,10 @@ BEGINNING = Provenance("", -1, -1)
 
 
 class Unattributed(NamedTuple):
-    """A ledger row without a sender class. `sender` exists only because code for other rows reads it."""
+    """A row of the ledger (the table of failed events) that has no sender class (visitor, server or direct).
+
+    `sender` exists only because code that also handles rows with a class reads it.
+    """
 
     provenance: Provenance
     site_id: int | None
@@ -37,7 +40,7 @@ class Unattributed(NamedTuple):
 
 
 class Attribution(NamedTuple):
-    """The sender's identity for a row. `note` is appended to the row's error."""
+    """The sender's identity that a failed event's row gets. `note` is appended to the error text in the row."""
 
     provenance: Provenance
     site_id: int | None
@@ -56,7 +59,10 @@ class TrustState(NamedTuple):
 
 
 async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> list[Unattributed]:
-    """Return the next `limit` rows after the cursor `after`, in the order of their provenance."""
+    """Return the next `limit` rows of failed events without a sender class, after the provenance `after`.
+
+    Rows are ordered by provenance: topic, partition and offset of the raw record.
+    """
     rows = await conn.fetch(sql("ledger_unattributed"), *after, limit)
     return [
         Unattributed(
@@ -69,7 +75,10 @@ async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> 
 
 
 async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Provenance]:
-    """Write the identities to the rows that still have no sender class; return the provenances of these rows."""
+    """Write the senders' identities to the rows of failed events that still have no sender class.
+
+    Return the provenances (topic, partition and offset of the raw record) of the changed rows.
+    """
     columns = [list(column) for column in zip(*(one[1:] for one in found), strict=True)]
     places = provenance_columns([one.provenance for one in found])
     rows = await conn.fetch(sql("ledger_attribute"), *places, *columns) if found else []
@@ -77,20 +86,23 @@ async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Prove
 
 
 async def read_windows(conn: Connection, keys: Sequence[WindowKey]) -> dict[WindowKey, list[int]]:
-    """Return the counts of those of the windows that exist."""
+    """Return the counts in the gate windows (rows with counts of one minute) of these keys, if they exist."""
     columns = [list(column) for column in zip(*keys, strict=True)]
     rows = await conn.fetch(sql("windows_read"), *columns) if keys else []
     return {WindowKey(*row[:5]): list(row[5:]) for row in map(tuple, rows)}
 
 
 async def add_to_windows(conn: Connection, changes: Windows) -> None:
-    """Add changes, which may be negative, to the windows. The order is the one in which workers lock the windows."""
+    """Add these numbers, which may be negative, to the gate windows (rows with counts of one minute).
+
+    The windows are locked in the order in which workers lock them.
+    """
     if changes:
         await conn.execute(sql("windows_add"), *window_columns(changes))
 
 
 async def trust_state(dsn: str) -> TrustState:
-    """Return the state; raises PreconditionFailed if its row is missing."""
+    """Return until when unsigned gateway headers are trusted; raises PreconditionFailed if the row is missing."""
     async with connection(dsn, "identity") as conn:
         row = await conn.fetchrow(sql("gateway_trust_show"))
     if row is None:
@@ -108,5 +120,5 @@ async def end_legacy(dsn: str, run_id: str) -> bool:
 
 
 def count_moved(moves: Mapping[WindowKey, list[int]]) -> int:
-    """Return how many counts the changes move from one window to another."""
+    """Return how many events these changes move from one gate window (counts of one minute) to another."""
     return sum(count for counts in moves.values() for count in counts if count > 0)

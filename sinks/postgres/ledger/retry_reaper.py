@@ -1,6 +1,6 @@
-"""The queries of the retry reaper, which publishes lost retry copies again.
+"""The SQL queries of the retry reaper, the task that publishes lost copies on the retry topics again.
 
-They return the partitions with overdue events, and record the copies that the reaper has published.
+One query returns the partitions with overdue events, another records the copies that the reaper has published.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ async def overdue_partitions(dsn: str, due_ms: int) -> set[int]:
 
 
 async def note_published(dsn: str, waiting: Sequence[Waiting], at_ms: int) -> None:
-    """Set the due time `at_ms` of those events that still wait for the same attempt."""
+    """Set the due time of the next attempt to `at_ms`, for those events that still wait for this attempt."""
     columns = provenance_columns([one.provenance for one in waiting])
     counts = [one.attempt - 1 for one in waiting]
     async with connection(dsn, "sweep") as conn:

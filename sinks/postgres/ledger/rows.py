@@ -1,4 +1,4 @@
-"""Conversion between the ledger's rows and values, and the encoding of Kafka headers."""
+"""Conversion of rows of the ledger (the table of failed events) to values and back, and the encoding of headers."""
 
 import base64
 from typing import Any, Final
@@ -17,7 +17,7 @@ from sinks.postgres.kept_json import SHOWN, UNREADABLE
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
-    """Convert a row of `ledger_lock`."""
+    """Convert a row of the query `ledger_lock` to the state of a failed event."""
     return LedgerState(
         row["retry_count"],
         row["normalized"],
@@ -35,7 +35,10 @@ def state_of(row: "asyncpg.Record") -> LedgerState:
 
 
 def _place(text: str | None) -> str | None:
-    """Return the provenance in a row's text; None if the text is not one, and therefore was not written by a replay."""
+    """Parse the provenance (topic, partition, offset) in a ledger row's text; None if the text is not a provenance.
+
+    A text that is not a provenance was not written by a replay.
+    """
     try:
         return text and str(Provenance.parse(text))
     except ValueError:
@@ -43,19 +46,19 @@ def _place(text: str | None) -> str | None:
 
 
 def state_and_body(row: "asyncpg.Record") -> LedgerState:
-    """Convert a row of `ledger_read`. The body is included if the event waits for an attempt."""
+    """Convert a row of the query `ledger_read` to the event's state; with the body if the event waits for a retry."""
     state = state_of(row)
     return state if state.finished else state._replace(body=body(row))
 
 
 def body(row: "asyncpg.Record") -> RawBody:
-    """Return the body of a row that has the columns for key, value and headers."""
+    """Return the raw record's body (key, value, headers) from a row that has the columns for these parts."""
     headers = row["headers"]
     return RawBody(row["record_key"], row["payload"], () if headers is None else decode_headers(headers))
 
 
 def waiting(row: "asyncpg.Record") -> Waiting:
-    """Convert a row of `ledger_due`."""
+    """Convert a row of the query `ledger_due` to an event that waits for a retry."""
     return Waiting(
         Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
         row["site_id"],
@@ -100,7 +103,7 @@ _BEGINNING: Final = 64 * 1024
 
 
 def _kept(body: RawBody) -> tuple[RawBody, str]:
-    """Return the part of a body that the ledger stores, and a note about the parts that it omits."""
+    """Return the part of a failed event's body that the ledger stores, and a note about the omitted parts."""
     note = ""
     key, value, headers = body
     if value is not None and len(value) > _MOST_KEPT:
@@ -132,11 +135,11 @@ def _beginning(headers: Headers) -> Headers:
 
 
 def row(failure: Failure) -> tuple[Any, ...]:
-    """Return the ledger's row for a first attempt that failed, in the order of COLUMNS.
+    """Return the ledger's row for an event whose first attempt failed, with the values in the order of COLUMNS.
 
     A duplicate is stored without payload, because it is never replayed. Of a value of more than 1 MiB only the
     beginning is stored. Of key and headers only the beginning is stored if they have more than 1 MiB together, or if
-    there are more than 1,024 headers. The row's error then has the sizes.
+    there are more than 1,024 headers. If parts are cut, the error text in the row states the whole sizes.
     """
     attempt, record, dropped = failure.attempt, failure.attempt.record, failure.dropped_reason
     error = bounded_text(failure.error)
@@ -175,5 +178,5 @@ def _text(text: str | None) -> str | None:
 
 
 def provenance_columns(provenances: list[Provenance]) -> tuple[list[str], list[int], list[int]]:
-    """Return the arrays of topics, partitions and offsets that the ledger's statements take as parameters."""
+    """Return provenances as arrays of topics, partitions and offsets, the parameters of many SQL statements."""
     return [p.topic for p in provenances], [p.partition for p in provenances], [p.offset for p in provenances]

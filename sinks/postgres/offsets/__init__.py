@@ -1,1 +1,1 @@
-"""Positions of raw partitions, and the counts of what was read, skipped and lost."""
+"""The stored offsets of raw partitions, and the numbers of records that were read, skipped and lost."""

@@ -1,4 +1,7 @@
-"""Stored offsets for operators, and an operator's two changes: adopting a replaced log, and skipping a record."""
+"""Stored offsets for operators, and the two changes that an operator can make.
+
+These are to adopt a replaced log (a partition that was truncated or recreated), and to skip a record.
+"""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -13,11 +16,11 @@ from sinks.postgres.statements import sql
 
 
 class StoredOffset(NamedTuple):
-    """The group's position in one log (a topic's partition, as one cluster has it).
+    """The consumer group's stored offset in one log (a topic's partition, in one Kafka cluster).
 
-    Kafka's bounds are None for a log that was replaced by another. `lag` is the number of offsets from the position to
-    the log's end. `last_record_at` is the time of the last committed record. `held` is the reason why a worker does not
-    read the partition, if there is one.
+    Kafka's first and end offset are None for a log that was replaced by another one. `lag` is the number of offsets
+    from the stored offset to the log's end. `last_record_at` is the time of the last committed record. `held` is the
+    reason why a worker does not read the partition, if there is one.
     """
 
     topic: str
@@ -37,9 +40,9 @@ class StoredOffset(NamedTuple):
 
 
 async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[StoredOffset]:
-    """Return the group's positions; raises PreconditionFailed when Kafka is away, SinkUnavailable when Postgres is.
+    """Return the group's stored offsets; raises PreconditionFailed without Kafka, SinkUnavailable without Postgres.
 
-    With `ask_kafka` False, the logs' bounds and the lag are None.
+    If `ask_kafka` is False, the lag and the logs' first and end offsets are None.
     """
     async with connection(settings.dsn, "offsets") as conn:
         rows = await conn.fetch(sql("offsets_show"), settings.group)
@@ -68,7 +71,7 @@ async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[
 
 
 async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, cluster: str) -> TopicPartition:
-    """Replace the log `old` by the log that Kafka has now, whose name is returned.
+    """Replace the stored offset of the log `old` by one of the log that Kafka has now; return the new log's name.
 
     `beginning` is the new log's first offset. Raises InvalidInput if the old log has been replaced already.
     """
@@ -80,7 +83,7 @@ async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, clu
 
 
 async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
-    """Skip the record at `offset`; raises InvalidInput if the partition's stored offset is another one."""
+    """Skip the record at `offset`; raises InvalidInput unless `offset` is the partition's stored offset."""
     async with connection(settings.dsn, "offsets") as conn:
         if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
             raise InvalidInput(

@@ -1,1 +1,1 @@
-"""Organisations, sites and scripts, their pauses, and the history of their changes."""
+"""The registry: organisations, sites and scripts (sources of a site's events), their pauses, and their history."""

@@ -29,7 +29,7 @@ _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
 class Change(StrEnum):
-    """What a command has changed of a script."""
+    """What a command has changed in the registration of a script."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -93,10 +93,10 @@ async def add_script(
     move: bool = False,
     shared_ids: bool | None = None,
 ) -> Change:
-    """Register the script with its site and organisation. Values that are None stay unchanged.
+    """Register a script (a source of a site's events) with its site and organisation.
 
-    Raises InvalidInput for a malformed value. Raises it too if the script would change its site, or the site its
-    organisation, while `move` is False.
+    If the script is registered already, values that are None stay unchanged. Raises InvalidInput for a malformed value.
+    If `move` is False, raises InvalidInput too when the script would change its site, or the site its organisation.
     """
     _check(script_id, site_id=site_id, org_id=org_id)
     wanted = None if origins is None else sorted({check_origin(one) for one in origins})
@@ -161,7 +161,7 @@ async def asking(
 ) -> AsyncIterator[Connection]:
     """Open a transaction that waits at most LOCK_SECONDS for a lock; Postgres' errors become PreconditionFailed.
 
-    `doing` names the action, for messages. `then` is called with the connection after the commit.
+    `doing` names the action, for error messages. `then` is called with the connection after the commit.
     """
     try:
         async with connection(dsn, "registry admin") as conn:
@@ -175,9 +175,10 @@ async def asking(
 
 @asynccontextmanager
 async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
-    """Open a transaction like `asking`, for changes of the registry.
+    """Open a transaction for changes of the registry of scripts; it waits for locks as in `asking`.
 
-    The history of the registry records the account, and after the commit the registry's followers are notified.
+    The history of the registry records the account that makes the changes. After the commit, the processes that keep a
+    copy of the registry are notified.
     """
     async with asking(dsn, doing, then=tell_of_change) as conn:
         await sign_changes(conn)
@@ -185,7 +186,7 @@ async def changing(dsn: str, doing: str) -> AsyncIterator[Connection]:
 
 
 def _check(script_id: str, *, site_id: int = 1, org_id: int | None = None) -> None:
-    """Raise InvalidInput unless a raw event could have these ids."""
+    """Raise InvalidInput unless the ids of script, site and organisation are ids that a raw event may have."""
     if not 1 <= len(script_id) <= MAX_SCRIPT_ID or not script_id.isprintable():
         raise InvalidInput(f"script id {script_id!r} must be 1 to {MAX_SCRIPT_ID} printable characters")
     for name, number in (("site", site_id), ("organisation", org_id)):

@@ -1,6 +1,6 @@
-"""A copy of the registry in memory, renewed when Postgres notifies of a change.
+"""A copy, in memory, of the registry of scripts, sites and organisations, read again after each change.
 
-A timer renews it too, in case a notification is lost.
+Postgres notifies the process of a change. A timer also renews the copy, in case a notification is lost.
 """
 
 import asyncio
@@ -52,10 +52,10 @@ def scripts_of(rows: "Iterable[asyncpg.Record]") -> Registry:
 
 
 async def tell_of_change(conn: Connection) -> None:
-    """Notify the processes that follow the registry of a committed change, so that they read it now.
+    """Notify the processes that have a copy of the registry of a committed change, so that they read the registry now.
 
-    If the notification queue is full, which any account can cause, the notification fails. The change is valid
-    nevertheless, and the followers' timers find it.
+    If Postgres' notification queue is full, which any account can cause, the notification fails. The change is valid
+    nevertheless, and the timers of these processes find it.
     """
     try:
         await conn.execute("SELECT pg_notify($1, '')", CHANNEL, timeout=READ_SECONDS)
@@ -68,7 +68,7 @@ async def tell_of_change(conn: Connection) -> None:
 
 
 class RegistryCache:
-    """The registry as it was last read. `refresh_seconds` is the interval of the timed reads."""
+    """The registry of scripts as it was last read. A timer reads it again every `refresh_seconds`."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         self._dsn = dsn
@@ -103,10 +103,10 @@ class RegistryCache:
             await self._read(conn)
 
     async def follow(self) -> None:
-        """Keep the copy current until cancelled. During an outage of Postgres the last copy stays in use.
+        """Keep the copy of the registry current until cancelled. During an outage of Postgres it stays as last read.
 
-        Every account that may connect can send notifications. After a flood of them the connection is closed, and for
-        `refresh_seconds` only the timer causes reads.
+        Every account that may connect can send notifications. After a flood of notifications the connection that
+        receives them is closed. Then only the timer causes reads for `refresh_seconds`.
         """
         while True:
             try:
@@ -159,7 +159,7 @@ class RegistryCache:
 
 
 async def _read_paused_partitions(conn: Connection) -> dict[TopicPartition, str]:
-    """Return the paused partitions, each with a text that has the account and the reason."""
+    """Return the paused partitions, each with a text that names the account and the reason of the pause."""
     found = {}
     for row in await conn.fetch(sql("pauses_partitions"), timeout=READ_SECONDS):
         # Only the owner can write another form, by hand. It names no partition, so workers ignore it.

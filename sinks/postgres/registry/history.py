@@ -1,4 +1,4 @@
-"""The history of the registry: who changed which script, site, organisation, token or pause, when, and how."""
+"""The history of the registry of scripts: who changed which script, site, organisation, token or pause, and how."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ from sinks.postgres.statements import sql
 
 
 class RegistryChange(NamedTuple):
-    """A row of `registry_change`.
+    """A row of the table `registry_change`: one change of the registry.
 
-    `old` and `new` have the values of the changed columns before and after. `old` is empty for an addition, `new` for a
-    removal. `changed_by` is the name that the account gave, or None; `written_by` is the database account.
+    `old` has the values of the changed columns before the change, `new` those after it. `old` is empty for an addition,
+    `new` for a removal. `changed_by` is the name that the account gave, or None. `written_by` is the database account.
     """
 
     written_at: datetime
@@ -32,15 +32,15 @@ class RegistryChange(NamedTuple):
 
 
 async def sign_changes(conn: Connection, reason: str = "") -> None:
-    """Set the author and the reason with which the history records the changes of the open transaction."""
+    """Set the author and the reason with which the open transaction's changes of scripts or sites are recorded."""
     await conn.execute(sql("registry_change_by"), started_by(), reason)
 
 
 async def list_changes(dsn: str, script_id: str | None, since: datetime | None, limit: int) -> list[RegistryChange]:
-    """Return at most `limit` changes since `since`, the newest first.
+    """Return at most `limit` changes of the registry of scripts since `since`, the newest first.
 
-    With `script_id`, return the changes of the script, of its sites and of their organisations. Raises InvalidInput for
-    a script that is neither registered nor in the history.
+    With `script_id`, return only changes of this script, of the sites that it has belonged to, and of their
+    organisations. Raises InvalidInput for a script that is neither registered nor in the history.
     """
     async with connection(dsn, "history") as conn:
         rows = await conn.fetch(sql("registry_changes"), script_id, since, limit)

@@ -1,4 +1,7 @@
-"""Pauses in Postgres. Workers and gateways read them together with the registry, and are notified of changes."""
+"""Pauses of scripts, sites, organisations and partitions, as Postgres stores them.
+
+Workers and gateways read the pauses together with the registry of scripts, and are notified of changes.
+"""
 
 from schemas.errors import InvalidInput
 from schemas.pipeline.pause import Pause, PauseKind
@@ -17,14 +20,14 @@ async def list_pauses(dsn: str) -> list[Pause]:
 
 
 async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
-    """Raise InvalidInput unless the registry has this script, site or organisation."""
+    """Raise InvalidInput unless this script, site or organisation is registered."""
     async with connection(dsn, "pause") as conn:
         if not await conn.fetchval(sql("pause_target"), kind.value, target):
             raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
 
 
 async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """Pause a target that exists; return whether it was not paused before."""
+    """Pause an existing script, site, organisation or partition; return whether it was not paused before."""
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)
@@ -34,7 +37,7 @@ async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bo
 
 
 async def end_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
-    """End the pause of the target; return whether there was one."""
+    """End the pause of a script, site, organisation or partition; return whether it was paused."""
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)

@@ -1,4 +1,4 @@
-"""The registry for the gateway: scripts, their origins and their API keys, in memory."""
+"""The gateway's copy of the registry in memory: scripts, their allowed origins and their API keys."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from telemetry import metrics
 
 
 class ProducerRegistry(RegistryCache):
-    """A copy of the registry that includes origins and API keys.
+    """A copy, in memory, of the registry of scripts, with the scripts' allowed origins and API keys.
 
     During an outage of Postgres the last copy stays in use.
     """

@@ -1,1 +1,1 @@
-"""The items of replay plans: one for each dead letter that a plan replays."""
+"""The items of replay plans (stored lists of dead letters to replay): one item for each dead letter."""

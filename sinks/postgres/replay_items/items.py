@@ -23,9 +23,10 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
 async def page_end(conn: Connection, replay_id: str, after: int, most: int) -> int | None:
-    """Return the position of the last item of the next page; None if no item is left.
+    """Return the position, in a replay plan, of the last item to read next; None if no item is left.
 
-    The page begins after position `after`. It has at most `most` items, and only as many as fit into memory together.
+    An item is a dead letter of the plan. Items are read from after position `after`: at most `most`, and only as many
+    as fit into memory together.
     """
     position: int | None = await conn.fetchval(sql("replay_reach"), replay_id, after, most, _MOST_BYTES)
     return position
@@ -34,9 +35,10 @@ async def page_end(conn: Connection, replay_id: str, after: int, most: int) -> i
 async def read_items(
     conn: Connection, replay_id: str, after: int, up_to: int, *, max_lives: int, lock: bool = False
 ) -> list[DeadLetterItem]:
-    """Return the items after `after` up to and including `up_to` whose dead letters are in the ledger.
+    """Return the items (dead letters) of a replay plan after position `after`, up to and including `up_to`.
 
-    Items are ordered by position. With `lock`, the dead letters' dispositions can't change until the transaction ends.
+    Items whose dead letters are no longer in the ledger are left out. The items are ordered by position. With `lock`,
+    the dead letters' dispositions (such as open or replayed) can't change until the transaction ends.
     """
     if lock:
         await conn.execute(sql("replay_items_lock"), replay_id, after, up_to)
@@ -55,44 +57,48 @@ async def read_items(
 
 
 async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem], records: Sequence[Replayed]) -> None:
-    """Claim items for their records. The items must be locked and available.
+    """Claim items: reserve each dead letter for this replay and the record that the replay will publish for it.
 
-    The claims must be committed before any of the records is published.
+    The items must be locked, and not claimed by another replay. The caller must commit the claims before it publishes
+    any of the records.
     """
     places = provenance_columns([item.provenance for item in items])
     await conn.execute(sql("replay_claim"), replay_id, *places, [sent_digest(one, replay_id) for one in records])
 
 
 async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:
-    """Release claims whose records certainly were not published; return how many of them were still claims."""
+    """Release the replay's claims of dead letters whose records certainly were not published; return their number.
+
+    A claim reserves a dead letter for one replay. Claims that have ended meanwhile don't count.
+    """
     done: int = await conn.fetchval(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
     return done
 
 
 async def skip(conn: Connection, replay_id: str, why: Mapping[int, str]) -> None:
-    """Record the reason for which each item was skipped, by position."""
+    """Record why the items at these positions of the replay plan were skipped (not sent)."""
     if why:
         await conn.execute(sql("replay_skip"), replay_id, list(why), list(why.values()))
 
 
 async def note_sent(conn: Connection, replay_id: str, up_to: int, sent: int) -> None:
-    """Record that all items up to position `up_to` are finished, and that `sent` events were sent."""
+    """Record that the replay has finished all items up to position `up_to`; add `sent` to its number of sent items."""
     await conn.execute(sql("replay_sent"), replay_id, up_to, sent)
 
 
 async def note_forecasts(conn: Connection, replay_id: str, forecasts: Mapping[int, str]) -> None:
-    """Record the predicted outcomes of items, by position. An item without a forecast is predicted to pass."""
+    """Record the predicted outcomes of a replay plan's items, by position; all other items are predicted to pass."""
     if forecasts:
         await conn.execute(sql("replay_forecast"), replay_id, list(forecasts), list(forecasts.values()))
 
 
 async def keep_passing(conn: Connection, replay_id: str) -> None:
-    """Remove the items that are predicted to fail."""
+    """Remove the items that are predicted to fail from a replay plan."""
     await conn.execute(sql("replay_keep_passing"), replay_id)
 
 
 async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[bytes]:
-    """Return the keys of those events that would be dropped as duplicates of persisted events."""
+    """Return the dedup keys of those of these events that would be dropped as duplicates of persisted events."""
     plain = {one: class_key(one.key, one.sender) for one in claims}
     holders = await key_holders(conn, [*set(plain.values())])
     contested = {one: key for one, key in plain.items() if key in holders}
@@ -104,9 +110,10 @@ async def persisted_keys(conn: Connection, claims: Collection[Claim]) -> set[byt
 async def persisted_events(
     conn: Connection, events: Iterable[tuple[int, str, Sender | None]], since: datetime, until: datetime
 ) -> set[tuple[int, str]]:
-    """Return those of the events that are persisted and were received between `since` and `until`.
+    """Return those of these events that are persisted and were received between `since` and `until`.
 
-    An event is given by site, event id, and sender class (None for any). No index supports the query.
+    Each event is given by its site, event id, and sender class (None for any). No index supports the query, so it is
+    slow.
     """
     columns: list[list[Any]] = [list(column) for column in zip(*events, strict=True)]
     if not columns:

@@ -1,1 +1,1 @@
-"""Replay plans: the dead letters that an operator has chosen to replay, frozen as items."""
+"""Replay plans: stored lists of the dead letters (the plan's items) that an operator has chosen to replay."""

@@ -1,4 +1,7 @@
-"""Replay plans: creation, search, runs, cancellation, and the outcomes of their items."""
+"""Replay plans: creation, search, runs, cancellation, and the outcomes of their items.
+
+A replay plan is a stored list of dead letters, its items, that `bridge dlq replay` sends to the raw topic again.
+"""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -19,9 +22,9 @@ from sinks.postgres.statements import sql
 
 
 class Became(NamedTuple):
-    """The number of a site's items with one outcome.
+    """The number of a site's items (dead letters of a replay plan) with one outcome.
 
-    `why` has the reason of items that were dropped again or skipped.
+    `why` is the reason of the outcome, for items that were dropped again or skipped.
     """
 
     site_id: int | None
@@ -31,9 +34,9 @@ class Became(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The number of an organisation's plans, and what they occupy.
+    """The numbers of an organisation's replay plans and of their items (dead letters), and the plans' size.
 
-    `bytes` is the size of filters, corrections and reports as Postgres stores them.
+    `bytes` is the size of the plans' filters, corrections and reports as Postgres stores them.
     """
 
     plans: int
@@ -43,7 +46,7 @@ class Held(NamedTuple):
 
 @asynccontextmanager
 async def planning(dsn: str, *, keep: bool) -> AsyncIterator[Connection]:
-    """Open a transaction in which a plan is created. With `keep` it commits, otherwise it rolls back."""
+    """Open a transaction in which a replay plan is created. With `keep` it is committed, otherwise rolled back."""
     async with connection(dsn, "replay") as conn:
         made = conn.transaction()
         await made.start()
@@ -66,9 +69,9 @@ async def freeze(
     limit: int | None,
     org_id: int | None = None,
 ) -> int:
-    """Create a plan whose items are the dead letters that match the filter now; return the last item's position.
+    """Create a replay plan whose items are the dead letters that match the filter now; return the number of items.
 
-    `org_id` is the plan's organisation, None for all: the filter must be limited to the same organisation.
+    `org_id` is the plan's organisation, None for all. The caller must have limited the filter to this organisation.
     """
     asked = chosen.model_dump_json(exclude_none=True)
     operations = msgspec.json.encode(corrections).decode()
@@ -79,17 +82,17 @@ async def freeze(
 
 
 async def held(conn: Connection, org_id: int) -> Held:
-    """Return how much an organisation's plans occupy, including plans that this transaction has created."""
+    """Return number, items and bytes of an organisation's replay plans, also those created in this transaction."""
     return Held(**await conn.fetchrow(sql("replay_held"), org_id))
 
 
 async def complete(conn: Connection, replay_id: str, report: PlanReport) -> None:
-    """Store the report of the plan's dry run, and the plan's size."""
+    """Store the report of the dry run of a replay plan, and the plan's number of items."""
     await conn.execute(sql("replay_planned"), replay_id, report.model_dump_json())
 
 
 async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) -> Plan:
-    """Return the plan whose id begins with `asked`, of one organisation or of all.
+    """Return the replay plan whose id begins with `asked`, among the plans of one organisation or of all.
 
     Raises InvalidInput unless exactly one plan matches.
     """
@@ -100,79 +103,82 @@ async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) 
 
 
 async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list[PlanLine]:
-    """Return the newest plans first, of one organisation or of all."""
+    """Return at most `limit` replay plans, the newest first, of one organisation or of all."""
     async with connection(dsn, "replay") as conn:
         rows = await conn.fetch(sql("replay_list"), limit, org_id)
     return [PlanLine(**{**row, "state": PlanState(row["state"])}) for row in rows]
 
 
 async def prune(dsn: str, seconds: float) -> int:
-    """Remove plans whose last change is more than `seconds` ago; return their number. Raises SinkUnavailable."""
+    """Remove replay plans last changed more than `seconds` ago; return their number. Raises SinkUnavailable."""
     async with connection(dsn, "prune") as conn:
         done: str = await conn.execute(sql("replays_prune"), seconds)
     return int(done.rsplit(" ", 1)[1])
 
 
 async def begin(conn: Connection, plan: Plan) -> None:
-    """Start a run of the plan; raises InvalidInput if it was cancelled."""
+    """Record that a run of the replay plan begins; raises InvalidInput if the plan was cancelled."""
     if await conn.fetchval(sql("replay_begin"), plan.replay_id) is None:
         raise InvalidInput(f"the plan {plan.replay_id} was cancelled by {without_host(plan.ended_by)}; make a new one")
 
 
 async def state_of(conn: Connection, replay_id: str) -> PlanState:
-    """Return the stored state of the plan."""
+    """Return the stored state of the replay plan."""
     return PlanState(await conn.fetchval(sql("replay_state"), replay_id))
 
 
 async def end(conn: Connection, replay_id: str, because: str) -> None:
-    """Record the end of the plan's run: all items sent, or the reason for the end. A cancelled plan stays cancelled."""
+    """Record that the run of a replay plan has ended: it has sent all items, or ended early `because` of something.
+
+    A cancelled plan stays cancelled.
+    """
     await conn.execute(sql("replay_end"), replay_id, started_by(), because)
 
 
 async def cancel(conn: Connection, replay_id: str, reason: str, *, sent: bool = False) -> bool:
-    """Ask the run of a plan to stop; return False if the plan has ended.
+    """Cancel a replay plan, so that its run stops; return False if the plan has ended already.
 
-    With `sent`, a plan whose items are all sent is cancelled too.
+    With `sent`, a plan whose items were all sent is cancelled too.
     """
     return await conn.fetchval(sql("replay_cancel"), replay_id, started_by(), reason, sent) is not None
 
 
 async def outcomes(conn: Connection, replay_id: str) -> list[Became]:
-    """Return the outcomes of all items of a plan."""
+    """Return the numbers of a replay plan's items (dead letters) by site and outcome."""
     return _became(await conn.fetch(sql("replay_outcomes"), replay_id))
 
 
 async def canary_outcomes(conn: Connection, replay_id: str, first: int) -> list[Became]:
-    """Return the outcomes of the first items that were sent."""
+    """Return the outcomes of the first `first` items that the replay plan has sent (its canary)."""
     return _became(await conn.fetch(sql("replay_canary"), replay_id, first))
 
 
 async def claims(conn: Connection, replay_id: str) -> dict[Provenance, bool]:
-    """Return the dead letters that the plan has claimed now.
+    """Return the dead letters that are claimed (reserved) for this replay plan now.
 
-    The value is True if the run ended before it recorded the item as sent.
+    A dead letter's value is True if the plan's run ended before it recorded the dead letter as sent.
     """
     rows = await conn.fetch(sql("replay_claims"), replay_id)
     return {Provenance(*place): in_doubt for *place, in_doubt in rows}
 
 
 async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) -> bool:
-    """Return whether an item between the positions is sent and its outcome not committed yet.
+    """Return whether the replay plan has an item that was sent, and whose outcome is not committed yet.
 
-    `after` is exclusive, `up_to` inclusive.
+    Only items after position `after`, up to and including `up_to`, are considered.
     """
     found: bool = await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to)
     return found
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:
-    """Return whether dead letters of the plan are open or claimed, regardless of the plan's state."""
+    """Return whether dead letters of the replay plan are open or claimed (reserved), regardless of its state."""
     left: bool = await conn.fetchval(sql("replay_left"), replay_id)
     return left
 
 
 def summed(found: Iterable[Became], outcome: Outcome | None = None) -> dict[str, int]:
-    """Return the number of items by outcome; with `outcome`, the number of items with this outcome by reason."""
+    """Return the number of a plan's items (dead letters) by outcome; with `outcome`, those with it by reason."""
     sums: dict[str, int] = {}
     for one in found:
         if outcome is None or one.outcome is outcome:

@@ -19,10 +19,10 @@ _NOTHING_INSERTED: Final = "INSERT 0 0"
 
 
 class RunRecord(NamedTuple):
-    """One run in the history. `exit_code` is None while the run continues, and if its process was killed.
+    """One run of a command in the history. `exit_code` is None while the run continues, and if its process was killed.
 
-    `started_by` is the name that the account gave. `written_by` is the database account, None for rows from before
-    migration 0017.
+    `started_by` is the name of the starter, as the process gave it. `written_by` is the database account that wrote the
+    row, None for rows from before migration 0017.
     """
 
     run_id: str
@@ -40,7 +40,7 @@ _acting_as: ContextVar[str | None] = ContextVar("acting_as", default=None)
 
 @contextmanager
 def acting_as(who: str) -> Iterator[None]:
-    """Within this context, record runs in the history as started by `who`, not by the process's account."""
+    """In the `with` block, record runs of commands in the history as started by `who`, not by the process's account."""
     before = _acting_as.set(who)
     try:
         yield
@@ -49,7 +49,7 @@ def acting_as(who: str) -> Iterator[None]:
 
 
 def started_by() -> str:
-    """Return the account for which this process works, or which it acts for, and the host.
+    """Return, as text, the account that starts runs now and this host: the one of `acting_as`, or the process's own.
 
     The text has only printable characters.
     """
@@ -63,12 +63,15 @@ def started_by() -> str:
 
 
 def without_host(who: str) -> str:
-    """Return the part of `started_by` before the host, for readers who must not see host names."""
+    """Return the part of a run's `started_by` before the host name, for readers who must not see host names."""
     return who.rpartition("@")[0] or who
 
 
 class RunLock:
-    """A lock that is held. It has its own session, so that the lock ends with the process."""
+    """A lock that admits one run of a command at a time, held by this process.
+
+    The lock belongs to a database session of its own, so that it is released when the process ends.
+    """
 
     def __init__(self, name: str, session: Connection) -> None:
         self.name = name
@@ -106,7 +109,7 @@ async def is_locked(conn: Connection, name: str) -> bool:
 async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
     """Write the run's beginning to the history; raises RunLocked if the history has a run with this id.
 
-    Only few different ids exist for the runs that begin within one second.
+    Two runs that begin within the same second may get the same id.
     """
     async with connection(dsn, "history") as conn:
         noted = await conn.execute(sql("run_begin"), run_id, script, started_by(), at)
@@ -119,21 +122,21 @@ async def note_begin(dsn: str, run_id: str, script: str, at: datetime) -> None:
 async def note_end(
     dsn: str, run_id: str, script: str, times: tuple[datetime, datetime], code: int, summary: str
 ) -> None:
-    """Write the run's end to the history. `times` are its beginning and end, `summary` is JSON text."""
+    """Write the end of a command's run to the history. `times` are its beginning and end, `summary` is JSON text."""
     async with connection(dsn, "history") as conn:
         await conn.execute(sql("run_end"), run_id, script, started_by(), *times, code, summary)
 
 
 async def list_runs(dsn: str, script: str | None, limit: int) -> list[RunRecord]:
-    """Return the newest runs first."""
+    """Return the latest runs of commands in the history, the newest first."""
     async with connection(dsn, "history") as conn:
         return [_record(row) for row in await conn.fetch(sql("runs_list"), script, limit)]
 
 
 async def show_run(dsn: str, asked: str) -> RunRecord:
-    """Return the run with this id, or else the only run whose id begins with it.
+    """Return the run with this id, or else the only run whose id begins with this text.
 
-    Raises InvalidInput if no run, or more than one, does.
+    Raises InvalidInput if no run's id, or the ids of several runs, begin with it.
     """
     wanted = asked.strip()
     async with connection(dsn, "history") as conn:

@@ -65,10 +65,10 @@ async def snapshot(dsn: str) -> str:
 
 
 class Differences(NamedTuple):
-    """Differences as lines of text, by subject.
+    """Differences between a database and what this release needs, as lines of text, by subject.
 
-    `ahead` are migrations that only a newer release has. `excess` are privileges of the account that its service does
-    not need.
+    `ahead` are applied migrations that only a newer release has. `excess` are privileges that the account has and its
+    service does not need.
     """
 
     schema: list[str]
@@ -112,10 +112,11 @@ async def excess_privileges(dsn: str, service: Service) -> list[str]:
 
 
 async def blocking_differences(dsn: str, service: Service) -> list[str]:
-    """Return the differences with which this release must not run as the service; raises SinkUnavailable.
+    """Return the differences of the database that prevent a start of the service; raises SinkUnavailable.
 
-    Some differences don't matter for a start. An administrator may add indexes. Missing months can still be created. A
-    database that a newer release has migrated also works with the release before, so its catalogue is not compared.
+    Other differences don't prevent a start. An administrator may add indexes. Missing monthly partitions can still be
+    created. A database that the next release has migrated also works with this release, so its tables and columns are
+    not compared.
     """
     expected = expected_catalogue()
     async with connection(dsn, "start") as conn:
@@ -128,10 +129,10 @@ async def blocking_differences(dsn: str, service: Service) -> list[str]:
 
 
 def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True) -> list[str]:
-    """Return the differences between two catalogues.
+    """Return the differences between two catalogues: the descriptions of a database's tables, columns and indexes.
 
-    Relations that only the database has are ignored. So are comments, and columns and indexes with OWN_PREFIX if they
-    can't make a write fail.
+    Relations that only the database has are ignored. Comments are ignored too. Columns and indexes whose names begin
+    with OWN_PREFIX are ignored if they can't make a write fail.
     """
     lines = []
     for relation in sorted(expected):
@@ -153,7 +154,7 @@ def compare(expected: Catalogue, found: Catalogue, *, extra_indexes: bool = True
 
 
 def _compared(things: dict[str, str]) -> dict[str, str]:
-    """Return the definitions to compare, without comments, and without the own columns in the text of a view."""
+    """Return the definitions to compare: without comments, and without an administrator's columns in views."""
     return {
         name: _OWN_IN_VIEW.sub("", definition) if name.startswith("view ") else definition
         for name, definition in things.items()
@@ -210,9 +211,10 @@ async def _privileges(conn: Connection, expected: Catalogue, service: Service) -
 
 
 async def privileges_to_come(dsn: str, service: Service) -> list[str]:
-    """Return the privileges that the account will lack on objects of pending migrations; raises SinkUnavailable.
+    """Return the privileges that the account will lack on objects that pending migrations create.
 
-    Nothing is returned if the account owns the existing objects, because it will then own the new ones too.
+    Nothing is returned if the account owns the existing objects, because it will own the new objects too. Raises
+    SinkUnavailable.
     """
     expected = expected_catalogue()
     async with connection(dsn, "db check") as conn:
@@ -228,7 +230,7 @@ async def privileges_to_come(dsn: str, service: Service) -> list[str]:
 
 
 async def _excess(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
-    """Return excess privileges; none for the owner, who may do everything."""
+    """Return the privileges that the account has and its service does not need; none for the schema's owner."""
     if service is Service.OWNER:
         return []
     wanted = sorted(needed_privileges(expected, service))
@@ -238,9 +240,9 @@ async def _excess(conn: Connection, expected: Catalogue, service: Service) -> li
 
 
 async def _functions_excess(conn: Connection, service: Service) -> list[str]:
-    """Return excess privileges on functions.
+    """Return privileges on functions that the account has and its service does not need.
 
-    They are separate because they don't prevent a start: not every administrator can revoke from PUBLIC.
+    They are listed separately because they don't prevent a start: not every administrator can revoke from PUBLIC.
     """
     if service is Service.OWNER:
         return []
@@ -250,9 +252,10 @@ async def _functions_excess(conn: Connection, service: Service) -> list[str]:
 
 
 async def _schema_excess(conn: Connection, expected: Catalogue) -> list[str]:
-    """Return, for every service, excess rights on the schema, and objects in it that belong to other roles.
+    """Return unneeded rights on the schema, and objects in the schema that belong to other roles than its owner.
 
-    If another role creates a function in the schema, a statement of a service may call it, with the service's rights.
+    A function that another role creates in the schema may be called by a service's statement, with the service's
+    rights. This check is therefore the same for every service.
     """
     return [row["line"] for row in await conn.fetch(sql("schema_excess"), list(expected))]
 

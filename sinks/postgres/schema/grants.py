@@ -20,9 +20,9 @@ from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awai
 
 
 async def grant_statements(conn: Connection, role: str, service: Service) -> list[str]:
-    """Return the statements for this role on the current schema.
+    """Return the GRANT and REVOKE statements that give this role exactly what its service needs on the current schema.
 
-    They also revoke its other privileges on the schema.
+    The role's other privileges on the schema are revoked.
     """
     rows = await conn.fetch(sql("grants_objects"), list(expected_catalogue()), role)
     place = await conn.fetchrow(sql("grants_names"), role)
@@ -67,7 +67,7 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
 
 
 def _by_column(needed: Iterable[Privilege]) -> Iterator[str]:
-    """Yield each privilege once. It has its columns if the service needs it on some columns only."""
+    """Yield each needed privilege once, with a list of columns if the service needs it on some columns only."""
     for name, ones in groupby(needed, key=lambda one: one.name):
         columns = ", ".join(one.column for one in ones if one.column)
         yield f"{name} ({columns})" if columns else name
@@ -82,9 +82,9 @@ async def grants(
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> list[str]:
-    """Return the statements, in order.
+    """Return the statements that grant an account what its service needs, in order; with `apply`, also run them.
 
-    With `apply` they are run in one transaction, which waits for tables like `locking`.
+    They are run in one transaction, which is tried repeatedly while another session locks a table.
 
     `tell` is called with a line for each try that times out on a lock. Raises SinkUnavailable, or PreconditionFailed if
     another session locks a table for `lock_seconds`.

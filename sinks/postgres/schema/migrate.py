@@ -82,10 +82,10 @@ async def migrate(
 ) -> list[str]:
     """Apply pending migrations and create the monthly partitions; return the names of the migrations that were applied.
 
-    If none is pending, nothing is written, so that a read-only account succeeds. Each migration waits for its tables
-    like `locking`. `tell` is called with a line for each try that times out on a lock. Raises PreconditionFailed if
-    another session holds the migrations' lock, or a table's, for `lock_seconds`. Migrations applied before that stay
-    applied, and the next call continues after them.
+    If no migration is pending, nothing is written, so that a read-only account succeeds. Each migration is tried
+    repeatedly while another session locks one of its tables. `tell` is called with a line for each try that times out
+    on a lock. Raises PreconditionFailed if another session holds the migrations' lock, or a table's lock, for
+    `lock_seconds`. The migrations before the failed one stay applied, and the next call continues after them.
     """
     await demand_sessions(database_url)
     async with connection(database_url, "migrate") as conn:
@@ -113,7 +113,7 @@ async def _apply(conn: Connection, one: Migration) -> None:
 
 
 async def _lock(conn: Connection, seconds: float) -> None:
-    """Take the migrations' lock, with a time-out, because any account may hold it unless that was revoked."""
+    """Take the advisory lock of migrations, with a time-out: by default, any account may hold this lock forever."""
     try:
         async with conn.transaction():
             await conn.execute(f"SET LOCAL lock_timeout = '{round(seconds * 1000)}ms'")

@@ -26,7 +26,7 @@ def month(first: date, shift: int) -> date:
 
 
 def needed(today: date, ahead: int) -> list[date]:
-    """Return the first days of the months that must exist: the last one, this one, and the `ahead` after it."""
+    """Return the first days of the months that need a partition: last month, this month, and the next `ahead`."""
     return [month(today, shift) for shift in range(-MONTHS_BACK, ahead + 1)]
 
 
@@ -39,11 +39,11 @@ async def make_partitions(
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
 ) -> list[str]:
-    """Create the missing monthly partitions over `connection`, which is to the database `dsn`; return all needed names.
+    """Create the missing monthly partitions of `bridge_event`; return the names of all partitions that are needed.
 
-    Creating a month locks `bridge_event`; the wait for the lock is like that of `locking`. `tell` is called with a line
-    for each try that times out. Raises PreconditionFailed if the lock is not free within `lock_seconds`, or if a
-    default partition has events of a missing month.
+    `connection` is a connection to the database `dsn`. To create a partition locks `bridge_event`, which is tried
+    repeatedly; `tell` is called with a line for each try that times out. Raises PreconditionFailed if the lock is not
+    free within `lock_seconds`, or if a default partition has events of a missing month.
     """
     names = []
     for first in needed(today or datetime.now(UTC).date(), ahead):
@@ -70,11 +70,11 @@ async def _make_month(connection: Connection, statement: str) -> None:
 
 
 async def summarize_months(connection: Connection) -> None:
-    """Let autovacuum summarise new pages in the BRIN indexes of the months.
+    """Let autovacuum summarise new pages in the BRIN indexes of the monthly partitions.
 
-    Otherwise a query of two days reads a month.
+    Without summaries, a query of two days reads the partition of a whole month.
 
-    The option is set on each month, because the parent, from which new months could inherit it, does not accept it.
+    The option is set on each partition, because Postgres does not accept it on the parent table's index.
     """
     for row in await connection.fetch(sql("partitions_unsummarized")):
         # Without the time-out, writers would queue behind a wait for a long query of the month. The next call tries
@@ -86,7 +86,7 @@ async def summarize_months(connection: Connection) -> None:
 
 
 async def default_partition(connection: Connection) -> str | None:
-    """Return the name of the default partition, which gets the events of missing months; None if there is none."""
+    """Return the name of the default partition, for events of months without a partition; None if it does not exist."""
     rows = await connection.fetch(sql("partitions_attached"))
     return next((row["name"] for row in rows if row["bounds"] == "DEFAULT"), None)
 
@@ -106,11 +106,11 @@ async def months_made(connection: Connection, ahead: int) -> bool:
 
 
 def bounds_of(first: date) -> str:
-    """Return the text by which Postgres shows the bounds of a month's partition, in UTC."""
+    """Return the bounds of a month's partition as the text that Postgres shows for them, in UTC."""
     return f"FOR VALUES FROM ('{first} 00:00:00+00') TO ('{month(first, 1)} 00:00:00+00')"
 
 
 async def months_attached(connection: Connection) -> Callable[[date], bool]:
-    """Return a predicate: whether events received on a day, or at a time in UTC, can be written."""
+    """Return a function: for a day, or a time in UTC, it returns whether a partition for the events exists."""
     attached = {row["bounds"] for row in await connection.fetch(sql("partitions_attached"))}
     return lambda moment: bounds_of(date(moment.year, moment.month, 1)) in attached

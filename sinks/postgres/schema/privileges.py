@@ -134,7 +134,7 @@ class Privilege(NamedTuple):
 
 
 def updated_columns(text: str) -> list[tuple[str, str]]:
-    """Return the pairs of relation and column that a statement assigns. The text must have no comments and literals."""
+    """Return the pairs of relation and column that an SQL text, without comments and literals, assigns values to."""
     found = []
     for match in _UPDATED.finditer(text):
         relation = match[1] or _INSERTED.findall(text, 0, match.start())[-1]
@@ -149,8 +149,8 @@ def updated_columns(text: str) -> list[tuple[str, str]]:
 def needed_privileges(relations: Collection[str], service: Service) -> set[Privilege]:
     """Return the privileges that the service's statements need on the product's own relations.
 
-    UPDATE is needed by column, because UPDATE on a whole table also permits every table lock. For FOR UPDATE, one
-    column is enough.
+    UPDATE is granted on single columns, because UPDATE on a whole table also permits every lock of the table. For
+    SELECT ... FOR UPDATE, the privilege on one column is enough.
     """
     copied = _COPIED.get(service, ()) if service is not Service.OWNER else _COPIED[Service.WORKER]
     needed = {Privilege(name, "INSERT") for name in copied}
@@ -168,7 +168,7 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
 
 
 def _form(text: str, opened: int) -> str:
-    """Return the types of the arguments of the lock function called at `opened`: one number, or two smaller ones."""
+    """Return the argument types of the advisory-lock function that is called at `opened`: a bigint, or two integers."""
     rest, flat = text[opened:], ""
     while rest != flat:
         rest, flat = _PARENTHESES.sub(" ", rest), rest
@@ -178,8 +178,9 @@ def _form(text: str, opened: int) -> str:
 def needed_functions(service: Service) -> set[str]:
     """Return the Postgres functions that the service calls and an administrator may have revoked.
 
-    They are names, or signatures for functions that take advisory locks. The owner also takes locks in migrations, and
-    in functions that others execute with the owner's rights; and it changes the registry.
+    A function that takes advisory locks is returned as its signature, any other function as its name. The schema's
+    owner needs more of these functions. Migrations, and functions that others execute with the owner's rights, take
+    locks. Changes of the registry of scripts, which the owner makes, send notifications.
     """
     called = {
         name + (_form(text, match.end()) if name in ADVISORY else "")

@@ -1,4 +1,4 @@
-"""The backlog in Postgres as metrics: waiting retries, open dead letters, losses, gate, breaker, runs, and space."""
+"""Figures in Postgres as metrics: waiting retries, open dead letters, lost records, gate, breaker, runs and space."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,9 +15,9 @@ _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
 
 
 class WaitingRetries(NamedTuple):
-    """Events of one sender class that wait for a retry, and have failed `retry_count` times, last by `error_class`.
+    """Events that wait for a retry, with the same sender class, number of failures and class of the last error.
 
-    Ages are in seconds.
+    They have failed `retry_count` times. Ages are in seconds.
     """
 
     retry_count: int
@@ -38,7 +38,7 @@ class OpenDeadLetters(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Runs of one command with one result: how many in the last hour, and the end of the last one."""
+    """Runs of one command with one result: how many ended in the last hour, and when the last of them ended."""
 
     script: str
     exit_code: int
@@ -47,7 +47,7 @@ class Runs(NamedTuple):
 
 
 class Replays(NamedTuple):
-    """Replays in one state, with the numbers of dead letters that they plan to send and have sent."""
+    """Replay plans in one state: their number, and the numbers of dead letters that they contain and have sent."""
 
     state: str
     replays: int
@@ -95,7 +95,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
 
 
 def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
-    """Return the series. `tier_of` returns the name of the retry tier for an error class and a number of failures."""
+    """Return the metrics' series. `tier_of` returns the retry tier's name for an error class and number of failures."""
     series: metrics.Values = {
         (metrics.RETRIES_OVERDUE, ()): sum(one.overdue for one in found.retries),
         (metrics.RETRY_OVERDUE_SECONDS, ()): max((one.overdue_seconds for one in found.retries), default=0.0),

@@ -51,7 +51,7 @@ class Skew(NamedTuple):
 
 
 class Retries(NamedTuple):
-    """The number of events that wait for their next attempt, of overdue ones, and the most seconds overdue."""
+    """The numbers of events that wait for a retry and that are overdue, and the longest time overdue in seconds."""
 
     waiting: int
     overdue: int
@@ -61,8 +61,9 @@ class Retries(NamedTuple):
 class WaitingScript(NamedTuple):
     """The number of one script's events that wait because of one error class.
 
-    `attempts` is the largest number of attempts that one of them has made. Only the `looked_at` events that are due
-    first are counted. The organisation is the one in the registry now.
+    A script is a registered source of a site's events. `attempts` is the largest number of failed attempts of one of
+    these events. Only the `looked_at` events with the earliest due times are counted. The organisation is the one to
+    which the script's site belongs now.
     """
 
     site_id: int | None
@@ -76,22 +77,24 @@ class WaitingScript(NamedTuple):
 
 
 async def server(dsn: str) -> Server:
-    """Return the server's state; raises SinkUnavailable."""
+    """Return the state of the Postgres server; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         return Server(*(await conn.fetchrow(sql("server_state"))).values())
 
 
 async def long_transactions(dsn: str, seconds: float) -> list[LongTransaction]:
-    """Return the transactions longer than `seconds`, the oldest first; raises SinkUnavailable.
+    """Return the transactions that have been open for more than `seconds`, the oldest first; raises SinkUnavailable.
 
-    Only those that this account may see are included.
+    Transactions that this database account may not see are left out.
     """
     async with connection(dsn, "doctor") as conn:
         return [LongTransaction(*row.values()) for row in await conn.fetch(sql("transactions_long"), seconds)]
 
 
 async def clock_skew(dsn: str) -> Skew:
-    """Return the difference between the clocks, from the fastest of three queries; raises SinkUnavailable."""
+    """Return the difference between the clocks of Postgres and of this machine, from the fastest of three queries.
+
+    Raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         skews = []
         for _ in range(3):
@@ -103,13 +106,13 @@ async def clock_skew(dsn: str) -> Skew:
 
 
 async def retries(dsn: str) -> Retries:
-    """Return the waiting retries; raises SinkUnavailable."""
+    """Return how many events wait for a retry, and how many are overdue; raises SinkUnavailable."""
     async with connection(dsn, "doctor") as conn:
         return Retries(*(await conn.fetchrow(sql("retries_waiting"))).values())
 
 
 async def waiting_scripts(dsn: str, most: int, site_id: int | None = None) -> list[WaitingScript]:
-    """Return the `most` scripts with the most waiting events, of one site or of all; raises SinkUnavailable."""
+    """Return the `most` scripts with most events waiting for a retry, of one site or all; raises SinkUnavailable."""
     async with connection(dsn, "waiting") as conn:
         rows = await conn.fetch(sql("waiting_scripts"), most, site_id, MOST_WAITING)
     return [WaitingScript(*row.values()) for row in rows]

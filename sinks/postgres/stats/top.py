@@ -1,4 +1,7 @@
-"""Live figures from Postgres for `bridge top`: the counts of each partition, and the lanes of each worker."""
+"""Live figures from Postgres for `bridge top`: the counts of each partition, and the lanes of each worker.
+
+A lane is a worker's task that commits batches of events over a database session of its own.
+"""
 
 from typing import NamedTuple
 
@@ -17,7 +20,10 @@ class Counts(NamedTuple):
 
 
 class WorkerLanes(NamedTuple):
-    """The number of a worker's lanes with a session, and of those at work. Postgres may have cut the name."""
+    """How many lanes (tasks that commit batches) of a worker have a database session, and how many are busy.
+
+    Postgres may have cut the worker's name.
+    """
 
     worker: str
     lanes: int
@@ -25,7 +31,7 @@ class WorkerLanes(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """The counts and the lanes, read at about the same moment."""
+    """The counts of all partitions and the lanes (committing tasks) of all workers, read at about the same moment."""
 
     counts: dict[TopicPartition, Counts]
     lanes: list[WorkerLanes]

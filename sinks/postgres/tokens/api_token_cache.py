@@ -1,4 +1,4 @@
-"""A service's copy of the API tokens in memory. Postgres' notifications renew it, and a timer."""
+"""A service's copy of the API tokens in memory, read again after a notification of Postgres, and by a timer."""
 
 import time
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sinks.postgres.statements import sql
 
 
 class ApiTokenCache(RegistryCache):
-    """A copy of the tokens by key id. During an outage of Postgres the last copy stays in use."""
+    """A copy of the API tokens, by their key ids. During an outage of Postgres the last copy stays in use."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         super().__init__(dsn, refresh_seconds=refresh_seconds)

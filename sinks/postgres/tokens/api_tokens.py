@@ -68,7 +68,7 @@ def _not_registered(org_id: int) -> InvalidInput:
 
 
 async def revoke_api_token(dsn: str, name: str) -> bool:
-    """Revoke a token; return whether it was not revoked before. Raises InvalidInput if no token has that name."""
+    """Revoke an API token; return False if it was revoked before. Raises InvalidInput if no token has that name."""
     async with changing(dsn, "revoking a token") as conn:
         if await conn.fetchval(sql("api_token_revoke"), name, started_by()) is not None:
             return True
@@ -79,12 +79,12 @@ async def revoke_api_token(dsn: str, name: str) -> bool:
 
 
 async def list_api_tokens(dsn: str, *, org_id: int | None = None) -> list[ApiTokenRow]:
-    """Return the tokens of one organisation or all, the newest first."""
+    """Return the API tokens of one organisation, or of all organisations, the newest token first."""
     async with asking(dsn, "reading the tokens") as conn:
         return [ApiTokenRow(*row.values()) for row in await conn.fetch(sql("api_tokens_list"), org_id)]
 
 
 async def note_used(dsn: str, used: Mapping[str, datetime]) -> None:
-    """Record when tokens were last used, by key id; raises SinkUnavailable."""
+    """Record when API tokens were last used; the tokens are given by key id. Raises SinkUnavailable."""
     async with connection(dsn, "tokens") as conn:
         await conn.execute(sql("api_tokens_used"), list(used), list(used.values()))

@@ -29,7 +29,7 @@ class TokenRow(NamedTuple):
 
 
 async def create_token(dsn: str, script_id: str, note: str = "") -> NewKey:
-    """Create a key; raises InvalidInput if the script is not registered or has two active ones."""
+    """Create an API key of a script; raises InvalidInput if the script is not registered or has two active keys."""
     if len(note) > _LONGEST_NOTE or not (note.isprintable() or not note):
         raise InvalidInput(f"--note: at most {_LONGEST_NOTE} printable characters")
     made = make_key(secrets.token_bytes)
@@ -58,7 +58,7 @@ async def revoke_token(dsn: str, script_id: str, key_id: str) -> bool:
 
 
 async def list_tokens(dsn: str, script_id: str) -> list[TokenRow]:
-    """Return the script's keys, the newest first; raises InvalidInput if it is not registered."""
+    """Return the script's API keys, the newest first; raises InvalidInput if the script is not registered."""
     async with asking(dsn, "reading the keys") as conn:
         await _lock(conn, script_id)
         return [TokenRow(*row.values()) for row in await conn.fetch(sql("script_tokens_list"), script_id)]
