@@ -48,7 +48,10 @@ _encode = msgspec.json.encode
 
 @dataclass(slots=True)
 class PartialIdentity:
-    """The event's identity, and the fields that the normaliser checks; None where the document has no valid value."""
+    """The valid parts of a rejected event's identity, and the fields that the normaliser checks.
+
+    The identity is site, script and event id. A field is None where the document has no valid value.
+    """
 
     event_id: str | None = None
     site_id: int | None = None
@@ -94,7 +97,10 @@ def _check_nesting(text: str) -> None:
 
 
 def judge(text: str, vouched: Vouched | None) -> RawFields:
-    """Read the text by the contract's pydantic model; raises Rejection with every violation: the field and the rule."""
+    """Validate the JSON text by the contract's pydantic model, and return its fields in the form of version 1.
+
+    Raises Rejection with every violation; each has the field and the rule.
+    """
     given = _parse(text)
     whose = identity(given)
     unsound = _unsound_text(given, text)
@@ -133,7 +139,7 @@ def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Contain
 
 
 def identity(document: dict[str, Any]) -> PartialIdentity:
-    """Return those parts of the identity in the document that have valid types and lengths."""
+    """Return those parts of the event's identity (site, script, event id) that have valid types and lengths."""
     event_id, site_id, script_id = (document.get(name) for name in ("event_id", "site_id", "script_id"))
     return PartialIdentity(
         event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
@@ -249,7 +255,10 @@ def _sound(whose: PartialIdentity) -> PartialIdentity:
 
 
 def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]:
-    """Return the document with absent or null fields filled from the vouched identity, for the contract's check."""
+    """Return the document with absent and null fields filled from the vouched identity, for the contract's check.
+
+    The vouched identity is the site, script and event id that a gateway has confirmed by its signature.
+    """
     filled = dict(document)
     for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:

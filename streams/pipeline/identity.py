@@ -73,7 +73,10 @@ def _sites(registry: Registry) -> frozenset[int | None]:
 
 
 def claim_note(vouched: Vouched, claimed: Claimed | None) -> str:
-    """Return the claims that differ from the vouched identity as a suffix for the error; empty if none differs."""
+    """Return an addition to the error that lists the document's ids that differ from the vouched identity; '' if none.
+
+    The vouched identity is the one that a gateway has confirmed by its signature.
+    """
     if claimed is None:
         return ""
     site_id, script_id = claimed.site_id, claimed.script_id

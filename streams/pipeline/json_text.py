@@ -52,7 +52,7 @@ def nesting(text: bytes) -> int:
 
 
 def has_unsound_escape(text: bytes) -> bool:
-    """Return whether JSON text has an escape of a NUL, which Postgres can't store, or of a lone surrogate."""
+    """Return whether JSON text has an escape sequence for a NUL or a lone surrogate. Neither of them can be stored."""
     if _BACKSLASH not in text or _DOUBTFUL_ESCAPE(text) is None:
         return False
     return _UNSOUND_ESCAPE(text.replace(rb"\\", b"__")) is not None
