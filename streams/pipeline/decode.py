@@ -85,7 +85,10 @@ def _upcasted(value: bytes) -> RawFields:
 
 
 def _check_object(text: bytes, depth: int) -> None:
-    """Raise ValueError unless the JSON is empty or an object in UTF-8, within `depth`, with all numbers in range."""
+    """Raise ValueError unless the JSON is an object in UTF-8, nested at most `depth` deep, or is null or [].
+
+    All numbers in it must fit a double and Postgres' numeric type.
+    """
     if text in _EMPTY:
         return
     if not text.startswith(b"{"):

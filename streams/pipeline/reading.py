@@ -1,4 +1,5 @@
-"""Reading of a raw value, whose result is a bridge event or all of its violations; pure."""
+"""Reading of a raw event's value. The result is a bridge event (a row's content), or all violations of the value; pure.
+"""
 
 from datetime import datetime
 
@@ -24,9 +25,9 @@ def read_event(
     bounds: Bounds,
     sender: Sender = Sender.DIRECT,
 ) -> BridgeEvent:
-    """Return the bridge event of a raw value; raises Rejection.
+    """Return the bridge event (a row's content) for a raw event's value; raises Rejection.
 
-    A value that breaks the contract is rejected with the violations of both the decoder and the normaliser.
+    The Rejection of a value that breaks the contract has the violations that both the decoder and the normaliser find.
     """
     try:
         return normalize(
