@@ -327,8 +327,7 @@ def _host(url: str) -> str | None:
 
 
 def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:
-    """Return the event's amount as the column stores it, and the producer's amount as text if the stored one differs.
-    """
+    """Return the event's amount as the column stores it, and the producer's text if the stored amount differs."""
     text = str(fields.value, "utf-8")
     if plain := _PLAIN_AMOUNT(text):
         return Decimal(plain[1]), None

@@ -240,7 +240,9 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
 
 
 def with_token(headers: Headers, provenance: Provenance, attempt: int) -> Headers:
-    """Return a raw event's headers with the retry token appended: the headers that name the event and its next attempt.
+    """Return a raw event's headers with the retry token appended.
+
+    The token are the headers that name the event and the number of its next attempt.
     """
     return [*headers, (names.PROVENANCE, str(provenance).encode()), (names.ATTEMPT, str(attempt).encode())]
 
@@ -307,7 +309,9 @@ def _too_much_to_retry(record: RawRecord) -> str:
 
 
 def _failure(attempt: _Attempt, rejection: Rejection, context: Context) -> Failure:
-    """Return the failure of a rejected attempt: a retry or a dead letter, by the table of errors and the retry policy.
+    """Return the failure of a rejected attempt: a retry or a dead letter.
+
+    The table of errors and the retry policy decide which.
     """
     error_class, error = rejection.error_class, rejection.message
     unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY

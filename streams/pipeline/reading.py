@@ -1,5 +1,4 @@
-"""Reading of a raw event's value. The result is a bridge event (a row's content), or all violations of the value; pure.
-"""
+"""Reading of a raw event's value; pure. The result is a bridge event (a row's content), or all violations."""
 
 from datetime import datetime
 

@@ -1,5 +1,4 @@
-"""The rejection of an event by the decoder or the normaliser, with the parts of the event's identity that are readable.
-"""
+"""The rejection of an event by the decoder or the normaliser, with the readable parts of the event's identity."""
 
 from collections.abc import Sequence
 from datetime import datetime

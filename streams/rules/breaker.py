@@ -81,8 +81,7 @@ class _Window:
         self._entries: OrderedDict[object, tuple[float, _Counts]] = OrderedDict()
 
     def add(self, key: object, at: float, counts: _Counts) -> None:
-        """Add a batch's counts and remove entries that are too old. A batch that is processed again replaces its entry.
-        """
+        """Add a batch's counts, which replace those of the same batch, and remove entries that are too old."""
         while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
             self._subtract(self._entries.popitem(last=False)[1][1])
         if key in self._entries:
@@ -109,9 +108,9 @@ class ProbeSample:
 
 
 class BreakerJudge:
-    """The decision, before a batch's dead letters are published, whether the breaker must trip.
+    """Counts the outcomes of all batches of one process, and decides whether the circuit breaker must trip.
 
-    It counts the outcomes of all batches of one process. `owner_of` returns the owner of a site; `now` returns
+    It decides before a batch's dead letters are published. `owner_of` returns the owner of a site; `now` returns
     monotonic seconds.
 
     - Only decided events count: those that would become a row, and those that would be dead-lettered. Duplicates and
@@ -121,8 +120,8 @@ class BreakerJudge:
       others pass now, or have passed within the last day.
     - Anyone can send failing events as a visitor, but can't keep the events of others from passing. Failures of
       visitors therefore count only if no event of any sender has passed for half of the window, or none yet in this
-      process. `clear` keeps the time of the last event that passed. Otherwise the held failures of visitors would trip
-      the breaker again after a reset.
+      process. `clear` keeps the time of the last event that passed. Otherwise the visitors' failures that the breaker
+      has held back would trip it again after a reset.
     """
 
     def __init__(
@@ -139,7 +138,7 @@ class BreakerJudge:
         self._begin()
 
     def clear(self) -> None:
-        """Reset the counts and keep the breaker sensitive, after this or another worker has reset the breaker.
+        """Reset the counts and make the breaker trip earlier for a while, after this or another worker has reset it.
 
         With the usual thresholds, each failed probe would cost as many dead letters as trip the breaker. The lower ones
         apply until the usual number of events has been decided without a trip.
@@ -194,8 +193,7 @@ class BreakerJudge:
         return min(events, max(_SENSITIVE_EVENTS, events // _SENSITIVE_SHARE)) if self._sensitive else events
 
     def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
-        """Add the outcomes of a probe's records to its sample; return whether the sample allows a reset of the breaker.
-        """
+        """Add a probe's outcomes to the sample; return whether the sample allows a reset of the breaker."""
         now = self._now()
         for one in outcomes:
             good = _good_sites(one)
