@@ -20,7 +20,7 @@ Publish = Callable[[GateChange], Awaitable[None]]
 
 
 async def judge_and_publish(settings: Settings, publish: Publish) -> int:
-    """Evaluate the gate once for every site and the total; return the number of changes that were published.
+    """Evaluate the quality gate once for every site and the total; return how many changes of verdict were published.
 
     `publish` is called with each change. The next run repeats a publication that failed.
     """
