@@ -1,4 +1,4 @@
-"""The order in which a lane reads its partitions, so that one with a backlog does not delay the others."""
+"""The order in which a worker's task reads its partitions, so that a backlog in one does not delay the others."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
