@@ -18,7 +18,7 @@ class LogBounds(NamedTuple):
 
 
 class Offsets(NamedTuple):
-    """One row of `audit_offsets`: which offsets of a partition have been read, and its running totals."""
+    """One row of the query `audit_offsets`: which offsets of a partition were read, and the totals by commits."""
 
     topic: str
     partition: int

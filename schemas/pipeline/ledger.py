@@ -68,7 +68,10 @@ class LedgerState(NamedTuple):
         return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
 
     def expects(self, record: RawRecord) -> bool:
-        """Return whether the record is, byte for byte, the one that the claiming replay sends."""
+        """Return whether the record is, byte for byte, the one that the claiming replay sends.
+
+        The claiming replay is the one that has reserved the dead letter.
+        """
         return self.replay_digest in (None, record_digest(record.key, record.value, record.headers))
 
 
