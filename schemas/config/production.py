@@ -192,7 +192,7 @@ def _webhook_secret(settings: Settings) -> Iterator[str]:
 
 
 def _one_purpose_each(settings: Settings) -> Iterator[str]:
-    """Yield a line for each pair of settings with the same secret, in whatever notation.
+    """Yield a line for each pair of settings with the same secret, also if the notations differ.
 
     Also yield a line for each setting that has the key which is derived from BRIDGE_SECRET_KEY for another purpose. If
     two purposes had the same secret, a person who has it for one purpose would have it for both.

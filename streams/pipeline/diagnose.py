@@ -1,4 +1,4 @@
-"""Diagnosis of a raw value: the slow, exact reader, which finds the reasons for every rejection."""
+"""Diagnosis of a raw event's value: the slow and exact reader, which finds every reason to reject the value."""
 
 import json
 import re
@@ -62,7 +62,7 @@ class PartialIdentity:
 
 
 def invalid(message: str) -> Rejection:
-    """Return the rejection of a value that is not an acceptable JSON object."""
+    """Return the rejection for a value that is not a JSON object, or not one that can be stored."""
     return Rejection(ErrorClass.INVALID_PAYLOAD_JSON, message)
 
 
@@ -72,7 +72,7 @@ def too_long(value: bytes | None) -> str:
 
 
 def readable_text(value: bytes | None) -> str:
-    """Return the value as text; raises Rejection if it exceeds the limits of size and depth, or is not UTF-8."""
+    """Return the raw bytes as text. Raises Rejection if they exceed the limits of size or nesting, or are not UTF-8."""
     if not value:
         raise invalid("the value is null" if value is None else "the value is empty")
     if why := too_long(value):
@@ -130,7 +130,10 @@ def judge(text: str, vouched: Vouched | None) -> RawFields:
 
 
 def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Container[str]) -> None:
-    """Read the fields that the normaliser checks, so that its violations are reported together with the contract's."""
+    """Read those fields of an invalid document that the normaliser checks.
+
+    Violations that the normaliser finds in them are then reported together with the contract's violations.
+    """
     for name in ("occurred_at", "sent_at"):
         if name not in broken and (value := document.get(name)) not in (None, ""):
             setattr(whose, name, value if isinstance(value, int) else parse_instant(value))
@@ -186,7 +189,7 @@ def _checked_integer(text: str) -> int:
 
 
 def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
-    """Return the violation of the first text or key that can't be stored; empty if there is none.
+    """Return the violation for the first string or key of the document that can't be stored; '' if all can be stored.
 
     Postgres can't store a NUL, and UTF-8 can't encode a lone surrogate.
     """
@@ -204,7 +207,10 @@ def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
 
 
 def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
-    """Return what the first unsound text contains, and the path to it with the innermost step first."""
+    """Find the first string or key that can't be stored: one with a NUL or a lone surrogate.
+
+    Returns which of both it contains, and the path to it, with the innermost step first.
+    """
     if isinstance(value, str):
         if "\x00" in value:
             return "NUL", []
@@ -232,7 +238,10 @@ def _is_utf8(text: str) -> bool:
 
 
 def _path(steps: list[str | int]) -> str:
-    """Return the path as text. Names chosen by the sender are quoted, because causes and reports omit quoted text."""
+    """Return the path to a value as text. Keys that the sender has chosen are quoted.
+
+    Dead letters are grouped by cause (the error without its quoted parts), so a sender's keys make no new groups.
+    """
     path = ""
     for step in reversed(steps):
         if isinstance(step, int):
@@ -244,7 +253,7 @@ def _path(steps: list[str | int]) -> str:
 
 
 def _sound(whose: PartialIdentity) -> PartialIdentity:
-    """Return the identity without the texts that can't be stored."""
+    """Return the identity without those of its texts that can't be stored (with a NUL or a lone surrogate)."""
     for name in ("event_id", "script_id"):
         text = getattr(whose, name)
         if text is not None and (
@@ -271,9 +280,9 @@ def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]
 
 
 def amount_text(text: bytes) -> msgspec.Raw:
-    """Return the JSON text of an amount in the form that `normalize` reads.
+    """Return the JSON text of an event's amount in the form that `normalize` reads.
 
-    Raises ValueError or InvalidOperation for a text that is no amount.
+    Raises ValueError or InvalidOperation if the text is not an amount.
     """
     if text.startswith(b'"'):
         given = msgspec.json.decode(text, type=str)

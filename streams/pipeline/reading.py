@@ -43,7 +43,7 @@ def read_event(
 
 
 def in_full(rejection: Rejection, received_at: datetime, registry: Registry, bounds: Bounds) -> Rejection:
-    """Return the rejection with all violations that the decoder and the normaliser find in the value."""
+    """Return the rejection of a raw event's value with all violations that the decoder and the normaliser find."""
     whose = rejection.identity
     if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
         return rejection

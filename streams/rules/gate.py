@@ -1,4 +1,4 @@
-"""The quality gate: the rule that says whether the share of dropped and retried events is acceptable.
+"""The quality gate: the rule for which share of dropped and retried events is acceptable.
 
 The gate is applied to one run of a job, or to a window of time of the stream. A verdict is pass or fail, with the
 reasons as texts.
