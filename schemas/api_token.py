@@ -1,4 +1,4 @@
-"""API tokens of operators: roles, their permissions, and expiry."""
+"""API tokens of operators, for the operators' HTTP API: the roles, their permissions, and a token's expiry."""
 
 import re
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The role's position in the order of roles."""
+        """The role's position in the order of roles. A role includes the permissions of all roles with a lower rank."""
         return list(Role).index(self)
 
     @property

@@ -1,18 +1,18 @@
-"""The exception tree; errors of libraries are translated into it only at the seams.
+"""The exception tree; errors of libraries are translated into it only where the product calls the library.
 
 BridgeError
-├── InvalidInput          an argument, setting, file or event is wrong             exit 3
-│   ├── NoSuchThing       the input is well formed, but nothing matches it
-│   └── CanaryFailed      the canary of the plan was dropped again
-├── LimitReached          a limit on what is kept is reached                       exit 3
-├── PreconditionFailed    the machine, a service or the schema is not as needed    exit 3
-│   └── StartRefused      the start guards refuse, a line for each reason
-├── RunLocked             the same script and scope are running already            exit 3
-├── SinkUnavailable       the operation failed, not the event: pause, try again
-├── RowRejected           Postgres refuses a row: bisect to find it
-├── BatchRefused          the batch does not continue the stored offset: rewind
-├── BreakerOpen           nearly everything would be dead-lettered: hold, probe
-└── InvariantViolation    an invariant is broken: log it and stop the process      exit 1
+├── InvalidInput          an argument, setting, file or event is wrong                      exit 3
+│   ├── NoSuchThing       the input is well formed, but names something that does not exist
+│   └── CanaryFailed      too many of the dead letters that a replay sent first were dropped again
+├── LimitReached          a limit on what may be stored is reached                          exit 3
+├── PreconditionFailed    the machine, a service or the schema is not as needed             exit 3
+│   └── StartRefused      checks at the start of a process failed, a line for each reason
+├── RunLocked             the same job with the same scope is running already               exit 3
+├── SinkUnavailable       Kafka or Postgres is away: pause, try again
+├── RowRejected           Postgres refuses a row: bisect the batch to find it
+├── BatchRefused          the batch does not continue the stored offset: read it again
+├── BreakerOpen           nearly everything would be dead-lettered: pause, probe
+└── InvariantViolation    an invariant is broken: log it and stop the process               exit 1
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class InvalidInput(BridgeError):
 
 
 class NoSuchThing(InvalidInput):
-    """The input is well formed, but nothing matches it."""
+    """The input is well formed, but names something that does not exist, such as an unknown replay id."""
 
 
 class CanaryFailed(InvalidInput):
@@ -79,7 +79,7 @@ class SinkUnavailable(BridgeError):
 
 
 class RowRejected(BridgeError):
-    """Postgres refuses a row because of its content."""
+    """Postgres refuses a row because of its content. The other rows of the batch may be fine."""
 
     def __init__(self, message: str, *, sqlstate: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The audit: a check that every offset of the raw topic has an outcome, that is, became a row or a counted drop.
+"""The audit: a check that every offset of the raw topic has an outcome, such as a stored, dropped or waiting event.
 
 The audit reads one snapshot of Postgres, then Kafka's end offsets.
 """

@@ -87,7 +87,7 @@ class Ledgers(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """The row of `audit_keys`."""
+    """The row of the query `audit_keys`: numbers of the keys that detect duplicates, and of events."""
 
     keys: int
     keys_since: int

@@ -1,4 +1,4 @@
-"""The circuit breaker's limits, state and cause."""
+"""The circuit breaker for dead letters: its limits, its state, and the cause for which it trips."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -76,7 +76,7 @@ class LedgerState(NamedTuple):
 
 
 def record_digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """Return a digest of 16 bytes, of a Kafka record's key, value and headers in order."""
+    """Return a 16-byte digest of a Kafka record's key, value and headers. The order of the headers matters."""
     digest = blake2b(digest_size=16)
     for part in (
         key,

@@ -30,7 +30,7 @@ class KnownLog(NamedTuple):
 
 
 def mark_of(record: RawRecord) -> LogMark:
-    """Return the mark of this record."""
+    """Return the mark of this record: its offset, digest and time, by which it is recognised later."""
     digest = blake2b(record.timestamp.to_bytes(8, signed=True), digest_size=_DIGEST_BYTES)
     for part in (record.key, record.value):
         digest.update(_NULL if part is None else len(part).to_bytes(8))

@@ -103,7 +103,7 @@ class Failure:
 
     @property
     def due_copy(self) -> bool:
-        """Whether a copy is still to be published."""
+        """Whether a copy of the event is still to be published, on the retry topic or the DLQ."""
         return not (self.published or self.refused) and (self.retry_topic is not None or self.has_dead_letter)
 
     def end_retries(self, why: str) -> None:
@@ -134,12 +134,12 @@ class Outcomes:
         return [*self.candidates, *self.failures]
 
     def dead_letters(self) -> list[Failure]:
-        """Return the failures that go to the DLQ."""
+        """Return the failures whose events go to the DLQ. Duplicates are not among them."""
         return [failure for failure in self.failures if failure.has_dead_letter]
 
 
 class Tally(NamedTuple):
-    """The counts of one commit, for metrics, progress and a run's summary."""
+    """The numbers of events by outcome in one commit, for metrics, progress and a run's summary."""
 
     processed: int = 0
     normalized: int = 0

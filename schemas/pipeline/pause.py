@@ -25,7 +25,7 @@ class PauseReason(StrEnum):
 
 
 class PauseKind(StrEnum):
-    """The kind of a pause's target."""
+    """What an operator's pause applies to: the kind of the pause's target."""
 
     PARTITION = "partition"
     """A partition of the raw topic, which no worker reads."""

@@ -37,7 +37,10 @@ def incarnation_of(log: str) -> int:
 
 
 def log_name(topic: str, incarnation: int) -> str:
-    """Return the name of the topic's log with this number. The first log has the topic's own name."""
+    """Return the name of the topic's log with this number. The first log has the topic's own name.
+
+    A recreated topic is a new log, with the next number.
+    """
     return topic if incarnation == 1 else f"{topic}{_INCARNATION}{incarnation}"
 
 
@@ -85,9 +88,11 @@ class Provenance(NamedTuple):
 
 
 class RawRecord(Protocol):
-    """One Kafka record. It has the structure of aiokafka's ConsumerRecord, so that the hot path copies nothing.
+    """One Kafka record as the broker has it.
 
-    `timestamp` is in milliseconds since the epoch. `timestamp_type` is the clock: 0 is the producer's, 1 the broker's.
+    It has the attributes of aiokafka's ConsumerRecord, so that a record that was read need not be copied. `timestamp`
+    is in milliseconds since the epoch. `timestamp_type` says whose clock has set it: 0 is the producer's, 1 the
+    broker's.
     """
 
     @property
@@ -109,7 +114,10 @@ class RawRecord(Protocol):
 
 
 class RawBody(NamedTuple):
-    """The part of a raw record that the ledger stores: key, value and headers in order, byte for byte."""
+    """The part of a raw record that the ledger stores: key, value and headers in order, byte for byte.
+
+    The ledger is the table of events whose first attempt failed.
+    """
 
     key: bytes | None
     value: bytes | None
@@ -136,8 +144,8 @@ class CarriedRecord:
 class Batch(NamedTuple):
     """Consecutive records of one partition.
 
-    `prev` is the offset at which the batch begins, and `next` the offset after it. Offsets between them that have no
-    record (transaction markers, aborted or compacted records) are skipped.
+    `prev` is the offset at which the batch begins, and `next` the offset after the batch. Some offsets between them may
+    have no record: transaction markers, aborted or compacted records.
     """
 
     source: TopicPartition
@@ -147,7 +155,7 @@ class Batch(NamedTuple):
 
     @property
     def from_ledger(self) -> bool:
-        """Whether the batch was read from the ledger instead of from a log."""
+        """Whether the batch was read from the ledger (the table of failed events) instead of from a Kafka log."""
         return self.source.topic == LEDGER_TOPIC
 
     def before(self, offset: int) -> "Batch | None":

@@ -70,7 +70,7 @@ class App(faust.App):
         return MetricsServer(self)
 
     async def on_stop(self) -> None:
-        """Drain the worker before Faust stops its own services."""
+        """Stop the product's worker, after its batches in flight, before Faust stops its own services."""
         if self.drain is not None:
             await self.drain()
         await super().on_stop()
@@ -224,7 +224,7 @@ def _add_metrics_page(app: faust.App) -> None:
 
 
 async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
-    """Run the work on the app's loop and return its result. The caller is a page, in the web server's thread."""
+    """Run the coroutine on the app's event loop and return its result. Pages use this, from the web server's thread."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
 
 

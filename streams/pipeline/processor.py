@@ -47,7 +47,7 @@ LedgerStates = Mapping[Provenance, LedgerState]
 
 
 class KnownKeys(Protocol):
-    """The memory of keys that are certainly persisted."""
+    """The in-memory set of event keys that the table for detecting duplicates certainly has."""
 
     def __contains__(self, key: bytes, /) -> bool: ...
 

@@ -23,7 +23,7 @@ from streams.pipeline.rejection import Rejection
 
 
 class Headers(StrEnum):
-    """The kind of trust in a record's gateway headers."""
+    """How far a record's gateway headers, which name the event's site, script and sender class, are trusted."""
 
     NONE = "none"
     """The record has no gateway headers."""
@@ -74,7 +74,7 @@ _UNKNOWN_KEY = Finding(Headers.UNKNOWN_KEY)
 
 
 class Kept(Protocol):
-    """The identity that the ledger stores for an event."""
+    """The event's identity (site, script, sender class) as its ledger row, the row of a failed event, has it."""
 
     @property
     def sender(self) -> Sender | None: ...

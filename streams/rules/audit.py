@@ -165,7 +165,7 @@ def _window_problems(snapshot: Snapshot) -> Iterable[str]:
 def _total_problems(
     snapshot: Snapshot, ledgers: Mapping[TopicPartition, Ledgers], raw_topics: set[str]
 ) -> Iterable[str]:
-    """Yield the sums over the whole database that differ."""
+    """Yield the sums over the whole database that should be equal and differ."""
     persisted = sum(one.persisted for one in ledgers.values())
     windows = snapshot.windows.values()
     for what, counted, rows in (

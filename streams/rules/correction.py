@@ -34,7 +34,7 @@ Operations = list[dict[str, Any]]
 
 
 class CorrectionFailed(Exception):
-    """The correction can't be applied to this value; the message has the reason."""
+    """The correction can't be applied to this event's JSON; the message has the reason."""
 
 
 class Old(NamedTuple):
@@ -51,7 +51,7 @@ class Old(NamedTuple):
 
 
 class _Step(Protocol):
-    """One operation on a document."""
+    """One operation of a correction, which changes an event's JSON."""
 
     def apply(self, source: Source) -> Pieces[int]:
         """Change the value by this operation; return the number of bytes copied.
@@ -106,7 +106,7 @@ class _Copy:
 
 
 class _Test:
-    """The operation `test`, which compares a value."""
+    """The JSON Patch operation `test`: the correction fails unless a field has the given value."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises InvalidInput, or the errors of jsonpatch and jsonpointer."""
@@ -274,7 +274,7 @@ def _cut(text: bytes) -> str:
 
 
 class Diff(NamedTuple):
-    """The changes that a correction makes to one value, as lines of a unified diff."""
+    """The changes that a correction makes to one event's JSON, as lines of a unified diff."""
 
     provenance: str
     lines: Sequence[str]

@@ -53,7 +53,7 @@ class Number(Decimal):
 
 
 class Text(str):
-    """A string with its JSON text, including quotes and escapes."""
+    """A string that keeps its JSON text, including quotes and escapes."""
 
     __slots__ = ("token",)
 

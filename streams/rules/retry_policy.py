@@ -1,4 +1,4 @@
-"""The retry policy: when a failed attempt is tried again, and on which topic; pure."""
+"""The retry policy: the rule for when a failed attempt is repeated, and on which retry topic; pure."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

@@ -79,7 +79,7 @@ class Source(Protocol):
         ...
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
-        """Set the position at which the next batch of this partition begins."""
+        """Set the offset at which the next batch of this partition begins."""
         ...
 
     def position(self, source: TopicPartition) -> int | None:

@@ -30,7 +30,7 @@ class Examined(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """The cluster's id, and the result for each partition."""
+    """The id of the Kafka cluster, and for each partition whether its log is the one that was read before."""
 
     cluster: str
     logs: list[Examined]

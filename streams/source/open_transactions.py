@@ -19,7 +19,7 @@ class Sight(NamedTuple):
 
 
 class OpenTransactions:
-    """For each log, the time since which its last stable offset has not moved."""
+    """For each log, since when its last stable offset (the end of the part that can be read) has not moved."""
 
     def __init__(self) -> None:
         self._since: dict[TopicPartition, tuple[int, float]] = {}

@@ -1,7 +1,7 @@
-"""The quality gate's verdict on the last window, evaluated on a timer.
+"""The quality gate's verdict on the last window of time, which a timer evaluates.
 
-The gate is the rule for which share of dropped and retried events is acceptable. Each change of the verdict is
-published on the gate's topic.
+The gate is the rule for which share of dropped and retried events is acceptable. Each change of the verdict (pass or
+fail) is published on the gate's topic.
 """
 
 from collections.abc import Awaitable, Callable

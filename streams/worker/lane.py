@@ -272,7 +272,7 @@ class Lane:
             raise
 
     async def _begin(self) -> bool:
-        """Seek every partition to its stored offset; return False when asked to stop while a service is away."""
+        """Take over the partitions and seek to their stored offsets; False when asked to stop during an outage."""
         self._known.clear()
         self._pauses.replace(PauseReason.CLAIM, self.sources)
         for reason in (PauseReason.UNREADABLE, PauseReason.RETRY_DUE):
@@ -370,7 +370,7 @@ class Lane:
             self.progressed_at = self._parts.monotonic()
 
     def _rewind_to(self, batches: Sequence[Batch]) -> None:
-        """Rewind to the beginnings of batches that were not committed."""
+        """Set the read positions back to the beginnings of these batches, which were not committed."""
         for batch in batches:
             self._source.rewind(batch.source, batch.prev)
 

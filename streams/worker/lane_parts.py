@@ -1,4 +1,4 @@
-"""The objects that the lanes of one worker share."""
+"""The objects that the lanes of one worker (its tasks that commit batches) share."""
 
 import time
 from collections.abc import Callable, Mapping

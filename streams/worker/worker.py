@@ -1,6 +1,6 @@
 """The worker: one Kafka consumer, the lanes (tasks that commit its batches), and the objects that the lanes share.
 
-Faust runs the worker in production, but the worker does not need Faust.
+Faust hosts the worker, but the worker does not need Faust.
 """
 
 import asyncio
@@ -117,7 +117,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
 
     async def stop(self) -> None:
-        """Commit the batch in flight, and leave the group."""
+        """Finish and commit the batches in flight, and leave the consumer group."""
         log.info("worker_draining")
         await self._lanes.close(self._settings.seconds("revoke_budget"))
         for task in self._tasks:

@@ -54,7 +54,7 @@ class BreakerPause:
         self._look_at = 0.0
 
     def begin(self, sources: Iterable[TopicPartition], state: BreakerState) -> None:
-        """Forget which partitions the circuit breaker has paused, after the lane has sought to the stored offsets.
+        """Forget which partitions the circuit breaker has paused, when the lane begins at the stored offsets again.
 
         If the breaker is open, the lane that has the partition which tripped it probes this partition immediately.
         """
@@ -86,7 +86,7 @@ class BreakerPause:
                 )  # fmt: skip
 
     def forget(self, sources: Iterable[TopicPartition]) -> None:
-        """Forget partitions that an operator has paused."""
+        """Stop pausing these partitions for the circuit breaker, because an operator has paused them."""
         for source in sources:
             self._held.pop(source, None)
         self._hold()
@@ -106,7 +106,7 @@ class BreakerPause:
         self._begin_probe(freed if state.engaged else set())
 
     def probes(self, batch: Batch) -> bool:
-        """Return whether this batch is part of a probe."""
+        """Return whether this batch is part of a probe, the test whether events pass again."""
         return batch.source in self._probed
 
     def _begin_probe(self, sources: set[TopicPartition]) -> None:

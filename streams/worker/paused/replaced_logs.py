@@ -50,5 +50,5 @@ class ReplacedLogs:
         return bool(self._why) and now >= self._look_at
 
     def looked(self, now: float) -> None:
-        """Record that the logs were examined."""
+        """Record that the replaced logs were examined now."""
         self._look_at = now + LOOK_SECONDS
