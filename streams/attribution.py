@@ -34,9 +34,10 @@ class Move(NamedTuple):
 
 
 def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
-    """Return the identity of a ledger row's event, as the gateway headers that the row stores show it.
+    """Return the identity of a failed event, as the gateway headers that its ledger row stores show it.
 
-    Returns None if the process lacks the key that verifies these headers' signature.
+    The ledger is the table of failed events. Returns None if the process lacks the key that verifies these headers'
+    signature.
     """
     found = trust.of_kept(row, dict(row.body.headers), row.body.value)
     if found.headers is Headers.UNKNOWN_KEY:

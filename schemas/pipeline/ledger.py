@@ -60,7 +60,7 @@ class LedgerState(NamedTuple):
     replay_digest: bytes | None = None
 
     def awaits(self, attempt: int) -> bool:
-        """Return whether the row waits for this attempt. If not, a retry record with this number is stale."""
+        """Return whether the failed event waits for this attempt. If not, a retry record with this number is stale."""
         return not self.finished and attempt == self.retry_count + 1
 
     def claimed_by(self, replay_id: str) -> bool:

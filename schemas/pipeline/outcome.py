@@ -166,7 +166,7 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
 
 
 def duplicate(candidate: Candidate) -> Failure:
-    """Return a failure in place of a candidate whose event is persisted already, or occurs earlier in the commit."""
+    """Return a failure in place of an event that is persisted already, or occurs earlier in the same commit."""
     event = candidate.event
     message = f"site {event.site_id} has an event {event.event_id!r} already"
     return dropped(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)

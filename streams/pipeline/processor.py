@@ -1,6 +1,7 @@
-"""Processing of a batch of records to their outcomes (candidate rows, failures, stale records).
+"""Processing of a batch of records to their outcomes: events that become rows, failures, and stale records.
 
-The functions are pure: registry, known keys, ledger states and clock are arguments.
+The functions are pure. Their arguments are the registry of scripts, the known event keys, the clock, and the states of
+the ledger (the table of failed events).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -220,7 +221,10 @@ def _claimed(said: Said) -> ReplayClaim | None:
 
 
 def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
-    """Return the dead letters whose replays the records of these batches state to be, sorted and without duplicates."""
+    """Return the dead letters that these batches replay, by their records' headers, sorted and without duplicates.
+
+    The headers are not verified.
+    """
     claims = (replay_claim(record) for batch in batches for record in batch.records if record.headers)
     return sorted({claim.replay_of for claim in claims if claim is not None})
 

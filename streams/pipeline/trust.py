@@ -121,7 +121,8 @@ class GatewayTrust:
     def of_replay(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
         """Check the gateway headers of a dead letter that is replayed.
 
-        A correction's headers have a new signature, which decides. Otherwise the identity in the ledger row decides.
+        A correction's headers have a new signature, which decides. Otherwise the identity in the dead letter's row in
+        the ledger (the table of failed events) decides.
         """
         vouched = self.keys.proven(said, value)
         return self.of_kept(kept, said, value) if vouched is None else Finding(Headers.PROVEN, vouched)

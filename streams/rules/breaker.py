@@ -313,7 +313,7 @@ class BreakerJudge:
         return longest
 
     def _walk(self, one: Outcomes, dead: Sequence[Failure], before: _Streak, now: float) -> tuple[_Streak, _Streak]:
-        """Return the last and the longest streak of dead letters in a batch that has both rows and dead letters."""
+        """Return the last and the longest run of dead letters in a batch that has both rows and dead letters."""
         failures = {failure.attempt.record.offset: failure for failure in dead}
         last = longest = before
         following: list[Failure] = []

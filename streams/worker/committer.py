@@ -37,7 +37,7 @@ class BatchCommitter:
     ) -> CommitResult:
         """Publish the copies of failed events (retries and dead letters), then write all outcomes in one transaction.
 
-        `positions` are the stored offsets of all of the lane's partitions when they were last read. If Postgres has
+        `positions` are the stored offsets of all partitions of the calling task, as it last read them. If Postgres has
         another offset for one of them, Postgres was restored or another session has changed the offset, and the commit
         is refused.
 
@@ -117,7 +117,7 @@ def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
 
 
 def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:
-    """Replace the candidates (events to become rows) that Postgres refuses by failures, in place.
+    """Turn the candidates (events to become rows) that Postgres refuses into failures, in place.
 
     Nothing else changes outcomes after the processing.
     """

@@ -65,22 +65,22 @@ class Lane:
 
     @property
     def waiting(self) -> bool:
-        """Whether the lane waits for Kafka or Postgres: between tries, up to TRY_SECONDS in a try, or for an answer."""
+        """Whether this task waits for Kafka or Postgres: between tries, up to TRY_SECONDS in a try, or for a reply."""
         tries = self._backoff.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
         return tries or self._sink.silent
 
     def paused(self, reason: PauseReason) -> int:
-        """Return how many of the lane's partitions are paused for the reason. During an outage, all of them are."""
+        """Return how many of this task's partitions are paused for the reason. During an outage, all of them are."""
         silent = reason is PauseReason.OUTAGE and self._sink.silent
         return len(self.sources if silent else self._pauses[reason])
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
-        """The stored offset of each partition that the lane reads, as of its last start or commit."""
+        """The stored offset of each partition that this task reads, as of its last start or commit."""
         return self._positions
 
     def stop(self) -> None:
-        """Ask the lane to end after its batch in flight. A lane that waits for a service ends immediately."""
+        """Ask this task to end after its batch in flight. If it waits for a service, it ends immediately."""
         self._stopping.set()
 
     def abandon(self) -> None:
@@ -88,7 +88,7 @@ class Lane:
         self._sink.abandon()
 
     async def run(self) -> None:
-        """Read and commit until stopped. Waits while a service is away, and raises every other error."""
+        """Read and commit batches until stopped. Waits while Kafka or Postgres is away, and raises other errors."""
         try:
             if await self._begin():
                 while not self._stopping.is_set():
@@ -195,7 +195,7 @@ class Lane:
     async def _held_by_brake(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: BreakerOpen
     ) -> None:
-        """If this probe passes, reset the circuit breaker and commit; else commit the records before dead letters."""
+        """Reset the breaker and commit all if this probe passes; else commit what precedes the first dead letters."""
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             passed = await self._probe(sample)
             if passed is None:
@@ -244,7 +244,7 @@ class Lane:
                 await self._probe(outcomes)
 
     async def _probe(self, outcomes: Sequence[Outcomes]) -> bool | None:
-        """Add outcomes to the probe, and reset the breaker if it passes; None when asked to stop during an outage."""
+        """Add outcomes to the breaker's probe, and reset the breaker if it passes; None if stopped in an outage."""
         first = self._brake.saw(one.batch for one in outcomes)
         passed = self._parts.brake.passes(self._brake.sample, outcomes)
         if passed:
@@ -288,7 +288,7 @@ class Lane:
         return True
 
     async def _claim(self) -> Examination:
-        """Take over the partitions and seek to their stored offsets; partitions with a replaced log stay paused."""
+        """Take over the partitions and seek to their stored offsets; those with a replaced log in Kafka stay paused."""
         found = await examine(self._source, self._sink, self.sources)
         self.sources = sorted(one.log for one in found.logs)
         beginnings = {one.log: one.beginning for one in found.logs if one.foreign is None}
@@ -332,7 +332,7 @@ class Lane:
         return self._pauses.unpaused(self.sources, NOT_POLLED)
 
     async def _with_backoff(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Repeat the work until no service is away; None when the lane is asked to stop while a service is away."""
+        """Repeat the work until Kafka and Postgres answer; None when asked to stop while one of them is away."""
         while True:
             try:
                 done = await work()

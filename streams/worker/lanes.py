@@ -76,7 +76,7 @@ class Lanes:
             self._on_failure(error)
 
     async def close(self, budget_seconds: float) -> None:
-        """End the lanes as `end` does, and start no lanes for later assignments of partitions."""
+        """End the lanes (the tasks that read partitions) as `end` does, and start none for later assignments."""
         self._closed = True
         await self.end(budget_seconds)
 

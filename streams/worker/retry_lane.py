@@ -73,7 +73,7 @@ class RetryLane(Lane):
     def _wait_seconds(self, source: TopicPartition, record: RawRecord, now_ms: int) -> float:
         """Return the seconds until the retry is due.
 
-        When the lane has once paused for the retry, only the monotonic clock decides.
+        When this task has paused the partition once for the retry, only the monotonic clock decides.
         """
         head = self._due_heads.get(source)
         if head is not None and head[0] == record.offset:
@@ -90,10 +90,11 @@ class RetryLane(Lane):
         self._pauses.pause(PauseReason.RETRY_DUE, source, self._parts.monotonic() + seconds)
 
     def _may_wait(self, batch: Batch, offset: int, origin: Provenance) -> bool:
-        """Return whether a retry that was read before its event's ledger row awaits it may keep its partition waiting.
+        """Return whether a retry may keep its partition waiting, because its event's ledger row does not await it yet.
 
-        Forged retries would otherwise block their partition forever. When one begins to wait, all retries in the batch
-        then share one time limit. The limit begins only once for each raw event.
+        The ledger is the table of failed events. Forged retries would otherwise block their partition forever. When one
+        begins to wait, all retries in the batch then share one time limit. The limit begins only once for each raw
+        event.
         """
         now = self._parts.monotonic()
         last, until = self._early.get(batch.source, (-1, now))
@@ -105,7 +106,7 @@ class RetryLane(Lane):
         return now < until
 
     async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
-        """Read the stored offsets of the raw topic, then the ledger rows of the events that the retries name.
+        """Read the stored offsets of the raw topic, then the ledger rows (of failed events) that the retries name.
 
         If a row is missing although its event's offset is committed, the row will never be written. This is known only
         if the offsets are read first.
@@ -124,7 +125,10 @@ class RetryLane(Lane):
         return _Found(states, stored, ends)
 
     def _known_part(self, batch: Batch, found: "_Found") -> Batch | None:
-        """Return the part of the batch before its first retry whose ledger row is still to be written."""
+        """Return the part of the batch before its first retry whose ledger row is still to be written.
+
+        The ledger is the table of failed events. A retry record may be read before the transaction with its row ends.
+        """
         for record in batch.records:
             token = retry_token(record)
             if token is None:

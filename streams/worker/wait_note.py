@@ -17,8 +17,8 @@ Operators need not act on shorter waits.
 async def note_wait(sink: Sink, outcomes: Iterable[Outcomes], failed: int, error: SinkUnavailable) -> None:
     """Write to the batch's partitions why their commit waits, when it has failed NOTED_TRIES times in a row.
 
-    `failed` is the number of failures in a row. The commit of the batch, or the next start of the lane, removes the
-    note. Nothing is written while Postgres is away.
+    `failed` is the number of failures in a row. The note is removed by the commit of the batch, or when a worker takes
+    over the partitions. Nothing is written while Postgres is away.
     """
     if failed != NOTED_TRIES:
         return

@@ -26,7 +26,7 @@ class Watchdog:
         self._closed = threading.Event()
 
     async def watch(self, fail: Callable[[BaseException], None]) -> None:
-        """Check until cancelled. `fail` is called once, with the error, if lanes make no progress."""
+        """Check until cancelled. `fail` is called once, with the error, if tasks of the worker make no progress."""
         self._beat = time.monotonic()
         threading.Thread(target=self._watch_loop, name="watchdog", daemon=True).start()
         while True:

@@ -54,9 +54,10 @@ class BreakerPause:
         self._look_at = 0.0
 
     def begin(self, sources: Iterable[TopicPartition], state: BreakerState) -> None:
-        """Forget which partitions the circuit breaker has paused, when the lane begins at the stored offsets again.
+        """Forget which partitions the circuit breaker has paused, when the worker's task begins to read again.
 
-        If the breaker is open, the lane that has the partition which tripped it probes this partition immediately.
+        It then begins at the stored offsets. If the breaker is open, the task that has the partition which tripped it
+        probes this partition immediately.
         """
         self._held.clear()
         self._seen.clear()
@@ -96,7 +97,10 @@ class BreakerPause:
         return bool(self._held) and now >= self._look_at
 
     def looked(self, state: BreakerState, now: float) -> None:
-        """Resume the partitions that the circuit breaker has paused if it is closed, or if the next probe is due."""
+        """Resume the partitions that the circuit breaker has paused if it is closed, or if the next probe is due.
+
+        A probe processes some of their records to test whether events pass again.
+        """
         self._look_at = now + LOOK_SECONDS
         if state.engaged and now < self._probe_at:
             return
@@ -136,13 +140,13 @@ class BreakerPause:
     def to_look_behind(self, state: BreakerState) -> bool:
         """Return whether to read records behind those at which the circuit breaker has paused the partitions.
 
-        That is done during a probe, and always if failures of visitors (anonymous senders) alone have tripped the
-        breaker.
+        That is done during a probe (the test whether events pass again), and always if failures of visitors (anonymous
+        senders) alone have tripped the breaker.
         """
         return bool(self._held) and not state.by_hand and (self._probing or state.by_visitors_alone)
 
     def end_probe(self) -> None:
-        """End the probe that has reset the circuit breaker.
+        """End the probe (the test whether events pass again) that has reset the circuit breaker.
 
         The paused partitions are resumed when the breaker's state is read next.
         """
@@ -152,7 +156,7 @@ class BreakerPause:
     def unseen(self) -> dict[TopicPartition, int]:
         """Return some partitions that the circuit breaker has paused, each with the offset where the probe continues.
 
-        Partitions that the probe has not read for the longest time come first.
+        A probe tests whether events pass again. Partitions that it has not read for the longest time come first.
         """
         some = {
             source: max(offset, self._seen.pop(source, offset)) for source, offset in [*self._held.items()][:_AT_ONCE]

@@ -31,7 +31,10 @@ class ReplacedLogs:
         self._look_at = 0.0
 
     def found(self, examined: Iterable[Examined], now: float) -> None:
-        """Store which of the lane's logs were replaced, after all of them were examined. Log those that are new."""
+        """Store which of the examined logs were replaced, that is, are not the logs that were read before.
+
+        Log new ones.
+        """
         before, self._why = self._why, {one.log: one.foreign for one in examined if one.foreign is not None}
         self._pauses.replace(PauseReason.REPLACED_LOG, self._why)
         self.looked(now)
