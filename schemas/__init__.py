@@ -1,1 +1,1 @@
-"""Contracts shared by every package: events, headers, topics, reasons and settings. No I/O."""
+"""Contracts that every package shares: events, headers, topics, reasons and settings. No module here does I/O."""

@@ -1,4 +1,4 @@
-"""API keys of producers' servers: creation, parsing, and storage as a digest of the secret."""
+"""API keys of producers' servers: how they are created and parsed. Only a digest of a key's secret is stored."""
 
 import hashlib
 import re
@@ -14,9 +14,9 @@ _FORM = re.compile(r"sk_([0-9a-f]{12})_([0-9a-f]{64})")
 
 
 class ApiKey(NamedTuple):
-    """A key as the registry stores it: its script, and the digest of its secret.
+    """An API key as the registry stores it: the script for which it may send events, and the digest of its secret.
 
-    A revoked key stays in the registry, so that a request with it gets the right error.
+    A revoked key stays in the registry, so that a request with the key gets the right error.
     """
 
     key_id: str
@@ -26,7 +26,7 @@ class ApiKey(NamedTuple):
 
 
 class NewKey(NamedTuple):
-    """A new key. `text` is the key itself, which is shown once and not stored."""
+    """A new API key. `text` is the key itself, which is shown to the operator once and not stored."""
 
     key_id: str
     text: str
@@ -34,7 +34,7 @@ class NewKey(NamedTuple):
 
 
 def make_key(random: Callable[[int], bytes]) -> NewKey:
-    """Create a key with a secret of 256 random bits.
+    """Create an API key with a secret of 256 random bits.
 
     `random` is called with a number of bytes, and returns random bytes.
     """
@@ -43,11 +43,14 @@ def make_key(random: Callable[[int], bytes]) -> NewKey:
 
 
 def digest_of(secret: str) -> bytes:
-    """Return the digest of a secret that is stored. The secret is random, so a slow hash would add no protection."""
+    """Return the digest of a key's secret, which is stored instead of the secret.
+
+    The secret is random, so a slow hash would add no protection.
+    """
     return hashlib.sha256(secret.encode()).digest()
 
 
 def read_key(text: str) -> tuple[str, bytes] | None:
-    """Return the key's id and its secret's digest; None if the text does not have the form of a key."""
+    """Return the id in an API key, and the digest of its secret; None if the text does not have the form of a key."""
     match = _FORM.fullmatch(text)
     return None if match is None else (match[1], digest_of(match[2]))

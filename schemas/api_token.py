@@ -1,4 +1,4 @@
-"""API tokens of operators: roles, their permissions, and expiry."""
+"""API tokens of operators, for the operators' HTTP API: the roles, their permissions, and a token's expiry."""
 
 import re
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ NEVER: Final = "never"
 
 
 class Role(StrEnum):
-    """The permissions of a token. Each role includes the permissions of the roles before it."""
+    """The permissions of an API token. Each role includes the permissions of the roles before it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -20,7 +20,7 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The role's position in the order of roles."""
+        """The role's position in the order of roles. A role includes the permissions of all roles with a lower rank."""
         return list(Role).index(self)
 
     @property
@@ -37,9 +37,9 @@ _MEANINGS: Final = {
 
 
 class ApiToken(NamedTuple):
-    """A token as it is stored: the digest of its secret, and its organisation.
+    """An API token as it is stored: the digest of its secret, and the organisation whose data it may access.
 
-    Without `org_id` it covers all of them.
+    Without `org_id` the token may access the data of all organisations.
     """
 
     key_id: str
@@ -57,7 +57,7 @@ def is_token_name(text: str) -> bool:
 
 
 def expiry(text: str, now: datetime) -> datetime | None:
-    """Return the time at which a token expires that is valid for `90d` or `12h`; None for `never`.
+    """Return when a token expires that is created now and valid for a time such as `90d` or `12h`; None for `never`.
 
     Raises ValueError with the accepted form.
     """

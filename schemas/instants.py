@@ -1,4 +1,4 @@
-"""Conversion between the product's two forms of a time: aware UTC datetimes, and milliseconds since the epoch."""
+"""Conversion between the product's two forms of a time: UTC datetimes, and milliseconds since the epoch."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,20 +9,19 @@ LAST_MS: Final = 253_402_300_799_000  # the last second of year 9999
 
 @lru_cache(maxsize=65536)
 def instant(epoch_ms: int) -> datetime:
-    """Return the UTC datetime of milliseconds since the epoch.
+    """Return the UTC datetime of a number of milliseconds since the epoch.
 
-    Cached, because the records of a batch often share their time.
-
-    A producer may stamp a record with any 64-bit number. Times outside the range become 1970 or the end of year 9999.
+    The result is cached, because the records of a batch often share their time. A producer may give a record any 64-bit
+    number as its time. A time outside the range of datetimes becomes 1970 or the end of the year 9999.
     """
     return datetime.fromtimestamp(min(max(epoch_ms, 0), LAST_MS) / 1000, UTC)
 
 
 def to_epoch_ms(moment: datetime) -> int:
-    """Return the milliseconds since the epoch of an aware datetime, rounded to the nearest."""
+    """Return a datetime (with a time zone) as milliseconds since the epoch, rounded to the nearest."""
     return round(moment.timestamp() * 1000)
 
 
 def utc_text(moment: datetime) -> str:
-    """Return an aware UTC datetime as RFC 3339 text that ends with Z, with microseconds if it has any."""
+    """Return a UTC datetime as RFC 3339 text that ends with Z. The text has microseconds if they are not zero."""
     return f"{moment.replace(tzinfo=None).isoformat()}Z"

@@ -1,11 +1,11 @@
-"""The table of all errors of an attempt: what the product does, and where an operator should look."""
+"""The table of all errors of an attempt at an event: what the product does then, and where an operator should look."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Action(StrEnum):
-    """What the product does with an attempt that has failed."""
+    """What the product does with an event after an attempt at it has failed."""
 
     DROP = "drop"  # dead-letter it, and record it in the ledger
     LEDGER = "ledger"  # record it in the ledger only: there is nothing to replay
@@ -38,9 +38,9 @@ class DroppedReason(StrEnum):
 
 
 class ErrorRule(NamedTuple):
-    """One row of the table. `meaning` and `look_at` appear in the docs.
+    """One row of the table of errors. The texts `meaning` and `look_at` appear in the docs.
 
-    A retryable error with `endlessly` is retried without limit, until an operator acts.
+    An event with an error that has `endlessly` is retried without limit, until an operator fixes the cause.
     """
 
     action: Action

@@ -1,11 +1,11 @@
-"""UUIDv7 by RFC 9562: ids in the order of time, for events and requests that have no id."""
+"""UUIDv7 by RFC 9562: ids whose order is the order of time. Events and requests that have no id get one."""
 
 from collections.abc import Callable
 from os import urandom
 
 
 def uuid7s(count: int, epoch_ms: int, random_bytes: Callable[[int], bytes] = urandom) -> list[str]:
-    """Return `count` ids for the time `epoch_ms`, in milliseconds since the epoch."""
+    """Return `count` new UUIDv7 ids for the time `epoch_ms`, in milliseconds since the epoch."""
     head = f"{epoch_ms:012x}"
     head = f"{head[:8]}-{head[8:]}-7"
     tail = random_bytes(10 * count).hex()
@@ -16,5 +16,5 @@ def uuid7s(count: int, epoch_ms: int, random_bytes: Callable[[int], bytes] = ura
 
 
 def uuid7(epoch_ms: int, random_bytes: Callable[[int], bytes] = urandom) -> str:
-    """Return one id for the time `epoch_ms`, in milliseconds since the epoch."""
+    """Return one new UUIDv7 for the time `epoch_ms`, in milliseconds since the epoch."""
     return uuid7s(1, epoch_ms, random_bytes)[0]

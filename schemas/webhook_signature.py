@@ -1,4 +1,4 @@
-"""The signature of a webhook's call by the Standard Webhooks scheme. This module needs only the standard library."""
+"""The signature of a webhook call by the Standard Webhooks scheme. This module needs only Python's standard library."""
 
 import base64
 import hashlib
@@ -9,9 +9,9 @@ from schemas.config.derived_keys import signing_key
 
 
 def signed_headers(body: bytes, secrets: Sequence[str], *, message_id: str, timestamp: int) -> dict[str, str]:
-    """Return the scheme's headers: the id, the time in seconds, and one signature for each secret.
+    """Return the headers that sign a webhook call: its id, its time in seconds, and one signature for each secret.
 
-    A signature is HMAC-SHA256 of id, time and body. A receiver accepts a call if one of the signatures is correct.
+    A signature is the HMAC-SHA256 of id, time and body. A receiver accepts a call if one of the signatures is correct.
     """
     headers = {
         "content-type": "application/json",

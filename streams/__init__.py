@@ -1,4 +1,5 @@
-"""The data path: the source of records, the pure pipeline and rules, the worker with its lanes, and its Faust host.
+"""The data path: the source of records, the pure pipeline and rules, the worker, and Faust as the worker's host.
 
-A lane is a task of the worker that processes and commits the batches of some partitions in order.
+The worker consists of lanes. A lane is an asyncio task that processes and commits the batches of some partitions, one
+batch after another.
 """

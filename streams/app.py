@@ -13,9 +13,10 @@ from telemetry.terminal import say_error
 
 
 def _guarded_app() -> App:
-    """Create the app, or end the process if its settings are refused.
+    """Create the Faust app, or end the process if the product's settings are invalid or not allowed in production.
 
-    Faust's own clients connect before any service of the app starts, which would be too late for the check.
+    This happens before the app exists, because Faust's own clients connect to Kafka before any service of the app could
+    check the settings.
     """
     try:
         settings = load_settings()

@@ -1,6 +1,8 @@
-"""Attribution of ledger rows without a sender class: their identity, and changes of the gate windows that counted them.
+"""Attribution of old ledger rows: rows of failed events that were written before rows had a sender class.
 
-The functions are pure. A gate window has the counts of one minute, site and partition.
+The ledger is the table of events whose first attempt failed. This module finds such a row's site, script and sender
+class, and the changes of the gate windows that counted the event for another site. A gate window has the counts of one
+minute, site and partition. The functions are pure.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +23,10 @@ _REASONS = frozenset(DroppedReason)
 
 
 class Move(NamedTuple):
-    """One count that has to move to another site's window."""
+    """One dropped event whose count has to move from the gate window `window` to the same window of site `to_site`.
+
+    A gate window has the counts of one minute, site and partition. `column` is the index of the count in it.
+    """
 
     window: WindowKey
     column: int
@@ -29,7 +34,11 @@ class Move(NamedTuple):
 
 
 def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
-    """Return the row's identity, as its stored headers show it; None if the process lacks the key of their proof."""
+    """Return the identity of a failed event, as the gateway headers that its ledger row stores show it.
+
+    The ledger is the table of failed events. Returns None if the process lacks the key that verifies these headers'
+    signature.
+    """
     found = trust.of_kept(row, dict(row.body.headers), row.body.value)
     if found.headers is Headers.UNKNOWN_KEY:
         return None
@@ -42,11 +51,12 @@ def attributed(row: Unattributed, trust: GatewayTrust) -> Attribution | None:
 
 
 def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> Move | None:
-    """Return the count to move to another window; None if the count stays, or if its window is not known.
+    """Return how an event's count has to move to the gate window of its attributed site; None if the count stays.
 
-    An event that was dropped at its first attempt is counted in the minute of its record. Before gateways signed their
-    headers, an event was counted for its own site only if a registered script had that site. A reason that this release
-    does not know is in no window.
+    A gate window has the counts of one minute, site and partition. An event that was dropped at its first attempt is in
+    the window of its record's minute. Before gateways signed their headers, an event was counted for its own site only
+    if a registered script had that site, otherwise for the unconfirmed site. An event that was dropped after a retry,
+    or for a reason that this release does not know, has no known window, so the result is also None.
     """
     if attribution.site_id is None or row.dropped_reason not in _REASONS or row.retry_count:
         return None
@@ -62,9 +72,10 @@ def move_of(row: Unattributed, attribution: Attribution, registry: Registry) -> 
 
 
 def window_changes(moves: Iterable[Move], present: Mapping[WindowKey, list[int]]) -> tuple[Windows, int]:
-    """Return the changes by window, and the number of moves that are left out because no window has their count.
+    """Return the changes of the gate windows' counts, and the number of moves that were left out.
 
-    The changes keep the sum of all windows.
+    A gate window has the counts of one minute, site and partition. A move is left out if its window does not exist or
+    counts no such event. The sum over all windows stays the same.
     """
     left = {key: list(counts) for key, counts in present.items()}
     changes: Windows = {}

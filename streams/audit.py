@@ -1,4 +1,4 @@
-"""The audit: a check that every offset of the raw topic has an outcome.
+"""The audit: a check that every offset of the raw topic has an outcome, such as a stored, dropped or waiting event.
 
 The audit reads one snapshot of Postgres, then Kafka's end offsets.
 """
@@ -12,11 +12,11 @@ from streams.rules.audit import judge
 
 
 async def audit(settings: Settings, *, deep: bool = True) -> AuditReport:
-    """Return the audit's report. A deep audit counts the rows, a quick one reads the running totals.
+    """Return the audit's report. A deep audit counts the stored rows, a quick one reads the totals that commits keep.
 
-    Workers may commit during an audit: Kafka's end offsets are read after the snapshot of Postgres, so they are not
-    less than the stored offsets. Raises PreconditionFailed when Kafka or Postgres is away, or when the schema is
-    missing.
+    Workers may commit during an audit. Kafka's end offsets are read after the snapshot of Postgres, so an end offset is
+    never less than the stored offset of its partition. Raises PreconditionFailed when Kafka or Postgres is away, or
+    when the database schema is missing.
     """
     snapshot = await read_snapshot(settings, deep=deep)
     topics = settings.topics

@@ -1,7 +1,7 @@
-"""Commits by a job instead of a worker.
+"""Processing and commit of events by a job (a command that ends) instead of a worker.
 
-A job commits retries from the ledger that are due, and the raw topic while no worker reads it. The ledger is the table
-with a row for each event whose first attempt failed.
+A job commits the due retries of the ledger, and the records of the raw topic while no worker reads that topic. The
+ledger is the table with a row for each event whose first attempt failed.
 """
 
 import time
@@ -31,7 +31,10 @@ TRIES = 3
 
 
 def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
-    """Return the next attempts of these events as a batch. A batch from the ledger advances no offset."""
+    """Return a batch of the next attempts at these events, which wait in the ledger (the table of failed events).
+
+    The batch does not come from a Kafka partition, so its commit advances no stored offset.
+    """
     records = [
         CarriedRecord(
             LEDGER_TOPIC, 0, number, now_ms, 1, one.body.key, one.body.value,
@@ -44,7 +47,10 @@ def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class OneShot:
-    """Processing and commit with one sink, by the rules of a worker's lane but without backoff: errors are raised."""
+    """Processing and commit of a job's batches, by the same rules as in a worker.
+
+    Unlike a worker, it does not repeat after an outage: the error is raised.
+    """
 
     sink: Sink
     publisher: Publisher
@@ -57,7 +63,10 @@ class OneShot:
     brake: BreakerJudge
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> CommitResult:
-        """Commit the next attempts of these events. Those that a worker has committed meanwhile count as stale."""
+        """Commit the next attempts of events that wait for a retry in the ledger (the table of failed events).
+
+        An attempt that a worker has committed since the events were read counts as stale, which has no effect.
+        """
         batch = ledger_batch(waiting, self.now_ms())
         tries = 1
         while True:
@@ -69,7 +78,10 @@ class OneShot:
                 tries += 1
 
     async def settle_raw(self, batches: Sequence[Batch]) -> CommitResult:
-        """Commit first attempts; raises BatchRefused when another consumer reads the topic."""
+        """Commit the first attempts of these batches of the raw topic.
+
+        Raises BatchRefused when another consumer has advanced the stored offsets meanwhile.
+        """
         return await self._settle(batches, replays_claimed(batches))
 
     async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> CommitResult:
@@ -91,7 +103,7 @@ class OneShot:
 
 
 class RawTopicReader:
-    """A reader of the raw topic from the group's positions to the end, for use while the group has no members."""
+    """A reader of the raw topic from the stored offsets to the end offsets, for a job to use while no worker runs."""
 
     def __init__(self, source: Source, sink: Sink, partitions: Sequence[TopicPartition]) -> None:
         self._source = source
@@ -100,7 +112,10 @@ class RawTopicReader:
         self._ends: dict[TopicPartition, int] = {}
 
     async def begin(self) -> None:
-        """Seek every partition to its stored offset; raises BridgeError if the log does not hold this offset."""
+        """Seek every partition to its stored offset, and read the end offsets at which this reader will stop.
+
+        Raises BridgeError if a topic was recreated, or if Kafka has already deleted the record at a stored offset.
+        """
         found = await examine(self._source, self._sink, self._partitions)
         for one in found.logs:
             if one.foreign is not None:
@@ -120,15 +135,21 @@ class RawTopicReader:
         self._source.resume(self._partitions)
 
     def leave(self, source: TopicPartition) -> None:
-        """Stop reading this partition, because its next records would not continue the committed offset."""
+        """Stop reading this partition.
+
+        Called when some of its records were not committed, since later ones would leave a gap.
+        """
         self._partitions.remove(source)
 
     async def tell_kafka(self, batch: Batch) -> None:
-        """Commit the position after this batch to Kafka, for lag tools."""
+        """Commit the offset after this batch to Kafka's consumer group, only so that lag tools see the progress."""
         await self._source.commit({batch.source: batch.next})
 
     async def read(self, limit: int) -> list[Batch]:
-        """Return the next batches, of at most `limit` records together; [] at the end offsets read by `begin`."""
+        """Return the next batches, with at most `limit` records in total.
+
+        Returns [] when all partitions are at the end offsets that `begin` has read.
+        """
         while behind := [one for one in self._partitions if (self._source.position(one) or 0) < self._ends[one]]:
             if batches := await self._source.poll(behind, timeout_ms=POLL_MS, max_records=limit):
                 return batches

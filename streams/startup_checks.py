@@ -1,4 +1,4 @@
-"""Checks at the start of a process: safe settings in production, services that answer, current schema and topics.
+"""Checks at the start of a process: safe settings in production, services that answer, and current schema and topics.
 
 Every process that commits events calls `ready` first: `bridge worker`, the app under Faust, and every job of
 bridge/jobs.
@@ -34,11 +34,11 @@ log = structlog.get_logger(__name__)
 
 
 async def ready(settings: Settings, service: Service, *, look_only: bool = False) -> None:
-    """Wait for Kafka and Postgres, and check schema and topics.
+    """Wait for Kafka and Postgres, then check the database schema and the topics.
 
-    In development, outdated schema and topics are updated, unless `look_only` is True; in production they are refused.
-    Production's settings are checked before any connection is made. Privileges are checked for `service`. Raises
-    StartRefused with all reasons, or PreconditionFailed.
+    In development, outdated schema and topics are updated, unless `look_only` is True; in production the start fails.
+    Production's settings are checked before any connection is made. The database account's privileges are checked for
+    `service`. Raises StartRefused with all reasons, or PreconditionFailed.
     """
     judge_settings(settings, service)
     await _answering(settings)
@@ -55,7 +55,7 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
 
 
 def judge_settings(settings: Settings, service: Service) -> None:
-    """Check the settings, without any connection, in production; raises StartRefused."""
+    """Check, in production, that the settings are safe. Makes no connection. Raises StartRefused."""
     if settings.env == "production":
         _refuse(refusals(settings, service=service))
 
@@ -66,7 +66,10 @@ def _refuse(lines: Iterable[str]) -> None:
 
 
 async def _answering(settings: Settings) -> None:
-    """Wait until Kafka and Postgres answer. Each has the start time-out, or no limit if so set."""
+    """Wait until Kafka and Postgres answer.
+
+    Each may take as long as the setting of the start time-out, or without limit if a setting allows it.
+    """
 
     async def ask_postgres() -> None:
         async with connection(settings.dsn, "start") as conn:
@@ -91,7 +94,10 @@ def _budget(settings: Settings, *, for_ever: bool) -> float:
 
 
 async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
-    """Return Kafka's answer to `ask`. A broker may fail between two requests, so an unanswered request is repeated."""
+    """Return the result of `ask`, a request to Kafka.
+
+    A broker may fail between two requests, so a request without an answer is repeated until the start time-out.
+    """
     backoff = Backoff(random.random)
     deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
     while True:
@@ -105,7 +111,7 @@ async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
-    """Return the error of a service that does not answer within `seconds`; None once it answers."""
+    """Return None once a service answers, or its last error if it does not answer within `seconds`."""
     backoff, deadline = Backoff(random.random), time.monotonic() + seconds
     while True:
         try:
@@ -136,9 +142,9 @@ def _is_strict(settings: Settings) -> bool:
 
 
 async def warn_of_excess(settings: Settings, service: Service) -> None:
-    """Log the service account's excess privileges, if privileges are checked. The release ENDS_WITH will refuse them.
+    """Log which privileges the service's database account has but does not need, if privileges are checked.
 
-    Raises PreconditionFailed if Postgres is away.
+    The release ENDS_WITH will refuse to start with them. Raises PreconditionFailed if Postgres is away.
     """
     if not _is_strict(settings):
         return

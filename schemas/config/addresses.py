@@ -1,4 +1,4 @@
-"""Addresses of Kafka and Postgres: hosts, user, password and TLS, parsed without asking any server."""
+"""Addresses of Kafka and Postgres (hosts, user, password and TLS), parsed without asking any server."""
 
 import ipaddress
 import re
@@ -14,7 +14,10 @@ _LOCAL_NAME = re.compile(r"(.+\.)?localhost(\.localdomain)?|ip6-(localhost|loopb
 
 
 class DatabaseAddress(NamedTuple):
-    """The parts of a Postgres URL. Without a host, or with a path as the host, it is a Unix socket on this machine."""
+    """The parts of a Postgres URL.
+
+    A URL without a host, or with a path as the host, means a Unix socket on this machine.
+    """
 
     hosts: tuple[str, ...]
     user: str
@@ -34,7 +37,10 @@ class Place(NamedTuple):
 
 
 def database_options(url: str) -> dict[str, str]:
-    """Return the query parameters of a Postgres URL by name. A ValueError never contains the URL's text."""
+    """Return the query parameters of a Postgres URL by name.
+
+    Raises ValueError with a message that never contains the URL, because the URL may contain a password.
+    """
     query = _split(url).query
     try:
         return {name: values[-1] for name, values in parse_qs(query, strict_parsing=True).items()} if query else {}
@@ -43,15 +49,18 @@ def database_options(url: str) -> dict[str, str]:
 
 
 def names_hosts_twice(url: str) -> bool:
-    """Return whether a URL names hosts both before its path and in ?host=.
+    """Return whether a Postgres URL names hosts both before its path and in its parameter `host`.
 
-    The driver uses the former, libpq the latter.
+    The product's driver uses the hosts before the path, libpq uses those of the parameter.
     """
     return bool(_split(url).netloc.rpartition("@")[2]) and bool(database_options(url).get("host"))
 
 
 def database_places(url: str) -> tuple[Place, ...]:
-    """Return the servers of a Postgres URL, in its order. A ValueError never contains the URL's text."""
+    """Return the servers that a Postgres URL names, in the URL's order.
+
+    Raises ValueError with a message that never contains the URL, because the URL may contain a password.
+    """
     options = database_options(url)
     named = _split(url).netloc.rpartition("@")[2] or options.get("host", "")
     hosts = [unquote(one) for one in named.split(",") if one]
@@ -71,7 +80,10 @@ def _place(host: str, port: str) -> Place:
 
 
 def database_address(url: str) -> DatabaseAddress:
-    """Return the parts of a Postgres URL as the driver reads them. A ValueError never contains the URL's text."""
+    """Return the parts of a Postgres URL as the driver reads them.
+
+    Raises ValueError with a message that never contains the URL, because the URL may contain a password.
+    """
     parts = _split(url)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ValueError("must begin with postgresql:// or postgresql+asyncpg://")
@@ -101,7 +113,10 @@ def broker_hosts(servers: str) -> tuple[str, ...]:
 
 
 def web_host(url: str) -> str:
-    """Return the host of an http or https URL. A ValueError never contains the URL's text."""
+    """Return the host of an http or https URL.
+
+    Raises ValueError with a message that never contains the URL, because the URL may contain a secret.
+    """
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("must be a URL that begins with https:// or http://")
@@ -109,7 +124,7 @@ def web_host(url: str) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Return whether the host is this machine: loopback, the unspecified address, a Unix socket, or no host."""
+    """Return whether the host means this machine: loopback, the unspecified address, a Unix socket, or no host."""
     if not host or host.startswith(("/", "@")):
         return True
     name = host.lower().removesuffix(".")

@@ -1,4 +1,7 @@
-"""Keys derived from BRIDGE_SECRET_KEY, one for each purpose: HMAC-SHA256 of the purpose's label (SP 800-108)."""
+"""Keys that are derived from the secret BRIDGE_SECRET_KEY, one key for each purpose.
+
+A key is the HMAC-SHA256 of the purpose's label (SP 800-108).
+"""
 
 import base64
 import binascii
@@ -11,9 +14,9 @@ WHSEC: Final = "whsec_"
 
 
 class Purpose(Enum):
-    """The purposes of derived keys.
+    """The purposes of derived keys. A member's value is the label from which the purpose's key is derived.
 
-    The value is the label; changing it invalidates everything signed with the old key.
+    A changed label changes the key, and thereby invalidates everything signed with the old key.
     """
 
     WEBHOOK = b"ghostlink bridge webhook 1"
@@ -23,22 +26,25 @@ class Purpose(Enum):
 
 
 def derived_key(secret: str, purpose: Purpose) -> bytes:
-    """Return the 32-byte key of one purpose. It reveals neither `secret` nor the keys of other purposes."""
+    """Return the 32-byte key for one purpose. The key reveals neither `secret` nor the keys of other purposes."""
     return hmac.digest(secret.encode(), purpose.value, "sha256")
 
 
 def webhook_secret(secret: str) -> str:
-    """Return the derived webhook key in the form for receivers: `whsec_` and base64 (Standard Webhooks)."""
+    """Return the derived key of webhook calls in the form of Standard Webhooks: `whsec_` and base64."""
     return WHSEC + base64.b64encode(derived_key(secret, Purpose.WEBHOOK)).decode()
 
 
 def proof_key(secret: str) -> str:
-    """Return the derived key of the gateway's proof (its signature), as the value of BRIDGE_GATEWAY_PROOF_KEY."""
+    """Return the derived key with which a gateway signs events, in the form of the setting BRIDGE_GATEWAY_PROOF_KEY."""
     return derived_key(secret, Purpose.GATEWAY_PROOF).hex()
 
 
 def signing_key(secret: str) -> bytes:
-    """Return the bytes of the key in a secret: decoded from base64 after `whsec_`, else the text itself."""
+    """Return the key of a webhook secret as bytes.
+
+    They are decoded from base64 after the prefix `whsec_`. Without the prefix they are the secret's text itself.
+    """
     encoded = secret.removeprefix(WHSEC)
     if encoded != secret:
         try:

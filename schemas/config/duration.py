@@ -8,7 +8,10 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def duration_seconds(text: str) -> float:
-    """Return the seconds of `500ms`, `15s`, `5m` or `1h`; raises ValueError with the accepted form."""
+    """Return the seconds of a duration such as `500ms`, `15s`, `5m` or `1h`.
+
+    Raises ValueError with the accepted form.
+    """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a duration such as 500ms, 15s, 5m or 1h")
@@ -16,7 +19,10 @@ def duration_seconds(text: str) -> float:
 
 
 def written(span: timedelta) -> str:
-    """Return a duration in the form of settings, in the largest unit with a whole number, at most hours."""
+    """Return a duration as the text that a setting would have, such as `15s`.
+
+    The unit is the largest one, at most hours, in which the number is whole.
+    """
     seconds = span.total_seconds()
     unit = next((unit for unit in ("h", "m", "s") if seconds % _UNIT_SECONDS[unit] == 0), "ms")
     return f"{seconds / _UNIT_SECONDS[unit]:.0f}{unit}"

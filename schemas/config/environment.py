@@ -1,4 +1,4 @@
-"""The environment variables of settings: their names, and variables that are no setting."""
+"""The environment variables of the settings: their names, and a check for variables that are no setting."""
 
 import difflib
 import os
@@ -19,14 +19,17 @@ _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 
 
 def environment_names(name: str, field: FieldInfo) -> list[str]:
-    """Return the environment variables of a setting, in order of precedence."""
+    """Return the names of a setting's environment variables. If several are set, the first one applies."""
     if isinstance(field.validation_alias, AliasChoices):
         return [choice for choice in field.validation_alias.choices if isinstance(choice, str) and choice.isupper()]
     return [f"{_PREFIX}{name.upper()}"]
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return one line for each `BRIDGE_*` variable that is no setting, with the closest setting."""
+    """Return one line for each environment variable `BRIDGE_*` that is no setting.
+
+    The line suggests the setting with the most similar name.
+    """
     known = {one for name, field in Settings.model_fields.items() for one in environment_names(name, field)}
     lines = []
     for name, value in sorted(environment.items()):

@@ -1,4 +1,4 @@
-"""Compatibility with the release before, and the release that ends it."""
+"""Compatibility with the previous release, and the name of the release that ends this compatibility."""
 
 from typing import Final
 

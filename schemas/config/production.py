@@ -1,4 +1,7 @@
-"""The start guards of production: settings that it refuses, each with a line about what to change."""
+"""The checks at the start of a process in production.
+
+They find settings with which no process may start, and say for each what to change.
+"""
 
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
@@ -54,9 +57,9 @@ _PLACEHOLDER = ("change", "replace", "your", "xxx", "<", "todo")
 
 
 class Guard(NamedTuple):
-    """One rule.
+    """One rule that settings have to fulfil in production. `check` yields a line for each violation.
 
-    `allowed_by` is the name that allows an exception in BRIDGE_PRODUCTION_ALLOW, None if there is no exception.
+    `allowed_by` is the name with which BRIDGE_PRODUCTION_ALLOW allows violations, None if they can't be allowed.
     """
 
     check: Callable[[Settings], Iterable[str]]
@@ -64,9 +67,9 @@ class Guard(NamedTuple):
 
 
 def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: Service = Service.GATEWAY) -> list[str]:
-    """Return all refusals of production, one line each; [] if `service` may run there with these settings.
+    """Return why `service` may not start in production with these settings, one line each; [] if it may.
 
-    `unknown` has the lines about variables that are no settings; by default those of this process's environment.
+    `unknown` has the lines about environment variables that are no settings; by default those of this process.
     """
     lines = list(unknown_variables() if unknown is None else unknown)
     lines += _keys(settings, service)
@@ -95,7 +98,10 @@ def _loopback(settings: Settings) -> Iterator[str]:
 
 
 def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the setting of each backing service (Kafka, Postgres) with its hosts."""
+    """Yield the name of the setting of each service that the product connects to, with the hosts in the setting.
+
+    The services are Kafka, Postgres and the receiver of webhook calls.
+    """
     if url := settings.database_url.get_secret_value():
         yield "BRIDGE_DATABASE_URL", database_address(url).hosts or ("",)
     if servers := settings.kafka_bootstrap_servers:
@@ -141,9 +147,9 @@ def _credentials(settings: Settings) -> Iterator[str]:
 
 
 def _keys(settings: Settings, service: Service) -> Iterator[str]:
-    """Yield the missing keys of a service.
+    """Yield a line for each secret key that the service needs and the settings lack.
 
-    Only the gateway needs BRIDGE_SECRET_KEY, from which the others are derived.
+    Only the gateway needs BRIDGE_SECRET_KEY, from which its other keys are derived.
     """
     if service is Service.GATEWAY and not _text(settings.secret_key):
         yield f"BRIDGE_SECRET_KEY is not set: {_RANDOM_TEXT}"
@@ -186,7 +192,11 @@ def _webhook_secret(settings: Settings) -> Iterator[str]:
 
 
 def _one_purpose_each(settings: Settings) -> Iterator[str]:
-    """Yield secrets that are the same in any notation: who has one purpose's secret must not have another's."""
+    """Yield a line for each pair of settings with the same secret, also if the notations differ.
+
+    Also yield a line for each setting that has the key which is derived from BRIDGE_SECRET_KEY for another purpose. If
+    two purposes had the same secret, a person who has it for one purpose would have it for both.
+    """
     given = list(_secrets(settings))
     for (name, secret), (other, same) in combinations(given, 2):
         if name != other and _notations(secret) & _notations(same):
@@ -215,7 +225,10 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _notations(secret: str) -> set[bytes]:
-    """Return the secret's text, and what it decodes to as hex, base64, or a Standard Webhooks secret, also nested."""
+    """Return all texts and bytes that a secret may mean, so that the same secret in two notations is found.
+
+    They are its text, and what it decodes to as hex, base64, or a Standard Webhooks secret, also nested.
+    """
     found, left = set[bytes](), [secret.encode()]
     while left:
         one = left.pop()
@@ -230,13 +243,16 @@ def _notations(secret: str) -> set[bytes]:
 
 
 def _from_base64(text: str) -> bytes:
-    """Decode base64 of either alphabet, with or without padding; raises ValueError."""
+    """Decode base64 with the standard or the URL-safe alphabet, with or without padding; raises ValueError."""
     digits = "".join(text.split()).rstrip("=")
     return b64decode(digits.translate(_URL_SAFE) + "=" * (-len(digits) % 4))
 
 
 def is_random(secret: bytes) -> bool:
-    """Return whether a secret may be random: many different characters, and no repetition, sequence or word."""
+    """Return whether a secret looks random.
+
+    A random secret has many different characters, and no repetition, sequence or common word.
+    """
     steps = {after - before for before, after in pairwise(secret)}
     threes = {secret[at : at + 3] for at in range(len(secret) - 2)}
     varied = min(len(set(secret)), len(steps)) >= _LEAST_VARIETY and len(threes) * 2 > len(secret)
@@ -250,7 +266,7 @@ def _text(secret: SecretStr | None) -> str:
 def _is_default(password: str, user: str) -> bool:
     """Return whether a password is easy to guess.
 
-    An empty one is not, because an account with a certificate needs none.
+    An empty password is not, because an account that connects with a certificate needs none.
     """
     plain = password.lower()
     return bool(plain) and (plain in _WELL_KNOWN or plain == user.lower() or plain.startswith(_PLACEHOLDER))

@@ -1,10 +1,10 @@
-"""The services and people that connect to Postgres, each with a database account of its own."""
+"""The services and people that connect to Postgres. Each has a database account of its own."""
 
 from enum import StrEnum
 
 
 class Service(StrEnum):
-    """The user of a database account.
+    """The user of a database account: a service of the product, its owner, or a reader.
 
     A worker's account also runs `bridge process`. The owner's account runs migrations and operators' commands. A
     reader's account is for people who query; it runs no process of the product.

@@ -282,7 +282,10 @@ class Settings(HttpSettings):
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
-        """The secrets that sign webhook calls: first the one that receivers use, then the one that they used before."""
+        """The secrets that sign webhook calls.
+
+        The first is the current one. The second, if any, is the one that receivers of the previous release still use.
+        """
         if self.worker_alert_webhook_secret is not None:
             return (self.worker_alert_webhook_secret.get_secret_value(),)
         if self.secret_key is None:
@@ -293,7 +296,10 @@ class Settings(HttpSettings):
 
     @property
     def proof_keys(self) -> ProofKeys:
-        """The keys of the gateway's proof (its signature); none in production without a secret."""
+        """The keys with which a gateway signs events and a worker verifies them.
+
+        Without a secret in the settings, production has no key, and development has a fixed key.
+        """
         if self.gateway_proof_key is not None:
             given = self.gateway_proof_key.get_secret_value().split(",")
             return ProofKeys([key.strip().encode() for key in given if key.strip()])
@@ -320,7 +326,10 @@ class Settings(HttpSettings):
         )
 
     def kafka_ssl_context(self) -> ssl.SSLContext | None:
-        """Return the TLS context with Kafka's certificates and the client's; None without TLS. Raises InvalidInput."""
+        """Return the TLS context for connections to Kafka; None without TLS. Raises InvalidInput.
+
+        It has the certificates that verify the brokers, and the client's own certificate if set.
+        """
         if "SSL" not in self.kafka_security_protocol:
             return None
         try:
@@ -355,7 +364,10 @@ class Settings(HttpSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return settings from the environment; raises InvalidInput with one line for each invalid setting."""
+    """Return the settings from the environment variables.
+
+    Raises InvalidInput with one line for each invalid setting.
+    """
     try:
         return Settings(**overrides)
     except ValidationError as error:

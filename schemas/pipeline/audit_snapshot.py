@@ -1,4 +1,7 @@
-"""The input of the audit: rows of Postgres from one snapshot, and the bounds of Kafka's logs."""
+"""The input of the audit (the check that every offset has an outcome).
+
+It consists of rows of Postgres from one snapshot, and the bounds of Kafka's logs.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,14 +11,14 @@ from schemas.pipeline.record import TopicPartition
 
 
 class LogBounds(NamedTuple):
-    """The bounds of a log: its first offset, and the offset after its last readable record."""
+    """The bounds of a Kafka log: its first offset, and the offset after the last record that can be read."""
 
     start: int
     end: int
 
 
 class Offsets(NamedTuple):
-    """One row of `audit_offsets`: which offsets of a partition have been read, and its running totals."""
+    """One row of the query `audit_offsets`: which offsets of a partition were read, and the totals by commits."""
 
     topic: str
     partition: int
@@ -35,9 +38,10 @@ class Offsets(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """One row of `audit_windows`: the counts of the gate windows.
+    """One row of the query `audit_windows`: a partition's sums of all gate windows.
 
-    Drops are by reason, in the order of DroppedReason.
+    A gate window has the counts of one minute, site and partition. Dropped events are counted by reason, in the order
+    of DroppedReason.
     """
 
     topic: str
@@ -53,9 +57,9 @@ class Windows(NamedTuple):
 
 
 class Ledgers(NamedTuple):
-    """One row of `audit_rows`: counts of events and ledger rows of a raw partition.
+    """One row of the query `audit_rows`: numbers of events and of ledger rows (failed events) of a raw partition.
 
-    `*_at` is the first offset of each kind.
+    Each field `*_at` is the first offset of the rows that the field before it counts.
     """
 
     topic: str
@@ -83,7 +87,7 @@ class Ledgers(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """The row of `audit_keys`."""
+    """The row of the query `audit_keys`: numbers of the keys that detect duplicates, and of events."""
 
     keys: int
     keys_since: int
@@ -91,7 +95,7 @@ class Keys(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The contents of Postgres in one snapshot. Without `ledgers` the audit is a quick one."""
+    """What the audit has read of Postgres in one snapshot. A quick audit does not count rows, and has no `ledgers`."""
 
     offsets: Mapping[TopicPartition, Offsets]
     windows: Mapping[TopicPartition, Windows]

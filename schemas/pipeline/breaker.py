@@ -1,4 +1,4 @@
-"""The circuit breaker's limits, state and cause."""
+"""The circuit breaker for dead letters: its limits, its state, and the cause for which it trips."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 
 class BreakerLimits(NamedTuple):
-    """The limits at which the breaker trips, counted in events that would be dead-lettered.
+    """The limits at which the circuit breaker trips, counted in events that would be dead-lettered.
 
-    It trips if at least `ratio_pct` per cent of the events in `window_seconds` would be, of at least `min_events`
-    events; or if `run_length` events in a row on one raw partition would be. `retry_seconds` is the longest time that
-    an event stays on the retry topics. Events whose retries are exhausted are compared with events that arrived at the
-    same time.
+    The breaker trips in one of two cases. In the first, at least `ratio_pct` per cent of the events in `window_seconds`
+    would be dead-lettered, of at least `min_events` events. In the second, `run_length` events in a row on one raw
+    partition would be. `retry_seconds` is the longest time that an event stays on the retry topics. Events whose
+    retries are exhausted are compared with events that arrived at the same time.
     """
 
     ratio_pct: Decimal
@@ -23,16 +23,16 @@ class BreakerLimits(NamedTuple):
 
 
 class BreakerCause(NamedTuple):
-    """Why the circuit breaker trips: a reason as text, and details for an analysis."""
+    """Why the circuit breaker trips: a reason as text, and details for an operator's analysis."""
 
     reason: str
     details: Mapping[str, Any]
 
 
 class BreakerState(NamedTuple):
-    """The circuit breaker's state, which all workers share.
+    """The circuit breaker's state, which all workers share through Postgres.
 
-    `released` is True while an operator lets dead letters pass.
+    `released` is True while an operator has turned the breaker off, so that dead letters are published.
     """
 
     engaged: bool = False
@@ -47,9 +47,9 @@ class BreakerState(NamedTuple):
 
     @property
     def by_visitors_alone(self) -> bool:
-        """Whether only failures of visitors have tripped it.
+        """Whether only failures of visitors (anonymous senders) have tripped the breaker.
 
-        They may be forged, so that one event that passes disproves them.
+        Anyone can forge such failures, so one event that passes is enough to reset the breaker.
         """
         count = self.details.get("failures_of_visitors", 0)
         return self.engaged and bool(count) and count == self.details.get("failures_total")

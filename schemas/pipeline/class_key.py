@@ -1,4 +1,4 @@
-"""The keys of one event id by sender class.
+"""The keys that one event id has in the table that detects duplicates, one for each sender class.
 
 They differ in the last byte only, so that they share a page of the index.
 """
@@ -12,13 +12,13 @@ _FLIPPED: Final = {sender: [bytes([last ^ code]) for last in range(256)] for sen
 
 
 def slot_key(plain: bytes, sender: Sender) -> bytes:
-    """Return the second key, for an event of this class when another class holds the plain key."""
+    """Return the second key of an event id, for an event of this sender class when another class has the plain key."""
     return plain[:-1] + _FLIPPED[sender][plain[-1]]
 
 
 def class_key(plain: bytes, sender: Sender) -> bytes:
-    """Return the key that distinguishes sender classes in memory; for `direct` it is the plain key.
+    """Return the key that distinguishes events of different sender classes in memory.
 
-    Applied to its own result, the function returns the plain key.
+    For `direct` it is the plain key, without a class. Applied to its own result, the function returns the plain key.
     """
     return plain if sender is Sender.DIRECT else slot_key(plain, sender)

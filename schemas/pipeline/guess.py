@@ -1,4 +1,7 @@
-"""A guess at the identity in broken JSON, from its text; pure. A guess proves nothing and attributes no event."""
+"""A guess at the site, script and event id in broken JSON, by searching its text; pure.
+
+A guess proves nothing, and no event is attributed to a site by it.
+"""
 
 import re
 from typing import Final, NamedTuple
@@ -13,7 +16,10 @@ _EVENT: Final = re.compile(rb"""["']?\bevent_id["']?\s{0,8}[:=]\s{0,8}["']([A-Za
 
 
 class Guess(NamedTuple):
-    """The identity that a text seems to name. A field is None if the text names none, or several."""
+    """The site, script and event id that a broken text seems to name.
+
+    A field is None if the text names none, or several.
+    """
 
     site_id: int | None = None
     script_id: str | None = None
@@ -33,6 +39,6 @@ def guess(text: bytes | None) -> Guess:
 
 
 def _one(pattern: "re.Pattern[bytes]", text: bytes) -> str | None:
-    """Return the pattern's match, if there is only one distinct match."""
+    """Return the pattern's match in the text if all its matches are equal; otherwise None."""
     found = {match[1] for match, _ in zip(pattern.finditer(text), range(_MOST), strict=False)}
     return found.pop().decode() if len(found) == 1 else None

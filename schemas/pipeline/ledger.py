@@ -10,7 +10,7 @@ from schemas.pipeline.sender import Sender
 
 
 class Scope(NamedTuple):
-    """A limit on events: to sites, to the sites of organisations, and to raw partitions. None means no limit."""
+    """A selection of events by sites, by the organisations of sites, and by raw partitions. None selects all."""
 
     site_ids: tuple[int, ...] | None = None
     org_ids: tuple[int, ...] | None = None
@@ -18,9 +18,9 @@ class Scope(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A raw event that waits in the ledger for attempt number `attempt`, as it was read from the raw topic.
+    """A raw event that waits in the ledger (the table of failed events) for attempt number `attempt`.
 
-    `error_class` and `error` are those of the attempt before.
+    The event is as it was read from the raw topic. `error_class` and `error` are those of the attempt before.
     """
 
     provenance: Provenance
@@ -34,13 +34,15 @@ class Waiting(NamedTuple):
 
 
 class LedgerState(NamedTuple):
-    """The state of one raw event in the ledger. Unless it is finished, it awaits attempt `retry_count + 1`.
+    """The state of one raw event in the ledger, the table of events whose first attempt failed.
+
+    Unless the event is finished, its row awaits attempt `retry_count + 1`.
 
     - `body` is set while the event waits, if the row was read without a lock.
-    - `sender` is None in rows older than sender classes, and if the proof's key was unknown.
+    - `sender` is None in rows older than sender classes, and if the key to verify the sender's signature was unknown.
     - `site_id` and `script_id` are the event's.
-    - `replay_digest` is the digest of the record that the claiming replay sends; None for a claim by an earlier
-      release.
+    - A replay claims (reserves) a dead letter. `replay_digest` is the digest of the record that this replay sends, None
+      if an earlier release has claimed the dead letter.
     """
 
     retry_count: int
@@ -58,20 +60,23 @@ class LedgerState(NamedTuple):
     replay_digest: bytes | None = None
 
     def awaits(self, attempt: int) -> bool:
-        """Return whether the ledger awaits this attempt, that is, whether a retry token with this number is current."""
+        """Return whether the failed event waits for this attempt. If not, a retry record with this number is stale."""
         return not self.finished and attempt == self.retry_count + 1
 
     def claimed_by(self, replay_id: str) -> bool:
-        """Return whether the replay with this id has claimed the dead letter, and its record is not committed yet."""
+        """Return whether this replay has reserved the dead letter, and the replay's record is not committed yet."""
         return self.disposition == "claimed" and self.replay_id == replay_id and self.replayed_as is None
 
     def expects(self, record: RawRecord) -> bool:
-        """Return whether the record is, byte for byte, the one that the claiming replay sends."""
+        """Return whether the record is, byte for byte, the one that the claiming replay sends.
+
+        The claiming replay is the one that has reserved the dead letter.
+        """
         return self.replay_digest in (None, record_digest(record.key, record.value, record.headers))
 
 
 def record_digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-    """Return a digest of 16 bytes, of a Kafka record's key, value and headers in order."""
+    """Return a 16-byte digest of a Kafka record's key, value and headers. The order of the headers matters."""
     digest = blake2b(digest_size=16)
     for part in (
         key,

@@ -1,4 +1,7 @@
-"""The identity of a log. The cluster's id and the last record read distinguish the logs that one topic name has had."""
+"""The identity of a Kafka log. A recreated topic has another log under the same name.
+
+The cluster's id and the last record that was read distinguish the logs.
+"""
 
 from hashlib import blake2b
 from typing import NamedTuple
@@ -10,7 +13,7 @@ _NULL = b"\xff" * 8
 
 
 class LogMark(NamedTuple):
-    """The last committed record: its offset, its digest, and its time in milliseconds since the epoch."""
+    """The last committed record of a log: its offset, its digest, and its time in milliseconds since the epoch."""
 
     offset: int
     digest: bytes
@@ -18,7 +21,7 @@ class LogMark(NamedTuple):
 
 
 class KnownLog(NamedTuple):
-    """What Postgres stores about a log: its name, the last record read, the offset after it, and the cluster."""
+    """What Postgres stores about a log: its name, its cluster, the last committed record, and the offset after it."""
 
     log: TopicPartition
     next_offset: int
@@ -27,7 +30,7 @@ class KnownLog(NamedTuple):
 
 
 def mark_of(record: RawRecord) -> LogMark:
-    """Return the mark of this record."""
+    """Return the mark of this record: its offset, digest and time, by which it is recognised later."""
     digest = blake2b(record.timestamp.to_bytes(8, signed=True), digest_size=_DIGEST_BYTES)
     for part in (record.key, record.value):
         digest.update(_NULL if part is None else len(part).to_bytes(8))
@@ -36,7 +39,7 @@ def mark_of(record: RawRecord) -> LogMark:
 
 
 def foreign(known: KnownLog, *, cluster: str, end: int) -> str | None:
-    """Return the reason why Kafka's log is not the one that was read, by cluster and length; None if it may be."""
+    """Return why Kafka's log can't be the one that was read before, by its cluster and length; None if it can be."""
     if known.cluster is not None and known.cluster != cluster:
         return f"it belongs to the cluster {cluster}, but the log that was read belongs to the cluster {known.cluster}"
     if end < known.next_offset:

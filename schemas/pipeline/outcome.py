@@ -1,4 +1,4 @@
-"""The outcomes of the attempts in a batch: what the pure processor returns, and what a commit writes."""
+"""The outcomes of the attempts at a batch's events: what the processing returns, and what a commit writes."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,16 +17,20 @@ UNCONFIRMED_SITE = 0
 
 
 class ReplayClaim(NamedTuple):
-    """What a raw record claims to be: the replay of this dead letter, sent by the replay with this id."""
+    """What the headers of a raw record state: it is the replay of this dead letter, sent by the replay with this id.
+
+    The statement is not verified.
+    """
 
     replay_id: str
     replay_of: Provenance
 
 
 class Claim(NamedTuple):
-    """What identifies an event in the key table.
+    """What identifies an event in the key table, which detects duplicates.
 
-    `key` is the key of its sender class; `shared` is its script's rule for ids.
+    `key` is the event's key with its sender class. `shared` is True if the script's event ids are one name space for
+    all sender classes.
     """
 
     key: bytes
@@ -37,10 +41,10 @@ class Claim(NamedTuple):
 
 
 class Attempt(msgspec.Struct, gc=False):
-    """One attempt at one raw event, of which the first one has the number 1.
+    """One attempt at one raw event. The first attempt at an event has the number 1.
 
     `first_failed_at_ms` is when the first attempt failed or, for a first attempt, when this one would, in milliseconds
-    since the epoch. `minute` is the window's start in minutes since the epoch.
+    since the epoch. `minute` is the start of the gate window that counts the event, in minutes since the epoch.
     """
 
     record: RawRecord
@@ -53,7 +57,7 @@ class Attempt(msgspec.Struct, gc=False):
 
 
 class Candidate(msgspec.Struct, gc=False):
-    """A normalised event; the key table decides whether it is a duplicate.
+    """A normalised event that becomes a row, unless the key table (of persisted events) shows that it is a duplicate.
 
     `key` is the 16-byte key of site, event id and sender class. `shared` is True if its script's ids are one name space
     for all classes.
@@ -67,10 +71,11 @@ class Candidate(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class Failure:
-    """An attempt that did not normalise. With `dropped_reason` the event is dropped, without it retried at `due_at_ms`.
+    """An attempt that has failed. With `dropped_reason` its event is dropped; without, it is retried at `due_at_ms`.
 
-    `sender` is None if the proof's key is not known. `left_out` names the parts missing in its copy, and `refused` is the
-    reason if Kafka accepts no copy of it.
+    A copy of the event is published on the retry topic or the DLQ. `left_out` names the parts that this copy lacks, and
+    `refused` is the reason if Kafka accepts no copy. `sender` is None if the key to verify the sender's signature is
+    not known.
     """
 
     attempt: Attempt
@@ -90,16 +95,19 @@ class Failure:
 
     @property
     def has_dead_letter(self) -> bool:
-        """Whether a copy goes to the DLQ. A duplicate is only recorded in the ledger."""
+        """Whether a copy of the event goes to the DLQ.
+
+        A duplicate is only recorded in the ledger, the table of failed events.
+        """
         return self.dropped_reason is not None and self.error_class is not ErrorClass.DUPLICATE_EVENT_ID
 
     @property
     def due_copy(self) -> bool:
-        """Whether a copy is still to be published."""
+        """Whether a copy of the event is still to be published, on the retry topic or the DLQ."""
         return not (self.published or self.refused) and (self.retry_topic is not None or self.has_dead_letter)
 
     def end_retries(self, why: str) -> None:
-        """Turn a retry that can't be published into a dead letter, with the reason appended to its error."""
+        """Turn a retry whose copy can't be published into a dead letter. The reason `why` is appended to its error."""
         self.error = f"{self.error}; not retried: {why}"
         self.dropped_reason = DroppedReason.RETRY_EXHAUSTED
         self.retry_topic = self.due_at_ms = None
@@ -108,10 +116,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Outcomes:
-    """All outcomes of one batch: each record is a candidate, a failure, or stale.
+    """All outcomes of one batch. Each record is a candidate (an event to become a row), a failure, or stale.
 
-    `clamped` counts producers' record times out of bounds, `unproven` records whose gateway headers are not proven, by
-    finding.
+    `clamped` is the number of records whose producer's time was out of bounds. `unproven` counts the records whose
+    gateway headers have no valid signature, by kind.
     """
 
     batch: Batch
@@ -126,12 +134,12 @@ class Outcomes:
         return [*self.candidates, *self.failures]
 
     def dead_letters(self) -> list[Failure]:
-        """Return the failures that go to the DLQ."""
+        """Return the failures whose events go to the DLQ. Duplicates are not among them."""
         return [failure for failure in self.failures if failure.has_dead_letter]
 
 
 class Tally(NamedTuple):
-    """The counts of one commit, for metrics, progress and a run's summary."""
+    """The numbers of events by outcome in one commit, for metrics, progress and a run's summary."""
 
     processed: int = 0
     normalized: int = 0
@@ -142,7 +150,7 @@ class Tally(NamedTuple):
 
 
 def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
-    """Return a failure for the candidate, whose event is dropped for the reason."""
+    """Return a failure in place of the candidate (an event to become a row). Its event is dropped for the reason."""
     event = candidate.event
     return Failure(
         candidate.attempt,
@@ -158,7 +166,7 @@ def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason
 
 
 def duplicate(candidate: Candidate) -> Failure:
-    """Return the failure of a candidate whose key is persisted already, or was claimed earlier in the same commit."""
+    """Return a failure in place of an event that is persisted already, or occurs earlier in the same commit."""
     event = candidate.event
     message = f"site {event.site_id} has an event {event.event_id!r} already"
     return dropped(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)

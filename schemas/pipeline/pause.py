@@ -1,4 +1,4 @@
-"""Pauses: the reasons for not reading a partition, and the pauses by operators."""
+"""Pauses of partitions: the reasons for which a worker does not read a partition, and the pauses that operators set."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class PauseReason(StrEnum):
-    """The reason that a worker does not read a partition of its own."""
+    """The reason for which a worker does not read a partition that Kafka has assigned to it."""
 
     CLAIM = "claim"
     """The partition's position in Postgres is not claimed yet."""
@@ -25,7 +25,7 @@ class PauseReason(StrEnum):
 
 
 class PauseKind(StrEnum):
-    """The kind of a pause's target."""
+    """What an operator's pause applies to: the kind of the pause's target."""
 
     PARTITION = "partition"
     """A partition of the raw topic, which no worker reads."""
@@ -39,7 +39,10 @@ class PauseKind(StrEnum):
 
 
 class Pause(NamedTuple):
-    """One pause. `target` is `topic:partition`, a script_id, or the number of a site or organisation."""
+    """One pause that an operator has set.
+
+    `target` is `topic:partition`, a script_id, or the number of a site or organisation.
+    """
 
     kind: PauseKind
     target: str

@@ -1,4 +1,4 @@
-"""The records of the source: raw records as the broker has them, what identifies them, and batches of them."""
+"""Raw Kafka records, the names that identify them (log, partition, offset), and batches of records."""
 
 import re
 from bisect import bisect_left
@@ -18,14 +18,17 @@ LEDGER_TOPIC: Final = "process"
 
 
 def topic_of(log: str) -> str:
-    """Return the topic's name in Kafka from the name of one of its logs: `bridge.raw` for `bridge.raw#2`."""
+    """Return the topic's name in Kafka from the name of one of its logs: `bridge.raw` for `bridge.raw#2`.
+
+    A recreated topic is a new log, for which the product uses a new name.
+    """
     return log.partition(_INCARNATION)[0]
 
 
 def incarnation_of(log: str) -> int:
-    """Return the number of a log among its topic's logs. The first is 1, and the log that replaced it is 2.
+    """Return the number of a log among the logs that its topic has had.
 
-    0 for a name that no release gives to a log.
+    The first log is 1, and the log after the topic was recreated is 2. 0 for a name that no release gives to a log.
     """
     _, later, number = log.partition(_INCARNATION)
     if not later:
@@ -34,12 +37,18 @@ def incarnation_of(log: str) -> int:
 
 
 def log_name(topic: str, incarnation: int) -> str:
-    """Return the name of the topic's log with this number. The first log has the topic's own name."""
+    """Return the name of the topic's log with this number. The first log has the topic's own name.
+
+    A recreated topic is a new log, with the next number.
+    """
     return topic if incarnation == 1 else f"{topic}{_INCARNATION}{incarnation}"
 
 
 class TopicPartition(NamedTuple):
-    """One partition of one topic. In stored state the topic is the log's name, which distinguishes replaced logs."""
+    """One partition of one topic. In what Postgres stores, `topic` is the name of the partition's log.
+
+    This name distinguishes the log of a recreated topic from the log before.
+    """
 
     topic: str
     partition: int
@@ -56,7 +65,7 @@ class TopicPartition(NamedTuple):
 class Provenance(NamedTuple):
     """The position of a raw event on the raw topic. It identifies the event through retries and in its dead letter.
 
-    `topic` is the log's name. If the topic is recreated, its offsets begin again, under the name of another log.
+    `topic` is the log's name. If the topic is recreated, its offsets begin again, and its new log has another name.
     """
 
     topic: str
@@ -79,9 +88,11 @@ class Provenance(NamedTuple):
 
 
 class RawRecord(Protocol):
-    """One Kafka record. It has the structure of aiokafka's ConsumerRecord, so that the hot path copies nothing.
+    """One Kafka record as the broker has it.
 
-    `timestamp` is in milliseconds since the epoch. `timestamp_type` is the clock: 0 is the producer's, 1 the broker's.
+    It has the attributes of aiokafka's ConsumerRecord, so that a record that was read need not be copied. `timestamp`
+    is in milliseconds since the epoch. `timestamp_type` says whose clock has set it: 0 is the producer's, 1 the
+    broker's.
     """
 
     @property
@@ -103,7 +114,10 @@ class RawRecord(Protocol):
 
 
 class RawBody(NamedTuple):
-    """The part of a raw record that the ledger stores: key, value and headers in order, byte for byte."""
+    """The part of a raw record that the ledger stores: key, value and headers in order, byte for byte.
+
+    The ledger is the table of events whose first attempt failed.
+    """
 
     key: bytes | None
     value: bytes | None
@@ -112,7 +126,10 @@ class RawBody(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CarriedRecord:
-    """A raw record's body with the position and time of the record, or of the run, that makes its next attempt."""
+    """The record of a later attempt at an event: the content of the event's raw record with another position and time.
+
+    Position and time are those of the retry record or of the job that makes the attempt.
+    """
 
     topic: str
     partition: int
@@ -127,8 +144,8 @@ class CarriedRecord:
 class Batch(NamedTuple):
     """Consecutive records of one partition.
 
-    `prev` is the offset at which the batch begins, and `next` the offset after it. Offsets between them that have no
-    record (transaction markers, aborted or compacted records) are skipped.
+    `prev` is the offset at which the batch begins, and `next` the offset after the batch. Some offsets between them may
+    have no record: transaction markers, aborted or compacted records.
     """
 
     source: TopicPartition
@@ -138,11 +155,11 @@ class Batch(NamedTuple):
 
     @property
     def from_ledger(self) -> bool:
-        """Whether the batch was read from the ledger instead of from a log."""
+        """Whether the batch was read from the ledger (the table of failed events) instead of from a Kafka log."""
         return self.source.topic == LEDGER_TOPIC
 
     def before(self, offset: int) -> "Batch | None":
-        """Return the part before the record at `offset`; None if nothing comes before it."""
+        """Return the part of the batch before the record at `offset`; None if the batch has nothing before it."""
         if offset <= self.prev:
             return None
         count = bisect_left(self.records, offset, key=lambda record: record.offset)

@@ -1,14 +1,14 @@
-"""The registry for the stream: the site and organisation of each script."""
+"""The registry of scripts (the sources of events), as the stream needs it: each script's site and organisation."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Script(NamedTuple):
-    """A registered script. A disabled one is treated like an unknown one.
+    """A registered script, which is a source of a site's events. A disabled script is treated like an unknown one.
 
     With `shared_ids`, an event id is one event for all sender classes, and a server's event replaces a visitor's.
-    Without it, each class has its own name space of ids. Events of a `paused` script wait until it is resumed.
+    Without it, each class has its own name space of ids. Events of a `paused` script wait until the script is resumed.
     """
 
     script_id: str

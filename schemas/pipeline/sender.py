@@ -1,4 +1,4 @@
-"""The sender class: how the sender of an event was authenticated."""
+"""The sender class of an event: how its sender was authenticated."""
 
 from enum import StrEnum
 from typing import Final
@@ -19,5 +19,5 @@ _BY_NAME: Final = {one.value: one for one in Sender}
 
 
 def sender_named(name: str | None) -> Sender | None:
-    """Return the class with this name; None if a row older than the classes has none, or if the name is unknown."""
+    """Return the sender class with this name; None for an unknown name, or for an old row that stores no class."""
     return _BY_NAME.get(name or "")

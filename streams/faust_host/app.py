@@ -1,4 +1,4 @@
-"""The Faust app that hosts the batch worker, timers and control agents."""
+"""The Faust app that runs the product's worker, its timers, and the consumer of the quality gate's topic."""
 
 import asyncio
 import atexit
@@ -45,7 +45,10 @@ log = structlog.get_logger(__name__)
 
 
 class MetricsServer(Web):
-    """Faust's web server, on the socket that was bound at the start."""
+    """Faust's web server for /metrics, /health and /ready.
+
+    It uses the socket that was bound when the app was created.
+    """
 
     logger = HOST_LOGGER
 
@@ -54,9 +57,9 @@ class MetricsServer(Web):
 
 
 class App(faust.App):
-    """Faust's app, changed to drain the worker first when it stops.
+    """Faust's app, changed to stop the product's worker first, after its batches in flight.
 
-    Faust stops its own clients, which may wait long for an unreachable Kafka.
+    Faust would first stop its own Kafka clients, which may wait long for an unreachable Kafka.
     """
 
     drain: Callable[[], Awaitable[None]] | None = None
@@ -67,16 +70,17 @@ class App(faust.App):
         return MetricsServer(self)
 
     async def on_stop(self) -> None:
-        """Drain the worker before Faust stops its own services."""
+        """Stop the product's worker, after its batches in flight, before Faust stops its own services."""
         if self.drain is not None:
             await self.drain()
         await super().on_stop()
 
 
 def create_app(settings: Settings) -> App:
-    """Create the app: the batch worker as a service, the agent that reads the gate's topic, and /metrics.
+    """Create the Faust app: the worker as a service, the consumer of the quality gate's topic, and the page /metrics.
 
-    Events don't pass through Faust's own consumer, because that consumer also commits records on which an agent failed.
+    The worker reads events with a consumer of its own. Faust's consumer is not used for events, because it also commits
+    the offset of a record whose processing has failed.
     """
     listener = _listen(settings)
     app = App(
@@ -131,9 +135,10 @@ def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
             end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
 
     class BatchWorker(Service):
-        """The data path as a service of Faust.
+        """The product's worker, which reads and commits events, as a service of Faust.
 
-        Its failure ends the process, and a restart continues at the stored offsets.
+        A failure of the worker ends the process. After a restart the worker continues at the offsets stored in
+        Postgres.
         """
 
         logger = HOST_LOGGER
@@ -219,14 +224,14 @@ def _add_metrics_page(app: faust.App) -> None:
 
 
 async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
-    """Run the work on the app's loop and return its result. The caller is a page, in the web server's thread."""
+    """Run the coroutine on the app's event loop and return its result. Pages use this, from the web server's thread."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
 
 
 def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> None:
-    """Add the pages /health and /ready.
+    """Add the pages /health (the process is alive) and /ready (the worker can process events).
 
-    The process is alive but not ready before the worker starts and after it fails.
+    Before the worker has started, and after it has failed, the process is alive but not ready.
     """
 
     async def health(web: Any, _request: Any) -> Any:
@@ -244,9 +249,9 @@ def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> No
 
 
 def _credentials(settings: Settings) -> Any:
-    """Return the Kafka credentials in Faust's form.
+    """Return the Kafka credentials as an object of Faust's types.
 
-    They contain a TLS context, since Faust ignores its own `cafile`.
+    They contain a ready TLS context, because Faust ignores its own parameter `cafile`.
     """
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
@@ -263,17 +268,17 @@ def _credentials(settings: Settings) -> Any:
 
 
 def _scratch() -> Path:
-    """Create a temporary directory for Faust's data, none of which has to be kept."""
+    """Create the temporary directory that Faust requires. Nothing in the directory is needed after the process ends."""
     made = tempfile.mkdtemp(prefix="ghostlink-bridge-")
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return Path(made)
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Bind the port of /metrics, or a free one if the setting is 0.
+    """Bind the port of /metrics, or any free port if the setting is 0, and return the bound socket.
 
-    Raises PreconditionFailed if another process has the port. The socket stays bound, so that of two processes that
-    start at the same time one gets the port, and the other this error.
+    Raises PreconditionFailed if another process has the port. The socket stays open until the web server uses it.
+    Therefore, of two processes that start at the same time, one gets the port and the other gets this error.
     """
     host = settings.metrics_host
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -1,4 +1,7 @@
-"""Faust's consumer of the gate's topic. It skips a record that can't be read, instead of ending the worker."""
+"""Faust's consumer of the topic with the quality gate's verdicts.
+
+It skips a record that can't be read, where Faust's original consumer would end the worker.
+"""
 
 from typing import Any
 
@@ -14,9 +17,9 @@ log = structlog.get_logger(__name__)
 
 
 class _PassingThread(AIOKafkaConsumerThread):
-    """A consumer thread that skips unreadable records.
+    """Faust's consumer thread, changed to skip unreadable records of the topic with the quality gate's verdicts.
 
-    Pausing the topic, as is done for raw topics, would delay all later verdicts.
+    The product pauses a partition of events at an unreadable record. Here a pause would delay all later verdicts.
     """
 
     logger = HOST_LOGGER
@@ -33,7 +36,10 @@ class _PassingThread(AIOKafkaConsumerThread):
             return {}
 
     async def _pass(self, consumer: Any, partition: Any, error: Exception) -> None:
-        """Read the record once more, because damage in transit does not recur; skip it if it is still unreadable."""
+        """Read an unreadable record a second time, because damage in transit does not recur.
+
+        Skip the record if it is unreadable again.
+        """
         position = await consumer.position(partition)
         if position != self._tried:
             self._tried = position
@@ -51,7 +57,7 @@ class _PassingThread(AIOKafkaConsumerThread):
 
 
 class PassingConsumer(Consumer):
-    """A consumer of one topic with one partition. An error in reading is therefore always about this partition."""
+    """Faust's consumer, for one topic with one partition. A read error is therefore always about this partition."""
 
     logger = HOST_LOGGER
 

@@ -1,4 +1,4 @@
-"""The run of a Faust worker in this process, from its start to its exit code."""
+"""The run of the worker under Faust in this process, from its start to its exit code."""
 
 import logging
 import os
@@ -20,9 +20,9 @@ REST_SECONDS = 10.0
 
 
 def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
-    """End the process with `code` if Faust has not stopped after REST_SECONDS. Call this when the worker has drained.
+    """End the process with exit code `code` if Faust is still running after REST_SECONDS.
 
-    `cleanup` is called just before the process ends.
+    Call this when the product's worker has stopped. `cleanup` is called just before the process ends.
     """
 
     def end() -> None:
@@ -36,7 +36,11 @@ def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
 
 
 def host(app: faust.App, settings: Settings) -> int:
-    """Run until stopped; return 0 after a clean stop, 3 if a service was away at start, 1 after any other failure."""
+    """Run the worker under Faust until it is stopped, and return the process's exit code.
+
+    The code is 0 after a clean stop, 3 if Kafka, Postgres or a port was not available at the start, and 1 after any
+    other failure.
+    """
     search_rarely()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False, quiet=True)
     # The spinner writes control sequences for a terminal even if the output is not one.
@@ -49,7 +53,7 @@ def host(app: faust.App, settings: Settings) -> int:
 
 
 def _exit_code(end: SystemExit) -> int:
-    """Return the exit code of the product's error that ended Faust; Faust's own code is only success or failure."""
+    """Return the exit code of the BridgeError that ended Faust. Faust itself only returns success or failure."""
     if not end.code:
         return 0
     error = end.__context__

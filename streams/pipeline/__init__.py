@@ -1,1 +1,1 @@
-"""Pure functions from a record to its outcome, without broker, database or framework."""
+"""Pure functions from a raw record to its outcome (a row, a retry, a drop, or stale), without broker or database."""

@@ -1,4 +1,7 @@
-"""Decoding of a raw value to the fields of contract version 1: a fast path for valid values, pydantic for others."""
+"""Decoding of a raw event's value (the record's JSON) to the fields of the contract's version 1.
+
+A fast reader handles valid values. Any other value is read again by the pydantic model, which finds the violations.
+"""
 
 import re
 from decimal import InvalidOperation
@@ -30,9 +33,10 @@ _EMPTY: Final[dict[bytes, Any]] = {b"null": None, b"[]": []}
 
 
 def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
-    """Return the fields of a raw value, in the form of version 1. Absent fields are filled from the vouched identity.
+    """Return the fields of a raw event's JSON, in the form of the contract's version 1.
 
-    The vouched identity is the one that a gateway's signature proves. Raises Rejection with the error class and reason.
+    A field that is absent in the JSON is filled from the vouched identity: the site, script and event id that a gateway
+    has confirmed by its signature. Raises Rejection with the error class and reason.
     """
     fields = _quick(value) if value is not None and len(value) <= MAX_BYTES else None
     if fields is None:
@@ -46,7 +50,10 @@ def decode(value: bytes | None, vouched: Vouched | None) -> RawFields:
 
 
 def _quick(value: bytes) -> RawFields | None:
-    """Return the fields of a valid document; None if it may be invalid. The exact reader then decides."""
+    """Return the fields of a valid document; None if the fast reader can't rule out a violation.
+
+    After None, the slower reader of `diagnose` decides.
+    """
     if has_unsound_escape(value):
         return None
     try:
@@ -67,7 +74,11 @@ def _quick(value: bytes) -> RawFields | None:
 
 
 def _upcasted(value: bytes) -> RawFields:
-    """Read a document of another version, or with unknown fields, by upcasting; raises one of _DOUBTFUL."""
+    """Read a document of another schema version, or one with unknown fields, and convert it to version 1.
+
+    Raises one of the exceptions in _DOUBTFUL if the document may be invalid; the slower reader of `diagnose` then
+    decides.
+    """
     _check_object(value.strip(_WHITESPACE), MAX_DEPTH)
     document: dict[str, Any] = _decode_object(value)
     version = _decode_version(document.get("schema_version", b"1"))
@@ -85,7 +96,10 @@ def _upcasted(value: bytes) -> RawFields:
 
 
 def _check_object(text: bytes, depth: int) -> None:
-    """Raise ValueError unless the JSON is empty or an object in UTF-8, within `depth`, with all numbers in range."""
+    """Raise ValueError unless the JSON is an object in UTF-8, nested at most `depth` deep, or is null or [].
+
+    All numbers in it must fit a double and Postgres' numeric type.
+    """
     if text in _EMPTY:
         return
     if not text.startswith(b"{"):
@@ -99,7 +113,10 @@ def _check_object(text: bytes, depth: int) -> None:
 
 
 def _fill(fields: RawFields, vouched: Vouched) -> None:
-    """Fill absent fields from the vouched identity; raises Rejection if a field differs from it."""
+    """Fill a document's absent fields from the vouched identity, the one that a gateway has confirmed by its signature.
+
+    Raises Rejection if a field that is present differs from the vouched identity.
+    """
     conflicts = []
     for name, header in (("site_id", SITE_ID), ("script_id", SCRIPT_ID), ("event_id", EVENT_ID)):
         value = getattr(vouched, name)

@@ -1,4 +1,4 @@
-"""The keys that identify duplicates, and a bounded memory of keys that are known to be persisted."""
+"""The keys by which duplicate events are recognised, and a bounded in-memory set of keys that Postgres already has."""
 
 from hashlib import blake2b
 
@@ -15,11 +15,11 @@ _SHORT_DIGEST = blake2b(digest_size=10)
 
 
 def event_key(site_id: int, event_id: str) -> bytes:
-    """Return the 16-byte key of (site_id, event_id).
+    """Return the 16-byte key of (site_id, event_id) in the table that detects duplicates.
 
-    For a UUIDv7 the key begins with the UUID's 48 bits of time, so that inserts hit the right edge of the key table's
-    index. The other 80 bits are a digest, which distinguishes the ids of one millisecond. For other ids all 128 bits
-    are a digest.
+    For a UUIDv7 the key begins with the UUID's 48 bits of time, so that new keys are inserted at the right edge of the
+    table's index. The other 80 bits are a digest, which distinguishes the ids of one millisecond. For other ids all 128
+    bits are a digest.
     """
     text = f"{site_id}:{event_id}".encode()
     if len(event_id) == _UUID_LENGTH and event_id[14] == "7":
@@ -39,7 +39,10 @@ def event_key(site_id: int, event_id: str) -> bytes:
 def claim_of(
     site_id: int | None, event_id: str | None, script_id: str | None, sender: Sender | None, registry: Registry
 ) -> Claim | None:
-    """Return what identifies the event in the key table; None if its site, id or sender class is not known."""
+    """Return the key, and the rule for shared ids, by which the key table (of persisted events) recognises the event.
+
+    Returns None if the event's site, id or sender class is not known.
+    """
     if site_id is None or event_id is None or sender is None:
         return None
     script = None if script_id is None else registry.get(script_id)
@@ -48,10 +51,12 @@ def claim_of(
 
 
 class DedupHints:
-    """Keys that are certainly persisted. They are kept in two generations, each of at most half the bound.
+    """A bounded in-memory set of event keys that the key table in Postgres certainly contains.
 
-    Keys are added only after a commit. They are discarded when the lane ends at a rebalance, and after a refused commit
-    or a lost connection. A missing key costs one look-up. Every key in this memory must be in the key table.
+    The keys are kept in two generations, each of at most half the bound. Keys are added only after a commit. The set is
+    discarded when its lane (the task that commits some partitions) ends at a rebalance, and after a refused commit or a
+    lost connection. A key that is missing here costs one look-up in Postgres. A key that is here but not in Postgres
+    would lose an event.
     """
 
     def __init__(self, bound: int) -> None:
@@ -67,7 +72,10 @@ class DedupHints:
         return len(self._young) + len(self._old)
 
     def add(self, keys: list[bytes]) -> None:
-        """Add the keys of a committed transaction. When the newest generation is full, the older one is dropped."""
+        """Add the keys of a committed transaction.
+
+        When the newer of the two generations is full, the older one is discarded.
+        """
         if not self._bound:
             return
         self._young.update(keys)

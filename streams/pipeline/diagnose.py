@@ -1,4 +1,4 @@
-"""Diagnosis of a raw value: the slow, exact reader, which finds the reasons for every rejection."""
+"""Diagnosis of a raw event's value: the slow and exact reader, which finds every reason to reject the value."""
 
 import json
 import re
@@ -48,7 +48,10 @@ _encode = msgspec.json.encode
 
 @dataclass(slots=True)
 class PartialIdentity:
-    """The event's identity, and the fields that the normaliser checks; None where the document has no valid value."""
+    """The valid parts of a rejected event's identity, and the fields that the normaliser checks.
+
+    The identity is site, script and event id. A field is None where the document has no valid value.
+    """
 
     event_id: str | None = None
     site_id: int | None = None
@@ -59,7 +62,7 @@ class PartialIdentity:
 
 
 def invalid(message: str) -> Rejection:
-    """Return the rejection of a value that is not an acceptable JSON object."""
+    """Return the rejection for a value that is not a JSON object, or not one that can be stored."""
     return Rejection(ErrorClass.INVALID_PAYLOAD_JSON, message)
 
 
@@ -69,7 +72,7 @@ def too_long(value: bytes | None) -> str:
 
 
 def readable_text(value: bytes | None) -> str:
-    """Return the value as text; raises Rejection if it exceeds the limits of size and depth, or is not UTF-8."""
+    """Return the raw bytes as text. Raises Rejection if they exceed the limits of size or nesting, or are not UTF-8."""
     if not value:
         raise invalid("the value is null" if value is None else "the value is empty")
     if why := too_long(value):
@@ -94,7 +97,10 @@ def _check_nesting(text: str) -> None:
 
 
 def judge(text: str, vouched: Vouched | None) -> RawFields:
-    """Read the text by the contract's pydantic model; raises Rejection with every violation: the field and the rule."""
+    """Validate the JSON text by the contract's pydantic model, and return its fields in the form of version 1.
+
+    Raises Rejection with every violation; each has the field and the rule.
+    """
     given = _parse(text)
     whose = identity(given)
     unsound = _unsound_text(given, text)
@@ -124,7 +130,10 @@ def judge(text: str, vouched: Vouched | None) -> RawFields:
 
 
 def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Container[str]) -> None:
-    """Read the fields that the normaliser checks, so that its violations are reported together with the contract's."""
+    """Read those fields of an invalid document that the normaliser checks.
+
+    Violations that the normaliser finds in them are then reported together with the contract's violations.
+    """
     for name in ("occurred_at", "sent_at"):
         if name not in broken and (value := document.get(name)) not in (None, ""):
             setattr(whose, name, value if isinstance(value, int) else parse_instant(value))
@@ -133,7 +142,7 @@ def _read_rest(whose: PartialIdentity, document: dict[str, Any], broken: Contain
 
 
 def identity(document: dict[str, Any]) -> PartialIdentity:
-    """Return those parts of the identity in the document that have valid types and lengths."""
+    """Return those parts of the event's identity (site, script, event id) that have valid types and lengths."""
     event_id, site_id, script_id = (document.get(name) for name in ("event_id", "site_id", "script_id"))
     return PartialIdentity(
         event_id if isinstance(event_id, str) and 0 < len(event_id) <= MAX_EVENT_ID else None,
@@ -180,7 +189,7 @@ def _checked_integer(text: str) -> int:
 
 
 def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
-    """Return the violation of the first text or key that can't be stored; empty if there is none.
+    """Return the violation for the first string or key of the document that can't be stored; '' if all can be stored.
 
     Postgres can't store a NUL, and UTF-8 can't encode a lone surrogate.
     """
@@ -198,7 +207,10 @@ def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
 
 
 def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
-    """Return what the first unsound text contains, and the path to it with the innermost step first."""
+    """Find the first string or key that can't be stored: one with a NUL or a lone surrogate.
+
+    Returns which of both it contains, and the path to it, with the innermost step first.
+    """
     if isinstance(value, str):
         if "\x00" in value:
             return "NUL", []
@@ -226,7 +238,10 @@ def _is_utf8(text: str) -> bool:
 
 
 def _path(steps: list[str | int]) -> str:
-    """Return the path as text. Names chosen by the sender are quoted, because causes and reports omit quoted text."""
+    """Return the path to a value as text. Keys that the sender has chosen are quoted.
+
+    Dead letters are grouped by cause (the error without its quoted parts), so a sender's keys make no new groups.
+    """
     path = ""
     for step in reversed(steps):
         if isinstance(step, int):
@@ -238,7 +253,7 @@ def _path(steps: list[str | int]) -> str:
 
 
 def _sound(whose: PartialIdentity) -> PartialIdentity:
-    """Return the identity without the texts that can't be stored."""
+    """Return the identity without those of its texts that can't be stored (with a NUL or a lone surrogate)."""
     for name in ("event_id", "script_id"):
         text = getattr(whose, name)
         if text is not None and (
@@ -249,7 +264,10 @@ def _sound(whose: PartialIdentity) -> PartialIdentity:
 
 
 def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]:
-    """Return the document with absent or null fields filled from the vouched identity, for the contract's check."""
+    """Return the document with absent and null fields filled from the vouched identity, for the contract's check.
+
+    The vouched identity is the site, script and event id that a gateway has confirmed by its signature.
+    """
     filled = dict(document)
     for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:
@@ -262,9 +280,9 @@ def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]
 
 
 def amount_text(text: bytes) -> msgspec.Raw:
-    """Return the JSON text of an amount in the form that `normalize` reads.
+    """Return the JSON text of an event's amount in the form that `normalize` reads.
 
-    Raises ValueError or InvalidOperation for a text that is no amount.
+    Raises ValueError or InvalidOperation if the text is not an amount.
     """
     if text.startswith(b'"'):
         given = msgspec.json.decode(text, type=str)

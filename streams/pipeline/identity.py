@@ -1,6 +1,7 @@
-"""The identity of a refused event, from the first of: the vouched identity, the document, the record key; pure.
+"""The identity (site, script, event id) under which a refused event is recorded; pure.
 
-The vouched identity is the one that a gateway's signature proves.
+It is taken from the first of these sources that has one: the vouched identity (confirmed by a gateway's signature), the
+event's document, the record's key.
 """
 
 from typing import NamedTuple, Protocol
@@ -17,7 +18,10 @@ _known: tuple[Registry | None, frozenset[int | None]] = (None, frozenset())
 
 
 class Claimed(Protocol):
-    """The identity that a document claims, as far as it is readable."""
+    """The identity that a refused event's JSON document states about itself, as far as it is readable.
+
+    It is not verified.
+    """
 
     @property
     def event_id(self) -> str | None: ...
@@ -28,9 +32,10 @@ class Claimed(Protocol):
 
 
 class Identity(NamedTuple):
-    """The event's identity, and the site whose gate window counts the event.
+    """The identity of a refused event, and the site for which the quality gate's statistics count the event.
 
-    `note` lists claims of the document that differ from the vouched identity; it is appended to the error.
+    `note` is appended to the error. It lists the ids in the document that differ from the vouched identity, which a
+    gateway has confirmed by its signature.
     """
 
     site_id: int | None
@@ -41,10 +46,11 @@ class Identity(NamedTuple):
 
 
 def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None, registry: Registry) -> Identity:
-    """Return the identity of an event that was refused.
+    """Return the identity under which a refused event is recorded, and the site for which it is counted.
 
-    Without a vouched identity, the site is the document's, else the record key's, else the one registered for the
-    script. Only a registered site gets a gate window, because a producer can invent any number of sites.
+    Without a vouched identity (confirmed by a gateway's signature), the site is the one in the document, else the one
+    in the record key, else the one for which the script is registered. An event of an unregistered site is counted for
+    the unconfirmed site, because a producer can invent any number of sites.
     """
     event_id, site_id, script_id = (
         (None, None, None) if claimed is None else (claimed.event_id, claimed.site_id, claimed.script_id)
@@ -59,13 +65,13 @@ def identify(vouched: Vouched | None, claimed: Claimed | None, key: bytes | None
 
 
 def site_of_key(key: bytes | None) -> int | None:
-    """Return the site of a record key in the form `site:id`; None for other keys."""
+    """Return the site id in a Kafka record key of the form `site:id`; None for a key of any other form."""
     digits, colon, _ = (key or b"").partition(b":")
     return int(digits) or None if colon and digits.isdigit() and len(digits) <= _KEY_DIGITS else None
 
 
 def _sites(registry: Registry) -> frozenset[int | None]:
-    """Return the sites of the registry; cached until the registry is replaced."""
+    """Return the sites that have a registered script. The result is cached until the registry is loaded again."""
     global _known  # noqa: PLW0603  # a cache, since many refused events ask for the same set
     if _known[0] is not registry:
         _known = (registry, frozenset(script.site_id for script in registry.values()))
@@ -73,7 +79,10 @@ def _sites(registry: Registry) -> frozenset[int | None]:
 
 
 def claim_note(vouched: Vouched, claimed: Claimed | None) -> str:
-    """Return the claims that differ from the vouched identity as a suffix for the error; empty if none differs."""
+    """Return an addition to the error that lists the document's ids that differ from the vouched identity; '' if none.
+
+    The vouched identity is the one that a gateway has confirmed by its signature.
+    """
     if claimed is None:
         return ""
     site_id, script_id = claimed.site_id, claimed.script_id

@@ -1,4 +1,7 @@
-"""Checks of JSON text by scans in C, which create no object for each value: nesting, numbers and escapes."""
+"""Checks of JSON text for its nesting, numbers and escapes.
+
+They scan the text in C, without an object for each value.
+"""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -42,7 +45,10 @@ _UNSOUND_ESCAPE = re.compile(
 
 
 def nesting(text: bytes) -> int:
-    """Return the depth of arrays and objects. The result is exact for JSON, and for any text without a backslash."""
+    """Return how deep arrays and objects are nested in a text.
+
+    The result is exact for valid JSON, and for any text without a backslash.
+    """
     marks = _without_escapes(text).translate(None, _ALL_BUT_MARKS)
     if _QUOTE in marks:
         # Adjacent strings without a bracket between them count as one string, because only brackets outside strings
@@ -52,14 +58,17 @@ def nesting(text: bytes) -> int:
 
 
 def has_unsound_escape(text: bytes) -> bool:
-    """Return whether JSON text has an escape of a NUL, which Postgres can't store, or of a lone surrogate."""
+    """Return whether JSON text has an escape sequence for a NUL or a lone surrogate. Neither can be stored."""
     if _BACKSLASH not in text or _DOUBTFUL_ESCAPE(text) is None:
         return False
     return _UNSOUND_ESCAPE(text.replace(rb"\\", b"__")) is not None
 
 
 def numbers_fit(text: bytes) -> bool:
-    """Return whether `check_number` accepts all numbers of JSON text, and `exponents` is at most MAX_EXPONENTS."""
+    """Return whether all numbers of a JSON text can be stored.
+
+    `check_number` must accept each of them, and their exponents may add up to at most MAX_EXPONENTS.
+    """
     # Most texts have only short numbers without exponents, for which this check suffices.
     if len(text) < MANY_DIGITS and b"0e" not in text.translate(_DIGIT_OR_E):
         return True
@@ -78,9 +87,9 @@ def numbers_fit(text: bytes) -> bool:
 
 
 def exponents(text: bytes) -> int:
-    """Return the number of digits that exponents add when the numbers of JSON text are written out.
+    """Return how many digits are added when all numbers of a JSON text are written without exponents.
 
-    It is the sum of the exponents' absolute values, without those up to 9.
+    It is the sum of the exponents' absolute values; exponents from -9 to 9 are left out.
     """
     return _sum(_EXPONENTS(_outside_strings(text)))
 
@@ -108,7 +117,7 @@ def check_number(text: str) -> None:
 
 
 def _all_fit(texts: list[str]) -> bool:
-    """Return whether all numbers pass; `check_number` is called only for the few that are near a limit."""
+    """Return whether `check_number` accepts all these numbers. It is called only for numbers that are near a limit."""
     try:
         numbers = list(map(Decimal, texts))
         for text, number, power in zip(texts, numbers, map(Decimal.adjusted, numbers), strict=True):
@@ -127,7 +136,10 @@ def _sum(numbers: list[bytes]) -> int:
 
 
 def _doubtful(text: bytes) -> bool:
-    """Return whether the text may have a number out of bounds; parts of strings may be mistaken for numbers."""
+    """Return whether the JSON text may contain a number that can't be stored.
+
+    The answer may be wrongly True, because digits inside strings are taken for numbers.
+    """
     marked = text.translate(_DIGIT_OR_E)
     if len(text) >= MANY_DIGITS and marked.find(_MANY) >= 0:
         return True
@@ -141,7 +153,7 @@ def _has_many_digits(text: bytes) -> bool:
 
 
 def _outside_strings(text: bytes) -> bytes:
-    """Return JSON text without its strings, and with a lower-case e before each exponent."""
+    """Return JSON text with its strings removed, and with `e` instead of `E` before each exponent."""
     return b" ".join(_without_escapes(text).split(b'"')[::2]).replace(b"E", b"e")
 
 

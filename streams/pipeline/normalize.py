@@ -1,4 +1,7 @@
-"""Normalisation: from the fields of contract version 1 to a bridge event, by one pure function for every caller."""
+"""Normalisation: one pure function that turns the fields of contract version 1 into a bridge event (a row's content).
+
+Workers, jobs and previews all call this function.
+"""
 
 import re
 import unicodedata
@@ -59,10 +62,10 @@ _REMEMBERED_LENGTH = 256
 
 
 class Bounds(NamedTuple):
-    """Limits on occurred_at before and after received_at, and which corrections of an event are allowed.
+    """The limits on an event's occurred_at, and which corrections of an event are allowed.
 
-    `max_skew` is the largest difference between sent_at and received_at by which occurred_at may be corrected.
-    `aliases` allows aliases of event types.
+    occurred_at may lie before and after received_at by at most the limits. `max_skew` is the largest difference between
+    sent_at and received_at for which occurred_at is corrected. With `aliases`, aliases of event types are accepted.
     """
 
     max_age: timedelta
@@ -151,7 +154,7 @@ def normalize(
 
 
 def violations(identity: Identity, received_at: datetime, registry: Registry, bounds: Bounds) -> list[str]:
-    """Return the violations, as texts, that `normalize` would find in the fields that are readable."""
+    """Return, as texts, the violations that `normalize` would find in the readable fields of an invalid event."""
     found = []
     script = registry.get(identity.script_id or "")
     if script is not None and identity.site_id not in (None, script.site_id):
@@ -181,9 +184,10 @@ def _of_another_site(script_id: str, fields: Identity) -> Rejection:
 
 
 def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[datetime, datetime | None, str | None]:
-    """Return occurred_at by the server's clock, sent_at, and the producer's occurred_at as text if it was corrected.
+    """Return the event's occurred_at and sent_at, and the producer's occurred_at as text if it was corrected.
 
-    occurred_at is corrected if sent_at shows that the producer's clock is wrong.
+    occurred_at is corrected to the server's clock if the difference between sent_at and received_at shows that the
+    producer's clock is wrong.
     """
     occurred, sent, utc = fields.occurred_at, fields.sent_at, received_at.tzinfo
     place = "occurred_at"
@@ -222,7 +226,10 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
 
 
 def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
-    """Return the page's URL without fragment, its host, path and campaign parameters; only the text if not absolute."""
+    """Return the URL of the page where the event happened, its host, its path, and its campaign parameters.
+
+    The URL is returned without its fragment. If it is not absolute, only its text is returned.
+    """
     try:
         doubtful = len(url) > MAX_HOST_NAME or not url.isascii()
         parsed = None if doubtful and _has_impossible_host(url) else _parse(url)
@@ -237,9 +244,9 @@ def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]
 
 
 def _campaign(query: str) -> tuple[str | None, ...]:
-    """Return the utm_* parameters of a query.
+    """Return the campaign parameters (utm_*) in the query of a URL.
 
-    The cache key is only their part of the query, which many events share.
+    The result is cached by only the utm_* part of the query, because many events share this part.
     """
     start = query.find("utm_")
     if start and query[start - 1] != "&":
@@ -251,7 +258,7 @@ def _campaign(query: str) -> tuple[str | None, ...]:
 
 @lru_cache(maxsize=8192)
 def _utm(parameters: str) -> tuple[str | None, ...]:
-    """Return the first value of each utm_* parameter, with characters that Postgres can't store replaced."""
+    """Return the first value of each utm_* parameter. Characters that Postgres can't store are replaced."""
     found: dict[str, str] = {}
     for parameter in _UTM_PARAMETER(parameters):
         name, value = parameter.groups()
@@ -263,7 +270,7 @@ def _utm(parameters: str) -> tuple[str | None, ...]:
 
 
 def _unquoted(value: str) -> str:
-    """Decode an ASCII value of a query to the same text as `urllib.parse.parse_qsl`, but in one pass."""
+    """Decode a percent-encoded ASCII value of a query in one pass, with the same result as `urllib.parse.parse_qsl`."""
     # The first of two adjacent percent signs is an invalid escape. One replacement saves a search at each of many
     # signs.
     marked = value.replace("+", " ").replace("\\", "%5C").replace("%%", "%25%").replace("%%", "%25%")
@@ -274,9 +281,9 @@ def _unquoted(value: str) -> str:
 
 
 def _referrer_host(referrer: str) -> str | None:
-    """Return the referrer's host.
+    """Return the host of the referrer's URL.
 
-    Path and query are cut off before the cache is asked, so that few texts fill the cache.
+    The result is cached by the URL without path and query, so that few different texts fill the cache.
     """
     end = referrer.find("/", referrer.find("://") + 3)
     origin = referrer if end < 0 else referrer[: end + 1]
@@ -284,9 +291,10 @@ def _referrer_host(referrer: str) -> str | None:
 
 
 def _has_impossible_host(url: str) -> bool:
-    """Return whether the host is too long, or needs a conversion to ASCII and exceeds a limit of DNS.
+    """Return whether the URL's host is too long, or has to be converted to ASCII and exceeds a length limit of DNS.
 
-    The time to convert a label grows with its length times the number of its different characters.
+    The time to convert a label (a part between dots) grows with its length times the number of its different
+    characters.
     """
     for ignored in "\t\n\r":
         url = url.replace(ignored, "")
@@ -300,7 +308,10 @@ def _has_impossible_host(url: str) -> bool:
 
 
 def _is_beyond_dns(host: str) -> bool:
-    """Return whether the host or one of its labels is too long after NFKC normalisation."""
+    """Return whether the host, or one of its labels (parts between dots), is longer than DNS allows.
+
+    The length is that after NFKC normalisation.
+    """
     left = MAX_HOST_NAME + 1
     for label in _LABELS(host):
         length = len(label) if len(label) > MAX_HOST_LABEL else len(unicodedata.normalize("NFKC", label))
@@ -316,7 +327,7 @@ def _host(url: str) -> str | None:
 
 
 def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:
-    """Return the amount as the column stores it, and the original amount as text if it differs."""
+    """Return the event's amount as the column stores it, and the producer's text if the stored amount differs."""
     text = str(fields.value, "utf-8")
     if plain := _PLAIN_AMOUNT(text):
         return Decimal(plain[1]), None

@@ -1,4 +1,8 @@
-"""Processing of a batch to its outcomes: pure functions, with registry, hints, ledger states and clock as arguments."""
+"""Processing of a batch of records to their outcomes: events that become rows, failures, and stale records.
+
+The functions are pure. Their arguments are the registry of scripts, the known event keys, the clock, and the states of
+the ledger (the table of failed events).
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,17 +48,17 @@ LedgerStates = Mapping[Provenance, LedgerState]
 
 
 class KnownKeys(Protocol):
-    """The memory of keys that are certainly persisted."""
+    """The in-memory set of event keys that the table for detecting duplicates certainly has."""
 
     def __contains__(self, key: bytes, /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The context in which the batches of one commit are processed. `now_ms` is in milliseconds since the epoch.
+    """What the processing of all batches of one commit has in common. `now_ms` is in milliseconds since the epoch.
 
-    `seen` collects the ledger rows that have an attempt in this commit. A second copy of such an attempt is stale, in
-    whichever batch of the commit it is.
+    The ledger is the table of events whose first attempt failed. `seen` collects the ledger rows that have an attempt
+    in this commit. A second record of the same attempt, in whichever batch of the commit, is stale and has no effect.
     """
 
     now_ms: int
@@ -69,7 +73,7 @@ class Context:
 
 
 class _Attempt(Attempt, gc=False):
-    """An attempt with the finding about its record's gateway headers."""
+    """An attempt at an event, and how far the gateway headers of its record are trusted."""
 
     found: Finding = NOTHING
 
@@ -83,7 +87,10 @@ def process(batch: Batch, context: Context) -> Outcomes:
 
 
 def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
-    """Add the outcomes as `process` does, and yield after every `slice_seconds` by the clock `now` (in seconds)."""
+    """Add the outcomes to `outcomes` like `process`, but as a generator that yields so that other tasks can run.
+
+    It yields after every `slice_seconds` by the clock `now`, which is in seconds.
+    """
     batch = outcomes.batch
     find = _first_attempt if topic_of(batch.source.topic) == context.raw_topic else _later_attempt
     registry, bounds, known = context.registry, context.bounds, context.known
@@ -137,7 +144,8 @@ def _timeless() -> float:
 def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:
     """Return the record's time in milliseconds since the epoch.
 
-    A time that the producer has set is limited to times near now, so that the number of gate windows stays bounded.
+    A time that the producer has set is limited to times near now. Otherwise a producer could create any number of gate
+    windows (rows with the counts of one minute, site and partition).
     """
     timestamp = record.timestamp
     if record.timestamp_type != _PRODUCER_TIME:
@@ -148,7 +156,7 @@ def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int
 
 
 def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _Attempt | None:
-    """Return the first attempt of a raw record; None for a second copy of a replay."""
+    """Return the first attempt at a record of the raw topic; None if the record is the second copy of a replay."""
     time_ms = _record_time(record, context, outcomes)
     replay: ReplayClaim | None = None
     received_at = instant(time_ms)
@@ -185,7 +193,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
 def _received_at_ms(said: Said, time_ms: int) -> int:
     """Return when the gateway received the event, in milliseconds since the epoch.
 
-    If that is far from the record's time, return the record's time.
+    If the gateway's time is far from the time of the Kafka record, return the time of the record.
     """
     given = said.get(names.RECEIVED_AT) or b""
     if not given.isdigit() or len(given) > _TIME_DIGITS:
@@ -194,7 +202,11 @@ def _received_at_ms(said: Said, time_ms: int) -> int:
 
 
 def replay_claim(record: RawRecord) -> ReplayClaim | None:
-    """Return the replay that a raw record claims to be. The claim is not trusted until the ledger confirms it."""
+    """Return the dead letter and the replay id in a raw record's headers; None if the headers have none.
+
+    The record states that it is this replay of this dead letter. That is trusted only if the ledger (the table of
+    failed events) has reserved the dead letter for this replay.
+    """
     return _claimed(dict(record.headers))
 
 
@@ -209,13 +221,19 @@ def _claimed(said: Said) -> ReplayClaim | None:
 
 
 def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
-    """Return the dead letters that raw records of these batches claim to replay, sorted and without duplicates."""
+    """Return the dead letters that these batches replay, by their records' headers, sorted and without duplicates.
+
+    The headers are not verified.
+    """
     claims = (replay_claim(record) for batch in batches for record in batch.records if record.headers)
     return sorted({claim.replay_of for claim in claims if claim is not None})
 
 
 def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
-    """Return the provenance and attempt in a retry record's token; None if it has no readable token."""
+    """Return the content of a retry record's token, which names the raw event and the number of the attempt.
+
+    The event is named by its provenance: the raw topic, partition and offset. Returns None if no token can be read.
+    """
     provenance, attempt = last(record.headers, names.PROVENANCE), last_int(record.headers, names.ATTEMPT)
     if provenance is None or attempt is None:
         return None
@@ -226,12 +244,18 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
 
 
 def with_token(headers: Headers, provenance: Provenance, attempt: int) -> Headers:
-    """Return a raw record's headers, followed by those that name its next attempt (the retry token)."""
+    """Return a raw event's headers with the retry token appended.
+
+    The token are the headers that name the event and the number of its next attempt.
+    """
     return [*headers, (names.PROVENANCE, str(provenance).encode()), (names.ATTEMPT, str(attempt).encode())]
 
 
 def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, attempt: int) -> RawRecord:
-    """Return the record with the body from the ledger. A writer to a retry topic could forge the record's own body."""
+    """Return the retry record with the key, value and headers that the ledger (the table of failed events) has stored.
+
+    The content of the retry record itself is not used, because a writer to the retry topic could forge it.
+    """
     body = state.body
     if body is None:
         return record
@@ -242,7 +266,10 @@ def _carried(record: RawRecord, state: LedgerState, provenance: Provenance, atte
 
 
 def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _Attempt | None:
-    """Return the attempt of a retry record; None if the ledger does not await it."""
+    """Return the attempt of a retry record; None if it is not the attempt that the event's ledger row waits for.
+
+    The ledger is the table of events whose first attempt failed.
+    """
     token = retry_token(record)
     if token is None:
         return None
@@ -265,7 +292,7 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
 
 
 def _claimed_identity(value: bytes | None) -> Claimed | None:
-    """Return the identity that the document claims, for a value that has not been decoded yet."""
+    """Return the identity that the event's own JSON states, for an attempt that failed before the JSON was decoded."""
     try:
         return decode(value, None)
     except Rejection as rejection:
@@ -273,7 +300,7 @@ def _claimed_identity(value: bytes | None) -> Claimed | None:
 
 
 def _too_much_to_retry(record: RawRecord) -> str:
-    """Return the reason why key and headers are too large for a retry; empty if they are not."""
+    """Return why the event's key and headers are too large for a retry record; an empty text if they are not."""
     # Their number is limited too, because even an empty header takes memory.
     if len(record.headers) > MOST_HEADERS:
         return f"it has more than {MOST_HEADERS} headers, the most that a retry carries"
@@ -286,7 +313,10 @@ def _too_much_to_retry(record: RawRecord) -> str:
 
 
 def _failure(attempt: _Attempt, rejection: Rejection, context: Context) -> Failure:
-    """Return the failure of a rejected attempt, as the error table and the retry policy determine it."""
+    """Return the failure of a rejected attempt: a retry or a dead letter.
+
+    The table of errors and the retry policy decide which.
+    """
     error_class, error = rejection.error_class, rejection.message
     unknown = attempt.found.headers is TrustOf.UNKNOWN_KEY
     claimed = _claimed_identity(attempt.record.value) if unknown else rejection.identity

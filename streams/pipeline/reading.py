@@ -1,4 +1,4 @@
-"""Reading of a raw value, whose result is a bridge event or all of its violations; pure."""
+"""Reading of a raw event's value; pure. The result is a bridge event (a row's content), or all violations."""
 
 from datetime import datetime
 
@@ -24,9 +24,9 @@ def read_event(
     bounds: Bounds,
     sender: Sender = Sender.DIRECT,
 ) -> BridgeEvent:
-    """Return the bridge event of a raw value; raises Rejection.
+    """Return the bridge event (a row's content) for a raw event's value; raises Rejection.
 
-    A value that breaks the contract is rejected with the violations of both the decoder and the normaliser.
+    The Rejection of a value that breaks the contract has the violations that both the decoder and the normaliser find.
     """
     try:
         return normalize(
@@ -43,7 +43,7 @@ def read_event(
 
 
 def in_full(rejection: Rejection, received_at: datetime, registry: Registry, bounds: Bounds) -> Rejection:
-    """Return the rejection with all violations that the decoder and the normaliser find in the value."""
+    """Return the rejection of a raw event's value with all violations that the decoder and the normaliser find."""
     whose = rejection.identity
     if rejection.error_class is not ErrorClass.SCHEMA_VIOLATION or whose is None:
         return rejection

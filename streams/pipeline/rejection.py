@@ -1,4 +1,4 @@
-"""The rejection of an event by decoder or normaliser, with the readable part of its identity."""
+"""The rejection of an event by the decoder or the normaliser, with the readable parts of the event's identity."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,9 +12,9 @@ _LONGEST = 200
 
 
 class Identity(Protocol):
-    """The readable identity of an event, and the fields that the normaliser checks.
+    """The readable parts of a rejected event's identity, and the fields that the normaliser checks.
 
-    A field is None if its value is invalid.
+    A field is None if its value in the event is invalid.
     """
 
     event_id: str | None
@@ -30,9 +30,9 @@ class Identity(Protocol):
 
 
 class Rejection(Exception):
-    """An attempt failed because of the event. It has the error class, and a message with field and rule.
+    """An attempt has failed because of the event itself. The message has the field and the rule.
 
-    `violations` are the violations of the contract as texts; empty if the normaliser raised the rejection.
+    `violations` are all violations of the contract, as texts. They are empty if the normaliser has rejected the event.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Rejection(Exception):
 
 
 def violated(violations: Sequence[str], identity: Identity | None) -> Rejection:
-    """Return the rejection of an event with these violations. The message lists as many of them as fit."""
+    """Return the rejection of an event that has these violations. Its message lists as many of them as fit."""
     bounded = [text if len(text) <= _LONGEST else _cut(text) for text in violations]
     message, *rest = bounded
     while rest and len(message) + len(rest[0]) <= _MOST_CHARACTERS:
@@ -61,6 +61,9 @@ def violated(violations: Sequence[str], identity: Identity | None) -> Rejection:
 
 
 def _cut(text: str) -> str:
-    """Cut a text, and close a quote that is then open. Causes use only the text outside quotes."""
+    """Cut an error text to the limit, and close a quote that the cut has left open.
+
+    Dead letters are grouped by their error without its quoted parts, so an open quote would make new groups.
+    """
     beginning = text[: _LONGEST - 1]
     return f"{beginning}…" + "".join(mark for mark in "'\"" if beginning.count(mark) % 2)

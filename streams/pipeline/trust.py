@@ -1,6 +1,7 @@
-"""Trust in a record's gateway headers, which name the event's sender; pure.
+"""Trust in a record's gateway headers, which name the event's site, script and sender class; pure.
 
 The headers are one of:
+
 - proven: a proof (a signature by a gateway's key) confirms them;
 - believed: they have no proof, but date from the legacy period, before gateways signed;
 - plain data of a Kafka producer, which are not trusted.
@@ -22,7 +23,7 @@ from streams.pipeline.rejection import Rejection
 
 
 class Headers(StrEnum):
-    """The kind of trust in a record's gateway headers."""
+    """How far a record's gateway headers, which name the event's site, script and sender class, are trusted."""
 
     NONE = "none"
     """The record has no gateway headers."""
@@ -37,15 +38,18 @@ class Headers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The kind of trust for one record. `vouched` is the identity in its headers if they are proven or believed."""
+    """The result of checking one record's gateway headers: how far they are trusted.
+
+    `vouched` is the identity in the headers, if a gateway's signature proves them or they are believed without one.
+    """
 
     headers: Headers
     vouched: Vouched | None = None
 
     def checked(self) -> Vouched | None:
-        """Return the vouched identity, None without one.
+        """Return the vouched identity (the one in trusted gateway headers); None if the headers are not trusted.
 
-        Raises Rejection, with a class that is retried, if the process does not have the proof's key.
+        Raises Rejection if the process lacks the key to verify the signature. The attempt is then retried.
         """
         if self.headers is Headers.UNKNOWN_KEY:
             raise Rejection(
@@ -57,7 +61,7 @@ class Finding:
 
     @property
     def sender(self) -> Sender:
-        """The sender class of the record: the vouched one, else a Kafka producer's."""
+        """The sender class of the record's event: the one in trusted gateway headers, else that of a Kafka producer."""
         return Sender.DIRECT if self.vouched is None else self.vouched.sender
 
 
@@ -70,7 +74,7 @@ _UNKNOWN_KEY = Finding(Headers.UNKNOWN_KEY)
 
 
 class Kept(Protocol):
-    """The identity that the ledger stores for an event."""
+    """The event's identity (site, script, sender class) as its ledger row, the row of a failed event, has it."""
 
     @property
     def sender(self) -> Sender | None: ...
@@ -84,22 +88,25 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayTrust:
-    """The rule for trusting headers. Headers without a proof are believed until `legacy_until_ms` (since the epoch)."""
+    """The rule for which gateway headers are trusted: those with a valid signature by a gateway's key.
+
+    Headers without a signature are believed until `legacy_until_ms` (since the epoch), when all gateways sign.
+    """
 
     keys: ProofKeys
     legacy_until_ms: int = 0
 
     def of_raw(self, said: Said, value: bytes | None, now_ms: int) -> Finding:
-        """Return the finding for a record of the raw topic."""
+        """Check the gateway headers of a record of the raw topic; return how far they are trusted."""
         if not states_identity(said):
             return NOTHING
         return self._judged(said, value, legacy=now_ms < self.legacy_until_ms)
 
     def of_kept(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """Return the finding for a raw event in the ledger. Its identity is the one in the ledger.
+        """Check the gateway headers of an event in the ledger, the table of events whose first attempt failed.
 
-        For a row without a sender class the headers decide. Headers without a proof are believed if the event was
-        received before the end of the legacy period.
+        The result has the identity that the ledger row states. For an old row without a sender class, the headers
+        decide. Headers without a signature are then believed if the event was received before gateways had to sign.
         """
         if kept.sender is Sender.DIRECT:
             return _UNPROVEN if states_identity(said) else NOTHING
@@ -112,7 +119,11 @@ class GatewayTrust:
         return self._judged(said, value, legacy=to_epoch_ms(kept.received_at) < self.legacy_until_ms)
 
     def of_replay(self, kept: Kept, said: Said, value: bytes | None) -> Finding:
-        """Return the finding for a replayed dead letter: by a correction's new proof, else by the ledger's identity."""
+        """Check the gateway headers of a dead letter that is replayed.
+
+        A correction's headers have a new signature, which decides. Otherwise the identity in the dead letter's row in
+        the ledger (the table of failed events) decides.
+        """
         vouched = self.keys.proven(said, value)
         return self.of_kept(kept, said, value) if vouched is None else Finding(Headers.PROVEN, vouched)
 
@@ -132,10 +143,13 @@ class GatewayTrust:
 
 
 def gateway_trust(settings: Settings, legacy_until_ms: int) -> GatewayTrust:
-    """Return the rule of a process with these settings. `legacy_until_ms` is from the database."""
+    """Return the rule for trusting gateway headers, with the keys in these settings.
+
+    `legacy_until_ms` is in the database.
+    """
     return GatewayTrust(settings.proof_keys, legacy_until_ms)
 
 
 def no_trust() -> GatewayTrust:
-    """Return a rule that believes no header, for a process without proof keys and gateway."""
+    """Return a rule that trusts no gateway headers, for a process without a gateway and without its keys."""
     return GatewayTrust(ProofKeys(()))

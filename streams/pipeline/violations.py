@@ -1,4 +1,7 @@
-"""Texts for violations of the contract, in JSON's terms: the field, the rule, and a hint at the usual mistake."""
+"""Texts for an event's violations of the contract, in JSON's terms.
+
+A text has the field, the rule, and a hint at the usual mistake.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -29,10 +32,11 @@ _DIGITS = re.compile(r"[0-9]{1,30}", re.ASCII)
 
 
 def quoted(text: str) -> str:
-    """Quote the beginning of a sender's text, with single quotes in it replaced, so that equal errors have one cause.
+    """Quote the beginning of a sender's text for an error. Single quotes in the text are replaced.
 
-    Characters that UTF-8 or Postgres can't represent are replaced. Line breaks are replaced too, because a line break
-    in an error marks the beginning of Postgres' DETAIL.
+    Dead letters are grouped by their error without its quoted parts, so that a quote within a quote would split a
+    group. Characters that UTF-8 or Postgres can't represent are replaced. Line breaks are replaced too, because a line
+    break in an error marks the beginning of Postgres' DETAIL.
     """
     shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
     return "'" + bounded_text(shown.replace("'", "’").replace("\n", " ")) + "'"
@@ -45,7 +49,7 @@ def json_type(value: Any) -> str:
 
 
 def unit_hint(value: int) -> str:
-    """Return a hint at the unit of a count since the epoch that is no time of this century in milliseconds, else ''."""
+    """Return a hint at the unit of a time given as a number; '' if it is a time of this century in milliseconds."""
     if value not in _CENTURY:
         for unit, in_ms in (
             ("seconds", value * 1000),
@@ -58,9 +62,9 @@ def unit_hint(value: int) -> str:
 
 
 def contract_violations(error: ValidationError, document: Mapping[str, Any], version: int) -> dict[str, str]:
-    """Return the violation of each field, by the field's name in version 1.
+    """Return a text for each field that breaks the contract, by the field's name in version 1.
 
-    The text has the field's name in the version `version` that the document uses.
+    The text itself uses the field's name in schema version `version`, the one of the event's document.
     """
     found: dict[str, str] = {}
     for one in error.errors(include_url=False):

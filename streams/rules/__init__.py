@@ -1,1 +1,1 @@
-"""Rules as pure functions: retries, replays, corrections, the circuit breaker, the gate, the audit, lag."""
+"""Rules as pure functions: retries, replays, corrections, the circuit breaker, the quality gate, the audit, lag."""

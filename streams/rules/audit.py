@@ -1,7 +1,7 @@
-"""The rules of the audit: from a snapshot of Postgres and Kafka's bounds to the report; pure.
+"""The rules of the audit, which checks that every offset of the raw topics has one outcome; pure.
 
-Each offset read from a raw topic must have one outcome. The audit compares the stored offsets, the running totals that
-commits write, and (in a deep audit) the rows themselves.
+From a snapshot of Postgres and the bounds of Kafka's logs they make the report. The audit compares the stored offsets,
+the running totals that commits write, and (in a deep audit) the rows themselves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from schemas.reasons import DroppedReason
 
 
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
-    """Return the report on the whole database; `topics` are those of the settings."""
+    """Return the audit's report on the whole database. `topics` are the raw topics in the settings."""
     ledgers = snapshot.ledgers
     present = _present_logs(snapshot, bounds)
     bounds = {log: bounds[source] for source, log in present.items() if source in bounds}
@@ -44,7 +44,10 @@ def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics
 def _present_logs(
     snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds]
 ) -> dict[TopicPartition, TopicPartition]:
-    """Return the current log of each Kafka partition. Of several logs it is the one that was adopted last."""
+    """Return, for each Kafka partition, the log that workers read now.
+
+    A recreated topic is a new log. Of several logs of a partition, it is the one that an operator has adopted last.
+    """
     logs = sorted({*snapshot.offsets, *bounds}, key=lambda source: incarnation_of(source.topic))
     return {log.in_kafka: log for log in logs}
 
@@ -55,7 +58,10 @@ def _offset_problems(
     log: LogBounds | None,
     present: Mapping[TopicPartition, TopicPartition],
 ) -> Iterable[str]:
-    """Yield the problems of stored offsets: contradictions to Kafka's log, and losses that are not acknowledged."""
+    """Yield the problems of stored offsets.
+
+    They are contradictions to Kafka's log, and lost records that no operator has acknowledged.
+    """
     if offsets is None:
         return
     gone = present[source.in_kafka] != source
@@ -78,7 +84,7 @@ def _offset_problems(
 def _sum_problems(
     source: TopicPartition, offsets: Offsets | None, ledger: Ledgers | None, *, rows: bool
 ) -> Iterable[str]:
-    """Yield the offsets that lack an outcome: by the running totals and, with `rows`, by counting the rows."""
+    """Yield the offsets without an outcome, found by the running totals and, with `rows`, also by counting the rows."""
     if offsets is None:
         return
     read, aside = offsets.read, offsets.stale + offsets.skipped + offsets.lost
@@ -104,7 +110,10 @@ def _sum_problems(
 
 
 def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledgers) -> Iterable[str]:
-    """Yield the events and ledger rows that contradict each other, or whose offsets were not read."""
+    """Yield the events and ledger rows (rows of failed events) that contradict each other.
+
+    Also yield those whose offsets were never read.
+    """
     if offsets is None:
         yield f"{_name(source)}: {ledger.persisted} events and {ledger.ledger} ledger rows, but no stored offset"
     elif ledger.last_offset >= offsets.furthest or ledger.first_offset < offsets.base_offset:
@@ -124,7 +133,10 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
 
 
 def _window_problems(snapshot: Snapshot) -> Iterable[str]:
-    """Yield the differences between the gate windows of each partition and its running totals."""
+    """Yield, for each partition, the differences between its running totals and the sum of its gate windows.
+
+    A gate window has the counts of one minute, site and partition.
+    """
     # `bridge process` commits to windows of its own, so that the partitions' windows may count less than the totals.
     processed_apart = any(source.topic == LEDGER_TOPIC for source in snapshot.windows)
     empty = (0, 0, 0)
@@ -153,7 +165,7 @@ def _window_problems(snapshot: Snapshot) -> Iterable[str]:
 def _total_problems(
     snapshot: Snapshot, ledgers: Mapping[TopicPartition, Ledgers], raw_topics: set[str]
 ) -> Iterable[str]:
-    """Yield the sums over the whole database that differ."""
+    """Yield the sums over the whole database that should be equal and differ."""
     persisted = sum(one.persisted for one in ledgers.values())
     windows = snapshot.windows.values()
     for what, counted, rows in (
@@ -178,10 +190,11 @@ def _total_problems(
 
 
 def _key_problems(keys: Keys, events: int) -> Iterable[str]:
-    """Yield differences between the numbers of keys and of events. The key table has no provenance to compare.
+    """Yield differences between the number of events and the number of their keys for recognising duplicates.
 
-    A key is pruned some days after its event, so only an older event may lack its key. A key has the latest time of its
-    commit, so some keys count as newer than their events.
+    A key does not contain its event's offset, so only numbers can be compared. Keys are pruned some days after their
+    event, so only an older event may lack its key. A key has the latest time of its commit, so some keys count as newer
+    than their events.
     """
     if keys.keys > events:
         yield f"bridge_event_key: {keys.keys} keys, but only {events} events"

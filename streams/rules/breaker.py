@@ -1,6 +1,7 @@
 """The circuit breaker for dead letters.
 
-It trips, and thereby stops dead-lettering, when so many events fail that the events are unlikely to be the cause.
+It trips when so many events fail that the events themselves are unlikely to be the cause. While it is open, workers
+dead-letter nothing.
 """
 
 from collections import Counter, OrderedDict
@@ -26,19 +27,26 @@ _TODAY_SECONDS: Final = 86_400.0
 
 
 class _Counts(NamedTuple):
-    """Decided events by site: those that become a row, the failures of visitors, and the failures of other senders."""
+    """Counts of events by site: those that became a row, the failures of visitors, and the failures of other senders.
+
+    Visitors are anonymous senders, such as browsers.
+    """
 
     good: Counter[int]
     bad: Counter[int]
     visitors: Counter[int]
 
     def voting(self, *, quiet: bool) -> Sites:
-        """Return the failures that count. Those of visitors count only if `quiet`, when no event passes."""
+        """Return the failures that count for tripping the breaker.
+
+        Failures of visitors (anonymous senders) count only if `quiet` is True, that is, if no event of any sender
+        passes.
+        """
         return self.bad + self.visitors if quiet else self.bad
 
 
 class _Streak(NamedTuple):
-    """Dead letters in a row on one partition. `since` is when the first of them was processed, in seconds."""
+    """The dead letters in a row at the end of one partition. `since` is when the first was processed, in seconds."""
 
     counts: _Counts
     since: float
@@ -53,7 +61,10 @@ class _Streak(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """A partition's streak before and after its last batch. If the batch is processed again, its streak is replaced."""
+    """A partition's streak (dead letters in a row) before and after its last batch.
+
+    If that batch is processed again, the streak after it is computed again from the streak before it.
+    """
 
     prev: int
     next: int
@@ -62,7 +73,7 @@ class _Run(NamedTuple):
 
 
 class _Window:
-    """Sums of the batches of the last `seconds`, with one entry for each batch."""
+    """The counts of all batches that were processed within the last `seconds`, with one entry for each batch."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -70,7 +81,7 @@ class _Window:
         self._entries: OrderedDict[object, tuple[float, _Counts]] = OrderedDict()
 
     def add(self, key: object, at: float, counts: _Counts) -> None:
-        """Add a batch, which replaces the entry with the same key, and remove entries that are too old."""
+        """Add a batch's counts, which replace those of the same batch, and remove entries that are too old."""
         while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
             self._subtract(self._entries.popitem(last=False)[1][1])
         if key in self._entries:
@@ -87,16 +98,19 @@ class _Window:
 
 
 class ProbeSample:
-    """The results of one probe, from all the partitions that the probe has read."""
+    """The counts of one probe, which finds out whether events pass again while the breaker is open.
+
+    In a probe workers process some records without dead-lettering. The sample has all partitions that were read so far.
+    """
 
     def __init__(self) -> None:
         self.counts = _empty()
 
 
 class BreakerJudge:
-    """The decision, before a batch's dead letters are published, whether the breaker must trip.
+    """Counts the outcomes of all batches of one process, and decides whether the circuit breaker must trip.
 
-    It counts the outcomes of all batches of one process. `owner_of` returns the owner of a site; `now` returns
+    It decides before a batch's dead letters are published. `owner_of` returns the owner of a site; `now` returns
     monotonic seconds.
 
     - Only decided events count: those that would become a row, and those that would be dead-lettered. Duplicates and
@@ -106,8 +120,8 @@ class BreakerJudge:
       others pass now, or have passed within the last day.
     - Anyone can send failing events as a visitor, but can't keep the events of others from passing. Failures of
       visitors therefore count only if no event of any sender has passed for half of the window, or none yet in this
-      process. `clear` keeps the time of the last event that passed. Otherwise the held failures of visitors would trip
-      the breaker again after a reset.
+      process. `clear` keeps the time of the last event that passed. Otherwise the visitors' failures that the breaker
+      has held back would trip it again after a reset.
     """
 
     def __init__(
@@ -124,7 +138,7 @@ class BreakerJudge:
         self._begin()
 
     def clear(self) -> None:
-        """Reset the counts and keep the breaker sensitive, after this or another worker has reset the breaker.
+        """Reset the counts and make the breaker trip earlier for a while, after this or another worker has reset it.
 
         With the usual thresholds, each failed probe would cost as many dead letters as trip the breaker. The lower ones
         apply until the usual number of events has been decided without a trip.
@@ -138,10 +152,12 @@ class BreakerJudge:
         self._runs: dict[TopicPartition, _Run] = {}
 
     def weigh(self, outcomes: Sequence[Outcomes]) -> BreakerCause | None:
-        """Count these outcomes; return the cause if the breaker must trip, else None.
+        """Count these outcomes of batches, before their dead letters are published.
 
-        A batch that is processed again is counted once. The cause lists the errors of these outcomes' dead letters,
-        which the caller then holds back.
+        Return the cause if the breaker must trip.
+
+        A batch that is processed again is counted once. Returns None if the breaker need not trip. Otherwise the cause
+        lists the errors of these outcomes' dead letters, and the caller must not publish these dead letters.
         """
         now = self._now()
         failing = []
@@ -162,7 +178,7 @@ class BreakerJudge:
         return None
 
     def committed(self, outcomes: Iterable[Outcomes]) -> None:
-        """Record that these outcomes were committed. If any of their events became a row, events can pass."""
+        """Record that these outcomes were committed. An event that became a row shows that events can pass."""
         if any(one.candidates for one in outcomes):
             self._committed_at = self._now()
 
@@ -170,11 +186,14 @@ class BreakerJudge:
         return self._committed_at is None or now - self._committed_at >= self._limits.window_seconds / 2
 
     def _needed(self, events: int) -> int:
-        """Return the number of events needed now: `events` of the settings, or fewer if the breaker is sensitive."""
+        """Return how many events are needed to trip: `events` of the settings, or fewer while the breaker is sensitive.
+
+        The breaker is sensitive for some time after a reset.
+        """
         return min(events, max(_SENSITIVE_EVENTS, events // _SENSITIVE_SHARE)) if self._sensitive else events
 
     def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
-        """Add the outcomes to the sample of a probe; return whether the whole sample allows a reset of the breaker."""
+        """Add a probe's outcomes to the sample; return whether the sample allows a reset of the breaker."""
         now = self._now()
         for one in outcomes:
             good = _good_sites(one)
@@ -189,10 +208,10 @@ class BreakerJudge:
         return passed
 
     def is_enough(self, sample: ProbeSample) -> bool:
-        """Return whether more events would hardly change the sample's result.
+        """Return whether the probe may end, because more events would hardly change the result of its sample.
 
-        Each organisation counts with at most half of the needed events, since those of others may follow. Failures of
-        visitors don't count.
+        Each organisation's events count for at most half of the needed number, since events of other organisations may
+        follow. Failures of visitors (anonymous senders) don't count.
         """
         by_owner: Counter[Hashable] = Counter()
         for counts in (sample.counts.good, sample.counts.bad):
@@ -253,10 +272,11 @@ class BreakerJudge:
         return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
 
     def _is_one_of_many(self, bad: Sites) -> bool:
-        """Return whether only one owner or unknown sites have failures, and an event of another owner has passed today.
+        """Return whether only one organisation, or unknown sites, have failures, while events of other owners pass.
 
-        If so, the code works: it has passed those events, and it reads the events of unknown sites in the same way. In
-        a new release that can read nothing, no event has passed since the process started.
+        Events of others pass if one has become a row within the last day. The product's code then works, because it has
+        processed those events, and it reads the events of unknown sites in the same way. If a new release can read
+        nothing, no event has passed since the process started.
         """
         owners = {self._owner_of(site) for site in bad.keys() - {UNCONFIRMED_SITE}}
         if len(owners) > 1:
@@ -265,12 +285,15 @@ class BreakerJudge:
         return any(at > since and self._owner_of(site) not in owners for site, at in self._passed.items())
 
     def _site_of(self, failure: Failure) -> int:
-        """Return the failure's site if it is registered or its events have passed, else UNCONFIRMED_SITE."""
+        """Return the site of a failed event if the site is registered or has had a row, else UNCONFIRMED_SITE."""
         known = failure.window_site_id or failure.site_id
         return known if known and (known == failure.window_site_id or known in self._passed) else UNCONFIRMED_SITE
 
     def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: _Counts, now: float) -> _Streak:
-        """Extend the partition's streak by the batch; return the longest streak that has events of the batch."""
+        """Extend the partition's streak (dead letters in a row) by a batch.
+
+        Returns the longest streak that contains events of this batch.
+        """
         batch = one.batch
         known = self._runs.get(batch.source)
         before = _Streak(_empty(), now)
@@ -290,7 +313,7 @@ class BreakerJudge:
         return longest
 
     def _walk(self, one: Outcomes, dead: Sequence[Failure], before: _Streak, now: float) -> tuple[_Streak, _Streak]:
-        """Return the last and the longest streak of a batch that has both good events and dead letters."""
+        """Return the last and the longest run of dead letters in a batch that has both rows and dead letters."""
         failures = {failure.attempt.record.offset: failure for failure in dead}
         last = longest = before
         following: list[Failure] = []
@@ -304,11 +327,11 @@ class BreakerJudge:
         return last, max(longest, last, key=_Streak.voting)
 
     def _too_long(self, streak: _Streak, quiet: bool) -> bool:
-        """Return whether a streak is long enough to trip the breaker.
+        """Return whether a streak (dead letters in a row on one partition) is long enough to trip the breaker.
 
         If no other site is active, the dead letters of one site suffice. Otherwise at least half of the needed number
         must be of other sites, and most owners of these sites must fail. A sender chooses the partition of its events.
-        A site therefore does not count as failing if other events of it passed during the streak or recently.
+        A site therefore does not count as failing if other events of this site passed during the streak or recently.
         """
         length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
         if _total(bad) < length:

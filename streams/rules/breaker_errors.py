@@ -1,4 +1,7 @@
-"""The errors of held dead letters by site. They show whether the product or a producer is at fault."""
+"""The errors of dead letters that the open circuit breaker holds back, counted by site.
+
+They show an operator whether the product or a producer is at fault.
+"""
 
 import re
 from collections import Counter
@@ -14,7 +17,10 @@ _VARIES: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 
 
 def top_errors(dead: Iterable[Failure]) -> list[dict[str, Any]]:
-    """Return the most frequent errors first, each with `site`, `events`, `error_class` and one complete `error`."""
+    """Return the most frequent errors, the most frequent first.
+
+    Each entry has the keys `site`, `events` (their number), `error_class`, and `error` with the text of one of them.
+    """
     counts: Counter[tuple[int, str, str]] = Counter()
     example: dict[tuple[int, str, str], str] = {}
     for failure in dead:

@@ -1,4 +1,4 @@
-"""The decision whether nearly all events fail, in which each owner of sites has one vote."""
+"""The circuit breaker's decision whether nearly all events fail, in which each owner of sites has one vote."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
@@ -11,12 +11,12 @@ Sites = Mapping[int, int]
 
 
 def worst_of(bad: Sites, others: set[int]) -> int | None:
-    """Return the known site with the most dead letters; one of `others` if no known site has any."""
+    """Return the known site with the most dead letters. If no known site has any, return one of `others`."""
     return max((bad.keys() | others) - {UNCONFIRMED_SITE}, key=lambda site: bad.get(site, 0), default=None)
 
 
 def of_others(counts: Sites, worst: int | None) -> int:
-    """Return the number of events of known sites other than `worst`."""
+    """Return how many of the counted events are of known sites other than the site `worst`."""
     return sum(count for site, count in counts.items() if site not in (worst, UNCONFIRMED_SITE))
 
 
@@ -34,14 +34,14 @@ def nearly_all(
     ratio_pct: Decimal,
     owner_of: Callable[[int], Hashable] = lambda site: site,
 ) -> bool:
-    """Return whether nearly all events fail: at least `ratio_pct` percent, of at least `min_events`.
+    """Return whether nearly all events fail: at least `ratio_pct` percent of them, of at least `min_events` events.
 
-    The share must be reached by all events, by those of all sites except the worst, and by more than half of the
-    owners.
+    This share must be reached by all events together, by the events of all sites except the worst, and by more than
+    half of the owners. An owner is an organisation, or a site without one.
 
-    An owner's own share is its vote. Each owner of sites other than the worst has one vote, however many sites and
-    events it has, because a sender chooses how much it sends. Events of unknown sites count among all events but have
-    no vote. If there is only one site, its own share decides.
+    Each owner of sites other than the worst has one vote: its own share of failures. The vote counts once however many
+    sites and events the owner has, because a sender chooses how much it sends. Events of unknown sites count among all
+    events but have no vote. If there is only one site, its own share decides.
     """
     bad_total = sum(bad.values())
     total = bad_total + sum(good.values())

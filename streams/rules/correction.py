@@ -1,4 +1,4 @@
-"""Corrections of a dead letter: operations on the value that a producer sent, and a diff of the result; pure."""
+"""Corrections of a dead letter: operations that change the producer's JSON, and a diff of the result; pure."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -34,11 +34,11 @@ Operations = list[dict[str, Any]]
 
 
 class CorrectionFailed(Exception):
-    """The correction can't be applied to this value; the message has the reason."""
+    """The correction can't be applied to this event's JSON; the message has the reason."""
 
 
 class Old(NamedTuple):
-    """A value of the producer that an operation sets or computes.
+    """A value in the producer's JSON that a correction replaces.
 
     `text` is the beginning of its JSON text, or `missing`. `whole` is a hash of the whole text, which distinguishes
     long texts. `new` is the JSON text of the constant that replaces the value, None for a computed value.
@@ -51,14 +51,20 @@ class Old(NamedTuple):
 
 
 class _Step(Protocol):
-    """One operation on a document."""
+    """One operation of a correction, which changes an event's JSON."""
 
     def apply(self, source: Source) -> Pieces[int]:
-        """Change the value; return the number of bytes copied. Raises CorrectionFailed or jsonpatch's errors."""
+        """Change the value by this operation; return the number of bytes copied.
+
+        Raises CorrectionFailed or jsonpatch's errors.
+        """
 
 
 class _Patch:
-    """One of the operations add, remove, replace or move. It sets or moves a value of any size without changing it."""
+    """One of the JSON Patch operations add, remove, replace or move.
+
+    The cost does not depend on the size of the value that the operation sets or moves.
+    """
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises the errors of jsonpatch and jsonpointer."""
@@ -75,9 +81,10 @@ class _Patch:
 
 
 class _Copy:
-    """The operation `copy`, the only one that can make an event larger than the event and the correction together.
+    """The JSON Patch operation `copy`.
 
-    A copied container stays text until an operation reads it.
+    Only this operation can make an event larger than the event and the correction together. A copied array or object
+    stays text until an operation reads it.
     """
 
     def __init__(self, operation: dict[str, Any]) -> None:
@@ -99,7 +106,7 @@ class _Copy:
 
 
 class _Test:
-    """The operation `test`, which compares a value."""
+    """The JSON Patch operation `test`: the correction fails unless a field has the given value."""
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises InvalidInput, or the errors of jsonpatch and jsonpointer."""
@@ -119,7 +126,10 @@ class _Test:
 
 
 class _Compute:
-    """The operation `compute`, which sets the field at `path` to the result of `expression`. It is not in RFC 6902."""
+    """The operation `compute`, which RFC 6902 does not have.
+
+    It sets the field at `path` to the result of `expression`.
+    """
 
     def __init__(self, operation: dict[str, Any]) -> None:
         """Raises InvalidInput, or jsonpointer's errors."""
@@ -148,7 +158,10 @@ class _Compute:
 
 
 class Correction:
-    """Operations of a JSON Patch, and computations. Without any operation every body stays the same, byte for byte."""
+    """The operations that change an event's JSON: those of a JSON Patch, and computations.
+
+    Without any operation the JSON stays the same, byte for byte.
+    """
 
     def __init__(self, operations: Operations) -> None:
         """Raises InvalidInput for invalid operations."""
@@ -170,11 +183,11 @@ class Correction:
         return bool(self.operations)
 
     def apply(self, body: RawBody) -> Pieces[RawBody]:
-        """Return the corrected body; a generator that yields between pieces of work.
+        """Return the corrected raw event; a generator that yields between pieces of work.
 
-        If a gateway header has the value of a corrected field, another header with the new value is appended. The last
-        header of a name applies, and the raw event's headers stay. Raises CorrectionFailed if an operation fails; the
-        body is then not corrected in part.
+        If a gateway header states the value of a corrected field, another header with the new value is appended. The
+        last header of a name applies, and the raw event's headers stay. Raises CorrectionFailed if an operation fails.
+        Nothing is corrected then.
         """
         if not self.operations:
             return body
@@ -191,7 +204,7 @@ class Correction:
         return RawBody(body.key, value, [*body.headers, *restated])
 
     def replaced(self, body: RawBody) -> Pieces[tuple[Old, ...]]:
-        """Return the producer's values that the operations change, for a body that can be corrected.
+        """Return the producer's values that the operations change. The event must be one that can be corrected.
 
         A generator that yields between pieces of work.
         """
@@ -240,7 +253,10 @@ def _needed(operation: dict[str, Any], name: str) -> Any:
 
 
 def _held(pointer: jsonpointer.JsonPointer, value: Any, *, inserted: bool) -> Pieces[bytes | None]:
-    """Return the JSON text at the pointer; None if nothing is replaced there, as when an element is `inserted`."""
+    """Return the JSON text at the pointer; None if the operation replaces nothing there.
+
+    Nothing is replaced, for example, when an array's element is `inserted`.
+    """
     try:
         parent, part = pointer.to_last(value)
     except jsonpointer.JsonPointerException:
@@ -258,22 +274,23 @@ def _cut(text: bytes) -> str:
 
 
 class Diff(NamedTuple):
-    """The changes that a correction makes to one value, as lines of a unified diff."""
+    """The changes that a correction makes to one event's JSON, as lines of a unified diff."""
 
     provenance: str
     lines: Sequence[str]
 
 
 def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
-    """Compare the two values as indented JSON, line by line. Of a long value only the beginning is compared."""
+    """Compare two JSON values line by line, in indented form. Of a long value only the beginning is compared."""
     old, new = _lines(before), _lines(after)
     return Diff(provenance, line_diff(old, new, "as it was sent", "as it would be sent"))
 
 
 def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
-    """Return the correction of the options `--set field=value` and of the text of `--patch`; raises InvalidInput.
+    """Return the correction that the options `--set field=value` and the JSON Patch of `--patch` describe.
 
-    The patch is applied first. A value is read as an expression if it has the form of one, else as JSON, else as text.
+    The patch is applied first. A value of `--set` is read as an expression if it has the form of one, else as JSON,
+    else as text. Raises InvalidInput.
     """
     operations: Operations = []
     if patch is not None:
@@ -289,12 +306,15 @@ def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:
 
 
 def setting(field: str, value: Any) -> dict[str, Any]:
-    """Return the operation that sets a field. Points separate nested names. Raises InvalidInput."""
+    """Return the operation that sets a field to a constant.
+
+    Points in the field separate nested names. Raises InvalidInput.
+    """
     return {"op": "add", "path": _path(field), "value": value}
 
 
 def computed(field: str, expression: str) -> Operations:
-    """Return the operations that compute a field by an expression.
+    """Return the operations that set a field to the result of an expression.
 
     The expression may begin with move(FIELD) or copy(FIELD), which take the value from another field. Raises
     InvalidInput.

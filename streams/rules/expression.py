@@ -1,4 +1,6 @@
-"""Expressions that compute a corrected field from its value. They are parsed, never executed as code; pure.
+"""Expressions with which an operator's correction computes a field of an event from its value; pure.
+
+An expression is parsed, never executed as code:
 
     EXPRESSION = STEP { "|" STEP }
     STEP       = "*" NUMBER | NAME "(" [ ARGUMENT ] ")"
@@ -52,7 +54,10 @@ FORMS: Final = (
 
 
 class NotApplicable(Exception):
-    """The expression can't be applied to this value. The message has the reason, and quotes nothing of the event."""
+    """The expression can't be applied to this value of an event.
+
+    The message has the reason, and quotes nothing of the event.
+    """
 
 
 class Step(NamedTuple):
@@ -64,9 +69,9 @@ class Step(NamedTuple):
 
 
 def looks_like_one(text: str) -> bool:
-    """Return whether a text has the beginning of an expression.
+    """Return whether a text begins like an expression (a computation of a corrected field).
 
-    A constant with such a beginning must be given as JSON.
+    An operator who means such a text as a constant must give it as JSON.
     """
     return _LOOKS_LIKE.match(text.lstrip()) is not None
 
@@ -89,9 +94,9 @@ def read_steps(text: str) -> list[Step]:
 
 
 def computing(steps: list[Step]) -> Callable[[Any], Any]:
-    """Return the function that applies the steps to a field's value.
+    """Return the function that applies the steps of an expression to a field's value.
 
-    The function raises NotApplicable if it can't. Raises InvalidInput for an unknown step.
+    The function raises NotApplicable if a step can't be applied to the value. Raises InvalidInput for an unknown step.
     """
     functions = [(step, _function(step)) for step in steps]
 
@@ -120,7 +125,7 @@ def _step(text: str, at: int) -> tuple[Step, int]:
 
 
 def _argument(text: str, at: int) -> tuple[Any, int]:
-    """Return the argument that begins at `at` (MISSING if there is none), and the position after it."""
+    """Return the argument of a step that begins at `at` (MISSING without an argument), and the position after it."""
     try:
         _, end = json.JSONDecoder().raw_decode(text, at)
         value = msgspec.json.decode(text[at:end])
@@ -242,9 +247,9 @@ def _from_json(value: Any) -> Any:
 
 
 def _changed(number: Number, result: Decimal) -> Number:
-    """Return the result without exponent and trailing zeros.
+    """Return the result of a computation without exponent and trailing zeros.
 
-    If it equals the number, return the number with its spelling.
+    If the result equals the field's number, return that number as the event spells it.
     """
     if result == number:
         return number

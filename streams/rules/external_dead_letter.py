@@ -1,4 +1,7 @@
-"""External dead letters (written by Spring or Kafka Connect): their origin, and the raw record inside; pure."""
+"""External dead letters (records that Spring or Kafka Connect wrote to a dead-letter topic); pure.
+
+This module finds the original topic of such a record, and the raw record inside.
+"""
 
 from typing import Final, NamedTuple
 
@@ -12,11 +15,11 @@ _ADDED: Final = (_SPRING, _CONNECT)
 
 
 class ExternalDeadLetter(NamedTuple):
-    """A raw record as it was before it was dead-lettered, without the headers that were added.
+    """The raw record inside a dead letter, without the headers that were added when it was dead-lettered.
 
-    The partition is None if no header has it. `provenance` is set if this product wrote the dead letter; the ledger may
-    then have a row for it. `is_whole` is False if the value exceeded the DLQ's limit, so that only the ledger has all
-    of it.
+    The partition is None if no header has it. `provenance` (topic, partition and offset of the raw record) is set if
+    this product wrote the dead letter. The ledger, the table of failed events, may then have a row for it. `is_whole`
+    is False if the value exceeded the DLQ's limit. Only the ledger has the whole value then.
     """
 
     key: bytes | None
@@ -28,7 +31,10 @@ class ExternalDeadLetter(NamedTuple):
 
 
 def original(record: RawRecord) -> ExternalDeadLetter:
-    """Return the raw record in a dead letter of this product, Spring or Kafka Connect; other records as they are."""
+    """Return the raw record inside a dead letter that this product, Spring or Kafka Connect has written.
+
+    A record without their headers is returned as it is.
+    """
     headers = record.headers
     for place in range(len(headers) - 1, -1, -1):
         if headers[place][0] == names.PROVENANCE:
@@ -50,7 +56,7 @@ def _provenance(headers: Headers) -> Provenance | None:
 
 
 def _partition(headers: Headers) -> int | None:
-    """Return the original partition. Connect writes it as text, Spring as four bytes."""
+    """Return the dead letter's original partition. Kafka Connect writes it as text, Spring as four bytes."""
     written = last_int(headers, f"{_CONNECT}partition")
     if written is not None and written < 2**31:
         return written

@@ -1,6 +1,7 @@
-"""The quality gate: whether the share of dropped and retried events in a run, or in a window of time, is acceptable.
+"""The quality gate: the rule for which share of dropped and retried events is acceptable.
 
-A verdict is pass or fail, with the reasons as texts.
+The gate is applied to one run of a job, or to a window of time of the stream. A verdict is pass or fail, with the
+reasons as texts.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +12,10 @@ from schemas.documents.gate import RunLimits, Verdict, WindowLimits, WindowSums
 def judge_run(
     *, processed: int, retried: int, dropped: int, limits: RunLimits, by_reason: Mapping[str, int]
 ) -> Verdict:
-    """Return the verdict on one run. A value equal to its limit passes, a larger one fails; an empty run passes."""
+    """Return the quality gate's verdict on the events of one run of a job.
+
+    A number equal to its limit passes, and a larger one fails. A run without events passes.
+    """
     reasons = []
     if dropped > limits.max_dropped_total:
         spread = ", ".join(f"{reason} {count}" for reason, count in sorted(by_reason.items()) if count)
@@ -25,12 +29,19 @@ def judge_run(
 
 
 def window_rule(limits: WindowLimits) -> Callable[[WindowSums, bool], Verdict]:
-    """Return a function from a target's sums, and whether its last verdict is a fail, to its new verdict."""
+    """Return a function that returns the quality gate's verdict on one window of time, for a site or for the total.
+
+    The function's arguments are the window's sums of events, and whether the verdict before was a fail.
+    """
     return lambda sums, failing: judge_window(sums, limits, failing=failing)
 
 
 def judge_window(sums: WindowSums, limits: WindowLimits, *, failing: bool = False) -> Verdict:
-    """Return the verdict on one window; `failing` is True if the last verdict was a fail."""
+    """Return the quality gate's verdict on the events in one window of time.
+
+    `failing` is True if the verdict before was a fail; a stricter limit then applies, so that the verdict does not
+    change back and forth.
+    """
     if sums.processed < limits.min_processed:
         return Verdict(passed=True)
     reasons = []

@@ -1,7 +1,7 @@
 """JSON text as Python values that keep their spelling: unchanged parts are written byte for byte as they were; pure.
 
-Values that no operation reads stay text. Functions whose work grows with the text are generators, which yield after
-each piece of work.
+A value stays text until an operation reads it. Functions whose work grows with the text are generators, which yield
+after each piece of work.
 """
 
 import re
@@ -35,12 +35,12 @@ _CONSTANTS: Final = {b"true": True, b"false": False, b"null": None}
 
 
 class Number(Decimal):
-    """A number with its spelling. It equals every number of the same value."""
+    """A number that keeps its spelling in the JSON text. It equals every number of the same value."""
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """Create a number from JSON text; raises decimal.InvalidOperation if `Decimal` can't represent its exponent."""
+        """Create a number from JSON text. Raises decimal.InvalidOperation if `Decimal` can't represent the exponent."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -53,7 +53,7 @@ class Number(Decimal):
 
 
 class Text(str):
-    """A string with its JSON text, including quotes and escapes."""
+    """A string that keeps its JSON text, including quotes and escapes."""
 
     __slots__ = ("token",)
 
@@ -64,7 +64,7 @@ class Text(str):
 
 
 class _Member:
-    """One member of a container as it was read: its value, and the bytes before and after it without separators."""
+    """One member of a JSON object: its value, and the original bytes before and after the value without separators."""
 
     __slots__ = ("after", "before", "value")
 
@@ -73,9 +73,10 @@ class _Member:
 
 
 class Object(dict[str, Any]):
-    """An object with its members in order, including duplicates of a key. As a dict it has the last value of each key.
+    """A JSON object with its members in their order, including repeated keys. As a dict it has each key's last value.
 
-    A value that is neither array nor object stays text until it is accessed.
+    Values stay text until accessed. Values that are arrays or objects are Unread until an operation needs their
+    members.
     """
 
     def __init__(self) -> None:
@@ -91,7 +92,7 @@ class Object(dict[str, Any]):
         self[key] = member.value
 
     def keep(self, key: str, value: Any) -> None:
-        """Store a value in place of the text that it was read from."""
+        """Store the value that was read from a member's text in place of this text."""
         if (read := self.last.get(key)) is not None and read.value is dict.get(self, key):
             read.value = value
         self[key] = value
@@ -105,10 +106,7 @@ class Object(dict[str, Any]):
 
 
 class Array(list[Any]):
-    """An array with the white space around its elements.
-
-    Like an object's values, its elements stay text until accessed.
-    """
+    """A JSON array that keeps the white space around its elements. The elements stay text until they are accessed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +114,7 @@ class Array(list[Any]):
         self.gap = b""
 
     def keep(self, index: int, value: Any) -> None:
-        """Store a value in place of the text that it was read from."""
+        """Store the value that was read from an element's text in place of this text."""
         self[index] = value
 
     def __getitem__(self, index: Any) -> Any:
@@ -127,14 +125,14 @@ class Array(list[Any]):
 
 
 class _Whole:
-    """A JSON text, and the end of each array and object by its start."""
+    """A JSON text, with an index that has the end of each array and object by its start."""
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.ends: dict[int, int] | None = None
 
     def index(self) -> Pieces[dict[int, int]]:
-        """Return the ends by their starts. They are computed once, without recursion."""
+        """Return the end of each array and object by its start. The index is computed once, without recursion."""
         if self.ends is None:
             ends: dict[int, int] = {}
             open_: list[int] = []
@@ -152,7 +150,7 @@ class _Whole:
 
 
 class Unread:
-    """An array or object that has not been read yet: a part of a text."""
+    """An array or object that has not been read yet. It is known only as a part of a JSON text."""
 
     __slots__ = ("_end", "_start", "_whole")
 
@@ -168,7 +166,10 @@ class Unread:
         return self._whole.text[self._start : self._end]
 
     def read(self) -> Pieces[Object | Array]:
-        """Return a new container of its members. Arrays and objects in it are Unread."""
+        """Return a new container with the members of this array or object.
+
+        Those that are arrays or objects are Unread.
+        """
         whole, end = self._whole, self._end
         ends = yield from whole.index()
         text = whole.text
@@ -201,7 +202,7 @@ class Unread:
 
 
 class Source:
-    """A JSON text and its value. `value` may be changed or replaced; `written` returns the resulting text."""
+    """A JSON text and its value. Callers may change or replace `value`; `written` returns the text that results."""
 
     def __init__(self, text: bytes) -> None:
         """Raises msgspec.MsgspecError, UnicodeDecodeError or RecursionError if the text is not JSON."""
@@ -213,12 +214,12 @@ class Source:
 
     @property
     def is_object(self) -> bool:
-        """Whether the value is an object, whether it has been read or not."""
+        """Whether the value of the JSON text is an object. It may be still unread."""
         return isinstance(self.value, Object) or (isinstance(self.value, Unread) and self.value.text[:1] == b"{")
 
     @property
     def value(self) -> Any:
-        """The current value; Unread for an array or object that has not been read."""
+        """The current value of the JSON text. It is Unread for an array or object that has not been read."""
         return self._root[0]
 
     @value.setter
@@ -226,7 +227,7 @@ class Source:
         self._root[0] = value
 
     def look(self, parts: Sequence[str]) -> Pieces[None]:
-        """Read the containers on the path of a JSON pointer, and its target, as far as they exist."""
+        """Read the arrays and objects along a JSON pointer, and the pointer's target, as far as they exist."""
         container: Any = self._root
         key: Any = 0
         for part in parts:
@@ -237,13 +238,16 @@ class Source:
         yield from _inside(container, key)
 
     def written(self) -> Pieces[bytes]:
-        """Return the text. Changed values have JSON's shortest form; all other parts are as they were read."""
+        """Return the JSON text with all changes.
+
+        Changed values have the shortest form; other parts keep their bytes.
+        """
         before, after = self._around
         return before + (yield from written(self._root[0])) + after
 
 
 def unread(text: bytes) -> Unread:
-    """Return an Unread for a valid JSON text of an array or object without white space around it."""
+    """Return an Unread for the valid JSON text of an array or object. The text must have no white space around it."""
     return Unread(_Whole(text), 0, len(text))
 
 
@@ -300,7 +304,7 @@ def _around(value: Any) -> Array:
 
 
 def _inside(container: Any, key: Any) -> Pieces[Any]:
-    """Return the value at that key. An array or object is read first, and replaces its unread form in the container."""
+    """Return a container's value at `key`. An array or object is read first, and the result stored in the container."""
     value = container[key]
     if isinstance(value, Unread):
         value = yield from value.read()
@@ -309,7 +313,7 @@ def _inside(container: Any, key: Any) -> Pieces[Any]:
 
 
 def _place(container: Any, part: str) -> Any:
-    """Return a container's key for one part of a pointer; None if the container has no such key."""
+    """Return the key or index for one part of a JSON pointer; None if the container has no such member."""
     if isinstance(container, Object):
         return part if part in container else None
     if isinstance(container, Array) and _is_index(part) and int(part) < len(container):
@@ -339,9 +343,9 @@ def _text(value: Any) -> bytes:
 
 
 def _members(container: Object) -> Iterator[Any]:
-    """Yield the parts of an object's text.
+    """Yield the parts of a JSON object's text.
 
-    Duplicates of a key are kept if the key's last value is still the one read.
+    Members with a repeated key are kept if the key's last value has not been changed.
     """
     separator = b"{"
     for key, member in container.members:

@@ -1,6 +1,6 @@
-"""Lag: how long each partition's oldest uncommitted record has waited.
+"""Lag: for how long each partition's oldest uncommitted record has waited.
 
-It is computed from observations of the log's end.
+The lag is computed from repeated observations of the log's end offset.
 """
 
 from bisect import bisect_right
@@ -13,7 +13,10 @@ MOST_SIGHTS: Final = 1000
 
 
 class Head(NamedTuple):
-    """The first record of a batch that begins at `prev`: its offset, and its time in milliseconds since the epoch."""
+    """The first record of a batch: its offset, and its time in milliseconds since the epoch.
+
+    `prev` is the offset at which the batch begins. It may be less than the record's offset.
+    """
 
     prev: int
     offset: int
@@ -21,13 +24,13 @@ class Head(NamedTuple):
 
 
 class Lag:
-    """For each log, the times at which the process observed which end offset.
+    """The times at which this process has observed each log's end offset, from which it computes the lag.
 
-    A record was appended between two observations: the last one with an end at or before the record, and the first one
-    with an end behind it. Both times are by the process's monotonic clock. The lag is therefore exact to the interval
-    between observations, regardless of the broker's clock, and of how long nothing was read. Once the record has been
-    read, its timestamp makes the lag exact to the millisecond. For records older than the first observation, the
-    timestamp is the only source.
+    A record was appended between two observations. The last observation before that has an end offset at or before the
+    record, and the first one after that has an end offset behind the record. Both times are by the process's monotonic
+    clock. Therefore the lag is exact to the interval between observations, regardless of the broker's clock, and of how
+    long nothing was read. Once the record has been read, its timestamp makes the lag exact to the millisecond. For
+    records older than the first observation, the timestamp is the only source.
     """
 
     def __init__(self) -> None:
@@ -35,9 +38,9 @@ class Lag:
         self._ends: dict[TopicPartition, list[int]] = {}
 
     def see(self, ends: Mapping[TopicPartition, int], now: float) -> None:
-        """Record the end offsets of logs. `now` is in seconds of the monotonic clock.
+        """Record the current end offsets of logs. `now` is in seconds of the monotonic clock.
 
-        Logs that are not in `ends` are removed.
+        Logs that are not in `ends` are forgotten.
         """
         for source in self._ends.keys() - ends.keys():
             del self._ends[source], self._moments[source]
@@ -56,12 +59,15 @@ class Lag:
                 del known[1:-1:2], moments[1:-1:2]
 
     def records(self, source: TopicPartition, settled: int) -> int | None:
-        """Return the number of offsets from `settled` to the log's end; None if its end was never observed."""
+        """Return the number of offsets from `settled` (the offset after the last commit) to the log's end.
+
+        Returns None if the log's end was never observed.
+        """
         known = self._ends.get(source)
         return None if not known else max(0, known[-1] - settled)
 
     def seconds(self, source: TopicPartition, settled: int, head: Head | None, now: float, now_ms: int) -> float | None:
-        """Return the age of the record at offset `settled`, in seconds.
+        """Return how long the oldest uncommitted record, the one at offset `settled`, has waited, in seconds.
 
         0 if the log has no such record yet; None if the log's end was never observed.
         """

@@ -12,9 +12,9 @@ _AROUND: Final = 1
 
 
 def line_diff(old: Sequence[str], new: Sequence[str], old_name: str, new_name: str) -> list[str]:
-    """Return the changes with one line of context, from the first to the last difference.
+    """Return a unified diff of the texts, as one hunk from the first to the last difference, with one line of context.
 
-    Of long ones only the beginning.
+    Of long texts only the beginning is compared.
     """
     if old == new:
         return []
@@ -31,7 +31,7 @@ def line_diff(old: Sequence[str], new: Sequence[str], old_name: str, new_name: s
 
 
 def _same(old: Sequence[str], new: Sequence[str]) -> int:
-    """Return the number of equal lines at the beginning of both."""
+    """Return how many lines at the beginning of both texts are equal."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
 
 
@@ -48,9 +48,9 @@ def _hunks(old: Sequence[str], new: Sequence[str], start: int) -> Iterator[str]:
 
 
 def _range(begin: int, end: int, start: int) -> str:
-    """Return a range in the form of a hunk's header.
+    """Return a range of lines as a unified diff's hunk header has it.
 
-    Lines count from 1; an empty range has the number of the line before.
+    Lines count from 1. An empty range has the number of the line before it.
     """
     length = end - begin
     return f"{start + begin + (1 if length else 0)}" + ("" if length == 1 else f",{length}")

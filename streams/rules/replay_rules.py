@@ -1,4 +1,4 @@
-"""Preview of the replay of a dead letter by today's code, and whether the dead letter may be replayed; pure."""
+"""Rules of replays: whether a dead letter may be replayed, and a preview of its outcome by today's code; pure."""
 
 from collections.abc import Callable, Collection
 from datetime import date
@@ -25,10 +25,10 @@ from streams.rules.json_source import Pieces
 
 
 class Terms(NamedTuple):
-    """The conditions under which a dead letter is refused.
+    """The conditions of a replay, under which some dead letters are refused.
 
-    `month_exists` returns whether events that were received at a time can still be written. `org_id` is the
-    organisation to which the plan is limited, None for no limit.
+    `month_exists` returns whether events that were received on a date can still be stored. `org_id` is the organisation
+    to whose dead letters the replay is limited, None for no limit.
     """
 
     replay_id: str
@@ -40,11 +40,11 @@ class Terms(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The preview of one item of a plan, with its corrected body.
+    """The preview of one dead letter in the plan of a replay, with its corrected body.
 
-    - `event` is set if the item normalises.
-    - `claim` is what identifies a persisted event in the store. It is set wherever it is readable, also for an item
-      that does not normalise.
+    - `event` is set if the corrected dead letter would become a row.
+    - `claim` is what identifies the event in the table of persisted events. It is set wherever it is readable, also if
+      the dead letter would fail again.
     - `replaced` are the producer's values that the correction changes.
     """
 
@@ -57,12 +57,12 @@ class Judgement(NamedTuple):
     replaced: tuple[Old, ...] = ()
 
     def instead(self, forecast: Forecast, why: str) -> "Judgement":
-        """Return this preview with another forecast, because of facts that only the store has."""
+        """Return this preview with another forecast, because of facts that only Postgres has."""
         return self._replace(forecast=forecast, why=why)
 
 
 def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
-    """Return the reason why this dead letter can't be replayed under these terms; None if it can."""
+    """Return the reason why this dead letter can't be replayed under the conditions `terms`; None if it can."""
     if item.dropped_reason is None:
         return "it is not a dead letter"
     if terms.org_id is not None and item.org_id != terms.org_id:
@@ -84,11 +84,11 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
 
 
 def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry) -> Pieces[RawBody]:
-    """Return the corrected body; a generator that yields between pieces of work. Raises CorrectionFailed.
+    """Return the dead letter's corrected body; a generator that yields between pieces of work. Raises CorrectionFailed.
 
-    A plan that is limited to an organisation writes to no other one: a correction must keep the site, and may name only
-    a script of that site. Corrected gateway headers state what an operator has decided. They get a new proof (a
-    signature), as the gateway's own headers have.
+    A replay that is limited to an organisation writes to no other organisation. Its correction must keep the site, and
+    may name only a script of that site. Corrected gateway headers state what an operator has decided. They get a new
+    proof (a signature), as the gateway's own headers have.
     """
     body = yield from correction.apply(item.body)
     if len(body.headers) > len(item.body.headers):
@@ -119,9 +119,9 @@ def _site_of(script_id: str | None, registry: Registry) -> int | None:
 def judge(
     item: DeadLetterItem, correction: Correction, terms: Terms, registry: Registry, bounds: Bounds
 ) -> Pieces[Judgement]:
-    """Normalise the corrected value as a worker of this release does; a generator that yields between pieces of work.
+    """Return the preview of a dead letter's replay, by correcting and normalising it as a worker of this release does.
 
-    `known_to_the_store` adds what is persisted.
+    A generator that yields between pieces of work. `known_to_the_store` adds which events are persisted already.
     """
     why = refusal(item, terms)
     if why is not None:
@@ -155,7 +155,10 @@ def judge(
 
 
 def _claim(found: Finding, claimed: Claimed | None, body: RawBody, registry: Registry) -> Claim | None:
-    """Return what identifies the event of an item that does not normalise, from the identity in the ledger."""
+    """Return what identifies the event of a dead letter that would fail again; None if that is not known.
+
+    The event's ids are the vouched ones (confirmed by a gateway), else those that the event itself states.
+    """
     if found.headers is Headers.UNKNOWN_KEY:
         return None
     whose = identify(found.vouched, claimed, body.key, registry)
@@ -167,7 +170,10 @@ def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:
 
 
 def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.Headers:
-    """Return the headers with a proof for the corrected ones, if the identity was proven and the process has a key."""
+    """Return the headers with a new proof (a signature) for the corrected gateway headers.
+
+    They stay as they are if the event's identity was not proven before, or if the process has no key to sign.
+    """
     kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
     said = dict(body.headers)
     stated = None if kept is None else read_identity(said, kept.sender)
@@ -181,13 +187,14 @@ def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.H
 def known_to_the_store(
     judged: Judgement, keys: Collection[bytes], beyond_horizon: Collection[tuple[int, str]], seen: set[bytes]
 ) -> Judgement:
-    """Return the preview with what the store knows: the events of `keys` and of `beyond_horizon` are persisted.
+    """Return the preview, changed by what Postgres knows about persisted events.
 
     - A replay of an event in `keys` is recorded as a duplicate.
-    - An event in `beyond_horizon` has no key any more. A replay would write it a second time, so it is refused.
-    - An item that does not normalise counts as persisted if its producer has sent the event again, corrected.
+    - An event in `beyond_horizon` is so old that its key was pruned. A replay would write it a second time, so it is
+      refused.
+    - A dead letter that would fail again counts as persisted if its producer has sent the event again, corrected.
 
-    `seen` are the keys of earlier items of the plan; this function adds to it.
+    `seen` are the keys of earlier dead letters in the plan; this function adds to it.
     """
     claim = judged.claim
     if claim is None:

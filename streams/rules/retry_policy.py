@@ -1,4 +1,4 @@
-"""The retry policy: when a failed attempt is tried again, and on which topic; pure."""
+"""The retry policy: the rule for when a failed attempt is repeated, and on which retry topic; pure."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -19,16 +19,17 @@ class Tier(NamedTuple):
 
 
 class Retry(NamedTuple):
-    """The next attempt: on `topic`, not before `due_at_ms` (milliseconds since the epoch)."""
+    """The next attempt at an event: on the retry topic `topic`, not before `due_at_ms` (since the epoch)."""
 
     topic: str
     due_at_ms: int
 
 
 class RetryPolicy(NamedTuple):
-    """The n-th retry uses the n-th tier of the error class, or the last tier.
+    """The rule for when a failed attempt is repeated, and on which retry topic.
 
-    `jitter` is the share added to each delay.
+    The n-th retry uses the n-th tier (a retry topic with a delay) of the error class, or the last tier. `jitter` is the
+    share that is added to each delay.
 
     All retries of a worker have the same jitter. A partition is read in order, so with different jitters every record
     would wait for the latest of the records before it.
@@ -40,7 +41,7 @@ class RetryPolicy(NamedTuple):
     jitter: float
 
     def decide(self, error_class: ErrorClass, failed_attempt: int, now_ms: int) -> Retry | None:
-        """Return the retry after attempt number `failed_attempt` (from 1); None when the retries are exhausted."""
+        """Return the retry after attempt number `failed_attempt` (from 1) has failed; None when no retry is left."""
         if failed_attempt > self.max_retries and not ERRORS[error_class].endlessly:
             return None
         tiers = self.by_class.get(error_class, self.tiers)
@@ -49,7 +50,7 @@ class RetryPolicy(NamedTuple):
 
 
 def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy:
-    """Return the policy of the settings. `random` is called once and returns a number from 0 to 1."""
+    """Return the retry policy of the settings. `random` is called once, and must return a number from 0 to 1."""
     cap = settings.seconds("retry_delay_cap")
     named = {
         label: Tier(topic, round(min(duration_seconds(label), cap) * 1000))
@@ -64,7 +65,10 @@ def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy
 
 
 def tier_labels(settings: Settings) -> Callable[[str, int], str]:
-    """Return a function that names the tier for an event's last error class and number of failures."""
+    """Return a function that names an event's next tier (a retry topic with a delay), for reports.
+
+    The function's arguments are the event's last error class and its number of failures.
+    """
     policy = retry_policy(settings, lambda: 0.0)
     labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
     known = {one.value: tiers for one, tiers in policy.by_class.items()}
@@ -78,6 +82,9 @@ def tier_labels(settings: Settings) -> Callable[[str, int], str]:
 
 
 def due_at_ms(header_due_ms: int | None, record_time_ms: int, delay_ms: int) -> int:
-    """Return when a retry record is due: by its header, but at most 1.1 times the delay after its own timestamp."""
+    """Return when a retry record is due, in milliseconds since the epoch.
+
+    It is the time in the record's header, but at most 1.1 times the topic's delay after the record's own timestamp.
+    """
     latest = record_time_ms + round(delay_ms * LATEST_FACTOR)
     return latest if header_due_ms is None else min(header_due_ms, latest)

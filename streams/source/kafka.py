@@ -1,4 +1,4 @@
-"""The source of records: batches of consecutive records of a partition, each of which continues the one before."""
+"""The source of records: it reads a partition's records from Kafka as batches without gaps between them."""
 
 import asyncio
 import time
@@ -48,25 +48,26 @@ log = structlog.get_logger(__name__)
 
 
 class SourceUnavailable(BridgeError):
-    """Kafka can't be read now. Every partition keeps its position."""
+    """Kafka can't be read now. The read position of every partition is unchanged, so the read can be repeated."""
 
 
 class SourceStopped(BridgeError):
-    """The client was stopped. The reader has been asked to end, or will be soon."""
+    """The Kafka client was stopped. The task that reads has been asked to end, or will be soon."""
 
 
 class OffsetsGone(BridgeError):
-    """The log does not have the next offset any more."""
+    """Kafka's log has no record at the next read position any more, because Kafka has deleted it."""
 
 
 class Source(Protocol):
     """A reader of assigned partitions. After `rewind`, the batches of a partition follow each other without a gap.
 
-    A partition may be given by the name of any of its logs, but only the current log can be read.
+    A recreated topic is a new log with a name of its own. A partition may be given by the name of any of its logs, but
+    only the log that is in Kafka now can be read.
     """
 
     async def cluster(self) -> str:
-        """Return the id of the cluster to which the reader is connected now."""
+        """Return the id of the Kafka cluster to which the reader is connected now."""
         ...
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -74,19 +75,22 @@ class Source(Protocol):
         ...
 
     async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offset after the last readable record of each log."""
+        """Return the end of each log: the offset after the last record that can be read."""
         ...
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
-        """Set the position at which the next batch of this partition begins."""
+        """Set the offset at which the next batch of this partition begins."""
         ...
 
     def position(self, source: TopicPartition) -> int | None:
-        """Return the position at which the next batch begins; None before the first rewind."""
+        """Return the offset at which the partition's next batch begins; None before the first `rewind`."""
         ...
 
     def pause(self, sources: Iterable[TopicPartition]) -> None:
-        """Pause these partitions. Polling continues, so that the worker stays a member of its group."""
+        """Pause reading of these partitions.
+
+        `poll` must still be called, so that the worker stays a member of its group.
+        """
         ...
 
     def resume(self, sources: Iterable[TopicPartition]) -> None:
@@ -94,27 +98,30 @@ class Source(Protocol):
         ...
 
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
-        """Return batches of these partitions as soon as there are any; [] after `timeout_ms` milliseconds.
+        """Return batches of these partitions as soon as there are any records; [] after `timeout_ms` milliseconds.
 
         A partition that has more records than one call returns comes after the others in the next call. Raises
-        SourceUnavailable, SourceStopped or OffsetsGone; every partition then keeps its position.
+        SourceUnavailable, SourceStopped or OffsetsGone; the read position of every partition is then unchanged.
         """
         ...
 
     def unreadable(self) -> Mapping[TopicPartition, str]:
         """Return the partitions whose next record no client can read, with the reason.
 
-        After a rewind it is read again.
+        After a `rewind` of the partition, the reader tries to read the record again.
         """
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Commit positions to Kafka, for lag tools. Return False if Kafka does not accept them; never raise."""
+        """Commit offsets to Kafka's consumer group, only for lag tools.
+
+        Returns False if Kafka does not accept them; never raises.
+        """
         ...
 
 
 def make_consumer(settings: Settings) -> AIOKafkaConsumer:
-    """Create a consumer of the batch group, which commits only when asked to."""
+    """Create a Kafka consumer of the worker's group. It commits offsets only when asked to."""
     bound_inflation(settings.inflate_max_bytes)
     retrieve_commits()
     return AIOKafkaConsumer(
@@ -139,7 +146,7 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
 
 
 class KafkaSource:
-    """An aiokafka consumer as a source. It stores the position at which each partition's next batch must begin.
+    """The reader of records with aiokafka's consumer. It stores the offset at which each partition's next batch begins.
 
     `heads` has, for each partition, the first record of the last batch that was read.
     """
@@ -224,10 +231,10 @@ class KafkaSource:
         return batches
 
     async def _find_unreadable(self, sources: Sequence[TopicPartition], max_records: int) -> list[Batch]:
-        """Fetch each partition alone. Only those with an unreadable record are paused, and all others continue.
+        """Fetch each partition alone, to find the one with the unreadable record. All other partitions continue.
 
-        Returns the records before an unreadable record. Once they are committed, the position is at the unreadable
-        record, which `bridge offsets skip` then skips.
+        Returns the records before an unreadable record. Once they are committed, the stored offset is that of the
+        unreadable record, which the command `bridge offsets skip` can then skip.
         """
         found = []
         for source in sources:
@@ -239,7 +246,10 @@ class KafkaSource:
         return found
 
     async def _up_to_unreadable(self, source: TopicPartition, max_records: int, error: Exception) -> list[Batch]:
-        """Read one record at a time. A larger fetch that meets the unreadable record discards the records before it."""
+        """Return the records before the partition's unreadable record, by fetching one record at a time.
+
+        A larger fetch that meets the unreadable record discards the records before it.
+        """
         start = self._chain[source]
         records: list[RawRecord] = []
         deadline = time.monotonic() + _UP_TO_SECONDS
@@ -260,7 +270,7 @@ class KafkaSource:
         return []
 
     def _give_up(self, source: TopicPartition, error: Exception) -> None:
-        """Pause the partition at its unreadable record. The other partitions continue."""
+        """Stop reading the partition at its unreadable record, and log it. The other partitions continue."""
         self._unreadable[source] = f"{type(error).__name__}: {error}"
         self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
         log.error(
@@ -306,7 +316,10 @@ class KafkaSource:
     async def _drain(
         self, partitions: Sequence[KafkaPartition], timeout_ms: int, max_records: int
     ) -> dict[KafkaPartition, Sequence[RawRecord]]:
-        """Poll groups of partitions in turn, because aiokafka returns one partition for as long as it has records."""
+        """Poll one group of partitions after the other.
+
+        In one poll, aiokafka returns only records of one partition for as long as this partition has more.
+        """
         found: dict[KafkaPartition, Sequence[RawRecord]] = {}
         groups, left = self._turns.groups(partitions), max_records
         for group in groups:
@@ -322,7 +335,7 @@ class KafkaSource:
         return found
 
     def sight(self, source: TopicPartition) -> Sight | None:
-        """Return the log's ends as of the last fetch; None if there was no recent fetch."""
+        """Return the log's end offsets, as the last fetch has shown them; None if the last fetch was not recent."""
         partition = _kafka(source)
         if partition not in self._consumer.assignment():
             return None
@@ -334,7 +347,10 @@ class KafkaSource:
         return Sight(stable, end) if fresh else None
 
     def _seek_all(self, sources: Iterable[TopicPartition]) -> None:
-        """Seek back to the positions, because a getmany that raises has discarded records of the other partitions."""
+        """Seek aiokafka's consumer back to the stored read positions.
+
+        When aiokafka's getmany raises, it has discarded records of the other partitions.
+        """
         assigned = self._consumer.assignment()
         for source in sources:
             partition = _kafka(source)
@@ -356,7 +372,7 @@ def _kafka(source: TopicPartition) -> KafkaPartition:
 
 @asynccontextmanager
 async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> AsyncIterator[KafkaSource]:
-    """Open a source that reads these partitions for a short task, without joining the group.
+    """Open a reader of these partitions for a short task. It does not join the workers' consumer group.
 
     Raises PreconditionFailed if Kafka is away.
     """

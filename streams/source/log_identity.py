@@ -1,7 +1,7 @@
-"""Detection of replaced logs, when partitions are assigned.
+"""Detection of replaced logs, when a worker gets partitions.
 
-A topic may have been recreated or truncated, or the cluster replaced. Kafka's log is then another one than the log that
-was read before.
+A topic may have been recreated or truncated, or the Kafka cluster replaced. A partition's log in Kafka is then another
+log than the one that was read before, and the stored offset does not apply to it.
 """
 
 import time
@@ -18,7 +18,10 @@ _SECONDS = 20.0
 
 
 class Examined(NamedTuple):
-    """One log: its first offset, its end, and the reason why it is not the log that was read before; None if it is."""
+    """One log in Kafka: its first offset and its end.
+
+    `foreign` is None if this is the log that was read before, else the reason why it is another one.
+    """
 
     log: TopicPartition
     beginning: int
@@ -27,16 +30,17 @@ class Examined(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """The cluster's id, and the result for each partition."""
+    """The id of the Kafka cluster, and for each partition whether its log is the one that was read before."""
 
     cluster: str
     logs: list[Examined]
 
 
 async def examine(source: Source, sink: Sink, partitions: Iterable[TopicPartition]) -> Examination:
-    """Compare each partition's log with the stored facts. The partitions are paused afterwards, at any position.
+    """Check whether each partition's log in Kafka is the one that was read before, by comparing it with Postgres.
 
-    Writes nothing. A log that was never read is not a replaced one. Raises SourceUnavailable or SinkUnavailable.
+    A log that was never read is not a replaced one. Writes nothing. The partitions are paused afterwards, with an
+    arbitrary read position. Raises SourceUnavailable or SinkUnavailable.
     """
     in_kafka = sorted({one.in_kafka for one in partitions})
     known = await sink.logs(in_kafka)
@@ -57,7 +61,10 @@ async def examine(source: Source, sink: Sink, partitions: Iterable[TopicPartitio
 
 
 async def _compare(source: Source, wanted: Mapping[TopicPartition, LogMark]) -> dict[TopicPartition, str | None]:
-    """Read the record at each mark's offset. If it is another record, the log was recreated or truncated."""
+    """Read each log's record at the offset of the last committed record, and compare it with the stored digest.
+
+    If Kafka has another record there, the log was recreated or truncated.
+    """
     for log, mark in wanted.items():
         source.rewind(log, mark.offset)
     source.resume(wanted)

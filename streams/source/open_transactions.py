@@ -1,6 +1,6 @@
-"""How long a producer's open transaction has blocked a log.
+"""How long a producer's open transaction has blocked the reading of a log.
 
-The log can't be read beyond its last stable offset, where the transaction begins. The lag does not show this.
+A log can't be read beyond its last stable offset, where the oldest open transaction begins. The lag does not show this.
 """
 
 from typing import NamedTuple
@@ -9,9 +9,9 @@ from schemas.pipeline.record import TopicPartition
 
 
 class Sight(NamedTuple):
-    """A log's last stable offset (the end of its readable part), and its end.
+    """A log's last stable offset (the end of the part that can be read), and the end of the whole log.
 
-    They differ while a transaction is open.
+    The two offsets differ while a producer's transaction is open.
     """
 
     stable: int
@@ -19,13 +19,16 @@ class Sight(NamedTuple):
 
 
 class OpenTransactions:
-    """For each log, the time since which its last stable offset has not moved."""
+    """For each log, since when its last stable offset (the end of the part that can be read) has not moved."""
 
     def __init__(self) -> None:
         self._since: dict[TopicPartition, tuple[int, float]] = {}
 
     def seconds(self, source: TopicPartition, sight: Sight, now: float) -> float:
-        """Return how long the same open transaction has blocked the log; `now` is a monotonic clock in seconds."""
+        """Return for how many seconds the same open transaction has blocked the log.
+
+        `now` is in seconds of a monotonic clock.
+        """
         if sight.end <= sight.stable:
             self._since.pop(source, None)
             return 0.0

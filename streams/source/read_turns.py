@@ -1,4 +1,4 @@
-"""The order in which a lane reads its partitions, so that one with a backlog does not delay the others."""
+"""The order in which a worker's task reads its partitions, so that a backlog in one does not delay the others."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -7,13 +7,19 @@ T = TypeVar("T")
 
 
 class ReadTurns(Generic[T]):
-    """Partitions whose records filled a read come after the others in the next read, and take turns with each other."""
+    """Partitions that had more records than one read could return come after the others in the next read.
+
+    They also take turns with each other.
+    """
 
     def __init__(self) -> None:
         self._filled: list[T] = []
 
     def groups(self, partitions: Sequence[T]) -> list[list[T]]:
-        """Return the partitions in groups, in reading order: first all without a backlog, then each other one alone."""
+        """Return the partitions in groups, in the order of reading.
+
+        The first group has all partitions without a backlog. Each partition with a backlog is a group of its own.
+        """
         late = [one for one in self._filled if one in partitions]
         if not late:
             return [[*partitions]]
@@ -21,7 +27,9 @@ class ReadTurns(Generic[T]):
         return [*([soon] if soon else []), *([one] for one in late)]
 
     def took(self, group: Sequence[T], filled: T | None) -> None:
-        """Record that a group was read, and which partition filled the read.
+        """Record that a group of partitions was read.
+
+        `filled` is the partition that had more records than the read returned.
 
         The group's other partitions have no backlog.
         """

@@ -1,1 +1,1 @@
-"""The worker: lanes, each of which reads some partitions and commits their batches in order."""
+"""The worker. It consists of lanes, tasks that each read some partitions and commit their batches in order."""

@@ -1,4 +1,7 @@
-"""Backoff while a service is away: growing pauses with jitter. The lane polls in between, to stay in its group."""
+"""Backoff while a service is away: growing delays with jitter between the tries.
+
+A caller that is a member of a consumer group polls between the tries, so that it stays a member.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class Backoff:
-    """The number of consecutive `failures`, and the delay before the next try."""
+    """The delays between tries while a service is away. `failures` is the number of failed tries in a row."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
@@ -29,7 +32,10 @@ class Backoff:
         return self.failures > 0
 
     def failed(self, lane: str, error: Exception) -> float:
-        """Record a failure, log it unless one was logged recently, and return the seconds to wait."""
+        """Record a failed try, and return the seconds to wait before the next one.
+
+        The failure is logged unless one was logged recently.
+        """
         self.failures += 1
         seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.failures - 1, 16))
         seconds *= 0.75 + 0.5 * self._random()

@@ -1,6 +1,7 @@
-"""A lock on replay claims after they have changed between the reading of a batch and its commit.
+"""A lock on claims in Postgres while a worker's task (a lane) processes and commits a batch with replays.
 
-A claim reserves a dead letter for one replay.
+A claim reserves a dead letter for one replay. The lock is used after a claim has changed between the reading of a batch
+and its commit.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,11 +19,11 @@ Patiently = Callable[[Callable[[], Awaitable[bool]]], Awaitable[Any]]
 
 
 class ClaimsKept:
-    """Decides whether the next batch of a lane locks its claims against changes: if the lane's last commit was refused.
+    """Decides whether the next batch of a lane (a task that commits batches) locks the replays' claims on dead letters.
 
-    Without the lock, an account that may claim and release dead letters could change a claim between the look-up and
-    every commit. The batch with the replay would then never be committed. Other sessions wait while a lane has the
-    lock, so only the try after a refused one takes it.
+    It does so if the lane's last commit was refused. Without the lock, an account that may claim and release dead
+    letters could change a claim between the look-up and every commit. The batch with the replay would then never be
+    committed. Other sessions wait while a lane has the lock, so only the try after a refused commit locks the claims.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -31,9 +32,9 @@ class ClaimsKept:
 
     @asynccontextmanager
     async def around(self, batches: Sequence[Batch], patiently: Patiently) -> AsyncIterator[None]:
-        """Hold the lock, if it is needed, during the look-up, processing and commit of these batches.
+        """Lock the replays' claims on dead letters, if needed, while these batches are processed and committed.
 
-        `patiently` is called with an operation of the sink, and repeats it while Postgres is away.
+        `patiently` is called with an operation of the sink. It must repeat the operation while Postgres is away.
         """
         keeps = self.refused and bool(replays_claimed(batches))
         if keeps:
@@ -43,8 +44,8 @@ class ClaimsKept:
             await patiently(self._sink.release_claims)
 
     def are_kept_away(self, error: SinkUnavailable, outcomes: Sequence[Outcomes]) -> bool:
-        """Return whether the commit failed because other sessions lock the batch's claims.
+        """Return whether a commit failed because another session has locked the claims of the batch's replays.
 
-        The lane then locks them itself.
+        The lane (the task that commits the batch) should then lock the claims itself.
         """
         return error.sqlstate in KEPT and not self.refused and bool(replays_claimed([one.batch for one in outcomes]))

@@ -12,7 +12,7 @@ from telemetry import metrics
 
 
 def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, raw_topic: str) -> None:
-    """Count one commit; `now_ms` is its time, in milliseconds since the epoch."""
+    """Count one commit in the metrics. `now_ms` is the time of the commit, in milliseconds since the epoch."""
     tally = committed.tally
     for sender, count in committed.senders.items():
         metrics.EVENTS.labels("normalized", sender.value).inc(count)
@@ -49,7 +49,11 @@ def _count_failures(committed: CommitResult) -> None:
 
 
 def _count_sites(windows: Windows) -> None:
-    """Count by site from the gate windows, of which there are tens, instead of from thousands of events."""
+    """Count a commit's events by site.
+
+    The numbers are from the commit's gate windows (counts by minute, site and partition), of which there are tens,
+    instead of from thousands of events.
+    """
     counts: Tally[tuple[str, str]] = Tally()
     for window, (normalized, retried, *drops) in windows.items():
         site = metrics.SITES.label(window.site_id)

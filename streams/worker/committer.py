@@ -1,4 +1,7 @@
-"""The commit of batches: check first, then publish copies, then commit; find the row if Postgres refuses one."""
+"""The commit of batches: check them, publish copies of failed events to Kafka, then commit in Postgres.
+
+If Postgres refuses the rows, the committer finds the one that it refuses.
+"""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -19,7 +22,10 @@ log = structlog.get_logger(__name__)
 
 
 class BatchCommitter:
-    """The committer of one lane's batches. It never waits for Kafka while it holds a lock of a row or a table."""
+    """The committer of one lane's batches. A lane is a task of the worker that commits the batches of some partitions.
+
+    The committer never waits for Kafka while it holds a lock of a row or a table.
+    """
 
     def __init__(self, sink: Sink, publisher: Publisher, judge: BreakerJudge) -> None:
         self._sink = sink
@@ -29,15 +35,16 @@ class BatchCommitter:
     async def settle(
         self, outcomes: Sequence[Outcomes], positions: Mapping[TopicPartition, int] = _NOWHERE
     ) -> CommitResult:
-        """Publish copies and dead letters, then write everything else in one transaction.
+        """Publish the copies of failed events (retries and dead letters), then write all outcomes in one transaction.
 
-        `positions` are the positions of all of the lane's partitions when they were last read. If Postgres has another
-        offset for one of them, Postgres was restored or another session has changed the offset, and the batch is
-        refused.
+        `positions` are the stored offsets of all partitions of the calling task, as it last read them. If Postgres has
+        another offset for one of them, Postgres was restored or another session has changed the offset, and the commit
+        is refused.
 
-        May be called again with the same outcomes after SinkUnavailable: published copies stay published, and refused
-        ones refused. Raises BatchRefused if the batch does not continue the stored offset. Raises BreakerOpen, with
-        nothing published or written, if the circuit breaker is open and the batch has dead letters.
+        May be called again with the same outcomes after SinkUnavailable. It does not publish a copy twice, and does not
+        try again to publish a copy that Kafka has refused. Raises BatchRefused if the batch does not continue the
+        stored offset. Raises BreakerOpen, with nothing published or written, if the circuit breaker is open and the
+        batch has dead letters.
         """
         while True:
             with metrics.phase("check"):
@@ -64,16 +71,19 @@ class BatchCommitter:
                 return committed
 
     async def rehearse(self, outcomes: Sequence[Outcomes]) -> Sequence[Outcomes]:
-        """Return the outcomes that a commit would have, and write nothing.
+        """Return the outcomes that a commit would have, without writing or publishing anything.
 
-        Candidates that the store would refuse become failures. Raises SinkUnavailable.
+        Events whose rows Postgres would refuse become failures. Raises SinkUnavailable.
         """
         if any(one.candidates for one in outcomes):
             _drop(await self._sink.rejected(outcomes), outcomes)
         return outcomes
 
     async def _check_brake(self, outcomes: Sequence[Outcomes]) -> None:
-        """Raise BreakerOpen if the breaker holds dead letters of these outcomes, and count the outcomes."""
+        """Count the outcomes for the circuit breaker, and open it if it must trip.
+
+        Raises BreakerOpen if the breaker is open then, and there are dead letters to publish.
+        """
         if not any(failure.due_copy for one in outcomes for failure in one.dead_letters()):
             self._judge.weigh(outcomes)
             return
@@ -97,7 +107,8 @@ class BatchCommitter:
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
     """Turn retries whose copies Kafka refuses into dead letters; return whether there were any.
 
-    A dead letter that Kafka refuses too is committed without a copy. The ledger has all of it.
+    If Kafka refuses the dead letter too, it is committed without a copy. The ledger (the table of failed events) has
+    all of it.
     """
     refused = [one for each in outcomes for one in each.failures if one.refused and one.retry_topic is not None]
     for failure in refused:
@@ -106,7 +117,10 @@ def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:
 
 
 def _drop(found: Sequence[Rejected], outcomes: Sequence[Outcomes]) -> None:
-    """Move refused candidates to the failures, in place. Nothing else changes outcomes after processing."""
+    """Turn the candidates (events to become rows) that Postgres refuses into failures, in place.
+
+    Nothing else changes outcomes after the processing.
+    """
     refused = {id(one.candidate): one.error for one in found}
     for one in outcomes:
         kept = []

@@ -1,7 +1,7 @@
-"""The quality gate's verdict on the last window, evaluated on a timer.
+"""The quality gate's verdict on the last window of time, which a timer evaluates.
 
-The gate is the rule for which share of dropped and retried events is acceptable. Each change of the verdict is
-published on the gate's topic.
+The gate is the rule for which share of dropped and retried events is acceptable. Each change of the verdict (pass or
+fail) is published on the gate's topic.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Publish = Callable[[GateChange], Awaitable[None]]
 
 
 async def judge_and_publish(settings: Settings, publish: Publish) -> int:
-    """Evaluate the gate once for every site and the total; return the number of changes that were published.
+    """Evaluate the quality gate once for every site and the total; return how many changes of verdict were published.
 
     `publish` is called with each change. The next run repeats a publication that failed.
     """

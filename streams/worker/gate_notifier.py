@@ -1,4 +1,7 @@
-"""Notifications of changes of the gate's verdict (pass or fail): a log line, and a call of the webhook."""
+"""Notifications when the quality gate's verdict (pass or fail) changes: a log line, and a call of the webhook.
+
+The gate is the rule for which share of dropped and retried events is acceptable.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,18 +27,18 @@ _LONGEST_WAIT_SECONDS = 30.0
 
 
 class _Record(msgspec.Struct):
-    """The fields that are read from a record of the gate's topic. The others are read from Postgres."""
+    """The fields that are used of a record of the quality gate's topic. All other facts are read from Postgres."""
 
     target: str
     change_id: str
 
 
 class GateNotifier:
-    """The sender of notifications about changes of verdict that Postgres confirms.
+    """The sender of notifications about changes of the quality gate's verdict (pass or fail).
 
-    Any client with write access to the gate's topic can write verdicts to it. If Postgres does not confirm a change,
-    the change is forged, or a later change has replaced it, which causes a notification of its own. Two successive
-    records of the same change cause one notification.
+    Any client with write access to the gate's topic can write verdicts to it, so only changes that Postgres confirms
+    are sent. If Postgres does not confirm a change, the change is forged, or a later change has replaced it. The later
+    change causes its own notification. Two successive records of the same change cause one notification.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,7 +46,7 @@ class GateNotifier:
         self._notified: dict[str, str] = {}
 
     async def tell(self, verdicts: Sequence[bytes | None]) -> None:
-        """Send the notifications for these records of the gate's topic. Waits while Postgres is away.
+        """Send the notifications for these records of the quality gate's topic. Waits while Postgres is away.
 
         Null records, which are the tombstones of compacted keys, are ignored. Never raises, regardless of the records'
         content.
@@ -61,7 +64,10 @@ class GateNotifier:
                 self._notified[claim.target] = claim.change_id
 
     async def _standing(self, claims: list[Claim]) -> list[GateChange]:
-        """Return the changes that Postgres confirms. Waits while Postgres is away, because a change could be forged."""
+        """Return those changes of the quality gate's verdict that Postgres confirms.
+
+        Waits while Postgres is away, because an unconfirmed change could be forged.
+        """
         seconds = _FIRST_WAIT_SECONDS
         while claims:
             try:
@@ -89,9 +95,9 @@ class GateNotifier:
 
 
 def _claims(verdicts: Sequence[bytes | None]) -> list[Claim]:
-    """Return target and change id of each record, without repetitions.
+    """Return the target (a site or the total) and the change id in each record of the quality gate's topic.
 
-    Records that Postgres would refuse are logged.
+    Repetitions are left out. Records that can't be read are logged.
     """
     claims: dict[Claim, None] = {}
     unreadable: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Gauges that commits don't update: lag, the event loop's delay, and the backlog in Postgres."""
+"""The worker's gauges that commits don't update: lag, the event loop's delay, and the number of waiting events."""
 
 import asyncio
 import time
@@ -24,9 +24,9 @@ log = structlog.get_logger(__name__)
 
 
 async def _harmless(work: Coroutine[Any, Any, None]) -> None:
-    """Run the work, and log its error instead of raising it. A defect in metrics must not end the worker.
+    """Run the work, and log its error instead of raising it, because a defect in metrics must not end the worker.
 
-    The age of the figures shows the failure.
+    A gauge with the time of the last update shows the failure.
     """
     try:
         await work
@@ -35,7 +35,10 @@ async def _harmless(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Observation:
-    """An observer of the lanes' partitions. It runs beside the lanes, so that it sees the lag of a stuck lane too."""
+    """An observer of the partitions that the lanes (the worker's tasks) read, for the worker's gauges.
+
+    It runs beside the lanes, so that it also sees the lag of a stuck lane.
+    """
 
     def __init__(self, settings: Settings, source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> None:
         self._settings = settings
@@ -48,11 +51,11 @@ class Observation:
         self._backlog_series = metrics.Replaced()
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
-        """Return the coroutines to run as tasks beside the lanes, until they are cancelled."""
+        """Return the coroutines to run as tasks beside the worker's lanes. They run until they are cancelled."""
         return [_harmless(one) for one in (self._tick(), self._see_ends(), self._read_backlog())]
 
     async def _tick(self) -> None:
-        """Update the lag each second. It grows while Kafka is away."""
+        """Update the lag each second, also while Kafka is away, so that the lag then grows."""
         while True:
             asked = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
@@ -60,7 +63,7 @@ class Observation:
             self.show_lag()
 
     def show_lag(self) -> None:
-        """Set the lag of every partition that the lanes read, and remove the series of all others."""
+        """Set the lag metrics of every partition that this worker reads, and remove those of all other partitions."""
         now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
         values: metrics.Values = {}
         for source, position in self._positions().items():
@@ -80,7 +83,10 @@ class Observation:
         metrics.LOG_ENDS_READ.set(self._ends_read)
 
     def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
-        """Return the seconds for which an open transaction has blocked the log; nothing without a recent fetch."""
+        """Return for how many seconds a producer's open transaction has blocked the log, as a metric's value.
+
+        Returns no value if the log was not fetched recently.
+        """
         sight = self._source.sight(source)
         if sight is None:
             self._transactions.forget(source)

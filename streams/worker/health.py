@@ -1,4 +1,4 @@
-"""The readiness of a worker: it needs Kafka and Postgres. Lanes in backoff only degrade it."""
+"""The readiness of a worker. It is not ready without Kafka or Postgres, and degraded while one of its tasks waits."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,9 +8,10 @@ from streams.worker.lane import Lane
 
 
 def needs_of_worker(source: KafkaSource, lanes: Callable[[], Sequence[Lane]]) -> Needs:
-    """Return the needs.
+    """Return what a worker needs to be ready, and what makes it degraded.
 
-    A worker is degraded if it has no lanes (other workers then have the partitions), or if a lane waits.
+    A worker is degraded if it has no lanes (tasks that read partitions), since other workers then have the partitions,
+    or if a lane waits for a service.
     """
 
     def own() -> Mapping[str, bool]:

@@ -1,4 +1,4 @@
-"""The offsets committed to Kafka: copies of the offsets in Postgres, for lag tools. No work waits for them."""
+"""The commits of offsets to Kafka's consumer group. They copy the offsets in Postgres, and serve only lag tools."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ LAST_SECONDS = 1.0
 
 
 class KafkaHints:
-    """A lane's offsets that are still to be committed to Kafka.
+    """The offsets of one lane (a task that reads some partitions) that are still to be committed to Kafka.
 
     While the group's coordinator is away, a commit takes seconds, although the partitions of other brokers can be read.
     Commits therefore run beside the lane's work, one at a time. Each commits the latest offsets.
@@ -24,16 +24,19 @@ class KafkaHints:
         self._committing: asyncio.Task[None] | None = None
 
     def follow(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Add these offsets to the pending ones, and start a commit."""
+        """Add these offsets to those that are still to be committed to Kafka, and start a commit."""
         self._pending |= offsets
         self.commit()
 
     def begin(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Replace the pending offsets, which may date from before a restore of Postgres."""
+        """Replace the offsets that are still to be committed to Kafka by these.
+
+        The old ones may be wrong, because Postgres was restored.
+        """
         self._pending = dict(offsets)
 
     def commit(self) -> None:
-        """Start a commit of the pending offsets unless one runs.
+        """Start a commit of the latest offsets to Kafka unless a commit is running.
 
         Raises the error of the last commit, which is a defect.
         """
@@ -52,7 +55,10 @@ class KafkaHints:
                 return
 
     async def close(self) -> None:
-        """Wait at most a second for a running commit. The partitions' next owner commits their offsets too."""
+        """Wait at most a second for a running commit to Kafka, then cancel it.
+
+        The worker that reads the partitions next commits their offsets too.
+        """
         if self._committing is not None:
             await asyncio.wait([self._committing], timeout=LAST_SECONDS)
             self._committing.cancel()

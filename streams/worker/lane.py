@@ -1,4 +1,4 @@
-"""A lane: the task that reads some partitions, processes their batches and commits them, one batch after another."""
+"""A lane: an asyncio task of the worker that reads some partitions and commits their batches, one after another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class Lane:
-    """Commits the batches of its partitions one after another, with its own database connection."""
+    """The task that processes and commits the batches of its partitions, with a database connection of its own."""
 
     def __init__(self, name: str, sources: Sequence[TopicPartition], parts: LaneParts) -> None:
         self.name = name
@@ -65,30 +65,30 @@ class Lane:
 
     @property
     def waiting(self) -> bool:
-        """Whether the lane waits for a service: between tries, up to TRY_SECONDS in one, or for a silent Postgres."""
+        """Whether this task waits for Kafka or Postgres: between tries, up to TRY_SECONDS in a try, or for a reply."""
         tries = self._backoff.waiting and self._parts.monotonic() < self._held_until + TRY_SECONDS
         return tries or self._sink.silent
 
     def paused(self, reason: PauseReason) -> int:
-        """Return how many partitions are paused for this reason. During an outage, all of them are."""
+        """Return how many of this task's partitions are paused for the reason. During an outage, all of them are."""
         silent = reason is PauseReason.OUTAGE and self._sink.silent
         return len(self.sources if silent else self._pauses[reason])
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
-        """The position of each partition that the lane reads, as of its last claim or commit."""
+        """The stored offset of each partition that this task reads, as of its last start or commit."""
         return self._positions
 
     def stop(self) -> None:
-        """Ask the lane to end after the batch in flight. A lane in backoff ends immediately."""
+        """Ask this task to end after its batch in flight. If it waits for a service, it ends immediately."""
         self._stopping.set()
 
     def abandon(self) -> None:
-        """Close the connection before the lane is cancelled, because a rollback could wait without limit."""
+        """Close the database connection before the task is cancelled, because a rollback could wait without limit."""
         self._sink.abandon()
 
     async def run(self) -> None:
-        """Run until stopped; raises every error that is not an outage."""
+        """Read and commit batches until stopped. Waits while Kafka or Postgres is away, and raises other errors."""
         try:
             if await self._begin():
                 while not self._stopping.is_set():
@@ -132,7 +132,7 @@ class Lane:
             await self._with_backoff(partial(self._sink.hold, source, held[source]))
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
-        """Return the batches to process, and the ledger states that their records name; None to read them again."""
+        """Return the batches with the ledger states of the dead letters that they replay; None to read them again."""
         claims = replays_claimed(batches)
         if not claims:
             return batches, {}
@@ -143,9 +143,9 @@ class Lane:
         return batches, states
 
     async def settle(self, batches: Sequence[Batch], ledger: LedgerStates) -> None:
-        """Process the batches once and commit them, with backoff while services are away.
+        """Process the batches once and commit them, repeating the commit while services are away.
 
-        Records from the first dead letter on stay unread if the circuit breaker is open.
+        If the circuit breaker is open, records from a partition's first dead letter on stay unread.
         """
         await self._settle_judged(batches, await self._judge(batches, ledger), ledger)
 
@@ -195,7 +195,7 @@ class Lane:
     async def _held_by_brake(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: BreakerOpen
     ) -> None:
-        """Reset the breaker and commit if this probe passed; else commit the records before the first dead letters."""
+        """Reset the breaker and commit all if this probe passes; else commit what precedes the first dead letters."""
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             passed = await self._probe(sample)
             if passed is None:
@@ -215,9 +215,9 @@ class Lane:
             await self._with_backoff(partial(self._sink.hold, source, str(error)))
 
     async def _mind_the_brake(self) -> None:
-        """Continue a probe.
+        """Continue a probe (a test whether events pass again while the circuit breaker is open).
 
-        Resume the breaker's partitions when the breaker is closed, or when the next probe is due.
+        Resume the partitions that the breaker has paused when it is closed, or when the next probe is due.
         """
         if not self._brake.to_look(self._parts.monotonic()):
             return
@@ -228,7 +228,7 @@ class Lane:
         self._brake.looked(state, self._parts.monotonic())
 
     async def _look_behind(self) -> None:
-        """Process some records behind those at which the breaker has paused partitions, without committing them."""
+        """Process, but do not commit, some records behind those at which the circuit breaker has paused partitions."""
         if self._parts.brake.is_enough(self._brake.sample):
             return
         try:
@@ -244,7 +244,7 @@ class Lane:
                 await self._probe(outcomes)
 
     async def _probe(self, outcomes: Sequence[Outcomes]) -> bool | None:
-        """Add to the probe's sample, and reset the breaker if it passes; None when asked to stop during an outage."""
+        """Add outcomes to the breaker's probe, and reset the breaker if it passes; None if stopped in an outage."""
         first = self._brake.saw(one.batch for one in outcomes)
         passed = self._parts.brake.passes(self._brake.sample, outcomes)
         if passed:
@@ -272,7 +272,7 @@ class Lane:
             raise
 
     async def _begin(self) -> bool:
-        """Seek every partition to its stored offset; return False when asked to stop while a service is away."""
+        """Take over the partitions and seek to their stored offsets; False when asked to stop during an outage."""
         self._known.clear()
         self._pauses.replace(PauseReason.CLAIM, self.sources)
         for reason in (PauseReason.UNREADABLE, PauseReason.RETRY_DUE):
@@ -288,7 +288,7 @@ class Lane:
         return True
 
     async def _claim(self) -> Examination:
-        """Claim the partitions whose logs are those read before; those with a replaced log stay paused."""
+        """Take over the partitions and seek to their stored offsets; those with a replaced log in Kafka stay paused."""
         found = await examine(self._source, self._sink, self.sources)
         self.sources = sorted(one.log for one in found.logs)
         beginnings = {one.log: one.beginning for one in found.logs if one.foreign is None}
@@ -318,7 +318,7 @@ class Lane:
             self._brake.forget(source for source in self.sources if source.in_kafka in begun)
 
     async def _mind_foreign_logs(self) -> None:
-        """Resume partitions whose new log an operator has adopted, or whose old log is back."""
+        """Resume partitions with a replaced log if an operator has adopted the new log, or the old log is back."""
         if not self._foreign.to_look(self._parts.monotonic()):
             return
         self._foreign.looked(self._parts.monotonic())
@@ -332,7 +332,7 @@ class Lane:
         return self._pauses.unpaused(self.sources, NOT_POLLED)
 
     async def _with_backoff(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Repeat the work with backoff until it succeeds; None when asked to stop while a service is away."""
+        """Repeat the work until Kafka and Postgres answer; None when asked to stop while one of them is away."""
         while True:
             try:
                 done = await work()
@@ -348,7 +348,7 @@ class Lane:
                 return done
 
     async def _wait_in_place(self, error: Exception) -> None:
-        """Pause the partitions and wait, then poll once, so that the worker stays a member of its group."""
+        """Pause all partitions and wait, then poll once, so that the worker stays a member of its consumer group."""
         # The database may be a restored copy when it is back, without some of the committed keys.
         self._known.clear()
         seconds = self._backoff.failed(self.name, error)
@@ -370,12 +370,12 @@ class Lane:
             self.progressed_at = self._parts.monotonic()
 
     def _rewind_to(self, batches: Sequence[Batch]) -> None:
-        """Rewind to the beginnings of batches that were not committed."""
+        """Set the read positions back to the beginnings of these batches, which were not committed."""
         for batch in batches:
             self._source.rewind(batch.source, batch.prev)
 
     async def _prove_idle(self) -> None:
-        """Compare the positions with Kafka's end offsets. Without this, a stuck fetch looks like an idle one."""
+        """Compare the positions with Kafka's ends, since a lane without records may be idle or have a stuck fetch."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
         if (stored := await self._with_backoff(lambda: self._sink.stored(list(self._positions)))) is None:

@@ -1,4 +1,4 @@
-"""The objects that the lanes of one worker share."""
+"""The objects that the lanes of one worker (its tasks that commit batches) share."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,9 +16,10 @@ from streams.source.kafka import Source
 
 @dataclass(frozen=True, slots=True)
 class LaneParts:
-    """The objects that the lanes of a worker share. `now_ms` and `monotonic` are its clocks.
+    """The objects that the worker's lanes share. A lane is a task that reads some partitions and commits their batches.
 
-    `paused` returns the partitions that operators have paused, with the reasons.
+    `now_ms` and `monotonic` are the lanes' clocks. `paused` returns the partitions that operators have paused, with the
+    reasons.
     """
 
     source: Source

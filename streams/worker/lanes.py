@@ -22,7 +22,10 @@ log = structlog.get_logger(__name__)
 
 
 class Lanes:
-    """The lanes of the current assignment. All of them end before those of the next assignment begin."""
+    """The lanes of a worker: the tasks that read the partitions which Kafka has assigned to it.
+
+    After a rebalance, all lanes of the old assignment end before those of the new one begin.
+    """
 
     def __init__(
         self, parts: LaneParts, *, count: int, delays_ms: dict[str, int], on_failure: Callable[[BaseException], None]
@@ -46,9 +49,9 @@ class Lanes:
         return list(self._running)
 
     def begin(self, assigned: Iterable[TopicPartition]) -> None:
-        """Start lanes for newly assigned partitions.
+        """Start lanes (tasks that each read some partitions) for the partitions that Kafka has newly assigned.
 
-        Raw partitions are spread over several lanes, retry topics share one.
+        The raw topic's partitions are spread over several lanes. All retry topics share one lane.
         """
         if self._closed:
             return
@@ -73,12 +76,12 @@ class Lanes:
             self._on_failure(error)
 
     async def close(self, budget_seconds: float) -> None:
-        """End the lanes, and start none for later assignments. `budget_seconds` is as for `end`."""
+        """End the lanes (the tasks that read partitions) as `end` does, and start none for later assignments."""
         self._closed = True
         await self.end(budget_seconds)
 
     async def end(self, budget_seconds: float) -> None:
-        """Wait at most `budget_seconds` for each lane to finish its batch in flight, then cancel it.
+        """Wait at most `budget_seconds` for each lane to commit its batch in flight, then cancel the lane's task.
 
         Records that were not committed are read again. A concurrent call waits until the first call has finished.
         """

@@ -1,6 +1,7 @@
-"""The lane of the retry topics.
+"""The lane of the retry topics: the task that reads them and commits their batches.
 
-It pauses each partition until the retry at its head is due, and until the event's ledger row exists.
+The lane pauses each partition until the retry at its head is due, and until the event's row in the ledger exists. The
+ledger is the table of events whose first attempt failed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +25,10 @@ _MOST_AWAITED = 10_000
 
 
 class RetryLane(Lane):
-    """The lane of the retry topics.
+    """The lane of the retry topics: the task that reads them and processes each retry when it is due.
 
-    A retry is not early by the time in its header, and not later than 1.1 times the delay by the monotonic clock.
+    A retry is not processed before the time in its header, and not later than 1.1 times the topic's delay by the
+    monotonic clock.
     """
 
     def __init__(
@@ -39,7 +41,10 @@ class RetryLane(Lane):
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
 
     async def _look_behind(self) -> None:
-        """Do nothing, because the records behind the head are not due."""
+        """Do nothing.
+
+        A probe of the circuit breaker can't use the records behind a paused one, because they are not due.
+        """
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]
@@ -53,7 +58,10 @@ class RetryLane(Lane):
         return (ready, found.states) if ready else None
 
     def _due_part(self, batch: Batch) -> Batch | None:
-        """Return the batch up to its first record that is not due. The rest is read again when it is due."""
+        """Return the part of the batch before its first retry that is not due.
+
+        The rest is read again when that retry is due.
+        """
         now_ms = self._parts.now_ms()
         for record in batch.records:
             wait = self._wait_seconds(batch.source, record, now_ms)
@@ -63,7 +71,10 @@ class RetryLane(Lane):
         return batch
 
     def _wait_seconds(self, source: TopicPartition, record: RawRecord, now_ms: int) -> float:
-        """Return the seconds until the record is due. After its first pause only the monotonic clock decides."""
+        """Return the seconds until the retry is due.
+
+        When this task has paused the partition once for the retry, only the monotonic clock decides.
+        """
         head = self._due_heads.get(source)
         if head is not None and head[0] == record.offset:
             return head[1] - self._parts.monotonic()
@@ -79,10 +90,11 @@ class RetryLane(Lane):
         self._pauses.pause(PauseReason.RETRY_DUE, source, self._parts.monotonic() + seconds)
 
     def _may_wait(self, batch: Batch, offset: int, origin: Provenance) -> bool:
-        """Return whether a copy that came before its ledger row may keep waiting.
+        """Return whether a retry may keep its partition waiting, because its event's ledger row does not await it yet.
 
-        Forged copies would otherwise block their partition forever. When one begins to wait, all copies that are
-        present then share one time limit. It applies to each raw event only once.
+        The ledger is the table of failed events. Forged retries would otherwise block their partition forever. When one
+        begins to wait, all retries in the batch then share one time limit. The limit begins only once for each raw
+        event.
         """
         now = self._parts.monotonic()
         last, until = self._early.get(batch.source, (-1, now))
@@ -94,9 +106,10 @@ class RetryLane(Lane):
         return now < until
 
     async def _look_up(self, batches: Sequence[Batch]) -> "_Found":
-        """Read the stored offsets, then the ledger.
+        """Read the stored offsets of the raw topic, then the ledger rows (of failed events) that the retries name.
 
-        A row that is missing although its offset is committed will not appear.
+        If a row is missing although its event's offset is committed, the row will never be written. This is known only
+        if the offsets are read first.
         """
         tokens = [token for batch in batches for record in batch.records if (token := retry_token(record)) is not None]
         named = {provenance for provenance, _ in tokens if topic_of(provenance.topic) == self._parts.raw_topic}
@@ -112,7 +125,10 @@ class RetryLane(Lane):
         return _Found(states, stored, ends)
 
     def _known_part(self, batch: Batch, found: "_Found") -> Batch | None:
-        """Return the batch up to its first record whose ledger row is still to be written."""
+        """Return the part of the batch before its first retry whose ledger row is still to be written.
+
+        The ledger is the table of failed events. A retry record may be read before the transaction with its row ends.
+        """
         for record in batch.records:
             token = retry_token(record)
             if token is None:
@@ -126,19 +142,22 @@ class RetryLane(Lane):
 
 
 class _Found(NamedTuple):
-    """What Postgres and Kafka know of the raw events that retry records name."""
+    """What Postgres and Kafka know about the raw events that the retries of a batch name."""
 
     states: LedgerStates
     stored: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
 
     def early(self, provenance: Provenance, attempt: int) -> bool:
-        """Return whether the ledger still awaits the attempt before this one."""
+        """Return whether the event's ledger row still awaits the attempt before this one."""
         state = self.states.get(provenance)
         return state is not None and state.awaits(attempt - 1)
 
     def still_to_come(self, provenance: Provenance) -> bool:
-        """Return whether the ledger row may still be written: the raw record exists and is not committed yet."""
+        """Return whether the event's ledger row may still be written.
+
+        It may if the event's raw record exists and is not committed yet.
+        """
         source = TopicPartition(provenance.topic, provenance.partition)
         if provenance in self.states or source not in self.stored:
             return False

@@ -1,4 +1,7 @@
-"""The retry reaper: it publishes lost retry copies again, for example after a topic was emptied or a tier removed."""
+"""The retry reaper, which publishes retry records again that were lost.
+
+They are lost, for example, if a retry topic was emptied or removed.
+"""
 
 import random
 import time
@@ -27,10 +30,11 @@ log = structlog.get_logger(__name__)
 
 
 async def sweep(settings: Settings) -> int:
-    """Publish copies of at most `sweep_limit` overdue events again; return how many. The timer repeats a failed call.
+    """Publish retry records of at most `sweep_limit` overdue events again; return how many.
 
-    A lock admits one worker at a time. A new copy has the same retry token as the lost one. If the lost copy is read
-    after all, the second of the two is stale.
+    A timer calls this function, and the next call repeats what has failed. A lock admits one worker at a time. A new
+    record has the same retry token as the lost one. If the lost record is read after all, the second of the two is
+    stale and has no effect.
     """
     try:
         async with run_lock(settings.dsn, f"sweep:{settings.group}", "the sweep"):
@@ -70,11 +74,12 @@ async def _sweep(settings: Settings) -> int:
 
 
 async def _copies_gone(settings: Settings, overdue: Iterable[int], cutoff_ms: int) -> list[int]:
-    """Return the raw partitions whose overdue events have no copy left to be read.
+    """Return the raw partitions whose overdue events have no retry record left to be read.
 
-    A copy is published before its event is due. If a tier's partition has been read up to the first record at the
-    cutoff or later, every copy that was due by the cutoff has been read or never existed. This is true also while a
-    tier lags, when thousands of events are overdue although no copy is lost. Clocks may differ by up to a tier's delay.
+    A retry record is published before it is due. If a retry topic's partition has been read up to the first record that
+    was appended at the cutoff or later, every retry record that was due by the cutoff has been read or never existed.
+    This is true also while a retry topic lags, when thousands of events are overdue although no record is lost. Clocks
+    may differ by up to a retry topic's delay.
     """
     firsts = await offsets_since(settings, await partitions_of(settings, settings.topics.retries), cutoff_ms)
     stored = await stored_offsets(settings)
@@ -97,7 +102,10 @@ def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
 
 
 def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
-    """Return the event's last failed attempt as it was when its copy was published, but due now."""
+    """Return the event's last failure, from which its lost retry record can be published again.
+
+    The new one is due now.
+    """
     # It does no harm if this release does not know the error class: the next attempt sets a new one.
     known = waiting.error_class in ERRORS
     error_class = ErrorClass(waiting.error_class) if known else ErrorClass.UNSUPPORTED_SCHEMA_VERSION

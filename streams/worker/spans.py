@@ -1,4 +1,4 @@
-"""OpenTelemetry spans of commits and attempts, by OpenTelemetry's conventions for messaging."""
+"""OpenTelemetry spans of commits and of attempts at events, by OpenTelemetry's conventions for messaging."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,10 +30,10 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class SettlementSpans:
-    """One span for each commit, and one for each attempt whose record has a sampled trace.
+    """One span for each commit, and one for each attempt at an event whose record has a sampled trace.
 
-    An event keeps its `traceparent` through retries, dead letter and replay. All attempts at it are therefore in the
-    trace of its producer. Each is linked with the span of its commit.
+    An event keeps its `traceparent` through retries, dead letter and replay. All attempts at the event are therefore in
+    the trace of its producer. Each attempt's span is linked with the span of its commit.
     """
 
     def __init__(self, provider: TracerProvider, group: str) -> None:
@@ -114,9 +114,9 @@ def _outcome(failure: Failure | None) -> str:
 
 
 def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[tuple[Attempt, Failure | None]]:
-    """Return each attempt with its failure or None, failed ones first.
+    """Return each attempt of a commit with its failure, or with None if its event became a row. Failed ones come first.
 
-    A candidate that became a duplicate has failed.
+    The attempt at an event that is a duplicate has failed.
     """
     failed: list[tuple[Attempt, Failure | None]] = [(one.attempt, one) for one in committed.failures]
     late = {id(attempt) for attempt, _ in failed}
@@ -125,7 +125,7 @@ def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[tup
 
 
 def _sampled(record: RawRecord) -> SpanContext | None:
-    """Return the producer's span, if the record names one with a sampled trace."""
+    """Return the producer's span that the record's headers name, if its trace is sampled; otherwise None."""
     if not record.headers or (text := last(record.headers, TRACEPARENT)) is None:
         return None
     found = get_current_span(_propagator.extract({TRACEPARENT: text}, Context())).get_span_context()

@@ -1,4 +1,7 @@
-"""The tracing of commits. It is off unless configured, and then costs one comparison for each commit."""
+"""The tracing of commits by OpenTelemetry.
+
+It is off unless configured, and then costs one comparison for each commit.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +16,7 @@ _tell: list[Tell] = []
 
 
 def settled(committed: CommitResult, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
-    """Pass one commit to the tracer, if there is one; times are in milliseconds since the epoch."""
+    """Pass one commit to the tracer, if tracing is configured. Times are in milliseconds since the epoch."""
     if _tell:
         _tell[0](committed, outcomes, began_ms, ended_ms)
 
@@ -24,7 +27,10 @@ def trace_by(tell: Tell | None) -> None:
 
 
 def configure_traces(settings: Settings, service: str) -> None:
-    """Turn on the tracing of commits if the settings ask for it; raises InvalidInput if something for it is missing."""
+    """Turn on the tracing of commits if the settings ask for it.
+
+    Raises InvalidInput if a package or a setting that tracing needs is missing.
+    """
     provider = provider_of_traces(settings, service)
     if provider is not None:
         from streams.worker.spans import SettlementSpans

@@ -1,4 +1,4 @@
-"""The note in Postgres about what a lane waits for, which `bridge offsets show` prints."""
+"""The note in Postgres about what a lane (a task of the worker) waits for. `bridge offsets show` prints the note."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -15,9 +15,10 @@ Operators need not act on shorter waits.
 
 
 async def note_wait(sink: Sink, outcomes: Iterable[Outcomes], failed: int, error: SinkUnavailable) -> None:
-    """Write the reason for the wait to the batch's partitions, when `failed` (failures in a row) is NOTED_TRIES.
+    """Write to the batch's partitions why their commit waits, when it has failed NOTED_TRIES times in a row.
 
-    The commit of the batch, or the next claim, removes the note. Nothing is written while Postgres is away.
+    `failed` is the number of failures in a row. The note is removed by the commit of the batch, or when a worker takes
+    over the partitions. Nothing is written while Postgres is away.
     """
     if failed != NOTED_TRIES:
         return

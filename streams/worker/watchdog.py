@@ -1,4 +1,4 @@
-"""The watchdog, which ends a worker that lags and makes no progress. A restart replaces a stuck client."""
+"""The watchdog, which ends a worker that makes no progress although records wait. A restart replaces a stuck client."""
 
 import asyncio
 import os
@@ -14,7 +14,10 @@ EXIT_CODE = 70
 
 
 class Watchdog:
-    """A check of the lanes' progress, and (from a thread of its own) of the event loop. `budget` is in seconds."""
+    """A check that the worker's lanes (its tasks that commit batches) make progress within `budget` seconds.
+
+    From a thread of its own, it also checks that the event loop is not blocked.
+    """
 
     def __init__(self, lanes: Callable[[], Sequence[Lane]], budget: float) -> None:
         self._lanes = lanes
@@ -23,7 +26,7 @@ class Watchdog:
         self._closed = threading.Event()
 
     async def watch(self, fail: Callable[[BaseException], None]) -> None:
-        """Run until cancelled. `fail` is called once, with the error, if lanes are stuck."""
+        """Check until cancelled. `fail` is called once, with the error, if tasks of the worker make no progress."""
         self._beat = time.monotonic()
         threading.Thread(target=self._watch_loop, name="watchdog", daemon=True).start()
         while True:

@@ -1,4 +1,7 @@
-"""The batch worker: one consumer, its lanes, and the objects that they share. Faust hosts it but is not needed."""
+"""The worker: one Kafka consumer, the lanes (tasks that commit its batches), and the objects that the lanes share.
+
+Faust hosts the worker, but the worker does not need Faust.
+"""
 
 import asyncio
 import random
@@ -42,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base class is untyped
-    """The worker, which reads, processes and commits until it is stopped.
+    """The worker, which reads events from Kafka, processes them and commits them to Postgres until it is stopped.
 
     `failed` gets the error that must end the process.
     """
@@ -88,7 +91,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
-        """Connect and join the group; raises PreconditionFailed when a service is away."""
+        """Connect to Kafka and Postgres and join the consumer group.
+
+        Raises PreconditionFailed when a service is away.
+        """
         try:
             await self._registry.load()
             await self._producer.start()
@@ -111,7 +117,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
 
     async def stop(self) -> None:
-        """Commit the batch in flight, and leave the group."""
+        """Finish and commit the batches in flight, and leave the consumer group."""
         log.info("worker_draining")
         await self._lanes.close(self._settings.seconds("revoke_budget"))
         for task in self._tasks:

@@ -1,1 +1,4 @@
-"""Paused partitions: those that a lane does not read, with the reasons; the breaker's and replaced logs' in detail."""
+"""Paused partitions: those that a lane (a task of the worker) does not read for now, with the reasons.
+
+The circuit breaker's paused partitions, and those whose log was replaced, have a module each.
+"""

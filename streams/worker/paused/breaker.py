@@ -1,7 +1,7 @@
-"""The partitions that an open circuit breaker pauses, and the probes that decide whether it is reset.
+"""The partitions that an open circuit breaker pauses, and the probes that decide whether the breaker is reset.
 
-A partition is paused at its head: the first record that would become a dead letter. A probe processes records of paused
-partitions, without dead-lettering, as a sample.
+An open breaker means that nothing is dead-lettered. A partition is paused at its head: the first record that would
+become a dead letter. A probe processes records of paused partitions, without dead-lettering, as a sample.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,12 +29,13 @@ log = structlog.get_logger(__name__)
 
 
 class BreakerPause:
-    """One lane's partitions that the breaker pauses. All times are in seconds of the lane's monotonic clock.
+    """The partitions of one lane (a task that reads partitions) that the circuit breaker has paused.
 
-    The partitions are resumed when the breaker is closed. While it is open, they are read every `probe_seconds` as a
-    probe. The records at the head are no fair sample, because a sender whose events fail there often sends many of
-    them. A probe therefore continues with records behind the head, every LOOK_SECONDS with a few from some partitions.
-    It ends when the sample is large enough, or when the next probe begins.
+    All times are in seconds of the lane's monotonic clock. The partitions are resumed when the breaker is closed. While
+    the breaker is open, they are read every `probe_seconds` as a probe (a test whether events pass again). The record
+    at the head of a paused partition, and those next to it, are no fair sample, because a sender whose events fail
+    there often sends many of them. A probe therefore continues behind the head: every LOOK_SECONDS it reads a few
+    records of some partitions. It ends when the sample is large enough, or when the next probe begins.
     """
 
     def __init__(self, lane: str, pauses: Pauses, probe_seconds: float) -> None:
@@ -53,7 +54,11 @@ class BreakerPause:
         self._look_at = 0.0
 
     def begin(self, sources: Iterable[TopicPartition], state: BreakerState) -> None:
-        """Forget the paused partitions. The owner of the partition that tripped the breaker probes it immediately."""
+        """Forget which partitions the circuit breaker has paused, when the worker's task begins to read again.
+
+        It then begins at the stored offsets. If the breaker is open, the task that has the partition which tripped it
+        probes this partition immediately.
+        """
         self._held.clear()
         self._seen.clear()
         # The values are compared, not hashed: a worker's account may have written values of any type.
@@ -63,7 +68,10 @@ class BreakerPause:
         self._hold()
 
     def keep(self, first: Mapping[TopicPartition, int], now: float, why: BreakerOpen) -> None:
-        """Pause each partition at its first record that would become a dead letter; log each new offset."""
+        """Pause each partition at its first record that would become a dead letter.
+
+        Log the offset if it is a new one.
+        """
         if not self._held:
             self._look_at = now + LOOK_SECONDS
             self._probe_at = now + self._probe_seconds
@@ -79,17 +87,20 @@ class BreakerPause:
                 )  # fmt: skip
 
     def forget(self, sources: Iterable[TopicPartition]) -> None:
-        """Forget partitions that an operator has paused."""
+        """Stop pausing these partitions for the circuit breaker, because an operator has paused them."""
         for source in sources:
             self._held.pop(source, None)
         self._hold()
 
     def to_look(self, now: float) -> bool:
-        """Return whether it is time to read the breaker's state."""
+        """Return whether it is time to read the circuit breaker's state from Postgres."""
         return bool(self._held) and now >= self._look_at
 
     def looked(self, state: BreakerState, now: float) -> None:
-        """Resume the paused partitions if the breaker is closed, or if a probe is due."""
+        """Resume the partitions that the circuit breaker has paused if it is closed, or if the next probe is due.
+
+        A probe processes some of their records to test whether events pass again.
+        """
         self._look_at = now + LOOK_SECONDS
         if state.engaged and now < self._probe_at:
             return
@@ -99,7 +110,7 @@ class BreakerPause:
         self._begin_probe(freed if state.engaged else set())
 
     def probes(self, batch: Batch) -> bool:
-        """Return whether this batch is part of a probe."""
+        """Return whether this batch is part of a probe, the test whether events pass again."""
         return batch.source in self._probed
 
     def _begin_probe(self, sources: set[TopicPartition]) -> None:
@@ -112,11 +123,14 @@ class BreakerPause:
         self._ended.clear()
 
     def saw_the_end(self, sources: Iterable[TopicPartition]) -> None:
-        """Record that the probe has read these partitions to their ends."""
+        """Record that the probe (a test whether events pass again) has read these partitions to their ends."""
         self._ended.update(sources)
 
     def saw(self, batches: Iterable[Batch]) -> bool:
-        """Record how far the probe has read; return whether these are its first batches."""
+        """Record how far the probe (a test whether events pass again) has read.
+
+        Returns whether these are the probe's first batches.
+        """
         for batch in batches:
             self._probed.discard(batch.source)
             self._seen[batch.source] = max(self._seen.get(batch.source, 0), batch.next)
@@ -124,16 +138,26 @@ class BreakerPause:
         return first
 
     def to_look_behind(self, state: BreakerState) -> bool:
-        """Return whether to read behind the heads now; immediately if only visitors may have tripped the breaker."""
+        """Return whether to read records behind those at which the circuit breaker has paused the partitions.
+
+        That is done during a probe (the test whether events pass again), and always if failures of visitors (anonymous
+        senders) alone have tripped the breaker.
+        """
         return bool(self._held) and not state.by_hand and (self._probing or state.by_visitors_alone)
 
     def end_probe(self) -> None:
-        """End the probe after it has reset the breaker. The paused partitions are resumed with the next look."""
+        """End the probe (the test whether events pass again) that has reset the circuit breaker.
+
+        The paused partitions are resumed when the breaker's state is read next.
+        """
         self._begin_probe(set())
         self._look_at = 0.0
 
     def unseen(self) -> dict[TopicPartition, int]:
-        """Return some paused partitions, with the offsets where the probe continues; those read longest ago first."""
+        """Return some partitions that the circuit breaker has paused, each with the offset where the probe continues.
+
+        A probe tests whether events pass again. Partitions that it has not read for the longest time come first.
+        """
         some = {
             source: max(offset, self._seen.pop(source, offset)) for source, offset in [*self._held.items()][:_AT_ONCE]
         }
@@ -144,7 +168,7 @@ class BreakerPause:
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
-        """The offset at which each partition continues after its pause."""
+        """The offset at which each partition that the circuit breaker has paused will be resumed."""
         return self._held
 
     def _hold(self) -> None:
@@ -152,7 +176,7 @@ class BreakerPause:
 
 
 def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int]:
-    """Return the offset of each partition's first record that would become a dead letter, if it has one."""
+    """Return, for each partition that has one, the offset of the first record that would become a dead letter."""
     return {
         one.batch.source: min(failure.attempt.record.offset for failure in dead)
         for one in outcomes
@@ -161,7 +185,10 @@ def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int
 
 
 def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) -> list[Batch]:
-    """Return the parts of the batches before the first dead letters. They may be committed."""
+    """Return the parts of the batches that precede each partition's first dead letter at the offset in `first`.
+
+    These parts may be committed while the circuit breaker is open.
+    """
     parts = (batch.before(first[batch.source]) if batch.source in first else batch for batch in batches)
     return [part for part in parts if part is not None]
 
@@ -169,9 +196,9 @@ def parts_before(batches: Sequence[Batch], first: Mapping[TopicPartition, int]) 
 async def peek(
     source: Source, places: Mapping[TopicPartition, int], positions: Mapping[TopicPartition, int]
 ) -> tuple[list[Batch], list[TopicPartition]]:
-    """Return a few records of each partition from its offset in `places`, and the partitions that have no record there.
+    """Return a few records of each partition from the offset in `places`, and the partitions that have no record there.
 
-    The partitions are paused afterwards, at the positions in `positions`. Raises the errors of a poll.
+    The partitions are paused afterwards, with the read positions in `positions`. Raises the errors of a poll.
     """
     ends = await source.ends(places)
     batches = []

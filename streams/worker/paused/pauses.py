@@ -1,4 +1,4 @@
-"""The owner of a lane's paused partitions: those that it does not read, each with its reasons."""
+"""The partitions that a lane (a task of the worker) does not read for now, each with its reasons."""
 
 from collections.abc import Collection, Iterable, Mapping
 from math import inf
@@ -24,9 +24,10 @@ log = structlog.get_logger(__name__)
 
 
 class Pauses:
-    """The paused partitions of one lane, by their names in Kafka, which stay the same when a log gets another name.
+    """The paused partitions of one lane (a task that reads partitions), each with its reasons.
 
-    A partition is read again when its last reason has ended. Times are in seconds of the lane's monotonic clock.
+    The partitions have their names in Kafka, which stay the same when a log gets another name. A partition is read
+    again when its last reason has ended. Times are in seconds of the lane's monotonic clock.
     """
 
     def __init__(self, lane: str, source: Source) -> None:
@@ -40,12 +41,12 @@ class Pauses:
     def unpaused(
         self, sources: Iterable[TopicPartition], reasons: Collection[PauseReason] = tuple(PauseReason)
     ) -> list[TopicPartition]:
-        """Return those of the partitions that are paused for none of the reasons."""
+        """Return those of the given partitions that are paused for none of the given reasons."""
         paused = set[TopicPartition]().union(*(self._until[reason] for reason in reasons))
         return [source for source in sources if source.in_kafka not in paused]
 
     def pause(self, reason: PauseReason, source: TopicPartition, until: float) -> None:
-        """Pause one more partition for the reason. `wake` resumes it at the time `until`."""
+        """Pause one more partition for the reason. `wake` resumes the partition when its argument reaches `until`."""
         self._change(reason, self._until[reason] | {source.in_kafka: until})
 
     def wake(self, now: float) -> None:
@@ -55,13 +56,19 @@ class Pauses:
                 self._change(reason, {one: until for one, until in paused.items() if until > now})
 
     def replace(self, reason: PauseReason, sources: Iterable[TopicPartition]) -> set[TopicPartition]:
-        """Pause exactly these partitions for the reason; return those that were not paused for it before."""
+        """Pause exactly these partitions for the reason, and end this reason for all others.
+
+        Returns the partitions that were not paused for this reason before.
+        """
         return self._change(reason, {source.in_kafka: inf for source in sources})[0]
 
     def by_operator(
         self, sources: Iterable[TopicPartition], why: Mapping[TopicPartition, str]
     ) -> Collection[TopicPartition]:
-        """Pause those of the partitions that operators have paused, and resume the others; return the new pauses."""
+        """Pause those of the partitions that operators have paused, and resume those that they have resumed.
+
+        `why` has the operators' paused partitions and reasons. Returns the partitions whose pause has begun now.
+        """
         named = {source.in_kafka: inf for source in sources if source.in_kafka in why}
         begun, ended = self._change(PauseReason.OPERATOR, named)
         for source in sorted(begun):
@@ -73,7 +80,10 @@ class Pauses:
     def _change(
         self, reason: PauseReason, until: dict[TopicPartition, float]
     ) -> tuple[set[TopicPartition], set[TopicPartition]]:
-        """Set the partitions that are paused for the reason; return those whose pause has begun, and those resumed."""
+        """Set which partitions are paused for the reason, and until when.
+
+        Returns the partitions whose pause for this reason has begun, and those for which it has ended.
+        """
         before, self._until[reason] = self._until[reason], until
         begun, ended = until.keys() - before.keys(), before.keys() - until.keys()
         # The source itself omits a partition with an unreadable record, and tries from time to time to read the record

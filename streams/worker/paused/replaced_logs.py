@@ -1,4 +1,7 @@
-"""Partitions whose log was recreated, truncated or replaced by another cluster's, and the times of checks."""
+"""Partitions whose log in Kafka was recreated, truncated or replaced by that of another cluster.
+
+They stay paused. The module also decides when their logs are checked again.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -17,7 +20,10 @@ log = structlog.get_logger(__name__)
 
 
 class ReplacedLogs:
-    """One lane's replaced logs. Their partitions stay paused. Times are in seconds of the lane's monotonic clock."""
+    """The partitions of one lane (a task of the worker) whose log in Kafka is not the one that was read before.
+
+    They stay paused. Times are in seconds of the lane's monotonic clock.
+    """
 
     def __init__(self, pauses: Pauses) -> None:
         self._pauses = pauses
@@ -25,7 +31,10 @@ class ReplacedLogs:
         self._look_at = 0.0
 
     def found(self, examined: Iterable[Examined], now: float) -> None:
-        """Store the result of an examination of all of the lane's logs, and log new findings."""
+        """Store which of the examined logs were replaced, that is, are not the logs that were read before.
+
+        Log new ones.
+        """
         before, self._why = self._why, {one.log: one.foreign for one in examined if one.foreign is not None}
         self._pauses.replace(PauseReason.REPLACED_LOG, self._why)
         self.looked(now)
@@ -40,9 +49,9 @@ class ReplacedLogs:
                 )
 
     def to_look(self, now: float) -> bool:
-        """Return whether it is time to examine the logs again."""
+        """Return whether it is time to examine the replaced logs again."""
         return bool(self._why) and now >= self._look_at
 
     def looked(self, now: float) -> None:
-        """Record that the logs were examined."""
+        """Record that the replaced logs were examined now."""
         self._look_at = now + LOOK_SECONDS
