@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 import typer
 
 from bridge.cli.dev.stack import status
 from bridge.dev.stack import state
 from bridge.dev.stack.credentials import Credentials
+from bridge.dev.stack.process import Identity
 from bridge.dev.stack.state import ServerState, StackState
 
 GONE = ServerState(2, os.getpid(), 1.0)
@@ -25,7 +25,10 @@ def server(path: Path) -> Iterator[ServerState]:
     """A process whose command line is that of the server with this path."""
     process = subprocess.Popen([sys.executable, "-c", "input()", str(path)], stdin=subprocess.PIPE)
     try:
-        yield ServerState(1, process.pid, psutil.Process(process.pid).create_time())
+        identity = Identity.of(process.pid)
+        assert identity is not None
+        # The start in ticks: the one in seconds moves with the machine's clock.
+        yield ServerState(1, identity.pid, identity.created, identity.started)
     finally:
         process.kill()
         process.communicate()
