@@ -41,7 +41,6 @@ _ROUTES: Final[dict[str, tuple[str, Handler]]] = {
 _TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
-_SERVER_SECONDS: Final = metrics.GATEWAY_SERVER_SECONDS
 # The cost of an operators' page, as a number of usual requests.
 _PAGE_COST = 10
 

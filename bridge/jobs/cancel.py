@@ -52,9 +52,8 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
             await cancel(conn, plan.replay_id, reason)
             with run.target(f"replay:{plan.replay_id}"):
                 await _stopped(conn, plan.replay_id, deadline)
-                if await _open_again(settings, run, conn, plan, deadline, reason) or await is_left(
-                    conn, plan.replay_id
-                ):
+                released = await _open_again(settings, run, conn, plan, deadline, reason)
+                if not released and await is_left(conn, plan.replay_id):
                     # Another account may have marked the plan as sent although items are left.
                     await cancel(conn, plan.replay_id, reason, sent=True)
             summary.state = await state_of(conn, plan.replay_id)

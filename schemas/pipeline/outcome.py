@@ -1,8 +1,10 @@
 """The outcomes of the attempts at a batch's events: what the processing returns, and what a commit writes."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -129,9 +131,9 @@ class Outcomes:
     clamped: int = 0
     unproven: Counter[str] = field(default_factory=Counter)
 
-    def results(self) -> list[Candidate | Failure]:
-        """Return the candidates, then the failures."""
-        return [*self.candidates, *self.failures]
+    def results(self) -> Iterator[Candidate | Failure]:
+        """Return the candidates, then the failures, without a copy."""
+        return chain(self.candidates, self.failures)
 
     def dead_letters(self) -> list[Failure]:
         """Return the failures whose events go to the DLQ. Duplicates are not among them."""
