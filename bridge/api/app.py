@@ -17,6 +17,7 @@ from bridge.api.openapi import document_of
 from bridge.api.plans import plans
 from bridge.api.services import Services
 from bridge.http.docs_page import POLICY, Documents
+from bridge.http.problem_response import problem_response
 from bridge.http.problems import Code, Problem
 from telemetry.metrics import product_version
 
@@ -99,6 +100,4 @@ def _place(location: Any) -> str:
 
 def _problem_answer(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
     request.scope["bridge_error_code"] = problem.code
-    answer = problem.answer(request.scope["bridge_ids"])
-    own = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers | own)
+    return problem_response(problem, request.scope["bridge_ids"], headers)

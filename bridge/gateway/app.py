@@ -19,6 +19,7 @@ from bridge.gateway.openapi import completed
 from bridge.gateway.services import Services
 from bridge.http.docs_page import POLICY, Documents
 from bridge.http.exposition import Exposition
+from bridge.http.problem_response import problem_response
 from bridge.http.problems import Code, Problem
 from bridge.http.refusal_log import REFUSED
 from bridge.http.server import quiet_server
@@ -184,6 +185,4 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
 
 
 def _problem(request: Request, code: Code, headers: dict[str, str]) -> Response:
-    answer = Problem(code).answer(request.scope["bridge_ids"])
-    own = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(answer.body, answer.status, headers | own)
+    return problem_response(Problem(code), request.scope["bridge_ids"], headers)

@@ -52,12 +52,10 @@ class Acceptor:
         self._waiting = 0
         self._opening: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
-        self._closed = False
         self._listen()
 
     def close(self) -> None:
         """Stop accepting connections, and close those that wait in the queue."""
-        self._closed = True
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listener)
@@ -65,6 +63,7 @@ class Acceptor:
             for accepted in queue:
                 accepted.close()
         self._queues.clear()
+        self._waiting = 0
 
     async def wait_closed(self) -> None:
         """Wait until the connections in progress are opened."""
@@ -116,8 +115,6 @@ class Acceptor:
 
     def _open_some(self) -> None:
         """Open one connection of each of the next addresses."""
-        if self._closed:
-            return
         if self._waiting == _MOST_WAITING:
             self._listen()
         for _ in range(min(_MOST_OPENED, self._waiting)):

@@ -21,6 +21,11 @@ def address_of(scope: Scope, hops: int) -> str:
         seen = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").split(b",")
         if len(seen) >= hops and (told := seen[-hops].strip().decode("latin-1")):
             address = _without_port(told[:64])
+    return counted(address)
+
+
+def counted(address: str) -> str:
+    """Return the address, or an IPv6 address's network, for which limits count it."""
     if ":" in address:
         try:
             read = IPv6Address(address.partition("%")[0])

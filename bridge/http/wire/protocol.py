@@ -14,7 +14,7 @@ from bridge.http.body import CLIENT_GONE, WHOLE_BODY, WIRE_BYTES
 from bridge.http.problems import Code
 from bridge.http.refusal_log import REFUSED
 from bridge.http.wire.acceptor import Peer
-from bridge.http.wire.client_address import address_of
+from bridge.http.wire.client_address import counted
 from bridge.http.wire.connection_turns import ConnectionTurns
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.intake import BEGUN_SECONDS
@@ -68,7 +68,7 @@ class BoundedProtocol(ReadingProtocol):
     @classmethod
     def address_of_peer(cls, peer: Peer) -> str:
         """Return the address for which limits count a peer's connections; "" means a proxy with many clients."""
-        return address_of({"client": peer, "headers": ()}, 0) if cls._peers_are_clients else ""
+        return counted(peer[0]) if cls._peers_are_clients else ""
 
     @classmethod
     def refuse_accepted(cls) -> None:
@@ -96,7 +96,7 @@ class BoundedProtocol(ReadingProtocol):
         self.open_connections.inc()
         # The admin port has no limit, so that a flood of the public port does not make the service look unready.
         is_admin = bool(self.admin_port) and transport.get_extra_info("sockname")[1] == self.admin_port
-        self.address = address = address_of({"client": self.client, "headers": ()}, 0)
+        self.address = address = counted(self.client[0] if self.client else "")
         self._turns = ConnectionTurns(Pace(0) if is_admin else self.pace, address, is_first=is_admin)
         if not self._turns.enters():
             self._count_refusal(Code.RATE_LIMITED)
