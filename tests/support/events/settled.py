@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -98,14 +98,17 @@ async def fetch(settings: Settings, statement: str, *arguments: object) -> list[
 
 
 @asynccontextmanager
-async def open_transaction(settings: Settings, *topics: str) -> AsyncIterator[None]:
-    """Keep a transaction open with a record in each partition of the topics; it is aborted at the end."""
+async def open_transaction(
+    settings: Settings, *topics: str, partitions: Iterable[int] | None = None, value: bytes = b"{}"
+) -> AsyncIterator[None]:
+    """Keep a transaction open with a record in these partitions of the topics, or in all; it is aborted at the end."""
+    chosen = range(settings.topic_partitions) if partitions is None else tuple(partitions)
     producer = make_producer(settings, transactional_id=f"{settings.group}-open", enable_idempotence=True)
     async with started(settings, producer):
         await producer.begin_transaction()
         for topic in topics:
-            for partition in range(settings.topic_partitions):
-                await (await producer.send(topic, b"{}", partition=partition))
+            for partition in chosen:
+                await (await producer.send(topic, value, partition=partition))
         try:
             yield
         finally:

@@ -21,7 +21,16 @@ from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.postgres.tokens.api_tokens import create_api_token
 from sinks.postgres.tokens.script_tokens import create_token
-from support.events.settled import environment_of, event, fetch, prepare, produce, settings_for, working
+from support.events.settled import (
+    environment_of,
+    event,
+    fetch,
+    open_transaction,
+    prepare,
+    produce,
+    settings_for,
+    working,
+)
 from support.infrastructure.databases import LOCK_AWAITED, beside
 from support.infrastructure.topics import make_anew
 from support.processes.api import api
@@ -260,13 +269,9 @@ async def a_transaction_is_open(place: Place) -> AsyncIterator[Trouble]:
     """A producer began a transaction, sent a record, and has been idle since; another record follows it."""
     async with well(place) as trouble:
         settings = trouble.settings
-        options = {"transactional_id": f"{settings.group}-open", "enable_idempotence": True}
-        async with AIOKafkaProducer(**settings.kafka_client(), **options) as producer:
-            await producer.begin_transaction()
-            await producer.send_and_wait(settings.topics.raw, event(100), partition=0)
+        async with open_transaction(settings, settings.topics.raw, partitions=(0,), value=event(100)):
             await produce(settings, [event(101)])
             yield trouble
-            await producer.abort_transaction()
 
 
 @asynccontextmanager
