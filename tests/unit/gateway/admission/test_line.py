@@ -9,6 +9,7 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
 from bridge.gateway.admission.rate_limits import Allowances, Bill
+from bridge.http.wire.cost import Cost
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from sinks import cooperative
@@ -50,6 +51,19 @@ async def settled() -> None:
     """Run the loop until every task waits."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("before", "gives"), [(0.0, True), (2 * SLICE_SECONDS, False)], ids=["plain", "dear"])
+async def test_line_counts_what_a_request_cost_before_its_turn(
+    gateway: LoneGateway, clock: Clock, before: float, gives: bool
+) -> None:
+    """A request that was dear to parse leaves no time of the loop's iteration to others."""
+    line, cost = Line(), Cost()
+    cost.seconds = before
+    with line.work(bill(gateway, "s1"), cost) as own:
+        assert not await own.stand_in_line()
+
+    assert line.gives_at_once(("s2",)) is gives
 
 
 async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Clock) -> None:

@@ -122,7 +122,7 @@ MUTANTS = [
         "gateway-sender-cost-slice",
         "the part of an iteration's slice that a request used before its turn",
         (Edit("bridge/gateway/admission/line.py::Work.stand_in_line", "self._line.spent(self._before)", ""),),
-        (f"{SENDER}::test_requests_that_were_dear_to_parse_are_answered_as_slowly",),
+        ("tests/unit/gateway/admission/test_line.py::test_line_counts_what_a_request_cost_before_its_turn",),
     ),
     Mutant(
         "gateway-pace-no-request",
