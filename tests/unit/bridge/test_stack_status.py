@@ -23,8 +23,12 @@ OWN = {"Kafka": Path("kafka") / "server.properties", "Postgres": Path("postgres"
 @contextmanager
 def server(path: Path) -> Iterator[ServerState]:
     """A process whose command line is that of the server with this path."""
-    process = subprocess.Popen([sys.executable, "-c", "input()", str(path)], stdin=subprocess.PIPE)
+    words = [sys.executable, "-c", "print(flush=True); input()", str(path)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        # For a moment after the start, the kernel shows an empty command line.
+        assert process.stdout is not None
+        process.stdout.readline()
         identity = Identity.of(process.pid)
         assert identity is not None
         # The start in ticks: the one in seconds moves with the machine's clock.
