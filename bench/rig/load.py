@@ -41,12 +41,13 @@ def records(count: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
         if rng.random() < INVALID:
             yield key, b'{"event_id": "' + event_id.encode()
             continue
-        yield key, msgspec.json.encode(_event(site, event_id, start_ms, index, rng))
+        yield key, msgspec.json.encode(_event(site, event_id, index, rng))
 
 
-def _event(site: int, event_id: str, start_ms: int, index: int, rng: random.Random) -> dict[str, object]:
+def _event(site: int, event_id: str, index: int, rng: random.Random) -> dict[str, object]:
     kind = _TYPES[index % len(_TYPES)]
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start_ms / 1000))
+    # The time at which the record is made. An event that is sent long before it is received has its time corrected.
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     event: dict[str, object] = {
         "event_id": event_id,
         "site_id": site,
