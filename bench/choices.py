@@ -69,7 +69,7 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
 
 
 async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:
-    """Insert keys with unnest and ON CONFLICT; returns the winners."""
+    """Insert the keys as the product does, those that are held checked first; returns the winners."""
     winners = {one.key: one for one in candidates}
     for duplicate in await claim_keys(connection, winners, only_sender(winners.values())):
         del winners[duplicate.key]

@@ -85,12 +85,7 @@ def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:
 
     The ledger is the table of events whose first attempt failed. Its row must still wait for this attempt.
     """
-    return {
-        one.attempt.provenance: one.attempt.number
-        for each in outcomes
-        for one in each.results()
-        if one.attempt.number > 1
-    }
+    return {one.provenance: one.number for each in outcomes for one in each.of_ledger if one.number > 1}
 
 
 def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provenance]]:
@@ -100,10 +95,10 @@ def replays(outcomes: Iterable[Outcomes]) -> dict[Provenance, tuple[str, Provena
     replay sent.
     """
     return {
-        replay.replay_of: (replay.replay_id, one.attempt.provenance)
+        one.replay.replay_of: (one.replay.replay_id, one.provenance)
         for each in outcomes
-        for one in each.results()
-        if (replay := one.attempt.replay) is not None and one.attempt.number == 1
+        for one in each.of_ledger
+        if one.replay is not None and one.number == 1
     }
 
 

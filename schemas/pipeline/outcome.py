@@ -120,13 +120,15 @@ class Failure:
 class Outcomes:
     """All outcomes of one batch. Each record is a candidate (an event to become a row), a failure, or stale.
 
-    `clamped` is the number of records whose producer's time was out of bounds. `unproven` counts the records whose
-    gateway headers have no valid signature, by kind.
+    `of_ledger` are the attempts at events that have a row in the ledger, the table of failed events: later attempts and
+    replays. `clamped` is the number of records whose producer's time was out of bounds. `unproven` counts the records
+    whose gateway headers have no valid signature, by kind.
     """
 
     batch: Batch
     candidates: list[Candidate] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    of_ledger: list[Attempt] = field(default_factory=list)
     stale: int = 0
     clamped: int = 0
     unproven: Counter[str] = field(default_factory=Counter)

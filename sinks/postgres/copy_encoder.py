@@ -7,9 +7,7 @@ Each row is encoded by C code as one JSON array. Postgres reads it as CSV with a
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 from msgspec.structs import astuple
@@ -19,40 +17,33 @@ from sinks.cooperative import Turn
 OPTIONS = {"format": "csv", "null": "null", "escape": "\\"}
 """The options of the COPY statement."""
 
-# The rows of a part have about 100 kB, which fit into the processor's cache. Postgres reads one part while the next
-# part is encoded.
-_ROWS = 200
-# A part of long rows has fewer rows, so that encoding it does not occupy the event loop for long.
-_BYTES = 256 * 1024
+# A part fits into the processor's cache. Postgres reads one part while the next part is encoded.
+_BYTES = 100_000
+# So few that encoding them does not occupy the event loop for long, however large they are.
+_ROWS = 25
 _encode_lines = msgspec.json.Encoder().encode_lines
 _OTHER_ESCAPE = re.compile(rb'\\[^"]')
 _NAMED = ((b"\\n", b"\n"), (b"\\r", b"\r"), (b"\\t", b"\t"), (b"\\b", b"\b"), (b"\\f", b"\f"))
 _CONTROLS = tuple((b"\\u%04x" % code, bytes([code])) for code in range(32))
 
 
-async def parts(rows: Sequence[msgspec.Struct], sizes: Sequence[int]) -> AsyncIterator[bytes]:
+async def parts(rows: Sequence[msgspec.Struct]) -> AsyncIterator[bytes]:
     """Yield the body of the COPY statement in parts of whole lines, with the columns in the order of the fields.
 
-    `sizes` has each row's approximate size in bytes. Other tasks run between two parts. Raises UnicodeEncodeError for a
-    text with a lone surrogate.
+    Other tasks run between two parts. Raises UnicodeEncodeError for a text with a lone surrogate.
     """
     turn = Turn()
-    for start, end in _spans(sizes):
-        lines = _encode_lines(list(map(astuple, rows[start:end])))
+    part: list[bytes] = []
+    for start in range(0, len(rows), _ROWS):
+        lines = _encode_lines(list(map(astuple, rows[start : start + _ROWS])))
         # A line break within a text is still escaped here, so an unescaped one ends a row.
-        yield _plain(b"\n".join([line[1:-1] for line in lines.split(b"\n")]))
-        await turn.let_others()
-
-
-def _spans(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the first row and the end of each part: at most _ROWS rows, and at most _BYTES bytes or a single row."""
-    start = 0
-    while start < len(sizes):
-        end = min(start + _ROWS, len(sizes))
-        if sum(sizes[start:end]) > _BYTES:
-            end = start + max(1, bisect_right(list(accumulate(sizes[start:end])), _BYTES))
-        yield start, end
-        start = end
+        part.append(_plain(b"\n".join([line[1:-1] for line in lines.split(b"\n")])))
+        if sum(map(len, part)) >= _BYTES:
+            yield b"".join(part)
+            part.clear()
+            await turn.let_others()
+    if part:
+        yield b"".join(part)
 
 
 def _plain(lines: bytes) -> bytes:

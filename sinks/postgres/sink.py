@@ -36,7 +36,7 @@ from sinks.postgres.connection import (
 from sinks.postgres.errors import KEPT, TIMED_OUT, TRANSLATED, translate
 from sinks.postgres.ledger.rows import provenance_columns, state_and_body, state_of, waiting
 from sinks.postgres.statements import sql
-from sinks.postgres.transaction import settle_in_transaction, write_events
+from sinks.postgres.transaction import KEYS, settle_in_transaction, write_events
 
 OPERATION_SECONDS = 60.0
 """The time limit of an operation, in seconds, after which the connection is closed.
@@ -56,6 +56,9 @@ _KEPT_LOOK_SECONDS = 0.5
 It is shorter than Postgres' deadlock time-out, because other sessions can cause deadlocks.
 """
 
+CONTESTED_SECONDS = 60.0
+"""How long a lane expects that other lanes insert the keys of its events, after one did. In seconds."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -72,6 +75,7 @@ class PostgresSink:
         self._kept_since: dict[str, float] = {}
         # The connection that holds the lock of `keep_claims`.
         self._keeping: Connection | None = None
+        self._contested_until = 0.0
         self.silent = False
 
     async def logs(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, KnownLog]:
@@ -131,8 +135,18 @@ class PostgresSink:
         return True
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
-        async with self._working("committing a batch") as conn, conn.transaction():
-            return await settle_in_transaction(conn, self._group, outcomes)
+        async with self._working("committing a batch") as conn:
+            contested = time.monotonic() < self._contested_until
+            try:
+                async with conn.transaction():
+                    return await settle_in_transaction(conn, self._group, outcomes, contested=contested)
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name != KEYS:
+                    raise
+            # Copies of these events are in partitions of other lanes. More of them are probably next.
+            self._contested_until = time.monotonic() + CONTESTED_SECONDS
+            async with conn.transaction():
+                return await settle_in_transaction(conn, self._group, outcomes, contested=True)
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         winners, _ = first_of_each_key(outcomes)
@@ -192,7 +206,10 @@ class PostgresSink:
                 self._opened = await connect(self._dsn, "lane")
                 # Behind a pooler the process id that the driver knows is the pooler's.
                 self._pid = await self._opened.fetchval("SELECT pg_backend_pid()")
-                await self._opened.execute(f"SET lock_timeout = {int(self._lock_timeout * 1000)}")
+                # A plan that is made while a table is almost empty must not scan it whole when it has grown.
+                await self._opened.execute(
+                    f"SET lock_timeout = {int(self._lock_timeout * 1000)}; SET enable_seqscan = off"
+                )
             watch = asyncio.create_task(self._watch(self._opened, doing, since, cut))
             yield self._opened
         except BridgeError as error:

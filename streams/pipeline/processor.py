@@ -177,7 +177,7 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
             found = context.trust.of_replay(state, said, record.value)
         if found.headers in WORTHLESS:
             outcomes.unproven[found.headers] += 1
-    return _Attempt(
+    attempt = _Attempt(
         record,
         # Calling the class instead takes twice as long.
         _as_it_is(Provenance, (*outcomes.batch.source, record.offset)),
@@ -188,6 +188,9 @@ def _first_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
         replay,
         found,
     )
+    if replay is not None:
+        outcomes.of_ledger.append(attempt)
+    return attempt
 
 
 def _received_at_ms(said: Said, time_ms: int) -> int:
@@ -279,7 +282,7 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
         return None
     context.seen.add(provenance)
     carried = _carried(record, state, provenance, number)
-    return _Attempt(
+    attempt = _Attempt(
         carried,
         provenance,
         number,
@@ -289,6 +292,8 @@ def _later_attempt(record: RawRecord, context: Context, outcomes: Outcomes) -> _
         None if state.replay_of is None else ReplayClaim("", Provenance.parse(state.replay_of)),
         context.trust.of_kept(state, dict(carried.headers), carried.value),
     )
+    outcomes.of_ledger.append(attempt)
+    return attempt
 
 
 def _claimed_identity(value: bytes | None) -> Claimed | None:

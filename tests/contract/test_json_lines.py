@@ -46,7 +46,7 @@ rows = st.builds(
 
 async def written(connection: asyncpg.Connection, given_rows: list[Row]) -> list[Row]:
     await connection.execute(f"DROP TABLE IF EXISTS lines; {TABLE}")
-    source = copy_encoder.parts(given_rows, [100_000] * len(given_rows))
+    source = copy_encoder.parts(given_rows)
     await connection.copy_to_table("lines", source=source, columns=COLUMNS, **copy_encoder.OPTIONS)
     return [Row(**row) for row in await connection.fetch("SELECT * FROM lines ORDER BY ctid")]
 

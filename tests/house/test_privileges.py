@@ -29,7 +29,7 @@ NOT_RUN = {
         Service.API: """
             api_token_add api_token_revoke audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows
             breaker_trip breaker_reset breaker_probed breaker_release claims_keep claims_release drops_became
-            end_blockers end_lock_holders events_supersede keys_insert
+            end_blockers end_lock_holders events_supersede keys_claim keys_insert
             ledger_advance ledger_due ledger_heal ledger_lock ledger_read lost_acknowledge migrations_owned
             offsets_adopt offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek
             offsets_skip org_add org_show registry_change_by registry_changes relations_missing replays_prune replays_settle run_show runs_list script_add

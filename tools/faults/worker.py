@@ -52,8 +52,8 @@ def _after_publishing(kill: Kill) -> None:
 def _between_statements(kill: Kill) -> None:
     claim = transaction.claim_keys
 
-    async def claim_and_die(*arguments: Any) -> list[Candidate]:
-        claimed = await claim(*arguments)
+    async def claim_and_die(*arguments: Any, **options: Any) -> list[Candidate]:
+        claimed = await claim(*arguments, **options)
         kill()
         return claimed
 
@@ -63,12 +63,12 @@ def _between_statements(kill: Kill) -> None:
 def _mid_copy(kill: Kill) -> None:
     parts = copy_encoder.parts
 
-    async def parts_and_die(rows: Sequence[Any], sizes: Sequence[int]) -> AsyncIterator[bytes]:
+    async def parts_and_die(rows: Sequence[Any]) -> AsyncIterator[bytes]:
         half = len(rows) // 2
-        async for part in parts(rows[:half], sizes[:half]):
+        async for part in parts(rows[:half]):
             yield part
         kill()
-        async for part in parts(rows[half:], sizes[half:]):
+        async for part in parts(rows[half:]):
             yield part
 
     copy_encoder.parts = parts_and_die
@@ -77,8 +77,8 @@ def _mid_copy(kill: Kill) -> None:
 def _before_commit(kill: Kill) -> None:
     settle = postgres_sink.settle_in_transaction
 
-    async def settle_and_die(*arguments: Any) -> CommitResult:
-        settled = await settle(*arguments)
+    async def settle_and_die(*arguments: Any, **options: Any) -> CommitResult:
+        settled = await settle(*arguments, **options)
         kill()
         return settled
 

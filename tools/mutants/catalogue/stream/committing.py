@@ -8,6 +8,7 @@ LANE = "tests/unit/streams/worker/test_lane.py"
 OWNER = "tests/unit/streams/worker/paused/test_pauses.py"
 RETRY_LANE = "tests/unit/streams/worker/test_retry_lane.py"
 SETTLING = f"{CONTRACT}/test_sink.py"
+CONTESTED = "tests/integration/postgres/test_contested_keys.py"
 SWEEPER = "tests/integration/worker/test_sweeper.py"
 
 MUTANTS = [
@@ -58,8 +59,39 @@ MUTANTS = [
     Mutant(
         "key-table",
         "the key table's decision on duplicates",
-        (Edit("keys_insert.sql", "WHERE (SELECT count(*) FROM claimed) <", "WHERE length($1::bytea) <"),),
+        (
+            Edit("keys_holders.sql", "WHERE event_key = ANY", "WHERE event_key <> ALL"),
+            Edit("keys_claim.sql", "WHERE (SELECT count(*) FROM claimed) <", "WHERE length($1::bytea) <"),
+        ),
         (f"{SETTLING}::test_a_duplicate_in_a_later_batch_or_partition_loses",),
+    ),
+    Mutant(
+        "contested-keys",
+        "the repetition of a commit whose keys another lane has inserted meanwhile",
+        (
+            Edit(
+                "sinks/postgres/sink.py::PostgresSink.commit", "error.constraint_name != KEYS", "error.constraint_name"
+            ),
+        ),
+        (f"{CONTESTED}::test_an_event_whose_key_another_lane_inserts_meanwhile_is_a_duplicate",),
+    ),
+    Mutant(
+        "contested-duplicates",
+        "the decision on duplicates while other lanes insert the same keys",
+        (Edit("keys_claim.sql", "WHERE (SELECT count(*) FROM claimed) <", "WHERE length($1::bytea) <"),),
+        (f"{CONTESTED}::test_an_event_whose_key_another_lane_inserts_meanwhile_is_a_duplicate",),
+    ),
+    Mutant(
+        "contested-for-a-while",
+        "that a lane expects other lanes to insert its keys for a while after one did",
+        (
+            Edit(
+                "sinks/postgres/sink.py::PostgresSink.commit",
+                "self._contested_until = time.monotonic() + CONTESTED_SECONDS",
+                "self._contested_until = 0.0",
+            ),
+        ),
+        (f"{CONTESTED}::test_after_a_contested_key_the_lane_commits_at_the_first_try",),
     ),
     Mutant(
         "token",
@@ -266,7 +298,7 @@ MUTANTS = [
         "the single use of a replay's claim",
         (
             Edit("schemas/pipeline/ledger.py::LedgerState.claimed_by", "self.replayed_as is None", "True"),
-            Edit("sinks/commit_rules.py::replays", "one.attempt.number == 1", "not one.attempt.number"),
+            Edit("sinks/commit_rules.py::replays", "one.number == 1", "not one.number"),
         ),
         (f"{CONTRACT}/test_sink_replay.py::test_a_claimed_replay_is_honoured_once",),
     ),

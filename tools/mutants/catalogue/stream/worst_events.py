@@ -83,7 +83,7 @@ MUTANTS = [
     Mutant(
         "row-parts",
         "the smaller parts in which long rows are written to Postgres",
-        (Edit("sinks/postgres/copy_encoder.py::_spans", "sum(sizes[start:end]) > _BYTES", "not end"),),
+        (Edit("sinks/postgres/copy_encoder.py::parts", "sum(map(len, part)) >= _BYTES", "not start"),),
         ("tests/unit/sinks/postgres/test_copy_encoder.py::test_long_rows_go_in_smaller_parts",),
     ),
     Mutant(
