@@ -32,7 +32,7 @@ def json_result(text: str) -> None:
 
 
 def take_every_character() -> None:
-    """Make both outputs escape characters that their encoding lacks, such as ASCII, instead of raising an error."""
+    """Make both outputs escape a character that their encoding (ASCII, for example) lacks, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -31,7 +31,7 @@ async def me(scope: Scope) -> Response:
 
 @about.get("/tokens", summary="The tokens, without their secrets", responses=documented("Tokens", Code.ROLE_TOO_LOW))
 async def tokens(scope: Scope) -> Response:
-    """Return the tokens of the caller's organisation, or all tokens if the caller has none.
+    """Return the tokens of the caller's organisation, or all tokens if the caller belongs to no organisation.
 
     For admins. `bridge api token` creates and revokes tokens.
     """

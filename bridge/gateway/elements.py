@@ -181,7 +181,9 @@ def _object_elements(body: bytes, most: int) -> Elements:
         raise _refused("the body has the name `events` twice; send one array")
     if b"\\" in body and _ESCAPED_NAME(body.replace(events, b"", 1)):
         # It may be `events` a second time, whose events would be lost.
-        raise _refused("a name beside `events` is written with an escape: write it as it is")
+        raise _refused(
+            "a field beside `events` has an escape such as \\u0065 in its name: write the name without escapes"
+        )
     if several := several_in(body.replace(events, b"[]", 1)):
         raise _refused(
             f"beside `events`, {several} was found; send all events under `events`; nothing of it was accepted"

@@ -26,8 +26,8 @@ def adopt_job(settings: Settings, topic: str, partition: int | None, reason: str
         foreign = [one for one in found.logs if one.foreign is not None]
         if not foreign:
             raise InvalidInput(
-                f"{topic if partition is None else TopicPartition(topic, partition)}: no log was replaced, "
-                "so there is nothing to adopt; see `bridge offsets show`"
+                f"{topic if partition is None else TopicPartition(topic, partition)}: the topic was not "
+                "recreated, so there is nothing to adopt; see `bridge offsets show`"
             )
         await run.begins()
         for one in foreign:

@@ -81,7 +81,9 @@ async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, reada
         try:
             found = await source.poll([log], timeout_ms=_POLL_MS, max_records=1)
         except OffsetsGone as error:
-            raise InvalidInput(f"{log}: {error}; a worker passes this place and records the loss") from error
+            raise InvalidInput(
+                f"{log}: {error}; a worker skips these records by itself and records the loss"
+            ) from error
         if found:
             return _given_up(log, offset, found[0].records, readable=readable)
         if log in source.unreadable():

@@ -22,7 +22,7 @@ from streams.rules.retry_policy import tier_labels
 
 
 class Look(NamedTuple):
-    """The state of the stream at the time of one reading, in seconds of the monotonic clock."""
+    """The state of the stream, as read at the time `at`, in seconds of the monotonic clock."""
 
     at: float
     activity: Activity

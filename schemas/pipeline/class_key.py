@@ -12,7 +12,7 @@ _FLIPPED: Final = {sender: [bytes([last ^ code]) for last in range(256)] for sen
 
 
 def slot_key(plain: bytes, sender: Sender) -> bytes:
-    """Return the second key of an event id, for an event of this sender class when another class has the plain key."""
+    """Return the dedup key for an event whose `plain` key, that of its id, an event of another sender class has."""
     return plain[:-1] + _FLIPPED[sender][plain[-1]]
 
 

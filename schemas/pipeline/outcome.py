@@ -19,7 +19,7 @@ UNCONFIRMED_SITE = 0
 
 
 class ReplayClaim(NamedTuple):
-    """What the headers of a raw record state: it is the replay of this dead letter, sent by the replay with this id.
+    """What the headers of a raw record state: which dead letter it is a copy of, and the id of the replay that sent it.
 
     The statement is not verified.
     """

@@ -144,7 +144,7 @@ async def _open(dsn: str, name: str, seconds: float) -> Connection:
 async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
     """Open a connection for a short task, and close it afterwards.
 
-    The connection is dropped when the primary no longer has its session. A statement waits for a lock for at most
+    The client closes the connection when the primary no longer has its session. A statement waits for a lock for at most
     LOCK_SECONDS; SinkUnavailable then names the lock and the session that holds the lock.
     """
     opened = await connect(dsn, role)

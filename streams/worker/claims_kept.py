@@ -32,9 +32,9 @@ class ClaimsKept:
 
     @asynccontextmanager
     async def around(self, batches: Sequence[Batch], patiently: Patiently) -> AsyncIterator[None]:
-        """Lock the replays' claims on dead letters, if needed, while these batches are processed and committed.
+        """Keep the dead letters that these batches replay from being changed until the batches are committed.
 
-        `patiently` is called with an operation of the sink. It must repeat the operation while Postgres is away.
+        The database locks them only after it has refused a commit because one of them had changed. `patiently` is called with an operation of the sink. It must repeat the operation while Postgres is away.
         """
         keeps = self.refused and bool(replays_claimed(batches))
         if keeps:

@@ -36,8 +36,8 @@ def serve(
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C. Replays in flight stop after their current batch, and can be continued.
 
-    The exit code is 0 after a drain. It is 3, with the settings to change, if the start guards refuse or the port is in
-    use.
+    The exit code is 0 after a drain. It is 3 if a start check refuses or the port is in use; the error then names the
+    settings to change.
     """
     given: dict[str, Any] = {"api_host": host, "api_port": port}
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)

@@ -22,8 +22,8 @@ def gateway(
 ) -> None:
     """Receive events over HTTP until SIGTERM or Ctrl-C, then finish the requests in flight.
 
-    The exit code is 0 after a drain. It is 3, with the settings to change, if the start guards refuse or the port is in
-    use.
+    The exit code is 0 after a drain. It is 3 if a start check refuses or the port is in use; the error then names the
+    settings to change.
     """
     given: dict[str, Any] = {"gateway_host": host, "gateway_port": port, "gateway_processes": processes}
     if verbose:

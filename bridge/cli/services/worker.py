@@ -23,8 +23,8 @@ def worker(
 ) -> None:
     """Process raw events until SIGTERM or Ctrl-C, then finish the batches in flight and leave the consumer group.
 
-    The exit code is 0 after a drain, 3 with the settings to change if the start guards refuse, and 1 with the reason of
-    a defect.
+    The exit code is 0 after a drain. It is 3 if a start check refuses; the error then names the settings to change. It
+    is 1 after a defect.
     """
     settings = command_settings(
         verbose=verbose, guarded=True, service="bridge-worker", metrics_port=metrics_port, lanes=lanes

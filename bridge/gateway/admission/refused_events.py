@@ -59,7 +59,7 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
 def charge_refused(
     services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
 ) -> None:
-    """Let each event of a server that the stream will refuse count as several events of its script's rate limit.
+    """Count an event that a server sent, and that the stream will refuse, as several events in its script's rate limit.
 
     Such an event costs the stream more than a valid one. The number of such events is estimated from a sample. Later
     requests of the script may be refused for it. This way the refused events of a script take no more of the stream's

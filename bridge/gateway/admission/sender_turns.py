@@ -43,7 +43,7 @@ class Turns(Generic[Item]):
         return tuple(sender), level.items
 
     def end(self, sender: Path) -> None:
-        """End the sender's turn: move it behind the other names on each level, or remove it if it has no items left."""
+        """End the sender's turn: put it last, behind those that wait, or remove it if it has no items left."""
         path = [self._root]
         for name in sender:
             level = path[-1].names.get(name)

@@ -25,7 +25,7 @@ def turn_of(grant: Grant, address: str) -> turns.Path:
 
 
 def shares_of(grant: Grant, address: str) -> Shares:
-    """Return the names for which an admitted request counts, with their shares of the budget, the narrowest first."""
+    """Return whose shares of the bytes in flight a request counts against, such as its script's, the smallest first."""
     script_id, org_id = grant.script.script_id, grant.script.org_id
     if grant.sender is Sender.SERVER:
         own = ("script", script_id), OF_AN_ORGANISATION

@@ -1,7 +1,7 @@
 """Limits on inflating compressed batches.
 
-aiokafka inflates batches without a limit, and a compressed batch of a megabyte can inflate to gigabytes. Limits apply
-to each batch, and to each read: one request for records by a task, which may return records of several batches.
+aiokafka inflates batches without a limit, and a compressed batch of a megabyte can inflate to gigabytes. One limit
+applies to each batch. Another applies to all batches that a task gets by one request for records.
 """
 
 import asyncio
