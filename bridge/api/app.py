@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from bridge.api.about import about, health
@@ -16,26 +16,19 @@ from bridge.api.middleware import Front
 from bridge.api.openapi import document_of
 from bridge.api.plans import plans
 from bridge.api.services import Services
-from bridge.http.docs_page import POLICY, Documents
-from bridge.http.problem_response import problem_response
+from bridge.http.framework import create_framework, refusal
 from bridge.http.problems import Code, Problem
-from telemetry.metrics import product_version
 
-_CODES: Final = {400: Code.INVALID_JSON, 404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED}
 _MOST_TOLD: Final = 5
 _ROUTERS: Final = (health, about, dead_letters, plans)
 
 
 def create_app(services: Services) -> Front:
     """Build the ASGI application; `services` start and stop together with the server that serves it."""
-    app = FastAPI(
-        title="Ghostlink Bridge API", version=product_version(), docs_url=None, redoc_url=None, openapi_url=None,
-        redirect_slashes=False, generate_unique_id_function=_operation,
-    )  # fmt: skip
+    app = create_framework("Ghostlink Bridge API", document_of, generate_unique_id_function=_operation)
     app.state.services = services
     for router in _ROUTERS:
         app.include_router(router)
-    _add_documents(app)
     _add_refusals(app)
     return Front(app, services)
 
@@ -45,38 +38,19 @@ def _operation(route: APIRoute) -> str:
     return "_".join([route.name.strip("_"), *map(str, route.tags)]).replace(" ", "_")
 
 
-def _add_documents(app: FastAPI) -> None:
-    documents = Documents(lambda: document_of(app))
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
-        return Response(documents.as_json, media_type="application/json")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return HTMLResponse(documents.as_page, headers={"content-security-policy": POLICY})
-
-
 def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def refused(request: Request, problem: Problem) -> Response:
-        return _problem_answer(request, problem, {})
+        return refusal(request, problem)
 
-    @app.exception_handler(HTTPException)
-    async def not_served(request: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            # The router only names the methods of one route, but a path can have several routes.
-            headers = {"allow": ", ".join(sorted(_methods(request.scope)))}
-        return _problem_answer(request, Problem(_CODES.get(error.status_code, Code.INTERNAL_ERROR)), headers)
+    @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)
+    async def not_allowed(request: Request, _error: HTTPException) -> Response:
+        # The router only names the methods of one route, but a path can have several routes.
+        return refusal(request, Problem(Code.METHOD_NOT_ALLOWED), {"allow": ", ".join(sorted(_methods(request.scope)))})
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
-        return _problem_answer(request, _of_validation(error), {})
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, _error: Exception) -> Response:
-        return _problem_answer(request, Problem(Code.INTERNAL_ERROR), {})
+        return refusal(request, _of_validation(error))
 
 
 def _methods(scope: Any) -> set[str]:
@@ -96,8 +70,3 @@ def _place(location: Any) -> str:
     """Return the name of the invalid field, without the first part of `location`: `body` or `query`."""
     names = [str(one)[:80] for one in location[1:]] or [str(location[0])]
     return ".".join(names)
-
-
-def _problem_answer(request: Request, problem: Problem, headers: dict[str, str]) -> Response:
-    request.scope["bridge_error_code"] = problem.code
-    return problem_response(problem, request.scope["bridge_ids"], headers)

@@ -13,10 +13,11 @@ from starlette.types import ASGIApp
 
 from bridge.api.authentication import Caller, admit
 from bridge.api.services import Services
-from bridge.http.admin_port import PAGES, is_served
+from bridge.http.admin_port import is_served
 from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
 from bridge.http.body import ClientGone
-from bridge.http.ids import RequestIds, request_ids
+from bridge.http.exchange import Exchange, identify, serve_page
+from bridge.http.ids import RequestIds
 from bridge.http.problems import Code, Problem
 from bridge.http.wire.client_address import address_of
 from schemas.errors import BridgeError
@@ -30,7 +31,7 @@ _SEND_SECONDS: Final = 60.0
 _ANSWER_SECONDS: Final = 3600.0
 _LEAST_BYTES_PER_SECOND: Final = 4096
 _SERVER_ERROR: Final = 500
-_HEADERS: Final = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_HEADERS: Final[HeaderPairs] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 log = structlog.get_logger(__name__)
 
@@ -54,17 +55,13 @@ class Front:
         self._in_hand_of: Counter[int | str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
-        ids = scope["bridge_ids"] = request_ids(headers)
-        # Each request is a separate task, so its context variables need no reset.
-        structlog.contextvars.bind_contextvars(**ids.fields())
+        headers, ids = identify(scope)
         answer = _Answer(send, ids)
         began = time.perf_counter()
         try:
             await self._admitted(scope, headers, receive, answer)
         except Problem as problem:
-            await problem.answer(ids).send(answer.send, [])
-            answer.error_code = problem.code
+            await answer.refuse(problem)
         except ClientGone:
             answer.status = answer.status or 499
         except _StoppedReading:
@@ -82,11 +79,7 @@ class Front:
         if not is_served(scope, self._services.settings.api_admin_port):
             raise Problem(Code.NOT_FOUND)
         if not scope["path"].startswith(GUARDED):
-            if scope["path"] not in PAGES:
-                raise Problem(Code.NOT_FOUND)
-            # No page reads the query, but FastAPI would parse it.
-            scope["query_string"] = b""
-            await self._rest(scope, receive, answer.send)
+            await serve_page(self._rest, scope, receive, answer)
             return
         caller = scope["bridge_caller"] = self._caller(scope, headers)
         answer.still_good = lambda: self._check_still_good(headers)
@@ -144,35 +137,28 @@ class Front:
                 del self._in_hand_of[whose]
 
 
-class _Answer:
-    """Sends the response, and adds the headers that all responses have.
+class _Answer(Exchange):
+    """The response of the API, which a client must read within a time limit.
 
-    Each part of the response, and the whole response, must be read by the client within a time limit: one minute, plus
-    one second for each 4 KiB. The time in which the database is queried does not count. `still_good` is called before
+    The limit holds for each part of the response and for all of it: one minute, plus one second for each 4 KiB. The time in which the database is queried does not count. `still_good` is called before
     each part of a streamed response, and raises an error if the request's token is no longer valid.
     """
 
     def __init__(self, send: Send, ids: RequestIds) -> None:
-        self._send = send
-        self._more: HeaderPairs = [*ids.headers(), *_HEADERS]
+        super().__init__(send, ids, _HEADERS)
         self._until = asyncio.get_running_loop().time() + _ANSWER_SECONDS
         self._sent_bytes = 0
         self._waited = 0.0
         self.still_good: Callable[[], None] = lambda: None
-        self.status = 0
-        self.error_code: Code | None = None
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._more]
         if message.get("more_body"):
             self.still_good()
         began = asyncio.get_running_loop().time()
         credit = _SEND_SECONDS + self._sent_bytes / _LEAST_BYTES_PER_SECOND - self._waited
         try:
             async with asyncio.timeout_at(min(began + min(credit, _SEND_SECONDS), self._until)):
-                await self._send(message)
+                await super().send(message)
         except TimeoutError:
             # A client that does not read must not occupy a connection and a place among the requests in flight.
             raise _StoppedReading from None

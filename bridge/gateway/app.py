@@ -10,17 +10,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from bridge.gateway.middleware import Front
 from bridge.gateway.openapi import completed
 from bridge.gateway.services import Services
-from bridge.http.docs_page import POLICY, Documents
 from bridge.http.exposition import Exposition
-from bridge.http.problem_response import problem_response
-from bridge.http.problems import Code, Problem
+from bridge.http.framework import create_framework
 from bridge.http.refusal_log import REFUSED
 from bridge.http.server import quiet_server
 from bridge.http.wire.protocol import BoundedProtocol
@@ -32,7 +30,6 @@ from telemetry import metrics
 from telemetry.error_reports import reporter
 from telemetry.gc_tuning import REQUESTS, search_now_and_then, search_rarely
 from telemetry.logging import configure_logs
-from telemetry.metrics import product_version
 from telemetry.tracing import provider_of_traces
 
 if TYPE_CHECKING:
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
 
 _GAUGES_SECONDS = 1.0
 _RESTART_SECONDS = 1.0
-_NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
 
 log = structlog.get_logger(__name__)
 
@@ -60,17 +56,9 @@ def process_app() -> Front:
 
 def create_app(settings: Settings) -> Front:
     """Build the ASGI application. Its services start and stop with the server, by the ASGI lifespan."""
-    rest = FastAPI(
-        title="Ghostlink Bridge gateway",
-        version=product_version(),
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        # A redirect would contain the host that the client sent.
-        redirect_slashes=False,
-    )
+    rest = create_framework("Ghostlink Bridge gateway", lambda app: completed(app.openapi(), settings))
     front = Front(rest, settings, lambda front: _running(settings, front))
-    _add_routes(rest, front, settings)
+    _add_routes(rest, front)
     return front
 
 
@@ -142,9 +130,8 @@ async def _keep_gauges(services: Services, front: Front) -> None:
         metrics.EVENT_LOOP_LAG.set(max(0.0, time.monotonic() - asked - _GAUGES_SECONDS))
 
 
-def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
+def _add_routes(app: FastAPI, front: Front) -> None:
     exposition = Exposition()
-    documents = Documents(lambda: completed(app.openapi(), settings))
 
     @app.get("/", tags=["health"], summary="Whether the process answers")
     async def root() -> dict[str, str]:
@@ -165,24 +152,3 @@ def _add_routes(app: FastAPI, front: Front, settings: Settings) -> None:
     async def figures() -> Response:
         text, media_type = exposition.page()
         return Response(text, headers={"content-type": media_type})
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
-        return Response(documents.as_json, media_type="application/json")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(documents.as_page, headers={"content-security-policy": POLICY})
-
-    @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        codes = {_NOT_FOUND: Code.NOT_FOUND, _METHOD_NOT_ALLOWED: Code.METHOD_NOT_ALLOWED}
-        return _problem(request, codes.get(error.status_code, Code.INTERNAL_ERROR), dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, _error: Exception) -> Response:
-        return _problem(request, Code.INTERNAL_ERROR, {})
-
-
-def _problem(request: Request, code: Code, headers: dict[str, str]) -> Response:
-    return problem_response(Problem(code), request.scope["bridge_ids"], headers)

@@ -15,10 +15,10 @@ from bridge.gateway.routes.snippet import get_snippet
 from bridge.gateway.routes.token import post_token
 from bridge.gateway.routes.validate import post_validate
 from bridge.gateway.services import Services
-from bridge.http.admin_port import ADMIN_PATHS, PAGES, is_admin, is_served
-from bridge.http.answer import Answer, HeaderPairs, Receive, Scope, Send
+from bridge.http.admin_port import ADMIN_PATHS, is_admin, is_served
+from bridge.http.answer import Answer, Receive, Scope, Send
 from bridge.http.body import CLIENT_GONE, ClientGone
-from bridge.http.ids import RequestIds, request_ids
+from bridge.http.exchange import Exchange, identify, serve_page
 from bridge.http.problems import REFUSALS, Code, Problem
 from bridge.http.refusal_log import REFUSED
 from bridge.http.wire.client_address import address_of
@@ -80,20 +80,15 @@ class Front:
             await self._live(receive, send)
             return
         began = time.perf_counter()
-        headers = dict(scope["headers"])
-        ids = request_ids(headers)
-        # Each request is a separate task, so its context variables need no reset.
-        structlog.contextvars.bind_contextvars(**ids.fields())
-        if not is_served(scope, self._admin_port):
-            status, answered = await self._refuse(Problem(Code.NOT_FOUND), send, ids)
-            self._tell("other", status, "", scope, began, answered - began)
-            return
-        found = script_route(scope["raw_path"])
-        address = address_of(scope, self._hops)
+        headers, ids = identify(scope)
+        found = script_route(scope["raw_path"]) if is_served(scope, self._admin_port) else None
         if found is None or self.services is None:
-            status, answered = await self._others(scope, receive, send, ids, address)
-            self._tell("other", status, "", scope, began, answered - began)
+            exchange = Exchange(send, ids, [_NOSNIFF])
+            await self._others(scope, receive, exchange)
+            status = _CLIENT_GONE if CLIENT_GONE in scope else exchange.status or _SERVER_ERROR
+            self._tell("other", status, "", scope, began, (exchange.began or time.perf_counter()) - began)
             return
+        address = address_of(scope, self._hops)
         route, script_id = found
         if self.spans is None:
             request = Request(scope, receive, headers, ids, script_id, address)
@@ -173,48 +168,25 @@ class Front:
             log.exception("request_failed", route=route)
             return Problem(Code.INTERNAL_ERROR).answer(request.ids)
 
-    async def _others(
-        self, scope: Scope, receive: Receive, send: Send, ids: RequestIds, address: str
-    ) -> tuple[int, float]:
-        """Let FastAPI answer a request of no script's route, if its path is known; add the headers of every response.
+    async def _others(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        """Let FastAPI answer a request of no script's route, if its port and path are known.
 
-        Returns the status, and the time at which the response began. On the public port, these requests count towards
-        the rate limit of the client address, like requests of scripts' routes.
+        On the public port, these requests count towards the rate limit of the client address, like requests of scripts'
+        routes.
         """
-        if self.services is not None and not is_admin(scope, self._admin_port):
-            try:
-                self.services.allowances.requests.take(address, _PAGE_COST if scope["path"] in ADMIN_PATHS else 1)
-            except Problem as problem:
-                return await self._refuse(problem, send, ids)
-        if scope["path"] not in PAGES:
-            return await self._refuse(Problem(Code.NOT_FOUND), send, ids)
-        scope["bridge_ids"] = ids
-        # No page reads the query, but FastAPI would parse it.
-        scope["query_string"] = b""
-        more: HeaderPairs = [*ids.headers(), _NOSNIFF]
-        status = _SERVER_ERROR
-        answered: float | None = None
-
-        async def send_with_ids(message: Any) -> None:
-            nonlocal status, answered
-            if message["type"] == "http.response.start":
-                status, answered = message["status"], time.perf_counter()
-                message["headers"] = [*message.get("headers", ()), *more]
-            await send(message)
-
         try:
-            await self._rest(scope, receive, send_with_ids)
+            if not is_served(scope, self._admin_port):
+                raise Problem(Code.NOT_FOUND)
+            if self.services is not None and not is_admin(scope, self._admin_port):
+                cost = _PAGE_COST if scope["path"] in ADMIN_PATHS else 1
+                self.services.allowances.requests.take(address_of(scope, self._hops), cost)
+            await serve_page(self._rest, scope, receive, exchange)
+        except Problem as problem:
+            await exchange.refuse(problem)
+            REFUSED.count(problem.code, None)
         except Exception:
             # FastAPI answers 500 before it raises.
             log.exception("request_failed", route="other")
-        return _CLIENT_GONE if CLIENT_GONE in scope else status, answered or time.perf_counter()
-
-    async def _refuse(self, problem: Problem, send: Send, ids: RequestIds) -> tuple[int, float]:
-        """Refuse a request that belongs to no script; returns the status, and the time at which the response began."""
-        answer, answered = problem.answer(ids), time.perf_counter()
-        await answer.send(send, [*ids.headers(), _NOSNIFF])
-        REFUSED.count(problem.code, None)
-        return answer.status, answered
 
     def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
         """Count and log an answered request.

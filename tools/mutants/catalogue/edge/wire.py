@@ -294,13 +294,13 @@ MUTANTS = [
     Mutant(
         "gateway-no-page",
         "the refusal of a path without a page, before the framework",
-        (Edit("bridge/gateway/middleware.py::Front._others", "scope['path'] not in PAGES", "False"),),
+        (Edit("bridge/http/exchange.py::serve_page", "scope['path'] not in PAGES", "False"),),
         (f"{COSTS}::test_a_path_without_a_page_never_reaches_the_framework",),
     ),
     Mutant(
         "gateway-page-query",
         "the removal of the query before the framework reads it",
-        (Edit("bridge/gateway/middleware.py::Front._others", "scope['query_string'] = b''", ""),),
+        (Edit("bridge/http/exchange.py::serve_page", "scope['query_string'] = b''", ""),),
         (f"{COSTS}::test_a_path_without_a_page_never_reaches_the_framework",),
     ),
     Mutant(
@@ -378,7 +378,11 @@ MUTANTS = [
     Mutant(
         "gateway-documents-kept",
         "the cache of documents that are rendered once",
-        (Edit("bridge/gateway/app.py::_add_routes", "documents.as_page", "Documents(documents._make).as_page"),),
+        (
+            Edit(
+                "bridge/http/framework.py::create_framework", "documents.as_page", "Documents(documents._make).as_page"
+            ),
+        ),
         (f"{PAGES}::test_documents_are_made_once",),
     ),
 ]

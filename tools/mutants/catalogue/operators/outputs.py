@@ -186,7 +186,7 @@ MUTANTS = [
     Mutant(
         "no-redirect",
         "the rule that answers do not repeat the host that a request names",
-        (Edit("bridge/gateway/app.py::create_app", "False", "True"),),
+        (Edit("bridge/http/framework.py::create_framework", "app.router.redirect_slashes = False", "pass"),),
         (f"{HOSTS}::test_gateway_names_no_host",),
     ),
     Mutant(
