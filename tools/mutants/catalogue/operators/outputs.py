@@ -187,7 +187,7 @@ MUTANTS = [
         "no-redirect",
         "the rule that answers do not repeat the host that a request names",
         (Edit("bridge/http/framework.py::create_framework", "app.router.redirect_slashes = False", "pass"),),
-        (f"{HOSTS}::test_gateway_names_no_host",),
+        (f"{HOSTS}::test_api_names_no_host",),
     ),
     Mutant(
         "no-hosts",
