@@ -90,7 +90,7 @@ async def _answering(settings: Settings) -> None:
 
 
 def _budget(settings: Settings, *, for_ever: bool) -> float:
-    return float("inf") if for_ever else settings.seconds("start_timeout")
+    return float("inf") if for_ever else settings.start_timeout.seconds
 
 
 async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:

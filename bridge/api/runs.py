@@ -19,6 +19,7 @@ from bridge.http.problems import Code, Problem
 from bridge.jobs.frame import DONE, GaveWay, Job, Performed, RunContext, RunOptions, S, Stop, Stopped, perform_within
 from bridge.jobs.replay import FINISH_SECONDS
 from bridge.jobs.run import Run
+from schemas.config.duration import Duration
 from schemas.config.settings import Settings
 from schemas.documents.replay import PlanState, ReplaySummary
 from schemas.errors import (
@@ -38,7 +39,11 @@ from sinks.postgres.runs.history import acting_as
 from telemetry import metrics
 
 _LEAVING: Final = "the end of the service"
-_NOT_WAITING: Final = {"start_timeout": "2s", "startup_without_postgres": False, "startup_without_kafka": False}
+_NOT_WAITING: Final = {
+    "start_timeout": Duration("2s"),
+    "startup_without_postgres": False,
+    "startup_without_kafka": False,
+}
 # Seconds to record the end of a run, after its batch in flight has ended.
 _NOTE_SECONDS: Final = 10.0
 TURNS_LOOK_SECONDS: Final = 5.0

@@ -39,7 +39,7 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     ApiProtocol.admin_port = settings.api_admin_port
     async with running(settings) as services:
         config = server_config(
-            create_app(services), keep_alive=_KEEP_ALIVE_SECONDS, drain=settings.seconds("api_drain_timeout"),
+            create_app(services), keep_alive=_KEEP_ALIVE_SECONDS, drain=settings.api_drain_timeout.seconds,
             http=ApiProtocol, lifespan="off",
         )  # fmt: skip
         search_rarely(REQUESTS)

@@ -35,7 +35,7 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         rate = settings.api_requests_per_second
         self.settings = settings
-        self.tokens = ApiTokenCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        self.tokens = ApiTokenCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         self.runs = Runs(settings, settings.api_max_replays, settings.api_max_replays_per_org)
         self.body = BodyLimits(_MOST_BODY_BYTES, _BODY_SECONDS)
         self.budget = ByteBudget("bytes", settings.api_max_requests * _MOST_BODY_BYTES, _MOST_BODY_BYTES)

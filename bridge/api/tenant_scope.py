@@ -95,7 +95,7 @@ class TenantScope:
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
         """Query Postgres within the block, with a time limit; every error is raised as Problem."""
-        seconds = self._settings.seconds("api_query_timeout")
+        seconds = self._settings.api_query_timeout.seconds
         try:
             async with asyncio.timeout(seconds):
                 yield

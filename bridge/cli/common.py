@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from bridge.output.private_files import whole_file
+from schemas.config.duration import Duration
 from schemas.config.environment import unknown_variables
 from schemas.config.settings import Settings, load_settings
 from schemas.documents.dead_letter_filter import moment
@@ -135,3 +136,11 @@ def write_json(document: Any, path: str) -> None:
             stream.write(printable_json(text) + "\n")
     except OSError as error:
         raise PreconditionFailed(f"cannot write {path}: {error.strerror}; choose another --json-output") from error
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Parse an option's duration into seconds; raises InvalidInput, which names the option."""
+    try:
+        return Duration(text).seconds
+    except ValueError as error:
+        raise InvalidInput(f"{option}: {error}") from None

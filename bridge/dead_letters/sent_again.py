@@ -30,7 +30,7 @@ MOST_SCRIPTS: Final = 3
 
 async def registry_of(settings: Settings) -> Registry:
     """Return the registered scripts; raises SinkUnavailable."""
-    registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+    registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
     await registry.load()
     return registry.current
 

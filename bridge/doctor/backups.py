@@ -18,7 +18,7 @@ async def _retention(settings: Settings) -> AsyncIterator[Finding]:
         there = await topic_facts(client)
         wanted = {name: {_TIME: "", _SIZE: ""} for name in (topics.raw, *topics.retries, topics.dlq) if name in there}
         configs = await read_configs(client, wanted)
-    needed = settings.seconds("backup_max_age") + settings.seconds("restore_time")
+    needed = settings.backup_max_age.seconds + settings.restore_time.seconds
     for finding in judge_retention(configs, round(needed * 1000)):
         yield finding
 

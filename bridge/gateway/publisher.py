@@ -178,8 +178,8 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = settings.topics.raw
-        self._seconds = settings.seconds("gateway_publish_timeout")
-        self._linger = settings.seconds("gateway_linger")
+        self._seconds = settings.gateway_publish_timeout.seconds
+        self._linger = settings.gateway_linger.seconds
         most_bytes = settings.gateway_max_bytes_in_flight
         # Each share is large enough for one request of any size, if no other request uses the share.
         least = settings.gateway_max_body_bytes + settings.gateway_max_events * (_FRAME_BYTES + _MOST_HEADER_BYTES)

@@ -19,8 +19,8 @@ from telemetry.gc_tuning import REQUESTS, search_rarely
 def _config(settings: Settings, application: object) -> uvicorn.Config:
     return server_config(
         application,
-        keep_alive=settings.seconds("gateway_keep_alive"),
-        drain=settings.seconds("gateway_drain_timeout"),
+        keep_alive=settings.gateway_keep_alive.seconds,
+        drain=settings.gateway_drain_timeout.seconds,
         http=BoundedProtocol,
         lifespan="on",
         workers=settings.gateway_processes,

@@ -29,22 +29,22 @@ class Services:
         if settings.secret_key is None:
             raise InvalidInput("BRIDGE_SECRET_KEY is not set; set it, because the gateway signs tokens with it")
         self.settings = settings
-        self.producers = ProducerRegistry(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        self.producers = ProducerRegistry(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         self.publisher = Publisher(settings)
         self.tokens = IngestTokens(
-            settings.secret_key.get_secret_value(), settings.seconds("gateway_token_ttl"), time.time
+            settings.secret_key.get_secret_value(), settings.gateway_token_ttl.seconds, time.time
         )
         self.proof_keys = settings.proof_keys
         self.body = BodyLimits(
             settings.gateway_max_body_bytes,
-            settings.seconds("gateway_body_timeout"),
-            grace=settings.seconds("gateway_body_grace"),
+            settings.gateway_body_timeout.seconds,
+            grace=settings.gateway_body_grace.seconds,
             rate=settings.gateway_min_body_rate,
         )
         # A body within the size limit fits into each share, if no other request uses the share.
         self.budget = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = ByteBudget("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
-        ttl = settings.seconds("gateway_idempotency_ttl")
+        ttl = settings.gateway_idempotency_ttl.seconds
         self.idempotency = {
             sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()
         }
@@ -52,4 +52,4 @@ class Services:
         self.lines = {sender: Line() for sender in _IDEMPOTENCY_BYTES}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = bounds_of(settings)
-        self.publish_seconds = settings.seconds("gateway_publish_timeout")
+        self.publish_seconds = settings.gateway_publish_timeout.seconds

@@ -40,7 +40,7 @@ def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
     """
 
     async def work(run: Run[IdentitySummary]) -> None:
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         await registry.load()
         trust = gateway_trust(settings, registry.legacy_until_ms)
         after = BEGINNING

@@ -78,7 +78,7 @@ class DryRun:
         `org_id` is the plan's organisation, if the plan has one. Without a `look`, the dry run ends with an error once
         the database session of `conn` has ended.
         """
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         await registry.load()
         trust = gateway_trust(settings, registry.legacy_until_ms)
         terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id, trust)

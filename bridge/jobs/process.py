@@ -86,10 +86,10 @@ class _Process:
 
         Raises PreconditionFailed or SinkUnavailable if one is unreachable.
         """
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         await registry.load()
         make_sink = DryRunSink if run.dry_run else PostgresSink
-        sink = make_sink(settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout"))
+        sink = make_sink(settings.dsn, settings.group, lock_timeout=settings.lock_timeout.seconds)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(sink.close)
             publisher: Publisher = SilentPublisher()

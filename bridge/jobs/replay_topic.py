@@ -56,7 +56,7 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
         if not partitions:
             raise InvalidInput(f"--from-topic: Kafka has no topic {topic!r}")
         await run.begins()
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         await registry.load()
         pace = Pace(rate, time.monotonic)
         sink = PostgresSink(settings.dsn, settings.group)

@@ -90,7 +90,7 @@ async def look(settings: Settings) -> Look | Glimpse:
             _offsets(settings),
             read_activity(settings.dsn, settings.group),
             read_backlog(settings.dsn, settings.group),
-            window_sums(settings.dsn, settings.seconds("gate_window")),
+            window_sums(settings.dsn, settings.gate_window.seconds),
             breaker_state(settings.dsn, settings.group),
         )
     except SinkUnavailable as error:

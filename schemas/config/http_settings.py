@@ -1,9 +1,9 @@
 """Settings of the two HTTP services: the producers' gateway and the operators' API."""
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
-from schemas.config.duration import duration_seconds
+from schemas.config.duration import Duration
 
 
 class HttpSettings(BaseSettings):
@@ -37,25 +37,33 @@ class HttpSettings(BaseSettings):
         ge=1024 * 1024,
         description="most bytes of bodies in flight, and most bytes of records that Kafka has not acknowledged, per process",
     )
-    gateway_header_timeout: str = Field("10s", description="how long a client may take to send a request's headers")
-    gateway_body_timeout: str = Field("10s", description="how long a client may take to send a request's body")
+    gateway_header_timeout: Duration = Field(
+        Duration("10s"), description="how long a client may take to send a request's headers"
+    )
+    gateway_body_timeout: Duration = Field(
+        Duration("10s"), description="how long a client may take to send a request's body"
+    )
     gateway_min_body_rate: int = Field(
         240,
         ge=0,
         description="fewest bytes a second, on average, at which a body may arrive after BRIDGE_GATEWAY_BODY_GRACE; 0: no limit",
     )
-    gateway_body_grace: str = Field(
-        "5s", description="how long a body may arrive more slowly than BRIDGE_GATEWAY_MIN_BODY_RATE"
+    gateway_body_grace: Duration = Field(
+        Duration("5s"), description="how long a body may arrive more slowly than BRIDGE_GATEWAY_MIN_BODY_RATE"
     )
-    gateway_keep_alive: str = Field("65s", description="how long a connection may be idle before it is closed")
-    gateway_publish_timeout: str = Field(
-        "1800ms", description="how long a request waits for Kafka's acknowledgement before the answer is 503"
+    gateway_keep_alive: Duration = Field(
+        Duration("65s"), description="how long a connection may be idle before it is closed"
     )
-    gateway_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the requests in flight")
-    gateway_linger: str = Field(
-        "5ms", description="how long records are collected before they are sent to Kafka together"
+    gateway_publish_timeout: Duration = Field(
+        Duration("1800ms"), description="how long a request waits for Kafka's acknowledgement before the answer is 503"
     )
-    gateway_token_ttl: str = Field("15m", description="how long a browser's token is valid")
+    gateway_drain_timeout: Duration = Field(
+        Duration("15s"), description="how long SIGTERM waits for the requests in flight"
+    )
+    gateway_linger: Duration = Field(
+        Duration("5ms"), description="how long records are collected before they are sent to Kafka together"
+    )
+    gateway_token_ttl: Duration = Field(Duration("15m"), description="how long a browser's token is valid")
     gateway_script_events_per_second: int = Field(
         5000,
         ge=0,
@@ -109,7 +117,7 @@ class HttpSettings(BaseSettings):
         le=10,
         description="your own proxies in front of the gateway, whose X-Forwarded-For is trusted; 0: none",
     )
-    gateway_idempotency_ttl: str = Field("10m", description="how long an Idempotency-Key is remembered")
+    gateway_idempotency_ttl: Duration = Field(Duration("10m"), description="how long an Idempotency-Key is remembered")
     gateway_access_log: bool = Field(False, description="log every request of the gateway, not only failed ones")
 
     api_host: str = Field("127.0.0.1", description="address that the operators' API listens on; 0.0.0.0 for all")
@@ -162,8 +170,10 @@ class HttpSettings(BaseSettings):
     api_requests_per_second: int = Field(
         50, ge=0, description="API requests per second of each token, and of each address; 0: no limit"
     )
-    api_query_timeout: str = Field("30s", description="time limit of the API's queries")
-    api_drain_timeout: str = Field("15s", description="how long SIGTERM waits for the API's requests in flight")
+    api_query_timeout: Duration = Field(Duration("30s"), description="time limit of the API's queries")
+    api_drain_timeout: Duration = Field(
+        Duration("15s"), description="how long SIGTERM waits for the API's requests in flight"
+    )
 
     @model_validator(mode="after")
     def _admin_ports(self) -> "HttpSettings":
@@ -174,14 +184,3 @@ class HttpSettings(BaseSettings):
                     f"BRIDGE_{service.upper()}_ADMIN_PORT is BRIDGE_{service.upper()}_PORT: choose another"
                 )
         return self
-
-    @field_validator(
-        "gateway_header_timeout", "gateway_body_timeout", "gateway_body_grace", "gateway_keep_alive",
-        "gateway_publish_timeout",
-        "gateway_drain_timeout", "gateway_linger", "gateway_token_ttl", "gateway_idempotency_ttl",
-        "api_query_timeout", "api_drain_timeout",
-    )  # fmt: skip
-    @classmethod
-    def _http_duration(cls, value: str) -> str:
-        duration_seconds(value)
-        return value

@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.config.addresses import broker_hosts, database_address
 from schemas.config.derived_keys import proof_key, webhook_secret
-from schemas.config.duration import duration_seconds
+from schemas.config.duration import Duration
 from schemas.config.http_settings import HttpSettings
 from schemas.config.overlap import ENDS_WITH
 from schemas.documents.gate import WindowLimits
@@ -36,7 +36,9 @@ class Settings(HttpSettings):
     production_allow: Annotated[tuple[Allowance, ...], NoDecode] = Field(
         (), description="names of refusals of production to allow, separated by commas; see docs/production.md"
     )
-    start_timeout: str = Field("15s", description="Kafka or Postgres away for this long at start ends the process")
+    start_timeout: Duration = Field(
+        Duration("15s"), description="Kafka or Postgres away for this long at start ends the process"
+    )
     startup_without_postgres: bool = Field(False, description="wait for Postgres without a limit at start")
     startup_without_kafka: bool = Field(False, description="wait for Kafka without a limit at start")
     strict_db_mode: bool = Field(
@@ -82,11 +84,14 @@ class Settings(HttpSettings):
     topic_min_insync: int = Field(1, ge=1, le=9, description="min.insync.replicas; production wants 2")
     group: str = Field("ghostlink-bridge", min_length=1, max_length=200, description="the batch consumer's group id")
 
-    retry_delays: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("15s", "30s", "60s"), min_length=1, max_length=16, description="one retry tier for each delay, by commas"
+    retry_delays: Annotated[tuple[Duration, ...], NoDecode] = Field(
+        (Duration("15s"), Duration("30s"), Duration("60s")),
+        min_length=1,
+        max_length=16,
+        description="one retry tier for each delay, by commas",
     )
     max_retries: int = Field(3, ge=0, le=100, description="retries before an event is dropped as retry_exhausted")
-    retry_delay_cap: str = Field("300s", description="the longest delay of a retry")
+    retry_delay_cap: Duration = Field(Duration("300s"), description="the longest delay of a retry")
     retry_tiers_by_class: dict[ErrorClass, tuple[str, ...]] = Field(
         {}, description='JSON: other tiers for an error class, such as {"unknown_script": ["30s"]}'
     )
@@ -94,10 +99,12 @@ class Settings(HttpSettings):
         10, ge=0, le=10, description="the most that is added at random to each delay, in per cent"
     )
 
-    sweep_interval: str = Field(
-        "30s", description="interval of the search for waiting events whose retry record is lost"
+    sweep_interval: Duration = Field(
+        Duration("30s"), description="interval of the search for waiting events whose retry record is lost"
     )
-    sweep_after: str = Field("5m", description="a retry record is searched for once it is overdue by this much")
+    sweep_after: Duration = Field(
+        Duration("5m"), description="a retry record is searched for once it is overdue by this much"
+    )
     sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one search publishes again")
 
     lanes: int = Field(8, ge=1, le=64, description="lanes per worker, with a database connection each")
@@ -109,30 +116,36 @@ class Settings(HttpSettings):
         description="a compressed batch that inflates to more bytes pauses its partition",
     )
     dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
-    session_timeout: str = Field("10s", description="a worker without a heartbeat for this long loses its partitions")
-    revoke_budget: str = Field("8s", description="how long a rebalance waits for the batch in flight")
-    lock_timeout: str = Field(
-        "5s", description="how long a commit waits for an offset's lock before it looks for the session that holds it"
+    session_timeout: Duration = Field(
+        Duration("10s"), description="a worker without a heartbeat for this long loses its partitions"
     )
-    watchdog_budget: str = Field("120s", description="a worker with lag and no progress for this long ends itself")
+    revoke_budget: Duration = Field(Duration("8s"), description="how long a rebalance waits for the batch in flight")
+    lock_timeout: Duration = Field(
+        Duration("5s"),
+        description="how long a commit waits for an offset's lock before it looks for the session that holds it",
+    )
+    watchdog_budget: Duration = Field(
+        Duration("120s"), description="a worker with lag and no progress for this long ends itself"
+    )
 
-    occurred_at_max_age: str = Field("168h", description="oldest occurred_at, before received_at")
-    occurred_at_max_ahead: str = Field("1h", description="latest occurred_at, after received_at")
-    sent_at_max_skew: str = Field(
-        "24h", description="occurred_at is corrected by a sent_at that is at most this far from received_at; 0s: never"
+    occurred_at_max_age: Duration = Field(Duration("168h"), description="oldest occurred_at, before received_at")
+    occurred_at_max_ahead: Duration = Field(Duration("1h"), description="latest occurred_at, after received_at")
+    sent_at_max_skew: Duration = Field(
+        Duration("24h"),
+        description="occurred_at is corrected by a sent_at that is at most this far from received_at; 0s: never",
     )
     event_type_aliases: bool = Field(
         True,
         description="store usual names of event types, such as purchase for order; the table is in "
         "docs/producers/what-becomes-of-an-event.md",
     )
-    registry_refresh: str = Field(
-        "30s", description="interval of reading the registry again, besides after notifications"
+    registry_refresh: Duration = Field(
+        Duration("30s"), description="interval of reading the registry again, besides after notifications"
     )
     partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
-    backup_max_age: str = Field("48h", description="age of the oldest backup that might be restored")
-    restore_time: str = Field(
-        "8h",
+    backup_max_age: Duration = Field(Duration("48h"), description="age of the oldest backup that might be restored")
+    restore_time: Duration = Field(
+        Duration("8h"),
         description="how long restoring that backup takes; `bridge doctor` compares retention with the age and this",
     )
 
@@ -140,8 +153,8 @@ class Settings(HttpSettings):
     replay_max_lives: int = Field(
         5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
     )
-    replay_keep: str = Field(
-        "2160h",
+    replay_keep: Duration = Field(
+        Duration("2160h"),
         description="a replay's plan without a change for this long is removed, by a service's account after a day at least; 0s: never",
     )
 
@@ -158,7 +171,7 @@ class Settings(HttpSettings):
         f"and before {ENDS_WITH} BRIDGE_SECRET_KEY as a second signature",
     )
 
-    gate_window: str = Field("30m", description="window of the live verdict")
+    gate_window: Duration = Field(Duration("30m"), description="window of the live verdict")
     gate_max_retry_ratio_pct: Decimal = Field(
         Decimal(20), ge=0, le=100, description="the live verdict fails above this retry ratio"
     )
@@ -166,25 +179,31 @@ class Settings(HttpSettings):
         Decimal(3), ge=0, le=100, description="the live verdict fails above this ratio of drops other than duplicates"
     )
     gate_min_processed: int = Field(100, ge=1, description="fewest events for a live verdict")
-    gate_interval: str = Field("10s", description="interval of the live verdict's evaluation")
+    gate_interval: Duration = Field(Duration("10s"), description="interval of the live verdict's evaluation")
 
     brake_ratio_pct: Decimal = Field(
         Decimal(50), gt=0, le=100, description="the circuit breaker trips at this ratio of would-be dead letters"
     )
     brake_min_events: int = Field(1000, ge=1, description="fewest events that trip the circuit breaker by their ratio")
-    brake_window: str = Field("60s", description="window of the circuit breaker")
+    brake_window: Duration = Field(Duration("60s"), description="window of the circuit breaker")
     brake_run_length: int = Field(
         1000, ge=1, description="this many would-be dead letters in a row on one partition trip it too"
     )
-    brake_probe_interval: str = Field("30s", description="interval of probes while the circuit breaker is open")
+    brake_probe_interval: Duration = Field(
+        Duration("30s"), description="interval of probes while the circuit breaker is open"
+    )
 
     metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of a worker's /metrics; 0 takes a free one")
     health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
     health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
 
-    lag_interval: str = Field("5s", description="interval of reading the ends of Kafka's logs, for the lag")
-    backlog_interval: str = Field("15s", description="interval of reading the backlog from Postgres, for the metrics")
+    lag_interval: Duration = Field(
+        Duration("5s"), description="interval of reading the ends of Kafka's logs, for the lag"
+    )
+    backlog_interval: Duration = Field(
+        Duration("15s"), description="interval of reading the backlog from Postgres, for the metrics"
+    )
     traces: bool = Field(False, description="export spans of batches and attempts to OTEL_EXPORTER_OTLP_ENDPOINT")
     sentry_dsn: SecretStr | None = Field(None, description="address of Sentry, to which logged errors are reported")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
@@ -197,22 +216,9 @@ class Settings(HttpSettings):
 
     @field_validator("retry_delays")
     @classmethod
-    def _delays(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for part in value:
-            duration_seconds(part)
+    def _delays(cls, value: tuple[Duration, ...]) -> tuple[Duration, ...]:
         if len(set(value)) != len(value):
             raise ValueError("each delay names a topic, so no two may be equal")
-        return value
-
-    @field_validator(
-        "start_timeout", "retry_delay_cap", "session_timeout", "revoke_budget", "lock_timeout", "watchdog_budget",
-        "occurred_at_max_age", "occurred_at_max_ahead", "sent_at_max_skew", "registry_refresh", "gate_window", "gate_interval",
-        "backup_max_age", "restore_time", "sweep_interval", "sweep_after", "brake_window", "brake_probe_interval",
-        "lag_interval", "backlog_interval", "replay_keep",
-    )  # fmt: skip
-    @classmethod
-    def _duration(cls, value: str) -> str:
-        duration_seconds(value)
         return value
 
     @field_validator("database_url")
@@ -268,17 +274,10 @@ class Settings(HttpSettings):
             raise InvalidInput("BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set; expected host:port, more by commas")
         return self.kafka_bootstrap_servers
 
-    def seconds(self, name: str) -> float:
-        """Return a duration setting in seconds."""
-        return duration_seconds(getattr(self, name))
-
     @property
     def occurred_bounds(self) -> tuple[timedelta, timedelta]:
         """The limits on occurred_at before and after received_at."""
-        return (
-            timedelta(seconds=self.seconds("occurred_at_max_age")),
-            timedelta(seconds=self.seconds("occurred_at_max_ahead")),
-        )
+        return self.occurred_at_max_age.span, self.occurred_at_max_ahead.span
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
@@ -315,13 +314,13 @@ class Settings(HttpSettings):
     @property
     def brake_limits(self) -> BreakerLimits:
         """The limits of the circuit breaker."""
-        cap = self.seconds("retry_delay_cap")
-        longest = max(min(duration_seconds(label), cap) for label in self.retry_delays)
+        cap = self.retry_delay_cap.seconds
+        longest = max(min(delay.seconds, cap) for delay in self.retry_delays)
         return BreakerLimits(
             self.brake_ratio_pct,
             self.brake_min_events,
             self.brake_run_length,
-            self.seconds("brake_window"),
+            self.brake_window.seconds,
             retry_seconds=longest * self.max_retries,
         )
 

@@ -105,8 +105,8 @@ def create_app(settings: Settings) -> App:
         web_tables_enabled=False,
         web_router_enabled=False,
         loghandlers=[],
-        broker_session_timeout=settings.seconds("session_timeout"),
-        broker_heartbeat_interval=settings.seconds("session_timeout") / 5,
+        broker_session_timeout=settings.session_timeout.seconds,
+        broker_heartbeat_interval=settings.session_timeout.seconds / 5,
         broker_rebalance_timeout=30.0,
     )
     app.listener = listener
@@ -201,7 +201,7 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
 
     app.agent(topic, name="alerts")(alerts)
     # Every worker runs this, and a lock in Postgres admits one at a time. Faust's leader election would need a topic.
-    app.timer(interval=settings.seconds("gate_interval"))(judge)
+    app.timer(interval=settings.gate_interval.seconds)(judge)
 
 
 def _add_sweeper(app: faust.App, settings: Settings) -> None:
@@ -209,7 +209,7 @@ def _add_sweeper(app: faust.App, settings: Settings) -> None:
         await sweep(settings)
 
     # Every worker runs this too, and a lock in Postgres admits one at a time.
-    app.timer(interval=settings.seconds("sweep_interval"))(sweep_round)
+    app.timer(interval=settings.sweep_interval.seconds)(sweep_round)
 
 
 def _add_metrics_page(app: faust.App) -> None:

@@ -76,7 +76,7 @@ class Bounds(NamedTuple):
 
 def bounds_of(settings: Settings) -> Bounds:
     """Return the limits from the settings."""
-    skew = timedelta(seconds=settings.seconds("sent_at_max_skew"))
+    skew = settings.sent_at_max_skew.span
     return Bounds(*settings.occurred_bounds, skew, settings.event_type_aliases)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from schemas.config.duration import duration_seconds
 from schemas.config.settings import Settings
 from schemas.reasons import ERRORS, ErrorClass
 
@@ -51,9 +50,9 @@ class RetryPolicy(NamedTuple):
 
 def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy:
     """Return the retry policy of the settings. `random` is called once, and must return a number from 0 to 1."""
-    cap = settings.seconds("retry_delay_cap")
-    named = {
-        label: Tier(topic, round(min(duration_seconds(label), cap) * 1000))
+    cap = settings.retry_delay_cap.seconds
+    named: dict[str, Tier] = {
+        label: Tier(topic, round(min(label.seconds, cap) * 1000))
         for label, topic in zip(settings.retry_delays, settings.topics.retries, strict=True)
     }
     by_class = {

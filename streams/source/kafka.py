@@ -133,12 +133,12 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
         fetch_max_wait_ms=50,
         fetch_max_bytes=settings.fetch_max_bytes,
         max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
-        session_timeout_ms=int(settings.seconds("session_timeout") * 1000),
+        session_timeout_ms=int(settings.session_timeout.seconds * 1000),
         # A member receives a rebalance in the answer to its next heartbeat. Until then no member reads the partitions.
-        heartbeat_interval_ms=int(settings.seconds("session_timeout") * 100),
+        heartbeat_interval_ms=int(settings.session_timeout.seconds * 100),
         # Longer than the commit of a batch may take. Otherwise the group would remove a member that is still
         # committing.
-        rebalance_timeout_ms=int(settings.seconds("revoke_budget") * 1000) + 20_000,
+        rebalance_timeout_ms=int(settings.revoke_budget.seconds * 1000) + 20_000,
         # A member does not poll during a rebalance, and one that has not polled for this long never joins again. The
         # watchdog checks the lanes' progress instead.
         max_poll_interval_ms=24 * 3600 * 1000,

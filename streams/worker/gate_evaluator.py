@@ -26,7 +26,7 @@ async def judge_and_publish(settings: Settings, publish: Publish) -> int:
     """
     try:
         rule = window_rule(settings.gate_limits)
-        changes = await judge(settings.dsn, settings.seconds("gate_window"), rule)
+        changes = await judge(settings.dsn, settings.gate_window.seconds, rule)
         for change in changes:
             await publish(change)
         if changes:

@@ -104,7 +104,7 @@ class Observation:
                 self._ends_read = time.time()
             except BridgeError as error:
                 log.debug("end_offsets_fetch_failed", error=str(error))
-            await asyncio.sleep(self._settings.seconds("lag_interval"))
+            await asyncio.sleep(self._settings.lag_interval.seconds)
 
     async def _read_backlog(self) -> None:
         tier_of = tier_labels(self._settings)
@@ -116,4 +116,4 @@ class Observation:
                 log.debug("backlog_read_failed", error=str(error))
             else:
                 self._backlog_series.show(shown(found, tier_of))
-            await asyncio.sleep(self._settings.seconds("backlog_interval"))
+            await asyncio.sleep(self._settings.backlog_interval.seconds)

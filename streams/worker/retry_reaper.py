@@ -50,7 +50,7 @@ async def sweep(settings: Settings) -> int:
 
 
 async def _sweep(settings: Settings) -> int:
-    cutoff_ms = _now_ms() - round(settings.seconds("sweep_after") * 1000)
+    cutoff_ms = _now_ms() - round(settings.sweep_after.seconds * 1000)
     overdue = await overdue_partitions(settings.dsn, cutoff_ms)
     if not overdue:
         return 0

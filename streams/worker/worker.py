@@ -55,7 +55,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self._topics = settings.topics
         self._consumer = make_consumer(settings)
         self._producer = make_producer(settings)
-        self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.seconds("registry_refresh"))
+        self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         policy = retry_policy(settings, random.random)
         delays = {tier.topic: tier.delay_ms for tier in policy.tiers}
@@ -66,7 +66,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 source=source,
                 publisher=KafkaPublisher(self._producer, self._topics.dlq),
                 make_sink=lambda: PostgresSink(
-                    settings.dsn, settings.group, lock_timeout=settings.seconds("lock_timeout")
+                    settings.dsn, settings.group, lock_timeout=settings.lock_timeout.seconds
                 ),
                 registry=lambda: self._registry.current,
                 trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
@@ -77,7 +77,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 max_records=settings.batch_max_records,
                 dedup_hints=settings.dedup_hints // settings.lanes,
                 brake=BreakerJudge(settings.brake_limits, time.monotonic, self._registry.owner_of),
-                brake_probe_seconds=settings.seconds("brake_probe_interval"),
+                brake_probe_seconds=settings.brake_probe_interval.seconds,
                 random=random.random,
                 now_ms=lambda: time.time_ns() // 1_000_000,
             ),
@@ -85,7 +85,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             delays_ms=delays,
             on_failure=self._fail,
         )
-        self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.seconds("watchdog_budget"))
+        self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.watchdog_budget.seconds)
         self._observation = Observation(settings, source, lambda: self._lanes.lanes)
         self.readiness = Readiness(settings, needs_of_worker(source, lambda: self._lanes.lanes))
         self._tasks: list[asyncio.Task[Any]] = []
@@ -119,7 +119,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
     async def stop(self) -> None:
         """Finish and commit the batches in flight, and leave the consumer group."""
         log.info("worker_draining")
-        await self._lanes.close(self._settings.seconds("revoke_budget"))
+        await self._lanes.close(self._settings.revoke_budget.seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -140,7 +140,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 raise error
 
     async def on_partitions_revoked(self, _revoked: set[KafkaPartition]) -> None:
-        await self._lanes.end(self._settings.seconds("revoke_budget"))
+        await self._lanes.end(self._settings.revoke_budget.seconds)
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
         # This only pauses partitions and starts lanes, so that an outage of the database does not block the rebalance.
@@ -168,7 +168,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             await make_partitions(self._settings.dsn, conn, self._settings.partitions_ahead)
 
     async def _prune_plans(self) -> None:
-        keep = self._settings.seconds("replay_keep")
+        keep = self._settings.replay_keep.seconds
         if keep and (pruned := await prune(self._settings.dsn, keep)):
             log.info("plans_pruned", plans=pruned)
 

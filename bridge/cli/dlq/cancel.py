@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run
-from bridge.cli.dlq.replays import PlanId, found_plan, perform_or_exit, print_result, seconds_of
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, seconds_of
+from bridge.cli.dlq.replays import PlanId, found_plan, perform_or_exit, print_result
 from bridge.cli.stream.offsets import Reason
 from bridge.jobs.cancel import cancel_job
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say, seconds_of
 from bridge.cli.dlq.replays import (
     TimeoutSec,
     corrected_lines,
@@ -14,7 +14,6 @@ from bridge.cli.dlq.replays import (
     print_counts,
     print_report,
     print_result,
-    seconds_of,
 )
 from bridge.cli.stream.offsets import DryRun
 from bridge.jobs.plan import rehearsal_job

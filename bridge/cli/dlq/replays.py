@@ -11,10 +11,8 @@ import typer
 from bridge.cli.common import run, say
 from bridge.jobs.frame import Job, RunOptions, S, perform
 from bridge.output.tables import Table, print_table, print_text
-from schemas.config.duration import duration_seconds
 from schemas.config.settings import Settings
 from schemas.documents.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
-from schemas.errors import InvalidInput
 from sinks.postgres.connection import connection
 from sinks.postgres.replays.plans import find_plan
 from telemetry.gc_tuning import search_rarely
@@ -63,14 +61,6 @@ async def found_plan(settings: Settings, plan_id: str) -> Plan:
     """Return the stored plan whose id begins with `plan_id`; raises InvalidInput unless there is exactly one."""
     async with connection(settings.dsn, "replay") as conn:
         return await find_plan(conn, plan_id)
-
-
-def seconds_of(option: str, text: str) -> float:
-    """Parse a duration into seconds; raises InvalidInput, which names the option."""
-    try:
-        return duration_seconds(text)
-    except ValueError as error:
-        raise InvalidInput(f"{option}: {error}") from None
 
 
 def print_report(report: PlanReport) -> None:

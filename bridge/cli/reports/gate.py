@@ -131,7 +131,7 @@ def kpi(
 
 
 def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
-    seconds = settings.seconds("gate_window")
+    seconds = settings.gate_window.seconds
     if seconds < 60:
         raise InvalidInput("--window: the counts are by minute, so that the least is 60s")
     found = run(window_sums(settings.dsn, seconds))

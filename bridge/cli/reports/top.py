@@ -12,12 +12,11 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, seconds_of, write_json
 from bridge.cli.interrupts import sigterm_interrupts
 from bridge.output.tables import SafeConsole, print_renderable
 from bridge.top.figures import Figures, Glimpse, Look, document, figures, look
 from bridge.top.screen import screen
-from schemas.config.duration import duration_seconds
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError, InvalidInput, PreconditionFailed
 
@@ -36,10 +35,7 @@ def top(
     While Postgres or Kafka is unreachable, the figures of the other service are shown; printed once, they end with exit
     code 3.
     """
-    try:
-        seconds = duration_seconds(interval)
-    except ValueError as error:
-        raise InvalidInput(f"--interval: {error}") from None
+    seconds = seconds_of("--interval", interval)
     if seconds < SHORTEST_SECONDS:
         raise InvalidInput(f"--interval: the shortest interval is {SHORTEST_SECONDS * 1000:.0f}ms")
     settings = command_settings(verbose=verbose)

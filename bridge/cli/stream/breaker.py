@@ -7,11 +7,10 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, seconds_of, write_json
 from bridge.jobs.breaker import engage_job, release_job
 from bridge.jobs.frame import DONE, Job, RunOptions, perform
 from bridge.output.tables import Table, print_table, print_text
-from schemas.config.duration import duration_seconds
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import BrakeSummary, rfc3339
 from schemas.errors import InvalidInput, PreconditionFailed
@@ -42,7 +41,7 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """
     settings = command_settings(verbose=verbose)
     state, waiting = run(_look(settings))
-    document = _document(state, waiting, settings.seconds("brake_probe_interval"))
+    document = _document(state, waiting, settings.brake_probe_interval.seconds)
     if json_output is not None:
         write_json(document, json_output)
     if json_output != "-":
@@ -65,10 +64,7 @@ def release(
     verbose: Verbose = False,
 ) -> None:
     """Let workers dead-letter events for a time, whatever their share is: these events really are invalid."""
-    try:
-        seconds = duration_seconds(for_)
-    except ValueError as error:
-        raise InvalidInput(f"--for: {error}") from None
+    seconds = seconds_of("--for", for_)
     if seconds > LONGEST_SECONDS:
         raise InvalidInput("--for: the limit is 24h; release the breaker again when that time is over")
     settings = command_settings(verbose=verbose)

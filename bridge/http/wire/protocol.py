@@ -63,7 +63,7 @@ class BoundedProtocol(ReadingProtocol):
         cls.places = Connections(most, math.ceil(most * share))
         # Behind proxies, only the headers of a request contain its client address.
         cls.pace = Pace(settings.gateway_address_requests_per_second if cls._peers_are_clients else 0)
-        cls.header_seconds = settings.seconds("gateway_header_timeout")
+        cls.header_seconds = settings.gateway_header_timeout.seconds
 
     @classmethod
     def address_of_peer(cls, peer: Peer) -> str:

@@ -3,6 +3,7 @@
 from support.events.replays import dead_letters, late, plan, replay_settings, until
 from support.events.settled import fetch, working
 
+from schemas.config.duration import Duration
 from schemas.config.settings import Settings
 from sinks.postgres.replays.plans import prune
 
@@ -39,7 +40,7 @@ async def test_old_plans_are_removed_unless_they_hold_an_event(stack, database_u
     assert await plans(settings) == {holding, young}
 
     await fetch(settings, "UPDATE bridge_event_raw SET disposition = 'open', replay_id = NULL")
-    async with working(settings.model_copy(update={"replay_keep": "0s"})):
+    async with working(settings.model_copy(update={"replay_keep": Duration("0s")})):
         await until(settings, "SELECT sum(next_offset) = 3 FROM stream_offset WHERE topic = $1", settings.topics.raw)
     assert await plans(settings) == {holding, young}
     async with working(settings):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.config.duration import duration_seconds
+from schemas.config.duration import Duration
 from schemas.config.settings import load_settings
 from schemas.errors import InvalidInput
 from schemas.reasons import ErrorClass
@@ -22,14 +22,14 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("500ms", 0.5), ("15s", 15), ("5m", 300), ("1h", 3600), (" 1s ", 1)])
 def test_durations(text: str, seconds: float) -> None:
     """Units from milliseconds to hours are converted to seconds."""
-    assert duration_seconds(text) == seconds
+    assert Duration(text).seconds == seconds
 
 
 @pytest.mark.parametrize("text", ["", "15", "s", "1.5s", "-1s", "1d", "1s1s", "9" * 10 + "s"])
 def test_what_is_no_duration(text: str) -> None:
     """The error gives the accepted format."""
     with pytest.raises(ValueError, match="15s, 5m or 1h"):
-        duration_seconds(text)
+        Duration(text)
 
 
 def test_defaults() -> None:
