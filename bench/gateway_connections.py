@@ -162,7 +162,7 @@ async def measure(url: str, key: str, options: argparse.Namespace) -> dict[str, 
     for kind in (None, *(kind for kind in (*KINDS, BUSY) if options.only in kind)):
         found[kind or "nothing"] = one = await victim.measured(kind, options)
         sys.stderr.write(f"{kind or 'nothing'}: {json.dumps(one)}\n")
-        # The addresses' allowances refill meanwhile.
+        # The addresses' rate limits refill meanwhile.
         await asyncio.sleep(6)
     return found
 

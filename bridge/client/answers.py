@@ -54,7 +54,7 @@ class Denied(NamedTuple):
     reason: str
 
 
-class ExternalDeadLetter(NamedTuple):
+class NotOfGateway(NamedTuple):
     """The response is not from the gateway, but from a firewall, a proxy or a catch-all page in front of it.
 
     The sender then posts an empty batch, to find out whether only this batch is answered in this way.
@@ -64,7 +64,7 @@ class ExternalDeadLetter(NamedTuple):
     reason: str
 
 
-Verdict = Taken | Again | Divide | Denied | ExternalDeadLetter
+Verdict = Taken | Again | Divide | Denied | NotOfGateway
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[Event]) -> Verdict:
@@ -82,7 +82,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, batch: Sequence[
         return Again(reason, asked_seconds(headers.get("Retry-After")))
     code = document.get("error_code")
     if not isinstance(code, str):
-        return ExternalDeadLetter(f"http_{status}", _described(status, headers, body))
+        return NotOfGateway(f"http_{status}", _described(status, headers, body))
     return Divide(code, reason) if status in _DIVISIBLE else Denied(code, reason)
 
 

@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from bridge.client.answers import Again, Denied, Divide, ExternalDeadLetter, Taken, Verdict, judge
+from bridge.client.answers import Again, Denied, Divide, NotOfGateway, Taken, Verdict, judge
 from bridge.client.backoff import LONGEST_SECONDS, pause
 from bridge.client.errors import Undelivered
 from bridge.client.event import Event
@@ -98,14 +98,14 @@ class Sender:
         """Post the events once; return what the response means for them, and set the pause before the next post."""
         begun = time.monotonic()
         verdict = await self._try(part)
-        if isinstance(verdict, ExternalDeadLetter):
+        if isinstance(verdict, NotOfGateway):
             # An intermediary has no reason to refuse an empty batch. If the gateway answers the empty batch, the
             # intermediary refused this part because of its content.
             probe = await self._try([])
             match probe:
                 case Taken() | Divide():
                     verdict = Divide(*verdict, foreign=True)
-                case ExternalDeadLetter():
+                case NotOfGateway():
                     verdict = Again(verdict.reason, blocked=True)
                 case _:
                     verdict = probe

@@ -122,7 +122,7 @@ async def _keep_gauges(services: Services, front: Front) -> None:
         bodies.set(services.budget.taken)
         records.set(services.publisher.bytes_in_flight)
         metrics.GATEWAY_REQUESTS_IN_FLIGHT.set(front.in_hand)
-        for what, used in services.allowances.most_used():
+        for what, used in services.rate_limits.most_used():
             metrics.GATEWAY_RATE_LIMIT_USED.labels(what).set(used)
         REFUSED.tell()
         asked = time.monotonic()

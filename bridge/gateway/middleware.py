@@ -151,7 +151,7 @@ class Front:
     async def _answer(self, services: Services, route: str, request: Request) -> Answer:
         method, handler = _ROUTES[route]
         try:
-            services.allowances.requests.take(request.address, 1)
+            services.rate_limits.requests.take(request.address, 1)
             if request.method != method:
                 if request.method == "OPTIONS" and method == "POST":
                     return preflight(services.producers, request.script_id, request.headers)
@@ -179,7 +179,7 @@ class Front:
                 raise Problem(Code.NOT_FOUND)
             if self.services is not None and not is_admin(scope, self._admin_port):
                 cost = _PAGE_COST if scope["path"] in ADMIN_PATHS else 1
-                self.services.allowances.requests.take(address_of(scope, self._hops), cost)
+                self.services.rate_limits.requests.take(address_of(scope, self._hops), cost)
             await serve_page(self._rest, scope, receive, exchange)
         except Problem as problem:
             await exchange.refuse(problem)

@@ -6,7 +6,7 @@ from typing import Final
 from bridge.gateway.admission.idempotency import Idempotency
 from bridge.gateway.admission.ingest_tokens import IngestTokens
 from bridge.gateway.admission.line import Line
-from bridge.gateway.admission.rate_limits import Allowances
+from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits
@@ -48,7 +48,7 @@ class Services:
         self.idempotency = {
             sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()
         }
-        self.allowances = Allowances(settings, time.monotonic)
+        self.rate_limits = RateLimits(settings, time.monotonic)
         self.lines = {sender: Line() for sender in _IDEMPOTENCY_BYTES}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = bounds_of(settings)

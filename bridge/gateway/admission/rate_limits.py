@@ -28,7 +28,7 @@ _MOST_SECONDS: Final = 2.0
 """Seconds without work after which a script that exceeded its share of the time has no debt any more."""
 
 
-class _Allowances:
+class _SenderLimits:
     """The rate limiters of one sender class."""
 
     def __init__(self, settings: Settings, sender: Sender, share: float, now: Callable[[], float]) -> None:
@@ -83,7 +83,7 @@ class _Allowances:
         self.validated.take(script_id, count)
 
 
-class Allowances:
+class RateLimits:
     """All rate limiters, with a bucket for each script or address. `now` is a monotonic clock in seconds."""
 
     def __init__(self, settings: Settings, now: Callable[[], float]) -> None:
@@ -94,11 +94,11 @@ class Allowances:
         self.refused = Buckets("visitors' refused events", rate, now, burst=self.refused_per_minute)
         self._address_refused = Buckets("refused events of one address", most / _MINUTE, now, burst=most)
         self._by_sender = {
-            Sender.SERVER: _Allowances(settings, Sender.SERVER, 1.0, now),
-            Sender.VISITOR: _Allowances(settings, Sender.VISITOR, _VISITORS_SHARE, now),
+            Sender.SERVER: _SenderLimits(settings, Sender.SERVER, 1.0, now),
+            Sender.VISITOR: _SenderLimits(settings, Sender.VISITOR, _VISITORS_SHARE, now),
         }
 
-    def of(self, sender: Sender) -> _Allowances:
+    def of(self, sender: Sender) -> _SenderLimits:
         """Return the rate limiters of a sender class."""
         return self._by_sender[sender]
 
@@ -137,8 +137,8 @@ class Bill:
 
     __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")
 
-    def __init__(self, allowances: Allowances, grant: Grant, address: str) -> None:
-        own, script_id = allowances.of(grant.sender), grant.script.script_id
+    def __init__(self, rate_limits: RateLimits, grant: Grant, address: str) -> None:
+        own, script_id = rate_limits.of(grant.sender), grant.script.script_id
         self.turn = turn_of(grant, address)
         self._charged = 0
         self._seconds = 0.0

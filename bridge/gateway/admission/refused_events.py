@@ -73,7 +73,7 @@ def charge_refused(
     if refusal := _refusal(services, grant, values[index], whose[index], received_at_ms):
         ends = ERRORS[refusal.error_class].action is Action.DROP
         more = (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
-        services.allowances.of(grant.sender).events.charge(grant.script.script_id, more * stands_for)
+        services.rate_limits.of(grant.sender).events.charge(grant.script.script_id, more * stands_for)
 
 
 class _Refusal(NamedTuple):
@@ -146,13 +146,13 @@ class RefusedEvents:
     def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
         # The whole request is refused, so the events that are valid or were not checked are not sent either.
         self._count("with_request", count - len(beyond))
-        allowances = self._services.allowances
+        rate_limits = self._services.rate_limits
         first = next(iter(beyond.values()))
         return Problem(
             Code.TOO_MANY_REFUSED,
-            f"the limit is {allowances.refused_per_minute} refused events a minute from one address, "
-            f"{allowances.refused_of_an_address} for all scripts; the first: {first}",
-            retry_after=allowances.seconds_until_refused(*self._whose),
+            f"the limit is {rate_limits.refused_per_minute} refused events a minute from one address, "
+            f"{rate_limits.refused_of_an_address} for all scripts; the first: {first}",
+            retry_after=rate_limits.seconds_until_refused(*self._whose),
         )
 
     def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
@@ -163,7 +163,7 @@ class RefusedEvents:
         return f"{refusal.error_class}: {refusal.message}"
 
     def _let_through(self) -> bool:
-        let = self._services.allowances.lets_refused(*self._whose)
+        let = self._services.rate_limits.lets_refused(*self._whose)
         self._count("let_through" if let else "rejected")
         return let
 

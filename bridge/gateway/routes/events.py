@@ -74,7 +74,7 @@ async def post_events(services: Services, request: Request) -> Answer:
         body, elements = await receive_events(services, request, place, held, work)
         request.events = len(elements.values)
         weighed = weight(body, len(elements.values))
-        services.allowances.of(grant.sender).take_events(request.script_id, request.address, weighed)
+        services.rate_limits.of(grant.sender).take_events(request.script_id, request.address, weighed)
         key = idempotency_key(request.headers)
         if key is None:
             whose, _ = await _assigned(elements, work)
@@ -114,7 +114,9 @@ def begin(services: Services, request: Request, grant: Grant) -> Work:
 
     The work's processor time, and the request's earlier cost, are charged to the request's script and address.
     """
-    return services.lines[grant.sender].work(Bill(services.allowances, grant, request.address), request.scope.get(COST))
+    return services.lines[grant.sender].work(
+        Bill(services.rate_limits, grant, request.address), request.scope.get(COST)
+    )
 
 
 async def receive_events(

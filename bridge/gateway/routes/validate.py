@@ -50,7 +50,7 @@ async def post_validate(services: Services, request: Request) -> Answer:
 
 async def _judge_all(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
     _, elements = await receive_events(services, request, place, held, work)
-    services.allowances.of(grant.sender).take_validated(request.script_id, request.address, len(elements.values))
+    services.rate_limits.of(grant.sender).take_validated(request.script_id, request.address, len(elements.values))
     now_ms = time.time_ns() // 1_000_000
     results: list[msgspec.Raw] = []
     valid, left = 0, services.settings.gateway_max_body_bytes

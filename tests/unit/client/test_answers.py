@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.client.answers import Again, Denied, Divide, ExternalDeadLetter, Taken, judge
+from bridge.client.answers import Again, Denied, Divide, NotOfGateway, Taken, judge
 from bridge.client.event import Event
 
 BATCH = [Event("a", b"{1}"), Event("b", b"{2}")]
@@ -35,15 +35,13 @@ def test_what_is_refused_alone_is_named() -> None:
 def test_a_2xx_that_is_not_the_gateways_proves_nothing(answer: bytes) -> None:
     """A proxy's or a portal's page is no acknowledgement from Kafka."""
     for status in (200, 202, 204):
-        assert isinstance(judge(status, {}, answer, BATCH), ExternalDeadLetter)
+        assert isinstance(judge(status, {}, answer, BATCH), NotOfGateway)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_only_202_is_the_gateways(status: int) -> None:
     """The body does not matter."""
-    assert isinstance(
-        judge(status, {}, body({"status": "accepted"}, {"status": "accepted"}), BATCH), ExternalDeadLetter
-    )
+    assert isinstance(judge(status, {}, body({"status": "accepted"}, {"status": "accepted"}), BATCH), NotOfGateway)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
@@ -73,7 +71,7 @@ def test_what_others_answer_is_told_apart(status: int) -> None:
     """An answer without an error code is no gateway's; the reason quotes what identifies its sender."""
     verdict = judge(status, {"Server": "cloudflare"}, b"<html><title>\n Attention Required! </title>", BATCH)
 
-    assert isinstance(verdict, ExternalDeadLetter)
+    assert isinstance(verdict, NotOfGateway)
     assert verdict.error_code == f"http_{status}"
     assert (
         f"{status}, but not the gateway's answer (server 'cloudflare', title 'Attention Required!')" in verdict.reason

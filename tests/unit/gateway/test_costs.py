@@ -98,7 +98,7 @@ async def test_a_servers_refused_events_count_as_what_they_cost() -> None:
 async def test_single_refused_events_of_a_server_are_charged_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """One of sixteen is charged for all of them."""
     async with lone_gateway(gateway_script_events_per_second=10) as gateway:
-        events = gateway.services.allowances.of(Sender.SERVER).events
+        events = gateway.services.rate_limits.of(Sender.SERVER).events
         drawn = iter([0.99, 0.07, 0.0])
         monkeypatch.setattr(judging, "random", SimpleNamespace(random=lambda: next(drawn)))
         levels = [events._level("s1")]
@@ -111,7 +111,7 @@ async def test_single_refused_events_of_a_server_are_charged_by_a_sample(monkeyp
 async def test_the_bound_of_refused_events_takes_bounded_memory() -> None:
     """The number of addresses does not matter."""
     async with lone_gateway(gateway_address_requests_per_second=0) as gateway:
-        buckets = gateway.services.allowances.refused
+        buckets = gateway.services.rate_limits.refused
         buckets._most = 50
         for number in range(200):
             await gateway.post(gateway.visitor(), batch({}), address=f"10.0.0.{number}")
@@ -348,7 +348,7 @@ async def test_bodies_of_blocks_of_nothing_let_others_have_their_turn(
 async def test_small_work_waits_for_nobody(gateway: LoneGateway, clock: Costly) -> None:
     """Small work starts immediately; long work is serial per sender class."""
     line, done = Line(), []
-    bill = Bill(gateway.services.allowances, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
+    bill = Bill(gateway.services.rate_limits, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
 
     async def work(name: str, of: Line, slices: int) -> None:
         with of.work(bill) as own:

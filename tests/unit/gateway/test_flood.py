@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 async def test_flood_of_refused_bodies_is_charged_for_its_time(gateway: LoneGateway, clock: Clock) -> None:
     """Requests that end in their first slice or raise are charged; waiting is not."""
-    bill = Bill(gateway.services.allowances, Grant(Script("s1", 1, 1, True), "https://o.test"), "9.9.9.9")
+    bill = Bill(gateway.services.rate_limits, Grant(Script("s1", 1, 1, True), "https://o.test"), "9.9.9.9")
 
     with suppress(ValueError), Line().work(bill) as work:
         clock.now += 0.003

@@ -10,7 +10,7 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 from support.processor_time import Clock
 from support.spoken import Spoken, post
 
-from bridge.gateway.admission.rate_limits import Allowances
+from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.http.wire import connection_turns as turns
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.protocol import BoundedProtocol
@@ -63,8 +63,8 @@ async def test_what_a_request_cost_before_is_charged_to_its_sender(
     if not is_direct:
         monkeypatch.setattr(BoundedProtocol, "pace", Pace(0))
     for sender, headers in ((Sender.SERVER, gateway.server()), (Sender.VISITOR, gateway.visitor())):
-        gateway.services.allowances = Allowances(gateway.services.settings, lambda: 10.0)
-        times = gateway.services.allowances.of(sender).script_time
+        gateway.services.rate_limits = RateLimits(gateway.services.settings, lambda: 10.0)
+        times = gateway.services.rate_limits.of(sender).script_time
         full = times._level("s1")
         one = Spoken(BoundedProtocol, gateway.front)
         await one.hear(sent(headers)[:-1] if hangs_up else sent(headers))

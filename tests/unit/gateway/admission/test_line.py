@@ -8,7 +8,7 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
-from bridge.gateway.admission.rate_limits import Allowances, Bill
+from bridge.gateway.admission.rate_limits import Bill, RateLimits
 from bridge.http.wire.cost import Cost
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
@@ -44,7 +44,7 @@ async def gateway() -> AsyncIterator[LoneGateway]:
 def bill(gateway: LoneGateway, script: str, visitor: str = "") -> Bill:
     """The bill of a request by the script's server, or by a visitor at that address."""
     grant = Grant(Script(script, 1, 1, True), "https://o.test" if visitor else None)
-    return Bill(gateway.services.allowances, grant, visitor or "9.9.9.9")
+    return Bill(gateway.services.rate_limits, grant, visitor or "9.9.9.9")
 
 
 async def settled() -> None:
@@ -283,8 +283,8 @@ async def test_script_that_used_all_of_the_time_is_served_at_once_again_within_s
     """The debt is capped, because no refusal limits it."""
     now = 0.0
     async with lone_gateway() as gateway:
-        allowances = Allowances(gateway.services.settings, lambda: now)
-        own = Bill(allowances, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
+        rate_limits = RateLimits(gateway.services.settings, lambda: now)
+        own = Bill(rate_limits, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
         for second in range(600):
             now = float(second)
             own.charge_time(1.0)

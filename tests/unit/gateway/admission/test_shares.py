@@ -15,7 +15,7 @@ from support.wait import wait_until
 
 from bridge.gateway.admission import refused_events as judging
 from bridge.gateway.admission.access import Grant
-from bridge.gateway.admission.rate_limits import Allowances
+from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.publisher import Delivery
 from bridge.http.byte_budget import ByteBudget, Held
@@ -318,7 +318,7 @@ async def test_share_of_an_address_is_no_larger_with_more_scripts() -> None:
     """Tokens of many scripts are easy to get; events of another address are accepted."""
     async with lone_gateway(gateway_address_events_per_second=20) as gateway:
         now = [0.0]
-        gateway.services.allowances = Allowances(gateway.services.settings, lambda: now[0])
+        gateway.services.rate_limits = RateLimits(gateway.services.settings, lambda: now[0])
         assert [(await post_to(gateway, script, "10.0.0.1", 20))[0] for script in ("s1", "s2")] == [202, 202]
         for script in ("s1", "s2"):
             assert await post_to(gateway, script, "10.0.0.1", 1) == (
@@ -327,14 +327,14 @@ async def test_share_of_an_address_is_no_larger_with_more_scripts() -> None:
         assert (await post_to(gateway, "s1", "10.0.0.2", 20))[0] == 202
         assert (await gateway.post(gateway.server(), json.dumps([{}] * 100).encode())).status == 202
         now[0] += 1.0
-        used = dict(gateway.services.allowances.most_used())
+        used = dict(gateway.services.rate_limits.most_used())
         assert (used["address_events"], used["visitors_events"]) == (2.1, 60 / 4000)
 
 
 async def test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little() -> None:
     """The last quarter is for addresses that have sent little, for any number of addresses and scripts."""
     async with lone_gateway(gateway_visitors_events_per_second=400) as gateway:
-        gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        gateway.services.rate_limits = RateLimits(gateway.services.settings, lambda: 0.0)
         # The bucket holds 800. An address that has sent more than 25 cannot use its last quarter.
         posts = [await post_to(gateway, f"s{1 + number % 2}", f"10.0.1.{number % 4}", 50) for number in range(30)]
         assert (429, "events of all visitors: 400 a second") in posts
@@ -350,21 +350,21 @@ async def test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_littl
 async def test_share_that_is_refused_takes_nothing_of_the_others() -> None:
     """A refusal by one bucket is not charged to another, so one script's flood leaves the common share."""
     async with lone_gateway(gateway_script_events_per_second=40, gateway_visitors_events_per_second=1000) as gateway:
-        gateway.services.allowances = allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        gateway.services.rate_limits = rate_limits = RateLimits(gateway.services.settings, lambda: 0.0)
         statuses = [(await post_to(gateway, "s1", f"10.0.0.{number}", 20))[0] for number in range(60)]
         assert (statuses.count(202), statuses.count(429)) == (4, 56)
-        assert allowances.of(Sender.VISITOR).visitors_events._level("visitors") == 2000 - 80
+        assert rate_limits.of(Sender.VISITOR).visitors_events._level("visitors") == 2000 - 80
 
 
 async def test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts() -> None:
     """An address has four scripts' worth over all the scripts it names."""
     async with lone_gateway(gateway_visitor_refused_per_minute=10) as gateway:
-        allowances = gateway.services.allowances = Allowances(gateway.services.settings, lambda: 0.0)
+        rate_limits = gateway.services.rate_limits = RateLimits(gateway.services.settings, lambda: 0.0)
         scripts = [f"s{number}" for number in range(1, 9)]
         let = {
-            script: [allowances.lets_refused(script, "10.0.0.1") for _ in range(15)].count(True) for script in scripts
+            script: [rate_limits.lets_refused(script, "10.0.0.1") for _ in range(15)].count(True) for script in scripts
         }
         assert list(let.values()) == [10, 10, 10, 10, 0, 0, 0, 0]
-        assert allowances.seconds_until_refused("s9", "10.0.0.1") == 2
-        assert allowances.seconds_until_refused("s1", "10.0.0.1") == 6
-        assert allowances.lets_refused("s1", "10.0.0.2")
+        assert rate_limits.seconds_until_refused("s9", "10.0.0.1") == 2
+        assert rate_limits.seconds_until_refused("s1", "10.0.0.1") == 6
+        assert rate_limits.lets_refused("s1", "10.0.0.2")

@@ -6,7 +6,7 @@ import time
 import pytest
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
-from bridge.gateway.admission.rate_limits import Allowances
+from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.http.token_buckets import Buckets
 from schemas.pipeline.sender import Sender
 
@@ -22,8 +22,8 @@ def sent(count: int, properties: bytes = b"{}") -> bytes:
 
 def unrefilled(gateway: LoneGateway, who: Sender) -> Buckets:
     """The buckets of the scripts' events, with a stopped clock."""
-    gateway.services.allowances = allowances = Allowances(gateway.services.settings, lambda: 0.0)
-    return allowances.of(who).events
+    gateway.services.rate_limits = rate_limits = RateLimits(gateway.services.settings, lambda: 0.0)
+    return rate_limits.of(who).events
 
 
 LONG = 64 * 1024 - 400

@@ -83,7 +83,7 @@ MUTANTS = [
         "the servers' own share of each limit",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::Allowances.of",
+                "bridge/gateway/admission/rate_limits.py::RateLimits.of",
                 "self._by_sender[sender]",
                 "self._by_sender[Sender.VISITOR]",
             ),
@@ -196,7 +196,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/routes/validate.py::_judge_all",
-                "services.allowances.of(grant.sender).take_validated(...)",
+                "services.rate_limits.of(grant.sender).take_validated(...)",
                 "",
             ),
         ),
@@ -229,7 +229,7 @@ MUTANTS = [
     Mutant(
         "gateway-pages",
         "the limit on pages without a script",
-        (Edit("bridge/gateway/middleware.py::Front._others", "self.services.allowances.requests.take(...)", ""),),
+        (Edit("bridge/gateway/middleware.py::Front._others", "self.services.rate_limits.requests.take(...)", ""),),
         (f"{FLOOD}::test_flood_of_pages_is_refused_by_address",),
     ),
     Mutant(
@@ -315,7 +315,7 @@ MUTANTS = [
         "the limit on one visitor's address over all scripts",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_Allowances.take_events",
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.take_events",
                 "self.address_events.ask(address, count)",
                 "",
             ),
@@ -327,7 +327,9 @@ MUTANTS = [
         "the limit on all visitors' events",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_Allowances.take_events", "self.visitors_events.ask(...)", ""
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.take_events",
+                "self.visitors_events.ask(...)",
+                "",
             ),
         ),
         (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
@@ -343,7 +345,7 @@ MUTANTS = [
         "the check of all buckets of a visitor before one is charged",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_Allowances.take_events",
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.take_events",
                 "self.events.ask(script_id, count)",
                 "self.visitors_events.charge(_ALL, count)\nself.events.ask(script_id, count)",
             ),
