@@ -3,11 +3,11 @@
 They show a load, flawed events, an outage and a replay.
 """
 
+import argparse
 import asyncio
 import itertools
 import json
 import secrets
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -119,4 +119,6 @@ def main(result: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(prog="python -m tools.alerts", description=__doc__)
+    parser.add_argument("result", type=Path, help="the file to write the figures to, as JSON")
+    main(parser.parse_args().result)
