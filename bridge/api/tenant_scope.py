@@ -25,7 +25,7 @@ from bridge.jobs.replay import ReplayOptions, replay_job
 from schemas.api_token import Role
 from schemas.config.settings import Settings
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
-from schemas.documents.replay import Plan, PlanLine, PlanState, PlanSummary, ReplaySummary
+from schemas.documents.replay import Plan, PlanLine, PlanReport, PlanState, PlanSummary, ReplaySummary
 from schemas.documents.run_summary import DiscardSummary
 from schemas.errors import InvalidInput, NoSuchThing, PreconditionFailed, RowRejected, SinkUnavailable
 from schemas.pipeline.record import Provenance
@@ -38,7 +38,7 @@ from sinks.postgres.dead_letters.letter import WholeDeadLetter
 from sinks.postgres.dead_letters.lives import Life, Shown, State, show
 from sinks.postgres.dead_letters.pages import Page, Place, count, page
 from sinks.postgres.dead_letters.stream import whole_letters
-from sinks.postgres.replays.plans import Became, Held, find_plan, is_left, list_plans, outcomes
+from sinks.postgres.replays.plans import FOREIGN, Became, Held, find_plan, is_left, list_plans, outcomes
 from sinks.postgres.runs.history import is_locked, without_host
 from sinks.postgres.tokens.api_tokens import ApiTokenRow, list_api_tokens
 
@@ -224,7 +224,9 @@ class TenantScope:
                 found = await find_plan(conn, plan_id, org_id=self.caller.org_id)
             except NoSuchThing:
                 raise Problem(Code.UNKNOWN_PLAN) from None
-            became = await outcomes(conn, found.replay_id)
+            became = await outcomes(conn, found.replay_id, self.caller.org_id)
+            if any(one.why == FOREIGN for one in became):
+                found = _without_details(found)
             return Status(_without_hosts(found), became, await is_locked(conn, lock_of(found.replay_id)))
 
     async def _to_change(self, plan_id: str) -> Status:
@@ -288,6 +290,17 @@ class TenantScope:
             one._replace(created_by=without_host(one.created_by), revoked_by=without_host(one.revoked_by or "") or None)
             for one in found
         ]
+
+
+def _without_details(plan: Plan) -> Plan:
+    """Return the plan with only the totals of its report, because a part of its dead letters are another's now."""
+    report = PlanReport.model_validate(plan.report)
+    told = PlanReport(
+        items=report.items,
+        by_forecast=report.by_forecast,
+        warnings=["some of the plan's sites belong to another organisation now; details are left out"],
+    )
+    return plan._replace(report=told.model_dump(mode="json"))
 
 
 def _without_hosts(plan: P) -> P:

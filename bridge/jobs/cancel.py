@@ -59,7 +59,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
             summary.state = await state_of(conn, plan.replay_id)
             if summary.state is PlanState.SENT and not summary.errors:
                 raise InvalidInput(_nothing_left(plan))
-            found = await outcomes(conn, plan.replay_id)
+            found = await outcomes(conn, plan.replay_id, plan.org_id)
         count_outcomes(summary, found)
         summary.processed_total = summary.outcomes.get(Outcome.OPEN, 0)
 

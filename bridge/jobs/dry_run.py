@@ -170,7 +170,7 @@ async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, di
 
     An item is a dead letter of the plan.
     """
-    counts = _Counts(dry_run.now)
+    counts = _Counts(dry_run.now, dry_run.terms.org_id)
     not_passing: dict[int, Forecast] = {}
     after = 0
     while (up_to := await page_end(dry_run.conn, replay_id, after, PAGE)) is not None:
@@ -187,8 +187,10 @@ async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, di
 class _Counts:
     """Counters of a report while it is built."""
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, org_id: int | None) -> None:
+        """`org_id` is the organisation whose plan it is; None if it is no organisation's."""
         self._now = now
+        self._org_id = org_id
         self._counters: dict[str, Counter[str]] = {
             name: Counter() for name in ("by_forecast", "by_reason", "by_site", "by_age", "failures", "refusals")
         }
@@ -204,6 +206,10 @@ class _Counts:
         item, count = one.item, self._counters
         self._items += 1
         count["by_forecast"][one.forecast.value] += 1
+        if self._org_id is not None and item.org_id != self._org_id:
+            # The site has been given to another organisation, which alone may see what it drops.
+            count["refusals"][one.why] += 1
+            return
         count["by_reason"][_reason(item)] += 1
         count["by_site"]["unknown" if item.site_id is None else str(item.site_id)] += 1
         count["by_age"][_age(self._now - item.received_at)] += 1

@@ -19,8 +19,8 @@ OPTIONS = {"format": "csv", "null": "null", "escape": "\\"}
 
 # A part fits into the processor's cache. Postgres reads one part while the next part is encoded.
 _BYTES = 100_000
-# So few that encoding them does not occupy the event loop for long, however large they are.
-_ROWS = 25
+# So few that encoding them does not occupy the event loop for long, even if each is as large as an event can be.
+_ROWS = 8
 _encode_lines = msgspec.json.Encoder().encode_lines
 _OTHER_ESCAPE = re.compile(rb'\\[^"]')
 _NAMED = ((b"\\n", b"\n"), (b"\\r", b"\r"), (b"\\t", b"\t"), (b"\\b", b"\b"), (b"\\f", b"\f"))

@@ -101,7 +101,9 @@ async def claim_keys(
     latest = max(candidate.event.received_at for candidate in winners.values())
     plain, others = first_claims(winners, only)
     if contested:
-        held = await key_holders(connection, await _insert_keys(connection, sql("keys_claim"), plain, latest, only))
+        claimed = await _insert_keys(connection, sql("keys_claim"), plain, latest, only)
+        # A holder that is gone by now counts as one of the event's own class, so that no event is without a key.
+        held = {key: plain[key].event.sender for key in claimed} | await key_holders(connection, claimed)
     else:
         # Checking every key first and then inserting takes half the time of an insert with ON CONFLICT.
         held = await key_holders(connection, plain)

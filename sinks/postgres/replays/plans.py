@@ -5,7 +5,7 @@ A replay plan is a stored list of dead letters, its items, that `bridge dlq repl
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,9 @@ from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only
 from sinks.postgres.kept_json import kept_list, kept_object
 from sinks.postgres.runs.history import started_by, without_host
 from sinks.postgres.statements import sql
+
+FOREIGN: Final = "its site belongs to another organisation now"
+"""Why an item of an organisation's plan counts as skipped, if the item's site has been given to another one since."""
 
 
 class Became(NamedTuple):
@@ -143,9 +146,12 @@ async def cancel(conn: Connection, replay_id: str, reason: str, *, sent: bool = 
     return await conn.fetchval(sql("replay_cancel"), replay_id, started_by(), reason, sent) is not None
 
 
-async def outcomes(conn: Connection, replay_id: str) -> list[Became]:
-    """Return the numbers of a replay plan's items (dead letters) by site and outcome."""
-    return _became(await conn.fetch(sql("replay_outcomes"), replay_id))
+async def outcomes(conn: Connection, replay_id: str, org_id: int | None = None) -> list[Became]:
+    """Return the numbers of a replay plan's items (dead letters) by site and outcome.
+
+    If `org_id` is given, items whose site does not belong to that organisation now only count as skipped, FOREIGN.
+    """
+    return _became(await conn.fetch(sql("replay_outcomes"), replay_id, org_id, FOREIGN))
 
 
 async def canary_outcomes(conn: Connection, replay_id: str, first: int) -> list[Became]:

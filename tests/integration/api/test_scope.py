@@ -228,6 +228,37 @@ async def test_a_site_that_changed_hands_is_not_replayed(bound: httpx.AsyncClien
     assert report["refusals"] == {"its site does not belong to organisation 10 any longer": 5}
 
 
+async def test_a_plan_tells_nothing_of_a_site_that_changed_hands(
+    bound: httpx.AsyncClient, unbound: httpx.AsyncClient, two_orgs: Settings
+) -> None:
+    """Neither what the site's dead letters hold, nor what its new organisation does with them."""
+    body = {"filter": {"site_id": [1, 2]}, "set": {"event_type": "click"}, "reason": "a mistake"}
+    plan_id = ok(await bound.post("/v1/plans", json=body), 201)["replay_id"]
+    whole = ok(await bound.get(f"/v1/plans/{plan_id}"))
+    await add_script(two_orgs.dsn, "moved", 2, org_id=20, move=True)
+    discard = {"filter": {"site_id": [2], "provenance": ["bridge.raw:0:1"]}, "reason": "theirs"}
+    ok(await unbound.post("/v1/dead-letters/discard", json=discard))
+    told = ok(await bound.get(f"/v1/plans/{plan_id}"))
+    tried = ok(await bound.post(f"/v1/plans/{plan_id}/replay", json={"dry_run": True}))["report"]
+    ended = ok(await bound.post(f"/v1/plans/{plan_id}/cancel", json={"reason": "theirs"}))
+
+    assert whole["report"]["samples"], whole["report"]
+    assert whole["report"]["by_site"] == {"1": 5, "2": 5}
+    left = {name: value for name, value in told["report"].items() if value}
+    assert left == {
+        "items": 10,
+        "by_forecast": whole["report"]["by_forecast"],
+        "warnings": ["some of the plan's sites belong to another organisation now; details are left out"],
+    }
+    skipped = {"its site belongs to another organisation now": 5}
+    assert (told["outcomes"], told["skipped"]) == ({"open": 5, "skipped": 5}, skipped)
+    assert (tried["items"], tried["by_site"]) == (10, {"1": 5})
+    assert tried["refusals"]["its site does not belong to organisation 10 any longer"] == 5
+    assert {one["site_id"] for one in tried["replaced"]} <= {1}
+    assert not any(int(one["provenance"].rpartition(":")[2]) % 2 for one in tried["samples"])
+    assert ended["skipped_by_reason"] == skipped
+
+
 @pytest.mark.parametrize(
     "correction",
     [

@@ -6,6 +6,7 @@ NOTED = "migrations/0025_registry_changes.sql"
 HISTORY = "tests/integration/postgres/test_registry_history.py"
 CLOSED = f"{HISTORY}::test_no_account_but_the_owner_s_writes_the_history"
 SECRET = f"{HISTORY}::test_keys_and_tokens_are_noted_without_what_is_secret"
+SCOPE = "tests/integration/api/test_scope.py"
 
 MUTANTS = [
     Mutant(
@@ -103,5 +104,23 @@ MUTANTS = [
             ),
         ),
         ("tests/integration/postgres/test_registry_told.py::test_a_turn_of_the_loop_takes_few_notifications",),
+    ),
+    Mutant(
+        "org-moved-outcomes",
+        "the count of a site's dead letters as foreign once the site has changed hands",
+        (Edit("replay_outcomes.sql", "WHEN n.foreign_site THEN $3::text", "WHEN o.position < 0 THEN $3::text"),),
+        (f"{SCOPE}::test_a_plan_tells_nothing_of_a_site_that_changed_hands",),
+    ),
+    Mutant(
+        "org-moved-report",
+        "the totals in place of a plan's report once one of its sites has changed hands",
+        (Edit("bridge/api/tenant_scope.py::TenantScope.status", "_without_details(found)", "found"),),
+        (f"{SCOPE}::test_a_plan_tells_nothing_of_a_site_that_changed_hands",),
+    ),
+    Mutant(
+        "org-moved-forecast",
+        "the totals in place of a forecast's details for a site that has changed hands",
+        (Edit("bridge/jobs/dry_run.py::_Counts.add", "item.org_id != self._org_id", "item.org_id == -1"),),
+        (f"{SCOPE}::test_a_plan_tells_nothing_of_a_site_that_changed_hands",),
     ),
 ]
