@@ -13,6 +13,8 @@ MAX_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**63 - 1
 MAX_HOST: Final = 1024
 """The most characters of a URL's authority: user information, host and port."""
+MAX_URL_GROWTH: Final = 1024
+"""By how many characters escapes may make a URL longer."""
 MAX_HOST_NAME: Final = 253
 """The most characters of a host name that DNS allows."""
 MAX_HOST_LABEL: Final = 63
@@ -42,7 +44,8 @@ _SENT_AT = (
     "becomes received_at - (sent_at - occurred_at), and `original` has what was sent. An empty text counts as absent"
 )
 _URL = (
-    "the page's URL; any text is stored. From an absolute URL, host, path and utm_* parameters are stored separately. The "
+    "the page's URL; any text is stored. From an absolute URL, host, path and utm_* parameters are stored separately; no path "
+    f"if escapes make the URL more than {MAX_URL_GROWTH} characters longer. The "
     f"host has at most {MAX_HOST} characters; if it is escaped or not ASCII, {MAX_HOST_NAME}, and {MAX_HOST_LABEL} between dots"
 )
 _REFERRER = "the page's referrer; any text is stored. The host of an absolute URL is stored separately"

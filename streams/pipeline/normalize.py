@@ -24,6 +24,7 @@ from schemas.events.raw_event import (
     MAX_HOST,
     MAX_HOST_LABEL,
     MAX_HOST_NAME,
+    MAX_URL_GROWTH,
     RawFields,
     instant_from_epoch_ms,
     parse_amount,
@@ -228,7 +229,8 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
 def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
     """Return the URL of the page where the event happened, its host, its path, and its campaign parameters.
 
-    The URL is returned without its fragment. If it is not absolute, only its text is returned.
+    The URL is returned without its fragment. If it is not absolute, only its text is returned. If escapes would make it
+    longer by more than MAX_URL_GROWTH, its text is returned as it is, and no path.
     """
     try:
         doubtful = len(url) > MAX_HOST_NAME or not url.isascii()
@@ -240,6 +242,8 @@ def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]
     href, _, _ = parsed.href.partition("#")
     _, _, query = href.partition("?")
     utm = _campaign(query) if "utm_" in query else _NO_UTM
+    if len(href) > len(url) + MAX_URL_GROWTH:
+        return url.partition("#")[0], parsed.hostname or None, None, utm
     return href, parsed.hostname or None, parsed.pathname or None, utm
 
 

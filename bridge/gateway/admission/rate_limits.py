@@ -50,7 +50,7 @@ class _SenderLimits:
         of_all = settings.gateway_visitors_events_per_second if is_visitor else 0
         self.visitors_events = Buckets("events of all visitors", of_all, now)
         little = _LITTLE * of_all
-        self._little = buckets("little of all events", little, most_debt=_MOST_SECONDS * little)
+        self._little = buckets("little of all events", little, most_debt=_MINUTE * little)
         self.validated = buckets("validated events of one script", validated)
         self._address_validated = buckets("validated events of one address", of_an_address * validated)
         self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)

@@ -19,4 +19,4 @@ def weight(body: bytes, count: int) -> int:
     if len(body) <= _MARKS_OF_ONE * count:
         return count
     marks = len(body) - len(body.translate(None, _MARKS))
-    return max(count, len(body) // _BYTES_OF_ONE, marks // _MARKS_OF_ONE)
+    return max(count, -(-len(body) // _BYTES_OF_ONE), marks // _MARKS_OF_ONE)

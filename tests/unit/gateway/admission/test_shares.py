@@ -197,7 +197,7 @@ async def test_share_of_bytes_full_of_unread_answers_has_room_for_others() -> No
             "occurred_at": time.time_ns() // 1_000_000,
             "url": f"https://a.b/{'é' * 25_000}",
         }
-        body = json.dumps([event] * 2, ensure_ascii=False).encode()
+        body = json.dumps([event] * 12, ensure_ascii=False).encode()
 
         async def post(address: str) -> None:
             async def reader(_: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission.rate_limits import RateLimits
+from bridge.gateway.admission.weight import weight
 from bridge.http.token_buckets import Buckets
 from schemas.pipeline.sender import Sender
 
@@ -52,6 +53,11 @@ async def test_a_good_event_counts_as_what_it_costs_the_stream(who: Sender, prop
         assert (await gateway.post(headers, sent(1, properties))).status == 202
         taken = 800 - events._level("s1")
         assert least <= taken <= 130
+
+
+@pytest.mark.parametrize(("size", "expected"), [(4096, 1), (4097, 2), (8192, 2), (8193, 3)])
+def test_a_begun_4_kib_counts(size: int, expected: int) -> None:
+    assert weight(b"x" * size, 1) == expected
 
 
 async def test_an_ordinary_event_counts_as_one() -> None:

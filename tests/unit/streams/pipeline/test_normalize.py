@@ -217,6 +217,18 @@ def test_any_offset_ends_as_utc(offset: str) -> None:
     assert event.sent_at.utcoffset() == timedelta(0)
 
 
+@pytest.mark.parametrize(("count", "path"), [(512, True), (513, False)])
+def test_a_url_that_escapes_make_much_longer_keeps_its_text(count: int, path: bool) -> None:
+    """Each escaped character becomes three, and the path is stored twice."""
+    url = f"https://shop.test/{' ' * count}x?utm_source=mail"
+    event = normalized(url=url)
+
+    escaped = f"/{'%20' * count}x"
+    assert event.url == (f"https://shop.test{escaped}?utm_source=mail" if path else url)
+    assert (event.url_host, event.url_path) == ("shop.test", escaped if path else None)
+    assert event.utm_source == "mail"
+
+
 def test_urls_are_split_and_lose_their_fragment() -> None:
     """The host is in lower case, the path is kept, and no fragment remains, not even an empty one."""
     event = normalized(url="HTTPS://Shop.Example.com:8443/a/b?x=1#top")

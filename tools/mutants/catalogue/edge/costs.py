@@ -371,6 +371,18 @@ MUTANTS = [
         (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
     ),
     Mutant(
+        "weight-begun",
+        "the count of a begun 4 KiB in a request's weight",
+        (
+            Edit(
+                "bridge/gateway/admission/weight.py::weight",
+                "-(-len(body) // _BYTES_OF_ONE)",
+                "len(body) // _BYTES_OF_ONE",
+            ),
+        ),
+        ("tests/unit/gateway/admission/test_weight.py::test_a_begun_4_kib_counts",),
+    ),
+    Mutant(
         "gateway-weight-ordinary",
         "the weight of an ordinary event, which is one",
         (Edit("bridge/gateway/admission/weight.py::_MARKS_OF_ONE", "350", "100"),),

@@ -149,4 +149,10 @@ MUTANTS = [
         (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await in_flight(...)", "False"),),
         ("tests/integration/replays/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
     ),
+    Mutant(
+        "rows-not-compressed",
+        "the storing of an event's texts without compression",
+        (Edit("migrations/0030_quick_rows.sql", "SET STORAGE EXTERNAL", "SET STORAGE EXTENDED"),),
+        ("tests/integration/postgres/test_bounded_rows.py::test_the_texts_of_an_event_are_stored_as_they_are",),
+    ),
 ]

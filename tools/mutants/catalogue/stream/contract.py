@@ -49,6 +49,12 @@ MUTANTS = [
         (f"{NORMALIZE}::test_what_is_no_absolute_url_is_kept",),
     ),
     Mutant(
+        "url-growth",
+        "the limit on what escapes add to a URL",
+        (Edit("streams/pipeline/normalize.py::_page", "len(href) > len(url) + MAX_URL_GROWTH", "False"),),
+        ("tests/unit/streams/pipeline/test_normalize.py::test_a_url_that_escapes_make_much_longer_keeps_its_text",),
+    ),
+    Mutant(
         "later-violations",
         "the normaliser's violations of an event that the decoder refuses",
         (Edit("streams/pipeline/reading.py::in_full", "*violations(whose, received_at, registry, bounds)", "*()"),),
