@@ -20,6 +20,7 @@ from support.events.settled import (
 from support.processes.command import start
 from support.wait import wait_until
 
+from schemas.config.duration import Duration
 from schemas.config.settings import Settings
 from sinks.kafka.admin import kafka_admin, log_bounds
 from sinks.kafka.topics import apply_topics
@@ -43,7 +44,7 @@ async def empty_the_retry_topics(settings: Settings) -> Settings:
 
 
 async def take_the_tier_out_of_use(settings: Settings) -> Settings:
-    changed = settings.model_copy(update={"retry_delays": ("300ms",)})
+    changed = settings.model_copy(update={"retry_delays": (Duration("300ms"),)})
     await apply_topics(changed)
     return changed
 
