@@ -78,7 +78,7 @@ wheel-test: install ## Build the wheel, and try it where no sources are
 	$(PYTHON_BIN) -m pytest tests/wheel -q $(ARGS)
 
 test-browser: install ## Try the browser snippet and the producers' pages, with Debian's chromium, curl and kcat (.ci/packages)
-	$(PYTHON_BIN) -m pytest tests/browser -q $(ARGS)
+	$(PYTHON_BIN) -m pytest tests/browser -q -n $(PROCESSES) --dist worksteal $(ARGS)
 
 faults: install ## Break everything under load by a seeded plan, and prove that nothing is lost or counts twice
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults --seed $(SEED) --seeds $(SEEDS) --events $(EVENTS) --seconds $(SECONDS) $(ARGS)
