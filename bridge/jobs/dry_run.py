@@ -170,7 +170,7 @@ async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, di
 
     An item is a dead letter of the plan.
     """
-    counts = _Counts(dry_run.now, dry_run.terms.org_id)
+    counts = _Counts(dry_run.now, dry_run.terms)
     not_passing: dict[int, Forecast] = {}
     after = 0
     while (up_to := await page_end(dry_run.conn, replay_id, after, PAGE)) is not None:
@@ -187,10 +187,9 @@ async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, di
 class _Counts:
     """Counters of a report while it is built."""
 
-    def __init__(self, now: datetime, org_id: int | None) -> None:
-        """`org_id` is the organisation whose plan it is; None if it is no organisation's."""
+    def __init__(self, now: datetime, terms: Terms) -> None:
         self._now = now
-        self._org_id = org_id
+        self._terms = terms
         self._counters: dict[str, Counter[str]] = {
             name: Counter() for name in ("by_forecast", "by_reason", "by_site", "by_age", "failures", "refusals")
         }
@@ -206,7 +205,7 @@ class _Counts:
         item, count = one.item, self._counters
         self._items += 1
         count["by_forecast"][one.forecast.value] += 1
-        if self._org_id is not None and item.org_id != self._org_id:
+        if self._terms.excludes_site_of(item):
             # The site has been given to another organisation, which alone may see what it drops.
             count["refusals"][one.why] += 1
             return

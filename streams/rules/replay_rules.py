@@ -38,6 +38,10 @@ class Terms(NamedTuple):
     org_id: int | None = None
     trust: GatewayTrust = no_trust()
 
+    def excludes_site_of(self, item: DeadLetterItem) -> bool:
+        """Return whether the dead letter's site does not belong to the organisation of the replay now."""
+        return self.org_id is not None and item.org_id != self.org_id
+
 
 class Judgement(NamedTuple):
     """The preview of one dead letter in the plan of a replay, with its corrected body.
@@ -65,7 +69,7 @@ def refusal(item: DeadLetterItem, terms: Terms) -> str | None:
     """Return the reason why this dead letter can't be replayed under the conditions `terms`; None if it can."""
     if item.dropped_reason is None:
         return "it is not a dead letter"
-    if terms.org_id is not None and item.org_id != terms.org_id:
+    if terms.excludes_site_of(item):
         return f"its site does not belong to organisation {terms.org_id} any longer"
     if item.dropped_reason == DroppedReason.DUPLICATE_EVENT_ID:
         return "it is a duplicate: its event is persisted, and no payload was stored"

@@ -62,7 +62,7 @@ WHOSE = [
         (
             Edit(
                 "streams/rules/replay_rules.py::refusal",
-                "terms.org_id is not None and item.org_id != terms.org_id",
+                "terms.excludes_site_of(item)",
                 "terms.org_id == 0",
             ),
         ),

@@ -120,7 +120,7 @@ MUTANTS = [
     Mutant(
         "org-moved-forecast",
         "the totals in place of a forecast's details for a site that has changed hands",
-        (Edit("bridge/jobs/dry_run.py::_Counts.add", "item.org_id != self._org_id", "item.org_id == -1"),),
+        (Edit("bridge/jobs/dry_run.py::_Counts.add", "self._terms.excludes_site_of(item)", "item.org_id == -1"),),
         (f"{SCOPE}::test_a_plan_tells_nothing_of_a_site_that_changed_hands",),
     ),
 ]
