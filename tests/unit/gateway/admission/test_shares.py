@@ -347,6 +347,20 @@ async def test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_littl
         assert [status for status, _ in many].count(202) == 20
 
 
+async def test_share_for_who_sends_little_remembers_who_sent_much() -> None:
+    """An address can't pause for some seconds after a large request to count as one that sends little."""
+    now = 0.0
+    async with lone_gateway(gateway_visitors_events_per_second=400) as gateway:
+        gateway.services.rate_limits = RateLimits(gateway.services.settings, lambda: now)
+        assert (await post_to(gateway, "s1", "10.0.1.1", 100))[0] == 202
+        now = 2.5
+        for number in range(12):
+            await post_to(gateway, "s2", f"10.0.2.{number % 4}", 50)
+        much, little = [(await post_to(gateway, "s1", address, 5))[0] for address in ("10.0.1.1", "10.0.1.2")]
+
+    assert (much, little) == (429, 202)
+
+
 async def test_share_that_is_refused_takes_nothing_of_the_others() -> None:
     """A refusal by one bucket is not charged to another, so one script's flood leaves the common share."""
     async with lone_gateway(gateway_script_events_per_second=40, gateway_visitors_events_per_second=1000) as gateway:

@@ -341,6 +341,12 @@ MUTANTS = [
         (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
     ),
     Mutant(
+        "gateway-much-remembered",
+        "the minute in which an address that sent much is not taken for one that sends little",
+        (Edit("bridge/gateway/admission/rate_limits.py::_SenderLimits.__init__", "_MINUTE * little", "2.0 * little"),),
+        (f"{SHARES}::test_share_for_who_sends_little_remembers_who_sent_much",),
+    ),
+    Mutant(
         "gateway-ask-takes-nothing",
         "the check of all buckets of a visitor before one is charged",
         (
