@@ -37,12 +37,16 @@ class _Document(msgspec.Struct, gc=False):
     event_type: msgspec.Raw = msgspec.Raw(b"")
 
 
+_EventId = Annotated[str, msgspec.Meta(max_length=MAX_EVENT_ID)]
+
+
 class _Identity(msgspec.Struct, gc=False):
-    event_id: Annotated[str, msgspec.Meta(max_length=MAX_EVENT_ID)] | None = None
+    event_id: _EventId | None = None
 
 
 _document = msgspec.json.Decoder(_Document).decode
 _identity = msgspec.json.Decoder(_Identity).decode
+_event_id = msgspec.json.Decoder(_EventId).decode
 
 _LINE = re.compile(rb"\S[^\n]*+")
 # Matches up to the next comma of the array, or to the next bracket. A value nested at most twice is one step.
@@ -240,7 +244,7 @@ def identify(value: bytes) -> Element:
         event_id = _identity(value).event_id
     except UNREADABLE:
         _refuse_several(value)
-        return Element(None, missing=not _has_id(value))
+        return _last_identity(value)
     if event_id is None:
         _refuse_several(value)
     # An empty id counts as present, and is not valid.
@@ -254,12 +258,15 @@ def _refuse_several(value: bytes) -> None:
         )
 
 
-def _has_id(value: bytes) -> bool:
-    """Return whether an invalid event has an id of its own, which must not be replaced."""
-    if b'"event_id"' not in value:
-        return False
+def _last_identity(value: bytes) -> Element:
+    """Return the id of an event with an invalid value in it. The stream reads the last one of several ids."""
     try:
         given = bytes(_document(value).event_id)
     except UNREADABLE:
-        return True
-    return given not in (b"", b"null")
+        return Element(None, missing=b'"event_id"' not in value)
+    if given in (b"", b"null"):
+        return Element(None, missing=True)
+    try:
+        return Element(_event_id(given) or None, missing=False)
+    except UNREADABLE:
+        return Element(None, missing=False)

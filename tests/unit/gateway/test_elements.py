@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.gateway.elements import Element, identify, split
+from bridge.gateway.elements import identify, split
 from bridge.http.problems import Code, Problem
 
 MIB = 1024 * 1024
@@ -218,30 +218,6 @@ def test_a_body_without_events_is_refused(body: bytes, lines: bool) -> None:
     with pytest.raises(Problem) as caught:
         split(body, lines=lines, most=MOST)
     assert caught.value.code is Code.NO_EVENTS
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (b'{"event_id":"a"}', Element("a", missing=False)),
-        (b'{"event_id":"caf\\u00e9"}', Element("caf\u00e9", missing=False)),
-        (b'{"event_type":"x"}', Element(None, missing=True)),
-        (b'{"event_id":null}', Element(None, missing=True)),
-        (b'{"properties":{"event_id":"a"}}', Element(None, missing=True)),
-        (b"[1]", Element(None, missing=True)),
-        (b"nonsense", Element(None, missing=True)),
-        # The event has an unusable id; assigning another would hide that.
-        (b'{"event_id":""}', Element(None, missing=False)),
-        (b'{"event_id":5}', Element(None, missing=False)),
-        (b'{"event_id":"' + b"x" * 129 + b'"}', Element(None, missing=False)),
-        (b'{"event_id":"\\ud800"}', Element(None, missing=False)),
-        (b'{"event_id":"a"', Element(None, missing=False)),
-        (b'{"event_id":"a","properties":' + b"[" * 2000 + b"]" * 2000 + b"}", Element(None, missing=False)),
-    ],
-)  # fmt: skip
-def test_an_event_says_its_own_id(value: bytes, expected: Element) -> None:
-    """Only an event without any id gets one."""
-    assert identify(value) == expected
 
 
 def filled(before: bytes, unit: bytes, after: bytes = b"") -> bytes:
