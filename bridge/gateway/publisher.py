@@ -19,7 +19,7 @@ from bridge.http.byte_budget import ByteBudget, Held, Shares
 from bridge.http.problems import Code, Problem
 from schemas.config.settings import Settings
 from sinks.kafka.partitioner import partition_of
-from sinks.kafka.producer import START_SECONDS, close, connect, make_producer
+from sinks.kafka.producer import BATCH_BYTES, START_SECONDS, close, connect, make_producer
 
 HeaderList = list[tuple[str, bytes | None]]
 
@@ -171,6 +171,15 @@ class _Partition:
                 # The record did not fit. Its sender goes first in the next batch, where the record always fits.
                 waiting.end(sender)
 
+    def is_filled_by(self, names: Path) -> bool:
+        """Return whether the waiting records of the senders whose path begins with `names` fill a batch."""
+        size = 0
+        for record in self.waiting.waiting_of(names):
+            size += len(record.value) + _RECORD_BYTES
+            if size >= BATCH_BYTES:
+                return True
+        return False
+
 
 class Publisher:
     """Publishes to the raw topic. Each partition has one batch in flight; the senders take turns to fill a batch."""
@@ -220,6 +229,13 @@ class Publisher:
         """Return whether a batch has waited for its acknowledgement longer than a request would wait."""
         limit = self._loop.time() - self._seconds
         return self._replacing or any(one.in_flight and one.in_flight.sent_at < limit for one in self._partitions)
+
+    def is_behind(self, names: Path) -> bool:
+        """Return whether the waiting records of one partition, of the senders that begin with `names`, fill a batch.
+
+        The senders take turns, so such records wait for each other, and not for records of others.
+        """
+        return any(one.is_filled_by(names) for one in self._partitions)
 
     async def look(self) -> None:
         """Check that Kafka is reachable and has the raw topic; raises KafkaError or OSError if not."""

@@ -28,6 +28,8 @@ MAX_RECORD: Final = 4 * 1024 * 1024
 A request has one batch for each partition. A broker closes the connection for a request of more than 100 MiB, which
 looks like an outage.
 """
+BATCH_BYTES: Final = 256 * 1024
+"""The largest size of a batch of one partition before compression, in bytes; a larger record has a batch to itself."""
 PUBLISH_SECONDS = 60.0
 START_SECONDS: Final = 12.0
 _CLOSE_SECONDS: Final = 2.0
@@ -68,7 +70,7 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
         "compression_type": "lz4",
         "linger_ms": 5,
         "max_request_size": MAX_RECORD,
-        "max_batch_size": 256 * 1024,
+        "max_batch_size": BATCH_BYTES,
         "request_timeout_ms": 30_000,
     }
     return AIOKafkaProducer(**settings.kafka_client(), **(options | overrides))

@@ -1,7 +1,7 @@
 """Queues of senders that take turns, on each level of a hierarchy such as sender class, organisation, script."""
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -42,6 +42,13 @@ class Turns(Generic[Item]):
             sender.append(name)
         return tuple(sender), level.items
 
+    def waiting_of(self, names: Path) -> Iterator[Item]:
+        """Yield the waiting items of each sender whose path begins with `names`."""
+        level: _Level[Item] | None = self._root
+        for name in names:
+            level = level and level.names.get(name)
+        return iter(()) if level is None else level.all()
+
     def end(self, sender: Path) -> None:
         """End the sender's turn: put it last, behind those that wait, or remove it if it has no items left."""
         path = [self._root]
@@ -65,3 +72,8 @@ class _Level(Generic[Item]):
     def __init__(self) -> None:
         self.names: OrderedDict[Hashable, _Level[Item]] = OrderedDict()
         self.items: deque[Item] = deque()
+
+    def all(self) -> Iterator[Item]:
+        yield from self.items
+        for below in self.names.values():
+            yield from below.all()

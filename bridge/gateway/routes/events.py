@@ -16,7 +16,7 @@ from bridge.gateway.admission.refused_events import RefusedEvents, charge_refuse
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.admission.weight import weight
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
-from bridge.gateway.publisher import Delivery, HeaderList, header_bytes
+from bridge.gateway.publisher import Delivery, HeaderList, Publisher, header_bytes
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer, Message
@@ -253,10 +253,7 @@ async def _receipt(
     if not await delivery.acknowledged(services.publish_seconds):
         if isinstance(delivery.error, MessageSizeTooLargeError):
             raise Problem(Code.EVENT_TOO_LARGE, "the event is larger than the limit of Kafka's topic")
-        if grant.sender is Sender.VISITOR and delivery.queued and not services.publisher.stuck:
-            # Visitors can choose the partition of their events and fill its queue. A 503 would page the operators.
-            raise Problem(Code.RATE_LIMITED, "visitors' events arrive faster than Kafka accepts them; send them again")
-        raise Problem(Code.KAFKA_UNAVAILABLE)
+        raise _unacknowledged(services.publisher, grant, delivery)
     _ACCEPTED.inc(accepted)
     if rejected:
         _REJECTED.inc(rejected)
@@ -265,3 +262,20 @@ async def _receipt(
     ids = request.ids
     receipt = Receipt(accepted, rejected, results, ids.request_id.decode(), ids.trace_id.decode())
     return Answer(202, _encode(receipt), [JSON_TYPE])
+
+
+def _unacknowledged(publisher: Publisher, grant: Grant, delivery: Delivery) -> Problem:
+    """Return the refusal of a request whose records Kafka has not acknowledged in time.
+
+    A sender can choose the partition of its events and fill the partition's queue. A 503 would page the operators.
+    """
+    if delivery.queued and not publisher.stuck:
+        if grant.sender is Sender.VISITOR:
+            return Problem(Code.RATE_LIMITED, "visitors' events arrive faster than Kafka accepts them; send them again")
+        # The first two names are the sender class and the organisation.
+        if publisher.is_behind(delivery.sender[:2]):
+            return Problem(
+                Code.RATE_LIMITED,
+                "the organisation's events for one partition arrive faster than Kafka accepts them; send them again",
+            )
+    return Problem(Code.KAFKA_UNAVAILABLE)

@@ -41,6 +41,9 @@ class _Records:
     def __init__(self) -> None:
         self.values: list[bytes] = []
 
+    def is_behind(self, _names: Hashable) -> bool:
+        return False
+
     def delivery(self, sender: Hashable, shares: Shares, _count: int, _size: int) -> Delivery:
         """Return a delivery: there is always room."""
         return Delivery(sender, ByteBudget("bytes", 1, 1).holding(shares))

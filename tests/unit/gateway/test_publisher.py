@@ -144,6 +144,25 @@ async def test_a_delivery_knows_whether_its_records_wait_behind_others(made: tup
     assert (first.queued, second.queued) == (0, 2)
 
 
+@pytest.mark.parametrize(("count", "behind"), [(module.BATCH_BYTES // (100 + 512) - 10, False), (500, True)])
+async def test_a_sender_is_behind_when_its_records_of_one_partition_fill_a_batch(
+    made: tuple[Publisher, list[Producer]], count: int, behind: bool
+) -> None:
+    """Others' records do not count: senders take turns, so nobody waits for the queue of another."""
+    publisher, (producer,) = made
+    add(publisher, 1, lambda _: b"same")
+    await sent(producer, 1)
+    for script in ("first", "second"):
+        with publisher.delivery(("server", 1, script), ((script, 1.0),), count // 2, 0) as delivery:
+            for _ in range(count // 2):
+                publisher.add(delivery, b"same", b"x" * 100, [])
+    add(publisher, 40, lambda _: b"same", "2")
+
+    assert publisher.is_behind(("server", 1)) == behind
+    assert not publisher.is_behind(("server", 2))
+    assert not publisher.is_behind(("visitor", 1))
+
+
 async def test_what_goes_to_one_broker_goes_together(
     made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

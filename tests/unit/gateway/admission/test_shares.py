@@ -257,18 +257,21 @@ async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("sender", "queued", "stuck", "status"),
+    ("sender", "queued", "stuck", "behind", "status"),
     [
-        ("visitor", True, False, 429),
-        ("visitor", True, True, 503),
-        ("visitor", False, False, 503),
-        ("server", True, False, 503),
+        ("visitor", True, False, False, 429),
+        ("visitor", True, True, True, 503),
+        ("visitor", False, False, False, 503),
+        ("server", True, False, True, 429),
+        ("server", True, True, True, 503),
+        ("server", True, False, False, 503),
+        ("server", False, False, True, 503),
     ],
 )
-async def test_a_queue_full_of_visitors_events_is_no_error_of_the_gateway(
-    sender: str, queued: bool, stuck: bool, status: int, monkeypatch: pytest.MonkeyPatch
+async def test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway(
+    sender: str, queued: bool, stuck: bool, behind: bool, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A visitor fills its partition's queue at will, and a 503 pages; a batch without an answer is Kafka's."""
+    """A sender fills its partition's queue at will, and a 503 pages; a batch without an answer is Kafka's."""
     async with lone_gateway() as gateway:
         publisher = gateway.services.publisher
 
@@ -278,6 +281,7 @@ async def test_a_queue_full_of_visitors_events_is_no_error_of_the_gateway(
 
         monkeypatch.setattr(publisher, "add", waits)
         monkeypatch.setattr(type(publisher), "stuck", stuck)
+        monkeypatch.setattr(publisher, "is_behind", lambda names: behind and len(names) == 2)
         gateway.services.publish_seconds = 0.01
         headers = gateway.visitor() if sender == "visitor" else gateway.server()
         event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}

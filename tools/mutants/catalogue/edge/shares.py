@@ -55,18 +55,46 @@ MUTANTS = [
     ),
     Mutant(
         "gateway-own-queue",
-        "the 429 of a visitor whose events wait behind other visitors' events",
-        (Edit("bridge/gateway/routes/events.py::_receipt", "delivery.queued", "False"),),
+        "the 429 of a sender whose events wait behind its own events",
+        (Edit("bridge/gateway/routes/events.py::_unacknowledged", "delivery.queued", "False"),),
         (
-            "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_visitors_events_is_no_error_of_the_gateway",
+            "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway",
         ),
+    ),
+    Mutant(
+        "gateway-behind",
+        "the 503 of a server whose events wait behind others' events",
+        (Edit("bridge/gateway/routes/events.py::_unacknowledged", "publisher.is_behind(delivery.sender[:2])", "True"),),
+        (
+            "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway",
+        ),
+    ),
+    Mutant(
+        "gateway-behind-others",
+        "the count of only the sender's own records when its queue is compared with a batch",
+        (
+            Edit(
+                "bridge/gateway/publisher.py::_Partition.is_filled_by",
+                "self.waiting.waiting_of(names)",
+                "self.waiting.waiting_of(())",
+            ),
+        ),
+        (
+            "tests/unit/gateway/test_publisher.py::test_a_sender_is_behind_when_its_records_of_one_partition_fill_a_batch",
+        ),
+    ),
+    Mutant(
+        "gateway-last-id",
+        "the reading of the last id of an event with several",
+        (Edit("bridge/gateway/elements.py::_last_identity", "_event_id(given) or None", "None"),),
+        ("tests/unit/gateway/test_identify.py::test_an_event_without_an_id_gets_one",),
     ),
     Mutant(
         "gateway-kafka-stuck",
         "the 503 while Kafka does not acknowledge",
-        (Edit("bridge/gateway/routes/events.py::_receipt", "not services.publisher.stuck", "True"),),
+        (Edit("bridge/gateway/routes/events.py::_unacknowledged", "not publisher.stuck", "True"),),
         (
-            "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_visitors_events_is_no_error_of_the_gateway",
+            "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway",
         ),
     ),
     Mutant(
