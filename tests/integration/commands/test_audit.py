@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import asyncpg
 import pytest
-from support.events.settled import event, prepare, produce, settings_for, settle_everything, working
+from support.events.settled import event, prepare, produce, settings_for, settle_everything, settling, working
 from support.infrastructure.databases import create_database, drop_database, run_apart
 from support.processes.command import words
 from support.processes.programs import run
@@ -108,7 +108,7 @@ def settled(stack: StackAddresses, template_database: str) -> Iterator[tuple[str
     name, prefix = f"settled_{secrets.token_hex(4)}", f"a{secrets.token_hex(3)}."
     url = create_database(stack, name, template=template_database)
     try:
-        run_apart(settle_everything(settings_for(stack.kafka, url, prefix)))
+        run_apart(settle_everything(settling(stack.kafka, url, prefix)))
         yield name, prefix
     finally:
         drop_database(stack, name)
@@ -120,7 +120,7 @@ def settings(stack: StackAddresses, settled: tuple[str, str]) -> Iterator[Settin
     name = f"audit_{secrets.token_hex(4)}"
     try:
         url = create_database(stack, name, template=settled[0])
-        yield settings_for(stack.kafka, url, settled[1])
+        yield settling(stack.kafka, url, settled[1])
     finally:
         drop_database(stack, name)
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from support.events.dead_letters import add_dropped, dropped
-from support.events.settled import environment_of, fetch, settings_for, settle_everything
+from support.events.settled import environment_of, fetch, settle_everything, settling
 from support.processes.command import bridge
 
 from schemas.config.settings import Settings
 
-RETRIES = timedelta(milliseconds=400)  # the delays of `settings_for`
+RETRIES = timedelta(milliseconds=2100)  # the delays of `settling`
 Dlq = Callable[..., CompletedProcess[bytes]]
 
 
@@ -39,7 +39,7 @@ def document(done: CompletedProcess[bytes]) -> Any:
 
 @pytest.fixture
 def settings(stack, database_url: str, topic_prefix: str) -> Settings:  # type: ignore[no-untyped-def]  # the stack's own
-    return settings_for(stack.kafka, database_url, topic_prefix)
+    return settling(stack.kafka, database_url, topic_prefix)
 
 
 async def test_from_groups_to_one_dead_letter_to_its_end(settings: Settings, tmp_path: Path) -> None:
