@@ -75,6 +75,10 @@ def sound() -> Iterator[tuple[str, bytes]]:
     yield "large numbers among small", listed(b"1.5", b"1e300")
     yield "a replaced NUL among names", filled(b'"properties":{', _names(b"1"), b'"x":"\\u0000","x":1}')
     yield "one name again and again", filled(b'"properties":{', b'"a":1,', b'"z":1}')
+    yield (
+        "names of a deep object",
+        filled(b'"properties":{"a":' + b'{"a":' * 28 + b"{", _names(b"1"), b'"z":1' + b"}" * 30),
+    )
     yield "long names", filled(b'"properties":{', lambda number: b'"%s%x":1,' % (b"k" * 100, number), b'"z":1}')
     yield "white space", listed(b"1 ")
     yield "unknown fields", filled(b"", _names(b"1"), b'"z":1')

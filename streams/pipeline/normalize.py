@@ -35,6 +35,7 @@ from schemas.pipeline.record import Provenance
 from schemas.pipeline.registry import Registry
 from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
+from streams.pipeline.name_order import sorted_names
 from streams.pipeline.rejection import Identity, Rejection
 from streams.pipeline.violations import quoted, unit_hint
 
@@ -143,7 +144,7 @@ def normalize(
         fields.user_agent or None,
         value,
         _currency(fields) if fields.currency else None,
-        "{}" if properties in _EMPTY else properties,
+        "{}" if properties in _EMPTY else sorted_names(properties),
         fields.schema_version,
         provenance.topic,
         provenance.partition,

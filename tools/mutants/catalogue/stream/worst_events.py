@@ -4,6 +4,7 @@ from tools.mutants.mutant import Edit, Mutant
 
 TEXT = "tests/unit/streams/pipeline/test_json_text.py"
 SMALL = "tests/property/test_worst_small_events.py"
+NAMES = "tests/unit/streams/pipeline/test_name_order.py"
 HOSTS = "tests/unit/streams/pipeline/test_hosts.py"
 
 MUTANTS = [
@@ -112,6 +113,18 @@ MUTANTS = [
         "the limit on the partition that an external dead letter names",
         (Edit("streams/rules/external_dead_letter.py::_partition", "written < 2**31", "written >= 0"),),
         ("tests/unit/streams/rules/test_external_dead_letter.py::test_a_partition_that_cannot_be_read_is_nobodys",),
+    ),
+    Mutant(
+        "names-sorted",
+        "the sorting of a large object's names before Postgres sorts them",
+        (Edit("streams/pipeline/normalize.py::normalize", "sorted_names(properties)", "properties"),),
+        (f"{NAMES}::test_an_event_of_many_names_has_them_sorted",),
+    ),
+    Mutant(
+        "names-by-length",
+        "the length in bytes as the first criterion in the order of names",
+        (Edit("streams/pipeline/name_order.py::_length", "len(name.encode())", "len(name)"),),
+        (f"{NAMES}::test_names_are_sorted_and_values_stay",),
     ),
     Mutant(
         "org-script",
