@@ -26,10 +26,10 @@ _DIGIT_OR_E = bytes.maketrans(b"123456789E", b"000000000e")
 MANY_DIGITS: Final = 200
 """A number fits a double if it has fewer digits than this and an exponent of at most two digits."""
 _MANY = b"0" * MANY_DIGITS
+_DIGITS: Final = (MANY_DIGITS, 10)
+"""Numbers of digits that are looked for when an exponent is large. Most numbers with a large exponent have few digits."""
 _LARGE_EXPONENT = re.compile(rb"0e[+-]?000").search
 _TWO_DIGITS = (b"0e00", b"0e-00", b"0e+00")
-# Exponents of three digits or more may be out of range regardless of the digits before them.
-_LARGE = 3
 _EXPONENTS = re.compile(rb"e[+-]?0*([1-9][0-9]{1,4})").findall
 _decode_integers = msgspec.json.Decoder(list[int]).decode
 # Of true, false and null only an e is left.
@@ -77,10 +77,12 @@ def numbers_fit(text: bytes) -> bool:
     numbers = _outside_strings(text)
     if not _doubtful(numbers):
         return True
-    found = _EXPONENTS(numbers)
-    if _sum(found) > MAX_EXPONENTS:
+    found = _integers(_EXPONENTS(numbers))
+    if sum(found) > MAX_EXPONENTS:
         return False
-    if not _has_many_digits(numbers) and max(map(len, found), default=0) < _LARGE:
+    largest = max(found, default=0)
+    # A number of so many digits with such an exponent fits a double.
+    if any(largest + digits <= _LARGEST_EXPONENT and not _has_digits(numbers, digits) for digits in _DIGITS):
         return True
     words = numbers.translate(_BESIDE_NUMBERS).decode("latin-1").split()
     return _all_fit([word for word in words if len(word) >= _SHORTEST_DOUBTFUL])
@@ -91,7 +93,7 @@ def exponents(text: bytes) -> int:
 
     It is the sum of the exponents' absolute values; exponents from -9 to 9 are left out.
     """
-    return _sum(_EXPONENTS(_outside_strings(text)))
+    return sum(_integers(_EXPONENTS(_outside_strings(text))))
 
 
 def check_number(text: str) -> None:
@@ -131,8 +133,8 @@ def _all_fit(texts: list[str]) -> bool:
     return True
 
 
-def _sum(numbers: list[bytes]) -> int:
-    return sum(_decode_integers(b"[%b]" % b",".join(numbers)))
+def _integers(numbers: list[bytes]) -> list[int]:
+    return _decode_integers(b"[%b]" % b",".join(numbers))
 
 
 def _doubtful(text: bytes) -> bool:
@@ -148,8 +150,8 @@ def _doubtful(text: bytes) -> bool:
     return _LARGE_EXPONENT(marked) is not None or 99 * sum(map(marked.count, _TWO_DIGITS)) > MAX_EXPONENTS
 
 
-def _has_many_digits(text: bytes) -> bool:
-    return text.translate(_DIGIT_OR_E).find(_MANY) >= 0
+def _has_digits(text: bytes, count: int) -> bool:
+    return text.translate(_DIGIT_OR_E).find(b"0" * count) >= 0
 
 
 def _outside_strings(text: bytes) -> bytes:

@@ -60,6 +60,11 @@ def test_a_begun_4_kib_counts(size: int, expected: int) -> None:
     assert weight(b"x" * size, 1) == expected
 
 
+@pytest.mark.parametrize(("marks", "expected"), [(350, 1), (351, 2), (700, 2), (701, 3)])
+def test_begun_350_marks_count(marks: int, expected: int) -> None:
+    assert weight(b"," * marks, 1) == expected
+
+
 async def test_an_ordinary_event_counts_as_one() -> None:
     """Events of 4 KB and with fifty properties count as one, alone or among others."""
     fifty = json.dumps({f"property_{number}": f"value {number}, of it" + "x" * 30 for number in range(50)}).encode()

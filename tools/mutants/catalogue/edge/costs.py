@@ -5,6 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
+OF_EVENTS = "bridge/gateway/admission/weight.py"
 WEIGHT = "tests/unit/gateway/admission/test_weight.py"
 LINE = "tests/unit/gateway/admission/test_line.py"
 SHARES = "tests/unit/gateway/admission/test_shares.py"
@@ -367,31 +368,31 @@ MUTANTS = [
     Mutant(
         "gateway-weight-marks",
         "the weight of an event by its marks",
-        (Edit("bridge/gateway/admission/weight.py::_MARKS", 'b"[{,:"', 'b""'),),
+        (Edit(f"{OF_EVENTS}::_MARKS", 'b"[{,:"', 'b""'),),
         (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
     ),
     Mutant(
         "gateway-weight-bytes",
         "the weight of an event by its length",
-        (Edit("bridge/gateway/admission/weight.py::_BYTES_OF_ONE", "4096", "10**9"),),
+        (Edit(f"{OF_EVENTS}::_BYTES_OF_ONE", "4096", "10**9"),),
         (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
     ),
     Mutant(
         "weight-begun",
         "the count of a begun 4 KiB in a request's weight",
-        (
-            Edit(
-                "bridge/gateway/admission/weight.py::weight",
-                "-(-len(body) // _BYTES_OF_ONE)",
-                "len(body) // _BYTES_OF_ONE",
-            ),
-        ),
-        ("tests/unit/gateway/admission/test_weight.py::test_a_begun_4_kib_counts",),
+        (Edit(f"{OF_EVENTS}::weight", "-(-len(body) // _BYTES_OF_ONE)", "len(body) // _BYTES_OF_ONE"),),
+        (f"{WEIGHT}::test_a_begun_4_kib_counts",),
+    ),
+    Mutant(
+        "weight-begun-marks",
+        "the count of begun 350 marks in a request's weight",
+        (Edit(f"{OF_EVENTS}::weight", "-(-marks // _MARKS_OF_ONE)", "marks // _MARKS_OF_ONE"),),
+        (f"{WEIGHT}::test_begun_350_marks_count",),
     ),
     Mutant(
         "gateway-weight-ordinary",
         "the weight of an ordinary event, which is one",
-        (Edit("bridge/gateway/admission/weight.py::_MARKS_OF_ONE", "350", "100"),),
+        (Edit(f"{OF_EVENTS}::_MARKS_OF_ONE", "350", "100"),),
         (f"{WEIGHT}::test_an_ordinary_event_counts_as_one",),
     ),
 ]
