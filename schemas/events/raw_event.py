@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
@@ -204,10 +204,8 @@ _currency = Field(None, description=_CURRENCY)
 _properties = Field(None, description=_PROPERTIES)
 
 
-class RawEvent(BaseModel):
+class RawEvent(BaseModel, strict=True, extra="forbid", frozen=True):
     """A raw event of schema_version 1. Unknown fields are stored in `properties._extra`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     event_id: str = _event_id
     site_id: int = _site_id
@@ -226,19 +224,15 @@ class RawEvent(BaseModel):
     schema_version: int = Field(1, ge=1, le=MAX_INTEGER, description="the version of this contract")
 
 
-class Page(BaseModel):
+class Page(BaseModel, strict=True, extra="allow", frozen=True):
     """The page fields of schema_version 2."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     url: str | None = _url
     referrer: str | None = _referrer
 
 
-class RawEventV2(BaseModel):
+class RawEventV2(BaseModel, strict=True, extra="allow", frozen=True):
     """A raw event of schema_version 2. `value` is called `amount`, and the page's fields are under `page`."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     event_id: str = _event_id
     site_id: int = _site_id
