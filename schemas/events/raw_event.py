@@ -186,14 +186,6 @@ Currency = Annotated[
     str | None,
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^([A-Za-z]{3})?$"}, _NULL]}),
 ]
-_event_id = Field(min_length=1, max_length=MAX_EVENT_ID, description=_EVENT_ID)
-_site_id = Field(gt=0, le=MAX_INTEGER, description=_SITE_ID)
-_script_id = Field(min_length=1, max_length=MAX_SCRIPT_ID, description=_SCRIPT_ID)
-_event_type = Field(min_length=1, max_length=MAX_EVENT_TYPE, description=_EVENT_TYPE)
-_occurred_at = Field(description=_OCCURRED_AT)
-_sent_at = Field(None, description=_SENT_AT)
-_session_id = Field(None, description="the producer's id of the session; an empty text counts as absent")
-_visitor_id = Field(None, description="the producer's id of the visitor; an empty text counts as absent")
 _url = Field(None, description=_URL)
 _referrer = Field(None, description=_REFERRER)
 _user_agent = Field(
@@ -204,17 +196,22 @@ _currency = Field(None, description=_CURRENCY)
 _properties = Field(None, description=_PROPERTIES)
 
 
-class RawEvent(BaseModel, strict=True, extra="forbid", frozen=True):
+class RawEventHead(BaseModel, strict=True, frozen=True):
+    """The fields with which a raw event of each version begins."""
+
+    event_id: str = Field(min_length=1, max_length=MAX_EVENT_ID, description=_EVENT_ID)
+    site_id: int = Field(gt=0, le=MAX_INTEGER, description=_SITE_ID)
+    script_id: str = Field(min_length=1, max_length=MAX_SCRIPT_ID, description=_SCRIPT_ID)
+    event_type: str = Field(min_length=1, max_length=MAX_EVENT_TYPE, description=_EVENT_TYPE)
+    occurred_at: Instant = Field(description=_OCCURRED_AT)
+    sent_at: OptionalInstant = Field(None, description=_SENT_AT)
+    session_id: str | None = Field(None, description="the producer's id of the session; an empty text counts as absent")
+    visitor_id: str | None = Field(None, description="the producer's id of the visitor; an empty text counts as absent")
+
+
+class RawEvent(RawEventHead, extra="forbid"):
     """A raw event of schema_version 1. Unknown fields are stored in `properties._extra`."""
 
-    event_id: str = _event_id
-    site_id: int = _site_id
-    script_id: str = _script_id
-    event_type: str = _event_type
-    occurred_at: Instant = _occurred_at
-    sent_at: OptionalInstant = _sent_at
-    session_id: str | None = _session_id
-    visitor_id: str | None = _visitor_id
     url: str | None = _url
     referrer: str | None = _referrer
     user_agent: str | None = _user_agent
@@ -231,17 +228,9 @@ class Page(BaseModel, strict=True, extra="allow", frozen=True):
     referrer: str | None = _referrer
 
 
-class RawEventV2(BaseModel, strict=True, extra="allow", frozen=True):
+class RawEventV2(RawEventHead, extra="allow"):
     """A raw event of schema_version 2. `value` is called `amount`, and the page's fields are under `page`."""
 
-    event_id: str = _event_id
-    site_id: int = _site_id
-    script_id: str = _script_id
-    event_type: str = _event_type
-    occurred_at: Instant = _occurred_at
-    sent_at: OptionalInstant = _sent_at
-    session_id: str | None = _session_id
-    visitor_id: str | None = _visitor_id
     page: Annotated[Page | None, BeforeValidator(_object)] = None
     user_agent: str | None = _user_agent
     amount: Amount = _amount
