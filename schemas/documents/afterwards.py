@@ -9,9 +9,8 @@ class Afterwards(StrEnum):
     """What became of one dropped event. If its replay is dropped again, this counts under the event itself."""
 
     RECOVERED = "recovered"  # a replay became a row
-    SENT_AGAIN = (
-        "sent_again"  # another raw event with its id became a row, which a replay or `discard --persisted` has found
-    )
+    # another raw event with its id became a row, which a replay or `discard --persisted` has found
+    SENT_AGAIN = "sent_again"
     REPLAYING = "replaying"  # claimed by a replay, or sent and not committed yet
     DISCARDED = "discarded"
     OPEN = "open"
