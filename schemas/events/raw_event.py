@@ -158,34 +158,29 @@ def _object(value: Any) -> Any:
     return None if value == [] else value
 
 
+def _any_of(*forms: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": list(forms)})
+
+
 _INSTANT = [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0, "maximum": _MAX_EPOCH_MS}]
 _NULL = {"type": "null"}
-Instant = Annotated[datetime, BeforeValidator(parse_instant), WithJsonSchema({"anyOf": _INSTANT})]
-OptionalInstant = Annotated[
-    Instant | None, BeforeValidator(_absent), WithJsonSchema({"anyOf": [*_INSTANT, {"const": ""}, _NULL]})
-]
+Instant = Annotated[datetime, BeforeValidator(parse_instant), _any_of(*_INSTANT)]
+OptionalInstant = Annotated[Instant | None, BeforeValidator(_absent), _any_of(*_INSTANT, {"const": ""}, _NULL)]
 Amount = Annotated[
     Annotated[Decimal, PlainSerializer(str)] | None,
     BeforeValidator(parse_amount),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": -(10**_AMOUNT_DIGITS), "exclusiveMaximum": 10**_AMOUNT_DIGITS},
-                {"type": "string", "pattern": f"^({_AMOUNT_FORM.pattern})?$", "maxLength": _AMOUNT_TEXT},
-                _NULL,
-            ]
-        }
+    _any_of(
+        {"type": "number", "exclusiveMinimum": -(10**_AMOUNT_DIGITS), "exclusiveMaximum": 10**_AMOUNT_DIGITS},
+        {"type": "string", "pattern": f"^({_AMOUNT_FORM.pattern})?$", "maxLength": _AMOUNT_TEXT},
+        _NULL,
     ),
 ]
 Properties = Annotated[
     dict[str, Any] | None,
     BeforeValidator(_object),
-    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array", "maxItems": 0}, _NULL]}),
+    _any_of({"type": "object"}, {"type": "array", "maxItems": 0}, _NULL),
 ]
-Currency = Annotated[
-    str | None,
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^([A-Za-z]{3})?$"}, _NULL]}),
-]
+Currency = Annotated[str | None, _any_of({"type": "string", "pattern": "^([A-Za-z]{3})?$"}, _NULL)]
 _url = Field(None, description=_URL)
 _referrer = Field(None, description=_REFERRER)
 _user_agent = Field(
