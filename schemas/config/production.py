@@ -166,12 +166,12 @@ def _keys(settings: Settings, service: Service) -> Iterator[str]:
 
 
 def _random_keys(settings: Settings) -> Iterator[str]:
-    keys = [("BRIDGE_SECRET_KEY", _text(settings.secret_key))]
-    keys += [("BRIDGE_GATEWAY_PROOF_KEY", one.strip()) for one in _text(settings.gateway_proof_key).split(",")]
-    for name, key in keys:
-        if 0 < len(key) < SECRET_LENGTH:
+    for name, key in _secrets(settings):
+        if name not in ("BRIDGE_SECRET_KEY", "BRIDGE_GATEWAY_PROOF_KEY"):
+            continue
+        if len(key) < SECRET_LENGTH:
             yield f"{name} has {len(key)} characters, at least {SECRET_LENGTH} are needed: {_RANDOM_TEXT}"
-        elif key and (_is_default(key, "") or not is_random(key.encode())):
+        elif _is_default(key, "") or not is_random(key.encode()):
             yield f"{name} is not random: {_RANDOM_TEXT}"
 
 
@@ -294,10 +294,9 @@ def _plaintext_http(settings: Settings) -> Iterator[str]:
 
 
 def _few_replicas(settings: Settings) -> Iterator[str]:
-    if settings.topic_replication < REPLICAS:
-        yield f"BRIDGE_TOPIC_REPLICATION is {settings.topic_replication}: set {REPLICAS}"
-    if settings.topic_min_insync < IN_SYNC:
-        yield f"BRIDGE_TOPIC_MIN_INSYNC is {settings.topic_min_insync}: set {IN_SYNC}"
+    for name, least in (("topic_replication", REPLICAS), ("topic_min_insync", IN_SYNC)):
+        if (replicas := getattr(settings, name)) < least:
+            yield f"BRIDGE_{name.upper()} is {replicas}: set {least}"
 
 
 def _debug(settings: Settings) -> Iterator[str]:
