@@ -1,7 +1,6 @@
 """Every setting with its default and purpose. Settings are read from `BRIDGE_*` once, at the start of a process."""
 
 import ssl
-from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -238,11 +237,6 @@ class Settings(HttpSettings):
         if not self.kafka_bootstrap_servers:
             raise InvalidInput("BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set; expected host:port, more by commas")
         return self.kafka_bootstrap_servers
-
-    @property
-    def occurred_bounds(self) -> tuple[timedelta, timedelta]:
-        """The limits on occurred_at before and after received_at."""
-        return self.occurred_at_max_age.span, self.occurred_at_max_ahead.span
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
