@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -157,12 +158,9 @@ def _host(place: str) -> str:
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        pass
-    try:
+    with suppress(OSError, ValueError):
         # The resolver also accepts short and numeric forms, such as 127.1 and 2130706433.
         return ipaddress.IPv4Address(socket.inet_aton(name))
-    except (OSError, ValueError):
-        return None
+    return None

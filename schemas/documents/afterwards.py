@@ -33,7 +33,5 @@ Became = dict[Afterwards, int]
 
 def in_words(became: Mapping[Afterwards, int]) -> str:
     """Return the counts in one line. Zeros are left out, except for open events."""
-    parts = [
-        f"{became.get(one, 0)} {words}" for one, words in WORDS.items() if became.get(one) or one is Afterwards.OPEN
-    ]
-    return ", ".join(parts)
+    named = (one for one in WORDS if became.get(one) or one is Afterwards.OPEN)
+    return ", ".join(f"{became.get(one, 0)} {WORDS[one]}" for one in named)
