@@ -6,7 +6,7 @@ from schemas.errors import InvalidInput
 from schemas.instants import instant
 from schemas.kafka import headers as names
 from schemas.kafka.dead_letter import DeadLetter, DeadLetterHeader
-from schemas.kafka.headers import Headers, last, last_int
+from schemas.kafka.headers import Headers, last, last_int, last_place
 from schemas.pipeline.record import Provenance, RawRecord
 from schemas.reasons import DroppedReason, ErrorClass
 
@@ -17,7 +17,7 @@ def read_dead_letter(record: RawRecord) -> DeadLetter:
     """Read a record of the DLQ; raises InvalidInput if this product did not write it."""
     where = f"{record.topic}:{record.partition}:{record.offset}"
     headers = record.headers
-    start = next((i for i in range(len(headers) - 1, -1, -1) if headers[i][0] == names.PROVENANCE), None)
+    start = last_place(headers, names.PROVENANCE)
     if start is None:
         raise InvalidInput(
             f"{where} is not a dead letter: it has no header {names.PROVENANCE}; read only the DLQ topic"
