@@ -5,6 +5,7 @@ They find settings with which no process may start, and say for each what to cha
 
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import combinations, pairwise, product
 from typing import Final, NamedTuple
 
@@ -73,13 +74,10 @@ def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: 
     """
     lines = list(unknown_variables() if unknown is None else unknown)
     lines += _keys(settings, service)
-    for guard in GUARDS:
-        if guard.allowed_by is None:
-            lines += guard.check(settings)
-        elif guard.allowed_by not in settings.production_allow:
-            lines += [
-                f"{line}, or allow it: BRIDGE_PRODUCTION_ALLOW={guard.allowed_by}" for line in guard.check(settings)
-            ]
+    for check, allowed_by in GUARDS:
+        if allowed_by not in settings.production_allow:
+            remedy = "" if allowed_by is None else f", or allow it: BRIDGE_PRODUCTION_ALLOW={allowed_by}"
+            lines += [line + remedy for line in check(settings)]
     return lines
 
 
@@ -107,11 +105,9 @@ def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
     if servers := settings.kafka_bootstrap_servers:
         yield "BRIDGE_KAFKA_BOOTSTRAP_SERVERS", broker_hosts(servers)
     if settings.worker_alert_webhook is not None:
-        try:
+        # The rule for malformed addresses reports a ValueError.
+        with suppress(ValueError):
             yield "BRIDGE_WORKER_ALERT_WEBHOOK", (web_host(settings.worker_alert_webhook.get_secret_value()),)
-        except ValueError:
-            # The rule for malformed addresses reports this.
-            return
 
 
 def _malformed(settings: Settings) -> Iterator[str]:
@@ -135,11 +131,10 @@ def _malformed(settings: Settings) -> Iterator[str]:
 def _credentials(settings: Settings) -> Iterator[str]:
     address = database_address(url) if (url := settings.database_url.get_secret_value()) else None
     passwords = (
-        ("BRIDGE_DATABASE_URL", address.password if address else "", address.user if address else ""),
-        ("BRIDGE_KAFKA_SASL_PASSWORD", _text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""),
+        ("BRIDGE_DATABASE_URL has", address.password if address else "", address.user if address else ""),
+        ("BRIDGE_KAFKA_SASL_PASSWORD is", _text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""),
     )
-    for name, password, user in passwords:
-        what = f"{name} has" if name.endswith("URL") else f"{name} is"
+    for what, password, user in passwords:
         if _is_default(password, user):
             yield f"{what} a default password: give the account one of its own"
         elif 0 < len(password) < PASSWORD_LENGTH:
@@ -235,10 +230,8 @@ def _notations(secret: str) -> set[bytes]:
         if one and one not in found:
             found.add(one)
             for decode in (bytes.fromhex, _from_base64):
-                try:
+                with suppress(ValueError):
                     left.append(decode(one.decode("ascii").removeprefix(WHSEC)))
-                except ValueError:
-                    continue
     return found
 
 
