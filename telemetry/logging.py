@@ -91,11 +91,10 @@ def configure_logs(
         named,
         structlog.processors.format_exc_info,
     ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(_json_line)
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    if as_json:
+        rendered: list[Processor] = [structlog.processors.JSONRenderer(_json_line)]
+    else:
+        rendered = [harmless, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -115,8 +114,7 @@ def configure_logs(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 mask,
                 *([] if report is None else [report]),
-                *([] if as_json else [harmless]),
-                renderer,
+                *rendered,
             ],
         )
     )

@@ -1,6 +1,6 @@
 """Every metric of the product, defined once. Tests compare the documentation and the alert rules with this file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -58,7 +58,8 @@ def product_version() -> str:
 REGISTRY = CollectorRegistry(auto_describe=True)
 # The process's memory, processor time, open files and start time, and its network traffic.
 ProcessCollector(registry=REGISTRY)
-NETWORK = NetworkCollector(REGISTRY)
+NETWORK = NetworkCollector()
+REGISTRY.register(NETWORK)
 
 # Each metric is in this registry, and a partition's series have the same two labels.
 counter = partial(Counter, registry=REGISTRY)
@@ -273,21 +274,18 @@ class Definition(NamedTuple):
     documentation: str
 
 
-def defined() -> list[Definition]:
-    """Return every metric of this file, in the order of definition."""
+def defined() -> Iterator[Definition]:
+    """Yield every metric of this file, in the order of definition."""
     suffixes = {Counter: "_total", Info: "_info"}
-    found = []
     for one in globals().values():
         if isinstance(one, BatchHistogram):
-            found.append(Definition(one.name, "histogram", (), one.documentation))
+            yield Definition(one.name, "histogram", (), one.documentation)
         elif isinstance(one, MetricWrapperBase):
             kind = type(one)
             (family,) = one.describe()
             labels = ("version",) if kind is Info else one._labelnames  # noqa: SLF001  # no public method returns them
-            found.append(
-                Definition(family.name + suffixes.get(kind, ""), kind.__name__.lower(), labels, family.documentation)
-            )
-    return found
+            name = family.name + suffixes.get(kind, "")
+            yield Definition(name, kind.__name__.lower(), labels, family.documentation)
 
 
 # `increase` does not see the first count of a series that begins with this count, so series with known labels begin at 0.
