@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -132,11 +133,9 @@ async def _create(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> No
 
 async def _add_partitions(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
     for one in specs:
-        try:
+        # The error means that another process has added them.
+        with suppress(InvalidPartitionsError):
             await client.create_partitions({one.name: NewPartitions(total_count=one.partitions)})
-        except InvalidPartitionsError:
-            # Another process has created it.
-            continue
 
 
 async def _set_configs(client: AIOKafkaAdminClient, todo: Sequence[Difference]) -> None:
