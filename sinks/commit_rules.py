@@ -38,12 +38,7 @@ class Progress(NamedTuple):
 
     source: TopicPartition
     next_offset: int
-    live: int
-    normalized: int
-    retried: int
-    dropped: int
-    stale: int
-    skipped: int
+    counts: Tally
     mark: LogMark | None
 
 
@@ -57,27 +52,22 @@ def progress(outcomes: Sequence[Outcomes], duplicates: Sequence[Failure]) -> lis
         batch = one.batch
         retried = sum(failure.dropped_reason is None for failure in one.failures)
         duplicated = late[batch.source.in_kafka]
-        live = len(one.candidates) + len(one.failures)
-        rows.append(
-            Progress(
-                batch.source,
-                batch.next,
-                live,
-                len(one.candidates) - duplicated,
-                retried,
-                len(one.failures) - retried + duplicated,
-                one.stale,
-                batch.skipped,
-                mark_of(batch.records[-1]) if batch.records else None,
-            )
+        counts = Tally(
+            processed=len(one.candidates) + len(one.failures),
+            normalized=len(one.candidates) - duplicated,
+            retried=retried,
+            dropped=len(one.failures) - retried + duplicated,
+            stale=one.stale,
+            skipped=batch.skipped,
         )
+        mark = mark_of(batch.records[-1]) if batch.records else None
+        rows.append(Progress(batch.source, batch.next, counts, mark))
     return rows
 
 
 def tally(rows: Iterable[Progress]) -> Tally:
     """Return the counts of a commit, summed over all its partitions."""
-    sums = [sum(column) for column in zip(*(row[2:-1] for row in rows), strict=True)] or [0] * 6
-    return Tally(*sums)
+    return Tally(*map(sum, zip(*(row.counts for row in rows), strict=True)))
 
 
 def ledger_touched(outcomes: Iterable[Outcomes]) -> dict[Provenance, int]:

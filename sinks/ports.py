@@ -53,7 +53,6 @@ class Sink(Protocol):
 
         A partition that no group has read is missing from the answer.
         """
-        ...
 
     async def claim(
         self, beginnings: Mapping[TopicPartition, int], cluster: str | None = None
@@ -63,22 +62,18 @@ class Sink(Protocol):
         `beginnings` has the first offset of each partition's log. A partition without a stored offset gets this one. If
         the store does not know which Kafka cluster a log is in, it records `cluster`.
         """
-        ...
 
     async def hold(self, source: TopicPartition, why: str) -> None:
         """Record, for operators, why this worker does not read the partition.
 
         The next call of `claim` or `commit` for the partition removes the reason.
         """
-        ...
 
     async def lose(self, source: TopicPartition, beginning: int) -> int:
         """Count as lost the records between the stored offset and the log's later beginning; return their number."""
-        ...
 
     async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the stored offsets, without a lock; a partition without a row is missing from the answer."""
-        ...
 
     async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
         """Return the rows of these raw events in the ledger (the table of failed events), without a lock.
@@ -86,22 +81,18 @@ class Sink(Protocol):
         `bodies` adds the bodies of events that wait for a retry. One small Kafka record can name many raw events. The
         caller therefore asks for bodies only for records that have a body of their own.
         """
-        ...
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         """Return at most `limit` raw events whose next attempt is due, those due for longest first, without a lock."""
-        ...
 
     async def keep_claims(self) -> bool:
         """Keep other sessions from claiming (reserving for a replay), releasing and discarding dead letters.
 
         This ends with `release_claims`, or when the connection is closed.
         """
-        ...
 
     async def release_claims(self) -> bool:
         """Release the lock of `keep_claims`, so that other sessions may claim dead letters again."""
-        ...
 
     async def commit(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         """Write offsets, rows of failed events, dedup keys, events and counts for these outcomes in one transaction.
@@ -110,37 +101,30 @@ class Sink(Protocol):
         were computed. Raises RowRejected when the store refuses a row because of its content. In both cases nothing is
         written.
         """
-        ...
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         """Return the candidates (events to be persisted) that the store refuses because of their content.
 
         The sink finds them by bisection, in a transaction that it rolls back.
         """
-        ...
 
     async def brake(self) -> BreakerState:
         """Return the circuit breaker's state, without a lock."""
-        ...
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
         """Trip the circuit breaker, unless it is open or an operator has bypassed it; return the resulting state."""
-        ...
 
     async def probed(self, *, passed: bool) -> bool:
         """Record a probe (a trial commit while the circuit breaker is open); reset the breaker if the probe passed.
 
         Return whether the breaker was reset. A breaker that an operator tripped stays open.
         """
-        ...
 
     async def close(self) -> None:
         """Close the connection."""
-        ...
 
     def abandon(self) -> None:
         """Close the connection without waiting for the server; every call that waits for an answer fails."""
-        ...
 
 
 class Publisher(Protocol):
@@ -153,4 +137,3 @@ class Publisher(Protocol):
         Kafka refuses all of them, the failure's `refused` has the reason. Returns when Kafka has acknowledged every
         copy that it did not refuse; raises SinkUnavailable if one of these is not acknowledged.
         """
-        ...

@@ -6,6 +6,7 @@ A call is short, is retried within a time budget, and never raises.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -38,7 +39,7 @@ async def call_webhook(
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     body = msgspec.json.encode({"type": kind, "timestamp": moment, "data": data})
     problem = "no answer in time"
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(budget_seconds):
             for number in range(TRIES):
                 if number:
@@ -48,8 +49,6 @@ async def call_webhook(
                 if not problem:
                     log.info("webhook_called", kind=kind, webhook_id=message_id, tries=number + 1)
                     return True
-    except TimeoutError:
-        pass
     log.warning("webhook_failed", kind=kind, webhook_id=message_id, problem=problem)
     return False
 

@@ -10,13 +10,9 @@ from schemas.pipeline.outcome import Candidate, Failure
 from schemas.reasons import DroppedReason
 
 _NORMALIZED, _RETRIED = 0, 1
-REASON_COLUMNS = {
-    DroppedReason.INVALID_PAYLOAD_JSON: 2,
-    DroppedReason.SCHEMA_VIOLATION: 3,
-    DroppedReason.DUPLICATE_EVENT_ID: 4,
-    DroppedReason.SINK_REJECTED_ROW: 5,
-    DroppedReason.RETRY_EXHAUSTED: 6,
-}
+# In the order of the arguments of `windows_add`.
+REASON_COLUMNS = {reason: column for column, reason in enumerate(DroppedReason, start=2)}
+_COUNTS = 2 + len(REASON_COLUMNS)
 
 
 class WindowKey(NamedTuple):
@@ -42,7 +38,7 @@ def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windo
         for one in normalized
         for each in (one.attempt,)
     )
-    windows: Windows = defaultdict(lambda: [0] * 7)
+    windows: Windows = defaultdict(lambda: [0] * _COUNTS)
     for key, count in quick.items():
         windows[WindowKey(*key)][_NORMALIZED] = count
     for failure in failures:

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -47,19 +48,18 @@ def _log_what_escapes() -> None:
     """Log Python's warnings, and the errors that end a thread or a finalizer."""
     logging.captureWarnings(True)
 
-    def of_thread(ended: threading.ExceptHookArgs) -> None:
-        error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
-        logging.getLogger("threading").error("thread_failed", exc_info=error)
+    def hook(logger: str, event: str) -> Callable[[Any], None]:
+        def log_error(ended: Any) -> None:
+            error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
+            logging.getLogger(logger).error(event, exc_info=error)
 
-    def of_finalizer(ended: Any) -> None:
-        error = (ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
-        logging.getLogger("gc").error("finalizer_failed", exc_info=error)
+        return log_error
 
     # Hooks that are replaced already, as in tests, stay.
     if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = of_thread
+        threading.excepthook = hook("threading", "thread_failed")
     if sys.unraisablehook is sys.__unraisablehook__:
-        sys.unraisablehook = of_finalizer
+        sys.unraisablehook = hook("gc", "finalizer_failed")
 
 
 def _json_line(event: EventDict, **options: Any) -> str:
@@ -91,11 +91,10 @@ def configure_logs(
         named,
         structlog.processors.format_exc_info,
     ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(_json_line)
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    if as_json:
+        rendered: list[Processor] = [structlog.processors.JSONRenderer(_json_line)]
+    else:
+        rendered = [harmless, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -115,8 +114,7 @@ def configure_logs(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 mask,
                 *([] if report is None else [report]),
-                *([] if as_json else [harmless]),
-                renderer,
+                *rendered,
             ],
         )
     )

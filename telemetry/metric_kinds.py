@@ -72,10 +72,8 @@ class NetworkCollector(Collector):
     In a container, the bytes of all its processes are counted.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None, place: Path = Path("/proc/self/net/netstat")) -> None:
+    def __init__(self, place: Path = Path("/proc/self/net/netstat")) -> None:
         self._place = place
-        if registry is not None:
-            registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
         if not self._place.exists():

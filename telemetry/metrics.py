@@ -1,7 +1,8 @@
 """Every metric of the product, defined once. Tests compare the documentation and the alert rules with this file."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple, TypeAlias
 
@@ -57,17 +58,23 @@ def product_version() -> str:
 REGISTRY = CollectorRegistry(auto_describe=True)
 # The process's memory, processor time, open files and start time, and its network traffic.
 ProcessCollector(registry=REGISTRY)
-NETWORK = NetworkCollector(REGISTRY)
+NETWORK = NetworkCollector()
+REGISTRY.register(NETWORK)
+
+# Each metric is in this registry, and a partition's series have the same two labels.
+counter = partial(Counter, registry=REGISTRY)
+gauge = partial(Gauge, registry=REGISTRY)
+histogram = partial(Histogram, registry=REGISTRY)
+partition_gauge = partial(gauge, labelnames=["topic", "partition"])
 
 BUILD = Info("bridge_build", "1, with the version of the running process as a label.", registry=REGISTRY)
 BUILD.info({"version": product_version()})
 
-EVENTS = Counter("bridge_events", "Attempts, by outcome and sender class.", ["outcome", "sender"], registry=REGISTRY)
-SITE_EVENTS = Counter(
+EVENTS = counter("bridge_events", "Attempts, by outcome and sender class.", ["outcome", "sender"])
+SITE_EVENTS = counter(
     "bridge_site_events",
     f"Attempts to process an event, by site and outcome; sites after the first {MOST_NAMED} share the label `{OTHERS}`.",
     ["site", "outcome"],
-    registry=REGISTRY,
 )
 FRESHNESS = BatchHistogram(
     "bridge_event_freshness_seconds",
@@ -75,256 +82,183 @@ FRESHNESS = BatchHistogram(
     (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
     REGISTRY,
 )
-DROPPED = Counter(
-    "bridge_dropped_events", "Dropped events, by reason and sender class.", ["reason", "sender"], registry=REGISTRY
-)
-DEAD_LETTERS = Counter(
-    "bridge_dead_letters", "Dropped events other than duplicates.", ["reason", "sender"], registry=REGISTRY
-)
-RETRIES = Counter("bridge_retries", "Retries that were scheduled, by error class.", ["error_class"], registry=REGISTRY)
-DEDUP_HITS = Counter("bridge_dedup_hint_hits", "Duplicates detected in memory, without a query.", registry=REGISTRY)
-DEDUP_HINTS = Gauge("bridge_dedup_hints", "Dedup keys that the lane keeps in memory.", ["lane"], registry=REGISTRY)
-SWEPT = Counter("bridge_swept_retries", "Retry records that were lost and published again.", registry=REGISTRY)
-STALE = Counter("bridge_stale_records", "Records of attempts that the ledger does not expect.", registry=REGISTRY)
-UNPROVEN = Counter(
+DROPPED = counter("bridge_dropped_events", "Dropped events, by reason and sender class.", ["reason", "sender"])
+DEAD_LETTERS = counter("bridge_dead_letters", "Dropped events other than duplicates.", ["reason", "sender"])
+RETRIES = counter("bridge_retries", "Retries that were scheduled, by error class.", ["error_class"])
+DEDUP_HITS = counter("bridge_dedup_hint_hits", "Duplicates detected in memory, without a query.")
+DEDUP_HINTS = gauge("bridge_dedup_hints", "Dedup keys that the lane keeps in memory.", ["lane"])
+SWEPT = counter("bridge_swept_retries", "Retry records that were lost and published again.")
+STALE = counter("bridge_stale_records", "Records of attempts that the ledger does not expect.")
+UNPROVEN = counter(
     "bridge_unproven_records",
     "Raw records with gateway headers that lack a valid signature: `legacy` headers are trusted until the end of the "
     "migration, `unproven` headers are ignored, and records of an `unknown_key` are retried.",
     ["headers"],
-    registry=REGISTRY,
 )
-SKIPPED = Counter("bridge_skipped_offsets", "Offsets without a record, such as transaction markers.", registry=REGISTRY)
-CLAMPED = Counter("bridge_clamped_record_times", "Producers' record timestamps outside the limits.", registry=REGISTRY)
-LOST = Counter(
-    "bridge_lost_records", "Records deleted by Kafka before they were read.", ["topic", "partition"], registry=REGISTRY
+SKIPPED = counter("bridge_skipped_offsets", "Offsets without a record, such as transaction markers.")
+CLAMPED = counter("bridge_clamped_record_times", "Producers' record timestamps outside the limits.")
+LOST = counter("bridge_lost_records", "Records deleted by Kafka before they were read.", ["topic", "partition"])
+BATCHES_REFUSED = counter("bridge_batches_refused", "Batches that did not begin at the stored offset.")
+BATCH_RECORDS = histogram(
+    "bridge_batch_records", "Number of records in a batch.", buckets=(1, 10, 50, 100, 500, 1000, 2500, 5000, 10000)
 )
-BATCHES_REFUSED = Counter(
-    "bridge_batches_refused", "Batches that did not begin at the stored offset.", registry=REGISTRY
-)
-BATCH_RECORDS = Histogram(
-    "bridge_batch_records",
-    "Number of records in a batch.",
-    buckets=(1, 10, 50, 100, 500, 1000, 2500, 5000, 10000),
-    registry=REGISTRY,
-)
-SETTLE_SECONDS = Histogram(
+SETTLE_SECONDS = histogram(
     "bridge_settle_seconds",
     "Seconds of each phase of a batch: judge events, check offsets and circuit breaker, publish, commit.",
     ["phase"],
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
-    registry=REGISTRY,
 )
-LANES = Gauge("bridge_lanes", "Running lanes.", registry=REGISTRY)
-BATCHES_IN_FLIGHT = Gauge("bridge_batches_in_flight", "Batches that are being processed.", registry=REGISTRY)
-LAG_RECORDS = Gauge(
-    "bridge_lag_records", "Records that workers have not committed yet.", ["topic", "partition"], registry=REGISTRY
-)
-LAG_SECONDS = Gauge(
+LANES = gauge("bridge_lanes", "Running lanes.")
+BATCHES_IN_FLIGHT = gauge("bridge_batches_in_flight", "Batches that are being processed.")
+LAG_RECORDS = partition_gauge("bridge_lag_records", "Records that workers have not committed yet.")
+LAG_SECONDS = partition_gauge(
     "bridge_lag_seconds",
     "Age of the oldest uncommitted record, in seconds; 0 if there is none. Only for partitions of the raw topic.",
-    ["topic", "partition"],
-    registry=REGISTRY,
 )
-SETTLED_OFFSET = Gauge(
-    "bridge_settled_offset", "Offset after the last committed record.", ["topic", "partition"], registry=REGISTRY
-)
-OPEN_TRANSACTION_SECONDS = Gauge(
+SETTLED_OFFSET = partition_gauge("bridge_settled_offset", "Offset after the last committed record.")
+OPEN_TRANSACTION_SECONDS = partition_gauge(
     "bridge_open_transaction_seconds",
     "Time for which an open transaction of a producer has kept later records from being read, in seconds; 0 if none does.",
-    ["topic", "partition"],
-    registry=REGISTRY,
 )
-EVENT_LOOP_LAG = Gauge(
+EVENT_LOOP_LAG = gauge(
     "bridge_event_loop_lag_seconds",
     "Delay of the event loop, in seconds: how late a timer is called.",
     multiprocess_mode="livemax",
-    registry=REGISTRY,
 )
-PAUSED = Gauge("bridge_paused_partitions", "Partitions that are not read, by reason.", ["reason"], registry=REGISTRY)
-BRAKED = Gauge("bridge_braked_partitions", "Partitions paused by the circuit breaker.", ["lane"], registry=REGISTRY)
-PAUSED_BY_HAND = Gauge(
-    "bridge_partitions_paused_by_hand",
-    "1 while the partition is paused by an operator with `bridge pause`.",
-    ["topic", "partition"],
-    registry=REGISTRY,
+PAUSED = gauge("bridge_paused_partitions", "Partitions that are not read, by reason.", ["reason"])
+BRAKED = gauge("bridge_braked_partitions", "Partitions paused by the circuit breaker.", ["lane"])
+PAUSED_BY_HAND = partition_gauge(
+    "bridge_partitions_paused_by_hand", "1 while the partition is paused by an operator with `bridge pause`."
 )
-UNREADABLE = Gauge(
-    "bridge_unreadable_partitions",
-    "1 while the partition is paused because its next record can't be read.",
-    ["topic", "partition"],
-    registry=REGISTRY,
+UNREADABLE = partition_gauge(
+    "bridge_unreadable_partitions", "1 while the partition is paused because its next record can't be read."
 )
-FOREIGN = Gauge(
-    "bridge_foreign_partitions",
-    "1 while the partition is paused because its topic was recreated or truncated.",
-    ["topic", "partition"],
-    registry=REGISTRY,
+FOREIGN = partition_gauge(
+    "bridge_foreign_partitions", "1 while the partition is paused because its topic was recreated or truncated."
 )
-ASSIGNED = Gauge("bridge_assigned_partitions", "Partitions that are assigned to this worker.", registry=REGISTRY)
-REBALANCES = Counter("bridge_rebalances", "Times that partitions were assigned to this worker.", registry=REGISTRY)
-CONNECTIONS_OPENED = Counter(
-    "bridge_database_connections_opened", "Connections to Postgres, by their purpose.", ["role"], registry=REGISTRY
+ASSIGNED = gauge("bridge_assigned_partitions", "Partitions that are assigned to this worker.")
+REBALANCES = counter("bridge_rebalances", "Times that partitions were assigned to this worker.")
+CONNECTIONS_OPENED = counter(
+    "bridge_database_connections_opened", "Connections to Postgres, by their purpose.", ["role"]
 )
-CONNECTIONS_FAILED = Counter(
-    "bridge_database_connections_failed", "Refused connections to Postgres, by purpose.", ["role"], registry=REGISTRY
+CONNECTIONS_FAILED = counter(
+    "bridge_database_connections_failed", "Refused connections to Postgres, by purpose.", ["role"]
 )
-REGISTRY_SCRIPTS = Gauge(
-    "bridge_registry_scripts", "Scripts in the process's registry copy.", multiprocess_mode="livemax", registry=REGISTRY
+REGISTRY_SCRIPTS = gauge(
+    "bridge_registry_scripts", "Scripts in the process's registry copy.", multiprocess_mode="livemax"
 )
-VERDICTS_UNREADABLE = Counter(
-    "bridge_verdicts_unreadable", "Records of the gate's topic that could not be read.", registry=REGISTRY
-)
-GATEWAY_REQUESTS = Counter(
-    "bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"], registry=REGISTRY
-)
-GATEWAY_SERVER_REQUESTS = Counter(
-    "bridge_gateway_server_requests", "Answered requests with a known API key.", ["status"], registry=REGISTRY
+VERDICTS_UNREADABLE = counter("bridge_verdicts_unreadable", "Records of the gate's topic that could not be read.")
+GATEWAY_REQUESTS = counter("bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"])
+GATEWAY_SERVER_REQUESTS = counter(
+    "bridge_gateway_server_requests", "Answered requests with a known API key.", ["status"]
 )
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-GATEWAY_SECONDS = Histogram(
+GATEWAY_SECONDS = histogram(
     "bridge_gateway_request_seconds",
     "Time from a request's headers to the beginning of its response, without the waits for its body, in seconds.",
     ["route"],
     buckets=_ANSWER_BUCKETS,
-    registry=REGISTRY,
 )
-GATEWAY_SERVER_SECONDS = Histogram(
-    "bridge_gateway_server_request_seconds",
-    "The same, of requests with an API key.",
-    buckets=_ANSWER_BUCKETS,
-    registry=REGISTRY,
+GATEWAY_SERVER_SECONDS = histogram(
+    "bridge_gateway_server_request_seconds", "The same, of requests with an API key.", buckets=_ANSWER_BUCKETS
 )
-GATEWAY_EVENTS = Counter(
-    "bridge_gateway_events", "Events in requests, by the gateway's result.", ["outcome"], registry=REGISTRY
-)
-GATEWAY_REJECTED = Counter(
+GATEWAY_EVENTS = counter("bridge_gateway_events", "Events in requests, by the gateway's result.", ["outcome"])
+GATEWAY_REJECTED = counter(
     "bridge_gateway_rejected",
     f"Requests that were refused, by reason, site and script. Scripts after the first {MOST_NAMED} share the label `{OTHERS}`, "
     f"and scripts that are not registered the label `{UNKNOWN}`.",
     ["error_code", "site", "script"],
-    registry=REGISTRY,
 )
-GATEWAY_REJECTED_EVENTS = Counter(
+GATEWAY_REJECTED_EVENTS = counter(
     "bridge_gateway_rejected_events",
     "Events that were refused: those of refused requests whose bodies were read, and single events of accepted requests.",
     ["error_code", "site", "script"],
-    registry=REGISTRY,
 )
-GATEWAY_REFUSED_EVENTS = Counter(
+GATEWAY_REFUSED_EVENTS = counter(
     "bridge_gateway_refused_events",
     "Visitors' events that the stream will refuse: `let_through` to Kafka within the limit, or `rejected` over the limit. "
     "`with_request` are the other events of a request that was refused for them: valid, or not checked. Sites and scripts "
     f"after the first {MOST_NAMED} share the label `{OTHERS}`.",
     ["site", "script", "outcome"],
-    registry=REGISTRY,
 )
-GATEWAY_CONNECTIONS = Gauge(
-    "bridge_gateway_connections", "Open connections to the gateway.", multiprocess_mode="livesum", registry=REGISTRY
+GATEWAY_CONNECTIONS = gauge(
+    "bridge_gateway_connections", "Open connections to the gateway.", multiprocess_mode="livesum"
 )
-HTTP_IDLE_CLOSED = Counter(
+HTTP_IDLE_CLOSED = counter(
     "bridge_http_idle_connections_closed",
     "Connections that waited for their clients and were closed so that new connections could be accepted.",
-    registry=REGISTRY,
 )
-GATEWAY_REQUESTS_IN_FLIGHT = Gauge(
-    "bridge_gateway_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum", registry=REGISTRY
+GATEWAY_REQUESTS_IN_FLIGHT = gauge(
+    "bridge_gateway_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum"
 )
-GATEWAY_BYTES_IN_FLIGHT = Gauge(
+GATEWAY_BYTES_IN_FLIGHT = gauge(
     "bridge_gateway_bytes_in_flight",
     "Bytes of request bodies in memory, and of records that Kafka has not acknowledged.",
     ["what"],
     multiprocess_mode="livesum",
-    registry=REGISTRY,
 )
-GATEWAY_BYTES_BOUND = Gauge(
+GATEWAY_BYTES_BOUND = gauge(
     "bridge_gateway_bytes_in_flight_bound",
     "Limit for each label of bridge_gateway_bytes_in_flight; above it, requests are refused.",
     multiprocess_mode="livesum",
-    registry=REGISTRY,
 )
 
-API_REQUESTS = Counter(
-    "bridge_api_requests", "Requests that the operators' API answered.", ["route", "status"], registry=REGISTRY
-)
-API_SECONDS = Histogram(
+API_REQUESTS = counter("bridge_api_requests", "Requests that the operators' API answered.", ["route", "status"])
+API_SECONDS = histogram(
     "bridge_api_request_seconds",
     "Time from a request to the operators' API to the end of its response, in seconds.",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-    registry=REGISTRY,
 )
-API_CONNECTIONS = Gauge("bridge_api_connections", "Open connections to the operators' API.", registry=REGISTRY)
-API_REPLAYS = Gauge("bridge_api_replays_running", "Replays that this API process runs now.", registry=REGISTRY)
-API_REPLAYS_WAITING = Gauge(
+API_CONNECTIONS = gauge("bridge_api_connections", "Open connections to the operators' API.")
+API_REPLAYS = gauge("bridge_api_replays_running", "Replays that this API process runs now.")
+API_REPLAYS_WAITING = gauge(
     "bridge_api_replays_waiting",
     "Replays that were stopped in favour of other organisations' replays, and wait for their turn.",
-    registry=REGISTRY,
 )
-GATEWAY_RATE_LIMIT_USED = Gauge(
+GATEWAY_RATE_LIMIT_USED = gauge(
     "bridge_gateway_rate_limit_used_ratio",
     "Highest use of a rate limit by one script or address, or by all visitors; above 1, requests were refused.",
     ["what"],
     multiprocess_mode="livemax",
-    registry=REGISTRY,
 )
 
-RETRIES_WAITING = Gauge(
-    "bridge_retries_waiting",
-    "Events that wait for a retry, by retry tier and sender class.",
-    ["tier", "sender"],
-    registry=REGISTRY,
+RETRIES_WAITING = gauge(
+    "bridge_retries_waiting", "Events that wait for a retry, by retry tier and sender class.", ["tier", "sender"]
 )
-RETRIES_OVERDUE = Gauge("bridge_retries_overdue", "Events whose retry is overdue.", registry=REGISTRY)
-RETRY_OVERDUE_SECONDS = Gauge(
-    "bridge_retry_overdue_seconds", "Seconds since the earliest due time of a retry.", registry=REGISTRY
-)
-OLDEST_RETRY_SECONDS = Gauge(
+RETRIES_OVERDUE = gauge("bridge_retries_overdue", "Events whose retry is overdue.")
+RETRY_OVERDUE_SECONDS = gauge("bridge_retry_overdue_seconds", "Seconds since the earliest due time of a retry.")
+OLDEST_RETRY_SECONDS = gauge(
     "bridge_oldest_waiting_retry_age_seconds",
     "Time since the first failure of the oldest event that waits for a retry, in seconds.",
-    registry=REGISTRY,
 )
-DEAD_LETTERS_OPEN = Gauge("bridge_dead_letters_open", "Open dead letters, by reason.", ["reason"], registry=REGISTRY)
-OLDEST_DEAD_LETTER_SECONDS = Gauge(
-    "bridge_oldest_open_dead_letter_age_seconds",
-    "Time since the drop of the oldest open dead letter, in seconds.",
-    registry=REGISTRY,
+DEAD_LETTERS_OPEN = gauge("bridge_dead_letters_open", "Open dead letters, by reason.", ["reason"])
+OLDEST_DEAD_LETTER_SECONDS = gauge(
+    "bridge_oldest_open_dead_letter_age_seconds", "Time since the drop of the oldest open dead letter, in seconds."
 )
-LOST_UNACKNOWLEDGED = Gauge(
-    "bridge_unacknowledged_lost_records", "Lost records that no operator has acknowledged.", registry=REGISTRY
-)
-UNBALANCED = Gauge(
-    "bridge_unbalanced_partitions", "Partitions whose totals differ from the records read.", registry=REGISTRY
-)
-BRAKE_ENGAGED = Gauge("bridge_brake_engaged", "1 while the circuit breaker is open.", registry=REGISTRY)
-GATE_FAILING = Gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.", registry=REGISTRY)
-GATE_FAILING_SITES = Gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.", registry=REGISTRY)
-REPLAYS = Gauge("bridge_replays", "Replays that have not ended, by state.", ["state"], registry=REGISTRY)
-REPLAY_ITEMS = Gauge(
-    "bridge_replay_items", "Dead letters of running replays: `planned`, and `sent` so far.", ["what"], registry=REGISTRY
-)
-RUNS_RECENT = Gauge(
+LOST_UNACKNOWLEDGED = gauge("bridge_unacknowledged_lost_records", "Lost records that no operator has acknowledged.")
+UNBALANCED = gauge("bridge_unbalanced_partitions", "Partitions whose totals differ from the records read.")
+BRAKE_ENGAGED = gauge("bridge_brake_engaged", "1 while the circuit breaker is open.")
+GATE_FAILING = gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.")
+GATE_FAILING_SITES = gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.")
+REPLAYS = gauge("bridge_replays", "Replays that have not ended, by state.", ["state"])
+REPLAY_ITEMS = gauge("bridge_replay_items", "Dead letters of running replays: `planned`, and `sent` so far.", ["what"])
+RUNS_RECENT = gauge(
     "bridge_recent_runs",
     "Runs of commands (jobs) that ended within the last hour, by job and result.",
     ["script", "result"],
-    registry=REGISTRY,
 )
-RUN_LAST_SUCCESS = Gauge(
-    "bridge_run_last_success_timestamp_seconds", "When the job last succeeded.", ["script"], registry=REGISTRY
-)
-PARTITIONS_END = Gauge(
-    "bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events.", registry=REGISTRY
-)
-CONNECTIONS_LEFT = Gauge("bridge_database_connections_left", "Connections still available.", registry=REGISTRY)
-DATABASE_BYTES = Gauge("bridge_database_size_bytes", "Size of the database.", registry=REGISTRY)
-LOG_ENDS_READ = Gauge(
+RUN_LAST_SUCCESS = gauge("bridge_run_last_success_timestamp_seconds", "When the job last succeeded.", ["script"])
+PARTITIONS_END = gauge("bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events.")
+CONNECTIONS_LEFT = gauge("bridge_database_connections_left", "Connections still available.")
+DATABASE_BYTES = gauge("bridge_database_size_bytes", "Size of the database.")
+LOG_ENDS_READ = gauge(
     "bridge_log_ends_read_timestamp_seconds",
     "Time at which the end offsets were last read from Kafka, in seconds since the epoch; the lag metrics are of that time.",
-    registry=REGISTRY,
 )
-BACKLOG_READ = Gauge(
+BACKLOG_READ = gauge(
     "bridge_backlog_read_timestamp_seconds",
     "When retries, dead letters, runs, gate and circuit breaker were last read from Postgres.",
-    registry=REGISTRY,
 )
 
 SITES = FirstComers()
@@ -340,21 +274,18 @@ class Definition(NamedTuple):
     documentation: str
 
 
-def defined() -> list[Definition]:
-    """Return every metric of this file, in the order of definition."""
+def defined() -> Iterator[Definition]:
+    """Yield every metric of this file, in the order of definition."""
     suffixes = {Counter: "_total", Info: "_info"}
-    found = []
     for one in globals().values():
         if isinstance(one, BatchHistogram):
-            found.append(Definition(one.name, "histogram", (), one.documentation))
+            yield Definition(one.name, "histogram", (), one.documentation)
         elif isinstance(one, MetricWrapperBase):
             kind = type(one)
             (family,) = one.describe()
             labels = ("version",) if kind is Info else one._labelnames  # noqa: SLF001  # no public method returns them
-            found.append(
-                Definition(family.name + suffixes.get(kind, ""), kind.__name__.lower(), labels, family.documentation)
-            )
-    return found
+            name = family.name + suffixes.get(kind, "")
+            yield Definition(name, kind.__name__.lower(), labels, family.documentation)
 
 
 # `increase` does not see the first count of a series that begins with this count, so series with known labels begin at 0.

@@ -11,20 +11,15 @@ if TYPE_CHECKING:
 
 
 def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | None":
-    """Return the provider of a process's spans; None unless the settings ask for traces.
+    """Return the provider of a process's spans, which exports them to a collector; None unless the settings ask for it.
 
-    OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter and the sampler. Raises
+    The event's producer decides on sampling. OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter and the sampler. Raises
     InvalidInput if the extra `traces` is not installed.
     """
     if not settings.traces:
         return None
     if find_spec("opentelemetry.sdk") is None:
         raise InvalidInput("BRIDGE_TRACES is on, but OpenTelemetry's SDK is missing: install ghostlink-bridge[traces]")
-    return _exporting_provider(service)
-
-
-def _exporting_provider(service: str) -> "TracerProvider":
-    """Return a provider that exports spans to an OpenTelemetry collector; the event's producer decides on sampling."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider

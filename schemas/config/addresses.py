@@ -3,8 +3,9 @@
 import ipaddress
 import re
 import socket
+from contextlib import suppress
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # A host (a name, an IPv4 address, or an IPv6 address in brackets), then an optional port.
@@ -43,7 +44,7 @@ def database_options(url: str) -> dict[str, str]:
     """
     query = _split(url).query
     try:
-        return {name: values[-1] for name, values in parse_qs(query, strict_parsing=True).items()} if query else {}
+        return dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError:
         raise ValueError("the part after ? must be name=value, joined by &") from None
 
@@ -157,12 +158,9 @@ def _host(place: str) -> str:
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(name.partition("%")[0])
-    except ValueError:
-        pass
-    try:
+    with suppress(OSError, ValueError):
         # The resolver also accepts short and numeric forms, such as 127.1 and 2130706433.
         return ipaddress.IPv4Address(socket.inet_aton(name))
-    except (OSError, ValueError):
-        return None
+    return None

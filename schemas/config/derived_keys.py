@@ -6,6 +6,7 @@ A key is the HMAC-SHA256 of the purpose's label (SP 800-108).
 import base64
 import binascii
 import hmac
+from contextlib import suppress
 from enum import Enum
 from typing import Final
 
@@ -47,8 +48,6 @@ def signing_key(secret: str) -> bytes:
     """
     encoded = secret.removeprefix(WHSEC)
     if encoded != secret:
-        try:
+        with suppress(binascii.Error):
             return base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            pass
     return secret.encode()

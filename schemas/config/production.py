@@ -5,6 +5,7 @@ They find settings with which no process may start, and say for each what to cha
 
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import combinations, pairwise, product
 from typing import Final, NamedTuple
 
@@ -73,13 +74,10 @@ def refusals(settings: Settings, unknown: Iterable[str] | None = None, service: 
     """
     lines = list(unknown_variables() if unknown is None else unknown)
     lines += _keys(settings, service)
-    for guard in GUARDS:
-        if guard.allowed_by is None:
-            lines += guard.check(settings)
-        elif guard.allowed_by not in settings.production_allow:
-            lines += [
-                f"{line}, or allow it: BRIDGE_PRODUCTION_ALLOW={guard.allowed_by}" for line in guard.check(settings)
-            ]
+    for check, allowed_by in GUARDS:
+        if allowed_by not in settings.production_allow:
+            remedy = "" if allowed_by is None else f", or allow it: BRIDGE_PRODUCTION_ALLOW={allowed_by}"
+            lines += [line + remedy for line in check(settings)]
     return lines
 
 
@@ -107,11 +105,9 @@ def _places(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
     if servers := settings.kafka_bootstrap_servers:
         yield "BRIDGE_KAFKA_BOOTSTRAP_SERVERS", broker_hosts(servers)
     if settings.worker_alert_webhook is not None:
-        try:
+        # The rule for malformed addresses reports a ValueError.
+        with suppress(ValueError):
             yield "BRIDGE_WORKER_ALERT_WEBHOOK", (web_host(settings.worker_alert_webhook.get_secret_value()),)
-        except ValueError:
-            # The rule for malformed addresses reports this.
-            return
 
 
 def _malformed(settings: Settings) -> Iterator[str]:
@@ -135,11 +131,10 @@ def _malformed(settings: Settings) -> Iterator[str]:
 def _credentials(settings: Settings) -> Iterator[str]:
     address = database_address(url) if (url := settings.database_url.get_secret_value()) else None
     passwords = (
-        ("BRIDGE_DATABASE_URL", address.password if address else "", address.user if address else ""),
-        ("BRIDGE_KAFKA_SASL_PASSWORD", _text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""),
+        ("BRIDGE_DATABASE_URL has", address.password if address else "", address.user if address else ""),
+        ("BRIDGE_KAFKA_SASL_PASSWORD is", _text(settings.kafka_sasl_password), settings.kafka_sasl_username or ""),
     )
-    for name, password, user in passwords:
-        what = f"{name} has" if name.endswith("URL") else f"{name} is"
+    for what, password, user in passwords:
         if _is_default(password, user):
             yield f"{what} a default password: give the account one of its own"
         elif 0 < len(password) < PASSWORD_LENGTH:
@@ -166,12 +161,12 @@ def _keys(settings: Settings, service: Service) -> Iterator[str]:
 
 
 def _random_keys(settings: Settings) -> Iterator[str]:
-    keys = [("BRIDGE_SECRET_KEY", _text(settings.secret_key))]
-    keys += [("BRIDGE_GATEWAY_PROOF_KEY", one.strip()) for one in _text(settings.gateway_proof_key).split(",")]
-    for name, key in keys:
-        if 0 < len(key) < SECRET_LENGTH:
+    for name, key in _secrets(settings):
+        if name not in ("BRIDGE_SECRET_KEY", "BRIDGE_GATEWAY_PROOF_KEY"):
+            continue
+        if len(key) < SECRET_LENGTH:
             yield f"{name} has {len(key)} characters, at least {SECRET_LENGTH} are needed: {_RANDOM_TEXT}"
-        elif key and (_is_default(key, "") or not is_random(key.encode())):
+        elif _is_default(key, "") or not is_random(key.encode()):
             yield f"{name} is not random: {_RANDOM_TEXT}"
 
 
@@ -235,10 +230,8 @@ def _notations(secret: str) -> set[bytes]:
         if one and one not in found:
             found.add(one)
             for decode in (bytes.fromhex, _from_base64):
-                try:
+                with suppress(ValueError):
                     left.append(decode(one.decode("ascii").removeprefix(WHSEC)))
-                except ValueError:
-                    continue
     return found
 
 
@@ -294,10 +287,9 @@ def _plaintext_http(settings: Settings) -> Iterator[str]:
 
 
 def _few_replicas(settings: Settings) -> Iterator[str]:
-    if settings.topic_replication < REPLICAS:
-        yield f"BRIDGE_TOPIC_REPLICATION is {settings.topic_replication}: set {REPLICAS}"
-    if settings.topic_min_insync < IN_SYNC:
-        yield f"BRIDGE_TOPIC_MIN_INSYNC is {settings.topic_min_insync}: set {IN_SYNC}"
+    for name, least in (("topic_replication", REPLICAS), ("topic_min_insync", IN_SYNC)):
+        if (replicas := getattr(settings, name)) < least:
+            yield f"BRIDGE_{name.upper()} is {replicas}: set {least}"
 
 
 def _debug(settings: Settings) -> Iterator[str]:

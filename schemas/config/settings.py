@@ -1,14 +1,14 @@
 """Every setting with its default and purpose. Settings are read from `BRIDGE_*` once, at the start of a process."""
 
 import ssl
-from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.config.addresses import broker_hosts, database_address
+from schemas.config.declaring import Percent, Port, duration, setting
 from schemas.config.derived_keys import proof_key, webhook_secret
 from schemas.config.duration import Duration
 from schemas.config.http_settings import HttpSettings
@@ -16,7 +16,7 @@ from schemas.config.overlap import ENDS_WITH
 from schemas.documents.gate import WindowLimits
 from schemas.errors import InvalidInput
 from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
-from schemas.kafka.topics import Topics
+from schemas.kafka.topics import MIB, Topics
 from schemas.pipeline.breaker import BreakerLimits
 from schemas.reasons import ErrorClass
 
@@ -32,182 +32,147 @@ class Settings(HttpSettings):
         env_prefix="BRIDGE_", env_file=None, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    env: Literal["development", "staging", "production"] = Field("development", description="which guards apply")
-    production_allow: Annotated[tuple[Allowance, ...], NoDecode] = Field(
-        (), description="names of refusals of production to allow, separated by commas; see docs/production.md"
+    env: Literal["development", "staging", "production"] = setting("development", "which guards apply")
+    production_allow: Annotated[tuple[Allowance, ...], NoDecode] = setting(
+        (), "names of refusals of production to allow, separated by commas; see docs/production.md"
     )
-    start_timeout: Duration = Field(
-        Duration("15s"), description="Kafka or Postgres away for this long at start ends the process"
+    start_timeout: Duration = duration("15s", "Kafka or Postgres away for this long at start ends the process")
+    startup_without_postgres: bool = setting(False, "wait for Postgres without a limit at start")
+    startup_without_kafka: bool = setting(False, "wait for Kafka without a limit at start")
+    strict_db_mode: bool = setting(
+        False, "start only on the schema and privileges that the code needs; always so in production"
     )
-    startup_without_postgres: bool = Field(False, description="wait for Postgres without a limit at start")
-    startup_without_kafka: bool = Field(False, description="wait for Kafka without a limit at start")
-    strict_db_mode: bool = Field(
-        False, description="start only on the schema and privileges that the code needs; always so in production"
+    kafka_bootstrap_servers: str = setting("", "host:port of one or more Kafka brokers, separated by commas")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
+        "PLAINTEXT", "Kafka's security protocol"
     )
-    kafka_bootstrap_servers: str = Field("", description="host:port of one or more Kafka brokers, separated by commas")
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="Kafka's security protocol"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = setting(
+        "SCRAM-SHA-512", "SASL mechanism, with a SASL protocol"
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "SCRAM-SHA-512", description="SASL mechanism, with a SASL protocol"
-    )
-    kafka_sasl_username: str | None = Field(None, description="SASL user name")
-    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password")
-    kafka_ssl_cafile: str | None = Field(None, description="file with the certificate authority's certificates")
-    kafka_ssl_certfile: str | None = Field(None, description="file with this client's certificate, if Kafka asks")
-    kafka_ssl_keyfile: str | None = Field(
-        None, description="file with the key of that certificate, if it is a separate file"
-    )
-    database_url: SecretStr = Field(
+    kafka_sasl_username: str | None = setting(None, "SASL user name")
+    kafka_sasl_password: SecretStr | None = setting(None, "SASL password")
+    kafka_ssl_cafile: str | None = setting(None, "file with the certificate authority's certificates")
+    kafka_ssl_certfile: str | None = setting(None, "file with this client's certificate, if Kafka asks")
+    kafka_ssl_keyfile: str | None = setting(None, "file with the key of that certificate, if it is a separate file")
+    database_url: SecretStr = setting(
         SecretStr(""),
+        "postgresql://user:password@host:port/name, more hosts by commas; postgresql+asyncpg:// works too",
         validation_alias=AliasChoices("BRIDGE_DATABASE_URL", "GHOSTLINK_DATABASE_URL", "database_url"),
-        description="postgresql://user:password@host:port/name, more hosts by commas; postgresql+asyncpg:// works too",
     )
-    secret_key: SecretStr | None = Field(
+    secret_key: SecretStr | None = setting(
         None,
-        validation_alias=AliasChoices("BRIDGE_SECRET_KEY", "GHOSTLINK_SECRET_KEY", "secret_key"),
-        description="signs tokens, and the keys of webhooks and proofs are derived from it; at least 32 characters in "
+        "signs tokens, and the keys of webhooks and proofs are derived from it; at least 32 characters in "
         "production, where only the gateway needs it",
+        validation_alias=AliasChoices("BRIDGE_SECRET_KEY", "GHOSTLINK_SECRET_KEY", "secret_key"),
     )
 
-    gateway_proof_key: SecretStr | None = Field(
+    gateway_proof_key: SecretStr | None = setting(
         None,
-        description="proves the gateway's records to workers; of several, by commas, the first one signs and all "
+        "proves the gateway's records to workers; of several, by commas, the first one signs and all "
         "verify; else it is derived from BRIDGE_SECRET_KEY",
     )
 
-    topic_prefix: str = Field(
-        "bridge.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="prefix of topic names"
-    )
-    topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of raw, retry and DLQ topics")
-    topic_replication: int = Field(1, ge=1, le=9, description="replicas of each topic; production wants 3")
-    topic_min_insync: int = Field(1, ge=1, le=9, description="min.insync.replicas; production wants 2")
-    group: str = Field("ghostlink-bridge", min_length=1, max_length=200, description="the batch consumer's group id")
+    topic_prefix: str = setting("bridge.", "prefix of topic names", max_length=100, pattern=r"^[A-Za-z0-9._-]*$")
+    topic_partitions: int = setting(12, "partitions of raw, retry and DLQ topics", ge=1, le=1000)
+    topic_replication: int = setting(1, "replicas of each topic; production wants 3", ge=1, le=9)
+    topic_min_insync: int = setting(1, "min.insync.replicas; production wants 2", ge=1, le=9)
+    group: str = setting("ghostlink-bridge", "the batch consumer's group id", min_length=1, max_length=200)
 
-    retry_delays: Annotated[tuple[Duration, ...], NoDecode] = Field(
+    retry_delays: Annotated[tuple[Duration, ...], NoDecode] = setting(
         (Duration("15s"), Duration("30s"), Duration("60s")),
+        "one retry tier for each delay, by commas",
         min_length=1,
         max_length=16,
-        description="one retry tier for each delay, by commas",
     )
-    max_retries: int = Field(3, ge=0, le=100, description="retries before an event is dropped as retry_exhausted")
-    retry_delay_cap: Duration = Field(Duration("300s"), description="the longest delay of a retry")
-    retry_tiers_by_class: dict[ErrorClass, tuple[str, ...]] = Field(
-        {}, description='JSON: other tiers for an error class, such as {"unknown_script": ["30s"]}'
+    max_retries: int = setting(3, "retries before an event is dropped as retry_exhausted", ge=0, le=100)
+    retry_delay_cap: Duration = duration("300s", "the longest delay of a retry")
+    retry_tiers_by_class: dict[ErrorClass, tuple[str, ...]] = setting(
+        {}, 'JSON: other tiers for an error class, such as {"unknown_script": ["30s"]}'
     )
-    retry_jitter_pct: int = Field(
-        10, ge=0, le=10, description="the most that is added at random to each delay, in per cent"
-    )
+    retry_jitter_pct: int = setting(10, "the most that is added at random to each delay, in per cent", ge=0, le=10)
 
-    sweep_interval: Duration = Field(
-        Duration("30s"), description="interval of the search for waiting events whose retry record is lost"
-    )
-    sweep_after: Duration = Field(
-        Duration("5m"), description="a retry record is searched for once it is overdue by this much"
-    )
-    sweep_limit: int = Field(1000, ge=1, le=100_000, description="most copies that one search publishes again")
+    sweep_interval: Duration = duration("30s", "interval of the search for waiting events whose retry record is lost")
+    sweep_after: Duration = duration("5m", "a retry record is searched for once it is overdue by this much")
+    sweep_limit: int = setting(1000, "most copies that one search publishes again", ge=1, le=100_000)
 
-    lanes: int = Field(8, ge=1, le=64, description="lanes per worker, with a database connection each")
-    batch_max_records: int = Field(5000, ge=1, le=100_000, description="most records of one batch")
-    fetch_max_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="most bytes that one fetch brings from a broker")
-    inflate_max_bytes: int = Field(
-        8 * 1024 * 1024,
-        ge=1024 * 1024,
-        description="a compressed batch that inflates to more bytes pauses its partition",
+    lanes: int = setting(8, "lanes per worker, with a database connection each", ge=1, le=64)
+    batch_max_records: int = setting(5000, "most records of one batch", ge=1, le=100_000)
+    fetch_max_bytes: int = setting(8 * MIB, "most bytes that one fetch brings from a broker", ge=1024)
+    inflate_max_bytes: int = setting(
+        8 * MIB, "a compressed batch that inflates to more bytes pauses its partition", ge=MIB
     )
-    dedup_hints: int = Field(200_000, ge=0, le=20_000_000, description="keys remembered per worker to save look-ups")
-    session_timeout: Duration = Field(
-        Duration("10s"), description="a worker without a heartbeat for this long loses its partitions"
+    dedup_hints: int = setting(200_000, "keys remembered per worker to save look-ups", ge=0, le=20_000_000)
+    session_timeout: Duration = duration("10s", "a worker without a heartbeat for this long loses its partitions")
+    revoke_budget: Duration = duration("8s", "how long a rebalance waits for the batch in flight")
+    lock_timeout: Duration = duration(
+        "5s", "how long a commit waits for an offset's lock before it looks for the session that holds it"
     )
-    revoke_budget: Duration = Field(Duration("8s"), description="how long a rebalance waits for the batch in flight")
-    lock_timeout: Duration = Field(
-        Duration("5s"),
-        description="how long a commit waits for an offset's lock before it looks for the session that holds it",
-    )
-    watchdog_budget: Duration = Field(
-        Duration("120s"), description="a worker with lag and no progress for this long ends itself"
-    )
+    watchdog_budget: Duration = duration("120s", "a worker with lag and no progress for this long ends itself")
 
-    occurred_at_max_age: Duration = Field(Duration("168h"), description="oldest occurred_at, before received_at")
-    occurred_at_max_ahead: Duration = Field(Duration("1h"), description="latest occurred_at, after received_at")
-    sent_at_max_skew: Duration = Field(
-        Duration("24h"),
-        description="occurred_at is corrected by a sent_at that is at most this far from received_at; 0s: never",
+    occurred_at_max_age: Duration = duration("168h", "oldest occurred_at, before received_at")
+    occurred_at_max_ahead: Duration = duration("1h", "latest occurred_at, after received_at")
+    sent_at_max_skew: Duration = duration(
+        "24h", "occurred_at is corrected by a sent_at that is at most this far from received_at; 0s: never"
     )
-    event_type_aliases: bool = Field(
+    event_type_aliases: bool = setting(
         True,
-        description="store usual names of event types, such as purchase for order; the table is in "
+        "store usual names of event types, such as purchase for order; the table is in "
         "docs/producers/what-becomes-of-an-event.md",
     )
-    registry_refresh: Duration = Field(
-        Duration("30s"), description="interval of reading the registry again, besides after notifications"
-    )
-    partitions_ahead: int = Field(2, ge=1, le=24, description="months of event partitions made ahead of need")
-    backup_max_age: Duration = Field(Duration("48h"), description="age of the oldest backup that might be restored")
-    restore_time: Duration = Field(
-        Duration("8h"),
-        description="how long restoring that backup takes; `bridge doctor` compares retention with the age and this",
+    registry_refresh: Duration = duration("30s", "interval of reading the registry again, besides after notifications")
+    partitions_ahead: int = setting(2, "months of event partitions made ahead of need", ge=1, le=24)
+    backup_max_age: Duration = duration("48h", "age of the oldest backup that might be restored")
+    restore_time: Duration = duration(
+        "8h", "how long restoring that backup takes; `bridge doctor` compares retention with the age and this"
     )
 
     # The view in drops_became.sql does not follow a longer chain of replays.
-    replay_max_lives: int = Field(
-        5, ge=1, le=100, description="a dead letter that was replayed so often, itself counted, is not replayed again"
+    replay_max_lives: int = setting(
+        5, "a dead letter that was replayed so often, itself counted, is not replayed again", ge=1, le=100
     )
-    replay_keep: Duration = Field(
-        Duration("2160h"),
-        description="a replay's plan without a change for this long is removed, by a service's account after a day at least; 0s: never",
+    replay_keep: Duration = duration(
+        "2160h",
+        "a replay's plan without a change for this long is removed, by a service's account after a day at least; 0s: never",
     )
 
-    worker_default_limit: int = Field(250, ge=1, description="`bridge process`: most events a round")
-    worker_default_rounds: int = Field(1, ge=1, description="`bridge process`: rounds")
-    worker_max_dropped_total: int = Field(50, ge=0, description="the gate fails above this many drops")
-    worker_max_retry_ratio_pct: Decimal = Field(
-        Decimal(20), ge=0, le=100, description="the gate fails above this retry ratio"
-    )
-    worker_alert_webhook: SecretStr | None = Field(None, description="URL that is called when a run fails")
-    worker_alert_webhook_secret: SecretStr | None = Field(
+    worker_default_limit: int = setting(250, "`bridge process`: most events a round", ge=1)
+    worker_default_rounds: int = setting(1, "`bridge process`: rounds", ge=1)
+    worker_max_dropped_total: int = setting(50, "the gate fails above this many drops", ge=0)
+    worker_max_retry_ratio_pct: Percent = setting(Decimal(20), "the gate fails above this retry ratio")
+    worker_alert_webhook: SecretStr | None = setting(None, "URL that is called when a run fails")
+    worker_alert_webhook_secret: SecretStr | None = setting(
         None,
-        description="signs those calls, whsec_ and base64; else what `bridge keys show webhook` prints does, "
+        "signs those calls, whsec_ and base64; else what `bridge keys show webhook` prints does, "
         f"and before {ENDS_WITH} BRIDGE_SECRET_KEY as a second signature",
     )
 
-    gate_window: Duration = Field(Duration("30m"), description="window of the live verdict")
-    gate_max_retry_ratio_pct: Decimal = Field(
-        Decimal(20), ge=0, le=100, description="the live verdict fails above this retry ratio"
+    gate_window: Duration = duration("30m", "window of the live verdict")
+    gate_max_retry_ratio_pct: Percent = setting(Decimal(20), "the live verdict fails above this retry ratio")
+    gate_max_drop_ratio_pct: Percent = setting(
+        Decimal(3), "the live verdict fails above this ratio of drops other than duplicates"
     )
-    gate_max_drop_ratio_pct: Decimal = Field(
-        Decimal(3), ge=0, le=100, description="the live verdict fails above this ratio of drops other than duplicates"
-    )
-    gate_min_processed: int = Field(100, ge=1, description="fewest events for a live verdict")
-    gate_interval: Duration = Field(Duration("10s"), description="interval of the live verdict's evaluation")
+    gate_min_processed: int = setting(100, "fewest events for a live verdict", ge=1)
+    gate_interval: Duration = duration("10s", "interval of the live verdict's evaluation")
 
-    brake_ratio_pct: Decimal = Field(
-        Decimal(50), gt=0, le=100, description="the circuit breaker trips at this ratio of would-be dead letters"
+    brake_ratio_pct: Decimal = setting(
+        Decimal(50), "the circuit breaker trips at this ratio of would-be dead letters", gt=0, le=100
     )
-    brake_min_events: int = Field(1000, ge=1, description="fewest events that trip the circuit breaker by their ratio")
-    brake_window: Duration = Field(Duration("60s"), description="window of the circuit breaker")
-    brake_run_length: int = Field(
-        1000, ge=1, description="this many would-be dead letters in a row on one partition trip it too"
-    )
-    brake_probe_interval: Duration = Field(
-        Duration("30s"), description="interval of probes while the circuit breaker is open"
-    )
+    brake_min_events: int = setting(1000, "fewest events that trip the circuit breaker by their ratio", ge=1)
+    brake_window: Duration = duration("60s", "window of the circuit breaker")
+    brake_run_length: int = setting(1000, "this many would-be dead letters in a row on one partition trip it too", ge=1)
+    brake_probe_interval: Duration = duration("30s", "interval of probes while the circuit breaker is open")
 
-    metrics_host: str = Field("127.0.0.1", description="address that /metrics listens on; 0.0.0.0 for all")
-    metrics_port: int = Field(9464, ge=0, le=65535, description="port of a worker's /metrics; 0 takes a free one")
-    health_postgres_timeout_ms: int = Field(500, ge=1, description="/ready waits this long for Postgres")
-    health_kafka_timeout_ms: int = Field(700, ge=1, description="/ready waits this long for Kafka")
+    metrics_host: str = setting("127.0.0.1", "address that /metrics listens on; 0.0.0.0 for all")
+    metrics_port: Port = setting(9464, "port of a worker's /metrics; 0 takes a free one")
+    health_postgres_timeout_ms: int = setting(500, "/ready waits this long for Postgres", ge=1)
+    health_kafka_timeout_ms: int = setting(700, "/ready waits this long for Kafka", ge=1)
 
-    lag_interval: Duration = Field(
-        Duration("5s"), description="interval of reading the ends of Kafka's logs, for the lag"
-    )
-    backlog_interval: Duration = Field(
-        Duration("15s"), description="interval of reading the backlog from Postgres, for the metrics"
-    )
-    traces: bool = Field(False, description="export spans of batches and attempts to OTEL_EXPORTER_OTLP_ENDPOINT")
-    sentry_dsn: SecretStr | None = Field(None, description="address of Sentry, to which logged errors are reported")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
-    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: JSON unless on a terminal")
+    lag_interval: Duration = duration("5s", "interval of reading the ends of Kafka's logs, for the lag")
+    backlog_interval: Duration = duration("15s", "interval of reading the backlog from Postgres, for the metrics")
+    traces: bool = setting(False, "export spans of batches and attempts to OTEL_EXPORTER_OTLP_ENDPOINT")
+    sentry_dsn: SecretStr | None = setting(None, "address of Sentry, to which logged errors are reported")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting("INFO", "lowest level that is logged")
+    log_format: Literal["auto", "json", "console"] = setting("auto", "auto: JSON unless on a terminal")
 
     @field_validator("retry_delays", "production_allow", mode="before")
     @classmethod
@@ -241,9 +206,8 @@ class Settings(HttpSettings):
 
     @model_validator(mode="after")
     def _sasl(self) -> "Settings":
-        if self.kafka_security_protocol.startswith("SASL") and not (
-            self.kafka_sasl_username and self.kafka_sasl_password
-        ):
+        has_account = self.kafka_sasl_username and self.kafka_sasl_password
+        if self.kafka_security_protocol.startswith("SASL") and not has_account:
             raise ValueError("kafka_sasl_username and kafka_sasl_password are needed with a SASL protocol")
         return self
 
@@ -273,11 +237,6 @@ class Settings(HttpSettings):
         if not self.kafka_bootstrap_servers:
             raise InvalidInput("BRIDGE_KAFKA_BOOTSTRAP_SERVERS is not set; expected host:port, more by commas")
         return self.kafka_bootstrap_servers
-
-    @property
-    def occurred_bounds(self) -> tuple[timedelta, timedelta]:
-        """The limits on occurred_at before and after received_at."""
-        return self.occurred_at_max_age.span, self.occurred_at_max_ahead.span
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

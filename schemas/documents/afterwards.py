@@ -9,9 +9,8 @@ class Afterwards(StrEnum):
     """What became of one dropped event. If its replay is dropped again, this counts under the event itself."""
 
     RECOVERED = "recovered"  # a replay became a row
-    SENT_AGAIN = (
-        "sent_again"  # another raw event with its id became a row, which a replay or `discard --persisted` has found
-    )
+    # another raw event with its id became a row, which a replay or `discard --persisted` has found
+    SENT_AGAIN = "sent_again"
     REPLAYING = "replaying"  # claimed by a replay, or sent and not committed yet
     DISCARDED = "discarded"
     OPEN = "open"
@@ -34,7 +33,5 @@ Became = dict[Afterwards, int]
 
 def in_words(became: Mapping[Afterwards, int]) -> str:
     """Return the counts in one line. Zeros are left out, except for open events."""
-    parts = [
-        f"{became.get(one, 0)} {words}" for one, words in WORDS.items() if became.get(one) or one is Afterwards.OPEN
-    ]
-    return ", ".join(parts)
+    named = (one for one in WORDS if became.get(one) or one is Afterwards.OPEN)
+    return ", ".join(f"{became.get(one, 0)} {WORDS[one]}" for one in named)

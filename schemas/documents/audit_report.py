@@ -2,20 +2,18 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from schemas.documents.afterwards import Afterwards
 
 
-class PartitionAccount(BaseModel):
+class PartitionAccount(BaseModel, frozen=True):
     """The account of one partition, in records. What a quick audit does not count is None.
 
     A raw partition balances when `read = persisted + dropped + waiting + stale + skipped + lost`. A retry partition,
     and every partition in a quick audit, balances when `read = live + stale + skipped + lost`. `unread` is the number
     of records from `next_offset` on; it is None if Kafka has no such partition.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     topic: str
     partition: int
@@ -37,15 +35,13 @@ class PartitionAccount(BaseModel):
     balanced: bool
 
 
-class AuditTotals(BaseModel):
+class AuditTotals(BaseModel, frozen=True):
     """The sums, in records. A deep audit counts rows, a quick one reads the running totals.
 
     `waiting`, `healed` and the keys are None in a quick audit. `keys_pruned` is the number of events that are too old
     to need a key. `dropped_became` has the dropped events by what became of them. `replays` is the number of records
     read that replay a dead letter; each dead letter counts once. Both are None in a quick audit.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     read: int
     persisted: int
@@ -64,10 +60,8 @@ class AuditTotals(BaseModel):
     replays: int | None = None
 
 
-class AuditReport(BaseModel):
+class AuditReport(BaseModel, frozen=True):
     """The result of `bridge audit`. `problems` has a line for each imbalance, and is empty if everything balances."""
-
-    model_config = ConfigDict(frozen=True)
 
     balanced: bool
     deep: bool

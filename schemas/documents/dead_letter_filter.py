@@ -3,14 +3,16 @@
 import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Final, Protocol, Self
+from typing import Annotated, Final, Self, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
 from schemas.events.raw_event import MAX_INTEGER, parse_instant
 from schemas.pipeline.record import Provenance
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
+
+T = TypeVar("T")
 
 _AGE = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _AGE_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -34,37 +36,6 @@ class Disposition(StrEnum):
     CLAIMED = "claimed"  # a replay is about to publish it
     REPLAYED = "replayed"
     DISCARDED = "discarded"
-
-
-class Dropped(Protocol):
-    """The fields of a dropped event that a filter reads. `attempt` is the number of the last failed attempt, from 1."""
-
-    @property
-    def provenance(self) -> Provenance: ...
-    @property
-    def dropped_reason(self) -> str: ...
-    @property
-    def error_class(self) -> str: ...
-    @property
-    def error(self) -> str: ...
-    @property
-    def cause(self) -> str | None: ...
-    @property
-    def site_id(self) -> int | None: ...
-    @property
-    def org_id(self) -> int | None: ...
-    @property
-    def script_id(self) -> str | None: ...
-    @property
-    def sender(self) -> str | None: ...
-    @property
-    def event_id(self) -> str | None: ...
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def dropped_at(self) -> datetime: ...
-    @property
-    def disposition(self) -> str | None: ...
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -120,41 +91,34 @@ _Attempt = Annotated[int, Field(ge=1, le=1000)]
 _Cause = Annotated[str, AfterValidator(_cause)]
 _Place = Annotated[str, AfterValidator(_provenance)]
 _Time = Annotated[AwareDatetime, AfterValidator(_of_utc)]
+_Some: TypeAlias = Annotated[tuple[T, ...], Field(min_length=1)] | None
 
 
-class DeadLetterFilter(BaseModel):
+class DeadLetterFilter(BaseModel, frozen=True, extra="forbid"):
     """A filter of dead letters. Every field that is set must match by one of its values; None matches all.
 
     Times are those of the drops, `since` included and `until` excluded. Events that were dropped as duplicates are no
     dead letters. They match only if their reason is named, and then with any disposition.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dropped_reason: tuple[DroppedReason, ...] | None = Field(None, min_length=1, description="the reason for the drop")
-    error_class: tuple[ErrorClass, ...] | None = Field(None, min_length=1, description="class of the last error")
-    cause: tuple[_Cause, ...] | None = Field(
-        None, min_length=1, description="key of a cause, as `groups` shows it, or a prefix of the key"
-    )
-    site_id: tuple[_SiteId, ...] | None = Field(
-        None, min_length=1, description="site; 0: dead letters whose site can't be read"
-    )
+    dropped_reason: _Some[DroppedReason] = Field(None, description="the reason for the drop")
+    error_class: _Some[ErrorClass] = Field(None, description="class of the last error")
+    cause: _Some[_Cause] = Field(None, description="key of a cause, as `groups` shows it, or a prefix of the key")
+    site_id: _Some[_SiteId] = Field(None, description="site; 0: dead letters whose site can't be read")
     # An empty tuple means no organisation at all; None means no limit to organisations.
     org_ids: tuple[_OrgId, ...] | None = Field(None, description="organisation that the registry has for the site")
-    script_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="script")
-    sender: tuple[Sender, ...] | None = Field(None, min_length=1, description="class of sender")
-    event_id: tuple[_Text, ...] | None = Field(None, min_length=1, description="the producer's id of the event")
-    provenance: tuple[_Place, ...] | None = Field(None, min_length=1, description="topic:partition:offset")
-    attempt: tuple[_Attempt, ...] | None = Field(None, min_length=1, description="the attempt that failed last, from 1")
+    script_id: _Some[_Text] = Field(None, description="script")
+    sender: _Some[Sender] = Field(None, description="class of sender")
+    event_id: _Some[_Text] = Field(None, description="the producer's id of the event")
+    provenance: _Some[_Place] = Field(None, description="topic:partition:offset")
+    attempt: _Some[_Attempt] = Field(None, description="the attempt that failed last, from 1")
     since: _Time | None = Field(None, description="dropped at or after")
     until: _Time | None = Field(None, description="dropped before")
     text: _Text | None = Field(
         None, description="text that the error contains; the case of ASCII letters does not matter"
     )
-    disposition: tuple[Disposition, ...] | None = Field(
-        (Disposition.OPEN,),
-        min_length=1,
-        description="what operators have done with the dead letter; null: any disposition",
+    disposition: _Some[Disposition] = Field(
+        (Disposition.OPEN,), description="what operators have done with the dead letter; null: any disposition"
     )
 
     @model_validator(mode="after")
@@ -177,33 +141,3 @@ class DeadLetterFilter(BaseModel):
     def asks_for_duplicates(self) -> bool:
         """Whether the filter includes events that were dropped as duplicates."""
         return DroppedReason.DUPLICATE_EVENT_ID in (self.dropped_reason or ())
-
-    def matches(self, row: Dropped) -> bool:
-        """Return whether the filter selects this dropped event.
-
-        The compiled SQL selects the same rows of the ledger.
-        """
-        wanted = (
-            (self.dropped_reason, row.dropped_reason),
-            (self.error_class, row.error_class),
-            (self.cause, row.cause),
-            (self.site_id, UNREADABLE_SITE if row.site_id is None else row.site_id),
-            (self.org_ids, row.org_id),
-            (self.script_id, row.script_id),
-            (self.sender, row.sender),
-            (self.event_id, row.event_id),
-            (self.provenance, str(row.provenance)),
-            (self.attempt, row.attempt),
-        )
-        return (
-            all(values is None or value in values for values, value in wanted)
-            and (self.since is None or row.dropped_at >= self.since)
-            and (self.until is None or row.dropped_at < self.until)
-            and (self.text is None or ascii_lower(self.text) in ascii_lower(row.error))
-            and self._is_disposed(row.disposition)
-        )
-
-    def _is_disposed(self, disposition: str | None) -> bool:
-        if disposition is None:
-            return self.asks_for_duplicates
-        return self.disposition is None or disposition in self.disposition

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
 class Health(StrEnum):
@@ -13,10 +13,8 @@ class Health(StrEnum):
     FAIL = "fail"
 
 
-class Diagnosis(BaseModel):
+class Diagnosis(BaseModel, frozen=True):
     """One check: what was found, and how to correct it (empty if the check is ok)."""
-
-    model_config = ConfigDict(frozen=True)
 
     group: str
     check: str
@@ -25,10 +23,8 @@ class Diagnosis(BaseModel):
     mend: str = ""
 
 
-class DoctorReport(BaseModel):
+class DoctorReport(BaseModel, frozen=True):
     """The whole report. `health` is the worst of the checks; `duration_ms` is how long they took."""
-
-    model_config = ConfigDict(frozen=True)
 
     health: Health
     environment: str

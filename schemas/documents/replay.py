@@ -17,6 +17,10 @@ The canary is the first part of a plan's items, sent before the others.
 """
 
 
+def _counts(description: str) -> Any:
+    return Field(default_factory=dict, description=description)
+
+
 class Forecast(StrEnum):
     """What today's code would do with a dead letter, as predicted by a dry run."""
 
@@ -157,19 +161,11 @@ class PlanReport(BaseModel):
 
     items: int = 0
     by_forecast: dict[Forecast, int] = Field(default_factory=dict)
-    by_reason: dict[str, int] = Field(
-        default_factory=dict, description="number of items by dropped_reason and class of the last error"
-    )
-    by_site: dict[str, int] = Field(
-        default_factory=dict, description="number of items by site; `unknown`: no readable site"
-    )
-    by_age: dict[str, int] = Field(
-        default_factory=dict, description="number of items by the time since the raw event was received"
-    )
-    failures: dict[str, int] = Field(default_factory=dict, description="the most frequent errors of today's code")
-    refusals: dict[str, int] = Field(
-        default_factory=dict, description="number of items that can't be replayed, by reason"
-    )
+    by_reason: dict[str, int] = _counts("number of items by dropped_reason and class of the last error")
+    by_site: dict[str, int] = _counts("number of items by site; `unknown`: no readable site")
+    by_age: dict[str, int] = _counts("number of items by the time since the raw event was received")
+    failures: dict[str, int] = _counts("the most frequent errors of today's code")
+    refusals: dict[str, int] = _counts("number of items that can't be replayed, by reason")
     examples: list[Example] = Field(default_factory=list)
     samples: list[Sample] = Field(
         default_factory=list, description="one for each site and old value; only the first of many"
@@ -200,12 +196,8 @@ class ReplaySummary(RunSummary):
     state: PlanState = PlanState.PLANNED
     planned_total: int = 0
     sent_total: int = Field(0, description="number of events that this run has sent")
-    outcomes: dict[Outcome, int] = Field(
-        default_factory=dict, description="number of all items of the plan, by outcome"
-    )
-    dropped_by_reason: dict[str, int] = Field(
-        default_factory=dict, description="number of items that were dropped again, by reason"
-    )
+    outcomes: dict[Outcome, int] = _counts("number of all items of the plan, by outcome")
+    dropped_by_reason: dict[str, int] = _counts("number of items that were dropped again, by reason")
     skipped_by_reason: dict[str, int] = Field(default_factory=dict)
 
 
@@ -220,7 +212,4 @@ class TopicReplaySummary(RunSummary):
     in_the_ledger: int = 0
     without_value: int = Field(0, description="not sent, because their value was too large for a dead letter")
     refused: int = Field(0, description="not sent, because the raw topic refuses them, for example for their size")
-    forecast: dict[str, int] = Field(
-        default_factory=dict,
-        description="number of dead letters by today's outcome: `passes`, or the class of the error",
-    )
+    forecast: dict[str, int] = _counts("number of dead letters by today's outcome: `passes`, or the class of the error")

@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from schemas.documents.gate import Verdict
 
@@ -30,10 +30,8 @@ class TargetError(BaseModel):
     reason: str
 
 
-class RunSummary(BaseModel):
+class RunSummary(BaseModel, extra="allow"):
     """What one run has done. Each command adds counters of its own. Times are in UTC with `Z`, in whole seconds."""
-
-    model_config = ConfigDict(extra="allow")
 
     script: str
     run_id: str

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 32
@@ -158,42 +158,29 @@ def _object(value: Any) -> Any:
     return None if value == [] else value
 
 
+def _any_of(*forms: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": list(forms)})
+
+
 _INSTANT = [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0, "maximum": _MAX_EPOCH_MS}]
 _NULL = {"type": "null"}
-Instant = Annotated[datetime, BeforeValidator(parse_instant), WithJsonSchema({"anyOf": _INSTANT})]
-OptionalInstant = Annotated[
-    Instant | None, BeforeValidator(_absent), WithJsonSchema({"anyOf": [*_INSTANT, {"const": ""}, _NULL]})
-]
+Instant = Annotated[datetime, BeforeValidator(parse_instant), _any_of(*_INSTANT)]
+OptionalInstant = Annotated[Instant | None, BeforeValidator(_absent), _any_of(*_INSTANT, {"const": ""}, _NULL)]
 Amount = Annotated[
     Annotated[Decimal, PlainSerializer(str)] | None,
     BeforeValidator(parse_amount),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": -(10**_AMOUNT_DIGITS), "exclusiveMaximum": 10**_AMOUNT_DIGITS},
-                {"type": "string", "pattern": f"^({_AMOUNT_FORM.pattern})?$", "maxLength": _AMOUNT_TEXT},
-                _NULL,
-            ]
-        }
+    _any_of(
+        {"type": "number", "exclusiveMinimum": -(10**_AMOUNT_DIGITS), "exclusiveMaximum": 10**_AMOUNT_DIGITS},
+        {"type": "string", "pattern": f"^({_AMOUNT_FORM.pattern})?$", "maxLength": _AMOUNT_TEXT},
+        _NULL,
     ),
 ]
 Properties = Annotated[
     dict[str, Any] | None,
     BeforeValidator(_object),
-    WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array", "maxItems": 0}, _NULL]}),
+    _any_of({"type": "object"}, {"type": "array", "maxItems": 0}, _NULL),
 ]
-Currency = Annotated[
-    str | None,
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^([A-Za-z]{3})?$"}, _NULL]}),
-]
-_event_id = Field(min_length=1, max_length=MAX_EVENT_ID, description=_EVENT_ID)
-_site_id = Field(gt=0, le=MAX_INTEGER, description=_SITE_ID)
-_script_id = Field(min_length=1, max_length=MAX_SCRIPT_ID, description=_SCRIPT_ID)
-_event_type = Field(min_length=1, max_length=MAX_EVENT_TYPE, description=_EVENT_TYPE)
-_occurred_at = Field(description=_OCCURRED_AT)
-_sent_at = Field(None, description=_SENT_AT)
-_session_id = Field(None, description="the producer's id of the session; an empty text counts as absent")
-_visitor_id = Field(None, description="the producer's id of the visitor; an empty text counts as absent")
+Currency = Annotated[str | None, _any_of({"type": "string", "pattern": "^([A-Za-z]{3})?$"}, _NULL)]
 _url = Field(None, description=_URL)
 _referrer = Field(None, description=_REFERRER)
 _user_agent = Field(
@@ -204,19 +191,22 @@ _currency = Field(None, description=_CURRENCY)
 _properties = Field(None, description=_PROPERTIES)
 
 
-class RawEvent(BaseModel):
+class RawEventHead(BaseModel, strict=True, frozen=True):
+    """The fields with which a raw event of each version begins."""
+
+    event_id: str = Field(min_length=1, max_length=MAX_EVENT_ID, description=_EVENT_ID)
+    site_id: int = Field(gt=0, le=MAX_INTEGER, description=_SITE_ID)
+    script_id: str = Field(min_length=1, max_length=MAX_SCRIPT_ID, description=_SCRIPT_ID)
+    event_type: str = Field(min_length=1, max_length=MAX_EVENT_TYPE, description=_EVENT_TYPE)
+    occurred_at: Instant = Field(description=_OCCURRED_AT)
+    sent_at: OptionalInstant = Field(None, description=_SENT_AT)
+    session_id: str | None = Field(None, description="the producer's id of the session; an empty text counts as absent")
+    visitor_id: str | None = Field(None, description="the producer's id of the visitor; an empty text counts as absent")
+
+
+class RawEvent(RawEventHead, extra="forbid"):
     """A raw event of schema_version 1. Unknown fields are stored in `properties._extra`."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    event_id: str = _event_id
-    site_id: int = _site_id
-    script_id: str = _script_id
-    event_type: str = _event_type
-    occurred_at: Instant = _occurred_at
-    sent_at: OptionalInstant = _sent_at
-    session_id: str | None = _session_id
-    visitor_id: str | None = _visitor_id
     url: str | None = _url
     referrer: str | None = _referrer
     user_agent: str | None = _user_agent
@@ -226,28 +216,16 @@ class RawEvent(BaseModel):
     schema_version: int = Field(1, ge=1, le=MAX_INTEGER, description="the version of this contract")
 
 
-class Page(BaseModel):
+class Page(BaseModel, strict=True, extra="allow", frozen=True):
     """The page fields of schema_version 2."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     url: str | None = _url
     referrer: str | None = _referrer
 
 
-class RawEventV2(BaseModel):
+class RawEventV2(RawEventHead, extra="allow"):
     """A raw event of schema_version 2. `value` is called `amount`, and the page's fields are under `page`."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
-
-    event_id: str = _event_id
-    site_id: int = _site_id
-    script_id: str = _script_id
-    event_type: str = _event_type
-    occurred_at: Instant = _occurred_at
-    sent_at: OptionalInstant = _sent_at
-    session_id: str | None = _session_id
-    visitor_id: str | None = _visitor_id
     page: Annotated[Page | None, BeforeValidator(_object)] = None
     user_agent: str | None = _user_agent
     amount: Amount = _amount

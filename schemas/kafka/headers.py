@@ -44,6 +44,11 @@ def length_beside_value(key: bytes | None, headers: Headers) -> int:
     return len(key or b"") + sum(len(name) + len(value or b"") for name, value in headers)
 
 
+def last_place(headers: Headers, name: str) -> int | None:
+    """Return the position of the last header of this name; None if it is absent."""
+    return next((place for place in range(len(headers) - 1, -1, -1) if headers[place][0] == name), None)
+
+
 def last(headers: Headers, name: str) -> str | None:
     """Return the text of the last header of this name; None if it is absent, null or not UTF-8."""
     for header, value in reversed(headers):

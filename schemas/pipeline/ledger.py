@@ -78,10 +78,7 @@ class LedgerState(NamedTuple):
 def record_digest(key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
     """Return a 16-byte digest of a Kafka record's key, value and headers. The order of the headers matters."""
     digest = blake2b(digest_size=16)
-    for part in (
-        key,
-        value,
-        *(each for name, text in headers for each in (name.encode("utf-8", "surrogatepass"), text)),
-    ):
+    named = (part for name, text in headers for part in (name.encode("utf-8", "surrogatepass"), text))
+    for part in (key, value, *named):
         digest.update(b"-" if part is None else b"%d:%b" % (len(part), part))
     return digest.digest()

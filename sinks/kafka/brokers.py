@@ -85,15 +85,12 @@ class AdminClient(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka is unt
 class BrokerLog:
     """Log lines about brokers that Kafka has lost and regained, with the number of brokers that remain.
 
-    A client's own log names only the broker that the client is connected to.
+    A client's own log names only the broker that the client is connected to. `seen` is a listener for the client's
+    metadata.
     """
 
     def __init__(self) -> None:
         self._known: frozenset[int] = frozenset()
-
-    def follow(self, cluster: ClusterMetadata) -> None:
-        """From now on, log each change of the list of brokers in a Kafka client's metadata."""
-        cluster.add_listener(self.seen)
 
     def seen(self, cluster: ClusterMetadata) -> None:
         """Log the differences between the brokers in these metadata and those in the metadata of the previous call.

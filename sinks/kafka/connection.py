@@ -23,14 +23,17 @@ def name_closed_connections() -> None:
     keep the group's membership.
     """
     for name in ("send", "_send_sasl_token"):
-        setattr(AIOKafkaConnection, name, _named(getattr(AIOKafkaConnection, name)))
+        _patch(AIOKafkaConnection, name, _named)
+
+
+def _patch(kind: type, name: str, patched: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace a method by the patched one, unless it is patched already."""
+    method = getattr(kind, name)
+    if not hasattr(method, "__wrapped__"):
+        setattr(kind, name, wraps(method)(patched(method)))
 
 
 def _named(send: Callable[..., Any]) -> Callable[..., Any]:
-    if hasattr(send, "__wrapped__"):
-        return send
-
-    @wraps(send)
     def send_or_say(connection: AIOKafkaConnection, *arguments: Any, **options: Any) -> Any:
         try:
             return send(connection, *arguments, **options)
@@ -47,14 +50,10 @@ def retrieve_commits() -> None:
     aiokafka shields the commit's request from the cancellation. Without this patch, if the request then fails, asyncio
     logs a traceback, because no caller retrieves the error.
     """
-    GroupCoordinator._do_commit_offsets = _retrieved(GroupCoordinator._do_commit_offsets)  # noqa: SLF001  # no hook
+    _patch(GroupCoordinator, "_do_commit_offsets", _retrieved)
 
 
 def _retrieved(commit: Callable[..., Any]) -> Callable[..., Any]:
-    if hasattr(commit, "__wrapped__"):
-        return commit
-
-    @wraps(commit)
     def begin(coordinator: GroupCoordinator, *arguments: Any) -> "asyncio.Task[Any]":
         task: asyncio.Task[Any] = asyncio.ensure_future(commit(coordinator, *arguments))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -69,15 +68,11 @@ def bound_scram() -> None:
     For an invalid SCRAM message, aiokafka raises errors that its clients do not handle. This patch translates these
     errors to AuthenticationFailedError, after which a client tries the next broker.
     """
-    ScramAuthenticator.process_server_first_message = _bounded(ScramAuthenticator.process_server_first_message)
-    ScramAuthenticator.step = _failing_as_one(ScramAuthenticator.step)
+    _patch(ScramAuthenticator, "process_server_first_message", _bounded)
+    _patch(ScramAuthenticator, "step", _failing_as_one)
 
 
 def _bounded(process: Callable[..., None]) -> Callable[..., None]:
-    if hasattr(process, "__wrapped__"):
-        return process
-
-    @wraps(process)
     def look_and_process(authenticator: ScramAuthenticator, server_first: str) -> None:
         if (problem := problem_of(server_first.encode())) is not None:
             raise AuthenticationFailedError(problem)
@@ -87,10 +82,6 @@ def _bounded(process: Callable[..., None]) -> Callable[..., None]:
 
 
 def _failing_as_one(step: Callable[..., Any]) -> Callable[..., Any]:
-    if hasattr(step, "__wrapped__"):
-        return step
-
-    @wraps(step)
     async def step_or_say(authenticator: ScramAuthenticator, payload: bytes | None) -> Any:
         try:
             return await step(authenticator, payload)

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from schemas.config.settings import Settings
 from schemas.instants import to_epoch_ms
 from schemas.kafka import headers as names
-from schemas.kafka.headers import MOST_HEADERS, bounded_text
+from schemas.kafka.headers import MOST_HEADERS, bounded_text, last_place
 from schemas.pipeline.outcome import Failure
 from schemas.pipeline.record import topic_of
 from sinks.kafka.producer import Copy, acknowledging, deliver, producing, raise_outage
@@ -41,11 +41,8 @@ def original_headers(failure: Failure) -> list[tuple[str, bytes | None]]:
     A retry record has more headers: this product has appended its own after those of the producer.
     """
     headers = list(failure.attempt.record.headers)
-    if failure.attempt.number > 1:
-        for index in range(len(headers) - 1, -1, -1):
-            if headers[index][0] == names.PROVENANCE:
-                return headers[:index]
-    return headers
+    appended = last_place(headers, names.PROVENANCE) if failure.attempt.number > 1 else None
+    return headers[:appended]
 
 
 def copy_headers(failure: Failure) -> list[tuple[str, bytes | None]]:

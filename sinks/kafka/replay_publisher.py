@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from schemas.config.settings import Settings
 from schemas.errors import InvariantViolation
 from schemas.kafka import headers as names
+from schemas.kafka.headers import last_place
 from schemas.pipeline.ledger import record_digest
 from schemas.pipeline.record import Provenance, RawBody
 from sinks.kafka.producer import acknowledging, producing, raise_outage
@@ -37,9 +38,8 @@ def replay_headers(one: Replayed, replay_id: str) -> list[tuple[str, bytes | Non
         # The headers of the replay that this dead letter was are removed. A producer's headers of the same names, which
         # come before them, stay.
         for name in (names.REPLAY_ID, names.REPLAY_OF):
-            places = [place for place, (header, _) in enumerate(headers) if header == name]
-            if places:
-                del headers[places[-1]]
+            if (place := last_place(headers, name)) is not None:
+                del headers[place]
     if one.body.key is None and one.body.value is None:
         headers.append((names.NULL, b"key,value"))
     return [*headers, (names.REPLAY_ID, replay_id.encode()), (names.REPLAY_OF, str(one.provenance).encode())]

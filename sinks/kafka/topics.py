@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -85,37 +86,32 @@ async def apply_topics(settings: Settings, *, dry_run: bool = False) -> Applied:
 
 def compare(
     specs: Sequence[TopicSpec], facts: Mapping[str, TopicFacts], configs: Mapping[str, Mapping[str, str]]
-) -> list[Difference]:
-    """Return the differences between the declared topics and Kafka's, by topic; a pure function."""
-    found = []
+) -> Iterator[Difference]:
+    """Yield the differences between the declared topics and Kafka's, by topic; a pure function."""
     for spec in specs:
         fact = facts.get(spec.name)
         if fact is None:
-            found.append(
-                Difference(spec, f"{spec.name}: missing; declared with {spec.partitions} partitions", create=True)
-            )
+            yield Difference(spec, f"{spec.name}: missing; declared with {spec.partitions} partitions", create=True)
             continue
         counts = f"{spec.name}: has {fact.partitions} partitions, declared are {spec.partitions}"
         if fact.partitions < spec.partitions:
-            found.append(Difference(spec, counts, add_partitions=True))
+            yield Difference(spec, counts, add_partitions=True)
         elif fact.partitions > spec.partitions:
-            found.append(Difference(spec, f"{counts}; Kafka can't take partitions away: raise BRIDGE_TOPIC_PARTITIONS"))
+            yield Difference(spec, f"{counts}; Kafka can't take partitions away: raise BRIDGE_TOPIC_PARTITIONS")
         if fact.replication != spec.replication:
             line = f"{spec.name}: has {fact.replication} replicas, declared are {spec.replication}"
-            found.append(Difference(spec, f"{line}; reassign them with Kafka's own tools"))
+            yield Difference(spec, f"{line}; reassign them with Kafka's own tools")
         have = configs.get(spec.name, {})
-        found += [
-            Difference(spec, f"{spec.name}: {name} is {have.get(name)}, declared is {value}", config=(name, value))
-            for name, value in spec.config.items()
-            if have.get(name) != value
-        ]
-    return found
+        for name, value in spec.config.items():
+            if have.get(name) != value:
+                line = f"{spec.name}: {name} is {have.get(name)}, declared is {value}"
+                yield Difference(spec, line, config=(name, value))
 
 
 async def _differences(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[Difference]:
     facts = await topic_facts(client)
     configs = await read_configs(client, {spec.name: spec.config for spec in specs if spec.name in facts})
-    return compare(specs, facts, configs)
+    return list(compare(specs, facts, configs))
 
 
 async def _correct(client: AIOKafkaAdminClient, todo: Sequence[Difference]) -> None:
@@ -137,11 +133,9 @@ async def _create(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> No
 
 async def _add_partitions(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> None:
     for one in specs:
-        try:
+        # The error means that another process has added them.
+        with suppress(InvalidPartitionsError):
             await client.create_partitions({one.name: NewPartitions(total_count=one.partitions)})
-        except InvalidPartitionsError:
-            # Another process has created it.
-            continue
 
 
 async def _set_configs(client: AIOKafkaAdminClient, todo: Sequence[Difference]) -> None:

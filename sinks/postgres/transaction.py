@@ -66,7 +66,12 @@ async def settle_in_transaction(
     windows = count_windows(normalized, failures)
     await _add_windows(connection, windows)
     rows = progress(outcomes, late)
-    if read := [(*row.source, *row[1:-1], *(row.mark or _NO_MARK)) for row in rows if row.source.topic != LEDGER_TOPIC]:
+    read = [
+        (*row.source, row.next_offset, *row.counts, *(row.mark or _NO_MARK))
+        for row in rows
+        if row.source.topic != LEDGER_TOPIC
+    ]
+    if read:
         await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
     return CommitResult(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
 

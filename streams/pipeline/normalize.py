@@ -78,8 +78,8 @@ class Bounds(NamedTuple):
 
 def bounds_of(settings: Settings) -> Bounds:
     """Return the limits from the settings."""
-    skew = settings.sent_at_max_skew.span
-    return Bounds(*settings.occurred_bounds, skew, settings.event_type_aliases)
+    age, ahead = settings.occurred_at_max_age.span, settings.occurred_at_max_ahead.span
+    return Bounds(age, ahead, settings.sent_at_max_skew.span, settings.event_type_aliases)
 
 
 def normalize(

@@ -102,7 +102,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         except (BridgeError, KafkaError, OSError) as error:
             await self._stop_clients()
             raise PreconditionFailed(f"a service is away at start: {error}") from error
-        BrokerLog().follow(self._consumer._client.cluster)  # noqa: SLF001  # aiokafka has no public access to it
+        self._consumer._client.cluster.add_listener(BrokerLog().seen)  # noqa: SLF001  # aiokafka has no public access to it
         for work in (
             self._registry.follow(),
             self._keep_house(),

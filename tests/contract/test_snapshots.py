@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from support.events.dlq_reader import decoded, read_dead_letter
 from support.events.making import body, record
 from support.memory.source import MemoryRecord
 from support.processes.command import words
@@ -17,7 +18,6 @@ from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.instants import instant
 from schemas.kafka import headers as names
-from schemas.kafka.dead_letter import DeadLetter
 from schemas.pipeline.outcome import Attempt, Failure
 from schemas.pipeline.record import Provenance, RawRecord
 from schemas.reasons import DroppedReason, ErrorClass
@@ -112,9 +112,9 @@ def test_a_dead_letter_is_read_whole() -> None:
     odd = [("a", b"\x00\xff"), ("a", None), ("", b"")]
     raw = record(77, b"\xff\x00{bad", key=b"\xfe", headers=odd)
 
-    letter = DeadLetter.from_record(_on_the_dlq(_failure(raw), raw.value))
+    letter = read_dead_letter(_on_the_dlq(_failure(raw), raw.value))
 
-    assert (letter.key_bytes(), letter.value_bytes()) == (b"\xfe", b"\xff\x00{bad")
+    assert (decoded(letter.key), decoded(letter.value)) == (b"\xfe", b"\xff\x00{bad")
     assert [header.name for header in letter.headers] == ["a", "a", ""]
     assert [header.value for header in letter.headers] == ["AP8=", None, ""]
     assert (letter.provenance, letter.attempt, letter.offset) == ("t.raw:3:77", 1, 5)
@@ -133,7 +133,7 @@ def test_a_dead_letter_after_retries_holds_the_first_headers_only() -> None:
     copied = record(4, b"{}", headers=copy_headers(retry))
     last = _failure(copied, 2, dropped_reason=DroppedReason.RETRY_EXHAUSTED)
 
-    letter = DeadLetter.from_record(_on_the_dlq(last, b"{}"))
+    letter = read_dead_letter(_on_the_dlq(last, b"{}"))
 
     assert [header.name for header in letter.headers] == ["mine", names.PROVENANCE]
     assert (letter.attempt, letter.dropped_reason) == (2, "retry_exhausted")
@@ -143,9 +143,9 @@ def test_a_record_of_nothing_comes_back_as_nothing() -> None:
     """A header restores the null key and value, which Kafka cannot hold together."""
     raw = replace(record(77, key=None), value=None)
 
-    letter = DeadLetter.from_record(_on_the_dlq(_failure(raw), b""))
+    letter = read_dead_letter(_on_the_dlq(_failure(raw), b""))
 
-    assert (letter.key_bytes(), letter.value_bytes()) == (None, None)
+    assert (decoded(letter.key), decoded(letter.value)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +163,10 @@ def test_a_record_of_nothing_comes_back_as_nothing() -> None:
 def test_what_is_no_dead_letter_is_refused(name: str, value: bytes | None) -> None:
     """Another program's record on the topic is reported by name, not guessed at."""
     good = _on_the_dlq(_failure(record(77, b"{}")), b"{}")
-    DeadLetter.from_record(good)
+    read_dead_letter(good)
     changed = tuple((known, value if known == name else text) for known, text in good.headers)
 
     with pytest.raises(InvalidInput, match=r"t\.dlq:3:5 is not a dead letter"):
-        DeadLetter.from_record(replace(good, headers=changed))
+        read_dead_letter(replace(good, headers=changed))
     with pytest.raises(InvalidInput, match=f"no header {names.PROVENANCE}"):
-        DeadLetter.from_record(replace(good, headers=()))
+        read_dead_letter(replace(good, headers=()))

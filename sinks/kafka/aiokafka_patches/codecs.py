@@ -51,7 +51,6 @@ A batch of 150,000 empty records occupies the loop for two microseconds each, 0.
 """
 _SHORTEST_RECORD: int = 6
 _SHIFTS = range(7, 70, 7)
-_NAMES = ("gzip_decode", "snappy_decode", "lz4_decode", "zstd_decode")
 _COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crecords.legacy_records")
 
 Inflate = Callable[[bytes], bytes]
@@ -103,27 +102,18 @@ def bound_inflation(most_bytes: int) -> None:
 
     Reading the records of a refused or corrupt batch raises ValueError, as for any other unreadable record.
     """
-    bounded = _bounded(most_bytes)
-    for module in _modules():
-        for name in _NAMES:
-            if hasattr(module, name):
+    for name, inflate in _INFLATE.items():
+        bounded = _bounded(name, most_bytes, inflate)
+        for module in _modules():
+            if hasattr(module, f"{name}_decode"):
                 with_headers = module.__name__.endswith("default_records")
-                setattr(module, name, _of_few_headers(bounded[name]) if with_headers else bounded[name])
+                setattr(module, f"{name}_decode", _of_few_headers(bounded) if with_headers else bounded)
     FetchResult.getall = _until_enough
 
 
 def _modules() -> list[ModuleType]:
     """Return aiokafka's modules to patch: those that import the decoders by name. Compiled modules may be absent."""
     return [default_records, legacy_records, *(sys.modules[name] for name in _COMPILED if name in sys.modules)]
-
-
-def _bounded(most: int) -> dict[str, Inflate]:
-    return {
-        "gzip_decode": _named("gzip", most, lambda payload: _gzip(payload, most)),
-        "snappy_decode": _named("snappy", most, lambda payload: _snappy(payload, most)),
-        "lz4_decode": _named("lz4", most, lambda payload: _growing(cramjam.lz4.decompress_into, payload, most)),
-        "zstd_decode": _named("zstd", most, lambda payload: _growing(cramjam.zstd.decompress_into, payload, most)),
-    }
 
 
 def _of_few_headers(inflate: Inflate) -> Inflate:
@@ -262,7 +252,7 @@ def _as_varint(number: int) -> bytes:
     return bytes([*written, left])
 
 
-def _named(name: str, most: int, inflate: Inflate) -> Inflate:
+def _bounded(name: str, most: int, inflate: Callable[[bytes, int], bytes]) -> Inflate:
     def inflate_or_say(payload: bytes) -> bytes:
         read = _this_read()
         # The next batch is likely as large as the largest so far.
@@ -270,7 +260,7 @@ def _named(name: str, most: int, inflate: Inflate) -> Inflate:
             read.enough = True
             raise _EnoughError
         try:
-            inflated = inflate(payload)
+            inflated = inflate(payload, most)
         except (cramjam.DecompressionError, zlib.error, OSError, EOFError) as error:
             raise ValueError(f"a batch that can't be decompressed as {name}: {error}") from error
         if read is not None:
@@ -351,3 +341,12 @@ def _snappy_block(block: bytes, left: int, most: int) -> bytes:
     if cramjam.snappy.decompress_raw_len(block) > left:
         raise _too_large(most)
     return bytes(cramjam.snappy.decompress_raw(block))
+
+
+_INFLATE: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gzip,
+    "snappy": _snappy,
+    "lz4": lambda payload, most: _growing(cramjam.lz4.decompress_into, payload, most),
+    "zstd": lambda payload, most: _growing(cramjam.zstd.decompress_into, payload, most),
+}
+"""The decompressors by their names, with the payload and the limit as arguments."""

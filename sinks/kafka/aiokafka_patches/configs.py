@@ -8,29 +8,19 @@ from collections.abc import Mapping
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
+from aiokafka.protocol.admin import AlterConfigsResponse_v0
+from aiokafka.protocol.api import Request, RequestStruct
+from aiokafka.protocol.types import Array, Boolean, Int8, Schema, String
 
 _SET = 0
 
 Configs = Mapping[str, Mapping[str, str]]
 
 
-class _IncrementalAlterConfigsResponse(Response):  # type: ignore[misc]  # aiokafka is untyped
+class _IncrementalAlterConfigsResponse(AlterConfigsResponse_v0):  # type: ignore[misc]  # aiokafka is untyped
+    """The answer, in the form of that to `alter_configs`."""
+
     API_KEY = 44
-    API_VERSION = 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "responses",
-            Array(
-                ("error_code", Int16),
-                ("error_message", String("utf-8")),
-                ("resource_type", Int8),
-                ("resource_name", String("utf-8")),
-            ),
-        ),
-    )
 
 
 class _IncrementalAlterConfigsStruct(RequestStruct):  # type: ignore[misc]  # aiokafka is untyped
@@ -91,6 +81,6 @@ async def set_configs(client: AIOKafkaAdminClient, wanted: Configs) -> None:
         return
     request = _IncrementalAlterConfigsRequest(resources)
     response = await client._send_request(request)  # noqa: SLF001  # the only way to send this request
-    for code, message, _, topic in response.responses:
+    for code, message, _, topic in response.resources:
         if code:
             raise for_code(code)(f"setting configs of {topic}: {message}")

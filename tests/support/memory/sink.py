@@ -11,7 +11,7 @@ from schemas.kafka.headers import bounded_text
 from schemas.pipeline.breaker import BreakerCause, BreakerState
 from schemas.pipeline.ledger import LedgerState, Scope, Waiting
 from schemas.pipeline.log_identity import KnownLog, LogMark
-from schemas.pipeline.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.pipeline.outcome import Candidate, Failure, Outcomes, Tally, duplicate
 from schemas.pipeline.record import LEDGER_TOPIC, Provenance, RawBody, TopicPartition, incarnation_of
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
@@ -55,8 +55,8 @@ class MemoryOffset:
     def add(self, row: Progress) -> None:
         """Advance to the end of a batch and add its counts."""
         self.next_offset, self.mark, self.held = row.next_offset, row.mark or self.mark, None
-        for name in ("live", "normalized", "retried", "dropped", "stale", "skipped"):
-            setattr(self, name, getattr(self, name) + getattr(row, name))
+        for name, count in zip(("live", *Tally._fields[1:]), row.counts, strict=True):
+            setattr(self, name, getattr(self, name) + count)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from support.events.dead_letters import dropped
+from support.events.selecting import selects
 
 from bridge.api.authentication import Caller
 from bridge.api.tenant_scope import TenantScope
@@ -29,5 +30,5 @@ def test_narrowed(mine: int, asked: tuple[int, ...] | None, org_id: int | None, 
     """The narrowed filter selects the requested dead letters that belong to the caller's organisation."""
     chosen = DeadLetterFilter(org_ids=asked, site_id=site)
     row = dropped(1, org_id=org_id)
-    assert scope(mine).narrowed(chosen).matches(row) == (chosen.matches(row) and org_id == mine)
+    assert selects(scope(mine).narrowed(chosen), row) == (selects(chosen, row) and org_id == mine)
     assert scope(None).narrowed(chosen) is chosen

@@ -46,8 +46,8 @@ def test_progress_adds_up_per_partition_in_the_order_of_locks() -> None:
     winners, copies = first_of_each_key([two, one])
     rows = progress([two, one], [duplicate(copy) for copy in copies])
     assert [row.source for row in rows] == [SOURCE, OTHER]
-    assert rows[0] == (SOURCE, 9, 4, 0, 1, 3, 0, 4, mark_of(record(6)))
-    assert rows[1] == (OTHER, 1, 1, 1, 0, 0, 0, 0, mark_of(record(0)))
+    assert rows[0] == (SOURCE, 9, (4, 0, 1, 3, 0, 4), mark_of(record(6)))
+    assert rows[1] == (OTHER, 1, (1, 1, 0, 0, 0, 0), mark_of(record(0)))
     assert len(winners) == 1
     assert tally(rows) == (5, 1, 1, 3, 0, 4)
 

@@ -38,7 +38,7 @@ def test_defaults() -> None:
     assert settings.retry_delays == ("15s", "30s", "60s")
     assert (settings.max_retries, settings.worker_max_dropped_total, settings.worker_max_retry_ratio_pct) == (3, 50, 20)
     assert settings.topics.retries == ("bridge.retry.15s", "bridge.retry.30s", "bridge.retry.60s")
-    assert [bound.total_seconds() for bound in settings.occurred_bounds] == [7 * 86400, 3600]
+    assert (settings.occurred_at_max_age.seconds, settings.occurred_at_max_ahead.seconds) == (7 * 86400, 3600)
 
 
 @pytest.mark.parametrize(

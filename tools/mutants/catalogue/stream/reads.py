@@ -11,7 +11,7 @@ MUTANTS = [
         "the limit on the inflated size of one read",
         (
             Edit(
-                "aiokafka_patches/codecs.py::_named",
+                "aiokafka_patches/codecs.py::_bounded",
                 "read is not None and read.bytes and read.bytes + read.largest > most",
                 "False",
             ),
