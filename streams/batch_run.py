@@ -4,23 +4,16 @@ A job commits the due retries of the ledger, and the records of the raw topic wh
 ledger is the table with a row for each event whose first attempt failed.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.errors import BatchRefused, BridgeError
 from schemas.pipeline.ledger import Waiting
-from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
-from schemas.pipeline.registry import Registry
-from sinks.cooperative import TURN_SECONDS, in_turns
 from sinks.ports import CommitResult, Publisher, Sink
-from streams.pipeline.dedup_key import DedupHints
-from streams.pipeline.normalize import Bounds
-from streams.pipeline.processor import Context, processing, replays_claimed, with_token
-from streams.pipeline.trust import GatewayTrust
+from streams.judging import Judging
+from streams.pipeline.processor import replays_claimed, with_token
 from streams.rules.breaker import BreakerJudge
-from streams.rules.retry_policy import RetryPolicy
 from streams.source.kafka import Source
 from streams.source.log_identity import examine
 from streams.worker.committer import BatchCommitter
@@ -46,7 +39,7 @@ def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class OneShot:
+class OneShot(Judging):
     """Processing and commit of a job's batches, by the same rules as in a worker.
 
     Unlike a worker, it does not repeat after an outage: the error is raised.
@@ -54,12 +47,6 @@ class OneShot:
 
     sink: Sink
     publisher: Publisher
-    registry: Callable[[], Registry]
-    trust: Callable[[], GatewayTrust]
-    policy: RetryPolicy
-    bounds: Bounds
-    raw_topic: str
-    now_ms: Callable[[], int]
     brake: BreakerJudge
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> CommitResult:
@@ -86,19 +73,7 @@ class OneShot:
 
     async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> CommitResult:
         states = await self.sink.ledger(concerned)
-        context = Context(
-            self.now_ms(),
-            self.registry(),
-            DedupHints(0),
-            states,
-            self.bounds,
-            self.policy,
-            self.raw_topic,
-            self.trust(),
-        )
-        outcomes = [Outcomes(batch) for batch in batches]
-        for one in outcomes:
-            await in_turns(processing(one, context, time.monotonic, TURN_SECONDS))
+        outcomes = await self.judge(batches, (), states)
         return await BatchCommitter(self.sink, self.publisher, self.brake).settle(outcomes)
 
 

@@ -112,9 +112,9 @@ class _Process:
                 source = await stack.enter_async_context(taking(settings, partitions))
                 backlog = RawTopicReader(source, sink, partitions)
             one_shot = OneShot(
-                sink, publisher, lambda: registry.current,
-                lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
-                bounds_of(settings), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
+                lambda: registry.current, lambda: gateway_trust(settings, registry.legacy_until_ms),
+                retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw,
+                lambda: time.time_ns() // 1_000_000, sink, publisher,
                 BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of),
             )  # fmt: skip
             yield cls(options, run, one_shot, backlog)

@@ -39,6 +39,11 @@ class RetryPolicy(NamedTuple):
     max_retries: int
     jitter: float
 
+    @property
+    def delays_ms(self) -> dict[str, int]:
+        """The delay of each retry topic in milliseconds."""
+        return {tier.topic: tier.delay_ms for tier in self.tiers}
+
     def decide(self, error_class: ErrorClass, failed_attempt: int, now_ms: int) -> Retry | None:
         """Return the retry after attempt number `failed_attempt` (from 1) has failed; None when no retry is left."""
         if failed_attempt > self.max_retries and not ERRORS[error_class].endlessly:

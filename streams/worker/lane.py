@@ -11,11 +11,10 @@ from schemas.errors import BatchRefused, BreakerOpen, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, TopicPartition
-from sinks.cooperative import TURN_SECONDS, in_turns
 from sinks.ports import CommitResult
 from sinks.postgres.errors import TIMED_OUT
 from streams.pipeline.dedup_key import DedupHints
-from streams.pipeline.processor import Context, LedgerStates, processing, replays_claimed
+from streams.pipeline.processor import LedgerStates, replays_claimed
 from streams.source.kafka import OffsetsGone, SourceStopped, SourceUnavailable
 from streams.source.log_identity import Examination, examine
 from streams.worker import commit_metrics, tracing
@@ -150,16 +149,8 @@ class Lane:
         await self._settle_judged(batches, await self._judge(batches, ledger), ledger)
 
     async def _judge(self, batches: Sequence[Batch], ledger: LedgerStates) -> list[Outcomes]:
-        parts = self._parts
-        context = Context(
-            parts.now_ms(), parts.registry(), self._known, ledger, parts.bounds, parts.policy, parts.raw_topic,
-            parts.trust(),
-        )  # fmt: skip
         with metrics.phase("judge"):
-            outcomes = [Outcomes(batch) for batch in batches]
-            for one in outcomes:
-                await in_turns(processing(one, context, parts.monotonic, TURN_SECONDS))
-        return outcomes
+            return await self._parts.judge(batches, self._known, ledger)
 
     async def _settle_judged(
         self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates

@@ -27,12 +27,9 @@ class Lanes:
     After a rebalance, all lanes of the old assignment end before those of the new one begin.
     """
 
-    def __init__(
-        self, parts: LaneParts, *, count: int, delays_ms: dict[str, int], on_failure: Callable[[BaseException], None]
-    ) -> None:
+    def __init__(self, parts: LaneParts, *, count: int, on_failure: Callable[[BaseException], None]) -> None:
         self._parts = parts
         self._count = count
-        self._delays_ms = delays_ms
         self._on_failure = on_failure
         self._running: dict[Lane, asyncio.Task[None]] = {}
         self._ending = asyncio.Lock()
@@ -56,15 +53,13 @@ class Lanes:
         if self._closed:
             return
         shares: dict[str, list[TopicPartition]] = {}
+        retries = self._parts.policy.delays_ms
         for source in sorted(assigned):
-            retry = source.topic in self._delays_ms
-            shares.setdefault("retry" if retry else f"raw-{source.partition % self._count}", []).append(source)
+            name = "retry" if source.topic in retries else f"raw-{source.partition % self._count}"
+            shares.setdefault(name, []).append(source)
         for name, sources in shares.items():
-            lane = (
-                RetryLane(name, sources, self._parts, self._delays_ms)
-                if name == "retry"
-                else Lane(name, sources, self._parts)
-            )
+            make = RetryLane if name == "retry" else Lane
+            lane = make(name, sources, self._parts)
             task = asyncio.create_task(lane.run(), name=f"lane {name}")
             task.add_done_callback(self._ended)
             self._running[lane] = task

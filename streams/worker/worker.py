@@ -57,8 +57,6 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self._producer = make_producer(settings)
         self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        policy = retry_policy(settings, random.random)
-        delays = {tier.topic: tier.delay_ms for tier in policy.tiers}
         source = KafkaSource(self._consumer)
         proof_keys = settings.proof_keys
         self._lanes = Lanes(
@@ -71,7 +69,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 registry=lambda: self._registry.current,
                 trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
                 paused=lambda: self._registry.paused_partitions,
-                policy=policy,
+                policy=retry_policy(settings, random.random),
                 bounds=bounds_of(settings),
                 raw_topic=self._topics.raw,
                 max_records=settings.batch_max_records,
@@ -82,7 +80,6 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 now_ms=lambda: time.time_ns() // 1_000_000,
             ),
             count=settings.lanes,
-            delays_ms=delays,
             on_failure=self._fail,
         )
         self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.watchdog_budget.seconds)
