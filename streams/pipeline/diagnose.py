@@ -255,10 +255,7 @@ def _path(steps: list[str | int]) -> str:
 def _sound(whose: PartialIdentity) -> PartialIdentity:
     """Return the identity without those of its texts that can't be stored (with a NUL or a lone surrogate)."""
     for name in ("event_id", "script_id"):
-        text = getattr(whose, name)
-        if text is not None and (
-            "\x00" in text or (not text.isascii() and text != text.encode("utf-8", "replace").decode())
-        ):
+        if _find_unsound(getattr(whose, name)) is not None:
             setattr(whose, name, None)
     return whose
 
@@ -293,20 +290,7 @@ def amount_text(text: bytes) -> msgspec.Raw:
 
 
 def _fields(event: RawEvent) -> RawFields:
-    return RawFields(
-        event_id=event.event_id,
-        site_id=event.site_id,
-        script_id=event.script_id,
-        event_type=event.event_type,
-        occurred_at=event.occurred_at,
-        sent_at=event.sent_at,
-        session_id=event.session_id,
-        visitor_id=event.visitor_id,
-        url=event.url,
-        referrer=event.referrer,
-        user_agent=event.user_agent,
-        value=ABSENT if event.value is None else msgspec.Raw(str(event.value).encode()),
-        currency=event.currency,
-        properties=ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties)),
-        schema_version=event.schema_version,
-    )
+    fields = {name: getattr(event, name) for name in RawFields.__struct_fields__}
+    fields["value"] = ABSENT if event.value is None else msgspec.Raw(str(event.value).encode())
+    fields["properties"] = ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties))
+    return RawFields(**fields)

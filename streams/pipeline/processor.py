@@ -4,9 +4,8 @@ The functions are pure. Their arguments are the registry of scripts, the known e
 the ledger (the table of failed events).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from schemas.instants import instant, to_epoch_ms
 from schemas.kafka import headers as names
@@ -22,10 +21,10 @@ from schemas.reasons import ERRORS, Action, DroppedReason, ErrorClass
 from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import event_key
 from streams.pipeline.diagnose import too_long
-from streams.pipeline.identity import Claimed, identify
+from streams.pipeline.identity import identify
 from streams.pipeline.normalize import Bounds, normalize
 from streams.pipeline.reading import in_full
-from streams.pipeline.rejection import Rejection
+from streams.pipeline.rejection import Claimed, Rejection
 from streams.pipeline.trust import NOTHING, WORTHLESS, Finding, GatewayTrust
 from streams.pipeline.trust import Headers as TrustOf
 from streams.rules.retry_policy import RetryPolicy
@@ -47,23 +46,17 @@ _as_it_is = tuple.__new__
 LedgerStates = Mapping[Provenance, LedgerState]
 
 
-class KnownKeys(Protocol):
-    """The in-memory set of event keys that the table for detecting duplicates certainly has."""
-
-    def __contains__(self, key: bytes, /) -> bool: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the processing of all batches of one commit has in common. `now_ms` is in milliseconds since the epoch.
 
-    The ledger is the table of events whose first attempt failed. `seen` collects the ledger rows that have an attempt
+    `known` are event keys that the table for detecting duplicates certainly has. The ledger is the table of events whose first attempt failed. `seen` collects the ledger rows that have an attempt
     in this commit. A second record of the same attempt, in whichever batch of the commit, is stale and has no effect.
     """
 
     now_ms: int
     registry: Registry
-    known: KnownKeys
+    known: Container[bytes]
     ledger: LedgerStates
     bounds: Bounds
     policy: RetryPolicy
@@ -78,16 +71,8 @@ class _Attempt(Attempt, gc=False):
     found: Finding = NOTHING
 
 
-def process(batch: Batch, context: Context) -> Outcomes:
-    """Return the outcome of every record of the batch, in order."""
-    outcomes = Outcomes(batch)
-    for _ in processing(outcomes, context, _timeless, 1.0):
-        pass
-    return outcomes
-
-
 def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
-    """Add the outcomes to `outcomes` like `process`, but as a generator that yields so that other tasks can run.
+    """Add the outcome of every record of the batch to `outcomes`, in order; a generator that lets other tasks run.
 
     It yields after every `slice_seconds` by the clock `now`, which is in seconds.
     """
@@ -135,10 +120,6 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
             outcomes.failures.append(duplicate(candidate))
         else:
             outcomes.candidates.append(candidate)
-
-
-def _timeless() -> float:
-    return 0.0
 
 
 def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:

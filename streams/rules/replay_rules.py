@@ -15,10 +15,10 @@ from schemas.pipeline.registry import Registry
 from schemas.reasons import DroppedReason
 from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import claim_of
-from streams.pipeline.identity import Claimed, identify
+from streams.pipeline.identity import identify
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.reading import read_event
-from streams.pipeline.rejection import Rejection
+from streams.pipeline.rejection import Claimed, Rejection
 from streams.pipeline.trust import Finding, GatewayTrust, Headers, no_trust
 from streams.rules.correction import Correction, CorrectionFailed, Old
 from streams.rules.json_source import Pieces

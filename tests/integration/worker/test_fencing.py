@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 from aiokafka.structs import ConsumerRecord
+from support.events.making import process
 from support.events.settled import SITES, event
 
 from schemas.config.settings import Settings
@@ -17,7 +18,7 @@ from schemas.pipeline.registry import Script
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
-from streams.pipeline.processor import Context, process
+from streams.pipeline.processor import Context
 from streams.pipeline.trust import no_trust
 from streams.rules.retry_policy import retry_policy
 
