@@ -98,32 +98,32 @@ async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
 
     A broker may fail between two requests, so a request without an answer is repeated until the start time-out.
     """
-    backoff = Backoff(random.random)
-    deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
-    while True:
-        try:
-            return await ask()
-        except KafkaAway as error:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise
-            await asyncio.sleep(min(backoff.failed("start", error), left))
+    seconds = _budget(settings, for_ever=settings.startup_without_kafka)
+    return await _answer(ask, seconds, Backoff(random.random), KafkaAway)
 
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
     """Return None once a service answers, or its last error if it does not answer within `seconds`."""
-    backoff, deadline = Backoff(random.random), time.monotonic() + seconds
+    backoff = Backoff(random.random)
+    try:
+        await _answer(ask, seconds, backoff, BridgeError)
+    except BridgeError as error:
+        return error
+    backoff.succeeded("start")
+    return None
+
+
+async def _answer(ask: Callable[[], Awaitable[T]], seconds: float, backoff: Backoff, repeated: type[BridgeError]) -> T:
+    """Return the result of `ask`, which is repeated after an error of the class `repeated` until `seconds` are over."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
-            await ask()
-        except BridgeError as error:
+            return await ask()
+        except repeated as error:
             left = deadline - time.monotonic()
             if left <= 0 or (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS):
-                return error
+                raise
             await asyncio.sleep(min(backoff.failed("start", error), left))
-        else:
-            backoff.succeeded("start")
-            return None
 
 
 async def _schema(settings: Settings, service: Service) -> list[str]:

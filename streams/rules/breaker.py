@@ -14,7 +14,7 @@ from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
 from streams.rules.breaker_errors import top_errors
-from streams.rules.breaker_votes import Sites, nearly_all, of_others, worst_of
+from streams.rules.breaker_votes import nearly_all, of_others, worst_of
 
 _SENSITIVE_SHARE: Final = 50
 """After a trip the breaker is more sensitive: the number of events that trips it is divided by this number.
@@ -36,7 +36,7 @@ class _Counts(NamedTuple):
     bad: Counter[int]
     visitors: Counter[int]
 
-    def voting(self, *, quiet: bool) -> Sites:
+    def voting(self, *, quiet: bool) -> Counter[int]:
         """Return the failures that count for tripping the breaker.
 
         Failures of visitors (anonymous senders) count only if `quiet` is True, that is, if no event of any sender
@@ -173,7 +173,7 @@ class BreakerJudge:
             if cause is not None:
                 held = top_errors(one for each in outcomes for one in each.dead_letters())
                 return cause._replace(details={**cause.details, "errors": held})
-        if sum(map(_total, (self._all.sums.good, self._all.sums.bad))) >= self._limits.min_events:
+        if self._all.sums.good.total() + self._all.sums.bad.total() >= self._limits.min_events:
             self._sensitive = False
         return None
 
@@ -196,9 +196,7 @@ class BreakerJudge:
         """Add a probe's outcomes to the sample; return whether the sample allows a reset of the breaker."""
         now = self._now()
         for one in outcomes:
-            good = _good_sites(one)
-            self._passed.update(dict.fromkeys(good, now))
-            _add(sample.counts, self._count(one.dead_letters(), good))
+            _add(sample.counts, self._counted(one, one.dead_letters(), now))
         self.committed(outcomes)
         good = sample.counts.good
         bad = sample.counts.voting(quiet=not good)
@@ -220,17 +218,20 @@ class BreakerJudge:
         most = self._limits.min_events // 2
         return sum(min(count, most) for count in by_owner.values()) >= self._limits.min_events
 
-    def _count(self, dead: Iterable[Failure], good: Counter[int] | None = None) -> _Counts:
-        counts = _Counts(Counter() if good is None else good, Counter(), Counter())
+    def _counted(self, one: Outcomes, dead: Iterable[Failure], now: float) -> _Counts:
+        """Return the counts of a batch, and remember which sites' events pass."""
+        good = Counter([candidate.event.site_id for candidate in one.candidates])
+        self._passed.update(dict.fromkeys(good, now))
+        return self._failed(dead)._replace(good=good)
+
+    def _failed(self, dead: Iterable[Failure]) -> _Counts:
+        counts = _empty()
         for failure in dead:
             (counts.visitors if _is_visitors(failure) else counts.bad)[self._site_of(failure)] += 1
         return counts
 
     def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> _Counts:
-        good = _good_sites(one)
-        for site in good:
-            self._passed[site] = now
-        counts = self._count(dead, good)
+        counts = self._counted(one, dead, now)
         # A batch from the ledger has no offset that could be its key.
         key = object() if one.batch.from_ledger else (one.batch.source, one.batch.prev)
         self._all.add(key, now, counts)
@@ -252,26 +253,21 @@ class BreakerJudge:
         needed = self._needed(self._limits.min_events)
         if not nearly_all(good, bad, needed, self._limits.ratio_pct, self._owner_of):
             return None
-        total = _total(bad) + _total(good)
-        return _cause(
-            f"{_total(bad)} of {total} events decided within {window.seconds:g} s would be dead-lettered",
-            bad,
-            _total(sums.visitors) if quiet else 0,
-            failure,
-        )
+        total = bad.total() + good.total()
+        reason = f"{bad.total()} of {total} events decided within {window.seconds:g} s would be dead-lettered"
+        return _cause(reason, sums, failure, quiet=quiet)
 
     def _by_run(self, failure: Failure, streak: _Streak | None, quiet: bool) -> BreakerCause | None:
-        if (
-            streak is None
-            or self._is_one_of_many(streak.counts.voting(quiet=quiet))
-            or not self._too_long(streak, quiet)
-        ):
+        if streak is None:
+            return None
+        bad = streak.counts.voting(quiet=quiet)
+        if self._is_one_of_many(bad) or not self._too_long(bad, streak.since):
             return None
         place = f"{failure.attempt.record.topic}-{failure.attempt.record.partition}"
-        sites, visitors = streak.counts.voting(quiet=quiet), _total(streak.counts.visitors) if quiet else 0
-        return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
+        reason = f"{bad.total()} events in a row on {place} would be dead-lettered"
+        return _cause(reason, streak.counts, failure, quiet=quiet)
 
-    def _is_one_of_many(self, bad: Sites) -> bool:
+    def _is_one_of_many(self, bad: Counter[int]) -> bool:
         """Return whether only one organisation, or unknown sites, have failures, while events of other owners pass.
 
         Events of others pass if one has become a row within the last day. The product's code then works, because it has
@@ -303,10 +299,10 @@ class BreakerJudge:
             before = known.before
         if not counts.good:
             after = longest = before.followed_by(counts, now)
-        elif _total(before.counts.bad) + len(dead) < self._needed(self._limits.run_length):
+        elif before.counts.bad.total() + len(dead) < self._needed(self._limits.run_length):
             last_good = one.candidates[-1].attempt.record.offset
             trailing = [failure for failure in dead if failure.attempt.record.offset > last_good]
-            after = longest = _Streak(self._count(trailing), now)
+            after = longest = _Streak(self._failed(trailing), now)
         else:
             after, longest = self._walk(one, dead, before, now)
         self._runs[batch.source] = _Run(batch.prev, batch.next, before, after)
@@ -321,38 +317,32 @@ class BreakerJudge:
             if offset in failures:
                 following.append(failures[offset])
                 continue
-            longest = max(longest, last.followed_by(self._count(following), now), key=_Streak.voting)
+            longest = max(longest, last.followed_by(self._failed(following), now), key=_Streak.voting)
             last, following = _Streak(_empty(), now), []
-        last = last.followed_by(self._count(following), now)
+        last = last.followed_by(self._failed(following), now)
         return last, max(longest, last, key=_Streak.voting)
 
-    def _too_long(self, streak: _Streak, quiet: bool) -> bool:
+    def _too_long(self, bad: Counter[int], since: float) -> bool:
         """Return whether a streak (dead letters in a row on one partition) is long enough to trip the breaker.
 
-        If no other site is active, the dead letters of one site suffice. Otherwise at least half of the needed number
+        `bad` are its dead letters by site, and `since` is when the first of them was processed. If no other site is active, the dead letters of one site suffice. Otherwise at least half of the needed number
         must be of other sites, and most owners of these sites must fail. A sender chooses the partition of its events.
         A site therefore does not count as failing if other events of this site passed during the streak or recently.
         """
-        length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
-        if _total(bad) < length:
+        length = self._needed(self._limits.run_length)
+        if bad.total() < length:
             return False
         recently = self._now() - self._limits.window_seconds / 2
-        about = {site for site, at in self._passed.items() if at >= streak.since or at > recently}
+        about = {site for site, at in self._passed.items() if at >= since or at > recently}
         worst = worst_of(bad, about)
         if not about - {worst}:
             # Failures of unknown sites are not held against a site whose events pass elsewhere.
-            return worst not in about or 2 * (_total(bad) - bad.get(UNCONFIRMED_SITE, 0)) >= length
+            return worst not in about or 2 * (bad.total() - bad[UNCONFIRMED_SITE]) >= length
         passing = {
-            self._owner_of(site)
-            for site, at in self._passed.items()
-            if site != worst and (at > streak.since or at > recently)
+            self._owner_of(site) for site, at in self._passed.items() if site != worst and (at > since or at > recently)
         }
         failing = {self._owner_of(site) for site in bad.keys() - {worst, UNCONFIRMED_SITE}} - passing
         return 2 * of_others(bad, worst) >= length and len(failing) > len(passing)
-
-
-def _good_sites(one: Outcomes) -> Counter[int]:
-    return Counter([candidate.event.site_id for candidate in one.candidates])
 
 
 def _is_visitors(failure: Failure) -> bool:
@@ -368,10 +358,6 @@ def _add(sums: _Counts, counts: _Counts) -> None:
         total.update(part)
 
 
-def _total(sites: Sites) -> int:
-    return sum(sites.values())
-
-
 def _first_attempts(one: Outcomes) -> bool:
     """Return whether the batch has first attempts.
 
@@ -381,16 +367,17 @@ def _first_attempts(one: Outcomes) -> bool:
     return first is None or first.attempt.number == 1
 
 
-def _cause(reason: str, sites: Sites, visitors: int, failure: Failure) -> BreakerCause:
+def _cause(reason: str, counts: _Counts, failure: Failure, *, quiet: bool) -> BreakerCause:
+    sites = counts.voting(quiet=quiet)
     details = {
         "topic": failure.attempt.record.topic,
         "partition": failure.attempt.record.partition,
         "offset": failure.attempt.record.offset,
         "error_class": failure.error_class.value,
         "error": failure.error[:300],
-        "sites": {str(site): count for site, count in Counter(sites).most_common(_TOLD_SITES)},
+        "sites": {str(site): count for site, count in sites.most_common(_TOLD_SITES)},
         "sites_total": len(sites),
-        "failures_total": _total(sites),
-        "failures_of_visitors": visitors,
+        "failures_total": sites.total(),
+        "failures_of_visitors": counts.visitors.total() if quiet else 0,
     }
     return BreakerCause(reason, details)

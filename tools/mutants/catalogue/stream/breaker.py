@@ -65,7 +65,7 @@ MUTANTS = [
     Mutant(
         "nobodys-run",
         "the only site's own part of a run beside records without a site",
-        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad[UNCONFIRMED_SITE]", "0"),),
         (f"{OWNERS}::test_what_is_nobodys_does_not_outvote_the_only_site",),
     ),
     Mutant(
