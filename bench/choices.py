@@ -35,7 +35,7 @@ from sinks.senders import only_sender
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.processor import Context, processing
-from streams.pipeline.trust import no_trust
+from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import retry_policy
 
 BATCH = 5000
@@ -57,7 +57,7 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
     settings = Settings()
     registry = {script_of(site): Script(script_of(site), site, 1, True) for site in range(1, SITES + 1)}
     policy = retry_policy(settings, random.random)
-    context = Context(now_ms, registry, DedupHints(0), {}, bounds_of(settings), policy, "bridge.raw", no_trust())
+    context = Context(now_ms, registry, DedupHints(0), {}, bounds_of(settings), policy, "bridge.raw", GatewayTrust())
     rows = [
         ConsumerRecord("bridge.raw", 0, offset, now_ms, 1, key, value, 0, len(key), len(value), ())
         for offset, (key, value) in enumerate(records(count, seed))

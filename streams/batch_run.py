@@ -15,7 +15,7 @@ from streams.judging import Judging
 from streams.pipeline.processor import replays_claimed, with_token
 from streams.rules.breaker import BreakerJudge
 from streams.source.kafka import Source
-from streams.source.log_identity import examine
+from streams.source.log_identity import REMEDY, examine
 from streams.worker.committer import BatchCommitter
 
 POLL_MS = 500
@@ -94,9 +94,7 @@ class RawTopicReader:
         found = await examine(self._source, self._sink, self._partitions)
         for one in found.logs:
             if one.foreign is not None:
-                raise BridgeError(
-                    f"{one.log}: {one.foreign}; restore the old log, or run `bridge topics adopt` to read the new one"
-                )
+                raise BridgeError(f"{one.log}: {one.foreign}; {REMEDY}")
         self._partitions = [one.log for one in found.logs]
         self._ends = {one.log: one.end for one in found.logs}
         beginnings = {one.log: one.beginning for one in found.logs}

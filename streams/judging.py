@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
+from schemas.instants import now_ms
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import Batch
 from schemas.pipeline.registry import Registry
@@ -26,7 +27,7 @@ class Judging:
     policy: RetryPolicy
     bounds: Bounds
     raw_topic: str
-    now_ms: Callable[[], int]
+    now_ms: Callable[[], int] = field(default=now_ms, kw_only=True)
     monotonic: Callable[[], float] = field(default=time.monotonic, kw_only=True)
 
     async def judge(self, batches: Sequence[Batch], known: Container[bytes], ledger: LedgerStates) -> list[Outcomes]:

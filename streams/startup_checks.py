@@ -81,11 +81,10 @@ async def _answering(settings: Settings) -> None:
 
     # Errors for missing settings and unreadable files are raised immediately; the request is not repeated.
     _ = settings.dsn, settings.kafka_client()
-    problems = await asyncio.gather(
+    postgres, kafka = await asyncio.gather(
         _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
         _problem(ask_kafka, _budget(settings, for_ever=settings.startup_without_kafka)),
     )
-    postgres, kafka = problems
     _refuse([*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])])
 
 

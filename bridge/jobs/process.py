@@ -113,8 +113,7 @@ class _Process:
                 backlog = RawTopicReader(source, sink, partitions)
             one_shot = OneShot(
                 lambda: registry.current, lambda: gateway_trust(settings, registry.legacy_until_ms),
-                retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw,
-                lambda: time.time_ns() // 1_000_000, sink, publisher,
+                retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw, sink, publisher,
                 BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of),
             )  # fmt: skip
             yield cls(options, run, one_shot, backlog)

@@ -173,11 +173,10 @@ def _verdict(settings: Settings, one: ExternalDeadLetter, registry: RegistryCach
         read_event(
             one.value,
             found.checked(),
-            received_at=now,
-            provenance=one.provenance or Provenance(settings.topics.raw, 0, 0),
-            attempt=1,
-            registry=registry.current,
-            bounds=bounds_of(settings),
+            now,
+            one.provenance or Provenance(settings.topics.raw, 0, 0),
+            registry.current,
+            bounds_of(settings),
         )
     except Rejection as rejection:
         return rejection.error_class.value

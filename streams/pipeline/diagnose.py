@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -215,18 +215,20 @@ def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
         if "\x00" in value:
             return "NUL", []
         return None if value.isascii() or _is_utf8(value) else ("lone surrogate", [])
+    for step, part in _parts(value):
+        if (found := _find_unsound(part)) is not None:
+            found[1].append(step)
+            return found
+    return None
+
+
+def _parts(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """Yield the keys and values of an object, or the elements of an array, each with the step of a path to it."""
     if isinstance(value, dict):
         for name, item in value.items():
-            for step, part in ((_KEY, name), (name, item)):
-                if (found := _find_unsound(part)) is not None:
-                    found[1].append(step)
-                    return found
+            yield from ((_KEY, name), (name, item))
     elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if (found := _find_unsound(item)) is not None:
-                found[1].append(index)
-                return found
-    return None
+        yield from enumerate(value)
 
 
 def _is_utf8(text: str) -> bool:

@@ -218,11 +218,14 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
 
     The event is named by its provenance: the raw topic, partition and offset. Returns None if no token can be read.
     """
-    provenance, attempt = last(record.headers, names.PROVENANCE), last_int(record.headers, names.ATTEMPT)
-    if provenance is None or attempt is None:
-        return None
+    provenance, attempt = stated_provenance(record.headers), last_int(record.headers, names.ATTEMPT)
+    return None if provenance is None or attempt is None else (provenance, attempt)
+
+
+def stated_provenance(headers: Headers) -> Provenance | None:
+    """Return the provenance of the raw event that a copy's headers name; None if they name none."""
     try:
-        return Provenance.parse(provenance), attempt
+        return Provenance.parse(last(headers, names.PROVENANCE) or "")
     except ValueError:
         return None
 
@@ -291,11 +294,9 @@ def _too_much_to_retry(record: RawRecord) -> str:
     if len(record.headers) > MOST_HEADERS:
         return f"it has more than {MOST_HEADERS} headers, the most that a retry carries"
     size = length_beside_value(record.key, record.headers)
-    return (
-        ""
-        if size <= MOST_BESIDE_VALUE
-        else f"key and headers have {size} bytes, of which a retry carries {MOST_BESIDE_VALUE}"
-    )
+    if size > MOST_BESIDE_VALUE:
+        return f"key and headers have {size} bytes, of which a retry carries {MOST_BESIDE_VALUE}"
+    return ""
 
 
 def _failure(attempt: _Attempt, rejection: Rejection, context: Context) -> Failure:

@@ -70,6 +70,7 @@ WORTHLESS = frozenset({Headers.LEGACY, Headers.UNPROVEN, Headers.UNKNOWN_KEY})
 
 NOTHING = Finding(Headers.NONE)
 _UNPROVEN = Finding(Headers.UNPROVEN)
+_NO_KEYS = ProofKeys(())
 _UNKNOWN_KEY = Finding(Headers.UNKNOWN_KEY)
 
 
@@ -90,10 +91,10 @@ class Kept(Protocol):
 class GatewayTrust:
     """The rule for which gateway headers are trusted: those with a valid signature by a gateway's key.
 
-    Headers without a signature are believed until `legacy_until_ms` (since the epoch), when all gateways sign.
+    Without keys, as in a process without a gateway, none is valid. Headers without a signature are believed until `legacy_until_ms` (since the epoch), when all gateways sign.
     """
 
-    keys: ProofKeys
+    keys: ProofKeys = _NO_KEYS
     legacy_until_ms: int = 0
 
     def of_raw(self, said: Said, value: bytes | None, now_ms: int) -> Finding:
@@ -148,8 +149,3 @@ def gateway_trust(settings: Settings, legacy_until_ms: int) -> GatewayTrust:
     `legacy_until_ms` is in the database.
     """
     return GatewayTrust(settings.proof_keys, legacy_until_ms)
-
-
-def no_trust() -> GatewayTrust:
-    """Return a rule that trusts no gateway headers, for a process without a gateway and without its keys."""
-    return GatewayTrust(ProofKeys(()))

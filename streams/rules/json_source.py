@@ -34,7 +34,16 @@ _NOTHING: Final = (b"", b"")
 _CONSTANTS: Final = {b"true": True, b"false": False, b"null": None}
 
 
-class Number(Decimal):
+class _Kept:
+    """A part of a JSON text, which is not changed, so that a deep copy of it is the part itself."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class Number(_Kept, Decimal):
     """A number that keeps its spelling in the JSON text. It equals every number of the same value."""
 
     text: str
@@ -48,19 +57,13 @@ class Number(Decimal):
     def __str__(self) -> str:
         return self.text
 
-    def __deepcopy__(self, memo: object) -> "Number":
-        return self
 
-
-class Text(str):
+class Text(_Kept, str):
     """A string that keeps its JSON text, including quotes and escapes."""
 
     __slots__ = ("token",)
 
     token: bytes
-
-    def __deepcopy__(self, memo: object) -> "Text":
-        return self
 
 
 class _Member:
@@ -149,16 +152,13 @@ class _Whole:
         return self.ends
 
 
-class Unread:
+class Unread(_Kept):
     """An array or object that has not been read yet. It is known only as a part of a JSON text."""
 
     __slots__ = ("_end", "_start", "_whole")
 
     def __init__(self, whole: _Whole, start: int, end: int) -> None:
         self._whole, self._start, self._end = whole, start, end
-
-    def __deepcopy__(self, memo: object) -> "Unread":
-        return self
 
     @property
     def text(self) -> bytes:

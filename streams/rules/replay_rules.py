@@ -19,7 +19,7 @@ from streams.pipeline.identity import identify
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Claimed, Rejection
-from streams.pipeline.trust import Finding, GatewayTrust, Headers, no_trust
+from streams.pipeline.trust import Finding, GatewayTrust, Headers
 from streams.rules.correction import Correction, CorrectionFailed, Old
 from streams.rules.json_source import Pieces
 
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
     max_lives: int
     month_exists: Callable[[date], bool]
     org_id: int | None = None
-    trust: GatewayTrust = no_trust()
+    trust: GatewayTrust = GatewayTrust()
 
     def excludes_site_of(self, item: DeadLetterItem) -> bool:
         """Return whether the dead letter's site does not belong to the organisation of the replay now."""
@@ -139,16 +139,7 @@ def judge(
         return Judgement(item, Forecast.REFUSED, str(error), item.body, claim)
     found = _found(item, body, terms)
     try:
-        event = read_event(
-            body.value,
-            found.checked(),
-            received_at=item.received_at,
-            provenance=item.provenance,
-            attempt=1,
-            registry=registry,
-            bounds=bounds,
-            sender=found.sender,
-        )
+        event = read_event(body.value, found.checked(), item.received_at, item.provenance, registry, bounds)
     except Rejection as rejection:
         same = rejection.error_class.value == item.error_class
         forecast = Forecast.FAILS_THE_SAME if same else Forecast.FAILS_OTHERWISE

@@ -263,13 +263,8 @@ class KafkaSource:
         """Stop reading the partition at its unreadable record, and log it. The other partitions continue."""
         self._unreadable[source] = f"{type(error).__name__}: {error}"
         self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
-        log.error(
-            "record_unreadable",
-            topic=source.topic,
-            partition=source.partition,
-            offset=self._chain.get(source),
-            error=self._unreadable[source],
-        )
+        place, error_text = source._asdict(), self._unreadable[source]
+        log.error("record_unreadable", **place, offset=self._chain.get(source), error=error_text)
 
     async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
         partitions = [_kafka(source) for source in sources]

@@ -9,6 +9,7 @@ import structlog
 
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError
+from schemas.instants import now_ms
 from schemas.pipeline.record import TopicPartition
 from sinks.postgres.stats.backlog import read_backlog, shown
 from streams.rules.lag import Lag
@@ -64,7 +65,7 @@ class Observation:
 
     def show_lag(self) -> None:
         """Set the lag metrics of every partition that this worker reads, and remove those of all other partitions."""
-        now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        now = time.monotonic()
         values: metrics.Values = {}
         for source, position in self._positions().items():
             place = (source.in_kafka.topic, str(source.partition))
@@ -75,7 +76,7 @@ class Observation:
             values[metrics.LAG_RECORDS, place] = float(records)
             values |= self._held_back(source, place, now)
             if place[0] == self._settings.topics.raw:
-                seconds = self._lag.seconds(source, position, self._source.heads.get(source), now, now_ms)
+                seconds = self._lag.seconds(source, position, self._source.heads.get(source), now, now_ms())
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
         # The time of the computation is set here. Its age then shows a failed computation, and a Kafka that does not

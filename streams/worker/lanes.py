@@ -24,13 +24,14 @@ log = structlog.get_logger(__name__)
 class Lanes:
     """The lanes of a worker: the tasks that read the partitions which Kafka has assigned to it.
 
-    After a rebalance, all lanes of the old assignment end before those of the new one begin.
+    After a rebalance, all lanes of the old assignment end before those of the new one begin. `on_end` is called with
+    the task of a lane that has ended.
     """
 
-    def __init__(self, parts: LaneParts, *, count: int, on_failure: Callable[[BaseException], None]) -> None:
+    def __init__(self, parts: LaneParts, *, count: int, on_end: Callable[["asyncio.Task[None]"], None]) -> None:
         self._parts = parts
         self._count = count
-        self._on_failure = on_failure
+        self._on_end = on_end
         self._running: dict[Lane, asyncio.Task[None]] = {}
         self._ending = asyncio.Lock()
         self._closed = False
@@ -61,14 +62,10 @@ class Lanes:
             make = RetryLane if name == "retry" else Lane
             lane = make(name, sources, self._parts)
             task = asyncio.create_task(lane.run(), name=f"lane {name}")
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._on_end)
             self._running[lane] = task
         metrics.ASSIGNED.set(sum(len(lane.sources) for lane in self._running))
         metrics.LANES.set(len(self._running))
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_failure(error)
 
     async def close(self, budget_seconds: float) -> None:
         """End the lanes (the tasks that read partitions) as `end` does, and start none for later assignments."""

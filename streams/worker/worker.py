@@ -77,10 +77,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 brake=BreakerJudge(settings.brake_limits, time.monotonic, self._registry.owner_of),
                 brake_probe_seconds=settings.brake_probe_interval.seconds,
                 random=random.random,
-                now_ms=lambda: time.time_ns() // 1_000_000,
             ),
             count=settings.lanes,
-            on_failure=self._fail,
+            on_end=self._ended,
         )
         self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.watchdog_budget.seconds)
         self._observation = Observation(settings, source, lambda: self._lanes.lanes)
@@ -105,11 +104,11 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             self._keep_house(),
             self._watchdog.watch(self._fail),
             search_now_and_then(),
+            *self._observation.work(),
         ):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
-        self._tasks += [asyncio.create_task(work) for work in self._observation.work()]
         self._consumer.subscribe([self._topics.raw, *self._topics.retries], listener=self)
         log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
 

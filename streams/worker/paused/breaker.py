@@ -81,10 +81,8 @@ class BreakerPause:
             # After each failed probe the partition is paused at the same offset again.
             if self._logged.get(source) != offset:
                 self._logged[source] = offset
-                log.warning(
-                    "partition_paused_breaker_open", lane=self._lane, topic=source.topic, partition=source.partition, offset=offset,
-                    reason=str(why),
-                )  # fmt: skip
+                place = {"lane": self._lane, **source._asdict(), "offset": offset}
+                log.warning("partition_paused_breaker_open", **place, reason=str(why))
 
     def forget(self, sources: Iterable[TopicPartition]) -> None:
         """Stop pausing these partitions for the circuit breaker, because an operator has paused them."""

@@ -19,7 +19,7 @@ from sinks.postgres import sink as postgres_sink
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.processor import Context
-from streams.pipeline.trust import no_trust
+from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import retry_policy
 
 SOURCE = TopicPartition("bridge.raw", 0)
@@ -44,7 +44,7 @@ def outcomes(first: int, count: int, source: TopicPartition = SOURCE) -> Outcome
         bounds_of(settings),
         retry_policy(settings, lambda: 0.0),
         SOURCE.topic,
-        no_trust(),
+        GatewayTrust(),
     )
     return process(Batch(source, first, first + count, records), context)
 
