@@ -26,7 +26,7 @@ _TOLD_SITES: Final = 5
 _TODAY_SECONDS: Final = 86_400.0
 
 
-class _Counts(NamedTuple):
+class Counts(NamedTuple):
     """Counts of events by site: those that became a row, the failures of visitors, and the failures of other senders.
 
     Visitors are anonymous senders, such as browsers.
@@ -48,12 +48,12 @@ class _Counts(NamedTuple):
 class _Streak(NamedTuple):
     """The dead letters in a row at the end of one partition. `since` is when the first was processed, in seconds."""
 
-    counts: _Counts
+    counts: Counts
     since: float
 
-    def followed_by(self, counts: _Counts, now: float) -> "_Streak":
+    def followed_by(self, counts: Counts, now: float) -> "_Streak":
         before = self.counts
-        both = _Counts(Counter(), before.bad + counts.bad, before.visitors + counts.visitors)
+        both = Counts(Counter(), before.bad + counts.bad, before.visitors + counts.visitors)
         return _Streak(both, self.since if before.bad else now)
 
     def voting(self) -> int:
@@ -77,10 +77,10 @@ class _Window:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.sums = _empty()
-        self._entries: OrderedDict[object, tuple[float, _Counts]] = OrderedDict()
+        self.sums = no_counts()
+        self._entries: OrderedDict[object, tuple[float, Counts]] = OrderedDict()
 
-    def add(self, key: object, at: float, counts: _Counts) -> None:
+    def add(self, key: object, at: float, counts: Counts) -> None:
         """Add a batch's counts, which replace those of the same batch, and remove entries that are too old."""
         while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
             self._subtract(self._entries.popitem(last=False)[1][1])
@@ -89,22 +89,12 @@ class _Window:
         self._entries[key] = (at, counts)
         _add(self.sums, counts)
 
-    def _subtract(self, counts: _Counts) -> None:
+    def _subtract(self, counts: Counts) -> None:
         for total, part in zip(self.sums, counts, strict=True):
             for site, count in part.items():
                 total[site] -= count
                 if not total[site]:
                     del total[site]
-
-
-class ProbeSample:
-    """The counts of one probe, which finds out whether events pass again while the breaker is open.
-
-    In a probe workers process some records without dead-lettering. The sample has all partitions that were read so far.
-    """
-
-    def __init__(self) -> None:
-        self.counts = _empty()
 
 
 class BreakerJudge:
@@ -192,45 +182,44 @@ class BreakerJudge:
         """
         return min(events, max(_SENSITIVE_EVENTS, events // _SENSITIVE_SHARE)) if self._sensitive else events
 
-    def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
+    def passes(self, sample: Counts, outcomes: Sequence[Outcomes]) -> bool:
         """Add a probe's outcomes to the sample; return whether the sample allows a reset of the breaker."""
         now = self._now()
         for one in outcomes:
-            _add(sample.counts, self._counted(one, one.dead_letters(), now))
+            _add(sample, self._counted(one, one.dead_letters(), now))
         self.committed(outcomes)
-        good = sample.counts.good
-        bad = sample.counts.voting(quiet=not good)
+        good = sample.good
+        bad = sample.voting(quiet=not good)
         passed = not nearly_all(good, bad, 1, self._limits.ratio_pct, self._owner_of)
         if passed:
             self._probed = now, good.copy()
         return passed
 
-    def is_enough(self, sample: ProbeSample) -> bool:
+    def is_enough(self, sample: Counts) -> bool:
         """Return whether the probe may end, because more events would hardly change the result of its sample.
 
         Each organisation's events count for at most half of the needed number, since events of other organisations may
         follow. Failures of visitors (anonymous senders) don't count.
         """
         by_owner: Counter[Hashable] = Counter()
-        for counts in (sample.counts.good, sample.counts.bad):
-            for site, count in counts.items():
-                by_owner[self._owner_of(site)] += count
+        for site, count in (sample.good + sample.bad).items():
+            by_owner[self._owner_of(site)] += count
         most = self._limits.min_events // 2
         return sum(min(count, most) for count in by_owner.values()) >= self._limits.min_events
 
-    def _counted(self, one: Outcomes, dead: Iterable[Failure], now: float) -> _Counts:
+    def _counted(self, one: Outcomes, dead: Iterable[Failure], now: float) -> Counts:
         """Return the counts of a batch, and remember which sites' events pass."""
         good = Counter([candidate.event.site_id for candidate in one.candidates])
         self._passed.update(dict.fromkeys(good, now))
         return self._failed(dead)._replace(good=good)
 
-    def _failed(self, dead: Iterable[Failure]) -> _Counts:
-        counts = _empty()
+    def _failed(self, dead: Iterable[Failure]) -> Counts:
+        counts = no_counts()
         for failure in dead:
             (counts.visitors if _is_visitors(failure) else counts.bad)[self._site_of(failure)] += 1
         return counts
 
-    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> _Counts:
+    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> Counts:
         counts = self._counted(one, dead, now)
         # A batch from the ledger has no offset that could be its key.
         key = object() if one.batch.from_ledger else (one.batch.source, one.batch.prev)
@@ -285,14 +274,14 @@ class BreakerJudge:
         known = failure.window_site_id or failure.site_id
         return known if known and (known == failure.window_site_id or known in self._passed) else UNCONFIRMED_SITE
 
-    def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: _Counts, now: float) -> _Streak:
+    def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: Counts, now: float) -> _Streak:
         """Extend the partition's streak (dead letters in a row) by a batch.
 
         Returns the longest streak that contains events of this batch.
         """
         batch = one.batch
         known = self._runs.get(batch.source)
-        before = _Streak(_empty(), now)
+        before = _Streak(no_counts(), now)
         if known is not None and batch.prev == known.next:
             before = known.after
         elif known is not None and batch.prev == known.prev:
@@ -318,7 +307,7 @@ class BreakerJudge:
                 following.append(failures[offset])
                 continue
             longest = max(longest, last.followed_by(self._failed(following), now), key=_Streak.voting)
-            last, following = _Streak(_empty(), now), []
+            last, following = _Streak(no_counts(), now), []
         last = last.followed_by(self._failed(following), now)
         return last, max(longest, last, key=_Streak.voting)
 
@@ -349,11 +338,16 @@ def _is_visitors(failure: Failure) -> bool:
     return failure.sender is Sender.VISITOR
 
 
-def _empty() -> _Counts:
-    return _Counts(Counter(), Counter(), Counter())
+def no_counts() -> Counts:
+    """Return counts of no events, to which others are added; also the sample of a probe that has read nothing yet.
+
+    A probe finds out whether events pass again while the breaker is open: workers process some records without
+    dead-lettering. The sample has all partitions that were read so far.
+    """
+    return Counts(Counter(), Counter(), Counter())
 
 
-def _add(sums: _Counts, counts: _Counts) -> None:
+def _add(sums: Counts, counts: Counts) -> None:
     for total, part in zip(sums, counts, strict=True):
         total.update(part)
 
@@ -367,7 +361,7 @@ def _first_attempts(one: Outcomes) -> bool:
     return first is None or first.attempt.number == 1
 
 
-def _cause(reason: str, counts: _Counts, failure: Failure, *, quiet: bool) -> BreakerCause:
+def _cause(reason: str, counts: Counts, failure: Failure, *, quiet: bool) -> BreakerCause:
     sites = counts.voting(quiet=quiet)
     details = {
         "topic": failure.attempt.record.topic,

@@ -37,14 +37,13 @@ def original(record: RawRecord) -> ExternalDeadLetter:
     A record without their headers is returned as it is.
     """
     headers = record.headers
-    for place in range(len(headers) - 1, -1, -1):
-        if headers[place][0] == names.PROVENANCE:
-            provenance = stated_provenance(headers)
-            if provenance is not None:
-                own = headers[place:]
-                value = None if last(own, names.NULL) is not None else record.value
-                whole = last(own, names.OMITTED) is None
-                return ExternalDeadLetter(record.key, value, headers[:place], provenance.partition, provenance, whole)
+    provenance = stated_provenance(headers)
+    if provenance is not None:
+        place = max(index for index, (name, _) in enumerate(headers) if name == names.PROVENANCE)
+        own = headers[place:]
+        value = None if last(own, names.NULL) is not None else record.value
+        whole = last(own, names.OMITTED) is None
+        return ExternalDeadLetter(record.key, value, headers[:place], provenance.partition, provenance, whole)
     kept = [(name, value) for name, value in headers if not name.startswith(_ADDED)]
     return ExternalDeadLetter(record.key, record.value, kept, _partition(headers))
 

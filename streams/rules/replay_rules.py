@@ -109,15 +109,11 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, regist
             raise CorrectionFailed(
                 f"the correction moves it to site {site_id}, but the plan is limited to its organisation's sites as they are"
             )
-        if script_id != item.script_id and _site_of(script_id, registry) != site_id:
+        script = registry.get(script_id or "")
+        if script_id != item.script_id and (script is None or script.site_id != site_id):
             # The message does not disclose whether the script is another organisation's.
             raise CorrectionFailed(f"after the correction, its script_id is not registered for site {site_id}")
     return body
-
-
-def _site_of(script_id: str | None, registry: Registry) -> int | None:
-    script = None if script_id is None else registry.get(script_id)
-    return None if script is None else script.site_id
 
 
 def judge(
