@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from schemas.errors import BatchRefused, BridgeError
 from schemas.pipeline.ledger import Waiting
 from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
-from sinks.ports import CommitResult, Publisher, Sink
+from sinks.ports import CommitResult, Sink
 from streams.judging import Judging
 from streams.pipeline.processor import replays_claimed, with_token
-from streams.rules.breaker import BreakerJudge
 from streams.source.kafka import Source
 from streams.source.log_identity import REMEDY, examine
 from streams.worker.committer import BatchCommitter
@@ -46,8 +45,7 @@ class OneShot(Judging):
     """
 
     sink: Sink
-    publisher: Publisher
-    brake: BreakerJudge
+    committer: BatchCommitter
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> CommitResult:
         """Commit the next attempts of events that wait for a retry in the ledger (the table of failed events).
@@ -74,7 +72,7 @@ class OneShot(Judging):
     async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> CommitResult:
         states = await self.sink.ledger(concerned)
         outcomes = await self.judge(batches, (), states)
-        return await BatchCommitter(self.sink, self.publisher, self.brake).settle(outcomes)
+        return await self.committer.settle(outcomes)
 
 
 class RawTopicReader:

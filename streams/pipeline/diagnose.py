@@ -214,7 +214,11 @@ def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
     if isinstance(value, str):
         if "\x00" in value:
             return "NUL", []
-        return None if value.isascii() or _is_utf8(value) else ("lone surrogate", [])
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "lone surrogate", []
+        return None
     for step, part in _parts(value):
         if (found := _find_unsound(part)) is not None:
             found[1].append(step)
@@ -229,14 +233,6 @@ def _parts(value: Any) -> Iterator[tuple[str | int, Any]]:
             yield from ((_KEY, name), (name, item))
     elif isinstance(value, list):
         yield from enumerate(value)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _path(steps: list[str | int]) -> str:
@@ -270,11 +266,9 @@ def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]
     filled = dict(document)
     for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:
-            value = getattr(vouched, name, None)
-            if value is not None:
+            filled.pop(name, None)
+            if (value := getattr(vouched, name, None)) is not None:
                 filled[name] = value
-            else:
-                filled.pop(name, None)
     return filled
 
 

@@ -80,7 +80,7 @@ def numbers_fit(text: bytes) -> bool:
     found = _EXPONENTS(numbers)
     if _sum(found) > MAX_EXPONENTS:
         return False
-    if not _has_many_digits(numbers) and max(map(len, found), default=0) < _LARGE:
+    if _MANY not in numbers.translate(_DIGIT_OR_E) and max(map(len, found), default=0) < _LARGE:
         return True
     words = numbers.translate(_BESIDE_NUMBERS).decode("latin-1").split()
     return _all_fit([word for word in words if len(word) >= _SHORTEST_DOUBTFUL])
@@ -146,10 +146,6 @@ def _doubtful(text: bytes) -> bool:
     if marked.find(b"0e") < 0:
         return False
     return _LARGE_EXPONENT(marked) is not None or 99 * sum(map(marked.count, _TWO_DIGITS)) > MAX_EXPONENTS
-
-
-def _has_many_digits(text: bytes) -> bool:
-    return text.translate(_DIGIT_OR_E).find(_MANY) >= 0
 
 
 def _outside_strings(text: bytes) -> bytes:

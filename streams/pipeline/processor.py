@@ -94,15 +94,9 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
         found = None if attempt.found is NOTHING else attempt.found
         try:
             # Does the same as `read_event`, with one call less for each event.
-            event = normalize(
-                decode(attempt.record.value, None if found is None else found.checked()),
-                received_at=attempt.received_at,
-                provenance=attempt.provenance,
-                attempt=attempt.number,
-                registry=registry,
-                bounds=bounds,
-                sender=direct if found is None else found.sender,
-            )
+            fields = decode(attempt.record.value, None if found is None else found.checked())
+            sender = direct if found is None else found.sender
+            event = normalize(fields, attempt.received_at, attempt.provenance, attempt.number, registry, bounds, sender)
         except Rejection as rejection:
             # The rejection is kept in no local variable: its traceback refers to this frame, and so to the whole batch.
             outcomes.failures.append(
@@ -185,16 +179,12 @@ def _received_at_ms(said: Said, time_ms: int) -> int:
     return int(given) if abs(int(given) - time_ms) <= _GATEWAY_TRUST_MS else time_ms
 
 
-def replay_claim(record: RawRecord) -> ReplayClaim | None:
+def _claimed(said: Said) -> ReplayClaim | None:
     """Return the dead letter and the replay id in a raw record's headers; None if the headers have none.
 
     The record states that it is this replay of this dead letter. That is trusted only if the ledger (the table of
     failed events) has reserved the dead letter for this replay.
     """
-    return _claimed(dict(record.headers))
-
-
-def _claimed(said: Said) -> ReplayClaim | None:
     replay_id, replay_of = said.get(names.REPLAY_ID), said.get(names.REPLAY_OF)
     if not replay_id or not replay_of:
         return None
@@ -209,7 +199,7 @@ def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
 
     The headers are not verified.
     """
-    claims = (replay_claim(record) for batch in batches for record in batch.records if record.headers)
+    claims = (_claimed(dict(record.headers)) for batch in batches for record in batch.records if record.headers)
     return sorted({claim.replay_of for claim in claims if claim is not None})
 
 

@@ -26,15 +26,9 @@ def read_event(
     The Rejection of a value that breaks the contract has the violations that both the decoder and the normaliser find.
     """
     try:
-        return normalize(
-            decode(value, vouched),
-            received_at=received_at,
-            provenance=provenance,
-            attempt=1,
-            registry=registry,
-            bounds=bounds,
-            sender=Sender.DIRECT if vouched is None else vouched.sender,
-        )
+        fields = decode(value, vouched)
+        sender = Sender.DIRECT if vouched is None else vouched.sender
+        return normalize(fields, received_at, provenance, 1, registry, bounds, sender)
     except Rejection as rejection:
         raise in_full(rejection, received_at, registry, bounds) from None
 

@@ -12,7 +12,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from schemas.config.settings import Settings
 from schemas.instants import to_epoch_ms
 from schemas.kafka import headers as names
 from schemas.kafka.gateway_proof import ProofKeys, Said, read_identity, states_identity
@@ -91,7 +90,8 @@ class Kept(Protocol):
 class GatewayTrust:
     """The rule for which gateway headers are trusted: those with a valid signature by a gateway's key.
 
-    Without keys, as in a process without a gateway, none is valid. Headers without a signature are believed until `legacy_until_ms` (since the epoch), when all gateways sign.
+    Without keys, as in a process without a gateway, none is valid. `legacy_until_ms` is in the
+    database. Headers without a signature are believed until `legacy_until_ms` (since the epoch), when all gateways sign.
     """
 
     keys: ProofKeys = _NO_KEYS
@@ -141,11 +141,3 @@ class GatewayTrust:
             if vouched is not None:
                 return Finding(Headers.LEGACY, vouched)
         return _UNPROVEN
-
-
-def gateway_trust(settings: Settings, legacy_until_ms: int) -> GatewayTrust:
-    """Return the rule for trusting gateway headers, with the keys in these settings.
-
-    `legacy_until_ms` is in the database.
-    """
-    return GatewayTrust(settings.proof_keys, legacy_until_ms)
