@@ -158,8 +158,7 @@ async def warn_of_excess(settings: Settings, service: Service) -> None:
 
 
 async def _topics(settings: Settings) -> list[str]:
-    lines = await _of_kafka(settings, lambda: check_topics(settings))
     return [
         f"topic differs from its declaration: {line}; `bridge topics apply` corrects what Kafka can change"
-        for line in lines
+        for line in await _of_kafka(settings, lambda: check_topics(settings))
     ]

@@ -127,8 +127,7 @@ def create_app(settings: Settings) -> App:
     _add_worker(app, settings)
     _add_gate(app, settings)
     _add_sweeper(app, settings)
-    _add_metrics_page(app)
-    _add_health_pages(app)
+    _add_pages(app)
     return app
 
 
@@ -207,27 +206,23 @@ def _add_sweeper(app: faust.App, settings: Settings) -> None:
     app.timer(interval=settings.sweep_interval.seconds)(sweep_round)
 
 
-def _add_metrics_page(app: faust.App) -> None:
+async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
+    """Run the coroutine on the app's event loop and return its result. Pages use this, from the web server's thread."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
+
+
+def _add_pages(app: App) -> None:
+    """Add the pages /metrics, /health (the process is alive) and /ready (the worker can process events).
+
+    Before the worker has started, and after it has failed, the process is alive but not ready.
+    """
+
     async def latest() -> bytes:
         return generate_latest(metrics.REGISTRY)
 
     async def serve(web: Any, _request: Any) -> Any:
         # The figures are collected on the worker's loop, so that no batch is counted in part.
         return web.bytes(await _on_loop_of(app, latest()), content_type=CONTENT_TYPE_LATEST.split(";")[0])
-
-    app.page("/metrics")(serve)
-
-
-async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
-    """Run the coroutine on the app's event loop and return its result. Pages use this, from the web server's thread."""
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
-
-
-def _add_health_pages(app: App) -> None:
-    """Add the pages /health (the process is alive) and /ready (the worker can process events).
-
-    Before the worker has started, and after it has failed, the process is alive but not ready.
-    """
 
     async def health(web: Any, _request: Any) -> Any:
         return web.json(ALIVE)
@@ -239,6 +234,7 @@ def _add_health_pages(app: App) -> None:
         status, body = await _on_loop_of(app, worker.readiness.ready())
         return web.json(body, status=status)
 
+    app.page("/metrics")(serve)
     app.page("/health")(health)
     app.page("/ready")(ready_page)
 

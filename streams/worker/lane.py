@@ -95,7 +95,9 @@ class Lane:
 
     async def _once(self) -> None:
         self._pauses.wake(self._parts.monotonic())
-        self._mind_pauses()
+        if begun := self._pauses.by_operator(self.sources, self._parts.paused()):
+            # When the operator's pause has ended, the breaker decides about the partition again.
+            self._brake.forget(source for source in self.sources if source.in_kafka in begun)
         await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
@@ -296,19 +298,12 @@ class Lane:
         log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
         return beginning
 
-    def _mind_pauses(self) -> None:
-        """Pause and resume partitions as operators have asked."""
-        if begun := self._pauses.by_operator(self.sources, self._parts.paused()):
-            # When the operator's pause has ended, the breaker decides about the partition again.
-            self._brake.forget(source for source in self.sources if source.in_kafka in begun)
-
     async def _mind_foreign_logs(self) -> None:
         """Resume partitions with a replaced log if an operator has adopted the new log, or the old log is back."""
         if not self._foreign.is_time(self._parts.monotonic()):
             return
-        found = await self._with_backoff(
-            lambda: examine(self._source, self._sink, self._pauses[PauseReason.REPLACED_LOG])
-        )
+        replaced = self._pauses[PauseReason.REPLACED_LOG]
+        found = await self._with_backoff(lambda: examine(self._source, self._sink, replaced))
         if found is not None and any(one.foreign is None for one in found.logs):
             await self._begin()
 

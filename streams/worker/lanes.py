@@ -46,6 +46,17 @@ class Lanes:
         """The lanes of the current assignment."""
         return list(self._running)
 
+    def health(self) -> dict[str, bool]:
+        """Return whether the worker has lanes (tasks that read partitions), and none of them waits for a service.
+
+        Otherwise the worker is degraded. Without lanes, other workers have the partitions.
+        """
+        return {"lanes": bool(self._running) and not any(lane.waiting for lane in self._running)}
+
+    def figures(self) -> dict[str, int]:
+        """Return the number of assigned partitions, for the body of `/ready`."""
+        return {"partitions": sum(len(lane.sources) for lane in self._running)}
+
     def begin(self, assigned: Iterable[TopicPartition]) -> None:
         """Start lanes (tasks that each read some partitions) for the partitions that Kafka has newly assigned.
 

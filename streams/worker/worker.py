@@ -6,6 +6,7 @@ Faust hosts the worker, but the worker does not need Faust.
 import asyncio
 import random
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,14 +25,13 @@ from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.replays.plans import prune
 from sinks.postgres.schema.monthly_partitions import make_partitions
 from sinks.postgres.sink import PostgresSink
-from sinks.readiness import Readiness
+from sinks.readiness import Needs, Readiness
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import retry_policy
 from streams.source.kafka import KafkaSource, make_consumer
 from streams.worker.gauges import Observation
-from streams.worker.health import needs_of_worker
 from streams.worker.lane_parts import LaneParts
 from streams.worker.lanes import Lanes
 from streams.worker.watchdog import Watchdog
@@ -63,8 +63,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             LaneParts(
                 source=source,
                 publisher=KafkaPublisher(self._producer, self._topics.dlq),
-                make_sink=lambda: PostgresSink(
-                    settings.dsn, settings.group, lock_timeout=settings.lock_timeout.seconds
+                make_sink=partial(
+                    PostgresSink, settings.dsn, settings.group, lock_timeout=settings.lock_timeout.seconds
                 ),
                 registry=lambda: self._registry.current,
                 trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
@@ -83,7 +83,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         )
         self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.watchdog_budget.seconds)
         self._observation = Observation(settings, source, lambda: self._lanes.lanes)
-        self.readiness = Readiness(settings, needs_of_worker(source, lambda: self._lanes.lanes))
+        needs = Needs(source.cluster, self._lanes.health, self._lanes.figures, frozenset({"kafka", "postgres"}))
+        self.readiness = Readiness(settings, needs)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
