@@ -5,6 +5,7 @@ The columnar way needs two packages that the product does not have: pyarrow and 
 
 import argparse
 import io
+import math
 import random
 import statistics
 import sys
@@ -25,7 +26,7 @@ from bench.rig import stand
 from bench.rig.load import SITES, records, script_of
 from bench.rig.product import fresh_schema
 from schemas.config.settings import Settings
-from schemas.pipeline.outcome import Candidate
+from schemas.pipeline.outcome import Candidate, Outcomes
 from schemas.pipeline.record import Batch, TopicPartition
 from schemas.pipeline.registry import Script
 from sinks.commit_rules import first_of_each_key
@@ -33,8 +34,8 @@ from sinks.postgres.transaction import EVENT_COLUMNS, claim_keys, write_events
 from sinks.senders import only_sender
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.normalize import bounds_of
-from streams.pipeline.processor import Context, process
-from streams.pipeline.trust import no_trust
+from streams.pipeline.processor import Context, processing
+from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import retry_policy
 
 BATCH = 5000
@@ -56,16 +57,19 @@ def batches(count: int, seed: int) -> list[list[Candidate]]:
     settings = Settings()
     registry = {script_of(site): Script(script_of(site), site, 1, True) for site in range(1, SITES + 1)}
     policy = retry_policy(settings, random.random)
-    context = Context(now_ms, registry, DedupHints(0), {}, bounds_of(settings), policy, "bridge.raw", no_trust())
+    context = Context(now_ms, registry, DedupHints(0), {}, bounds_of(settings), policy, "bridge.raw", GatewayTrust())
     rows = [
         ConsumerRecord("bridge.raw", 0, offset, now_ms, 1, key, value, 0, len(key), len(value), ())
         for offset, (key, value) in enumerate(records(count, seed))
     ]
     source = TopicPartition("bridge.raw", 0)
-    return [
-        list(first_of_each_key([process(Batch(source, at, at + BATCH, rows[at : at + BATCH]), context)])[0].values())
-        for at in range(0, count, BATCH)
-    ]
+    made = []
+    for at in range(0, count, BATCH):
+        outcomes = Outcomes(Batch(source, at, at + BATCH, rows[at : at + BATCH]))
+        for _ in processing(outcomes, context, time.monotonic, math.inf):
+            pass
+        made.append(list(first_of_each_key([outcomes])[0].values()))
+    return made
 
 
 async def claim(connection: asyncpg.Connection, candidates: list[Candidate]) -> list[Candidate]:

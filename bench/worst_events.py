@@ -20,7 +20,6 @@ from bridge.dev.stack.stack import StackAddresses
 from schemas.instants import instant
 from schemas.pipeline.record import Provenance
 from schemas.pipeline.registry import Script
-from schemas.pipeline.sender import Sender
 from sinks.kafka.admin import started
 from sinks.kafka.producer import make_producer
 from sinks.kafka.topics import apply_topics
@@ -47,10 +46,7 @@ def milliseconds(value: bytes) -> float:
     """Return the milliseconds of this thread's CPU for decoding and normalising."""
     began = time.thread_time()
     with suppress(Rejection):
-        read_event(
-            value, None, received_at=instant(shapes.NOW_MS), provenance=Provenance("t", 0, 0), attempt=1,
-            registry=_REGISTRY, bounds=_BOUNDS, sender=Sender.DIRECT,
-        )  # fmt: skip
+        read_event(value, None, instant(shapes.NOW_MS), Provenance("t", 0, 0), _REGISTRY, _BOUNDS)
     return (time.thread_time() - began) * 1000
 
 

@@ -1,5 +1,6 @@
 """Conversion between the product's two forms of a time: UTC datetimes, and milliseconds since the epoch."""
 
+import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -15,6 +16,11 @@ def instant(epoch_ms: int) -> datetime:
     number as its time. A time outside the range of datetimes becomes 1970 or the end of the year 9999.
     """
     return datetime.fromtimestamp(min(max(epoch_ms, 0), LAST_MS) / 1000, UTC)
+
+
+def now_ms() -> int:
+    """Return the current time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 def to_epoch_ms(moment: datetime) -> int:

@@ -4,25 +4,17 @@ A job commits the due retries of the ledger, and the records of the raw topic wh
 ledger is the table with a row for each event whose first attempt failed.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.errors import BatchRefused, BridgeError
 from schemas.pipeline.ledger import Waiting
-from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, Provenance, TopicPartition
-from schemas.pipeline.registry import Registry
-from sinks.cooperative import TURN_SECONDS, in_turns
-from sinks.ports import CommitResult, Publisher, Sink
-from streams.pipeline.dedup_key import DedupHints
-from streams.pipeline.normalize import Bounds
-from streams.pipeline.processor import Context, processing, replays_claimed, with_token
-from streams.pipeline.trust import GatewayTrust
-from streams.rules.breaker import BreakerJudge
-from streams.rules.retry_policy import RetryPolicy
+from sinks.ports import CommitResult, Sink
+from streams.judging import Judging
+from streams.pipeline.processor import replays_claimed, with_token
 from streams.source.kafka import Source
-from streams.source.log_identity import examine
+from streams.source.log_identity import REMEDY, examine
 from streams.worker.committer import BatchCommitter
 
 POLL_MS = 500
@@ -46,21 +38,14 @@ def ledger_batch(waiting: Sequence[Waiting], now_ms: int) -> Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class OneShot:
+class OneShot(Judging):
     """Processing and commit of a job's batches, by the same rules as in a worker.
 
     Unlike a worker, it does not repeat after an outage: the error is raised.
     """
 
     sink: Sink
-    publisher: Publisher
-    registry: Callable[[], Registry]
-    trust: Callable[[], GatewayTrust]
-    policy: RetryPolicy
-    bounds: Bounds
-    raw_topic: str
-    now_ms: Callable[[], int]
-    brake: BreakerJudge
+    committer: BatchCommitter
 
     async def settle_waiting(self, waiting: Sequence[Waiting]) -> CommitResult:
         """Commit the next attempts of events that wait for a retry in the ledger (the table of failed events).
@@ -86,20 +71,8 @@ class OneShot:
 
     async def _settle(self, batches: Sequence[Batch], concerned: Sequence[Provenance]) -> CommitResult:
         states = await self.sink.ledger(concerned)
-        context = Context(
-            self.now_ms(),
-            self.registry(),
-            DedupHints(0),
-            states,
-            self.bounds,
-            self.policy,
-            self.raw_topic,
-            self.trust(),
-        )
-        outcomes = [Outcomes(batch) for batch in batches]
-        for one in outcomes:
-            await in_turns(processing(one, context, time.monotonic, TURN_SECONDS))
-        return await BatchCommitter(self.sink, self.publisher, self.brake).settle(outcomes)
+        outcomes = await self.judge(batches, (), states)
+        return await self.committer.settle(outcomes)
 
 
 class RawTopicReader:
@@ -119,9 +92,7 @@ class RawTopicReader:
         found = await examine(self._source, self._sink, self._partitions)
         for one in found.logs:
             if one.foreign is not None:
-                raise BridgeError(
-                    f"{one.log}: {one.foreign}; restore the old log, or run `bridge topics adopt` to read the new one"
-                )
+                raise BridgeError(f"{one.log}: {one.foreign}; {REMEDY}")
         self._partitions = [one.log for one in found.logs]
         self._ends = {one.log: one.end for one in found.logs}
         beginnings = {one.log: one.beginning for one in found.logs}

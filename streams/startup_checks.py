@@ -81,11 +81,10 @@ async def _answering(settings: Settings) -> None:
 
     # Errors for missing settings and unreadable files are raised immediately; the request is not repeated.
     _ = settings.dsn, settings.kafka_client()
-    problems = await asyncio.gather(
+    postgres, kafka = await asyncio.gather(
         _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
         _problem(ask_kafka, _budget(settings, for_ever=settings.startup_without_kafka)),
     )
-    postgres, kafka = problems
     _refuse([*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])])
 
 
@@ -98,32 +97,32 @@ async def _of_kafka(settings: Settings, ask: Callable[[], Awaitable[T]]) -> T:
 
     A broker may fail between two requests, so a request without an answer is repeated until the start time-out.
     """
-    backoff = Backoff(random.random)
-    deadline = time.monotonic() + _budget(settings, for_ever=settings.startup_without_kafka)
-    while True:
-        try:
-            return await ask()
-        except KafkaAway as error:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise
-            await asyncio.sleep(min(backoff.failed("start", error), left))
+    seconds = _budget(settings, for_ever=settings.startup_without_kafka)
+    return await _answer(ask, seconds, Backoff(random.random), KafkaAway)
 
 
 async def _problem(ask: Callable[[], Awaitable[None]], seconds: float) -> BridgeError | None:
     """Return None once a service answers, or its last error if it does not answer within `seconds`."""
-    backoff, deadline = Backoff(random.random), time.monotonic() + seconds
+    backoff = Backoff(random.random)
+    try:
+        await _answer(ask, seconds, backoff, BridgeError)
+    except BridgeError as error:
+        return error
+    backoff.succeeded("start")
+    return None
+
+
+async def _answer(ask: Callable[[], Awaitable[T]], seconds: float, backoff: Backoff, repeated: type[BridgeError]) -> T:
+    """Return the result of `ask`, which is repeated after an error of the class `repeated` until `seconds` are over."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
-            await ask()
-        except BridgeError as error:
+            return await ask()
+        except repeated as error:
             left = deadline - time.monotonic()
             if left <= 0 or (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS):
-                return error
+                raise
             await asyncio.sleep(min(backoff.failed("start", error), left))
-        else:
-            backoff.succeeded("start")
-            return None
 
 
 async def _schema(settings: Settings, service: Service) -> list[str]:
@@ -159,8 +158,7 @@ async def warn_of_excess(settings: Settings, service: Service) -> None:
 
 
 async def _topics(settings: Settings) -> list[str]:
-    lines = await _of_kafka(settings, lambda: check_topics(settings))
     return [
         f"topic differs from its declaration: {line}; `bridge topics apply` corrects what Kafka can change"
-        for line in lines
+        for line in await _of_kafka(settings, lambda: check_topics(settings))
     ]

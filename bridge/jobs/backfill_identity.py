@@ -25,7 +25,7 @@ from sinks.postgres.identity.attribution import (
 )
 from sinks.postgres.registry.cache import RegistryCache
 from streams.attribution import attributed, move_of, window_changes
-from streams.pipeline.trust import GatewayTrust, gateway_trust
+from streams.pipeline.trust import GatewayTrust
 
 PAGE: Final = 500
 
@@ -42,7 +42,7 @@ def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
     async def work(run: Run[IdentitySummary]) -> None:
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         await registry.load()
-        trust = gateway_trust(settings, registry.legacy_until_ms)
+        trust = GatewayTrust(settings.proof_keys, registry.legacy_until_ms)
         after = BEGINNING
         with run.target("ledger"):
             async with connection(settings.dsn, "identity") as conn:

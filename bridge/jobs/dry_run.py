@@ -27,7 +27,7 @@ from sinks.postgres.replay_items.items import page_end, persisted_events, persis
 from sinks.postgres.schema.monthly_partitions import months_attached
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
-from streams.pipeline.trust import gateway_trust
+from streams.pipeline.trust import GatewayTrust
 from streams.rules.correction import Correction
 from streams.rules.replay_rules import Judgement, Terms, judge, known_to_the_store
 
@@ -80,7 +80,7 @@ class DryRun:
         """
         registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         await registry.load()
-        trust = gateway_trust(settings, registry.legacy_until_ms)
+        trust = GatewayTrust(settings.proof_keys, registry.legacy_until_ms)
         terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id, trust)
         return cls(
             settings,

@@ -26,11 +26,12 @@ from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.sink import PostgresSink
 from streams.batch_run import OneShot, RawTopicReader
 from streams.pipeline.normalize import bounds_of
-from streams.pipeline.trust import gateway_trust
+from streams.pipeline.trust import GatewayTrust
 from streams.rules.breaker import BreakerJudge
 from streams.rules.gate import judge_run
 from streams.rules.retry_policy import retry_policy
 from streams.source.kafka import taking
+from streams.worker.committer import BatchCommitter
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,11 @@ class _Process:
                     )
                 source = await stack.enter_async_context(taking(settings, partitions))
                 backlog = RawTopicReader(source, sink, partitions)
+            brake = BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of)
             one_shot = OneShot(
-                sink, publisher, lambda: registry.current,
-                lambda: gateway_trust(settings, registry.legacy_until_ms), retry_policy(settings, random.random),
-                bounds_of(settings), settings.topics.raw, lambda: time.time_ns() // 1_000_000,
-                BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of),
+                lambda: registry.current, lambda: GatewayTrust(settings.proof_keys, registry.legacy_until_ms),
+                retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw, sink,
+                BatchCommitter(sink, publisher, brake),
             )  # fmt: skip
             yield cls(options, run, one_shot, backlog)
 

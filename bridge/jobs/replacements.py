@@ -44,8 +44,8 @@ class Replacements:
         if not full and what not in self._sampled:
             self._sampled.add(what)
             self._of_site[item.site_id] += 1
-            shown = diff(str(item.provenance), item.body.value, one.body.value)
-            self._samples.append(Sample(provenance=shown.provenance, diff=list(shown.lines)))
+            changes = diff(item.body.value, one.body.value)
+            self._samples.append(Sample(provenance=str(item.provenance), diff=changes))
 
     def samples(self) -> list[Sample]:
         """Return examples of what the correction changes: for each site and old value, the first changed item."""

@@ -32,7 +32,7 @@ from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
-from streams.pipeline.trust import gateway_trust
+from streams.pipeline.trust import GatewayTrust
 from streams.rules.external_dead_letter import ExternalDeadLetter, original
 
 BATCH: Final = 500
@@ -168,16 +168,17 @@ async def _refusals(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[
 
 def _verdict(settings: Settings, one: ExternalDeadLetter, registry: RegistryCache) -> str:
     now = datetime.now(UTC)
-    found = gateway_trust(settings, registry.legacy_until_ms).of_raw(dict(one.headers), one.value, to_epoch_ms(now))
+    found = GatewayTrust(settings.proof_keys, registry.legacy_until_ms).of_raw(
+        dict(one.headers), one.value, to_epoch_ms(now)
+    )
     try:
         read_event(
             one.value,
             found.checked(),
-            received_at=now,
-            provenance=one.provenance or Provenance(settings.topics.raw, 0, 0),
-            attempt=1,
-            registry=registry.current,
-            bounds=bounds_of(settings),
+            now,
+            one.provenance or Provenance(settings.topics.raw, 0, 0),
+            registry.current,
+            bounds_of(settings),
         )
     except Rejection as rejection:
         return rejection.error_class.value

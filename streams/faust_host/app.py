@@ -5,7 +5,7 @@ import atexit
 import shutil
 import socket
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,10 +59,12 @@ class MetricsServer(Web):
 class App(faust.App):
     """Faust's app, changed to stop the product's worker first, after its batches in flight.
 
-    Faust would first stop its own Kafka clients, which may wait long for an unreachable Kafka.
+    Faust would first stop its own Kafka clients, which may wait long for an unreachable Kafka. `batch_worker` is the
+    product's worker, once it has started.
     """
 
-    drain: Callable[[], Awaitable[None]] | None = None
+    batch_worker: Worker | None = None
+    drained = False
     listener: socket.socket | None = None
     logger = HOST_LOGGER
 
@@ -71,9 +73,20 @@ class App(faust.App):
 
     async def on_stop(self) -> None:
         """Stop the product's worker, after its batches in flight, before Faust stops its own services."""
-        if self.drain is not None:
-            await self.drain()
+        await self.drain()
         await super().on_stop()
+
+    async def drain(self) -> None:
+        """Stop the product's worker, after its batches in flight. Only the first call has an effect."""
+        worker = self.batch_worker
+        if worker is None or self.drained:
+            return
+        self.drained = failed = True
+        try:
+            await worker.stop()
+            failed = worker.failed.done() and worker.failed.exception() is not None
+        finally:
+            end_without_rest(1 if failed else 0, partial(shutil.rmtree, self.conf.datadir, ignore_errors=True))
 
 
 def create_app(settings: Settings) -> App:
@@ -111,29 +124,14 @@ def create_app(settings: Settings) -> App:
     )
     app.listener = listener
     pass_unreadable(app)
-    worker = _add_worker(app, settings)
+    _add_worker(app, settings)
     _add_gate(app, settings)
     _add_sweeper(app, settings)
-    _add_metrics_page(app)
-    _add_health_pages(app, worker)
+    _add_pages(app)
     return app
 
 
-def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
-    started: list[Worker] = []
-    drained: list[Worker] = []
-
-    async def drain() -> None:
-        if drained == started:
-            return
-        drained.extend(started)
-        failed = True
-        try:
-            await started[0].stop()
-            failed = started[0].failed.done() and started[0].failed.exception() is not None
-        finally:
-            end_without_rest(1 if failed else 0, partial(shutil.rmtree, app.conf.datadir, ignore_errors=True))
-
+def _add_worker(app: App, settings: Settings) -> None:
     class BatchWorker(Service):
         """The product's worker, which reads and commits events, as a service of Faust.
 
@@ -143,28 +141,24 @@ def _add_worker(app: App, settings: Settings) -> Callable[[], Worker | None]:
 
         logger = HOST_LOGGER
 
-        worker: Worker | None = None
-
         async def on_start(self) -> None:
             await ready(settings, BridgeService.WORKER)
             await warn_of_excess(settings, BridgeService.WORKER)
             configure_traces(settings, "bridge-worker")
             log.info("metrics_served", url=f"http://{app.conf.web_host}:{app.conf.web_port}/metrics")
-            self.worker = Worker(settings)
-            await self.worker.start()
-            started.append(self.worker)
+            worker = Worker(settings)
+            await worker.start()
+            app.batch_worker = worker
 
         @Service.task
         async def watch(self) -> None:
-            if self.worker is not None:
-                await asyncio.shield(self.worker.failed)
+            if app.batch_worker is not None:
+                await asyncio.shield(app.batch_worker.failed)
 
         async def on_stop(self) -> None:
-            await drain()
+            await app.drain()
 
     app.service(BatchWorker)
-    app.drain = drain
-    return lambda: started[0] if started else None
 
 
 def _add_gate(app: faust.App, settings: Settings) -> None:
@@ -212,7 +206,17 @@ def _add_sweeper(app: faust.App, settings: Settings) -> None:
     app.timer(interval=settings.sweep_interval.seconds)(sweep_round)
 
 
-def _add_metrics_page(app: faust.App) -> None:
+async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
+    """Run the coroutine on the app's event loop and return its result. Pages use this, from the web server's thread."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
+
+
+def _add_pages(app: App) -> None:
+    """Add the pages /metrics, /health (the process is alive) and /ready (the worker can process events).
+
+    Before the worker has started, and after it has failed, the process is alive but not ready.
+    """
+
     async def latest() -> bytes:
         return generate_latest(metrics.REGISTRY)
 
@@ -220,30 +224,17 @@ def _add_metrics_page(app: faust.App) -> None:
         # The figures are collected on the worker's loop, so that no batch is counted in part.
         return web.bytes(await _on_loop_of(app, latest()), content_type=CONTENT_TYPE_LATEST.split(";")[0])
 
-    app.page("/metrics")(serve)
-
-
-async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
-    """Run the coroutine on the app's event loop and return its result. Pages use this, from the web server's thread."""
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
-
-
-def _add_health_pages(app: faust.App, worker: Callable[[], Worker | None]) -> None:
-    """Add the pages /health (the process is alive) and /ready (the worker can process events).
-
-    Before the worker has started, and after it has failed, the process is alive but not ready.
-    """
-
     async def health(web: Any, _request: Any) -> Any:
         return web.json(ALIVE)
 
     async def ready_page(web: Any, _request: Any) -> Any:
-        working = worker()
-        if working is None or working.failed.done():
+        worker = app.batch_worker
+        if worker is None or worker.failed.done():
             return web.json({"status": "not_ready", "state": "unhealthy"}, status=503)
-        status, body = await _on_loop_of(app, working.readiness.ready())
+        status, body = await _on_loop_of(app, worker.readiness.ready())
         return web.json(body, status=status)
 
+    app.page("/metrics")(serve)
     app.page("/health")(health)
     app.page("/ready")(ready_page)
 

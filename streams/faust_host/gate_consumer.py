@@ -47,13 +47,8 @@ class _PassingThread(AIOKafkaConsumerThread):
             return
         consumer.seek(partition, position + 1)
         metrics.VERDICTS_UNREADABLE.inc()
-        log.error(
-            "verdict_unreadable",
-            topic=partition.topic,
-            partition=partition.partition,
-            offset=position,
-            error=f"{type(error).__name__}: {error}",
-        )
+        text = f"{type(error).__name__}: {error}"
+        log.error("verdict_unreadable", **partition._asdict(), offset=position, error=text)
 
 
 class PassingConsumer(Consumer):

@@ -65,7 +65,7 @@ class DedupHints:
         self._young: set[bytes] = set()
         self._old: set[bytes] = set()
 
-    def __contains__(self, key: bytes) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._young or key in self._old
 
     def __len__(self) -> int:

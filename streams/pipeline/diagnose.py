@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -214,27 +214,25 @@ def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
     if isinstance(value, str):
         if "\x00" in value:
             return "NUL", []
-        return None if value.isascii() or _is_utf8(value) else ("lone surrogate", [])
-    if isinstance(value, dict):
-        for name, item in value.items():
-            for step, part in ((_KEY, name), (name, item)):
-                if (found := _find_unsound(part)) is not None:
-                    found[1].append(step)
-                    return found
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if (found := _find_unsound(item)) is not None:
-                found[1].append(index)
-                return found
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "lone surrogate", []
+        return None
+    for step, part in _parts(value):
+        if (found := _find_unsound(part)) is not None:
+            found[1].append(step)
+            return found
     return None
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _parts(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """Yield the keys and values of an object, or the elements of an array, each with the step of a path to it."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from ((_KEY, name), (name, item))
+    elif isinstance(value, list):
+        yield from enumerate(value)
 
 
 def _path(steps: list[str | int]) -> str:
@@ -255,10 +253,7 @@ def _path(steps: list[str | int]) -> str:
 def _sound(whose: PartialIdentity) -> PartialIdentity:
     """Return the identity without those of its texts that can't be stored (with a NUL or a lone surrogate)."""
     for name in ("event_id", "script_id"):
-        text = getattr(whose, name)
-        if text is not None and (
-            "\x00" in text or (not text.isascii() and text != text.encode("utf-8", "replace").decode())
-        ):
+        if _find_unsound(getattr(whose, name)) is not None:
             setattr(whose, name, None)
     return whose
 
@@ -271,11 +266,9 @@ def _filled(document: dict[str, Any], vouched: Vouched | None) -> dict[str, Any]
     filled = dict(document)
     for name in ("site_id", "script_id", "event_id"):
         if filled.get(name) is None:
-            value = getattr(vouched, name, None)
-            if value is not None:
+            filled.pop(name, None)
+            if (value := getattr(vouched, name, None)) is not None:
                 filled[name] = value
-            else:
-                filled.pop(name, None)
     return filled
 
 
@@ -293,20 +286,7 @@ def amount_text(text: bytes) -> msgspec.Raw:
 
 
 def _fields(event: RawEvent) -> RawFields:
-    return RawFields(
-        event_id=event.event_id,
-        site_id=event.site_id,
-        script_id=event.script_id,
-        event_type=event.event_type,
-        occurred_at=event.occurred_at,
-        sent_at=event.sent_at,
-        session_id=event.session_id,
-        visitor_id=event.visitor_id,
-        url=event.url,
-        referrer=event.referrer,
-        user_agent=event.user_agent,
-        value=ABSENT if event.value is None else msgspec.Raw(str(event.value).encode()),
-        currency=event.currency,
-        properties=ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties)),
-        schema_version=event.schema_version,
-    )
+    fields = {name: getattr(event, name) for name in RawFields.__struct_fields__}
+    fields["value"] = ABSENT if event.value is None else msgspec.Raw(str(event.value).encode())
+    fields["properties"] = ABSENT if event.properties is None else msgspec.Raw(_encode(event.properties))
+    return RawFields(**fields)

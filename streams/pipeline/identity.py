@@ -4,31 +4,18 @@ It is taken from the first of these sources that has one: the vouched identity (
 event's document, the record's key.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from schemas.kafka.headers import bounded_text
 from schemas.kafka.vouched import Vouched
 from schemas.pipeline.outcome import UNCONFIRMED_SITE
 from schemas.pipeline.registry import Registry
+from streams.pipeline.rejection import Claimed
 
 _KEY_DIGITS = 18
 _CLAIM_BYTES = 128
 
 _known: tuple[Registry | None, frozenset[int | None]] = (None, frozenset())
-
-
-class Claimed(Protocol):
-    """The identity that a refused event's JSON document states about itself, as far as it is readable.
-
-    It is not verified.
-    """
-
-    @property
-    def event_id(self) -> str | None: ...
-    @property
-    def site_id(self) -> int | None: ...
-    @property
-    def script_id(self) -> str | None: ...
 
 
 class Identity(NamedTuple):

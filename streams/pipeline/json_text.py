@@ -81,8 +81,9 @@ def numbers_fit(text: bytes) -> bool:
     if sum(found) > MAX_EXPONENTS:
         return False
     largest = max(found, default=0)
+    digits = numbers.translate(_DIGIT_OR_E)
     # A number of so many digits with such an exponent fits a double.
-    if any(largest + digits <= _LARGEST_EXPONENT and not _has_digits(numbers, digits) for digits in _DIGITS):
+    if any(largest + count <= _LARGEST_EXPONENT and b"0" * count not in digits for count in _DIGITS):
         return True
     words = numbers.translate(_BESIDE_NUMBERS).decode("latin-1").split()
     return _all_fit([word for word in words if len(word) >= _SHORTEST_DOUBTFUL])
@@ -148,10 +149,6 @@ def _doubtful(text: bytes) -> bool:
     if marked.find(b"0e") < 0:
         return False
     return _LARGE_EXPONENT(marked) is not None or 99 * sum(map(marked.count, _TWO_DIGITS)) > MAX_EXPONENTS
-
-
-def _has_digits(text: bytes, count: int) -> bool:
-    return text.translate(_DIGIT_OR_E).find(b"0" * count) >= 0
 
 
 def _outside_strings(text: bytes) -> bytes:

@@ -58,7 +58,8 @@ _LABELS = re.compile("[.\u3002\uff0e\uff61]").split
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _UTM_PARAMETER = re.compile("(?:^|&)(utm_(?:source|medium|campaign|term|content))=([^&]+)").finditer
 _BROKEN_PERCENT = re.compile("%(?![0-9a-fA-F]{2})").sub
-_NO_UTM: tuple[None, ...] = (None,) * len(_UTM)
+_Utm = tuple[str | None, str | None, str | None, str | None, str | None]
+_NO_UTM: _Utm = (None, None, None, None, None)
 # Longer texts are not cached, because a sender could fill the cache with them.
 _REMEMBERED_LENGTH = 256
 
@@ -84,7 +85,6 @@ def bounds_of(settings: Settings) -> Bounds:
 
 def normalize(
     fields: RawFields,
-    *,
     received_at: datetime,
     provenance: Provenance,
     attempt: int,
@@ -112,7 +112,7 @@ def normalize(
     if stated is not None:
         original = (original or {}) | {"occurred_at": stated}
     url = url_host = url_path = None
-    utm: tuple[str | None, ...] = _NO_UTM
+    utm: _Utm = _NO_UTM
     if fields.url:
         url, url_host, url_path, utm = _page(fields.url)
     referrer = fields.referrer or None
@@ -134,11 +134,7 @@ def normalize(
         url,
         url_host,
         url_path,
-        utm[0],
-        utm[1],
-        utm[2],
-        utm[3],
-        utm[4],
+        *utm,
         referrer,
         _referrer_host(referrer) if referrer else None,
         fields.user_agent or None,
@@ -227,7 +223,7 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
     return _violation(f"occurred_at: {hint or f'{utc_text(occurred)} is {how} it was received'}", fields)
 
 
-def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]]:
+def _page(url: str) -> tuple[str, str | None, str | None, _Utm]:
     """Return the URL of the page where the event happened, its host, its path, and its campaign parameters.
 
     The URL is returned without its fragment. If it is not absolute, only its text is returned. If escapes would make it
@@ -248,7 +244,7 @@ def _page(url: str) -> tuple[str, str | None, str | None, tuple[str | None, ...]
     return href, parsed.hostname or None, parsed.pathname or None, utm
 
 
-def _campaign(query: str) -> tuple[str | None, ...]:
+def _campaign(query: str) -> _Utm:
     """Return the campaign parameters (utm_*) in the query of a URL.
 
     The result is cached by only the utm_* part of the query, because many events share this part.
@@ -262,7 +258,7 @@ def _campaign(query: str) -> tuple[str | None, ...]:
 
 
 @lru_cache(maxsize=8192)
-def _utm(parameters: str) -> tuple[str | None, ...]:
+def _utm(parameters: str) -> _Utm:
     """Return the first value of each utm_* parameter. Characters that Postgres can't store are replaced."""
     found: dict[str, str] = {}
     for parameter in _UTM_PARAMETER(parameters):
@@ -271,7 +267,7 @@ def _utm(parameters: str) -> tuple[str | None, ...]:
             found[name] = _unquoted(value) if "%" in value or "+" in value else value
             if len(found) == len(_UTM):
                 break
-    return tuple(map(found.get, _UTM))
+    return tuple(map(found.get, _UTM))  # type: ignore[return-value]  # one value for each of the five names
 
 
 def _unquoted(value: str) -> str:

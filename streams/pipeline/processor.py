@@ -4,9 +4,8 @@ The functions are pure. Their arguments are the registry of scripts, the known e
 the ledger (the table of failed events).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from schemas.instants import instant, to_epoch_ms
 from schemas.kafka import headers as names
@@ -22,10 +21,10 @@ from schemas.reasons import ERRORS, Action, DroppedReason, ErrorClass
 from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import event_key
 from streams.pipeline.diagnose import too_long
-from streams.pipeline.identity import Claimed, identify
+from streams.pipeline.identity import identify
 from streams.pipeline.normalize import Bounds, normalize
 from streams.pipeline.reading import in_full
-from streams.pipeline.rejection import Rejection
+from streams.pipeline.rejection import Claimed, Rejection
 from streams.pipeline.trust import NOTHING, WORTHLESS, Finding, GatewayTrust
 from streams.pipeline.trust import Headers as TrustOf
 from streams.rules.retry_policy import RetryPolicy
@@ -47,23 +46,17 @@ _as_it_is = tuple.__new__
 LedgerStates = Mapping[Provenance, LedgerState]
 
 
-class KnownKeys(Protocol):
-    """The in-memory set of event keys that the table for detecting duplicates certainly has."""
-
-    def __contains__(self, key: bytes, /) -> bool: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the processing of all batches of one commit has in common. `now_ms` is in milliseconds since the epoch.
 
-    The ledger is the table of events whose first attempt failed. `seen` collects the ledger rows that have an attempt
+    `known` are event keys that the table for detecting duplicates certainly has. The ledger is the table of events whose first attempt failed. `seen` collects the ledger rows that have an attempt
     in this commit. A second record of the same attempt, in whichever batch of the commit, is stale and has no effect.
     """
 
     now_ms: int
     registry: Registry
-    known: KnownKeys
+    known: Container[bytes]
     ledger: LedgerStates
     bounds: Bounds
     policy: RetryPolicy
@@ -78,16 +71,8 @@ class _Attempt(Attempt, gc=False):
     found: Finding = NOTHING
 
 
-def process(batch: Batch, context: Context) -> Outcomes:
-    """Return the outcome of every record of the batch, in order."""
-    outcomes = Outcomes(batch)
-    for _ in processing(outcomes, context, _timeless, 1.0):
-        pass
-    return outcomes
-
-
 def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
-    """Add the outcomes to `outcomes` like `process`, but as a generator that yields so that other tasks can run.
+    """Add the outcome of every record of the batch to `outcomes`, in order; a generator that lets other tasks run.
 
     It yields after every `slice_seconds` by the clock `now`, which is in seconds.
     """
@@ -109,15 +94,9 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
         found = None if attempt.found is NOTHING else attempt.found
         try:
             # Does the same as `read_event`, with one call less for each event.
-            event = normalize(
-                decode(attempt.record.value, None if found is None else found.checked()),
-                received_at=attempt.received_at,
-                provenance=attempt.provenance,
-                attempt=attempt.number,
-                registry=registry,
-                bounds=bounds,
-                sender=direct if found is None else found.sender,
-            )
+            fields = decode(attempt.record.value, None if found is None else found.checked())
+            sender = direct if found is None else found.sender
+            event = normalize(fields, attempt.received_at, attempt.provenance, attempt.number, registry, bounds, sender)
         except Rejection as rejection:
             # The rejection is kept in no local variable: its traceback refers to this frame, and so to the whole batch.
             outcomes.failures.append(
@@ -135,10 +114,6 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
             outcomes.failures.append(duplicate(candidate))
         else:
             outcomes.candidates.append(candidate)
-
-
-def _timeless() -> float:
-    return 0.0
 
 
 def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int:
@@ -204,16 +179,12 @@ def _received_at_ms(said: Said, time_ms: int) -> int:
     return int(given) if abs(int(given) - time_ms) <= _GATEWAY_TRUST_MS else time_ms
 
 
-def replay_claim(record: RawRecord) -> ReplayClaim | None:
+def _claimed(said: Said) -> ReplayClaim | None:
     """Return the dead letter and the replay id in a raw record's headers; None if the headers have none.
 
     The record states that it is this replay of this dead letter. That is trusted only if the ledger (the table of
     failed events) has reserved the dead letter for this replay.
     """
-    return _claimed(dict(record.headers))
-
-
-def _claimed(said: Said) -> ReplayClaim | None:
     replay_id, replay_of = said.get(names.REPLAY_ID), said.get(names.REPLAY_OF)
     if not replay_id or not replay_of:
         return None
@@ -228,7 +199,7 @@ def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
 
     The headers are not verified.
     """
-    claims = (replay_claim(record) for batch in batches for record in batch.records if record.headers)
+    claims = (_claimed(dict(record.headers)) for batch in batches for record in batch.records if record.headers)
     return sorted({claim.replay_of for claim in claims if claim is not None})
 
 
@@ -237,11 +208,14 @@ def retry_token(record: RawRecord) -> tuple[Provenance, int] | None:
 
     The event is named by its provenance: the raw topic, partition and offset. Returns None if no token can be read.
     """
-    provenance, attempt = last(record.headers, names.PROVENANCE), last_int(record.headers, names.ATTEMPT)
-    if provenance is None or attempt is None:
-        return None
+    provenance, attempt = stated_provenance(record.headers), last_int(record.headers, names.ATTEMPT)
+    return None if provenance is None or attempt is None else (provenance, attempt)
+
+
+def stated_provenance(headers: Headers) -> Provenance | None:
+    """Return the provenance of the raw event that a copy's headers name; None if they name none."""
     try:
-        return Provenance.parse(provenance), attempt
+        return Provenance.parse(last(headers, names.PROVENANCE) or "")
     except ValueError:
         return None
 
@@ -310,11 +284,9 @@ def _too_much_to_retry(record: RawRecord) -> str:
     if len(record.headers) > MOST_HEADERS:
         return f"it has more than {MOST_HEADERS} headers, the most that a retry carries"
     size = length_beside_value(record.key, record.headers)
-    return (
-        ""
-        if size <= MOST_BESIDE_VALUE
-        else f"key and headers have {size} bytes, of which a retry carries {MOST_BESIDE_VALUE}"
-    )
+    if size > MOST_BESIDE_VALUE:
+        return f"key and headers have {size} bytes, of which a retry carries {MOST_BESIDE_VALUE}"
+    return ""
 
 
 def _failure(attempt: _Attempt, rejection: Rejection, context: Context) -> Failure:

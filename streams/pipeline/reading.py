@@ -16,28 +16,19 @@ from streams.pipeline.rejection import Rejection, violated
 def read_event(
     value: bytes | None,
     vouched: Vouched | None,
-    *,
     received_at: datetime,
     provenance: Provenance,
-    attempt: int,
     registry: Registry,
     bounds: Bounds,
-    sender: Sender = Sender.DIRECT,
 ) -> BridgeEvent:
-    """Return the bridge event (a row's content) for a raw event's value; raises Rejection.
+    """Return the bridge event (a row's content) for the first attempt at a raw event's value; raises Rejection.
 
     The Rejection of a value that breaks the contract has the violations that both the decoder and the normaliser find.
     """
     try:
-        return normalize(
-            decode(value, vouched),
-            received_at=received_at,
-            provenance=provenance,
-            attempt=attempt,
-            registry=registry,
-            bounds=bounds,
-            sender=sender,
-        )
+        fields = decode(value, vouched)
+        sender = Sender.DIRECT if vouched is None else vouched.sender
+        return normalize(fields, received_at, provenance, 1, registry, bounds, sender)
     except Rejection as rejection:
         raise in_full(rejection, received_at, registry, bounds) from None
 

@@ -11,15 +11,25 @@ _MOST_CHARACTERS = 640
 _LONGEST = 200
 
 
-class Identity(Protocol):
+class Claimed(Protocol):
+    """The identity that a refused event's JSON document states about itself, as far as it is readable.
+
+    It is not verified.
+    """
+
+    @property
+    def event_id(self) -> str | None: ...
+    @property
+    def site_id(self) -> int | None: ...
+    @property
+    def script_id(self) -> str | None: ...
+
+
+class Identity(Claimed, Protocol):
     """The readable parts of a rejected event's identity, and the fields that the normaliser checks.
 
     A field is None if its value in the event is invalid.
     """
-
-    event_id: str | None
-    site_id: int | None
-    script_id: str | None
 
     @property
     def occurred_at(self) -> datetime | int | None: ...

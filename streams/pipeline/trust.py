@@ -12,7 +12,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from schemas.config.settings import Settings
 from schemas.instants import to_epoch_ms
 from schemas.kafka import headers as names
 from schemas.kafka.gateway_proof import ProofKeys, Said, read_identity, states_identity
@@ -70,6 +69,7 @@ WORTHLESS = frozenset({Headers.LEGACY, Headers.UNPROVEN, Headers.UNKNOWN_KEY})
 
 NOTHING = Finding(Headers.NONE)
 _UNPROVEN = Finding(Headers.UNPROVEN)
+_NO_KEYS = ProofKeys(())
 _UNKNOWN_KEY = Finding(Headers.UNKNOWN_KEY)
 
 
@@ -90,10 +90,11 @@ class Kept(Protocol):
 class GatewayTrust:
     """The rule for which gateway headers are trusted: those with a valid signature by a gateway's key.
 
-    Headers without a signature are believed until `legacy_until_ms` (since the epoch), when all gateways sign.
+    Without keys, as in a process without a gateway, none is valid. `legacy_until_ms` is in the
+    database. Headers without a signature are believed until `legacy_until_ms` (since the epoch), when all gateways sign.
     """
 
-    keys: ProofKeys
+    keys: ProofKeys = _NO_KEYS
     legacy_until_ms: int = 0
 
     def of_raw(self, said: Said, value: bytes | None, now_ms: int) -> Finding:
@@ -140,16 +141,3 @@ class GatewayTrust:
             if vouched is not None:
                 return Finding(Headers.LEGACY, vouched)
         return _UNPROVEN
-
-
-def gateway_trust(settings: Settings, legacy_until_ms: int) -> GatewayTrust:
-    """Return the rule for trusting gateway headers, with the keys in these settings.
-
-    `legacy_until_ms` is in the database.
-    """
-    return GatewayTrust(settings.proof_keys, legacy_until_ms)
-
-
-def no_trust() -> GatewayTrust:
-    """Return a rule that trusts no gateway headers, for a process without a gateway and without its keys."""
-    return GatewayTrust(ProofKeys(()))

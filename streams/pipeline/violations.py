@@ -51,11 +51,8 @@ def json_type(value: Any) -> str:
 def unit_hint(value: int) -> str:
     """Return a hint at the unit of a time given as a number; '' if it is a time of this century in milliseconds."""
     if value not in _CENTURY:
-        for unit, in_ms in (
-            ("seconds", value * 1000),
-            ("microseconds", value // 1000),
-            ("nanoseconds", value // 10**6),
-        ):
+        units = {"seconds": value * 1000, "microseconds": value // 1000, "nanoseconds": value // 10**6}
+        for unit, in_ms in units.items():
             if in_ms in _CENTURY:
                 return f"{value} looks like {unit}; milliseconds are meant"
     return ""

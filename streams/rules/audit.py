@@ -4,13 +4,18 @@ From a snapshot of Postgres and the bounds of Kafka's logs they make the report.
 the running totals that commits write, and (in a deep audit) the rows themselves.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from schemas.documents.audit_report import AuditReport, AuditTotals, PartitionAccount
 from schemas.kafka.topics import Topics
-from schemas.pipeline.audit_snapshot import Keys, Ledgers, LogBounds, Offsets, Snapshot
+from schemas.pipeline.audit_snapshot import Keys, Ledgers, LogBounds, Offsets, Snapshot, Windows
 from schemas.pipeline.record import LEDGER_TOPIC, TopicPartition, incarnation_of, topic_of
 from schemas.reasons import DroppedReason
+
+_SUMS: Final = ("read", "live", "stale", "skipped", "lost", "lost_acknowledged")
+_ROWS: Final = ("persisted", "dropped", "waiting")
 
 
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
@@ -23,15 +28,17 @@ def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics
     problems: list[str] = []
     accounts = []
     for source in sorted({*snapshot.offsets, *(ledgers or {}), *bounds}):
-        ledger = None if ledgers is None else ledgers.get(source)
+        offsets, ledger, log = snapshot.offsets.get(source), (ledgers or {}).get(source), bounds.get(source)
         is_raw = source.topic in raw_topics
-        found = [
-            *_offset_problems(source, snapshot.offsets.get(source), bounds.get(source), present),
-            *_sum_problems(source, snapshot.offsets.get(source), ledger, rows=is_raw and ledgers is not None),
-            *(_row_problems(source, snapshot.offsets.get(source), ledger) if ledger else ()),
-        ]
+        counted = is_raw and ledgers is not None
+        found: list[str] = []
+        if offsets is not None:
+            found += _offset_problems(source, offsets, log, present)
+            found += _sum_problems(source, offsets, ledger, rows=counted)
+        if ledger is not None:
+            found += _row_problems(source, offsets, ledger)
         problems += found
-        accounts.append(_account(source, is_raw, snapshot, bounds.get(source), balanced=not found))
+        accounts.append(_account(source, offsets, ledger, log, is_raw=is_raw, counted=counted, balanced=not found))
     problems += _window_problems(snapshot)
     if ledgers is not None:
         problems += _total_problems(snapshot, ledgers, raw_topics)
@@ -53,60 +60,51 @@ def _present_logs(
 
 
 def _offset_problems(
-    source: TopicPartition,
-    offsets: Offsets | None,
-    log: LogBounds | None,
-    present: Mapping[TopicPartition, TopicPartition],
+    source: TopicPartition, offsets: Offsets, log: LogBounds | None, present: Mapping[TopicPartition, TopicPartition]
 ) -> Iterable[str]:
     """Yield the problems of stored offsets.
 
     They are contradictions to Kafka's log, and lost records that no operator has acknowledged.
     """
-    if offsets is None:
-        return
     gone = present[source.in_kafka] != source
     if log is None and not gone:
         if offsets.own and offsets.read:
-            yield f"{_name(source)}: offset {offsets.next_offset} is stored, but Kafka has no such partition"
+            yield f"{source}: offset {offsets.next_offset} is stored, but Kafka has no such partition"
     elif log is not None and offsets.furthest > log.end:
-        yield f"{_name(source)}: an offset moved: the stored offset {offsets.furthest} is beyond Kafka's end {log.end}"
+        yield f"{source}: an offset moved: the stored offset {offsets.furthest} is beyond Kafka's end {log.end}"
     elif log is not None and offsets.own and log.start > offsets.next_offset:
         lost = log.start - offsets.next_offset
-        yield f"{_name(source)}: Kafka deleted {lost} records from {offsets.next_offset} on before they were read"
+        yield f"{source}: Kafka deleted {lost} records from {offsets.next_offset} on before they were read"
     if offsets.lost > offsets.lost_acknowledged:
         lost = offsets.lost - offsets.lost_acknowledged
         yield (
-            f"{_name(source)}: {lost} records are lost, and the loss is not acknowledged; once you know why: "
+            f"{source}: {lost} records are lost, and the loss is not acknowledged; once you know why: "
             f"bridge audit --acknowledge-lost {source.topic}:{source.partition}"
         )
 
 
-def _sum_problems(
-    source: TopicPartition, offsets: Offsets | None, ledger: Ledgers | None, *, rows: bool
-) -> Iterable[str]:
+def _sum_problems(source: TopicPartition, offsets: Offsets, ledger: Ledgers | None, *, rows: bool) -> Iterable[str]:
     """Yield the offsets without an outcome, found by the running totals and, with `rows`, also by counting the rows."""
-    if offsets is None:
-        return
     read, aside = offsets.read, offsets.stale + offsets.skipped + offsets.lost
     passed = f"{offsets.stale} stale + {offsets.skipped} skipped + {offsets.lost} lost"
     if rows:
         persisted, dropped, waiting = (ledger.persisted, ledger.dropped, ledger.waiting) if ledger else (0, 0, 0)
         if read != persisted + dropped + waiting + aside:
             yield (
-                f"{_name(source)}: {read} offsets were read, {persisted + dropped + waiting + aside} are accounted for "
+                f"{source}: {read} offsets were read, {persisted + dropped + waiting + aside} are accounted for "
                 f"({persisted} persisted + {dropped} dropped + {waiting} waiting + {passed})"
             )
         first = ledger.persisted_at_once + ledger.ledger if ledger else 0
         if offsets.live != first:
-            yield f"{_name(source)}: the running totals count {offsets.live} first attempts, the rows {first}"
+            yield f"{source}: the running totals count {offsets.live} first attempts, the rows {first}"
     if read != offsets.live + aside:
         yield (
-            f"{_name(source)}: {read} offsets were read, {offsets.live + aside} are in the running totals "
+            f"{source}: {read} offsets were read, {offsets.live + aside} are in the running totals "
             f"({offsets.live} live + {passed})"
         )
     outcomes = offsets.normalized + offsets.retried + offsets.dropped
     if offsets.live != outcomes:
-        yield f"{_name(source)}: the running totals count {offsets.live} attempts, but {outcomes} outcomes"
+        yield f"{source}: the running totals count {offsets.live} attempts, but {outcomes} outcomes"
 
 
 def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledgers) -> Iterable[str]:
@@ -115,10 +113,10 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
     Also yield those whose offsets were never read.
     """
     if offsets is None:
-        yield f"{_name(source)}: {ledger.persisted} events and {ledger.ledger} ledger rows, but no stored offset"
+        yield f"{source}: {ledger.persisted} events and {ledger.ledger} ledger rows, but no stored offset"
     elif ledger.last_offset >= offsets.furthest or ledger.first_offset < offsets.base_offset:
         yield (
-            f"{_name(source)}: an offset moved: rows reach from {ledger.first_offset} to {ledger.last_offset}, "
+            f"{source}: an offset moved: rows reach from {ledger.first_offset} to {ledger.last_offset}, "
             f"but offsets were read from {offsets.base_offset} to {offsets.furthest - 1}"
         )
     for count, at, what in (
@@ -129,7 +127,7 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
         (ledger.contradicted, ledger.contradicted_at, "have an event row, but a ledger row that contradicts it"),
     ):
         if count:
-            yield f"{_name(source)}: {count} raw events {what}, first at offset {at}"
+            yield f"{source}: {count} raw events {what}, first at offset {at}"
 
 
 def _window_problems(snapshot: Snapshot) -> Iterable[str]:
@@ -139,27 +137,18 @@ def _window_problems(snapshot: Snapshot) -> Iterable[str]:
     """
     # `bridge process` commits to windows of its own, so that the partitions' windows may count less than the totals.
     processed_apart = any(source.topic == LEDGER_TOPIC for source in snapshot.windows)
-    empty = (0, 0, 0)
-    totals: dict[TopicPartition, tuple[int, int, int]] = {}
+    totals: dict[TopicPartition, list[Offsets]] = defaultdict(list)
     for source, offsets in snapshot.offsets.items():
         # A window names only the partition, so the totals of all of the partition's logs are added up.
-        before = totals.get(source.in_kafka, empty)
-        totals[source.in_kafka] = (
-            before[0] + offsets.normalized,
-            before[1] + offsets.retried,
-            before[2] + offsets.dropped,
-        )
+        totals[source.in_kafka].append(offsets)
     for source in sorted({*totals, *snapshot.windows}):
         if source.topic == LEDGER_TOPIC:
             continue
-        window = snapshot.windows.get(source)
-        counted = (window.normalized, window.retried, window.dropped) if window else empty
-        settled = totals.get(source, empty)
-        too_few = any(have < want for have, want in zip(counted, settled, strict=True)) and not processed_apart
-        if too_few or any(have > want for have, want in zip(counted, settled, strict=True)):
-            yield (
-                f"{_name(source)}: the gate windows count {_outcomes(counted)}, the running totals {_outcomes(settled)}"
-            )
+        counted = _outcomes([snapshot.windows[source]] if source in snapshot.windows else [])
+        settled = _outcomes(totals[source])
+        too_many = any(have > want for have, want in zip(counted, settled, strict=True))
+        if too_many or (counted != settled and not processed_apart):
+            yield f"{source}: the gate windows count {_written(counted)}, the running totals {_written(settled)}"
 
 
 def _total_problems(
@@ -212,33 +201,30 @@ def _by_reason(snapshot: Snapshot) -> dict[str, int]:
 
 
 def _account(
-    source: TopicPartition, is_raw: bool, snapshot: Snapshot, log: LogBounds | None, *, balanced: bool
+    source: TopicPartition,
+    offsets: Offsets | None,
+    ledger: Ledgers | None,
+    log: LogBounds | None,
+    *,
+    is_raw: bool,
+    counted: bool,
+    balanced: bool,
 ) -> PartitionAccount:
-    offsets = snapshot.offsets.get(source)
-    counted = is_raw and snapshot.ledgers is not None
-    ledger = (snapshot.ledgers or {}).get(source)
-    unread = None
-    if log is not None:
-        unread = max(0, log.end - (max(log.start, offsets.next_offset) if offsets else log.start))
+    """Return the account of one partition; `counted` is whether its rows were counted."""
+    places: dict[str, Any] = {name: getattr(offsets, name, None) for name in ("base_offset", "next_offset")}
+    sums: dict[str, Any] = {name: getattr(offsets, name, 0) for name in _SUMS}
+    rows: dict[str, Any] = {name: getattr(ledger, name, 0) if counted else None for name in _ROWS}
     return PartitionAccount(
         topic=source.topic,
         partition=source.partition,
         kind="raw" if is_raw else "retry",
-        base_offset=offsets.base_offset if offsets else None,
-        next_offset=offsets.next_offset if offsets else None,
         log_start=log.start if log else None,
         log_end=log.end if log else None,
-        read=offsets.read if offsets else 0,
-        live=offsets.live if offsets else 0,
-        persisted=(ledger.persisted if ledger else 0) if counted else None,
-        dropped=(ledger.dropped if ledger else 0) if counted else None,
-        waiting=(ledger.waiting if ledger else 0) if counted else None,
-        stale=offsets.stale if offsets else 0,
-        skipped=offsets.skipped if offsets else 0,
-        lost=offsets.lost if offsets else 0,
-        lost_acknowledged=offsets.lost_acknowledged if offsets else 0,
-        unread=unread,
+        unread=max(0, log.end - max(log.start, offsets.next_offset if offsets else 0)) if log else None,
         balanced=balanced,
+        **places,
+        **sums,
+        **rows,
     )
 
 
@@ -246,13 +232,14 @@ def _totals(snapshot: Snapshot, accounts: list[PartitionAccount], raw_topics: se
     offsets, ledgers, keys = snapshot.offsets.values(), snapshot.ledgers, snapshot.keys
     raw = [one for one in accounts if one.topic in raw_topics]
     rows = None if ledgers is None else ledgers.values()
+    counted: Collection[Offsets | Ledgers] = offsets if rows is None else rows
     persisted = sum(one.normalized for one in offsets) if rows is None else sum(one.persisted for one in rows)
     return AuditTotals(
         read=sum(one.read for one in raw),
         persisted=persisted,
-        dropped=sum(one.dropped for one in offsets) if rows is None else sum(one.dropped for one in rows),
+        dropped=sum(one.dropped for one in counted),
         dropped_by_reason=_by_reason(snapshot) if snapshot.reasons is None else dict(snapshot.reasons),
-        retried=sum(one.retried for one in offsets) if rows is None else sum(one.retried for one in rows),
+        retried=sum(one.retried for one in counted),
         waiting=None if rows is None else sum(one.waiting for one in rows),
         healed=None if rows is None else sum(one.healed for one in rows),
         stale=sum(one.stale for one in accounts),
@@ -266,9 +253,9 @@ def _totals(snapshot: Snapshot, accounts: list[PartitionAccount], raw_topics: se
     )
 
 
-def _name(source: TopicPartition) -> str:
-    return f"{source.topic}-{source.partition}"
+def _outcomes(rows: Sequence[Offsets | Windows]) -> tuple[int, int, int]:
+    return sum(one.normalized for one in rows), sum(one.retried for one in rows), sum(one.dropped for one in rows)
 
 
-def _outcomes(counts: tuple[int, int, int]) -> str:
+def _written(counts: tuple[int, int, int]) -> str:
     return f"{counts[0]} normalized, {counts[1]} retried, {counts[2]} dropped"

@@ -14,7 +14,7 @@ from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
 from streams.rules.breaker_errors import top_errors
-from streams.rules.breaker_votes import Sites, nearly_all, of_others, worst_of
+from streams.rules.breaker_votes import nearly_all, of_others, worst_of
 
 _SENSITIVE_SHARE: Final = 50
 """After a trip the breaker is more sensitive: the number of events that trips it is divided by this number.
@@ -26,7 +26,7 @@ _TOLD_SITES: Final = 5
 _TODAY_SECONDS: Final = 86_400.0
 
 
-class _Counts(NamedTuple):
+class Counts(NamedTuple):
     """Counts of events by site: those that became a row, the failures of visitors, and the failures of other senders.
 
     Visitors are anonymous senders, such as browsers.
@@ -36,7 +36,7 @@ class _Counts(NamedTuple):
     bad: Counter[int]
     visitors: Counter[int]
 
-    def voting(self, *, quiet: bool) -> Sites:
+    def voting(self, *, quiet: bool) -> Counter[int]:
         """Return the failures that count for tripping the breaker.
 
         Failures of visitors (anonymous senders) count only if `quiet` is True, that is, if no event of any sender
@@ -48,12 +48,12 @@ class _Counts(NamedTuple):
 class _Streak(NamedTuple):
     """The dead letters in a row at the end of one partition. `since` is when the first was processed, in seconds."""
 
-    counts: _Counts
+    counts: Counts
     since: float
 
-    def followed_by(self, counts: _Counts, now: float) -> "_Streak":
+    def followed_by(self, counts: Counts, now: float) -> "_Streak":
         before = self.counts
-        both = _Counts(Counter(), before.bad + counts.bad, before.visitors + counts.visitors)
+        both = Counts(Counter(), before.bad + counts.bad, before.visitors + counts.visitors)
         return _Streak(both, self.since if before.bad else now)
 
     def voting(self) -> int:
@@ -77,10 +77,10 @@ class _Window:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.sums = _empty()
-        self._entries: OrderedDict[object, tuple[float, _Counts]] = OrderedDict()
+        self.sums = no_counts()
+        self._entries: OrderedDict[object, tuple[float, Counts]] = OrderedDict()
 
-    def add(self, key: object, at: float, counts: _Counts) -> None:
+    def add(self, key: object, at: float, counts: Counts) -> None:
         """Add a batch's counts, which replace those of the same batch, and remove entries that are too old."""
         while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
             self._subtract(self._entries.popitem(last=False)[1][1])
@@ -89,22 +89,12 @@ class _Window:
         self._entries[key] = (at, counts)
         _add(self.sums, counts)
 
-    def _subtract(self, counts: _Counts) -> None:
+    def _subtract(self, counts: Counts) -> None:
         for total, part in zip(self.sums, counts, strict=True):
             for site, count in part.items():
                 total[site] -= count
                 if not total[site]:
                     del total[site]
-
-
-class ProbeSample:
-    """The counts of one probe, which finds out whether events pass again while the breaker is open.
-
-    In a probe workers process some records without dead-lettering. The sample has all partitions that were read so far.
-    """
-
-    def __init__(self) -> None:
-        self.counts = _empty()
 
 
 class BreakerJudge:
@@ -173,7 +163,7 @@ class BreakerJudge:
             if cause is not None:
                 held = top_errors(one for each in outcomes for one in each.dead_letters())
                 return cause._replace(details={**cause.details, "errors": held})
-        if sum(map(_total, (self._all.sums.good, self._all.sums.bad))) >= self._limits.min_events:
+        if self._all.sums.good.total() + self._all.sums.bad.total() >= self._limits.min_events:
             self._sensitive = False
         return None
 
@@ -192,45 +182,45 @@ class BreakerJudge:
         """
         return min(events, max(_SENSITIVE_EVENTS, events // _SENSITIVE_SHARE)) if self._sensitive else events
 
-    def passes(self, sample: ProbeSample, outcomes: Sequence[Outcomes]) -> bool:
+    def passes(self, sample: Counts, outcomes: Sequence[Outcomes]) -> bool:
         """Add a probe's outcomes to the sample; return whether the sample allows a reset of the breaker."""
         now = self._now()
         for one in outcomes:
-            good = _good_sites(one)
-            self._passed.update(dict.fromkeys(good, now))
-            _add(sample.counts, self._count(one.dead_letters(), good))
+            _add(sample, self._counted(one, one.dead_letters(), now))
         self.committed(outcomes)
-        good = sample.counts.good
-        bad = sample.counts.voting(quiet=not good)
+        good = sample.good
+        bad = sample.voting(quiet=not good)
         passed = not nearly_all(good, bad, 1, self._limits.ratio_pct, self._owner_of)
         if passed:
             self._probed = now, good.copy()
         return passed
 
-    def is_enough(self, sample: ProbeSample) -> bool:
+    def is_enough(self, sample: Counts) -> bool:
         """Return whether the probe may end, because more events would hardly change the result of its sample.
 
         Each organisation's events count for at most half of the needed number, since events of other organisations may
         follow. Failures of visitors (anonymous senders) don't count.
         """
         by_owner: Counter[Hashable] = Counter()
-        for counts in (sample.counts.good, sample.counts.bad):
-            for site, count in counts.items():
-                by_owner[self._owner_of(site)] += count
+        for site, count in (sample.good + sample.bad).items():
+            by_owner[self._owner_of(site)] += count
         most = self._limits.min_events // 2
         return sum(min(count, most) for count in by_owner.values()) >= self._limits.min_events
 
-    def _count(self, dead: Iterable[Failure], good: Counter[int] | None = None) -> _Counts:
-        counts = _Counts(Counter() if good is None else good, Counter(), Counter())
+    def _counted(self, one: Outcomes, dead: Iterable[Failure], now: float) -> Counts:
+        """Return the counts of a batch, and remember which sites' events pass."""
+        good = Counter([candidate.event.site_id for candidate in one.candidates])
+        self._passed.update(dict.fromkeys(good, now))
+        return self._failed(dead)._replace(good=good)
+
+    def _failed(self, dead: Iterable[Failure]) -> Counts:
+        counts = no_counts()
         for failure in dead:
             (counts.visitors if _is_visitors(failure) else counts.bad)[self._site_of(failure)] += 1
         return counts
 
-    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> _Counts:
-        good = _good_sites(one)
-        for site in good:
-            self._passed[site] = now
-        counts = self._count(dead, good)
+    def _add(self, one: Outcomes, dead: Sequence[Failure], now: float) -> Counts:
+        counts = self._counted(one, dead, now)
         # A batch from the ledger has no offset that could be its key.
         key = object() if one.batch.from_ledger else (one.batch.source, one.batch.prev)
         self._all.add(key, now, counts)
@@ -252,26 +242,21 @@ class BreakerJudge:
         needed = self._needed(self._limits.min_events)
         if not nearly_all(good, bad, needed, self._limits.ratio_pct, self._owner_of):
             return None
-        total = _total(bad) + _total(good)
-        return _cause(
-            f"{_total(bad)} of {total} events decided within {window.seconds:g} s would be dead-lettered",
-            bad,
-            _total(sums.visitors) if quiet else 0,
-            failure,
-        )
+        total = bad.total() + good.total()
+        reason = f"{bad.total()} of {total} events decided within {window.seconds:g} s would be dead-lettered"
+        return _cause(reason, sums, failure, quiet=quiet)
 
     def _by_run(self, failure: Failure, streak: _Streak | None, quiet: bool) -> BreakerCause | None:
-        if (
-            streak is None
-            or self._is_one_of_many(streak.counts.voting(quiet=quiet))
-            or not self._too_long(streak, quiet)
-        ):
+        if streak is None:
+            return None
+        bad = streak.counts.voting(quiet=quiet)
+        if self._is_one_of_many(bad) or not self._too_long(bad, streak.since):
             return None
         place = f"{failure.attempt.record.topic}-{failure.attempt.record.partition}"
-        sites, visitors = streak.counts.voting(quiet=quiet), _total(streak.counts.visitors) if quiet else 0
-        return _cause(f"{_total(sites)} events in a row on {place} would be dead-lettered", sites, visitors, failure)
+        reason = f"{bad.total()} events in a row on {place} would be dead-lettered"
+        return _cause(reason, streak.counts, failure, quiet=quiet)
 
-    def _is_one_of_many(self, bad: Sites) -> bool:
+    def _is_one_of_many(self, bad: Counter[int]) -> bool:
         """Return whether only one organisation, or unknown sites, have failures, while events of other owners pass.
 
         Events of others pass if one has become a row within the last day. The product's code then works, because it has
@@ -289,24 +274,24 @@ class BreakerJudge:
         known = failure.window_site_id or failure.site_id
         return known if known and (known == failure.window_site_id or known in self._passed) else UNCONFIRMED_SITE
 
-    def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: _Counts, now: float) -> _Streak:
+    def _follow(self, one: Outcomes, dead: Sequence[Failure], counts: Counts, now: float) -> _Streak:
         """Extend the partition's streak (dead letters in a row) by a batch.
 
         Returns the longest streak that contains events of this batch.
         """
         batch = one.batch
         known = self._runs.get(batch.source)
-        before = _Streak(_empty(), now)
+        before = _Streak(no_counts(), now)
         if known is not None and batch.prev == known.next:
             before = known.after
         elif known is not None and batch.prev == known.prev:
             before = known.before
         if not counts.good:
             after = longest = before.followed_by(counts, now)
-        elif _total(before.counts.bad) + len(dead) < self._needed(self._limits.run_length):
+        elif before.counts.bad.total() + len(dead) < self._needed(self._limits.run_length):
             last_good = one.candidates[-1].attempt.record.offset
             trailing = [failure for failure in dead if failure.attempt.record.offset > last_good]
-            after = longest = _Streak(self._count(trailing), now)
+            after = longest = _Streak(self._failed(trailing), now)
         else:
             after, longest = self._walk(one, dead, before, now)
         self._runs[batch.source] = _Run(batch.prev, batch.next, before, after)
@@ -321,55 +306,50 @@ class BreakerJudge:
             if offset in failures:
                 following.append(failures[offset])
                 continue
-            longest = max(longest, last.followed_by(self._count(following), now), key=_Streak.voting)
-            last, following = _Streak(_empty(), now), []
-        last = last.followed_by(self._count(following), now)
+            longest = max(longest, last.followed_by(self._failed(following), now), key=_Streak.voting)
+            last, following = _Streak(no_counts(), now), []
+        last = last.followed_by(self._failed(following), now)
         return last, max(longest, last, key=_Streak.voting)
 
-    def _too_long(self, streak: _Streak, quiet: bool) -> bool:
+    def _too_long(self, bad: Counter[int], since: float) -> bool:
         """Return whether a streak (dead letters in a row on one partition) is long enough to trip the breaker.
 
-        If no other site is active, the dead letters of one site suffice. Otherwise at least half of the needed number
+        `bad` are its dead letters by site, and `since` is when the first of them was processed. If no other site is active, the dead letters of one site suffice. Otherwise at least half of the needed number
         must be of other sites, and most owners of these sites must fail. A sender chooses the partition of its events.
         A site therefore does not count as failing if other events of this site passed during the streak or recently.
         """
-        length, bad = self._needed(self._limits.run_length), streak.counts.voting(quiet=quiet)
-        if _total(bad) < length:
+        length = self._needed(self._limits.run_length)
+        if bad.total() < length:
             return False
         recently = self._now() - self._limits.window_seconds / 2
-        about = {site for site, at in self._passed.items() if at >= streak.since or at > recently}
+        about = {site for site, at in self._passed.items() if at >= since or at > recently}
         worst = worst_of(bad, about)
         if not about - {worst}:
             # Failures of unknown sites are not held against a site whose events pass elsewhere.
-            return worst not in about or 2 * (_total(bad) - bad.get(UNCONFIRMED_SITE, 0)) >= length
+            return worst not in about or 2 * (bad.total() - bad[UNCONFIRMED_SITE]) >= length
         passing = {
-            self._owner_of(site)
-            for site, at in self._passed.items()
-            if site != worst and (at > streak.since or at > recently)
+            self._owner_of(site) for site, at in self._passed.items() if site != worst and (at > since or at > recently)
         }
         failing = {self._owner_of(site) for site in bad.keys() - {worst, UNCONFIRMED_SITE}} - passing
         return 2 * of_others(bad, worst) >= length and len(failing) > len(passing)
-
-
-def _good_sites(one: Outcomes) -> Counter[int]:
-    return Counter([candidate.event.site_id for candidate in one.candidates])
 
 
 def _is_visitors(failure: Failure) -> bool:
     return failure.sender is Sender.VISITOR
 
 
-def _empty() -> _Counts:
-    return _Counts(Counter(), Counter(), Counter())
+def no_counts() -> Counts:
+    """Return counts of no events, to which others are added; also the sample of a probe that has read nothing yet.
+
+    A probe finds out whether events pass again while the breaker is open: workers process some records without
+    dead-lettering. The sample has all partitions that were read so far.
+    """
+    return Counts(Counter(), Counter(), Counter())
 
 
-def _add(sums: _Counts, counts: _Counts) -> None:
+def _add(sums: Counts, counts: Counts) -> None:
     for total, part in zip(sums, counts, strict=True):
         total.update(part)
-
-
-def _total(sites: Sites) -> int:
-    return sum(sites.values())
 
 
 def _first_attempts(one: Outcomes) -> bool:
@@ -381,16 +361,17 @@ def _first_attempts(one: Outcomes) -> bool:
     return first is None or first.attempt.number == 1
 
 
-def _cause(reason: str, sites: Sites, visitors: int, failure: Failure) -> BreakerCause:
+def _cause(reason: str, counts: Counts, failure: Failure, *, quiet: bool) -> BreakerCause:
+    sites = counts.voting(quiet=quiet)
     details = {
         "topic": failure.attempt.record.topic,
         "partition": failure.attempt.record.partition,
         "offset": failure.attempt.record.offset,
         "error_class": failure.error_class.value,
         "error": failure.error[:300],
-        "sites": {str(site): count for site, count in Counter(sites).most_common(_TOLD_SITES)},
+        "sites": {str(site): count for site, count in sites.most_common(_TOLD_SITES)},
         "sites_total": len(sites),
-        "failures_total": _total(sites),
-        "failures_of_visitors": visitors,
+        "failures_total": sites.total(),
+        "failures_of_visitors": counts.visitors.total() if quiet else 0,
     }
     return BreakerCause(reason, details)

@@ -28,11 +28,7 @@ def _by_owner(counts: Sites, worst: int | None, owner_of: Callable[[int], Hashab
 
 
 def nearly_all(
-    good: Sites,
-    bad: Sites,
-    min_events: int,
-    ratio_pct: Decimal,
-    owner_of: Callable[[int], Hashable] = lambda site: site,
+    good: Sites, bad: Sites, min_events: int, ratio_pct: Decimal, owner_of: Callable[[int], Hashable]
 ) -> bool:
     """Return whether nearly all events fail: at least `ratio_pct` percent of them, of at least `min_events` events.
 

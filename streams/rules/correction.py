@@ -1,7 +1,7 @@
 """Corrections of a dead letter: operations that change the producer's JSON, and a diff of the result; pure."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
 import jsonpatch
@@ -273,17 +273,12 @@ def _cut(text: bytes) -> str:
     return shown if len(shown) <= _LONGEST_OLD else f"{shown[:_LONGEST_OLD]}…"
 
 
-class Diff(NamedTuple):
-    """The changes that a correction makes to one event's JSON, as lines of a unified diff."""
+def diff(before: bytes | None, after: bytes | None) -> list[str]:
+    """Return the changes that a correction makes to one event's JSON, as lines of a unified diff.
 
-    provenance: str
-    lines: Sequence[str]
-
-
-def diff(provenance: str, before: bytes | None, after: bytes | None) -> Diff:
-    """Compare two JSON values line by line, in indented form. Of a long value only the beginning is compared."""
-    old, new = _lines(before), _lines(after)
-    return Diff(provenance, line_diff(old, new, "as it was sent", "as it would be sent"))
+    The values are compared line by line, in indented form. Of a long value only the beginning is compared.
+    """
+    return line_diff(_lines(before), _lines(after), "as it was sent", "as it would be sent")
 
 
 def read_correction(settings: Iterable[str], patch: bytes | None) -> Correction:

@@ -177,20 +177,12 @@ def _function(step: Step) -> Callable[[Any], Any]:
     return _PLAIN[step.name]
 
 
-def _multiplied(value: Any, factor: Decimal) -> Any:
-    number = _number(value)
-    try:
-        return _changed(number, _EXACT.multiply(number, factor))
-    except DecimalException:
-        raise NotApplicable(f"the result has more than {_DIGITS} digits") from None
+def _multiplied(value: Any, factor: Decimal) -> Number:
+    return _computed(_number(value), lambda number: _EXACT.multiply(number, factor))
 
 
-def _rounded(value: Any, decimals: int) -> Any:
-    number = _number(value)
-    try:
-        return _changed(number, number.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDED))
-    except DecimalException:
-        raise NotApplicable(f"the result has more than {_DIGITS} digits") from None
+def _rounded(value: Any, decimals: int) -> Number:
+    return _computed(_number(value), lambda number: number.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDED))
 
 
 def _milliseconds(value: Any) -> Any:
@@ -246,11 +238,15 @@ def _from_json(value: Any) -> Any:
         raise NotApplicable("the text is not JSON") from None
 
 
-def _changed(number: Number, result: Decimal) -> Number:
+def _computed(number: Number, compute: Callable[[Number], Decimal]) -> Number:
     """Return the result of a computation without exponent and trailing zeros.
 
     If the result equals the field's number, return that number as the event spells it.
     """
+    try:
+        result = compute(number)
+    except DecimalException:
+        raise NotApplicable(f"the result has more than {_DIGITS} digits") from None
     if result == number:
         return number
     text = format(result, "f")

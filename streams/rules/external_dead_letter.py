@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from schemas.kafka import headers as names
 from schemas.kafka.headers import Headers, last, last_int
 from schemas.pipeline.record import Provenance, RawRecord
+from streams.pipeline.processor import stated_provenance
 
 _SPRING: Final = "kafka_dlt-"
 _CONNECT: Final = "__connect.errors."
@@ -36,23 +37,15 @@ def original(record: RawRecord) -> ExternalDeadLetter:
     A record without their headers is returned as it is.
     """
     headers = record.headers
-    for place in range(len(headers) - 1, -1, -1):
-        if headers[place][0] == names.PROVENANCE:
-            provenance = _provenance(headers)
-            if provenance is not None:
-                own = headers[place:]
-                value = None if last(own, names.NULL) is not None else record.value
-                whole = last(own, names.OMITTED) is None
-                return ExternalDeadLetter(record.key, value, headers[:place], provenance.partition, provenance, whole)
+    provenance = stated_provenance(headers)
+    if provenance is not None:
+        place = max(index for index, (name, _) in enumerate(headers) if name == names.PROVENANCE)
+        own = headers[place:]
+        value = None if last(own, names.NULL) is not None else record.value
+        whole = last(own, names.OMITTED) is None
+        return ExternalDeadLetter(record.key, value, headers[:place], provenance.partition, provenance, whole)
     kept = [(name, value) for name, value in headers if not name.startswith(_ADDED)]
     return ExternalDeadLetter(record.key, record.value, kept, _partition(headers))
-
-
-def _provenance(headers: Headers) -> Provenance | None:
-    try:
-        return Provenance.parse(last(headers, names.PROVENANCE) or "")
-    except ValueError:
-        return None
 
 
 def _partition(headers: Headers) -> int | None:

@@ -34,7 +34,16 @@ _NOTHING: Final = (b"", b"")
 _CONSTANTS: Final = {b"true": True, b"false": False, b"null": None}
 
 
-class Number(Decimal):
+class _Kept:
+    """A part of a JSON text, which is not changed, so that a deep copy of it is the part itself."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+class Number(_Kept, Decimal):
     """A number that keeps its spelling in the JSON text. It equals every number of the same value."""
 
     text: str
@@ -48,19 +57,13 @@ class Number(Decimal):
     def __str__(self) -> str:
         return self.text
 
-    def __deepcopy__(self, memo: object) -> "Number":
-        return self
 
-
-class Text(str):
+class Text(_Kept, str):
     """A string that keeps its JSON text, including quotes and escapes."""
 
     __slots__ = ("token",)
 
     token: bytes
-
-    def __deepcopy__(self, memo: object) -> "Text":
-        return self
 
 
 class _Member:
@@ -108,8 +111,8 @@ class Object(dict[str, Any]):
 class Array(list[Any]):
     """A JSON array that keeps the white space around its elements. The elements stay text until they are accessed."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *values: Any) -> None:
+        super().__init__(values)
         self.around: list[tuple[bytes, bytes]] = []
         self.gap = b""
 
@@ -149,16 +152,13 @@ class _Whole:
         return self.ends
 
 
-class Unread:
+class Unread(_Kept):
     """An array or object that has not been read yet. It is known only as a part of a JSON text."""
 
     __slots__ = ("_end", "_start", "_whole")
 
     def __init__(self, whole: _Whole, start: int, end: int) -> None:
         self._whole, self._start, self._end = whole, start, end
-
-    def __deepcopy__(self, memo: object) -> "Unread":
-        return self
 
     @property
     def text(self) -> bytes:
@@ -210,7 +210,7 @@ class Source:
         inner = text.strip()
         start = text.find(inner)
         self._around = text[:start], text[start + len(inner) :]
-        self._root = _around(unread(inner) if inner[:1] in (b"[", b"{") else inner)
+        self._root = Array(Unread(_Whole(inner), 0, len(inner)) if inner[:1] in (b"[", b"{") else inner)
 
     @property
     def is_object(self) -> bool:
@@ -246,15 +246,10 @@ class Source:
         return before + (yield from written(self._root[0])) + after
 
 
-def unread(text: bytes) -> Unread:
-    """Return an Unread for the valid JSON text of an array or object. The text must have no white space around it."""
-    return Unread(_Whole(text), 0, len(text))
-
-
 def equal(one: Any, other: Any) -> Pieces[bool]:
     """Return whether two values are equal by RFC 6902: numbers by value, objects regardless of member order."""
     count = 0
-    left: list[tuple[Any, Any, Iterator[Any]]] = [(_around(one), _around(other), iter((0,)))]
+    left: list[tuple[Any, Any, Iterator[Any]]] = [(Array(one), Array(other), iter((0,)))]
     while left:
         container, another, keys = left[-1]
         for key in keys:
@@ -295,12 +290,6 @@ def written(value: Any) -> Pieces[bytes]:
         else:
             left.pop()
     return b"".join(done)
-
-
-def _around(value: Any) -> Array:
-    array = Array()
-    array.append(value)
-    return array
 
 
 def _inside(container: Any, key: Any) -> Pieces[Any]:

@@ -34,18 +34,17 @@ class Lag:
     """
 
     def __init__(self) -> None:
-        self._moments: dict[TopicPartition, list[float]] = {}
-        self._ends: dict[TopicPartition, list[int]] = {}
+        self._seen: dict[TopicPartition, tuple[list[int], list[float]]] = {}
 
     def see(self, ends: Mapping[TopicPartition, int], now: float) -> None:
         """Record the current end offsets of logs. `now` is in seconds of the monotonic clock.
 
         Logs that are not in `ends` are forgotten.
         """
-        for source in self._ends.keys() - ends.keys():
-            del self._ends[source], self._moments[source]
+        for source in self._seen.keys() - ends.keys():
+            del self._seen[source]
         for source, end in ends.items():
-            known, moments = self._ends.setdefault(source, []), self._moments.setdefault(source, [])
+            known, moments = self._seen.setdefault(source, ([], []))
             while known and known[-1] > end:
                 # The log was recreated, or a replica answered that has not received all records yet.
                 known.pop()
@@ -63,16 +62,16 @@ class Lag:
 
         Returns None if the log's end was never observed.
         """
-        known = self._ends.get(source)
-        return None if not known else max(0, known[-1] - settled)
+        known, _ = self._seen.get(source, ([], []))
+        return max(0, known[-1] - settled) if known else None
 
     def seconds(self, source: TopicPartition, settled: int, head: Head | None, now: float, now_ms: int) -> float | None:
         """Return how long the oldest uncommitted record, the one at offset `settled`, has waited, in seconds.
 
         0 if the log has no such record yet; None if the log's end was never observed.
         """
-        known, moments = self._ends.get(source), self._moments.get(source)
-        if not known or not moments:
+        known, moments = self._seen.get(source, ([], []))
+        if not known:
             return None
         first_behind = bisect_right(known, settled)
         if first_behind == len(known):

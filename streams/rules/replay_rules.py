@@ -15,11 +15,11 @@ from schemas.pipeline.registry import Registry
 from schemas.reasons import DroppedReason
 from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import claim_of
-from streams.pipeline.identity import Claimed, identify
+from streams.pipeline.identity import identify
 from streams.pipeline.normalize import Bounds
 from streams.pipeline.reading import read_event
-from streams.pipeline.rejection import Rejection
-from streams.pipeline.trust import Finding, GatewayTrust, Headers, no_trust
+from streams.pipeline.rejection import Claimed, Rejection
+from streams.pipeline.trust import Finding, GatewayTrust, Headers
 from streams.rules.correction import Correction, CorrectionFailed, Old
 from streams.rules.json_source import Pieces
 
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
     max_lives: int
     month_exists: Callable[[date], bool]
     org_id: int | None = None
-    trust: GatewayTrust = no_trust()
+    trust: GatewayTrust = GatewayTrust()
 
     def excludes_site_of(self, item: DeadLetterItem) -> bool:
         """Return whether the dead letter's site does not belong to the organisation of the replay now."""
@@ -109,15 +109,11 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, regist
             raise CorrectionFailed(
                 f"the correction moves it to site {site_id}, but the plan is limited to its organisation's sites as they are"
             )
-        if script_id != item.script_id and _site_of(script_id, registry) != site_id:
+        script = registry.get(script_id or "")
+        if script_id != item.script_id and (script is None or script.site_id != site_id):
             # The message does not disclose whether the script is another organisation's.
             raise CorrectionFailed(f"after the correction, its script_id is not registered for site {site_id}")
     return body
-
-
-def _site_of(script_id: str | None, registry: Registry) -> int | None:
-    script = None if script_id is None else registry.get(script_id)
-    return None if script is None else script.site_id
 
 
 def judge(
@@ -139,16 +135,7 @@ def judge(
         return Judgement(item, Forecast.REFUSED, str(error), item.body, claim)
     found = _found(item, body, terms)
     try:
-        event = read_event(
-            body.value,
-            found.checked(),
-            received_at=item.received_at,
-            provenance=item.provenance,
-            attempt=1,
-            registry=registry,
-            bounds=bounds,
-            sender=found.sender,
-        )
+        event = read_event(body.value, found.checked(), item.received_at, item.provenance, registry, bounds)
     except Rejection as rejection:
         same = rejection.error_class.value == item.error_class
         forecast = Forecast.FAILS_THE_SAME if same else Forecast.FAILS_OTHERWISE

@@ -35,16 +35,28 @@ class RetryPolicy(NamedTuple):
     """
 
     tiers: tuple[Tier, ...]
-    by_class: Mapping[ErrorClass, tuple[Tier, ...]]
+    by_class: Mapping[str, tuple[Tier, ...]]
     max_retries: int
     jitter: float
+
+    @property
+    def delays_ms(self) -> dict[str, int]:
+        """The delay of each retry topic in milliseconds."""
+        return {tier.topic: tier.delay_ms for tier in self.tiers}
+
+    def tier(self, error_class: str, failures: int) -> Tier:
+        """Return the tier of the retry after this number of failures, of which `error_class` is the last one's class.
+
+        An earlier release may have had more error classes or more tiers.
+        """
+        tiers = self.by_class.get(error_class, self.tiers)
+        return tiers[min(failures, len(tiers)) - 1]
 
     def decide(self, error_class: ErrorClass, failed_attempt: int, now_ms: int) -> Retry | None:
         """Return the retry after attempt number `failed_attempt` (from 1) has failed; None when no retry is left."""
         if failed_attempt > self.max_retries and not ERRORS[error_class].endlessly:
             return None
-        tiers = self.by_class.get(error_class, self.tiers)
-        tier = tiers[min(failed_attempt, len(tiers)) - 1]
+        tier = self.tier(error_class, failed_attempt)
         return Retry(tier.topic, now_ms + round(tier.delay_ms * (1 + self.jitter)))
 
 
@@ -55,7 +67,7 @@ def retry_policy(settings: Settings, random: Callable[[], float]) -> RetryPolicy
         label: Tier(topic, round(min(label.seconds, cap) * 1000))
         for label, topic in zip(settings.retry_delays, settings.topics.retries, strict=True)
     }
-    by_class = {
+    by_class: dict[str, tuple[Tier, ...]] = {
         error_class: tuple(named[label] for label in labels)
         for error_class, labels in settings.retry_tiers_by_class.items()
     }
@@ -70,14 +82,7 @@ def tier_labels(settings: Settings) -> Callable[[str, int], str]:
     """
     policy = retry_policy(settings, lambda: 0.0)
     labels = dict(zip(settings.topics.retries, settings.retry_delays, strict=True))
-    known = {one.value: tiers for one, tiers in policy.by_class.items()}
-
-    def label(error_class: str, failures: int) -> str:
-        # An earlier release may have had more error classes or more tiers.
-        tiers = known.get(error_class, policy.tiers)
-        return labels[tiers[min(failures, len(tiers)) - 1].topic]
-
-    return label
+    return lambda error_class, failures: labels[policy.tier(error_class, failures).topic]
 
 
 def due_at_ms(header_due_ms: int | None, record_time_ms: int, delay_ms: int) -> int:

@@ -68,34 +68,27 @@ class Source(Protocol):
 
     async def cluster(self) -> str:
         """Return the id of the Kafka cluster to which the reader is connected now."""
-        ...
 
     async def beginnings(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the first offset of each log."""
-        ...
 
     async def ends(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the end of each log: the offset after the last record that can be read."""
-        ...
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
         """Set the offset at which the next batch of this partition begins."""
-        ...
 
     def position(self, source: TopicPartition) -> int | None:
         """Return the offset at which the partition's next batch begins; None before the first `rewind`."""
-        ...
 
     def pause(self, sources: Iterable[TopicPartition]) -> None:
         """Pause reading of these partitions.
 
         `poll` must still be called, so that the worker stays a member of its group.
         """
-        ...
 
     def resume(self, sources: Iterable[TopicPartition]) -> None:
         """Resume these partitions."""
-        ...
 
     async def poll(self, sources: Sequence[TopicPartition], *, timeout_ms: int, max_records: int) -> list[Batch]:
         """Return batches of these partitions as soon as there are any records; [] after `timeout_ms` milliseconds.
@@ -103,21 +96,18 @@ class Source(Protocol):
         A partition that has more records than one call returns comes after the others in the next call. Raises
         SourceUnavailable, SourceStopped or OffsetsGone; the read position of every partition is then unchanged.
         """
-        ...
 
     def unreadable(self) -> Mapping[TopicPartition, str]:
         """Return the partitions whose next record no client can read, with the reason.
 
         After a `rewind` of the partition, the reader tries to read the record again.
         """
-        ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Commit offsets to Kafka's consumer group, only for lag tools.
 
         Returns False if Kafka does not accept them; never raises.
         """
-        ...
 
 
 def make_consumer(settings: Settings) -> AIOKafkaConsumer:
@@ -273,13 +263,8 @@ class KafkaSource:
         """Stop reading the partition at its unreadable record, and log it. The other partitions continue."""
         self._unreadable[source] = f"{type(error).__name__}: {error}"
         self._look_again_at = time.monotonic() + _LOOK_AGAIN_SECONDS
-        log.error(
-            "record_unreadable",
-            topic=source.topic,
-            partition=source.partition,
-            offset=self._chain.get(source),
-            error=self._unreadable[source],
-        )
+        place, error_text = source._asdict(), self._unreadable[source]
+        log.error("record_unreadable", **place, offset=self._chain.get(source), error=error_text)
 
     async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
         partitions = [_kafka(source) for source in sources]

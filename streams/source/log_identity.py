@@ -6,7 +6,7 @@ log than the one that was read before, and the stored offset does not apply to i
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.pipeline.log_identity import LogMark, foreign, mark_of
 from schemas.pipeline.record import TopicPartition
@@ -15,6 +15,8 @@ from streams.source.kafka import OffsetsGone, Source, SourceUnavailable
 
 _POLL_MS = 200
 _SECONDS = 20.0
+REMEDY: Final = "restore the old log, or run `bridge topics adopt` to read the new one"
+"""What an operator can do about a replaced log."""
 
 
 class Examined(NamedTuple):

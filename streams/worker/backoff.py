@@ -4,7 +4,7 @@ A caller that is a member of a consumer group polls between the tries, so that i
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -41,18 +41,15 @@ class Backoff:
         seconds *= 0.75 + 0.5 * self._random()
         if self.failures <= _LOGGED_EACH or self._waited - self._logged_at >= 60:
             self._logged_at = self._waited
-            log.warning(
-                "lane_backing_off",
-                lane=lane,
-                tries=self.failures,
-                waited_seconds=round(self._waited, 1),
-                error=str(error),
-            )
+            log.warning("lane_backing_off", **self._figures(lane), error=str(error))
         self._waited += seconds
         return seconds
 
     def succeeded(self, lane: str) -> None:
         """Reset the failures, and log the end of the outage."""
         if self.failures:
-            log.info("resumed", lane=lane, tries=self.failures, waited_seconds=round(self._waited, 1))
+            log.info("resumed", **self._figures(lane))
         self.failures, self._waited, self._logged_at = 0, 0.0, 0.0
+
+    def _figures(self, lane: str) -> dict[str, Any]:
+        return {"lane": lane, "tries": self.failures, "waited_seconds": round(self._waited, 1)}

@@ -17,7 +17,6 @@ from sinks.ports import CommitResult, Publisher, Rejected, Sink
 from streams.rules.breaker import BreakerJudge
 from telemetry import metrics
 
-_NOWHERE: Mapping[TopicPartition, int] = MappingProxyType({})
 log = structlog.get_logger(__name__)
 
 
@@ -33,7 +32,7 @@ class BatchCommitter:
         self._judge = judge
 
     async def settle(
-        self, outcomes: Sequence[Outcomes], positions: Mapping[TopicPartition, int] = _NOWHERE
+        self, outcomes: Sequence[Outcomes], positions: Mapping[TopicPartition, int] = MappingProxyType({})
     ) -> CommitResult:
         """Publish the copies of failed events (retries and dead letters), then write all outcomes in one transaction.
 

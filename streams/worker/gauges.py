@@ -9,6 +9,7 @@ import structlog
 
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError
+from schemas.instants import now_ms
 from schemas.pipeline.record import TopicPartition
 from sinks.postgres.stats.backlog import read_backlog, shown
 from streams.rules.lag import Lag
@@ -64,7 +65,7 @@ class Observation:
 
     def show_lag(self) -> None:
         """Set the lag metrics of every partition that this worker reads, and remove those of all other partitions."""
-        now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        now = time.monotonic()
         values: metrics.Values = {}
         for source, position in self._positions().items():
             place = (source.in_kafka.topic, str(source.partition))
@@ -73,25 +74,19 @@ class Observation:
             if records is None:
                 continue
             values[metrics.LAG_RECORDS, place] = float(records)
-            values |= self._held_back(source, place, now)
+            sight = self._source.sight(source)
+            if sight is None:
+                # The log was not fetched recently, so it is not known whether a producer's open transaction blocks it.
+                self._transactions.forget(source)
+            else:
+                values[metrics.OPEN_TRANSACTION_SECONDS, place] = self._transactions.seconds(source, sight, now)
             if place[0] == self._settings.topics.raw:
-                seconds = self._lag.seconds(source, position, self._source.heads.get(source), now, now_ms)
+                seconds = self._lag.seconds(source, position, self._source.heads.get(source), now, now_ms())
                 values[metrics.LAG_SECONDS, place] = seconds or 0.0
         self._lag_series.show(values)
         # The time of the computation is set here. Its age then shows a failed computation, and a Kafka that does not
         # answer.
         metrics.LOG_ENDS_READ.set(self._ends_read)
-
-    def _held_back(self, source: TopicPartition, place: tuple[str, str], now: float) -> metrics.Values:
-        """Return for how many seconds a producer's open transaction has blocked the log, as a metric's value.
-
-        Returns no value if the log was not fetched recently.
-        """
-        sight = self._source.sight(source)
-        if sight is None:
-            self._transactions.forget(source)
-            return {}
-        return {(metrics.OPEN_TRANSACTION_SECONDS, place): self._transactions.seconds(source, sight, now)}
 
     def _positions(self) -> dict[TopicPartition, int]:
         return {source: offset for lane in self._lanes() for source, offset in lane.positions.items()}

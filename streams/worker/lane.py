@@ -1,7 +1,7 @@
 """A lane: an asyncio task of the worker that reads some partitions and commits their batches, one after another."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -11,11 +11,10 @@ from schemas.errors import BatchRefused, BreakerOpen, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, TopicPartition
-from sinks.cooperative import TURN_SECONDS, in_turns
 from sinks.ports import CommitResult
 from sinks.postgres.errors import TIMED_OUT
 from streams.pipeline.dedup_key import DedupHints
-from streams.pipeline.processor import Context, LedgerStates, processing, replays_claimed
+from streams.pipeline.processor import LedgerStates, replays_claimed
 from streams.source.kafka import OffsetsGone, SourceStopped, SourceUnavailable
 from streams.source.log_identity import Examination, examine
 from streams.worker import commit_metrics, tracing
@@ -55,7 +54,8 @@ class Lane:
         self._known = DedupHints(parts.dedup_hints)
         self._backoff = Backoff(parts.random)
         self._hints = KafkaHints(parts.source, name)
-        self._positions: dict[TopicPartition, int] = {}
+        self.positions: dict[TopicPartition, int] = {}
+        """The stored offset of each partition that this task reads, as of its last start or commit."""
         self._foreign = ReplacedLogs(self._pauses)
         self._stopping = asyncio.Event()
         self._max_records = parts.max_records
@@ -73,11 +73,6 @@ class Lane:
         """Return how many of this task's partitions are paused for the reason. During an outage, all of them are."""
         silent = reason is PauseReason.OUTAGE and self._sink.silent
         return len(self.sources if silent else self._pauses[reason])
-
-    @property
-    def positions(self) -> Mapping[TopicPartition, int]:
-        """The stored offset of each partition that this task reads, as of its last start or commit."""
-        return self._positions
 
     def stop(self) -> None:
         """Ask this task to end after its batch in flight. If it waits for a service, it ends immediately."""
@@ -100,7 +95,9 @@ class Lane:
 
     async def _once(self) -> None:
         self._pauses.wake(self._parts.monotonic())
-        self._mind_pauses()
+        if begun := self._pauses.by_operator(self.sources, self._parts.paused()):
+            # When the operator's pause has ended, the breaker decides about the partition again.
+            self._brake.forget(source for source in self.sources if source.in_kafka in begun)
         await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
@@ -126,7 +123,7 @@ class Lane:
 
     async def _note_unreadable(self) -> None:
         """Record in Postgres, for operators, the unreadable record that blocks a partition."""
-        held = {source: why for source, why in self._source.unreadable().items() if source in self._positions}
+        held = {source: why for source, why in self._source.unreadable().items() if source in self.positions}
         begun = self._pauses.replace(PauseReason.UNREADABLE, held)
         for source in [one for one in held if one.in_kafka in begun]:
             await self._with_backoff(partial(self._sink.hold, source, held[source]))
@@ -147,23 +144,14 @@ class Lane:
 
         If the circuit breaker is open, records from a partition's first dead letter on stay unread.
         """
-        await self._settle_judged(batches, await self._judge(batches, ledger), ledger)
+        await self._settle_judged(await self._judge(batches, ledger), ledger)
 
     async def _judge(self, batches: Sequence[Batch], ledger: LedgerStates) -> list[Outcomes]:
-        parts = self._parts
-        context = Context(
-            parts.now_ms(), parts.registry(), self._known, ledger, parts.bounds, parts.policy, parts.raw_topic,
-            parts.trust(),
-        )  # fmt: skip
         with metrics.phase("judge"):
-            outcomes = [Outcomes(batch) for batch in batches]
-            for one in outcomes:
-                await in_turns(processing(one, context, parts.monotonic, TURN_SECONDS))
-        return outcomes
+            return await self._parts.judge(batches, self._known, ledger)
 
-    async def _settle_judged(
-        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates
-    ) -> None:
+    async def _settle_judged(self, outcomes: Sequence[Outcomes], ledger: LedgerStates) -> None:
+        batches = [one.batch for one in outcomes]
         began_ms = self._parts.now_ms()
         try:
             committed = await self._with_backoff(lambda: self._settle_once(outcomes))
@@ -174,7 +162,7 @@ class Lane:
             await self._begin()
             return
         except BreakerOpen as error:
-            await self._held_by_brake(batches, outcomes, ledger, error)
+            await self._held_by_brake(outcomes, ledger, error)
             return
         if committed is None:
             self._rewind_to(batches)
@@ -187,22 +175,21 @@ class Lane:
         metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
         self.progressed_at = self._parts.monotonic()
         moved = {batch.source: batch.next for batch in batches}
-        self._positions |= moved
+        self.positions |= moved
         self._hints.follow(moved)
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             await self._probe(sample)
 
-    async def _held_by_brake(
-        self, batches: Sequence[Batch], outcomes: Sequence[Outcomes], ledger: LedgerStates, error: BreakerOpen
-    ) -> None:
+    async def _held_by_brake(self, outcomes: Sequence[Outcomes], ledger: LedgerStates, error: BreakerOpen) -> None:
         """Reset the breaker and commit all if this probe passes; else commit what precedes the first dead letters."""
+        batches = [one.batch for one in outcomes]
         if sample := [one for one in outcomes if self._brake.probes(one.batch)]:
             passed = await self._probe(sample)
             if passed is None:
                 self._rewind_to(batches)
                 return
             if passed:
-                await self._settle_judged(batches, outcomes, ledger)
+                await self._settle_judged(outcomes, ledger)
                 return
         first = first_dead_letters(outcomes)
         for source, offset in first.items():
@@ -259,7 +246,7 @@ class Lane:
     async def _settle_once(self, outcomes: Sequence[Outcomes]) -> CommitResult:
         try:
             with metrics.BATCHES_IN_FLIGHT.track_inprogress():
-                return await self._settler.settle(outcomes, self._positions)
+                return await self._settler.settle(outcomes, self.positions)
         except SinkUnavailable as error:
             if self._claims.are_kept_away(error, outcomes):
                 raise BatchRefused(str(error)) from error
@@ -297,7 +284,7 @@ class Lane:
             if stored[source] < beginning:
                 stored[source] = await self._lose(source, beginning)
             self._source.rewind(source, stored[source])
-        self._positions = dict(stored)
+        self.positions = dict(stored)
         self._hints.begin(stored)
         for one in found.logs:
             if one.foreign is not None:
@@ -311,20 +298,12 @@ class Lane:
         log.error("records_lost", topic=source.topic, partition=source.partition, lost=lost, beginning=beginning)
         return beginning
 
-    def _mind_pauses(self) -> None:
-        """Pause and resume partitions as operators have asked."""
-        if begun := self._pauses.by_operator(self.sources, self._parts.paused()):
-            # When the operator's pause has ended, the breaker decides about the partition again.
-            self._brake.forget(source for source in self.sources if source.in_kafka in begun)
-
     async def _mind_foreign_logs(self) -> None:
         """Resume partitions with a replaced log if an operator has adopted the new log, or the old log is back."""
-        if not self._foreign.to_look(self._parts.monotonic()):
+        if not self._foreign.is_time(self._parts.monotonic()):
             return
-        self._foreign.looked(self._parts.monotonic())
-        found = await self._with_backoff(
-            lambda: examine(self._source, self._sink, self._pauses[PauseReason.REPLACED_LOG])
-        )
+        replaced = self._pauses[PauseReason.REPLACED_LOG]
+        found = await self._with_backoff(lambda: examine(self._source, self._sink, replaced))
         if found is not None and any(one.foreign is None for one in found.logs):
             await self._begin()
 
@@ -378,9 +357,9 @@ class Lane:
         """Compare the positions with Kafka's ends, since a lane without records may be idle or have a stuck fetch."""
         if self._parts.monotonic() - self.progressed_at < PROOF_SECONDS:
             return
-        if (stored := await self._with_backoff(lambda: self._sink.stored(list(self._positions)))) is None:
+        if (stored := await self._with_backoff(lambda: self._sink.stored(list(self.positions)))) is None:
             return
-        if stored != self._positions:
+        if stored != self.positions:
             # Postgres was restored, or an operator has skipped a record. Nothing else changes the offsets of an owner.
             log.warning("offsets_moved", lane=self.name)
             await self._begin()

@@ -24,16 +24,14 @@ log = structlog.get_logger(__name__)
 class Lanes:
     """The lanes of a worker: the tasks that read the partitions which Kafka has assigned to it.
 
-    After a rebalance, all lanes of the old assignment end before those of the new one begin.
+    After a rebalance, all lanes of the old assignment end before those of the new one begin. `on_end` is called with
+    the task of a lane that has ended.
     """
 
-    def __init__(
-        self, parts: LaneParts, *, count: int, delays_ms: dict[str, int], on_failure: Callable[[BaseException], None]
-    ) -> None:
+    def __init__(self, parts: LaneParts, *, count: int, on_end: Callable[["asyncio.Task[None]"], None]) -> None:
         self._parts = parts
         self._count = count
-        self._delays_ms = delays_ms
-        self._on_failure = on_failure
+        self._on_end = on_end
         self._running: dict[Lane, asyncio.Task[None]] = {}
         self._ending = asyncio.Lock()
         self._closed = False
@@ -48,6 +46,17 @@ class Lanes:
         """The lanes of the current assignment."""
         return list(self._running)
 
+    def health(self) -> dict[str, bool]:
+        """Return whether the worker has lanes (tasks that read partitions), and none of them waits for a service.
+
+        Otherwise the worker is degraded. Without lanes, other workers have the partitions.
+        """
+        return {"lanes": bool(self._running) and not any(lane.waiting for lane in self._running)}
+
+    def figures(self) -> dict[str, int]:
+        """Return the number of assigned partitions, for the body of `/ready`."""
+        return {"partitions": sum(len(lane.sources) for lane in self._running)}
+
     def begin(self, assigned: Iterable[TopicPartition]) -> None:
         """Start lanes (tasks that each read some partitions) for the partitions that Kafka has newly assigned.
 
@@ -56,24 +65,18 @@ class Lanes:
         if self._closed:
             return
         shares: dict[str, list[TopicPartition]] = {}
+        retries = self._parts.policy.delays_ms
         for source in sorted(assigned):
-            retry = source.topic in self._delays_ms
-            shares.setdefault("retry" if retry else f"raw-{source.partition % self._count}", []).append(source)
+            name = "retry" if source.topic in retries else f"raw-{source.partition % self._count}"
+            shares.setdefault(name, []).append(source)
         for name, sources in shares.items():
-            lane = (
-                RetryLane(name, sources, self._parts, self._delays_ms)
-                if name == "retry"
-                else Lane(name, sources, self._parts)
-            )
+            make = RetryLane if name == "retry" else Lane
+            lane = make(name, sources, self._parts)
             task = asyncio.create_task(lane.run(), name=f"lane {name}")
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._on_end)
             self._running[lane] = task
         metrics.ASSIGNED.set(sum(len(lane.sources) for lane in self._running))
         metrics.LANES.set(len(self._running))
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_failure(error)
 
     async def close(self, budget_seconds: float) -> None:
         """End the lanes (the tasks that read partitions) as `end` does, and start none for later assignments."""

@@ -31,11 +31,9 @@ class RetryLane(Lane):
     monotonic clock.
     """
 
-    def __init__(
-        self, name: str, sources: Sequence[TopicPartition], parts: LaneParts, delays_ms: Mapping[str, int]
-    ) -> None:
+    def __init__(self, name: str, sources: Sequence[TopicPartition], parts: LaneParts) -> None:
         super().__init__(name, sources, parts)
-        self._delays_ms = delays_ms
+        self._delays_ms = parts.policy.delays_ms
         self._early: dict[TopicPartition, tuple[int, float]] = {}
         self._awaited: dict[Provenance, None] = {}
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}

@@ -4,14 +4,13 @@ They are lost, for example, if a retry topic was emptied or removed.
 """
 
 import random
-import time
 from collections.abc import Iterable
 
 import structlog
 
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError, RunLocked
-from schemas.instants import to_epoch_ms
+from schemas.instants import now_ms, to_epoch_ms
 from schemas.pipeline.ledger import Scope, Waiting
 from schemas.pipeline.outcome import Attempt, Failure
 from schemas.pipeline.record import CarriedRecord, TopicPartition
@@ -43,14 +42,13 @@ async def sweep(settings: Settings) -> int:
         # Two workers rarely run at the same time. If another account holds the lock, no worker can run: the line names
         # it.
         log.warning("retry_sweep_locked", error=str(error))
-        return 0
     except BridgeError as error:
         log.warning("retry_sweep_failed", error=str(error))
-        return 0
+    return 0
 
 
 async def _sweep(settings: Settings) -> int:
-    cutoff_ms = _now_ms() - round(settings.sweep_after.seconds * 1000)
+    cutoff_ms = now_ms() - round(settings.sweep_after.seconds * 1000)
     overdue = await overdue_partitions(settings.dsn, cutoff_ms)
     if not overdue:
         return 0
@@ -63,11 +61,11 @@ async def _sweep(settings: Settings) -> int:
     if not waiting:
         return 0
     policy = retry_policy(settings, random.random)
-    now_ms = _now_ms()
+    due_ms = now_ms()
     async with publishing(settings) as publisher:
-        await publisher.publish([_copy(one, policy, now_ms) for one in waiting])
+        await publisher.publish([_copy(one, policy, due_ms) for one in waiting])
     # The time is later than the copies' timestamps, so that the next run considers only later records.
-    await note_published(settings.dsn, waiting, _now_ms())
+    await note_published(settings.dsn, waiting, now_ms())
     metrics.SWEPT.inc(len(waiting))
     log.warning("retries_republished", count=len(waiting), overdue_partitions=sorted(gone))
     return len(waiting)
@@ -101,16 +99,16 @@ def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
     return stored is not None and stored.held is None and stored.next_offset >= offset
 
 
-def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
+def _copy(waiting: Waiting, policy: RetryPolicy, due_ms: int) -> Failure:
     """Return the event's last failure, from which its lost retry record can be published again.
 
-    The new one is due now.
+    The new one is due at `due_ms`, in milliseconds since the epoch.
     """
     # It does no harm if this release does not know the error class: the next attempt sets a new one.
     known = waiting.error_class in ERRORS
     error_class = ErrorClass(waiting.error_class) if known else ErrorClass.UNSUPPORTED_SCHEMA_VERSION
     failed = waiting.attempt - 1
-    retry = policy.decide(error_class, failed, now_ms)
+    retry = policy.decide(error_class, failed, due_ms)
     body = waiting.body
     headers = with_token(body.headers, waiting.provenance, failed) if failed > 1 else body.headers
     record = CarriedRecord(*waiting.provenance, to_epoch_ms(waiting.received_at), 1, body.key, body.value, headers)
@@ -120,9 +118,5 @@ def _copy(waiting: Waiting, policy: RetryPolicy, now_ms: int) -> Failure:
         error_class,
         waiting.error,
         retry_topic=(retry or policy.tiers[-1]).topic,
-        due_at_ms=now_ms,
+        due_at_ms=due_ms,
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
+    Span,
     SpanContext,
     SpanKind,
     Status,
@@ -26,6 +27,7 @@ from telemetry.metrics import product_version
 MOST_LINKS: Final = 128
 """The most links of a span that OpenTelemetry keeps."""
 _NS: Final = 1_000_000
+_Details = dict[str, str | int | bool]
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -47,64 +49,52 @@ class SettlementSpans:
             for attempt, failure in _attempts(committed, outcomes)
             if (context := _sampled(attempt.record)) is not None
         ]
-        topics = sorted({one.batch.source.in_kafka.topic for one in outcomes})
-        settlement = self._tracer.start_span(
-            f"settle {','.join(topics)}",
-            Context(),
-            SpanKind.CONSUMER,
-            {
-                "messaging.system": "kafka",
-                "messaging.operation.name": "settle",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": ",".join(topics),
-                "messaging.consumer.group.name": self._group,
-                "messaging.batch.message_count": sum(len(one.batch.records) for one in outcomes),
-                **{f"bridge.{name}": count for name, count in committed.tally._asdict().items()},
-            },
-            [Link(context) for context, _, _ in traced[:MOST_LINKS]],
-            began_ms * _NS,
-        )
+        topics = ",".join(sorted({one.batch.source.in_kafka.topic for one in outcomes}))
+        details: _Details = {f"bridge.{name}": count for name, count in committed.tally._asdict().items()}
+        details["messaging.batch.message_count"] = sum(len(one.batch.records) for one in outcomes)
+        links = [Link(context) for context, _, _ in traced[:MOST_LINKS]]
+        settlement = self._started("settle", topics, Context(), details, links, began_ms)
         settlement.end(ended_ms * _NS)
+        link = Link(settlement.get_span_context())
         for context, attempt, failure in traced:
-            self._tell_attempt(context, attempt, failure, settlement.get_span_context(), (began_ms, ended_ms))
+            details = _details(attempt, failure)
+            parent = set_span_in_context(NonRecordingSpan(context), Context())
+            span = self._started("attempt", attempt.record.topic, parent, details, [link], began_ms)
+            if failure is not None:
+                span.set_status(Status(StatusCode.ERROR, failure.error_class.value))
+            span.end(ended_ms * _NS)
 
-    def _tell_attempt(
-        self,
-        context: SpanContext,
-        attempt: Attempt,
-        failure: Failure | None,
-        settlement: SpanContext,
-        times_ms: tuple[int, int],
-    ) -> None:
-        record, replay = attempt.record, attempt.replay
-        span = self._tracer.start_span(
-            f"attempt {record.topic}",
-            set_span_in_context(NonRecordingSpan(context), Context()),
-            SpanKind.CONSUMER,
-            {
-                "messaging.system": "kafka",
-                "messaging.operation.name": "attempt",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": record.topic,
-                "messaging.destination.partition.id": str(record.partition),
-                "messaging.kafka.offset": record.offset,
-                "messaging.consumer.group.name": self._group,
-                "bridge.provenance": str(attempt.provenance),
-                "bridge.attempt": attempt.number,
-                "bridge.outcome": _outcome(failure),
-            },
-            [Link(settlement)],
-            times_ms[0] * _NS,
-        )
-        if replay is not None:
-            span.set_attribute("bridge.replay_of", str(replay.replay_of))
-        if failure is not None:
-            span.set_attribute("error.type", failure.error_class.value)
-            if failure.dropped_reason is not None:
-                span.set_attribute("bridge.dropped_reason", failure.dropped_reason.value)
-            span.set_attribute("bridge.dead_lettered", failure.has_dead_letter)
-            span.set_status(Status(StatusCode.ERROR, failure.error_class.value))
-        span.end(times_ms[1] * _NS)
+    def _started(
+        self, operation: str, topics: str, parent: Context, details: _Details, links: Sequence[Link], began_ms: int
+    ) -> Span:
+        attributes = {
+            "messaging.system": "kafka",
+            "messaging.operation.name": operation,
+            "messaging.operation.type": "process",
+            "messaging.destination.name": topics,
+            "messaging.consumer.group.name": self._group,
+            **details,
+        }
+        name = f"{operation} {topics}"
+        return self._tracer.start_span(name, parent, SpanKind.CONSUMER, attributes, links, began_ms * _NS)
+
+
+def _details(attempt: Attempt, failure: Failure | None) -> _Details:
+    found: _Details = {
+        "messaging.destination.partition.id": str(attempt.record.partition),
+        "messaging.kafka.offset": attempt.record.offset,
+        "bridge.provenance": str(attempt.provenance),
+        "bridge.attempt": attempt.number,
+        "bridge.outcome": _outcome(failure),
+    }
+    if attempt.replay is not None:
+        found["bridge.replay_of"] = str(attempt.replay.replay_of)
+    if failure is not None:
+        found["error.type"] = failure.error_class.value
+        if failure.dropped_reason is not None:
+            found["bridge.dropped_reason"] = failure.dropped_reason.value
+        found["bridge.dead_lettered"] = failure.has_dead_letter
+    return found
 
 
 def _outcome(failure: Failure | None) -> str:

@@ -32,16 +32,11 @@ class Watchdog:
         while True:
             await asyncio.sleep(self._budget / 20)
             self._beat = time.monotonic()
-            stuck = [
-                lane for lane in self._lanes() if not lane.waiting and self._beat - lane.progressed_at > self._budget
-            ]
+            last = self._beat - self._budget
+            stuck = [lane.name for lane in self._lanes() if not lane.waiting and lane.progressed_at < last]
             if stuck:
-                names = ", ".join(lane.name for lane in stuck)
-                fail(
-                    InvariantViolation(
-                        f"no progress for {self._budget:.0f} s although records are waiting, in lane {names}"
-                    )
-                )
+                what = f"no progress for {self._budget:.0f} s although records are waiting"
+                fail(InvariantViolation(f"{what}, in lane {', '.join(stuck)}"))
                 return
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ Faust hosts the worker, but the worker does not need Faust.
 import asyncio
 import random
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,14 +25,13 @@ from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.replays.plans import prune
 from sinks.postgres.schema.monthly_partitions import make_partitions
 from sinks.postgres.sink import PostgresSink
-from sinks.readiness import Readiness
+from sinks.readiness import Needs, Readiness
 from streams.pipeline.normalize import bounds_of
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import retry_policy
 from streams.source.kafka import KafkaSource, make_consumer
 from streams.worker.gauges import Observation
-from streams.worker.health import needs_of_worker
 from streams.worker.lane_parts import LaneParts
 from streams.worker.lanes import Lanes
 from streams.worker.watchdog import Watchdog
@@ -57,21 +57,19 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self._producer = make_producer(settings)
         self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        policy = retry_policy(settings, random.random)
-        delays = {tier.topic: tier.delay_ms for tier in policy.tiers}
         source = KafkaSource(self._consumer)
         proof_keys = settings.proof_keys
         self._lanes = Lanes(
             LaneParts(
                 source=source,
                 publisher=KafkaPublisher(self._producer, self._topics.dlq),
-                make_sink=lambda: PostgresSink(
-                    settings.dsn, settings.group, lock_timeout=settings.lock_timeout.seconds
+                make_sink=partial(
+                    PostgresSink, settings.dsn, settings.group, lock_timeout=settings.lock_timeout.seconds
                 ),
                 registry=lambda: self._registry.current,
                 trust=lambda: GatewayTrust(proof_keys, self._registry.legacy_until_ms),
                 paused=lambda: self._registry.paused_partitions,
-                policy=policy,
+                policy=retry_policy(settings, random.random),
                 bounds=bounds_of(settings),
                 raw_topic=self._topics.raw,
                 max_records=settings.batch_max_records,
@@ -79,15 +77,14 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 brake=BreakerJudge(settings.brake_limits, time.monotonic, self._registry.owner_of),
                 brake_probe_seconds=settings.brake_probe_interval.seconds,
                 random=random.random,
-                now_ms=lambda: time.time_ns() // 1_000_000,
             ),
             count=settings.lanes,
-            delays_ms=delays,
-            on_failure=self._fail,
+            on_end=self._ended,
         )
         self._watchdog = Watchdog(lambda: self._lanes.lanes, settings.watchdog_budget.seconds)
         self._observation = Observation(settings, source, lambda: self._lanes.lanes)
-        self.readiness = Readiness(settings, needs_of_worker(source, lambda: self._lanes.lanes))
+        needs = Needs(source.cluster, self._lanes.health, self._lanes.figures, frozenset({"kafka", "postgres"}))
+        self.readiness = Readiness(settings, needs)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
@@ -108,11 +105,11 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             self._keep_house(),
             self._watchdog.watch(self._fail),
             search_now_and_then(),
+            *self._observation.work(),
         ):
             task = asyncio.create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
-        self._tasks += [asyncio.create_task(work) for work in self._observation.work()]
         self._consumer.subscribe([self._topics.raw, *self._topics.retries], listener=self)
         log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
 

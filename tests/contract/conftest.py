@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import asyncpg
 import pytest
-from support.events.making import BRAKE_LIMITS, DLQ, RAW, REGISTRY, RETRY_1, SOURCE, batch, context, record
+from support.events.making import BRAKE_LIMITS, DLQ, RAW, REGISTRY, RETRY_1, SOURCE, batch, context, process, record
 from support.memory.publisher import MemoryPublisher
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord
@@ -22,7 +22,6 @@ from sinks.ports import CommitResult, Sink
 from sinks.postgres.breaker.state import release_breaker, trip_by_operator
 from sinks.postgres.sink import PostgresSink
 from sinks.windows import WindowKey
-from streams.pipeline.processor import process
 from streams.rules.breaker import BreakerJudge
 from streams.worker.committer import BatchCommitter
 

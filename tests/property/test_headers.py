@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.events.making import batch, context, record
+from support.events.making import batch, context, process, record
 from support.memory.source import MemoryRecord
 
 from schemas.kafka.headers import bounded_text, last, last_int
@@ -10,7 +10,7 @@ from schemas.pipeline.record import Provenance
 from sinks.kafka.publisher import copy_headers, original_headers
 from sinks.postgres.ledger.rows import decode_headers, encode_headers
 from streams.pipeline.dedup_key import event_key
-from streams.pipeline.processor import process, retry_token
+from streams.pipeline.processor import retry_token
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["bridge-provenance", "bridge-attempt", "bridge-error", "x-original-topic"]

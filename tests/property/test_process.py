@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.events.making import BRAKE_LIMITS, DLQ, NOW_MS, RAW, RETRY_1, batch, body, context
+from support.events.making import BRAKE_LIMITS, DLQ, NOW_MS, RAW, RETRY_1, batch, body, context, process
 from support.memory.publisher import MemoryPublisher
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord
@@ -19,7 +19,6 @@ from schemas.pipeline.record import Provenance, TopicPartition
 from schemas.pipeline.registry import Script
 from sinks.kafka.publisher import copy_headers
 from sinks.postgres.ledger import rows as ledger
-from streams.pipeline.processor import process
 from streams.rules.breaker import BreakerJudge
 from streams.worker.committer import BatchCommitter
 

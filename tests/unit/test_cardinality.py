@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from prometheus_client import generate_latest
 from pydantic import SecretStr
-from support.events.making import RAW, batch, context, record
+from support.events.making import RAW, batch, context, process, record
 from support.events.settled import SECRET, settings_for
 
 from bridge.gateway.app import create_app
@@ -20,7 +20,6 @@ from sinks.ports import CommitResult
 from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
 from sinks.senders import count_senders
 from sinks.windows import count_windows
-from streams.pipeline.processor import process
 from streams.worker import commit_metrics
 from telemetry import metrics
 from telemetry.metric_kinds import MOST_NAMED, FirstComers

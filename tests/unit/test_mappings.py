@@ -28,9 +28,13 @@ def page() -> dict[str, Any]:
 def test_each_payload_becomes_its_row(case: Case, page: dict[str, Any]) -> None:
     """The gateway adds site and script."""
     event = read_event(
-        raw_event(case, page), Vouched(1, "shop", Sender.SERVER), received_at=instant(RECEIVED_MS),
-        provenance=Provenance("t", 0, 0), attempt=1, registry=REGISTRY, bounds=BOUNDS,
-    )  # fmt: skip
+        raw_event(case, page),
+        Vouched(1, "shop", Sender.SERVER),
+        instant(RECEIVED_MS),
+        Provenance("t", 0, 0),
+        REGISTRY,
+        BOUNDS,
+    )
 
     assert not wrong_columns(case, shown(asdict(event)))
 

@@ -47,12 +47,10 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
     return read_event(
         value,
         vouched,
-        received_at=datetime.fromtimestamp(received_at_ms / 1000, UTC),
-        provenance=Provenance(services.settings.topics.raw, 0, 0),
-        attempt=1,
-        registry=services.producers.current,
-        bounds=services.bounds,
-        sender=vouched.sender,
+        datetime.fromtimestamp(received_at_ms / 1000, UTC),
+        Provenance(services.settings.topics.raw, 0, 0),
+        services.producers.current,
+        services.bounds,
     )
 
 

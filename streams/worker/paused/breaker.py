@@ -14,7 +14,7 @@ from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, TopicPartition
-from streams.rules.breaker import ProbeSample
+from streams.rules.breaker import no_counts
 from streams.source.kafka import Source
 from streams.worker.paused.pauses import Pauses
 
@@ -42,14 +42,15 @@ class BreakerPause:
         self._lane = lane
         self._pauses = pauses
         self._probe_seconds = probe_seconds
-        self._held: dict[TopicPartition, int] = {}
+        self.positions: dict[TopicPartition, int] = {}
+        """The offset at which each partition that the circuit breaker has paused will be resumed."""
         self._logged: dict[TopicPartition, int] = {}
         self._probed: set[TopicPartition] = set()
         self._seen: dict[TopicPartition, int] = {}
         self._ended: set[TopicPartition] = set()
         self._probing = False
         self._noted = False
-        self.sample = ProbeSample()
+        self.sample = no_counts()
         self._probe_at = 0.0
         self._look_at = 0.0
 
@@ -59,7 +60,7 @@ class BreakerPause:
         It then begins at the stored offsets. If the breaker is open, the task that has the partition which tripped it
         probes this partition immediately.
         """
-        self._held.clear()
+        self.positions.clear()
         self._seen.clear()
         # The values are compared, not hashed: a worker's account may have written values of any type.
         cause = (state.details.get("topic"), state.details.get("partition"))
@@ -72,29 +73,27 @@ class BreakerPause:
 
         Log the offset if it is a new one.
         """
-        if not self._held:
+        if not self.positions:
             self._look_at = now + LOOK_SECONDS
             self._probe_at = now + self._probe_seconds
-        self._held.update(first)
+        self.positions.update(first)
         self._hold()
         for source, offset in first.items():
             # After each failed probe the partition is paused at the same offset again.
             if self._logged.get(source) != offset:
                 self._logged[source] = offset
-                log.warning(
-                    "partition_paused_breaker_open", lane=self._lane, topic=source.topic, partition=source.partition, offset=offset,
-                    reason=str(why),
-                )  # fmt: skip
+                place = {"lane": self._lane, **source._asdict(), "offset": offset}
+                log.warning("partition_paused_breaker_open", **place, reason=str(why))
 
     def forget(self, sources: Iterable[TopicPartition]) -> None:
         """Stop pausing these partitions for the circuit breaker, because an operator has paused them."""
         for source in sources:
-            self._held.pop(source, None)
+            self.positions.pop(source, None)
         self._hold()
 
     def to_look(self, now: float) -> bool:
         """Return whether it is time to read the circuit breaker's state from Postgres."""
-        return bool(self._held) and now >= self._look_at
+        return bool(self.positions) and now >= self._look_at
 
     def looked(self, state: BreakerState, now: float) -> None:
         """Resume the partitions that the circuit breaker has paused if it is closed, or if the next probe is due.
@@ -104,8 +103,8 @@ class BreakerPause:
         self._look_at = now + LOOK_SECONDS
         if state.engaged and now < self._probe_at:
             return
-        freed = set(self._held)
-        self._held.clear()
+        freed = set(self.positions)
+        self.positions.clear()
         self._hold()
         self._begin_probe(freed if state.engaged else set())
 
@@ -115,7 +114,7 @@ class BreakerPause:
 
     def _begin_probe(self, sources: set[TopicPartition]) -> None:
         self._probed, self._probing, self._noted = sources, bool(sources), False
-        self.sample = ProbeSample()
+        self.sample = no_counts()
         # If the probe before has read a partition to its end, the next one begins at the head again: the fault may be
         # fixed.
         for source in self._ended:
@@ -143,7 +142,7 @@ class BreakerPause:
         That is done during a probe (the test whether events pass again), and always if failures of visitors (anonymous
         senders) alone have tripped the breaker.
         """
-        return bool(self._held) and not state.by_hand and (self._probing or state.by_visitors_alone)
+        return bool(self.positions) and not state.by_hand and (self._probing or state.by_visitors_alone)
 
     def end_probe(self) -> None:
         """End the probe (the test whether events pass again) that has reset the circuit breaker.
@@ -159,20 +158,16 @@ class BreakerPause:
         A probe tests whether events pass again. Partitions that it has not read for the longest time come first.
         """
         some = {
-            source: max(offset, self._seen.pop(source, offset)) for source, offset in [*self._held.items()][:_AT_ONCE]
+            source: max(offset, self._seen.pop(source, offset))
+            for source, offset in [*self.positions.items()][:_AT_ONCE]
         }
         for source, offset in some.items():
             # The partition goes to the end of the queue.
-            self._held[source], self._seen[source] = self._held.pop(source), offset
+            self.positions[source], self._seen[source] = self.positions.pop(source), offset
         return some
 
-    @property
-    def positions(self) -> Mapping[TopicPartition, int]:
-        """The offset at which each partition that the circuit breaker has paused will be resumed."""
-        return self._held
-
     def _hold(self) -> None:
-        self._pauses.replace(PauseReason.BREAKER, self._held)
+        self._pauses.replace(PauseReason.BREAKER, self.positions)
 
 
 def first_dead_letters(outcomes: Iterable[Outcomes]) -> dict[TopicPartition, int]:

@@ -10,7 +10,7 @@ import structlog
 
 from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import TopicPartition
-from streams.source.log_identity import Examined
+from streams.source.log_identity import REMEDY, Examined
 from streams.worker.paused.pauses import Pauses
 
 LOOK_SECONDS: Final = 5.0
@@ -37,21 +37,14 @@ class ReplacedLogs:
         """
         before, self._why = self._why, {one.log: one.foreign for one in examined if one.foreign is not None}
         self._pauses.replace(PauseReason.REPLACED_LOG, self._why)
-        self.looked(now)
+        self._look_at = now + LOOK_SECONDS
         for source, why in self._why.items():
             if before.get(source) != why:
-                log.error(
-                    "partition_paused_replaced_log",
-                    topic=source.topic,
-                    partition=source.partition,
-                    why=why,
-                    do="restore the old log, or run `bridge topics adopt` to read the new one",
-                )
+                log.error("partition_paused_replaced_log", **source._asdict(), why=why, do=REMEDY)
 
-    def to_look(self, now: float) -> bool:
-        """Return whether it is time to examine the replaced logs again."""
-        return bool(self._why) and now >= self._look_at
-
-    def looked(self, now: float) -> None:
-        """Record that the replaced logs were examined now."""
+    def is_time(self, now: float) -> bool:
+        """Return whether the replaced logs are to be examined again now. It is then not time again for LOOK_SECONDS."""
+        if not self._why or now < self._look_at:
+            return False
         self._look_at = now + LOOK_SECONDS
+        return True

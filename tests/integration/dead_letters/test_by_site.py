@@ -7,14 +7,13 @@ from collections import Counter
 from typing import Any
 
 import asyncpg
-from support.events.making import BRAKE_LIMITS, DLQ, RAW, SOURCE, batch, context, record
+from support.events.making import BRAKE_LIMITS, DLQ, RAW, SOURCE, batch, context, process, record
 from support.memory.publisher import MemoryPublisher
 from support.processes.command import bridge
 
 from schemas.pipeline.record import RawRecord
 from schemas.reasons import DroppedReason
 from sinks.postgres.sink import PostgresSink
-from streams.pipeline.processor import process
 from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import RetryPolicy
 from streams.worker.committer import BatchCommitter

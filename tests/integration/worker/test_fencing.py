@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 from aiokafka.structs import ConsumerRecord
+from support.events.making import process
 from support.events.settled import SITES, event
 
 from schemas.config.settings import Settings
@@ -17,8 +18,8 @@ from schemas.pipeline.registry import Script
 from sinks.postgres import sink as postgres_sink
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
-from streams.pipeline.processor import Context, process
-from streams.pipeline.trust import no_trust
+from streams.pipeline.processor import Context
+from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import retry_policy
 
 SOURCE = TopicPartition("bridge.raw", 0)
@@ -43,7 +44,7 @@ def outcomes(first: int, count: int, source: TopicPartition = SOURCE) -> Outcome
         bounds_of(settings),
         retry_policy(settings, lambda: 0.0),
         SOURCE.topic,
-        no_trust(),
+        GatewayTrust(),
     )
     return process(Batch(source, first, first + count, records), context)
 

@@ -10,9 +10,9 @@ from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
-from streams.pipeline.processor import Context, process
+from streams.pipeline.processor import Context
 from streams.rules.breaker import BreakerJudge
-from support.events.making import BOUNDS, POLICY, RAW, batch, body, record
+from support.events.making import BOUNDS, POLICY, RAW, batch, body, process, record
 from support.events.sealed import TRUST, gateway_headers
 from support.memory.source import MemoryRecord
 

@@ -13,7 +13,7 @@ from schemas.pipeline.record import Batch, Provenance, RawRecord, TopicPartition
 from schemas.pipeline.registry import Script
 from schemas.reasons import ErrorClass
 from streams.pipeline.normalize import Bounds
-from streams.pipeline.processor import Context, process
+from streams.pipeline.processor import Context, processing
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import RetryPolicy, Tier
 from support.events.sealed import TRUST
@@ -87,6 +87,14 @@ def context(
 ) -> Context:
     """Make the context in which a batch is processed at `now_ms`."""
     return Context(now_ms, registry, known, ledger or {}, BOUNDS, policy, RAW, trust)
+
+
+def process(batch: Batch, context: Context) -> Outcomes:
+    """Process the batch in one slice and return the outcome of every record."""
+    outcomes = Outcomes(batch)
+    for _ in processing(outcomes, context, lambda: 0.0, 1.0):
+        pass
+    return outcomes
 
 
 def judged(*records: RawRecord, **given: Any) -> Outcomes:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from schemas.instants import instant
 from schemas.pipeline.record import Provenance
-from schemas.pipeline.sender import Sender
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
 from support.events.making import BOUNDS, NOW_MS, REGISTRY
@@ -15,10 +14,7 @@ TRIES = 7
 
 def read(value: bytes) -> None:
     try:
-        read_event(
-            value, None, received_at=instant(NOW_MS), provenance=Provenance("t", 0, 0), attempt=1,
-            registry=REGISTRY, bounds=BOUNDS, sender=Sender.DIRECT,
-        )  # fmt: skip
+        read_event(value, None, instant(NOW_MS), Provenance("t", 0, 0), REGISTRY, BOUNDS)
     except Rejection:
         return
 

@@ -95,7 +95,7 @@ class Stream:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[list[Lane]]:
         """Run a lane for the raw partitions and one for the retries until the block ends; raises their errors."""
-        lanes = [Lane("raw", self.raw, self.parts), RetryLane("retry", self.retries, self.parts, DELAYS_MS)]
+        lanes = [Lane("raw", self.raw, self.parts), RetryLane("retry", self.retries, self.parts)]
         tasks = [asyncio.create_task(lane.run()) for lane in lanes]
         self.tasks = tasks
         try:

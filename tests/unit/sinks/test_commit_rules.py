@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from support.events.making import RAW, RETRY_1, SOURCE, batch, context, judged, record
+from support.events.making import RAW, RETRY_1, SOURCE, batch, context, judged, process, record
 
 from schemas.errors import BatchRefused
 from schemas.pipeline.ledger import LedgerState
@@ -19,7 +19,6 @@ from sinks.commit_rules import (
     replays,
     tally,
 )  # fmt: skip
-from streams.pipeline.processor import process
 
 OTHER = TopicPartition(RAW, 1)
 ORIGIN = Provenance(RAW, 0, 3)

@@ -4,14 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from support.events.making import NOW_MS, batch, context, document, judged, record
+from support.events.making import NOW_MS, batch, context, document, judged, process, record
 from support.events.sealed import gateway_headers, legacy_headers
 
 from schemas.pipeline.outcome import Failure
 from schemas.pipeline.sender import Sender
 from schemas.reasons import ErrorClass
 from streams.pipeline.identity import identify, site_of_key
-from streams.pipeline.processor import process
 from streams.pipeline.trust import GatewayTrust
 
 OWN = {"site_id": 1, "script_id": "shop"}

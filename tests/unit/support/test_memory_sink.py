@@ -1,14 +1,13 @@
 """The memory sink and publisher beyond the contract: injected faults and the published records."""
 
 import pytest
-from support.events.making import DLQ, RETRY_1, SOURCE, batch, context, judged, record
+from support.events.making import DLQ, RETRY_1, SOURCE, batch, context, judged, process, record
 from support.memory.publisher import MemoryPublisher, Published
 from support.memory.sink import MemorySink, MemoryStore
 
 from schemas.errors import SinkUnavailable
 from schemas.pipeline.outcome import Failure
 from sinks.kafka.publisher import copy_headers
-from streams.pipeline.processor import process
 
 
 @pytest.mark.parametrize("method", ["claim", "lose", "stored", "ledger", "commit", "rejected"])

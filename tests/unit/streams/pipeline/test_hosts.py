@@ -15,10 +15,7 @@ from streams.pipeline.reading import read_event
 
 
 def normalized(**changed: Any) -> BridgeEvent:
-    return read_event(
-        body(**changed), None, received_at=instant(NOW_MS), provenance=Provenance("t.raw", 1, 2), attempt=1,
-        registry=REGISTRY, bounds=BOUNDS,
-    )  # fmt: skip
+    return read_event(body(**changed), None, instant(NOW_MS), Provenance("t.raw", 1, 2), REGISTRY, BOUNDS)
 
 
 @pytest.mark.parametrize("scheme", ["http:", "HTTPS://", "wss:\\\\", "ftp:///", "file://", "  http://", "ht\ttp:"])

@@ -26,9 +26,7 @@ ORIGIN = Provenance("t.raw", 1, 2)
 
 
 def normalized(bounds: Bounds = BOUNDS, **changed: Any) -> BridgeEvent:
-    return read_event(
-        body(**changed), None, received_at=RECEIVED, provenance=ORIGIN, attempt=1, registry=REGISTRY, bounds=bounds
-    )
+    return read_event(body(**changed), None, RECEIVED, ORIGIN, REGISTRY, bounds)
 
 
 def rejection(**changed: Any) -> Rejection:

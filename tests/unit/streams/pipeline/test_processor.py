@@ -17,6 +17,7 @@ from support.events.making import (
     context,
     failed_as,
     judged,
+    process,
     record,
 )
 from support.events.sealed import KEYS, gateway_headers
@@ -31,7 +32,7 @@ from schemas.pipeline.record import Provenance, RawBody, TopicPartition
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.kafka.publisher import original_headers
-from streams.pipeline.processor import process, processing
+from streams.pipeline.processor import processing
 
 RETRY = TopicPartition(RETRY_1, 0)
 ORIGIN = Provenance(RAW, 0, 3)

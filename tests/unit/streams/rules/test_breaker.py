@@ -21,7 +21,7 @@ from support.events.making import RAW
 
 from schemas.pipeline.breaker import BreakerLimits
 from schemas.pipeline.record import LEDGER_TOPIC, TopicPartition
-from streams.rules.breaker import ProbeSample
+from streams.rules.breaker import no_counts
 
 
 @pytest.mark.parametrize(
@@ -193,10 +193,10 @@ def test_the_ledgers_batches_are_all_different() -> None:
 def test_a_probe_passes_when_fewer_than_the_share_fail() -> None:
     """The probe weighs by site: one site's garbage does not keep the breaker open."""
     bench = Bench()
-    assert bench.judge.passes(ProbeSample(), [bench.outcomes(mixed(6, 5))])
-    assert not bench.judge.passes(ProbeSample(), [bench.outcomes(mixed(5, 5))])
-    assert bench.judge.passes(ProbeSample(), [bench.outcomes([(7, BAD)] * 50 + [(1, GOOD), (2, GOOD)])])
-    assert bench.judge.passes(ProbeSample(), [bench.outcomes([(1, RETRIED)])])
+    assert bench.judge.passes(no_counts(), [bench.outcomes(mixed(6, 5))])
+    assert not bench.judge.passes(no_counts(), [bench.outcomes(mixed(5, 5))])
+    assert bench.judge.passes(no_counts(), [bench.outcomes([(7, BAD)] * 50 + [(1, GOOD), (2, GOOD)])])
+    assert bench.judge.passes(no_counts(), [bench.outcomes([(1, RETRIED)])])
 
 
 def test_who_braked_once_brakes_again_at_the_first_signs() -> None:

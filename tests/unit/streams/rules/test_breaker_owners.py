@@ -3,7 +3,7 @@
 import pytest
 from support.events.breaker_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
 
-from streams.rules.breaker import ProbeSample
+from streams.rules.breaker import no_counts
 
 ONE_CUSTOMER = dict.fromkeys(range(1, 11), "one customer")
 
@@ -40,7 +40,7 @@ def test_a_probe_passes_where_others_do_well() -> None:
     """One organisation's failures at the heads of the partitions do not fail the probe."""
     bench = Bench(owners=ONE_CUSTOMER)
     judge = bench.judge
-    sample = ProbeSample()
+    sample = no_counts()
     assert not judge.passes(sample, [bench.outcomes(flood(3, 500), partition=7)])
     assert judge.passes(sample, [bench.outcomes([(21, GOOD)], partition=7)])
 
@@ -76,7 +76,7 @@ def test_one_organisation_does_not_stop_others_that_are_silent(sites: int) -> No
 def test_a_probe_looks_for_others_behind_one_organisation() -> None:
     """Half of the sample must come from other owners, and their passing events are remembered."""
     bench = Bench(owners=ONE_CUSTOMER)
-    judge, sample = bench.judge, ProbeSample()
+    judge, sample = bench.judge, no_counts()
     assert bench.weigh(flood(3, 1000)), "nobody else has ever sent"
     assert not judge.passes(sample, [bench.outcomes(flood(3, 20 * LIMITS.min_events), partition=7)])
     assert not judge.is_enough(sample)
@@ -134,7 +134,7 @@ def test_everybodys_events_that_can_not_be_read_engage_it(passed_before: list[tu
 def test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go(junk: list[tuple[int, str]]) -> None:
     """Events that passed a probe count after the reset and a lane's restart, for one window."""
     bench = Bench()
-    judge, sample = bench.judge, ProbeSample()
+    judge, sample = bench.judge, no_counts()
     assert bench.weigh(junk * 500, partition=7)
     judge.clear()
     assert not judge.passes(sample, [bench.outcomes(junk * 50, partition=7)])
@@ -149,6 +149,6 @@ def test_what_a_probe_saw_to_pass_counts_when_the_brake_is_let_go(junk: list[tup
 def test_one_event_that_passes_is_enough_for_a_probe_of_what_is_nobodys() -> None:
     """The passing event is of the only site that sends."""
     bench = Bench()
-    sample = ProbeSample()
+    sample = no_counts()
     assert not bench.judge.passes(sample, [bench.outcomes(NOBODYS * 5000, partition=7)])
     assert bench.judge.passes(sample, [bench.outcomes([(1, GOOD)], partition=7)])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.events.breaker_bench import BAD, FORGED, GOOD, JUNK, LIMITS, RETRIED, UNREADABLE, Bench, mixed
 
 from schemas.pipeline.breaker import BreakerLimits
-from streams.rules.breaker import ProbeSample
+from streams.rules.breaker import no_counts
 
 KIND = st.sampled_from([GOOD, BAD, UNREADABLE, RETRIED])
 
@@ -89,11 +89,11 @@ def test_what_passed_is_remembered_when_the_judge_begins_anew() -> None:
 
 def test_a_probe_is_not_decided_by_what_visitors_made_up() -> None:
     """A probe looks further until an event passes; the share counts for others' events only."""
-    bench, sample = Bench(), ProbeSample()
+    bench, sample = Bench(), no_counts()
     assert not bench.judge.passes(sample, [bench.outcomes(junk(2000))])
     assert not bench.judge.is_enough(sample)
     assert bench.judge.passes(sample, [bench.outcomes([(9, GOOD)], partition=1)]), "over all partitions together"
-    sample = ProbeSample()
+    sample = no_counts()
     assert not bench.judge.passes(sample, [bench.outcomes([*junk(500), *mixed(5, 6)])])
     assert bench.judge.passes(sample, [bench.outcomes(mixed(2, 0))])
     assert not bench.judge.is_enough(sample)
@@ -106,7 +106,7 @@ def test_a_probe_that_saw_events_pass_lets_visitors_failures_go() -> None:
     bench = Bench()
     assert bench.weigh(junk(100))
     bench.judge.clear()
-    assert bench.judge.passes(ProbeSample(), [bench.outcomes([*junk(50), (9, GOOD)], partition=1)])
+    assert bench.judge.passes(no_counts(), [bench.outcomes([*junk(50), (9, GOOD)], partition=1)])
     assert not bench.weigh(junk(500), partition=2)
 
 

@@ -179,7 +179,7 @@ def test_what_is_no_correction_is_refused_before_anything(settings: list[str], p
 def test_a_diff_shows_the_lines_that_change() -> None:
     """Changed lines are indented and have one line of context."""
     after = at_once(read_correction(["site_id=3"], None).apply(BODY)).value
-    lines = diff("r:0:1", VALUE, after).lines
+    lines = diff(VALUE, after)
     assert [line for line in lines if line.startswith(("-", "+")) and "sent" not in line] == [
         '-  "site_id": 2,',
         '+  "site_id": 3,',
@@ -189,8 +189,8 @@ def test_a_diff_shows_the_lines_that_change() -> None:
 def test_a_long_diff_is_cut() -> None:
     """The plan shows the diff to operators, and a full comparison could take minutes."""
     before, after = (json.dumps([f"{word}{number}" for number in range(40_000)]).encode() for word in "ab")
-    lines = diff("r:0:1", before, after).lines
+    lines = diff(before, after)
     assert len(lines) == 201
     assert lines[-1].startswith("… the rest is not compared")
-    (cut,) = [line for line in diff("r:0:1", b'"a"', b'"' + b"b" * 70_000 + b'"').lines if line.startswith('+"')]
+    (cut,) = [line for line in diff(b'"a"', b'"' + b"b" * 70_000 + b'"') if line.startswith('+"')]
     assert len(cut) < 600

@@ -44,7 +44,7 @@ MUTANTS = [
     Mutant(
         "retried-bytes",
         "the limit on key and headers of retried events",
-        (Edit("streams/pipeline/processor.py::_too_much_to_retry", "size <= MOST_BESIDE_VALUE", "True"),),
+        (Edit("streams/pipeline/processor.py::_too_much_to_retry", "size > MOST_BESIDE_VALUE", "False"),),
         ("tests/unit/streams/pipeline/test_processor.py::test_what_has_a_large_key_or_headers_is_not_retried",),
     ),
     Mutant(

@@ -11,13 +11,13 @@ MUTANTS = [
     Mutant(
         "visitors-vote",
         "the rule that visitors' failures count only while nothing passes",
-        (Edit("streams/rules/breaker.py::_Counts.voting", "quiet", "self is not None"),),
+        (Edit("streams/rules/breaker.py::Counts.voting", "quiet", "self is not None"),),
         (f"{VISITORS}::test_visitors_failures_do_not_vote_while_anything_passes",),
     ),
     Mutant(
         "visitors-alone",
         "the vote of visitors' failures where nothing passes",
-        (Edit("streams/rules/breaker.py::_Counts.voting", "quiet", "self is None"),),
+        (Edit("streams/rules/breaker.py::Counts.voting", "quiet", "self is None"),),
         (f"{VISITORS}::test_a_bad_deployment_is_noticed_where_only_visitors_send",),
     ),
     Mutant(
@@ -65,7 +65,7 @@ MUTANTS = [
     Mutant(
         "nobodys-run",
         "the only site's own part of a run beside records without a site",
-        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad.get(UNCONFIRMED_SITE, 0)", "0"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "bad[UNCONFIRMED_SITE]", "0"),),
         (f"{OWNERS}::test_what_is_nobodys_does_not_outvote_the_only_site",),
     ),
     Mutant(
@@ -100,8 +100,8 @@ MUTANTS = [
         (
             Edit(
                 "streams/worker/paused/breaker.py::BreakerPause.to_look_behind",
-                "bool(self._held)",
-                "self._held is None",
+                "bool(self.positions)",
+                "self.positions is None",
             ),
         ),
         (f"{HOLD}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),

@@ -167,7 +167,7 @@ MUTANTS = [
     Mutant(
         "idle-look",
         "an idle lane's check of its offsets",
-        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self._positions", "not self._positions"),),
+        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self.positions", "not self.positions"),),
         (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved",),
     ),
     Mutant(

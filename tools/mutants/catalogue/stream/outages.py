@@ -138,7 +138,7 @@ MUTANTS = [
     Mutant(
         "start-asks-again",
         "the second check of a start whose first check found a broker away",
-        (Edit("streams/startup_checks.py::_of_kafka", "left <= 0", "left"),),
+        (Edit("streams/startup_checks.py::_answer", "left <= 0", "left"),),
         ("tests/unit/streams/test_startup_checks.py",),
     ),
     Mutant(

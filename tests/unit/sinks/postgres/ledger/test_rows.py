@@ -3,10 +3,9 @@
 import random
 from typing import Any
 
-from support.events.making import batch, context, record
+from support.events.making import batch, context, process, record
 
 from sinks.postgres.ledger import rows as ledger
-from streams.pipeline.processor import process
 
 KIB = 1024
 MIB = 1024 * KIB

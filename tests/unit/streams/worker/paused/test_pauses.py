@@ -112,7 +112,7 @@ def test_the_gauge_counts_the_partitions_of_running_lanes() -> None:
 
     async def main() -> None:
         stream = Stream(3)
-        lanes = Lanes(stream.parts, count=2, delays_ms={}, on_failure=lambda error: None)
+        lanes = Lanes(stream.parts, count=2, on_end=lambda task: None)
         assert by_reason() == {}
         stream.failing["claim"] = 1_000_000
         stream.paused = {stream.raw[0]: "paused by somebody: ticket 12"}
