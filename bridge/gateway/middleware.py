@@ -19,7 +19,7 @@ from bridge.http.admin_port import ADMIN_PATHS, is_admin, is_served
 from bridge.http.answer import Answer, Receive, Scope, Send
 from bridge.http.body import CLIENT_GONE, ClientGone
 from bridge.http.exchange import Exchange, identify, serve_page
-from bridge.http.problems import REFUSALS, Code, Problem
+from bridge.http.problems import Code, Problem
 from bridge.http.refusal_log import REFUSED
 from bridge.http.wire.client_address import address_of
 from schemas.config.settings import Settings
@@ -38,7 +38,7 @@ _ROUTES: Final[dict[str, tuple[str, Handler]]] = {
     "token": ("POST", post_token),
     "snippet": ("GET", get_snippet),
 }
-_TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
+_TOLD: Final = sorted({code.status.value for code in Code} | {200, 202, 204})
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
 # The cost of an operators' page, as a number of usual requests.

@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from bridge.http.problems import REFUSALS
+from bridge.http.problems import Code
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput, PreconditionFailed
 
@@ -119,7 +119,7 @@ def _counts(lines: list[str]) -> list[Refusal]:
             labels = sample.labels
             key = (labels["error_code"], labels.get("site", ""), labels["script"])
             found[key][_COUNTERS[sample.name]] += int(sample.value)
-    known = {code.value: refusal.status.value for code, refusal in REFUSALS.items()}
+    known = {code.value: code.status.value for code in Code}
     refusals = [
         Refusal(code, known.get(code), site, script, **counts)
         for (code, site, script), counts in found.items()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bridge.http.problems import MEDIA_TYPE, REFUSALS, Code
+from bridge.http.problems import MEDIA_TYPE, Code
 
 ID_HEADERS: Final = {
     "x-request-id": {"schema": {"type": "string"}},
@@ -16,14 +16,14 @@ def refusals(*codes: Code) -> dict[int | str, Any]:
     """Return the responses of refusals by status, each with its possible error codes."""
     by_status: dict[int, list[Code]] = {}
     for code in codes:
-        by_status.setdefault(REFUSALS[code].status.value, []).append(code)
+        by_status.setdefault(code.status.value, []).append(code)
     answers: dict[int | str, Any] = {}
     for status, found in sorted(by_status.items()):
         headers: dict[str, Any] = dict(ID_HEADERS)
-        if any(REFUSALS[code].retry_after for code in found):
+        if any(code.retry_after for code in found):
             headers["retry-after"] = {"schema": {"type": "integer"}, "description": "seconds"}
         answers[str(status)] = {
-            "description": "; ".join(f"`{code}`: {REFUSALS[code].message}" for code in found),
+            "description": "; ".join(f"`{code}`: {code.message}" for code in found),
             "headers": headers,
             "content": {MEDIA_TYPE.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
