@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.gateway.admission.access import Producers
 from bridge.http.answer import Answer, HeaderPairs
 from bridge.http.problems import Code, Problem
+from sinks.postgres.registry.producers import ProducerRegistry
 
 _VARY: Final = (b"vary", b"Origin")
 _EXPOSED: Final = (b"access-control-expose-headers", b"x-request-id, x-trace-id, retry-after")
@@ -26,7 +26,7 @@ _MOST_ASKED: Final = 64
 _VARY_ASKED: Final = (b"vary", b"Access-Control-Request-Headers")
 
 
-def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
+def cors_headers(producers: ProducerRegistry, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
     """Return the headers with which a page of an allowed origin can read the response; none for other origins."""
     origin = headers.get(b"origin")
     if origin is None:
@@ -36,7 +36,7 @@ def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, b
     return [_VARY, (b"access-control-allow-origin", origin), _EXPOSED]
 
 
-def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> Answer:
+def preflight(producers: ProducerRegistry, script_id: str, headers: Mapping[bytes, bytes]) -> Answer:
     """Answer a browser's preflight request; raises Problem if the origin is not an allowed origin of the script.
 
     The response allows the headers that the gateway reads, and the valid ones that the browser asks for. Tracing tools
