@@ -1,8 +1,6 @@
 """`/docs`: the OpenAPI document as a page of plain HTML, without scripts and external resources."""
 
 import json
-from collections.abc import Callable
-from functools import cached_property
 from html import escape
 from typing import Any, Final
 
@@ -17,27 +15,6 @@ code { padding: 0 .25em } pre { padding: .7rem; overflow: auto }
 table { border-collapse: collapse } td, th { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
 @media (prefers-color-scheme: dark) { body { background: #17171a; color: #e6e6ea } code, pre { background: #26262b } }
 """
-
-
-class Documents:
-    """Responses of `/openapi.json` and `/docs`. Each is built at the first request for it, and kept."""
-
-    def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
-        self._make = document
-
-    @cached_property
-    def _document(self) -> dict[str, Any]:
-        return self._make()
-
-    @cached_property
-    def as_json(self) -> bytes:
-        """Return the document."""
-        return json.dumps(self._document, ensure_ascii=False, separators=(",", ":")).encode()
-
-    @cached_property
-    def as_page(self) -> bytes:
-        """Return the page."""
-        return docs_page(self._document).encode()
 
 
 def docs_page(document: dict[str, Any]) -> str:
