@@ -46,8 +46,13 @@ def process_app() -> Front:
     settings = load_settings()
     service = "bridge-gateway"
     configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
-    quiet_server()
     name_closed_connections()
+    return prepared_app(settings)
+
+
+def prepared_app(settings: Settings) -> Front:
+    """Build the ASGI application, and set up this process for serving it."""
+    quiet_server()
     BoundedProtocol.bound(settings)
     app = create_app(settings)
     search_rarely(REQUESTS)
