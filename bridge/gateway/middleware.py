@@ -120,12 +120,9 @@ class Front:
             _of_servers(answer.status).inc()
             metrics.GATEWAY_SERVER_SECONDS.observe(seconds)
         if answer.error_code:
+            script = services.producers.current.get(request.script_id)
             REFUSED.count(
-                answer.error_code,
-                services.producers.current.get(request.script_id),
-                events=request.events,
-                by_server=request.from_server,
-                named=request.script_id,
+                answer.error_code, script, events=request.events, by_server=request.from_server, named=request.script_id
             )
         return self._tell(route, answer.status, answer.error_code, scope, began, seconds)
 

@@ -71,17 +71,13 @@ class RequestSpans:
         else:
             self._trace_ids.chosen = int(ids.traceparent.split(b"-")[1], 16)
         path = _PATHS[route]
-        span = self._tracer.start_span(
-            f"{method} {path}",
-            parent,
-            SpanKind.SERVER,
-            {
-                "http.request.method": method,
-                "http.route": path,
-                "bridge.script_id": script_id,
-                "bridge.request_id": ids.request_id.decode(),
-            },
-        )
+        attributes = {
+            "http.request.method": method,
+            "http.route": path,
+            "bridge.script_id": script_id,
+            "bridge.request_id": ids.request_id.decode(),
+        }
+        span = self._tracer.start_span(f"{method} {path}", parent, SpanKind.SERVER, attributes)
         context = span.get_span_context()
         named = f"00-{format_trace_id(context.trace_id)}-{format_span_id(context.span_id)}-{context.trace_flags:02x}"
         return RequestSpan(span, ids._replace(traceparent=named.encode()))

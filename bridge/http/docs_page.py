@@ -31,10 +31,8 @@ def docs_page(document: dict[str, Any]) -> str:
             parts.append(_operation(path, method, operation))
     parts.append("<h2>Schemas</h2>")
     for name, schema in document["components"]["schemas"].items():
-        shown = escape(json.dumps(schema, indent=2, ensure_ascii=False))
-        parts.append(
-            f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary><pre>{shown}</pre></details>'
-        )
+        name, shown = escape(name), escape(json.dumps(schema, indent=2, ensure_ascii=False))
+        parts.append(f'<details id="{name}"><summary><code>{name}</code></summary><pre>{shown}</pre></details>')
     return "\n".join(parts)
 
 

@@ -29,9 +29,7 @@ _VARY_ASKED: Final = (b"vary", b"Access-Control-Request-Headers")
 def cors_headers(producers: ProducerRegistry, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
     """Return the headers with which a page of an allowed origin can read the response; none for other origins."""
     origin = headers.get(b"origin")
-    if origin is None:
-        return [_VARY]
-    if origin.decode("latin-1") not in producers.origins.get(script_id, ()):
+    if origin is None or origin.decode("latin-1") not in producers.origins.get(script_id, ()):
         return [_VARY]
     return [_VARY, (b"access-control-allow-origin", origin), _EXPOSED]
 
@@ -48,16 +46,13 @@ def preflight(producers: ProducerRegistry, script_id: str, headers: Mapping[byte
     if origin not in producers.origins.get(script_id, ()):
         raise Problem(Code.ORIGIN_NOT_ALLOWED if origin else Code.ORIGIN_MISSING)
     allowed = b", ".join(dict.fromkeys([*_HEADERS, *_asked(headers)]))
-    return Answer(
-        204,
-        b"",
-        [
-            (b"access-control-allow-methods", b"POST"),
-            (b"access-control-allow-headers", allowed),
-            (b"access-control-max-age", b"600"),
-            _VARY_ASKED,
-        ],
-    )
+    answer: HeaderPairs = [
+        (b"access-control-allow-methods", b"POST"),
+        (b"access-control-allow-headers", allowed),
+        (b"access-control-max-age", b"600"),
+        _VARY_ASKED,
+    ]
+    return Answer(204, b"", answer)
 
 
 def _asked(headers: Mapping[bytes, bytes]) -> list[bytes]:
