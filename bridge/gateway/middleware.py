@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 Running = Callable[["Front"], AbstractAsyncContextManager[Services]]
 Handler = Callable[[Services, Request], Awaitable[Answer]]
 
-_ROUTES: Final[dict[str, tuple[str, Handler]]] = {
-    "events": ("POST", post_events),
-    "validate": ("POST", post_validate),
-    "token": ("POST", post_token),
-    "snippet": ("GET", get_snippet),
+_ROUTES: Final[dict[str, tuple[str, str, Handler]]] = {
+    "events": ("POST", "/api/bridge/{script_id}/events", post_events),
+    "validate": ("POST", "/api/bridge/{script_id}/events:validate", post_validate),
+    "token": ("POST", "/bridge/{script_id}/token", post_token),
+    "snippet": ("GET", "/bridge/{script_id}.js", get_snippet),
 }
 _TOLD: Final = sorted({code.status.value for code in Code} | {200, 202, 204})
 _SERVER_ERROR = 500
@@ -89,7 +89,7 @@ class Front:
             return
         address = address_of(scope, self._hops)
         route, script_id = found
-        traced = self.spans.begin(scope["method"], route, script_id, headers, ids) if self.spans else None
+        traced = self.spans.begin(scope["method"], _ROUTES[route][1], script_id, headers, ids) if self.spans else None
         request = Request(scope, receive, headers, traced.ids if traced else ids, script_id, address)
         status, error_code = await self._scripts_route(self.services, route, request, send, began)
         if traced:
@@ -140,7 +140,7 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, services: Services, route: str, request: Request) -> Answer:
-        method, handler = _ROUTES[route]
+        method, _, handler = _ROUTES[route]
         try:
             services.rate_limits.requests.take(request.address, 1)
             if request.scope["method"] != method:
