@@ -238,10 +238,8 @@ class BridgeClient:
         self._delivered += len(batch) - len(undelivered)
         self._given_up += len(undelivered)
         if undelivered:
-            log.warning(
-                "events were given up, and the next `flush` or `close` raises an error with them: %s",
-                NotDelivered(undelivered),
-            )
+            lost = NotDelivered(undelivered)
+            log.warning("events were given up, and the next `flush` or `close` raises an error with them: %s", lost)
 
     def _batch_ended(self, task: asyncio.Task[None]) -> None:
         """Free the slot of an ended delivery. If it was cancelled or raised an error, deliver the batch again."""
