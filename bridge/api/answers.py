@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from bridge.dead_letters.export import Form
-from bridge.http.openapi import ID_HEADERS, refusals
+from bridge.http.openapi import ID_HEADERS, reference, refusals
 from bridge.http.problems import Code
 
 ALWAYS: Final = (
@@ -41,7 +41,7 @@ def documented(
     """
     answer: dict[str, Any] = {"description": description, "headers": ID_HEADERS}
     if isinstance(what, str):
-        answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{what}"}}}
+        answer["content"] = {"application/json": {"schema": reference(what)}}
     elif isinstance(what, Mapping):
         answer["content"] = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in what.values()}
     else:

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from bridge.api.answers import ALWAYS, WITH_A_BODY
 from bridge.api.middleware import GUARDED
-from bridge.http.openapi import ID_HEADERS, object_of, problem_schema
+from bridge.http.openapi import ID_HEADERS, object_of, problem_schema, reference
 from bridge.http.problems import Code
 from schemas.api_token import Role
 from schemas.documents.dead_letter_filter import Disposition
@@ -57,10 +57,6 @@ def _list_of(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": schema}
 
 
-def _ref(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _counts() -> dict[str, Any]:
     return {"type": "object", "additionalProperties": _NUMBER}
 
@@ -82,7 +78,7 @@ def _schemas() -> dict[str, Any]:
         "replay_id": _nullable(_TEXT), "discarded_by": _nullable(_TEXT), "key": _nullable(_TEXT),
         "key_encoding": encoding, "payload": _nullable(_TEXT), "payload_encoding": encoding,
         "headers": _list_of(object_of({"name": _TEXT, "value": _nullable(_TEXT), "encoding": encoding})),
-        "lives": _list_of(_ref("Life")),
+        "lives": _list_of(reference("Life")),
     }  # fmt: skip
     owner = {
         "site_id": _nullable(_NUMBER), "org_id": _nullable(_NUMBER), "dead_letters": _NUMBER,
@@ -94,7 +90,7 @@ def _schemas() -> dict[str, Any]:
     group = {
         "cause": _TEXT, "message": _TEXT, "dead_letters": _NUMBER, "share_pct": {"type": "number"},
         "first_at": _MOMENT, "last_at": _MOMENT, "since": _MOMENT, "hours": _list_of(_NUMBER), "dropped_reason": _TEXT,
-        "error_class": _TEXT, "example": _ref("DeadLetterLine"), "owners": _list_of(object_of(owner)),
+        "error_class": _TEXT, "example": reference("DeadLetterLine"), "owners": _list_of(object_of(owner)),
         "sites": _NUMBER, "persisted": _NUMBER, "looked_up": _NUMBER, "guesses": _list_of(object_of(guessed)),
     }  # fmt: skip
     repeated = {
@@ -106,7 +102,7 @@ def _schemas() -> dict[str, Any]:
         "DeadLetterLine": object_of(line),
         "DeadLetter": object_of(whole),
         "Life": _life(disposition),
-        "Page": object_of({"total": _NUMBER, "next": _nullable(_TEXT), "dead_letters": _list_of(_ref("DeadLetterLine"))}),
+        "Page": object_of({"total": _NUMBER, "next": _nullable(_TEXT), "dead_letters": _list_of(reference("DeadLetterLine"))}),
         "Groups": object_of({"total": _NUMBER, "causes": _NUMBER, "groups": _list_of(object_of(group)),
                              "repeated": _list_of(object_of(repeated)), "repeated_events": _NUMBER, "duplicates": _NUMBER,
                              "duplicate_replays": _NUMBER,
@@ -134,7 +130,7 @@ def _plans() -> dict[str, Any]:
         "created_at": _MOMENT, "updated_at": _MOMENT, "org_id": _nullable(_NUMBER),
     }  # fmt: skip
     status = plan | {
-        "filter": {"type": "object"}, "corrections": _list_of({"type": "object"}), "report": _ref("PlanReport"),
+        "filter": {"type": "object"}, "corrections": _list_of({"type": "object"}), "report": reference("PlanReport"),
         "last_position": _NUMBER,
         "running": _FLAG, "resumable": _FLAG, "outcomes": _counts(), Outcome.DROPPED.value: _counts(),
         Outcome.SKIPPED.value: _counts(),

@@ -7,7 +7,7 @@ import socket
 
 from bridge.api.app import create_app
 from bridge.api.services import running
-from bridge.http.problems import REFUSALS, Code
+from bridge.http.problems import Code
 from bridge.http.server import Server, allow_files, quiet_server, server_config
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.protocol import BoundedProtocol
@@ -29,7 +29,7 @@ class ApiProtocol(BoundedProtocol):
 
     @classmethod
     def _count_refusal(cls, code: Code) -> None:
-        metrics.API_REQUESTS.labels("unread", str(REFUSALS[code].status.value)).inc()
+        metrics.API_REQUESTS.labels("unread", str(code.status.value)).inc()
 
 
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:

@@ -6,11 +6,10 @@ import logging
 import os
 import threading
 from collections.abc import Coroutine, Mapping
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from bridge.client.client import FLUSH_SECONDS, BridgeClient
-from bridge.client.errors import NotDelivered
+from bridge.client.errors import noted_in
 from bridge.client.options import Options
 from bridge.client.state import DeliveryState
 from schemas.errors import InvalidInput
@@ -67,15 +66,9 @@ class BlockingBridgeClient:
         self._run(self._client.__aenter__())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with noted_in(error):
             self.close()
-        except NotDelivered as lost:
-            if error is None:
-                raise
-            error.add_note(f"besides, {lost}")
 
     def _left_open(self) -> None:
         """Warn about undelivered events if the program ends before the client was closed.

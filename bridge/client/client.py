@@ -6,11 +6,10 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from bridge.client.errors import BufferFull, NotDelivered
+from bridge.client.errors import BufferFull, NotDelivered, noted_in
 from bridge.client.event import make_event
 from bridge.client.options import Options
 from bridge.client.queue import Batch, EventQueue, MemoryQueue
@@ -149,16 +148,9 @@ class BridgeClient:
         self._started()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with noted_in(error):
             await self.close()
-        except NotDelivered as lost:
-            if error is None:
-                raise
-            # The error that ended the block takes precedence over an error of `close`.
-            error.add_note(f"besides, {lost}")
 
     def _started(self) -> EventQueue:
         """Return the queue. The first call opens the queue and starts the client's background tasks.
@@ -246,10 +238,8 @@ class BridgeClient:
         self._delivered += len(batch) - len(undelivered)
         self._given_up += len(undelivered)
         if undelivered:
-            log.warning(
-                "events were given up, and the next `flush` or `close` raises an error with them: %s",
-                NotDelivered(undelivered),
-            )
+            lost = NotDelivered(undelivered)
+            log.warning("events were given up, and the next `flush` or `close` raises an error with them: %s", lost)
 
     def _batch_ended(self, task: asyncio.Task[None]) -> None:
         """Free the slot of an ended delivery. If it was cancelled or raised an error, deliver the batch again."""

@@ -1,6 +1,7 @@
 """Errors of the client: a full buffer, and undelivered events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from schemas.errors import BridgeError
@@ -47,3 +48,17 @@ class NotDelivered(BridgeError):
             place = "in the spool" if self.spooled else "in memory"
             said.append(f"{self.waiting} still wait {place}" + (f" ({reason})" if reason else ""))
         return "; ".join(said)
+
+
+@contextmanager
+def noted_in(error: BaseException | None) -> Iterator[None]:
+    """Add a NotDelivered that the block raises to `error`, as a note; raise it if `error` is None.
+
+    `error` has ended the block of the program that used the client, so it takes precedence.
+    """
+    try:
+        yield
+    except NotDelivered as lost:
+        if error is None:
+            raise
+        error.add_note(f"besides, {lost}")

@@ -192,11 +192,8 @@ class Sender:
             # No `trust_env`: credentials in netrc for the host would replace the key. Only the proxy is read from the
             # environment; credentials in the proxy's URL are only sent to the proxy. Responses are not decompressed: a
             # few bytes of an unexpected response could inflate to gigabytes.
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._options.request_timeout),
-                proxy=_proxy_for(self._url),
-                auto_decompress=False,
-            )
+            timeout = aiohttp.ClientTimeout(total=self._options.request_timeout)
+            self._session = aiohttp.ClientSession(timeout=timeout, proxy=_proxy_for(self._url), auto_decompress=False)
         return self._session
 
 

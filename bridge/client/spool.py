@@ -13,7 +13,8 @@ import os
 import time
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -21,7 +22,7 @@ from bridge.client.errors import BufferFull, Undelivered
 from bridge.client.event import Event
 from bridge.client.queue import Batch
 from bridge.output.private_files import make_private_directory, open_private
-from schemas.errors import InvalidInput, PreconditionFailed
+from schemas.errors import BridgeError, InvalidInput, PreconditionFailed
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -68,11 +69,9 @@ class SpoolQueue:
         self._syncing = asyncio.Lock()
         self._synced = 0
         self._refused = directory / "refused.jsonl"
-        try:
+        with self._told("written"):
             make_private_directory(directory)
             self._lock = open_private(directory / "lock", "wb")
-        except OSError as error:
-            raise PreconditionFailed(f"the spool {directory} can't be written: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -87,17 +86,18 @@ class SpoolQueue:
         self._bytes = sum(map(_size, [self._refused, *map(self._path, self._segments)]))
         self.taken = 0
         try:
-            self.appended = self._left()
-        except OSError as error:
+            with self._told("read"):
+                self.appended = self._left()
+        except PreconditionFailed:
             self._lock.close()
-            raise PreconditionFailed(f"the spool {directory} can't be read: {error.strerror}") from error
+            raise
 
     def append(self, event: Event) -> None:
         """Write one event; raises BufferFull if the spool has reached its limit or the disk is full."""
         line = line_of(event)
         if self._bytes + len(line) > self._most_bytes:
             raise BufferFull(f"the spool {self._directory} has reached its limit ({self._bytes} bytes in use)")
-        try:
+        with self._told("appended to", BufferFull):
             try:
                 self._write(line)
             except OSError:
@@ -105,8 +105,6 @@ class SpoolQueue:
                 if not self._cleared():
                     raise
                 self._write(line)
-        except OSError as error:
-            raise BufferFull(f"the spool {self._directory} can't be appended to: {error.strerror}") from error
         self._bytes += len(line)
         self.appended += 1
 
@@ -116,24 +114,22 @@ class SpoolQueue:
         Damaged lines are skipped and reported, except an incomplete last line after a crash.
         """
         batch = Batch([], self.taken)
-        while len(batch) < most and self.taken + len(batch) < self.appended:
-            segment, start = self._position
-            try:
+        with self._told("read"):
+            while len(batch) < most and self.taken + len(batch) < self.appended:
+                before = self._position
                 line = self._read()
-            except OSError as error:
-                raise PreconditionFailed(f"the spool {self._directory} can't be read: {error.strerror}") from error
-            if line is None:
-                self.taken = self.appended - len(batch)
-                break
-            event = event_of(line)
-            if event is None:
-                self._pass_over(line)
-                continue
-            size -= len(event.body)
-            if batch and size < 0:
-                self._position = (segment, start)
-                break
-            batch.append(event)
+                if line is None:
+                    self.taken = self.appended - len(batch)
+                    break
+                event = event_of(line)
+                if event is None:
+                    self._pass_over(line)
+                    continue
+                size -= len(event.body)
+                if batch and size < 0:
+                    self._position = before
+                    break
+                batch.append(event)
         self.taken += len(batch)
         self._out.append((batch, *self._position))
         return batch
@@ -163,17 +159,9 @@ class SpoolQueue:
             if self._synced >= number or self._writing is None:
                 return
             written = self.appended
-            try:
+            with self._told("forced to disk"):
                 # The descriptor is a separate one, because the segment may be closed meanwhile.
-                descriptor = os.dup(self._writing.fileno())
-                try:
-                    await asyncio.to_thread(os.fsync, descriptor)
-                finally:
-                    os.close(descriptor)
-            except OSError as error:
-                raise PreconditionFailed(
-                    f"the spool {self._directory} can't be forced to disk: {error.strerror}"
-                ) from error
+                await asyncio.to_thread(_force, os.dup(self._writing.fileno()))
             self._synced = written
 
     def close(self) -> None:
@@ -182,18 +170,22 @@ class SpoolQueue:
             self._cleared()
         except OSError as error:
             log.warning("the spool %s: can't remove delivered events: %s", self._directory, error.strerror)
-        for file in (self._writing, self._reading, self._lock):
-            if file is not None:
-                file.close()
+        _close(self._writing, self._reading, self._lock)
+
+    @contextmanager
+    def _told(self, to_do: str, kind: type[BridgeError] = PreconditionFailed) -> Iterator[None]:
+        """Replace an error of the operating system by an error that says that the spool can't be `to_do`."""
+        try:
+            yield
+        except OSError as error:
+            raise kind(f"the spool {self._directory} can't be {to_do}: {error.strerror}") from error
 
     def _cleared(self) -> bool:
         """Remove the segments (files of events) if all events are delivered; returns whether it removed any."""
         if self.taken != self.appended or self._out:
             return False
         count = len(self._segments)
-        for file in (self._writing, self._reading):
-            if file is not None:
-                file.close()
+        _close(self._writing, self._reading)
         self._writing = self._reading = None
         # The mark is removed last. Without the mark, a remaining segment would be delivered again.
         while self._segments:
@@ -227,13 +219,8 @@ class SpoolQueue:
             os.fsync(before.fileno())
         self._writing = opened = open_private(self._path(number), "xb", buffering=0)
         self._segments.append(number)
-        if before is not None:
-            before.close()
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _close(before)
+        _force(os.open(self._directory, os.O_RDONLY))
         return opened
 
     def _read(self) -> bytes | None:
@@ -242,8 +229,7 @@ class SpoolQueue:
             segment, offset = self._position
             if segment in self._segments:
                 if self._reading is None or self._reading.name != str(self._path(segment)):
-                    if self._reading is not None:
-                        self._reading.close()
+                    _close(self._reading)
                     self._reading = open_private(self._path(segment), "rb")
                 self._reading.seek(offset)
                 if line := self._reading.readline():
@@ -327,6 +313,20 @@ class SpoolQueue:
                         last = chunk[-1:]
                 lines += last != b"\n"
         return lines
+
+
+def _force(descriptor: int) -> None:
+    """Force a file or directory to disk, and close the descriptor."""
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _close(*files: IO[bytes] | None) -> None:
+    for file in files:
+        if file is not None:
+            file.close()
 
 
 def _size(path: Path) -> int:

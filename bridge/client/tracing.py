@@ -37,12 +37,12 @@ def _begun(url: str, events: int, headers: MutableMapping[str, str]) -> "Span":
     from opentelemetry.propagate import inject
     from opentelemetry.trace import SpanKind, get_tracer, set_span_in_context
 
-    span = get_tracer("ghostlink-bridge-client").start_span(
-        "POST",
-        Context(),
-        SpanKind.CLIENT,
-        {"http.request.method": "POST", "url.full": url, "messaging.batch.message_count": events},
-    )
+    attributes: dict[str, str | int] = {
+        "http.request.method": "POST",
+        "url.full": url,
+        "messaging.batch.message_count": events,
+    }
+    span = get_tracer("ghostlink-bridge-client").start_span("POST", Context(), SpanKind.CLIENT, attributes)
     carrier: dict[str, str] = {}
     inject(carrier, set_span_in_context(span, Context()))
     headers.update(carrier)

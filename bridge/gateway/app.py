@@ -46,8 +46,13 @@ def process_app() -> Front:
     settings = load_settings()
     service = "bridge-gateway"
     configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
-    quiet_server()
     name_closed_connections()
+    return prepared_app(settings)
+
+
+def prepared_app(settings: Settings) -> Front:
+    """Build the ASGI application, and set up this process for serving it."""
+    quiet_server()
     BoundedProtocol.bound(settings)
     app = create_app(settings)
     search_rarely(REQUESTS)
@@ -76,11 +81,8 @@ async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
         log.error("process_start_failed", error=str(error))
         await asyncio.sleep(_RESTART_SECONDS)
         os._exit(1)
-    tasks = [
-        asyncio.create_task(services.producers.follow()),
-        asyncio.create_task(_keep_gauges(services, front)),
-        asyncio.create_task(search_now_and_then()),
-    ]
+    work = (services.producers.follow(), _keep_gauges(services, front), search_now_and_then())
+    tasks = [asyncio.create_task(one) for one in work]
     _end_with_parent()
     try:
         yield services

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -19,7 +20,7 @@ from bridge.http.admin_port import ADMIN_PATHS, is_admin, is_served
 from bridge.http.answer import Answer, Receive, Scope, Send
 from bridge.http.body import CLIENT_GONE, ClientGone
 from bridge.http.exchange import Exchange, identify, serve_page
-from bridge.http.problems import REFUSALS, Code, Problem
+from bridge.http.problems import Code, Problem
 from bridge.http.refusal_log import REFUSED
 from bridge.http.wire.client_address import address_of
 from schemas.config.settings import Settings
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
 Running = Callable[["Front"], AbstractAsyncContextManager[Services]]
 Handler = Callable[[Services, Request], Awaitable[Answer]]
 
-_ROUTES: Final[dict[str, tuple[str, Handler]]] = {
-    "events": ("POST", post_events),
-    "validate": ("POST", post_validate),
-    "token": ("POST", post_token),
-    "snippet": ("GET", get_snippet),
+_ROUTES: Final[dict[str, tuple[str, str, Handler]]] = {
+    "events": ("POST", "/api/bridge/{script_id}/events", post_events),
+    "validate": ("POST", "/api/bridge/{script_id}/events:validate", post_validate),
+    "token": ("POST", "/bridge/{script_id}/token", post_token),
+    "snippet": ("GET", "/bridge/{script_id}.js", get_snippet),
 }
-_TOLD: Final = sorted({refusal.status.value for refusal in REFUSALS.values()} | {200, 202, 204})
+_TOLD: Final = sorted({code.status.value for code in Code} | {200, 202, 204})
 _SERVER_ERROR = 500
 _CLIENT_GONE = 499
 # The cost of an operators' page, as a number of usual requests.
@@ -61,16 +62,14 @@ class Front:
         self._admin_port = settings.gateway_admin_port
         self._hops = settings.gateway_forwarded_hops
         self._logs_all = settings.gateway_access_log
-        self._in_hand = 0
+        self.in_hand = 0
+        """The number of requests of scripts' routes that are in flight."""
         self._seconds = {name: metrics.GATEWAY_SECONDS.labels(name) for name in (*_ROUTES, "other")}
-        self._counts: dict[tuple[str, int], Any] = {}
         # Series start at zero here, because `increase` does not see the first count of a series that starts with it.
-        for route in self._seconds:
-            for status in _TOLD:
-                self._count(route, status)
-        self._server_counts: dict[int, Any] = {}
         for status in _TOLD:
-            self._count_server(status)
+            _of_servers(status)
+            for route in self._seconds:
+                _requests(route, status)
         self.services: Services | None = None
         self.spans: RequestSpans | None = None
         """The tracing of requests; None if tracing is off."""
@@ -90,27 +89,24 @@ class Front:
             return
         address = address_of(scope, self._hops)
         route, script_id = found
-        if self.spans is None:
-            request = Request(scope, receive, headers, ids, script_id, address)
-            await self._scripts_route(self.services, route, request, send, began)
-            return
-        traced = self.spans.begin(scope["method"], route, script_id, headers, ids)
-        request = Request(scope, receive, headers, traced.ids, script_id, address)
-        traced.end(*await self._scripts_route(self.services, route, request, send, began))
+        traced = self.spans.begin(scope["method"], _ROUTES[route][1], script_id, headers, ids) if self.spans else None
+        request = Request(scope, receive, headers, traced.ids if traced else ids, script_id, address)
+        status, error_code = await self._scripts_route(self.services, route, request, send, began)
+        if traced:
+            traced.end(status, error_code)
 
     async def _scripts_route(
         self, services: Services, route: str, request: Request, send: Send, began: float
     ) -> tuple[int, str]:
         """Answer a request of a script's route; returns the status, and the error code of a refusal."""
         scope, ids = request.scope, request.ids
-        self._in_hand += 1
+        self.in_hand += 1
         try:
             answer = await self._answer(services, route, request)
         except ClientGone:
-            self._tell(route, _CLIENT_GONE, "", scope, began, time.perf_counter() - began - request.waited)
-            return _CLIENT_GONE, ""
+            return self._tell(route, _CLIENT_GONE, "", scope, began, time.perf_counter() - began - request.waited)
         finally:
-            self._in_hand -= 1
+            self.in_hand -= 1
         # The time in which the client sends or reads is not the gateway's time.
         seconds = time.perf_counter() - began - request.waited
         more = [*ids.headers(), _NOSNIFF]
@@ -119,21 +115,16 @@ class Front:
         with answer.holding or nullcontext():
             await answer.send(send, more)
         if CLIENT_GONE in scope:
-            self._tell(route, _CLIENT_GONE, "", scope, began, seconds)
-            return _CLIENT_GONE, ""
+            return self._tell(route, _CLIENT_GONE, "", scope, began, seconds)
         if request.from_server:
-            self._count_server(answer.status).inc()
+            _of_servers(answer.status).inc()
             metrics.GATEWAY_SERVER_SECONDS.observe(seconds)
         if answer.error_code:
+            script = services.producers.current.get(request.script_id)
             REFUSED.count(
-                answer.error_code,
-                services.producers.current.get(request.script_id),
-                events=request.events,
-                by_server=request.from_server,
-                named=request.script_id,
+                answer.error_code, script, events=request.events, by_server=request.from_server, named=request.script_id
             )
-        self._tell(route, answer.status, answer.error_code, scope, began, seconds)
-        return answer.status, answer.error_code
+        return self._tell(route, answer.status, answer.error_code, scope, began, seconds)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start the services when the server starts, and stop them when it has drained."""
@@ -149,11 +140,11 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, services: Services, route: str, request: Request) -> Answer:
-        method, handler = _ROUTES[route]
+        method, _, handler = _ROUTES[route]
         try:
             services.rate_limits.requests.take(request.address, 1)
-            if request.method != method:
-                if request.method == "OPTIONS" and method == "POST":
+            if request.scope["method"] != method:
+                if request.scope["method"] == "OPTIONS" and method == "POST":
                     return preflight(services.producers, request.script_id, request.headers)
                 raise Problem(Code.METHOD_NOT_ALLOWED, f"the resource supports {method}")
             return await handler(services, request)
@@ -188,13 +179,13 @@ class Front:
             # FastAPI answers 500 before it raises.
             log.exception("request_failed", route="other")
 
-    def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> None:
-        """Count and log an answered request.
+    def _tell(self, route: str, status: int, code: str, scope: Scope, began: float, seconds: float) -> tuple[int, str]:
+        """Count and log an answered request; returns its status and error code.
 
         Metrics use `seconds`, the time that the gateway itself took. Logs use the whole time since `began`.
         """
         self._seconds[route].observe(seconds)
-        self._count(route, status).inc()
+        _requests(route, status).inc()
         if self._logs_all or status >= _SERVER_ERROR:
             # Only the path is logged, because the query may contain a browser's token.
             (log.warning if status >= _SERVER_ERROR else log.info)(
@@ -205,20 +196,14 @@ class Front:
                 error_code=code or None,
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),
             )
+        return status, code
 
-    def _count(self, route: str, status: int) -> Any:
-        count = self._counts.get((route, status))
-        if count is None:
-            count = self._counts[(route, status)] = metrics.GATEWAY_REQUESTS.labels(route, str(status))
-        return count
 
-    def _count_server(self, status: int) -> Any:
-        count = self._server_counts.get(status)
-        if count is None:
-            count = self._server_counts[status] = metrics.GATEWAY_SERVER_REQUESTS.labels(str(status))
-        return count
+@cache
+def _requests(route: str, status: int) -> Any:
+    return metrics.GATEWAY_REQUESTS.labels(route, str(status))
 
-    @property
-    def in_hand(self) -> int:
-        """Return the number of requests of scripts' routes that are in flight."""
-        return self._in_hand
+
+@cache
+def _of_servers(status: int) -> Any:
+    return metrics.GATEWAY_SERVER_REQUESTS.labels(str(status))

@@ -1,9 +1,10 @@
 """The OpenAPI document: FastAPI's routes, and the routes of scripts, which FastAPI does not know."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bridge.gateway.elements import LINES_TYPES
-from bridge.http.openapi import ID_HEADERS, object_of, problem_schema, refusals
+from bridge.http.openapi import ID_HEADERS, answer_of, object_of, problem_schema, reference, refusals
 from bridge.http.problems import Code
 from schemas.config.settings import Settings
 from schemas.events.raw_event import MAX_EVENT_ID, RawEvent
@@ -32,6 +33,8 @@ _CODES: Final = (
 )  # fmt: skip
 _ORIGINS: Final = (Code.ORIGIN_MISSING, Code.ORIGIN_NOT_ALLOWED, Code.SCRIPT_DISABLED)
 
+_TEXT: Final[dict[str, Any]] = {"type": "string"}
+_PLAIN: Final = {"schema": _TEXT}
 _SCRIPT: Final = {
     "name": "script_id",
     "in": "path",
@@ -44,7 +47,7 @@ _TOKEN: Final = {
     "in": "query",
     "required": False,
     "description": "an ingest token, for navigator.sendBeacon, which can't set headers",
-    "schema": {"type": "string"},
+    "schema": _TEXT,
 }
 _KEY: Final = {
     "name": "Idempotency-Key",
@@ -62,9 +65,8 @@ def completed(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
             for answer in operation["responses"].values():
                 answer["headers"] = ID_HEADERS
     ready = document["paths"]["/ready"]["get"]["responses"]
-    ready["503"] = {"description": "Kafka is unreachable, or the registry was never read", "headers": ID_HEADERS}
-    ready["503"]["content"] = {"application/json": {"schema": {"type": "object"}}}
-    document["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    ready["503"] = answer_of("Kafka is unreachable, or the registry was never read", {"type": "object"})
+    document["paths"]["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": _PLAIN}
     document["paths"] |= {
         "/api/bridge/{script_id}/events": {"post": _events(settings)},
         "/api/bridge/{script_id}/events:validate": {"post": _validate()},
@@ -80,20 +82,14 @@ def completed(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return document
 
 
-def _answer(description: str, schema: str) -> dict[str, Any]:
+def _taking_events(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the fields that the routes for events have in common."""
+    texts = ["text/plain", *(kind.decode() for kind in LINES_TYPES)]
+    content = {"application/json": {"schema": reference("Events")}} | dict.fromkeys(texts, _PLAIN)
     return {
-        "description": description,
-        "headers": ID_HEADERS,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
-    }
-
-
-def _body() -> dict[str, Any]:
-    one = {"$ref": "#/components/schemas/Events"}
-    lines = {kind.decode(): {"schema": {"type": "string"}} for kind in LINES_TYPES}
-    return {
-        "required": True,
-        "content": {"application/json": {"schema": one}, "text/plain": {"schema": {"type": "string"}}} | lines,
+        "parameters": parameters,
+        "security": [{"bearer": []}, {"token": []}],
+        "requestBody": {"required": True, "content": content},
     }
 
 
@@ -106,10 +102,8 @@ def _events(settings: Settings) -> dict[str, Any]:
         "description": 'One event, an array, `{"events": [...]}`, or NDJSON, plain or with gzip; at most '
         f"{most}. The response is 202 when Kafka has acknowledged the events. The stream checks their content later: see "
         "`events:validate`. A limited number of visitors' events that the stream will refuse is accepted a minute.",
-        "parameters": [_SCRIPT, _TOKEN, _KEY],
-        "security": [{"bearer": []}, {"token": []}],
-        "requestBody": _body(),
-        "responses": {"202": _answer("Kafka has acknowledged each accepted event", "Receipt")}
+        **_taking_events([_SCRIPT, _TOKEN, _KEY]),
+        "responses": {"202": answer_of("Kafka has acknowledged each accepted event", reference("Receipt"))}
         | refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES, *_PUBLISHING),
     }
 
@@ -119,22 +113,20 @@ def _validate() -> dict[str, Any]:
         "tags": ["events"],
         "operationId": "validate_events",
         "summary": "Show what the stream would do with events, and publish nothing",
-        "parameters": [_SCRIPT, _TOKEN],
-        "security": [{"bearer": []}, {"token": []}],
-        "requestBody": _body(),
-        "responses": {"200": _answer("the result for each event", "Verdicts")}
+        **_taking_events([_SCRIPT, _TOKEN]),
+        "responses": {"200": answer_of("the result for each event", reference("Verdicts"))}
         | refusals(*_EVERYWHERE, *_CREDENTIALS, *_BODIES),
     }
 
 
 def _token() -> dict[str, Any]:
-    origin = {"name": "Origin", "in": "header", "required": False, "schema": {"type": "string"}}
+    origin = {"name": "Origin", "in": "header", "required": False, "schema": _TEXT}
     return {
         "tags": ["browsers"],
         "operationId": "post_token",
         "summary": "Issue an ingest token to a page of an allowed origin",
         "parameters": [_SCRIPT, origin],
-        "responses": {"200": _answer("a token for this script and this origin", "Token")}
+        "responses": {"200": answer_of("a token for this script and this origin", reference("Token"))}
         | refusals(*_EVERYWHERE, *_ORIGINS),
     }
 
@@ -146,11 +138,7 @@ def _snippet() -> dict[str, Any]:
         "summary": "The browser's snippet",
         "parameters": [_SCRIPT],
         "responses": {
-            "200": {
-                "description": "JavaScript, the same for every script",
-                "headers": ID_HEADERS,
-                "content": {"text/javascript": {"schema": {"type": "string"}}},
-            },
+            "200": answer_of("JavaScript, the same for every script", _TEXT, "text/javascript"),
             "304": {"description": "the client's copy is current", "headers": ID_HEADERS},
         }
         | refusals(*_EVERYWHERE, Code.SNIPPET_MISSING),
@@ -162,9 +150,9 @@ def _schemas(settings: Settings) -> dict[str, Any]:
     event["additionalProperties"] = True
     # The gateway adds these three fields if they are absent.
     event["required"] = ["event_type", "occurred_at"]
-    text, number = {"type": "string"}, {"type": "integer", "minimum": 0}
+    text, number = _TEXT, {"type": "integer", "minimum": 0}
     # This is the form that the stream requires. The gateway accepts every value; the stream judges it.
-    one: dict[str, Any] = {"$ref": "#/components/schemas/RawEvent"}
+    one = reference("RawEvent")
     many = {"type": "array", "items": one, "minItems": 1, "maxItems": settings.gateway_max_events}
     result = {
         "index": number,

@@ -5,7 +5,7 @@ from collections import defaultdict
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from bridge.http.problems import REFUSALS
+from bridge.http.problems import Code
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput, PreconditionFailed
 
@@ -15,6 +15,7 @@ _MOST_LINES: Final = 10_000
 _LONGEST_LINE: Final = 4096
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # the address at which a gateway that listens on all addresses is asked
 _MEND: Final = "check that the gateway runs, and give its address with --url"
+_RIGHT_ADDRESS: Final = "give the address of a gateway, with its admin port if it has one"
 _IS_GATEWAY: Final = "bridge_gateway_requests_total{"
 _COUNTERS: Final = {
     "bridge_gateway_rejected_total": "requests",
@@ -56,9 +57,7 @@ async def refusals_at(url: str) -> list[Refusal]:
     page = await _page(f"{url.rstrip('/')}/metrics")
     lines = page.decode(errors="replace").split("\n")
     if not any(line.startswith(_IS_GATEWAY) for line in lines):
-        raise PreconditionFailed(
-            f"{url} answers, but is not a gateway; give the address of a gateway, with its admin port if it has one"
-        )
+        raise PreconditionFailed(f"{url} answers, but is not a gateway; {_RIGHT_ADDRESS}")
     try:
         return _counts([line for line in lines if line.startswith(tuple(f"{name}{{" for name in _COUNTERS))])
     except (ValueError, LookupError, OverflowError) as error:
@@ -91,9 +90,7 @@ async def _page(url: str) -> bytes:
             session.get(url, allow_redirects=False) as answer,
         ):
             if answer.status != 200:
-                raise PreconditionFailed(
-                    f"{url} answers with status {answer.status}; give the address of a gateway, with its admin port if it has one"
-                )
+                raise PreconditionFailed(f"{url} answers with status {answer.status}; {_RIGHT_ADDRESS}")
             async for part in answer.content.iter_any():
                 page += part
                 if len(page) > _MOST_BYTES:
@@ -119,7 +116,7 @@ def _counts(lines: list[str]) -> list[Refusal]:
             labels = sample.labels
             key = (labels["error_code"], labels.get("site", ""), labels["script"])
             found[key][_COUNTERS[sample.name]] += int(sample.value)
-    known = {code.value: refusal.status.value for code, refusal in REFUSALS.items()}
+    known = {code.value: code.status.value for code in Code}
     refusals = [
         Refusal(code, known.get(code), site, script, **counts)
         for (code, site, script), counts in found.items()

@@ -1,11 +1,20 @@
 """A request in the form in which the routes receive it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from bridge.http.answer import Receive, Scope
 from bridge.http.ids import RequestIds
+
+_SCRIPT_ROUTE: Final = re.compile(
+    rb"/api/bridge/(?P<events>[^/]+)/events"
+    rb"|/api/bridge/(?P<validate>[^/]+)/events(?::|%3[Aa])validate"
+    rb"|/bridge/(?P<token>[^/]+)/token"
+    rb"|/bridge/(?P<snippet>[^/]+)\.js"
+)
 
 
 @dataclass(slots=True)
@@ -27,12 +36,6 @@ class Request:
     """Number of the request's events, known when its body has arrived."""
 
     @property
-    def method(self) -> str:
-        """Return the HTTP method."""
-        method: str = self.scope["method"]
-        return method
-
-    @property
     def query(self) -> bytes:
         """Return the query string."""
         query: bytes = self.scope["query_string"]
@@ -41,23 +44,11 @@ class Request:
 
 def script_route(path: bytes) -> tuple[str, str] | None:
     """Return the name of a script's route, and the script's id (one segment of the path); None for other paths."""
-    parts = path.split(b"/")
-    name = ""
-    if len(parts) == 5 and parts[1] == b"api" and parts[2] == b"bridge":
-        name = {
-            b"events": "events",
-            b"events:validate": "validate",
-            b"events%3Avalidate": "validate",
-            b"events%3avalidate": "validate",
-        }.get(parts[4], "")
-        given = parts[3]
-    elif len(parts) == 4 and parts[1] == b"bridge" and parts[3] == b"token":
-        name, given = "token", parts[2]
-    elif len(parts) == 3 and parts[1] == b"bridge" and parts[2].endswith(b".js"):
-        name, given = "snippet", parts[2].removesuffix(b".js")
-    if not name or not given:
+    found = _SCRIPT_ROUTE.fullmatch(path)
+    if found is None or found.lastgroup is None:
         return None
+    given = found[found.lastgroup]
     try:
-        return name, (unquote_to_bytes(given) if b"%" in given else given).decode()
+        return found.lastgroup, (unquote_to_bytes(given) if b"%" in given else given).decode()
     except UnicodeDecodeError:
         return None

@@ -8,12 +8,11 @@ import tempfile
 import uvicorn
 from uvicorn.supervisors import multiprocess
 
-from bridge.gateway.app import create_app
+from bridge.gateway.app import prepared_app
 from bridge.http.exposition import DIRECTORY
-from bridge.http.server import Server, allow_files, quiet_server, server_config
+from bridge.http.server import Server, allow_files, server_config
 from bridge.http.wire.protocol import BoundedProtocol
 from schemas.config.settings import Settings
-from telemetry.gc_tuning import REQUESTS, search_rarely
 
 
 def _config(settings: Settings, application: object) -> uvicorn.Config:
@@ -30,10 +29,7 @@ def _config(settings: Settings, application: object) -> uvicorn.Config:
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     """Serve in this process until SIGTERM or SIGINT, then finish the requests in flight."""
     allow_files()
-    quiet_server()
-    BoundedProtocol.bound(settings)
-    search_rarely(REQUESTS)
-    await Server(_config(settings, create_app(settings))).serve(sockets=bound)
+    await Server(_config(settings, prepared_app(settings))).serve(sockets=bound)
 
 
 def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None:

@@ -26,14 +26,13 @@ class Services:
     """The services of one gateway process. They are built within the running event loop of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.secret_key is None:
+        secret = settings.secret_key
+        if secret is None:
             raise InvalidInput("BRIDGE_SECRET_KEY is not set; set it, because the gateway signs tokens with it")
         self.settings = settings
         self.producers = ProducerRegistry(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         self.publisher = Publisher(settings)
-        self.tokens = IngestTokens(
-            settings.secret_key.get_secret_value(), settings.gateway_token_ttl.seconds, time.time
-        )
+        self.tokens = IngestTokens(secret.get_secret_value(), settings.gateway_token_ttl.seconds, time.time)
         self.proof_keys = settings.proof_keys
         self.body = BodyLimits(
             settings.gateway_max_body_bytes,

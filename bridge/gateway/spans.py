@@ -13,12 +13,6 @@ from bridge.http.ids import RequestIds
 from schemas.kafka.headers import TRACEPARENT
 from telemetry.metrics import product_version
 
-_PATHS: Final = {
-    "events": "/api/bridge/{script_id}/events",
-    "validate": "/api/bridge/{script_id}/events:validate",
-    "token": "/bridge/{script_id}/token",
-    "snippet": "/bridge/{script_id}.js",
-}
 _SERVER_ERROR: Final = 500
 _propagator = TraceContextTextMapPropagator()
 
@@ -61,27 +55,25 @@ class RequestSpans:
         self._tracer = provider.get_tracer("ghostlink-bridge", product_version())
 
     def begin(
-        self, method: str, route: str, script_id: str, headers: Mapping[bytes, bytes], ids: RequestIds
+        self, method: str, path: str, script_id: str, headers: Mapping[bytes, bytes], ids: RequestIds
     ) -> RequestSpan:
-        """Return the span of a request that has just arrived. The span's `ids` replace those given."""
+        """Return the span of a request that has just arrived. The span's `ids` replace those given.
+
+        `path` is the path of its route, such as `/bridge/{script_id}.js`.
+        """
         theirs = headers.get(TRACEPARENT.encode()) == ids.traceparent
         parent = Context()
         if theirs:
             parent = _propagator.extract({TRACEPARENT: ids.traceparent.decode()}, parent)
         else:
             self._trace_ids.chosen = int(ids.traceparent.split(b"-")[1], 16)
-        path = _PATHS[route]
-        span = self._tracer.start_span(
-            f"{method} {path}",
-            parent,
-            SpanKind.SERVER,
-            {
-                "http.request.method": method,
-                "http.route": path,
-                "bridge.script_id": script_id,
-                "bridge.request_id": ids.request_id.decode(),
-            },
-        )
+        attributes = {
+            "http.request.method": method,
+            "http.route": path,
+            "bridge.script_id": script_id,
+            "bridge.request_id": ids.request_id.decode(),
+        }
+        span = self._tracer.start_span(f"{method} {path}", parent, SpanKind.SERVER, attributes)
         context = span.get_span_context()
         named = f"00-{format_trace_id(context.trace_id)}-{format_span_id(context.span_id)}-{context.trace_flags:02x}"
         return RequestSpan(span, ids._replace(traceparent=named.encode()))

@@ -1,8 +1,6 @@
 """`/docs`: the OpenAPI document as a page of plain HTML, without scripts and external resources."""
 
 import json
-from collections.abc import Callable
-from functools import cached_property
 from html import escape
 from typing import Any, Final
 
@@ -19,27 +17,6 @@ table { border-collapse: collapse } td, th { text-align: left; vertical-align: t
 """
 
 
-class Documents:
-    """Responses of `/openapi.json` and `/docs`. Each is built at the first request for it, and kept."""
-
-    def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
-        self._make = document
-
-    @cached_property
-    def _document(self) -> dict[str, Any]:
-        return self._make()
-
-    @cached_property
-    def as_json(self) -> bytes:
-        """Return the document."""
-        return json.dumps(self._document, ensure_ascii=False, separators=(",", ":")).encode()
-
-    @cached_property
-    def as_page(self) -> bytes:
-        """Return the page."""
-        return docs_page(self._document).encode()
-
-
 def docs_page(document: dict[str, Any]) -> str:
     """Return the page's HTML."""
     info = document["info"]
@@ -54,10 +31,8 @@ def docs_page(document: dict[str, Any]) -> str:
             parts.append(_operation(path, method, operation))
     parts.append("<h2>Schemas</h2>")
     for name, schema in document["components"]["schemas"].items():
-        shown = escape(json.dumps(schema, indent=2, ensure_ascii=False))
-        parts.append(
-            f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary><pre>{shown}</pre></details>'
-        )
+        name, shown = escape(name), escape(json.dumps(schema, indent=2, ensure_ascii=False))
+        parts.append(f'<details id="{name}"><summary><code>{name}</code></summary><pre>{shown}</pre></details>')
     return "\n".join(parts)
 
 

@@ -1,6 +1,8 @@
 """The FastAPI application behind the gateway and the API: its documents, and its refusals as problems."""
 
+import json
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -8,7 +10,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-from bridge.http.docs_page import POLICY, Documents
+from bridge.http.docs_page import POLICY, docs_page
 from bridge.http.problems import Code, Problem
 from telemetry.metrics import product_version
 
@@ -27,15 +29,18 @@ def create_framework(title: str, document: Callable[[FastAPI], dict[str, Any]], 
     app = FastAPI(title=title, version=product_version(), docs_url=None, redoc_url=None, openapi_url=None, **options)
     # A redirect would contain the host that the client sent.
     app.router.redirect_slashes = False
-    documents = Documents(lambda: document(app))
+    # Each is built at the first request for it, and kept.
+    described = cache(lambda: document(app))
+    as_json = cache(lambda: json.dumps(described(), ensure_ascii=False, separators=(",", ":")).encode())
+    as_page = cache(lambda: docs_page(described()).encode())
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
-        return Response(documents.as_json, media_type="application/json")
+        return Response(as_json(), media_type="application/json")
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(documents.as_page, headers={"content-security-policy": POLICY})
+        return HTMLResponse(as_page(), headers={"content-security-policy": POLICY})
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: HTTPException) -> Response:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bridge.http.problems import MEDIA_TYPE, REFUSALS, Code
+from bridge.http.problems import MEDIA_TYPE, Code
 
-ID_HEADERS: Final = {
+ID_HEADERS: Final[dict[str, Any]] = {
     "x-request-id": {"schema": {"type": "string"}},
     "x-trace-id": {"schema": {"type": "string"}},
     "traceparent": {"schema": {"type": "string"}},
@@ -16,18 +16,24 @@ def refusals(*codes: Code) -> dict[int | str, Any]:
     """Return the responses of refusals by status, each with its possible error codes."""
     by_status: dict[int, list[Code]] = {}
     for code in codes:
-        by_status.setdefault(REFUSALS[code].status.value, []).append(code)
+        by_status.setdefault(code.status.value, []).append(code)
     answers: dict[int | str, Any] = {}
     for status, found in sorted(by_status.items()):
-        headers: dict[str, Any] = dict(ID_HEADERS)
-        if any(REFUSALS[code].retry_after for code in found):
-            headers["retry-after"] = {"schema": {"type": "integer"}, "description": "seconds"}
-        answers[str(status)] = {
-            "description": "; ".join(f"`{code}`: {REFUSALS[code].message}" for code in found),
-            "headers": headers,
-            "content": {MEDIA_TYPE.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
+        description = "; ".join(f"`{code}`: {code.message}" for code in found)
+        answer = answers[str(status)] = answer_of(description, reference("Problem"), MEDIA_TYPE.decode())
+        if any(code.retry_after for code in found):
+            answer["headers"] = ID_HEADERS | {"retry-after": {"schema": {"type": "integer"}, "description": "seconds"}}
     return answers
+
+
+def answer_of(description: str, schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
+    """Return a response with a body of this schema and media type."""
+    return {"description": description, "headers": ID_HEADERS, "content": {media_type: {"schema": schema}}}
+
+
+def reference(name: str) -> dict[str, Any]:
+    """Return the reference to the schema of this name among the document's components."""
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def problem_schema(codes: Iterable[Code]) -> dict[str, Any]:

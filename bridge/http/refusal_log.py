@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from bridge.http.problems import REFUSALS, Code
+from bridge.http.problems import Code
 from schemas.pipeline.registry import Script
 from telemetry import metrics
 from telemetry.metric_kinds import UNKNOWN
@@ -46,7 +46,7 @@ class _Line:
         (log.info if self.script == self.site == UNKNOWN else log.warning)(
             event,
             error_code=self.code.value,
-            status_code=REFUSALS[self.code].status.value,
+            status_code=self.code.status.value,
             site=self.site,
             script=self.script,
             requests=self.requests,
@@ -90,7 +90,8 @@ class Refused:
         key = (code, site, label, by_server)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(Code(code), site, label, by_server=by_server)
+            known = Code(code)  # type: ignore[call-arg]  # it looks up a member
+            line = self._lines[key] = _Line(known, site, label, by_server=by_server)
         if line.since is None:
             line.since = self._now()
             self._untold.append(line)

@@ -37,7 +37,7 @@ class Server(uvicorn.Server):
         await super().startup([])
         kind = cast("type[BoundedProtocol]", self.config.http_protocol_class)
         for bound in sockets:
-            acceptor = Acceptor(bound, self._protocol, self.config.ssl, kind.address_of_peer, kind.refuse_accepted)
+            acceptor = Acceptor(bound, self._protocol, kind.address_of_peer, kind.refuse_accepted)
             self.servers.append(acceptor)  # type: ignore[arg-type]  # all that is asked of one
 
     def _protocol(self) -> asyncio.BaseProtocol:

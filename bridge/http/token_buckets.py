@@ -8,10 +8,11 @@ bucket's debt, and its refill pays the debt first.
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Final
 
 from bridge.http.problems import Code, Problem
 
-_MOST_BUCKETS = 20_000
+MOST_BUCKETS: Final = 20_000
 
 
 class Buckets:
@@ -19,26 +20,18 @@ class Buckets:
 
     Each bucket holds up to `burst` tokens, by default two seconds' refill, and is refilled with `rate` tokens a second.
     A rate of 0 means no limit. A bucket's debt (tokens charged that it did not have) is at most `most_debt`. At most
-    `most` buckets are kept: the least recently used one is removed, and is full if its name is used again. `what` names
+    20,000 buckets are kept: the least recently used one is removed, and is full if its name is used again. `what` names
     the tokens in errors. `now` is a monotonic clock in seconds.
     """
 
     def __init__(
-        self,
-        what: str,
-        rate: float,
-        now: Callable[[], float],
-        *,
-        burst: float = 0,
-        most_debt: float = math.inf,
-        most: int = _MOST_BUCKETS,
+        self, what: str, rate: float, now: Callable[[], float], *, burst: float = 0, most_debt: float = math.inf
     ) -> None:
         self._what = what
         self._rate = rate
         self._burst = burst or 2.0 * rate
         self._most_debt = most_debt
         self._now = now
-        self._most = most
         self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
         self._asked: dict[Hashable, float] = {}
         self._asked_since = now()
@@ -107,7 +100,7 @@ class Buckets:
         self._levels[name] = (max(level, -self._most_debt), self._now())
         self._levels.move_to_end(name)
         self._asked[name] = self._asked.get(name, 0) + asked
-        if len(self._levels) > self._most:
+        if len(self._levels) > MOST_BUCKETS:
             forgotten, _ = self._levels.popitem(last=False)
             self._asked.pop(forgotten, None)
 

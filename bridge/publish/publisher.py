@@ -45,11 +45,6 @@ class RawPublisher:
         """Connect. Raises PreconditionFailed within about 15 s if Kafka is unreachable or has no such topic."""
         self._partitions = await connect(self._settings, self._producer, self._topic)
 
-    @property
-    def in_flight(self) -> int:
-        """Return the number of batches that wait for their acknowledgement."""
-        return len(self._sent)
-
     async def add(self, key: bytes | None, value: bytes | None, headers: HeaderList | None = None) -> None:
         """Add one record; at least one of key and value is not None.
 

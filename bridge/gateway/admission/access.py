@@ -6,13 +6,14 @@ browser).
 
 import hmac
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from bridge.gateway.admission.ingest_tokens import IngestTokens
 from bridge.http.problems import Code, Problem
-from schemas.api_key import PREFIX, ApiKey, read_key
-from schemas.pipeline.registry import Registry, Script
+from schemas.api_key import PREFIX, read_key
+from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
+from sinks.postgres.registry.producers import ProducerRegistry
 
 _BEARER: Final = b"bearer "
 _KEY_PREFIX: Final = PREFIX.encode()
@@ -22,16 +23,6 @@ _MOST_FIELDS: Final = 20
 
 class KeyRefused(Problem):
     """The request's API key was issued by this installation, but is revoked or not valid for this script."""
-
-
-class Producers(Protocol):
-    """The registered producers; ProducerRegistry implements it."""
-
-    origins: Mapping[str, frozenset[str]]
-    keys: Mapping[str, ApiKey]
-
-    @property
-    def current(self) -> Registry: ...
 
 
 class Grant(NamedTuple):
@@ -60,7 +51,7 @@ def origin_of(headers: Mapping[bytes, bytes]) -> str | None:
     return origin.decode()
 
 
-def known_script(producers: Producers, script_id: str) -> Script:
+def known_script(producers: ProducerRegistry, script_id: str) -> Script:
     """Return the script; raises Problem if the script is not registered or is disabled."""
     script = producers.current.get(script_id)
     if script is None:
@@ -70,7 +61,7 @@ def known_script(producers: Producers, script_id: str) -> Script:
     return script
 
 
-def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> str:
+def allowed_origin(producers: ProducerRegistry, script_id: str, headers: Mapping[bytes, bytes]) -> str:
     """Return the request's origin; raises Problem if it is not one of the script's allowed origins."""
     origin = origin_of(headers)
     if origin is None:
@@ -81,7 +72,7 @@ def allowed_origin(producers: Producers, script_id: str, headers: Mapping[bytes,
 
 
 def admit(
-    producers: Producers, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
+    producers: ProducerRegistry, tokens: IngestTokens, script_id: str, headers: Mapping[bytes, bytes], query: bytes
 ) -> Grant:
     """Authorise a request that sends events of this script (a registered source of a site's events).
 
@@ -118,7 +109,7 @@ def _from_query(query: bytes) -> bytes:
     return b""
 
 
-def _check_key(producers: Producers, credential: bytes, script_id: str) -> None:
+def _check_key(producers: ProducerRegistry, credential: bytes, script_id: str) -> None:
     read = read_key(credential.decode("latin-1"))
     known = None if read is None else producers.keys.get(read[0])
     if read is None or known is None or not hmac.compare_digest(known.digest, read[1]):

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from bridge.gateway.admission.access import Producers
 from bridge.http.answer import Answer, HeaderPairs
 from bridge.http.problems import Code, Problem
+from sinks.postgres.registry.producers import ProducerRegistry
 
 _VARY: Final = (b"vary", b"Origin")
 _EXPOSED: Final = (b"access-control-expose-headers", b"x-request-id, x-trace-id, retry-after")
@@ -26,17 +26,15 @@ _MOST_ASKED: Final = 64
 _VARY_ASKED: Final = (b"vary", b"Access-Control-Request-Headers")
 
 
-def cors_headers(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
+def cors_headers(producers: ProducerRegistry, script_id: str, headers: Mapping[bytes, bytes]) -> HeaderPairs:
     """Return the headers with which a page of an allowed origin can read the response; none for other origins."""
     origin = headers.get(b"origin")
-    if origin is None:
-        return [_VARY]
-    if origin.decode("latin-1") not in producers.origins.get(script_id, ()):
+    if origin is None or origin.decode("latin-1") not in producers.origins.get(script_id, ()):
         return [_VARY]
     return [_VARY, (b"access-control-allow-origin", origin), _EXPOSED]
 
 
-def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, bytes]) -> Answer:
+def preflight(producers: ProducerRegistry, script_id: str, headers: Mapping[bytes, bytes]) -> Answer:
     """Answer a browser's preflight request; raises Problem if the origin is not an allowed origin of the script.
 
     The response allows the headers that the gateway reads, and the valid ones that the browser asks for. Tracing tools
@@ -48,16 +46,13 @@ def preflight(producers: Producers, script_id: str, headers: Mapping[bytes, byte
     if origin not in producers.origins.get(script_id, ()):
         raise Problem(Code.ORIGIN_NOT_ALLOWED if origin else Code.ORIGIN_MISSING)
     allowed = b", ".join(dict.fromkeys([*_HEADERS, *_asked(headers)]))
-    return Answer(
-        204,
-        b"",
-        [
-            (b"access-control-allow-methods", b"POST"),
-            (b"access-control-allow-headers", allowed),
-            (b"access-control-max-age", b"600"),
-            _VARY_ASKED,
-        ],
-    )
+    answer: HeaderPairs = [
+        (b"access-control-allow-methods", b"POST"),
+        (b"access-control-allow-headers", allowed),
+        (b"access-control-max-age", b"600"),
+        _VARY_ASKED,
+    ]
+    return Answer(204, b"", answer)
 
 
 def _asked(headers: Mapping[bytes, bytes]) -> list[bytes]:

@@ -10,7 +10,6 @@ from bridge.http.answer import Answer
 from bridge.http.problems import Code, Problem
 
 _FORM = re.compile(rb"[\x21-\x7e]{1,255}")
-_MOST_BYTES = 16 * 1024 * 1024
 # The size of an entry in bytes, without its response and its ids.
 _FRAME_BYTES = 600
 

@@ -35,10 +35,8 @@ class _SenderLimits:
         def buckets(what: str, rate: float, most_debt: float = math.inf) -> Buckets:
             return Buckets(f"{what}, {sender}s", rate, now, most_debt=most_debt)
 
-        events, validated = (
-            settings.gateway_script_events_per_second,
-            share * settings.gateway_validate_events_per_second,
-        )
+        events = settings.gateway_script_events_per_second
+        validated = share * settings.gateway_validate_events_per_second
         # A server's address belongs to the owner of the script, so its events only count for the script.
         is_visitor = sender is Sender.VISITOR
         of_an_address = _ADDRESS_SHARE if is_visitor else 0.0
@@ -58,7 +56,7 @@ class _SenderLimits:
         # This limit refuses no request: a script may use all the time while no other needs it. Its debt lasts seconds.
         time_share = share * settings.gateway_script_time_share
         self.script_time = buckets("seconds of work for one script", time_share, most_debt=_MOST_SECONDS * time_share)
-        address_time = settings.gateway_address_time_share if sender is Sender.VISITOR else 0.0
+        address_time = settings.gateway_address_time_share if is_visitor else 0.0
         self.address_time = buckets("seconds of work for one address", address_time)
 
     def take_events(self, script_id: str, address: str, count: int) -> None:

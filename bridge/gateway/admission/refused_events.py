@@ -129,11 +129,12 @@ class RefusedEvents:
         beyond: dict[int, str] = {}
         let_through = 0
         for index, (value, own) in enumerate(zip(values, whose, strict=True)):
-            if why := self._refusal(value, own, received_at_ms):
+            refusal = _refusal(self._services, self._grant, value, own, received_at_ms)
+            if refusal is not None and _is_bounded(refusal.error_class):
                 if self._let_through():
                     let_through += 1
                 else:
-                    beyond[index] = why
+                    beyond[index] = f"{refusal.error_class}: {refusal.message}"
                 if len(beyond) >= _MOST_BEYOND and not let_through:
                     raise self._too_many(beyond, len(values))
             await work.let_others()
@@ -152,13 +153,6 @@ class RefusedEvents:
             f"{rate_limits.refused_of_an_address} for all scripts; the first: {first}",
             retry_after=rate_limits.seconds_until_refused(*self._whose),
         )
-
-    def _refusal(self, value: bytes, whose: Element, received_at_ms: int) -> str:
-        """Return why the stream will refuse the event; an empty string if the event, or a retry of it, may succeed."""
-        refusal = _refusal(self._services, self._grant, value, whose, received_at_ms)
-        if refusal is None or not _is_bounded(refusal.error_class):
-            return ""
-        return f"{refusal.error_class}: {refusal.message}"
 
     def _let_through(self) -> bool:
         let = self._services.rate_limits.lets_refused(*self._whose)

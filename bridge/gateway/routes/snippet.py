@@ -25,9 +25,8 @@ def _snippet() -> _Snippet:
         plain = _compact(entry.read_bytes())
     except OSError:
         raise Problem(Code.SNIPPET_MISSING) from None
-    return _Snippet(
-        plain, gzip.compress(plain, 9, mtime=0), b'"' + hashlib.sha256(plain).hexdigest()[:24].encode() + b'"'
-    )
+    etag = f'"{hashlib.sha256(plain).hexdigest()[:24]}"'
+    return _Snippet(plain, gzip.compress(plain, 9, mtime=0), etag.encode())
 
 
 def _compact(source: bytes) -> bytes:

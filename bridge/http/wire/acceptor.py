@@ -4,7 +4,6 @@ import asyncio
 import errno
 import itertools
 import socket
-import ssl
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
@@ -38,14 +37,12 @@ class Acceptor:
         self,
         listener: socket.socket,
         protocol: Callable[[], asyncio.BaseProtocol],
-        tls: ssl.SSLContext | None,
         address_of: Callable[[Peer], str],
         refused: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._protocol = protocol
-        self._tls = tls
         self._address_of = address_of
         self._refused = refused
         self._queues: OrderedDict[str, deque[socket.socket]] = OrderedDict()
@@ -130,7 +127,7 @@ class Acceptor:
 
     async def _open(self, accepted: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=self._tls)
+            await self._loop.connect_accepted_socket(self._protocol, accepted)
         except OSError:
-            # The client has disconnected, or its version of TLS is not supported.
+            # The client has disconnected.
             accepted.close()

@@ -2,35 +2,21 @@
 
 import asyncio
 from collections import OrderedDict
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from bridge.http.wire.reading import ReadingProtocol
 
 SLICE_SECONDS: Final = 0.003
 BEGUN_SECONDS: Final = 0.0002
 """Seconds that a request is assumed to take in the iteration in which it begins."""
 
 
-class Reader(Protocol):
-    """A connection whose bytes were read, and are not parsed yet."""
-
-    loop: asyncio.AbstractEventLoop
-    address: str
-    waits_in: "tuple[Intake, Key] | None"
-
-    @property
-    def is_begun(self) -> bool:
-        """Return whether the unparsed bytes belong to the body of the request in flight.
-
-        Such bytes don't wait for the rate of their client address.
-        """
-
-    def owes(self) -> float:
-        """Return the seconds until the rate of the connection's client address lets its next request begin."""
-
-    def parse_piece(self) -> bool:
-        """Parse some of the bytes; returns whether more bytes can be parsed."""
-
-
 Key = tuple[str, bool]
+"""The client address, and whether the unparsed bytes belong to the body of the request in flight.
+
+Such bytes don't wait for the rate of their client address.
+"""
 
 
 class Intake:
@@ -45,10 +31,10 @@ class Intake:
         self.left = SLICE_SECONDS
         self._loop: asyncio.AbstractEventLoop | None = None
         self._goes_on = False
-        self._turns: OrderedDict[Key, dict[Reader, None]] = OrderedDict()
-        self._resting: dict[Key, dict[Reader, None]] = {}
+        self._turns: OrderedDict[Key, dict[ReadingProtocol, None]] = OrderedDict()
+        self._resting: dict[Key, dict[ReadingProtocol, None]] = {}
 
-    def waits(self, reader: Reader) -> None:
+    def waits(self, reader: "ReadingProtocol") -> None:
         """Add the connection to the queue; its bytes are parsed when it is its turn."""
         if reader.waits_in is not None:
             return
@@ -62,7 +48,7 @@ class Intake:
         (self._resting if key in self._resting else self._turns).setdefault(key, {})[reader] = None
         self._go_on()
 
-    def leave(self, reader: Reader, key: Key) -> None:
+    def leave(self, reader: "ReadingProtocol", key: Key) -> None:
         """Remove the connection from the queue of this key."""
         for queue in (self._turns, self._resting):
             queue.get(key, {}).pop(reader, None)
@@ -88,7 +74,7 @@ class Intake:
                     self.waits(reader)
         self._go_on()
 
-    def _rests(self, key: Key, readers: dict[Reader, None]) -> bool:
+    def _rests(self, key: Key, readers: "dict[ReadingProtocol, None]") -> bool:
         """Return whether the address is over its rate of requests.
 
         If so, all of its connections that want to begin a request wait until the rate lets one begin.

@@ -9,11 +9,6 @@ _MOST_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 2.0
 
 
-def _is_not_midway() -> bool:
-    """Return False: a lost connection has no request in progress."""
-    return False
-
-
 class LingeringTransport:
     """A connection's transport. While `midway()` is true (the client sends a request), `close` first ends only writing.
 
@@ -95,7 +90,8 @@ class LingeringTransport:
 
     def lost(self) -> None:
         """Handle the loss of the connection, and drop the reference to its protocol."""
-        self._midway = _is_not_midway
+        # A lost connection has no request in progress.
+        self._midway = lambda: False
         if self._timer is not None:
             self._timer.cancel()
 

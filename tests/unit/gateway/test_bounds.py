@@ -13,7 +13,7 @@ from bridge.gateway.request import script_route
 from bridge.http.body import BodyLimits, ClientGone
 from bridge.http.byte_budget import ByteBudget, Held
 from bridge.http.problems import Code, Problem
-from bridge.http.token_buckets import Buckets
+from bridge.http.token_buckets import MOST_BUCKETS, Buckets
 from bridge.http.wire.client_address import address_of
 
 LIMITS = BodyLimits(10_000, 5.0)
@@ -313,13 +313,13 @@ def test_an_allowance_grants_one_by_one() -> None:
 
 def test_buckets_are_bounded_in_number() -> None:
     """Invented names take no more memory, and the name in use is kept."""
-    buckets = Buckets("x", 10, Clock(), most=3)
+    buckets = Buckets("x", 10, Clock())
     buckets.take("mine", 20)
-    for number in range(10):
+    for number in range(MOST_BUCKETS + 10):
         buckets.take(number, 1)
         with pytest.raises(Problem):
             buckets.take("mine", 1)
-    assert len(buckets._levels) == 3
+    assert len(buckets._levels) == MOST_BUCKETS
 
 
 @pytest.mark.parametrize(

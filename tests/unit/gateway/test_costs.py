@@ -17,6 +17,7 @@ from bridge.gateway.admission import refused_events as judging
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
 from bridge.gateway.admission.rate_limits import Bill
+from bridge.http import token_buckets
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from sinks import cooperative
@@ -108,11 +109,11 @@ async def test_single_refused_events_of_a_server_are_charged_by_a_sample(monkeyp
         assert [before - after > 40 for before, after in pairwise(levels)] == [False, False, True]
 
 
-async def test_the_bound_of_refused_events_takes_bounded_memory() -> None:
+async def test_the_bound_of_refused_events_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of addresses does not matter."""
+    monkeypatch.setattr(token_buckets, "MOST_BUCKETS", 50)
     async with lone_gateway(gateway_address_requests_per_second=0) as gateway:
         buckets = gateway.services.rate_limits.refused
-        buckets._most = 50
         for number in range(200):
             await gateway.post(gateway.visitor(), batch({}), address=f"10.0.0.{number}")
         assert len(buckets._levels) == 50

@@ -12,7 +12,7 @@ from support.events.settled import SECRET, settings_for
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.app import create_app
-from bridge.http.problems import REFUSALS
+from bridge.http.problems import Code
 from telemetry import metrics
 
 EVENTS = "/api/bridge/s1/events"
@@ -56,7 +56,7 @@ def test_every_status_that_an_alert_counts_has_its_series_from_the_beginning() -
 
     page = generate_latest(metrics.REGISTRY).decode()
     for route in ("events", "validate", "token", "snippet", "other"):
-        for status in {202, *(refusal.status.value for refusal in REFUSALS.values())}:
+        for status in {202, *(code.status.value for code in Code)}:
             assert f'bridge_gateway_requests_total{{route="{route}",status="{status}"}}' in page
             assert f'bridge_gateway_server_requests_total{{status="{status}"}}' in page
 

@@ -7,7 +7,7 @@ import pytest
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway import app
-from bridge.http import docs_page, exposition
+from bridge.http import exposition, framework
 from bridge.http.exposition import Exposition
 
 
@@ -45,7 +45,7 @@ def test_figures_are_made_once_a_second_after_a_burst(monkeypatch: pytest.Monkey
 
 async def test_documents_are_made_once(gateway: LoneGateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Documents are the same for every caller."""
-    pages, documents = counted(monkeypatch, docs_page, "docs_page"), counted(monkeypatch, app, "completed")
+    pages, documents = counted(monkeypatch, framework, "docs_page"), counted(monkeypatch, app, "completed")
     for path in ("/docs", "/openapi.json"):
         answers = [await gateway.ask("GET", path) for _ in range(10)]
         assert {one.status for one in answers} == {200}

@@ -46,7 +46,7 @@ def refused() -> list[bool]:
 
 
 def accepting(bound: socket.socket, refused: list[bool], address: Callable[[Peer], str] = itemgetter(0)) -> Acceptor:
-    return Acceptor(bound, Counted, None, address, lambda: refused.append(True))
+    return Acceptor(bound, Counted, address, lambda: refused.append(True))
 
 
 def connected(bound: socket.socket, count: int, source: str = "127.0.0.1") -> list[socket.socket]:

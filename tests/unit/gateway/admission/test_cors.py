@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
-from bridge.gateway.admission.access import Producers
 from bridge.gateway.admission.cors import preflight
 from bridge.http.problems import Problem
+from sinks.postgres.registry.producers import ProducerRegistry
 
 ORIGIN = "https://shop.example"
-PRODUCERS = cast("Producers", SimpleNamespace(origins={"shop": frozenset({ORIGIN})}))
+PRODUCERS = cast("ProducerRegistry", SimpleNamespace(origins={"shop": frozenset({ORIGIN})}))
 OWN = {"authorization", "content-type", "idempotency-key", "traceparent"}
 
 

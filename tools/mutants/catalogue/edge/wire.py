@@ -380,7 +380,9 @@ MUTANTS = [
         "the cache of documents that are rendered once",
         (
             Edit(
-                "bridge/http/framework.py::create_framework", "documents.as_page", "Documents(documents._make).as_page"
+                "bridge/http/framework.py::create_framework",
+                "cache(lambda: docs_page(described()).encode())",
+                "lambda: docs_page(document(app)).encode()",
             ),
         ),
         (f"{PAGES}::test_documents_are_made_once",),
