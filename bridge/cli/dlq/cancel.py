@@ -13,9 +13,7 @@ from bridge.jobs.cancel import cancel_job
 def cancel(
     plan_id: PlanId,
     reason: Reason,
-    wait: Annotated[
-        str, typer.Option("--wait", metavar="30s", help="Most time to wait for the plan's run to stop.")
-    ] = "30s",
+    wait: Annotated[str, typer.Option(metavar="30s", help="Most time to wait for the plan's run to stop.")] = "30s",
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:

@@ -28,14 +28,12 @@ _RETRIED: Final = timedelta(seconds=10)
 @with_filter
 def groups(
     chosen: DeadLetterFilter,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="Most groups, and most repeated events, to show.")
-    ] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most groups, and most repeated events, to show.")] = 20,
     everything: Annotated[
         bool, typer.Option("--all", help="On a terminal, show the rarer duplicates and repeated events too.")
     ] = False,
     hours: Annotated[
-        int, typer.Option("--hours", min=1, max=72, help="Number of past hours whose drops are counted, hour by hour.")
+        int, typer.Option(min=1, max=72, help="Number of past hours whose drops are counted, hour by hour.")
     ] = 6,
     json_output: JsonOutput = None,
     verbose: Verbose = False,

@@ -16,10 +16,9 @@ from sinks.postgres.dead_letters.pages import Page, Place, page
 @with_filter
 def list_(
     chosen: DeadLetterFilter,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most dead letters on a page.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most dead letters on a page.")] = 50,
     after: Annotated[
-        str | None,
-        typer.Option("--after", metavar="PLACE", help="Continue after the previous page: the value of its `next`."),
+        str | None, typer.Option(metavar="PLACE", help="Continue after the previous page: the value of its `next`.")
     ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,

@@ -27,9 +27,7 @@ def plan(
         bool, typer.Option("--all", help="Select all open dead letters; needed if no filter is given.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Most dead letters to plan, the oldest first.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most dead letters to plan, the oldest first.")] = None,
     passing: Annotated[
         bool, typer.Option("--passing", help="Leave out dead letters that today's code would drop again.")
     ] = False,
@@ -42,10 +40,9 @@ def plan(
         ),
     ] = None,
     patch: Annotated[
-        Path | None,
-        typer.Option("--patch", metavar="FILE", help="Apply this JSON Patch (RFC 6902) to each event, before --set."),
+        Path | None, typer.Option(metavar="FILE", help="Apply this JSON Patch (RFC 6902) to each event, before --set.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="The reason; required for a correction.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason; required for a correction.")] = "",
     dry_run: DryRun = False,
     timeout_sec: TimeoutSec = None,
     json_output: JsonOutput = None,

@@ -19,7 +19,7 @@ from sinks.postgres.runs.history import is_locked
 
 
 def plans(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most plans to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most plans to show.")] = 20,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:

@@ -30,28 +30,21 @@ def replay(
     plan_id: Annotated[str | None, typer.Argument(metavar="PLAN", help="The plan's id, or a prefix of it.")] = None,
     from_topic: Annotated[
         str | None,
-        typer.Option(
-            "--from-topic", metavar="TOPIC", help="Instead of a plan: a topic with the dead letters of another program."
-        ),
+        typer.Option(metavar="TOPIC", help="Instead of a plan: a topic with the dead letters of another program."),
     ] = None,
     rate: Annotated[
         str | None,
         typer.Option(
-            "--rate",
             metavar="N/s",
             help="Highest rate, such as 500/s or 30/m. Without it, each 200 records are sent when the 200 before are committed.",
         ),
     ] = None,
     canary: Annotated[
-        int,
-        typer.Option(
-            "--canary", min=0, help="Number of items to send first; the others follow when these have become rows."
-        ),
+        int, typer.Option(min=0, help="Number of items to send first; the others follow when these have become rows.")
     ] = 0,
     canary_max_failures: Annotated[
         int,
         typer.Option(
-            "--canary-max-failures",
             min=0,
             help="Most items of the canary that may be dropped again. Raise it to continue after a failed canary.",
         ),
@@ -59,7 +52,7 @@ def replay(
     wait: Annotated[
         str,
         typer.Option(
-            "--wait", metavar="5m", help="Most time to wait for the canary's outcomes, and at the end for all outcomes."
+            metavar="5m", help="Most time to wait for the canary's outcomes, and at the end for all outcomes."
         ),
     ] = "5m",
     force: Annotated[

@@ -16,14 +16,10 @@ SECONDS = 15.0
 
 def doctor(
     timeout_sec: Annotated[
-        float,
-        typer.Option(
-            "--timeout-sec", min=0.1, help="Most seconds for each check, including the time that it waits to begin."
-        ),
+        float, typer.Option(min=0.1, help="Most seconds for each check, including the time that it waits to begin.")
     ] = SECONDS,
     urls: Annotated[
-        list[str] | None,
-        typer.Option("--url", help="A worker or gateway to check, as http://host:port. Repeatable."),
+        list[str] | None, typer.Option("--url", help="A worker or gateway to check, as http://host:port. Repeatable.")
     ] = None,
     upgrade: Annotated[
         bool,

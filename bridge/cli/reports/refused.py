@@ -13,7 +13,7 @@ def refused(
     url: Annotated[
         str | None,
         typer.Option(
-            "--url", metavar="URL", help="Address of the gateway, http://host:port; with its admin port if it has one."
+            metavar="URL", help="Address of the gateway, http://host:port; with its admin port if it has one."
         ),
     ] = None,
     json_output: JsonOutput = None,

@@ -16,8 +16,8 @@ runs_app = typer.Typer(name="runs", help="Show the history of jobs' runs.", no_a
 
 @runs_app.command(name="list")
 def list_(
-    script: Annotated[str | None, typer.Option("--script", help="Only runs of this job, such as process.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most runs to show.")] = 20,
+    script: Annotated[str | None, typer.Option(help="Only runs of this job, such as process.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most runs to show.")] = 20,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:

@@ -24,7 +24,7 @@ SHORTEST_SECONDS = 0.2
 
 
 def top(
-    interval: Annotated[str, typer.Option("--interval", metavar="2s", help="Time between two refreshes.")] = "2s",
+    interval: Annotated[str, typer.Option(metavar="2s", help="Time between two refreshes.")] = "2s",
     once: Annotated[bool, typer.Option("--once", help="Print the figures once, even on a terminal.")] = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,

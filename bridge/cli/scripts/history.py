@@ -24,10 +24,9 @@ def history(
         typer.Argument(metavar="SCRIPT_ID", help="Only changes of this script, its site and its organisation."),
     ] = None,
     since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="AGE|TIME", help="Changed at this time or later; 2h is two hours ago."),
+        str | None, typer.Option(metavar="AGE|TIME", help="Changed at this time or later; 2h is two hours ago.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most changes to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most changes to show.")] = 20,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:

@@ -23,13 +23,11 @@ ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's
 @script_app.command()
 def add(
     script_id: ScriptId,
-    site_id: Annotated[int, typer.Option("--site-id", help="The script's site.")],
-    org_id: Annotated[int | None, typer.Option("--org-id", help="The site's organisation.")] = None,
+    site_id: Annotated[int, typer.Option(help="The script's site.")],
+    org_id: Annotated[int | None, typer.Option(help="The site's organisation.")] = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option(
-            "--origin", metavar="URL", help="Origin of pages that may send, scheme://host[:port]. Repeatable."
-        ),
+        typer.Option(metavar="URL", help="Origin of pages that may send, scheme://host[:port]. Repeatable."),
     ] = None,
     shared_ids: Annotated[
         bool | None,
@@ -57,7 +55,7 @@ def add(
 
 @script_app.command(name="list")
 def list_(
-    site_id: Annotated[int | None, typer.Option("--site-id", help="Only this site's scripts.")] = None,
+    site_id: Annotated[int | None, typer.Option(help="Only this site's scripts.")] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:

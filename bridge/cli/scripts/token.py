@@ -19,7 +19,7 @@ ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's
 @token_app.command()
 def create(
     script_id: ScriptId,
-    note: Annotated[str, typer.Option("--note", help="Note about the key's user; the list shows it.")] = "",
+    note: Annotated[str, typer.Option(help="Note about the key's user; the list shows it.")] = "",
     verbose: Verbose = False,
 ) -> None:
     """Create an API key and show it. It can't be shown again, because only its digest is stored."""

@@ -58,12 +58,9 @@ def create(
     name: Name,
     role: Annotated[Role, typer.Option(help="; ".join(f"{one}: {one.meaning}" for one in Role) + ".")],
     org_id: Annotated[
-        int | None,
-        typer.Option("--org-id", min=1, help="Limit the token to this organisation's dead letters and plans."),
+        int | None, typer.Option(min=1, help="Limit the token to this organisation's dead letters and plans.")
     ] = None,
-    expires: Annotated[
-        str, typer.Option("--expires", metavar="90d|12h|never", help="Time until the token expires.")
-    ] = "90d",
+    expires: Annotated[str, typer.Option(metavar="90d|12h|never", help="Time until the token expires.")] = "90d",
     verbose: Verbose = False,
 ) -> None:
     """Create a token and show it. It can't be shown again, because only its digest is stored."""

@@ -21,22 +21,17 @@ deploy_app = typer.Typer(
 def rules(
     limits: Annotated[
         Path | None,
-        typer.Option(
-            "--limits", metavar="FILE", help="File of limits, in the form that `bridge deploy limits` prints."
-        ),
+        typer.Option(metavar="FILE", help="File of limits, in the form that `bridge deploy limits` prints."),
     ] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(
-            "--limit", metavar="NAME=NUMBER", help="One limit; it takes precedence over the file. Repeatable."
-        ),
+        typer.Option(metavar="NAME=NUMBER", help="One limit; it takes precedence over the file. Repeatable."),
     ] = None,
-    runbooks: Annotated[str, typer.Option("--runbooks", metavar="URL", help="Address of the runbooks.")] = RUNBOOKS,
+    runbooks: Annotated[str, typer.Option(metavar="URL", help="Address of the runbooks.")] = RUNBOOKS,
     dashboards: Annotated[
-        str,
-        typer.Option("--dashboards", metavar="URL", help="Address under which Grafana shows a dashboard by its uid."),
+        str, typer.Option(metavar="URL", help="Address under which Grafana shows a dashboard by its uid.")
     ] = DASHBOARDS,
-    output: Annotated[str, typer.Option("--output", metavar="PATH", help="The file; - is standard output.")] = "-",
+    output: Annotated[str, typer.Option(metavar="PATH", help="The file; - is standard output.")] = "-",
 ) -> None:
     """Write the alert rules with the limits and links of this installation."""
     chosen = {} if limits is None else dict(limits_of(_read(limits), f"--limits {limits}"))

@@ -42,7 +42,7 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 
 @identity_app.command()
 def backfill(
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most rows to change; by default all.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most rows to change; by default all.")] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,

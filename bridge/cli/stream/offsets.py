@@ -47,8 +47,7 @@ def show(
 def skip(
     source: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION")],
     offset: Annotated[
-        int,
-        typer.Option("--offset", min=0, help="The record's offset; it must equal the stored offset of the partition."),
+        int, typer.Option(min=0, help="The record's offset; it must equal the stored offset of the partition.")
     ],
     reason: Reason,
     readable: Annotated[bool, typer.Option("--readable", help="Skip the record even if it can be read.")] = False,

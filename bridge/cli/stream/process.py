@@ -19,12 +19,10 @@ from schemas.pipeline.ledger import Scope
 
 
 def process(
-    site_id: Annotated[int | None, typer.Option("--site-id", min=1, help="Only this site's waiting retries.")] = None,
-    org_id: Annotated[
-        int | None, typer.Option("--org-id", min=1, help="Only this organisation's waiting retries.")
-    ] = None,
+    site_id: Annotated[int | None, typer.Option(min=1, help="Only this site's waiting retries.")] = None,
+    org_id: Annotated[int | None, typer.Option(min=1, help="Only this organisation's waiting retries.")] = None,
     org_ids: Annotated[
-        str | None, typer.Option("--org-ids", metavar="A,B", help="Only these organisations' waiting retries.")
+        str | None, typer.Option(metavar="A,B", help="Only these organisations' waiting retries.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most events in a round [BRIDGE_WORKER_DEFAULT_LIMIT].")
@@ -36,9 +34,7 @@ def process(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first target that fails.")] = False,
     timeout_sec: Annotated[
         float | None,
-        typer.Option(
-            "--timeout-sec", min=0.001, help="Stop after this number of seconds; what is committed by then stays."
-        ),
+        typer.Option(min=0.001, help="Stop after this number of seconds; what is committed by then stays."),
     ] = None,
     max_dropped_total: Annotated[
         int | None,
@@ -49,7 +45,7 @@ def process(
         typer.Option(help="Fail above this percentage of retried events [BRIDGE_WORKER_MAX_RETRY_RATIO_PCT]."),
     ] = None,
     json_output: Annotated[
-        str, typer.Option("--json-output", metavar="PATH", help="File of the summary; - is standard output.")
+        str, typer.Option(metavar="PATH", help="File of the summary; - is standard output.")
     ] = SUMMARY_FILE,
     verbose: Verbose = False,
 ) -> None:

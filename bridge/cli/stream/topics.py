@@ -51,7 +51,7 @@ def check(
 def adopt(
     topic: Annotated[str, typer.Argument(metavar="TOPIC")],
     reason: Reason,
-    partition: Annotated[int | None, typer.Option("--partition", min=0, help="Only this partition's log.")] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this partition's log.")] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
