@@ -4,7 +4,8 @@ A table that is wider than the terminal is printed as cards, so that no id and n
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from textwrap import TextWrapper
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.text import Text
 
+from schemas.documents.run_summary import rfc3339
 from telemetry.printable import encodable, printable
 
 # Without a terminal, lines are not wrapped, so that grep finds whole lines.
@@ -29,6 +31,10 @@ class Table(table.Table):
     A card has `name: value` pairs over several lines. A pair that fills a line or more has its own lines, broken only
     between words. Empty cells are left out.
     """
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row of any values: None is an empty cell, and a time is shown in UTC, in whole seconds."""
+        super().add_row(*map(_cell, cells), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table, or its cards."""
@@ -96,6 +102,11 @@ class SafeConsole(Console):
         return encodable(printable(text, keep=keep), self.encoding)
 
 
+def right(*headers: str) -> list[table.Column]:
+    """Return columns that are aligned to the right, for numbers."""
+    return [table.Column(header, justify="right") for header in headers]
+
+
 def on_terminal() -> bool:
     """Return whether standard output is a terminal."""
     return sys.stdout.isatty()
@@ -112,6 +123,25 @@ def print_table(rows: Table) -> None:
     print_renderable(rows)
 
 
+def print_pairs(pairs: Mapping[str, str | None]) -> None:
+    """Print a line for each name and its text; names without a text are left out."""
+    rows = Table("", "", show_header=False)
+    for name, text in pairs.items():
+        if text:
+            rows.add_row(name, text)
+    if rows.rows:
+        print_table(rows)
+
+
+def print_counts(title: str, counts: Mapping[str, int], unit: str = "items") -> None:
+    """Print one table of counts, if there are any."""
+    if counts:
+        rows = Table(title, *right(unit))
+        for name, count in counts.items():
+            rows.add_row(name, count)
+        print_table(rows)
+
+
 def print_renderable(whole: RenderableType) -> None:
     """Print tables and lines that belong together."""
     SafeConsole().print(whole, crop=False)
@@ -121,6 +151,12 @@ def print_text(*lines: str) -> None:
     """Print these lines without wrapping. A line break within a line is escaped."""
     for line in lines:
         SafeConsole().print(line, soft_wrap=True)
+
+
+def _cell(value: Any) -> RenderableType:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return value if isinstance(value, Text) else "" if value is None else str(value)
 
 
 def _plain(console: Console, cell: RenderableType | None) -> str:

@@ -37,11 +37,10 @@ def _print(found: Page) -> None:
     for column in table.columns:
         column.no_wrap = column.header != "error"
     for line in found.lines:
-        ids = (known(line.script_id, line.guessed_script_id), line.event_id or "")
+        script = known(line.script_id, line.guessed_script_id)
         site = known(line.site_id, line.guessed_site_id)
         site += "" if line.claimed_site_id is None else f" (text: ~{line.claimed_site_id})"
-        dropped = f"{line.dropped_at:%Y-%m-%dT%H:%M:%SZ}"
-        table.add_row(dropped, str(line.provenance), why(line), site, *ids, line.error)
+        table.add_row(line.dropped_at, line.provenance, why(line), site, script, line.event_id, line.error)
     if found.lines:
         print_table(table)
     following = "" if found.following is None else f"; next page: --after {found.following}"

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.dlq.replays import PlanId, print_outcomes, print_pairs
+from bridge.cli.dlq.replays import PlanId, print_outcomes
 from bridge.dead_letters.documents import status_document
 from bridge.jobs.cancel import lock_of
-from bridge.output.tables import Table, print_table, print_text
+from bridge.output.tables import Table, print_pairs, print_table, print_text
 from schemas.config.settings import Settings
 from schemas.documents.replay import Outcome, Plan, PlanState
 from schemas.documents.run_summary import rfc3339
@@ -31,10 +31,8 @@ def plans(
     if json_output != "-":
         table = Table("plan", "made", "by", "state", "items", "sent", "corrected", "reason")
         for one in found:
-            counts = (str(one.planned), str(one.published), "yes" if one.corrected else "")
-            table.add_row(
-                one.replay_id, rfc3339(one.created_at), one.requested_by, one.state.value, *counts, one.reason
-            )
+            counts = (one.planned, one.published, "yes" if one.corrected else "")
+            table.add_row(one.replay_id, one.created_at, one.requested_by, one.state, *counts, one.reason)
         print_table(table)
 
 

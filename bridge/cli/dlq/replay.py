@@ -11,7 +11,6 @@ from bridge.cli.dlq.replays import (
     corrected_lines,
     found_plan,
     perform_or_exit,
-    print_counts,
     print_report,
     print_result,
 )
@@ -19,7 +18,7 @@ from bridge.cli.stream.offsets import DryRun
 from bridge.jobs.plan import rehearsal_job
 from bridge.jobs.replay import ReplayOptions, replay_job
 from bridge.jobs.replay_topic import replay_topic_job
-from bridge.output.tables import print_text
+from bridge.output.tables import print_counts, print_text
 from schemas.documents.replay import Plan, PlanReport, PlanState, TopicReplaySummary
 from schemas.errors import InvalidInput
 

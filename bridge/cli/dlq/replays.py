@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli.common import run, say
 from bridge.jobs.frame import Job, RunOptions, S, perform
-from bridge.output.tables import Table, print_table, print_text
+from bridge.output.tables import Table, print_counts, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
 from sinks.postgres.connection import connection
@@ -67,8 +67,8 @@ def print_report(report: PlanReport) -> None:
     """Print what a plan (the set of dead letters to replay) contains, and what today's code would do with each."""
     table = Table("today", "items", "share")
     for forecast, count in sorted(report.by_forecast.items(), key=lambda pair: list(Forecast).index(pair[0])):
-        table.add_row(_WORDS[forecast], str(count), f"{100 * count / report.items:.1f} %")
-    table.add_row("in all", str(report.items), "")
+        table.add_row(_WORDS[forecast], count, f"{100 * count / report.items:.1f} %")
+    table.add_row("in all", report.items, "")
     print_table(table)
     for title, counts in (
         ("dropped for", report.by_reason),
@@ -96,11 +96,9 @@ def corrected_lines(report: PlanReport) -> Iterator[str]:
 
 
 def _print_replaced(report: PlanReport) -> None:
-    table = Table("replaces", "items", "site", "org", "by")
-    table.columns[1].justify = "right"
+    table = Table("replaces", *right("items"), "site", "org", "by")
     for one in report.replaced:
-        owner = (str(one.site_id or ""), str(one.org_id or ""))
-        table.add_row(f"{one.field}: {one.value}", str(one.items), *owner, one.new)
+        table.add_row(f"{one.field}: {one.value}", one.items, one.site_id or "", one.org_id or "", one.new)
     print_table(table)
 
 
@@ -119,22 +117,3 @@ def print_outcomes(counts: dict[str, int], dropped: dict[str, int], skipped: dic
     print_counts("skipped because", skipped)
     if counts.get(Outcome.DUPLICATE):
         print_text("duplicates changed nothing: their events are persisted already")
-
-
-def print_counts(title: str, counts: dict[str, int]) -> None:
-    """Print one table of counts, if there are any."""
-    if counts:
-        table = Table(title, "items")
-        table.columns[1].justify = "right"
-        for name, count in counts.items():
-            table.add_row(name, str(count))
-        print_table(table)
-
-
-def print_pairs(rows: dict[str, str]) -> None:
-    """Print a line for each name and its text; names with an empty text are left out."""
-    table = Table("", "", show_header=False)
-    for name, text in rows.items():
-        if text:
-            table.add_row(name, text)
-    print_table(table)

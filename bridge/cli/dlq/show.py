@@ -45,10 +45,10 @@ def show(
 def _print(found: Shown) -> None:
     document = letter_document(found.letter)
     facts = Table("", "", show_header=False)
-    facts.add_row("provenance", str(found.letter.line.provenance))
+    facts.add_row("provenance", found.letter.line.provenance)
     for name in _SHOWN:
         if document[name] is not None:
-            facts.add_row(name, str(document[name]))
+            facts.add_row(name, document[name])
     for name in ("site_id", "script_id"):
         if (guessed := document[f"guessed_{name}"]) is not None:
             facts.add_row(name, f"~{guessed} (unproven: guessed from the event's text, which can't be parsed)")
@@ -62,10 +62,8 @@ def _print(found: Shown) -> None:
     lives = Table("life", "provenance", "this", "state", "attempt", "settled", "reason", "disposition")
     for number, one in enumerate(found.lives, start=1):
         this = "yes" if one.provenance == found.letter.line.provenance else ""
-        settled = "" if one.settled_at is None else f"{one.settled_at:%Y-%m-%dT%H:%M:%SZ}"
-        attempt = "" if one.attempt is None else str(one.attempt)
-        place = (str(number), str(one.provenance), this)
-        lives.add_row(*place, one.state, attempt, settled, one.dropped_reason or "", one.disposition or "")
+        outcome = (one.settled_at, one.dropped_reason, one.disposition)
+        lives.add_row(number, one.provenance, this, one.state, one.attempt, *outcome)
     print_text("")
     print_table(lives)
 

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
-from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text, right
 from schemas.documents.afterwards import in_words
-from schemas.documents.audit_report import AuditReport, PartitionAccount
+from schemas.documents.audit_report import AuditReport
 from sinks.postgres.audit.snapshot import acknowledge_lost as acknowledge
 from streams.audit import audit as audit_now
 
@@ -56,16 +56,15 @@ def show(report: AuditReport, *, everything: bool = True) -> None:
     Without `everything`, empty partitions that balance are left out.
     """
     columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
-    table = Table("partition", *columns, "balanced", title=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table("partition", *right(*columns, "balanced"))
     shown = [
         one
         for one in report.partitions
         if everything or not one.balanced or any(getattr(one, name) for name in columns)
     ]
     for one in shown:
-        table.add_row(f"{one.topic}-{one.partition}", *(_figure(one, name) for name in columns), _yes(one.balanced))
+        figures = (getattr(one, name) for name in columns)
+        table.add_row(f"{one.topic}-{one.partition}", *figures, "yes" if one.balanced else "NO")
     if shown:
         print_table(table)
     print_left_out(len(report.partitions) - len(shown), "empty partitions that balance are")
@@ -81,12 +80,3 @@ def show(report: AuditReport, *, everything: bool = True) -> None:
     for problem in report.problems:
         print_text(f"problem: {problem}")
     print_text("balanced" if report.balanced else f"NOT balanced: {len(report.problems)} problems")
-
-
-def _figure(account: PartitionAccount, name: str) -> str:
-    figure = getattr(account, name)
-    return "" if figure is None else str(figure)
-
-
-def _yes(balanced: bool) -> str:
-    return "yes" if balanced else "NO"

@@ -12,11 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.output.tables import Table, print_table, print_text
+from bridge.output.tables import Table, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.afterwards import Afterwards
 from schemas.documents.gate import Verdict, WindowSums
-from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
 from schemas.events.raw_event import MAX_INTEGER
 from schemas.reasons import DroppedReason
@@ -27,13 +26,6 @@ from streams.rules.gate import judge_window
 
 # Later outcomes of dropped events, in the order of the columns. Duplicates have their own column; replays have none.
 _BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
-_REASONS = (
-    DroppedReason.INVALID_PAYLOAD_JSON,
-    DroppedReason.SCHEMA_VIOLATION,
-    DroppedReason.DUPLICATE_EVENT_ID,
-    DroppedReason.SINK_REJECTED_ROW,
-    DroppedReason.RETRY_EXHAUSTED,
-)
 _NO_DROPS = Drops(Counter(), Counter())
 _MOST_SITES = 50
 """Most rows for sites without a window; further sites share one row. A producer can invent any number of sites."""
@@ -184,11 +176,11 @@ def _document(judged: Judged) -> dict[str, Any]:
 def _print(judged: list[Judged]) -> None:
     shown = [_document(one) for one in judged]
     columns = ("processed", "finished", "normalized", "retried", "dropped", "duplicates")
-    table = _table("target", *columns, "verdict", "reasons")
+    table = Table("target", *right(*columns), "verdict", "reasons")
     for one in shown:
         if one["processed"] or one["target"] == "total":
             word = "pass" if one["passed"] else "FAIL"
-            table.add_row(one["target"], *(str(one[name]) for name in columns), word, "; ".join(one["reasons"]))
+            table.add_row(one["target"], *(one[name] for name in columns), word, "; ".join(one["reasons"]))
     print_table(table)
     print_text(
         "processed: attempts, each retry is one; finished: events, without those that wait for a retry;",
@@ -197,10 +189,10 @@ def _print(judged: list[Judged]) -> None:
     if not any(one["drops"] for one in shown):
         return
     became = ("drops", "drops_duplicates", *_BECAME)
-    table = _table("drops of", "dropped", "duplicates", *_BECAME)
+    table = Table("drops of", *right("dropped", "duplicates", *_BECAME))
     for one in shown:
         if one["drops"]:
-            table.add_row(one["target"], *(str(one[name]) for name in became))
+            table.add_row(one["target"], *(one[name] for name in became))
     print_text("", "What became of the dropped, by the site that the dead letter names, registered or not:")
     print_table(table)
     print_text(
@@ -212,23 +204,14 @@ def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
     """Print the events that wait for a retry now, however old, by script, site, organisation and error class."""
     if not scripts:
         return
-    table = Table("waiting for a retry", "script", "site", "org", "error class", "since", "attempts")
-    table.columns[0].justify = "right"
+    table = Table(*right("waiting for a retry"), "script", "site", "org", "error class", "since", "attempts")
     for one in scripts:
-        whose = ("" if value is None else str(value) for value in (one.script_id, one.site_id, one.org_id))
-        table.add_row(str(one.waiting), *whose, one.error_class, rfc3339(one.first_failed_at), str(one.attempts))
+        whose = (one.script_id, one.site_id, one.org_id)
+        table.add_row(one.waiting, *whose, one.error_class, one.first_failed_at, one.attempts)
     print_text("")
     print_table(table)
     if scripts[0].looked_at >= MOST_WAITING:
         print_text(f"only the {MOST_WAITING} events that are due first are counted")
-
-
-def _table(first: str, *columns: str) -> Table:
-    """Return a table whose numbers are aligned to the right."""
-    table = Table(first, *columns)
-    for column in table.columns[1:]:
-        column.justify = "left" if column.header in ("verdict", "reasons") else "right"
-    return table
 
 
 def _rate(well: int, of: int) -> float | None:
@@ -241,7 +224,7 @@ def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
 
     The drops come from the ledger (the table of failed events). Each finished event counts once.
     """
-    reasons = {one.value: drops.reasons[one] for one in _REASONS}
+    reasons = {one.value: drops.reasons[one] for one in DroppedReason}
     others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
     finished = normalized + drops.events
     judged = finished - drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
@@ -257,13 +240,13 @@ def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
 
 
 def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
-    columns = ("finished", "normalized", "dropped", *_REASONS, *_BECAME)
-    table = _table("day", *columns, "success rate", "change", "with replays")
+    columns = ("finished", "normalized", "dropped", *DroppedReason, *_BECAME)
+    table = Table("day", *right(*columns, "success rate", "change", "with replays"))
     before: float | None = None
     for one in (*rows, total | {"day": "total"}):
         rate, mended = one["success_rate_pct"], one["success_rate_with_replays_pct"]
         change = "" if before is None or rate is None or one["day"] == "total" else f"{rate - before:+.3f}"
-        table.add_row(one["day"], *(str(one[name]) for name in columns), _per_cent(rate), change, _per_cent(mended))
+        table.add_row(one["day"], *(one[name] for name in columns), _per_cent(rate), change, _per_cent(mended))
         before = rate
     print_table(table)
     if others := total.get("other_reasons"):

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.output.tables import Table, print_table, print_text
+from bridge.output.tables import Table, print_table, print_text, right
 from schemas.errors import InvalidInput
 
 
@@ -40,12 +40,9 @@ def refused(
     if not found:
         print_text(f"{asked} has refused nothing since its start")
         return
-    table = Table("reason", "status", "site", "script", "requests", "events")
-    for column in table.columns[4:]:
-        column.justify = "right"
+    table = Table("reason", "status", "site", "script", *right("requests", "events"))
     for one in found:
-        status = "" if one.status is None else str(one.status)
-        table.add_row(one.error_code, status, one.site, one.script, str(one.requests), str(one.events or ""))
+        table.add_row(one.error_code, one.status, one.site, one.script, one.requests, one.events or "")
     print_table(table)
     print_text(
         f"refused by {asked} since its start;",

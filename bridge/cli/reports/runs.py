@@ -31,10 +31,8 @@ def list_(
         for one in found:
             summary = one.summary or {}
             seconds = "" if one.ended_at is None else f"{(one.ended_at - one.started_at).total_seconds():.1f}"
-            code = "" if one.exit_code is None else str(one.exit_code)
-            counts = (str(summary.get(name, "")) for name in ("processed_total", "failed_total"))
-            started = f"{one.started_at:%Y-%m-%dT%H:%M:%SZ}"
-            table.add_row(one.run_id, one.script, one.started_by, started, seconds, code, *counts)
+            counts = (summary.get(name) for name in ("processed_total", "failed_total"))
+            table.add_row(one.run_id, one.script, one.started_by, one.started_at, seconds, one.exit_code, *counts)
         print_table(table)
 
 

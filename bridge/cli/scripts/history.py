@@ -39,16 +39,8 @@ def history(
     if json_output != "-":
         table = Table("changed", "what", "name", "of", "by", "account", "values", "why")
         for one in found:
-            table.add_row(
-                rfc3339(one.written_at),
-                f"{one.subject} {one.change}",
-                one.name,
-                _place(one),
-                one.changed_by or "",
-                one.written_by,
-                _values(one),
-                one.reason or "",
-            )
+            what, accounts = f"{one.subject} {one.change}", (one.changed_by, one.written_by)
+            table.add_row(one.written_at, what, one.name, _place(one), *accounts, _values(one), one.reason)
         print_table(table)
 
 

@@ -8,7 +8,6 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run
 from bridge.cli.scripts.history import history
 from bridge.cli.scripts.token import token_app
 from bridge.output.tables import Table, print_table
-from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
 script_app = typer.Typer(
@@ -67,17 +66,9 @@ def list_(
     if json_output != "-":
         table = Table("script", "site", "org", "enabled", "ids", "changed", "origins")
         for row in rows:
-            org = "" if row.org_id is None else str(row.org_id)
-            enabled = "yes" if row.enabled else "no"
-            table.add_row(
-                row.script_id,
-                str(row.site_id),
-                org,
-                enabled,
-                "shared" if row.shared_ids else "by sender",
-                rfc3339(row.updated_at),
-                " ".join(row.origins),
-            )
+            enabled, ids = "yes" if row.enabled else "no", "shared" if row.shared_ids else "by sender"
+            origins = " ".join(row.origins)
+            table.add_row(row.script_id, row.site_id, row.org_id, enabled, ids, row.updated_at, origins)
         print_table(table)
 
 

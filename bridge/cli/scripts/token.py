@@ -39,8 +39,7 @@ def list_(script_id: ScriptId, json_output: JsonOutput = None, verbose: Verbose 
     if json_output != "-":
         table = Table("key", "state", "created", "by", "revoked", "note")
         for row in rows:
-            created, revoked = (_moment(at) or "" for at in (row.created_at, row.revoked_at))
-            table.add_row(row.key_id, _state(row), created, row.created_by, revoked, row.note)
+            table.add_row(row.key_id, _state(row), row.created_at, row.created_by, row.revoked_at, row.note)
         print_table(table)
 
 

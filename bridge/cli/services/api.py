@@ -86,11 +86,10 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     if json_output != "-":
         table = Table("token", "role", "org", "state", "created", "by", "expires", "last used")
         for row in rows:
-            org = "all" if row.org_id is None else str(row.org_id)
-            created, expires, used = (
-                _moment(at) or "never" for at in (row.created_at, row.expires_at, row.last_used_at)
-            )
-            table.add_row(row.name, row.role, org, row.state(now), created, row.created_by, expires, used)
+            org = "all" if row.org_id is None else row.org_id
+            made = (row.created_at, row.created_by)
+            times = (row.expires_at or "never", row.last_used_at or "never")
+            table.add_row(row.name, row.role, org, row.state(now), *made, *times)
         print_table(table)
 
 

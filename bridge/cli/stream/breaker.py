@@ -10,7 +10,7 @@ import typer
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, seconds_of, write_json
 from bridge.jobs.breaker import engage_job, release_job
 from bridge.jobs.frame import DONE, Job, RunOptions, perform
-from bridge.output.tables import Table, print_table, print_text
+from bridge.output.tables import Table, print_counts, print_pairs, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import BrakeSummary, rfc3339
 from schemas.errors import InvalidInput, PreconditionFailed
@@ -127,7 +127,6 @@ def _print(document: dict[str, Any]) -> None:
     word = "ON" if document["engaged"] else "off"
     released = document["released_until"]
     print_text(f"brake: {word}" + (f", released until {released}" if released else ""))
-    table = Table("", "", show_header=False)
     rows = {"since": document["since"], "by": document["by"], "why": document["reason"]}
     if document["engaged"]:
         details = document["details"]
@@ -136,19 +135,14 @@ def _print(document: dict[str, Any]) -> None:
         unknown = document["waiting"] is None
         rows["waiting"] = "not known" if unknown else f"{document['waiting_total']} unread"
         rows["next probe"] = document["next_probe_at"] or "none: it was engaged by hand"
-    for name, text in rows.items():
-        if text:
-            table.add_row(name, text)
-    if table.rows:
-        print_table(table)
+    print_pairs(rows)
     if errors := document["details"].get("errors"):
-        print_table(_readable(_errors, errors) or _raw("errors", errors))
-    if document["engaged"] and document["waiting"]:
-        places = Table("partition", "unread")
-        places.columns[1].justify = "right"
-        for place, count in document["waiting"].items():
-            places.add_row(place, str(count))
-        print_table(places)
+        if table := _readable(_errors, errors):
+            print_table(table)
+        else:
+            print_pairs({"errors": _as_it_is(errors)})
+    if document["engaged"]:
+        print_counts("partition", document["waiting"], "unread")
 
 
 def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
@@ -161,12 +155,6 @@ def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
 
 def _as_it_is(kept: Any) -> str:
     return msgspec.json.encode(kept).decode()[:SHOWN]
-
-
-def _raw(name: str, kept: Any) -> Table:
-    table = Table("", "", show_header=False)
-    table.add_row(name, _as_it_is(kept))
-    return table
 
 
 def _details(details: dict[str, Any]) -> dict[str, str]:
@@ -186,8 +174,7 @@ def _errors(errors: list[dict[str, Any]]) -> Table:
 
     `bridge dlq groups` shows failures before this.
     """
-    table = Table("site", "events", "error of the first paused event")
-    table.columns[1].justify = "right"
+    table = Table("site", *right("events"), "error of the first paused event")
     for one in errors:
         table.add_row(str(one["site"]), str(one["events"]), f"{one['error_class']}: {one['error']}")
     return table

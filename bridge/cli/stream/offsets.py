@@ -7,7 +7,7 @@ import typer
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_json
 from bridge.jobs.frame import RunOptions, perform
 from bridge.jobs.skip import skip_job
-from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text, right
 from schemas.documents.run_summary import OffsetsSummary
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
@@ -19,8 +19,6 @@ offsets_app = typer.Typer(
 
 Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
-
-_RIGHT = ("partition", "log", "next", "start", "end", "lag", "epoch", "skipped", "stale", "lost")
 
 
 @offsets_app.command()
@@ -87,19 +85,14 @@ def _is_unused(one: StoredOffset) -> bool:
 
 def print_offsets(found: list[StoredOffset], *, everything: bool = True) -> None:
     """Print the partitions for people. Without `everything`, unused partitions are left out."""
-    columns = ("topic", "partition", "log", "next", "start", "end", "lag", "last record", "worker", "epoch")
-    table = Table(*columns, "skipped", "stale", "lost", "held")
-    for column in table.columns:
-        if column.header in _RIGHT:
-            column.justify = "right"
+    log = right("partition", "log", "next", "start", "end", "lag")
+    counts = right("epoch", "skipped", "stale", "lost")
+    table = Table("topic", *log, "last record", "worker", *counts, "held")
     shown = [one for one in found if everything or not _is_unused(one)]
     for one in shown:
-        moment = "" if one.last_record_at is None else f"{one.last_record_at:%Y-%m-%dT%H:%M:%SZ}"
-        kafka = ("" if figure is None else str(figure) for figure in (one.log_start, one.log_end, one.lag))
-        counts = map(str, (one.skipped, one.stale, one.lost))
         table.add_row(
-            one.topic, str(one.partition), str(one.incarnation), str(one.next_offset), *kafka, moment, one.worker,
-            str(one.epoch), *counts, one.held or "",
+            one.topic, one.partition, one.incarnation, one.next_offset, one.log_start, one.log_end, one.lag,
+            one.last_record_at, one.worker, one.epoch, one.skipped, one.stale, one.lost, one.held,
         )  # fmt: skip
     if shown or everything:
         print_table(table)

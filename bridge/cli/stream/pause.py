@@ -76,7 +76,7 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     if json_output != "-":
         table = Table("kind", "target", "since", "by", "why")
         for one in found:
-            table.add_row(one.kind.value, one.target, rfc3339(one.paused_at), one.paused_by, one.reason)
+            table.add_row(one.kind, one.target, one.paused_at, one.paused_by, one.reason)
         print_table(table)
 
 
