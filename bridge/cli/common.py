@@ -138,6 +138,16 @@ def write_json(document: Any, path: str) -> None:
         raise PreconditionFailed(f"cannot write {path}: {error.strerror}; choose another --json-output") from error
 
 
+def write_result(document: Any, json_output: str | None) -> bool:
+    """Write the result as JSON if `--json-output` is given; raises PreconditionFailed.
+
+    Return whether the result is also printed for people: if standard output is not for the JSON.
+    """
+    if json_output is not None:
+        write_json(document, json_output)
+    return json_output != "-"
+
+
 def seconds_of(option: str, text: str) -> float:
     """Parse an option's duration into seconds; raises InvalidInput, which names the option."""
     try:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.cli.dlq.list import why
 from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.documents import groups_document, share
@@ -44,9 +44,7 @@ def groups(
     """
     settings = command_settings(verbose=verbose)
     found = run(groups_looked_up(settings, chosen, unshared(), now=datetime.now(UTC), hours=hours, limit=limit))
-    if json_output is not None:
-        write_json(groups_document(found), json_output)
-    if json_output != "-":
+    if write_result(groups_document(found), json_output):
         print_groups(found, hours, everything=everything or not on_terminal())
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.documents import page_document
 from bridge.output.tables import Table, print_table, print_text
@@ -26,9 +26,7 @@ def list_(
     """List dead letters, the latest first, and show their total number."""
     settings = command_settings(verbose=verbose)
     found = run(page(settings.dsn, chosen, limit=limit, after=None if after is None else Place.parse(after)))
-    if json_output is not None:
-        write_json(page_document(found), json_output)
-    if json_output != "-":
+    if write_result(page_document(found), json_output):
         _print(found)
 
 

@@ -9,11 +9,13 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason
 from bridge.cli.dlq.options import with_filter
-from bridge.cli.dlq.replays import TimeoutSec, perform_or_exit, print_report
-from bridge.cli.stream.offsets import DryRun
+from bridge.cli.dlq.replays import end_replay, print_report
+from bridge.cli.jobs import DryRun, TimeoutSec
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.plan import PlanOptions, plan_job
 from bridge.output.tables import print_text
 from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.replay import PlanSummary
 from schemas.errors import InvalidInput, PreconditionFailed
 from streams.rules.correction import read_correction
 
@@ -60,13 +62,13 @@ def plan(
         reason = given_reason(reason)
     replay_id = uuid.uuid4()
     options = PlanOptions(chosen, correction, reason, limit, passing)
-    summary = perform_or_exit(
-        plan_job(settings, options, replay_id), settings, str(replay_id), dry_run, timeout_sec, json_output
-    )
-    if json_output != "-" and not summary.errors:
+    run_options = RunOptions(str(replay_id), dry_run, timeout_sec=timeout_sec, json_output=json_output)
+
+    def show(summary: PlanSummary) -> None:
         print_report(summary.report)
-        shown = f"plan {replay_id}" if not dry_run else "dry run: no plan was made"
-        print_text(shown)
+        print_text("dry run: no plan was made" if dry_run else f"plan {replay_id}")
+
+    end_replay(plan_job(settings, options, replay_id), settings, run_options, show)
 
 
 def _confirm_all(*, given: bool, yes: bool) -> None:

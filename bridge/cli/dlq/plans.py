@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.cli.dlq.replays import PlanId, print_outcomes
 from bridge.dead_letters.documents import status_document
 from bridge.jobs.cancel import lock_of
@@ -26,9 +26,7 @@ def plans(
     """List the newest plans; `bridge dlq status` shows a whole plan."""
     settings = command_settings(verbose=verbose)
     found = run(list_plans(settings.dsn, limit))
-    if json_output is not None:
-        write_json([one._asdict() for one in found], json_output)
-    if json_output != "-":
+    if write_result([one._asdict() for one in found], json_output):
         table = Table("plan", "made", "by", "state", "items", "sent", "corrected", "reason")
         for one in found:
             counts = (one.planned, one.published, "yes" if one.corrected else "")
@@ -41,9 +39,7 @@ def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = F
     settings = command_settings(verbose=verbose)
     found, became, running = run(_looked(settings, plan_id))
     counts = summed(became)
-    if json_output is not None:
-        write_json(status_document(found, became, running=running), json_output)
-    if json_output == "-":
+    if not write_result(status_document(found, became, running=running), json_output):
         return
     state = found.state.value
     if found.state is PlanState.RUNNING and not running:

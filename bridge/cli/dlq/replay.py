@@ -1,20 +1,15 @@
 """`bridge dlq replay`: sends a plan's dead letters to the raw topic again, and reports their outcomes."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say, seconds_of
-from bridge.cli.dlq.replays import (
-    TimeoutSec,
-    corrected_lines,
-    found_plan,
-    perform_or_exit,
-    print_report,
-    print_result,
-)
-from bridge.cli.stream.offsets import DryRun
+from bridge.cli.dlq.replays import corrected_lines, end_replay, found_plan, print_report, print_result
+from bridge.cli.jobs import DryRun, TimeoutSec
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.plan import rehearsal_job
 from bridge.jobs.replay import ReplayOptions, replay_job
 from bridge.jobs.replay_topic import replay_topic_job
@@ -76,27 +71,22 @@ def replay(
     chosen_rate = _rate(rate)
     if (plan_id is None) == (from_topic is None):
         raise InvalidInput("give a PLAN, or --from-topic TOPIC for dead letters of other programs")
+    options = partial(RunOptions, dry_run=dry_run, timeout_sec=timeout_sec, json_output=json_output)
     if from_topic is not None:
         if canary or force:
             raise InvalidInput(
                 "--from-topic: --canary and --force are only for plans; leave them out, and try --dry-run first"
             )
         topic_job = replay_topic_job(settings, from_topic, chosen_rate)
-        perform_or_exit(topic_job, settings, from_topic, dry_run, timeout_sec, json_output, _print_topic)
-        return
+        end_replay(topic_job, settings, options(from_topic), _print_topic, partial=True)
     found = run(found_plan(settings, plan_id or ""))
     if dry_run:
         job = rehearsal_job(settings, found.replay_id, force=force)
-        rehearsed = perform_or_exit(job, settings, found.replay_id, True, timeout_sec, json_output)
-        if json_output != "-" and not rehearsed.errors:
-            print_report(rehearsed.report)
-        return
-    options = ReplayOptions(found.replay_id, chosen_rate, canary, canary_max_failures, seconds, force)
+        end_replay(job, settings, options(found.replay_id), lambda summary: print_report(summary.report))
     if found.state is not PlanState.SENT:
         _show_corrections(found)
-    perform_or_exit(
-        replay_job(settings, options), settings, found.replay_id, False, timeout_sec, json_output, print_result
-    )
+    asked = ReplayOptions(found.replay_id, chosen_rate, canary, canary_max_failures, seconds, force)
+    end_replay(replay_job(settings, asked), settings, options(found.replay_id), print_result, partial=True)
 
 
 def _rate(text: str | None) -> float:

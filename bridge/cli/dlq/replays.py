@@ -3,13 +3,13 @@
 A plan is the stored, exact set of dead letters that a replay sends.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, NoReturn
 
 import typer
 
-from bridge.cli.common import run, say
-from bridge.jobs.frame import Job, RunOptions, S, perform
+from bridge.cli.jobs import end_with_result
+from bridge.jobs.frame import Job, RunOptions, S
 from bridge.output.tables import Table, print_counts, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
@@ -18,12 +18,6 @@ from sinks.postgres.replays.plans import find_plan
 from telemetry.gc_tuning import search_rarely
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or a prefix of it.")]
-TimeoutSec = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout-sec", min=0.001, help="Stop after this number of seconds; what is committed by then stays."
-    ),
-]
 
 _WORDS = {
     Forecast.PASSES: "would pass",
@@ -35,26 +29,12 @@ _WORDS = {
 }
 
 
-def perform_or_exit(
-    job: Job[S],
-    settings: Settings,
-    scope: str,
-    dry_run: bool,
-    timeout_sec: float | None,
-    json_output: str | None,
-    show: Any = None,
-) -> S:
-    """Run the job; exits the command with the job's exit code if it is not 0."""
+def end_replay(
+    job: Job[S], settings: Settings, options: RunOptions, show: Callable[[S], None], *, partial: bool = False
+) -> NoReturn:
+    """Like `end_with_result`, for a job on a set of dead letters, which can be large."""
     search_rarely()
-    options = RunOptions(scope, dry_run, timeout_sec=timeout_sec, json_output=json_output)
-    summary, code = run(perform(job, settings, options))
-    if show is not None and json_output != "-":
-        show(summary)
-    for error in summary.errors:
-        say(f"failed: {error.target}: {error.reason}")
-    if code:
-        raise typer.Exit(code)
-    return summary
+    end_with_result(job, settings, options, show, partial=partial)
 
 
 async def found_plan(settings: Settings, plan_id: str) -> Plan:

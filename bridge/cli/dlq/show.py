@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
 from bridge.output.tables import Table, print_table, print_text
 from schemas.errors import InvalidInput
@@ -36,9 +36,7 @@ def show(
     found = run(look(settings.dsn, place))
     if found is None:
         raise InvalidInput(f"no dead letter in the ledger: {place}; see `bridge dlq list`")
-    if json_output is not None:
-        write_json(shown_document(found), json_output)
-    if json_output != "-":
+    if write_result(shown_document(found), json_output):
         _print(found)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_result
 from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text, right
 from schemas.documents.afterwards import in_words
 from schemas.documents.audit_report import AuditReport
@@ -43,9 +43,7 @@ def audit(
     for source in [partition(text, "--acknowledge-lost") for text in acknowledge_lost or ()]:
         say(f"{source.topic}-{source.partition}: {run(acknowledge(settings, source))} lost records acknowledged")
     report = run(audit_now(settings, deep=deep))
-    if json_output is not None:
-        write_json(report.model_dump(mode="json"), json_output)
-    if json_output != "-":
+    if write_result(report.model_dump(mode="json"), json_output):
         show(report, everything=everything or not on_terminal())
     raise typer.Exit(0 if report.balanced else 1)
 

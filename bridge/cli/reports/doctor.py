@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.output.tables import print_text
 from schemas.config.service import PROCESSES, Service
 from schemas.documents.doctor_report import Diagnosis, DoctorReport, Health
@@ -58,9 +58,7 @@ def doctor(
     asked = urls or ()
     checks = (*own, *map(ready_check, asked), *map(refused_check, () if upgrade else asked))
     report = run(examine(settings, timeout_sec=timeout_sec, checks=checks))
-    if json_output is not None:
-        write_json(report.model_dump(mode="json"), json_output)
-    if json_output != "-":
+    if write_result(report.model_dump(mode="json"), json_output):
         show(report)
     raise typer.Exit(1 if report.health is Health.FAIL else 0)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.output.tables import Table, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.afterwards import Afterwards
@@ -74,9 +74,7 @@ def show(
     """Show outcomes and verdict of each site, what became of dropped events, and what waits. The exit code is 0."""
     settings = command_settings(verbose=verbose, gate_window=window)
     judged = _judged(settings, site_id)
-    if json_output is not None:
-        write_json([_document(one) for one in judged], json_output)
-    if json_output != "-":
+    if write_result([_document(one) for one in judged], json_output):
         _print(judged)
         _print_waiting(run(waiting_scripts(settings.dsn, _MOST_WAITING, site_id)))
 
@@ -89,9 +87,7 @@ def check(
     settings = command_settings(verbose=verbose, gate_window=window)
     judged = _judged(settings, site_id)
     failing = [one for one in judged if not one[1].passed]
-    if json_output is not None:
-        write_json([_document(one) for one in judged], json_output)
-    if json_output != "-":
+    if write_result([_document(one) for one in judged], json_output):
         for sums, verdict, _ in failing:
             print_text(f"{sums.target}: {'; '.join(verdict.reasons)}")
         print_text("gate: FAIL" if failing else "gate: pass")
@@ -116,9 +112,7 @@ def kpi(
         rows.append({"day": day} | _figures(*figures, drops.get(day, _NO_DROPS)))
     normalized, retried = (sum(getattr(one, name) for one in found.values()) for name in ("normalized", "retried"))
     total = _figures(normalized, retried, summed(drops.values()))
-    if json_output is not None:
-        write_json({"days": rows, "total": total}, json_output)
-    if json_output != "-":
+    if write_result({"days": rows, "total": total}, json_output):
         _print_days(rows, total)
 
 

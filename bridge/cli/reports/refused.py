@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.output.tables import Table, print_table, print_text, right
 from schemas.errors import InvalidInput
 
@@ -33,9 +33,7 @@ def refused(
             "BRIDGE_GATEWAY_PORT is 0 (any free port), so the port is not known; give --url as in the first line of the gateway's output"
         )
     found = run(refusals_at(asked))
-    if json_output is not None:
-        write_json({"url": asked, "refused": [one._asdict() for one in found]}, json_output)
-    if json_output == "-":
+    if not write_result({"url": asked, "refused": [one._asdict() for one in found]}, json_output):
         return
     if not found:
         print_text(f"{asked} has refused nothing since its start")

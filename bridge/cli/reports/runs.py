@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json, write_result
 from bridge.output.tables import Table, print_table
 from sinks.postgres.runs.history import RunRecord, list_runs, show_run
 
@@ -24,9 +24,7 @@ def list_(
     """List the newest runs. A run without an end is still running, or was killed."""
     settings = command_settings(verbose=verbose)
     found = run(list_runs(settings.dsn, script, limit))
-    if json_output is not None:
-        write_json([_document(one) for one in found], json_output)
-    if json_output != "-":
+    if write_result([_document(one) for one in found], json_output):
         table = Table("run", "job", "by", "started", "seconds", "exit", "processed", "failed")
         for one in found:
             summary = one.summary or {}

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, seconds_of, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, seconds_of, write_result
 from bridge.cli.interrupts import sigterm_interrupts
 from bridge.output.tables import SafeConsole, print_renderable
 from bridge.top.figures import Figures, Glimpse, Look, document, figures, look
@@ -44,9 +44,7 @@ def top(
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if once or json_output is not None or not sys.stdout.isatty():
         found = run(_twice(settings, seconds))
-        if json_output is not None:
-            write_json(document(found), json_output)
-        if json_output != "-":
+        if write_result(document(found), json_output):
             print_renderable(screen(found, window=settings.gate_window))
         if found.trouble:
             raise PreconditionFailed(found.trouble)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, run, write_result
 from bridge.output.tables import Table, print_table
 from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.history import RegistryChange, list_changes
@@ -34,9 +34,7 @@ def history(
     settings = command_settings(verbose=verbose)
     begin = asked_moment("--since", since, datetime.now(UTC))
     found = run(list_changes(settings.dsn, script_id, begin, limit))
-    if json_output is not None:
-        write_json([one._asdict() | {"written_at": rfc3339(one.written_at)} for one in found], json_output)
-    if json_output != "-":
+    if write_result([one._asdict() | {"written_at": rfc3339(one.written_at)} for one in found], json_output):
         table = Table("changed", "what", "name", "of", "by", "account", "values", "why")
         for one in found:
             what, accounts = f"{one.subject} {one.change}", (one.changed_by, one.written_by)

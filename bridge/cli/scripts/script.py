@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_result
 from bridge.cli.scripts.history import history
 from bridge.cli.scripts.token import token_app
 from bridge.output.tables import Table, print_table
@@ -61,9 +61,7 @@ def list_(
     """List the registered scripts."""
     settings = command_settings(verbose=verbose)
     rows = run(list_scripts(settings.dsn, site_id=site_id))
-    if json_output is not None:
-        write_json([_document(row) for row in rows], json_output)
-    if json_output != "-":
+    if write_result([_document(row) for row in rows], json_output):
         table = Table("script", "site", "org", "enabled", "ids", "changed", "origins")
         for row in rows:
             enabled, ids = "yes" if row.enabled else "no", "shared" if row.shared_ids else "by sender"

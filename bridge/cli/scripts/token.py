@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_result
 from bridge.output.tables import Table, print_table
 from sinks.postgres.tokens.script_tokens import TokenRow, create_token, list_tokens, revoke_token
 
@@ -34,9 +34,7 @@ def list_(script_id: ScriptId, json_output: JsonOutput = None, verbose: Verbose 
     """List the script's keys, without their secrets, which are not stored."""
     settings = command_settings(verbose=verbose)
     rows = run(list_tokens(settings.dsn, script_id))
-    if json_output is not None:
-        write_json([_document(row) for row in rows], json_output)
-    if json_output != "-":
+    if write_result([_document(row) for row in rows], json_output):
         table = Table("key", "state", "created", "by", "revoked", "note")
         for row in rows:
             table.add_row(row.key_id, _state(row), row.created_at, row.created_by, row.revoked_at, row.note)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_result
 from bridge.output.tables import Table, print_table
 from schemas.api_token import Role, expiry
 from schemas.config.service import Service
@@ -81,9 +81,7 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List the tokens, without their secrets, which are not stored."""
     settings = command_settings(verbose=verbose)
     rows, now = run(list_api_tokens(settings.dsn)), datetime.now(UTC)
-    if json_output is not None:
-        write_json([_document(row, now) for row in rows], json_output)
-    if json_output != "-":
+    if write_result([_document(row, now) for row in rows], json_output):
         table = Table("token", "role", "org", "state", "created", "by", "expires", "last used")
         for row in rows:
             org = "all" if row.org_id is None else row.org_id

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_result
 from bridge.dev.stack.credentials import scram_verifier
 from bridge.output.tables import Table, print_table
 from schemas.config.service import Service
@@ -42,10 +42,8 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List applied and pending migrations; the exit code is 0 if none is pending, else 1."""
     settings = command_settings(verbose=verbose)
     applied, pending = run(migration_status(settings.dsn))
-    if json_output is not None:
-        times = [{"name": name, "applied_at": moment.isoformat()} for name, moment in applied]
-        write_json({"up_to_date": not pending, "applied": times, "pending": pending}, json_output)
-    if json_output != "-":
+    times = [{"name": name, "applied_at": moment.isoformat()} for name, moment in applied]
+    if write_result({"up_to_date": not pending, "applied": times, "pending": pending}, json_output):
         table = Table("migration", "state")
         for name, moment in applied:
             table.add_row(name, f"applied {moment:%Y-%m-%dT%H:%M:%SZ}")
@@ -83,10 +81,8 @@ def check(
     """
     settings = command_settings(verbose=verbose)
     differences = run(check_database(settings.dsn, months_ahead=settings.partitions_ahead, service=service))
-    for line in differences:
+    for line in differences or ["as needed"]:
         result(line)
-    if not differences:
-        result("as needed")
     raise typer.Exit(1 if differences else 0)
 
 

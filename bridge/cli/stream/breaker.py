@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, seconds_of, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, seconds_of, write_result
+from bridge.cli.jobs import Reason, end_with_result
 from bridge.jobs.breaker import engage_job, release_job
-from bridge.jobs.frame import DONE, Job, RunOptions, perform
+from bridge.jobs.frame import Job, RunOptions
 from bridge.output.tables import Table, print_counts, print_pairs, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import BrakeSummary, rfc3339
@@ -30,8 +31,6 @@ T = TypeVar("T")
 LONGEST_SECONDS = 24 * 3600
 LAST = datetime.max.replace(tzinfo=UTC)
 
-Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
-
 
 @breaker_app.command()
 def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
@@ -42,9 +41,7 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     settings = command_settings(verbose=verbose)
     state, waiting = run(_look(settings))
     document = _document(state, waiting, settings.brake_probe_interval.seconds)
-    if json_output is not None:
-        write_json(document, json_output)
-    if json_output != "-":
+    if write_result(document, json_output):
         _print(document)
     raise typer.Exit(1 if state.engaged else 0)
 
@@ -78,13 +75,11 @@ def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = Fa
     _perform(settings, engage_job(settings, given_reason(reason)), json_output)
 
 
-def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None) -> None:
-    summary, code = run(perform(job, settings, RunOptions(settings.group, json_output=json_output)))
-    for error in summary.errors:
-        say(f"failed: {error.target}: {error.reason}")
-    if code == DONE and json_output != "-":
+def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None) -> NoReturn:
+    def show(summary: BrakeSummary) -> None:
         print_text("on" if summary.engaged else f"released until {summary.released_until}")
-    raise typer.Exit(code)
+
+    end_with_result(job, settings, RunOptions(settings.group, json_output=json_output), show)
 
 
 async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None]:

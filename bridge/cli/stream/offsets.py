@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_json
-from bridge.jobs.frame import RunOptions, perform
+from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_result
+from bridge.cli.jobs import DryRun, Reason, end_with, show_changes
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.skip import skip_job
-from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text, right
-from schemas.documents.run_summary import OffsetsSummary
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, right
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
 offsets_app = typer.Typer(
@@ -16,9 +16,6 @@ offsets_app = typer.Typer(
     help="Show the workers' stored offsets, and skip a record that blocks its partition.",
     no_args_is_help=True,
 )
-
-Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
 
 
 @offsets_app.command()
@@ -35,9 +32,7 @@ def show(
     """Show each partition's stored offset, the offsets in Kafka, its worker, and the reason if no worker reads it."""
     settings = command_settings(verbose=verbose)
     found = run(stored_offsets(settings))
-    if json_output is not None:
-        write_json([_document(one) for one in found], json_output)
-    if json_output != "-":
+    if write_result([_document(one) for one in found], json_output):
         print_offsets(found, everything=everything or not on_terminal())
 
 
@@ -59,18 +54,7 @@ def skip(
     """
     settings = command_settings(verbose=verbose)
     job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason), readable=readable)
-    summary, code = run(perform(job, settings, RunOptions(source, dry_run, json_output=json_output)))
-    if json_output != "-":
-        show_changes(summary)
-    raise typer.Exit(code)
-
-
-def show_changes(summary: OffsetsSummary) -> None:
-    """Print the skipped records for people, or the reasons why no offset was changed."""
-    for change in summary.changes:
-        print_text(change)
-    for error in summary.errors:
-        print_text(f"failed: {error.target}: {error.reason}")
+    end_with(job, settings, RunOptions(source, dry_run, json_output=json_output), show_changes)
 
 
 def _document(one: StoredOffset) -> dict[str, Any]:

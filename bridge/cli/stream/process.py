@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import Verbose, asked_org_ids, command_settings, run
+from bridge.cli.common import Verbose, asked_org_ids, command_settings
+from bridge.cli.jobs import TimeoutSec, end_with, print_failures
 from bridge.cli.unfit import SUMMARY_FILE
-from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.process import ProcessOptions, process_job
 from bridge.output.tables import print_text
 from schemas.documents.gate import RunLimits
@@ -32,10 +33,7 @@ def process(
         bool, typer.Option("--dry-run", help="Report what the run would do, and write nothing.")
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first target that fails.")] = False,
-    timeout_sec: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Stop after this number of seconds; what is committed by then stays."),
-    ] = None,
+    timeout_sec: TimeoutSec = None,
     max_dropped_total: Annotated[
         int | None,
         typer.Option(min=0, help="Fail above this number of dropped events [BRIDGE_WORKER_MAX_DROPPED_TOTAL]."),
@@ -70,10 +68,7 @@ def process(
         RunLimits(settings.worker_max_dropped_total, Decimal(settings.worker_max_retry_ratio_pct)),
     )
     asked = RunOptions(_name(scope), dry_run, fail_fast, timeout_sec, json_output)
-    summary, code = run(perform(process_job(settings, options), settings, asked))
-    if json_output != "-":
-        show(summary)
-    raise typer.Exit(code)
+    end_with(process_job(settings, options), settings, asked, show)
 
 
 def _scope(site_id: int | None, org_id: int | None, several: str | None) -> Scope:
@@ -97,8 +92,7 @@ def show(summary: ProcessSummary) -> None:
         print_text(f"dropped: {reason} {count}")
     for warning in summary.warnings:
         print_text(f"warning: {warning}")
-    for error in summary.errors:
-        print_text(f"failed: {error.target}: {error.reason}")
+    print_failures(summary)
     if summary.gate is None:
         print_text("gate: not judged")
         return

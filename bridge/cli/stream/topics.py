@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, result, run, say
-from bridge.cli.stream.offsets import DryRun, Reason, show_changes
+from bridge.cli.jobs import DryRun, Reason, end_with, show_changes
 from bridge.jobs.adopt import adopt_job
-from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.frame import RunOptions
 from sinks.kafka.topics import apply_topics, check_topics
 
 topics_app = typer.Typer(
@@ -40,10 +40,8 @@ def check(
     """Print each difference between Kafka's topics and the settings. The exit code is 0 if there is none, else 1."""
     settings = command_settings(verbose=verbose)
     differences = run(check_topics(settings))
-    for line in differences:
+    for line in differences or ["as declared"]:
         result(line)
-    if not differences:
-        result("as declared")
     raise typer.Exit(1 if differences else 0)
 
 
@@ -62,7 +60,4 @@ def adopt(
     """
     settings = command_settings(verbose=verbose)
     job = adopt_job(settings, topic, partition, given_reason(reason))
-    summary, code = run(perform(job, settings, RunOptions(topic, dry_run, json_output=json_output)))
-    if json_output != "-":
-        show_changes(summary)
-    raise typer.Exit(code)
+    end_with(job, settings, RunOptions(topic, dry_run, json_output=json_output), show_changes)
