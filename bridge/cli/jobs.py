@@ -52,6 +52,5 @@ def print_failures(summary: RunSummary) -> None:
 
 def show_changes(summary: OffsetsSummary) -> None:
     """Print the changes that an operator has made, or the reasons why nothing was changed."""
-    for change in summary.changes:
-        print_text(change)
+    print_text(*summary.changes)
     print_failures(summary)

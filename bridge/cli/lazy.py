@@ -10,9 +10,10 @@ from typer.main import get_command, get_group
 
 
 def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> type[TyperGroup]:
-    """Return the class of a command group. `places` maps each command's or group's name to its `module:attribute`.
+    """Return the class of a command group.
 
-    `aliases` are additional names of some commands, which the help does not list.
+    `places` maps each command's or group's name to its `module:attribute`; the module is one of `bridge.cli`. `aliases` are additional
+    names of some commands, which the help does not list.
     """
     known = {**places, **{alias: places[name] for alias, name in (aliases or {}).items()}}
 
@@ -33,7 +34,7 @@ def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None)
 
 def _loaded(name: str, place: str) -> Any:
     module, _, attribute = place.partition(":")
-    found = getattr(importlib.import_module(module), attribute)
+    found = getattr(importlib.import_module(f"bridge.cli.{module}"), attribute)
     if isinstance(found, typer.Typer):
         return get_group(found)
     one = typer.Typer(add_completion=False)

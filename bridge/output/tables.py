@@ -118,9 +118,12 @@ def print_left_out(count: int, what: str) -> None:
         print_text(f"{count} {what} not shown: --all shows them")
 
 
-def print_table(rows: Table) -> None:
-    """Print the table; if standard output is not a terminal, in a plain form for `cut` and `grep`."""
-    print_renderable(rows)
+def print_table(whole: RenderableType) -> None:
+    """Print a table, or tables and lines that belong together.
+
+    If standard output is not a terminal, tables have a plain form for `cut` and `grep`.
+    """
+    SafeConsole().print(whole, crop=False)
 
 
 def print_pairs(pairs: Mapping[str, str | None]) -> None:
@@ -140,11 +143,6 @@ def print_counts(title: str, counts: Mapping[str, int], unit: str = "items") -> 
         for name, count in counts.items():
             rows.add_row(name, count)
         print_table(rows)
-
-
-def print_renderable(whole: RenderableType) -> None:
-    """Print tables and lines that belong together."""
-    SafeConsole().print(whole, crop=False)
 
 
 def print_text(*lines: str) -> None:

@@ -36,8 +36,7 @@ def up(
     if as_json:
         result(json.dumps(asdict(addresses)))
     else:
-        result(f"kafka     {addresses.kafka}")
-        result(f"postgres  {addresses.database_url}")
+        result(f"kafka     {addresses.kafka}", f"postgres  {addresses.database_url}")
 
 
 @stack_app.command()

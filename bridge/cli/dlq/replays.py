@@ -60,8 +60,7 @@ def print_report(report: PlanReport) -> None:
         print_counts(title, counts)
     for example in report.examples:
         print_text(f"for example {example.provenance}: {example.why}")
-    for line in corrected_lines(report):
-        print_text(line)
+    print_text(*corrected_lines(report))
     if report.replaced:
         _print_replaced(report)
     for warning in report.warnings:

@@ -76,8 +76,7 @@ def _print_payload(value: bytes | None) -> None:
         lines = msgspec.json.format(value, indent=2).decode().split("\n")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         lines = [_text(value)]
-    for line in lines:
-        print_text(line)
+    print_text(*lines)
 
 
 def _text(raw: bytes | None) -> str:

@@ -1,6 +1,5 @@
 """`bridge doctor`: checks everything that the product depends on, and reports what is wrong and how to fix it."""
 
-import logging
 from typing import Annotated
 
 import typer
@@ -43,10 +42,7 @@ def doctor(
     what the new release would refuse. The exit code is 0 if no check failed, 1 if one failed, and 3 if the settings
     can't be read. Warnings don't change it.
     """
-    settings = command_settings(verbose=verbose, guarded=True)
-    if not verbose:
-        # The findings contain the errors of Kafka's client. Its log would repeat them for each connection attempt.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = command_settings(verbose=verbose, guarded=True, quiet_kafka=True)
     from bridge.doctor.examine import checks_of, examine
     from bridge.doctor.gateway import refused_check
     from bridge.doctor.health import ready_check

@@ -102,15 +102,14 @@ def kpi(
 ) -> None:
     """Show the last days: finished events, drops by reason and their later outcomes, success rate, and its change."""
     settings = command_settings(verbose=verbose)
-    found = {one.day.isoformat(): one for one in run(days(settings.dsn, count, site_id))}
+    found = {one.day.isoformat(): (one.normalized, one.retried) for one in run(days(settings.dsn, count, site_id))}
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     drops = run(drops_by(settings.dsn, "day", today - timedelta(days=count - 1), site_id))
-    rows = []
-    for day in sorted(found.keys() | drops.keys()):
-        one = found.get(day)
-        figures = (one.normalized, one.retried) if one else (0, 0)
-        rows.append({"day": day} | _figures(*figures, drops.get(day, _NO_DROPS)))
-    normalized, retried = (sum(getattr(one, name) for one in found.values()) for name in ("normalized", "retried"))
+    rows = [
+        {"day": day} | _figures(*found.get(day, (0, 0)), drops.get(day, _NO_DROPS))
+        for day in sorted(found.keys() | drops.keys())
+    ]
+    normalized, retried = (sum(one[place] for one in found.values()) for place in (0, 1))
     total = _figures(normalized, retried, summed(drops.values()))
     if write_result({"days": rows, "total": total}, json_output):
         _print_days(rows, total)
@@ -120,18 +119,16 @@ def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
     seconds = settings.gate_window.seconds
     if seconds < 60:
         raise InvalidInput("--window: the counts are by minute, so that the least is 60s")
-    found = run(window_sums(settings.dsn, seconds))
-    wanted = found if site_id is None else [one for one in found if one.target == f"site:{site_id}"]
-    if site_id is not None and not wanted:
-        wanted = [WindowSums(f"site:{site_id}", 0, 0, 0, 0, 0)]
+    sums = {one.target: one for one in run(window_sums(settings.dsn, seconds))}
+    judged = set(sums) if site_id is None else {f"site:{site_id}"}
     # A minute belongs to the period if it began within the period.
     since = (datetime.now(UTC) - timedelta(seconds=seconds)).replace(second=0, microsecond=0) + timedelta(minutes=1)
     of = {f"site:{site}": drops for site, drops in run(drops_by(settings.dsn, "site", since, site_id)).items()}
-    of = _fewer(of, {one.target for one in wanted}) | {"total": summed(of.values())}
-    judged = {one.target for one in wanted} | {"total"}
-    wanted += [WindowSums(target, 0, 0, 0, 0, 0) for target in of.keys() - judged]
-    wanted.sort(key=lambda one: _place(one.target))
-    return [(one, judge_window(one, settings.gate_limits), of.get(one.target, _NO_DROPS)) for one in wanted]
+    total = summed(of.values())
+    of = _fewer(of, judged)
+    shown = [sums.get(target, WindowSums(target, 0, 0, 0, 0, 0)) for target in sorted(judged | of.keys(), key=_place)]
+    of["total"] = total
+    return [(one, judge_window(one, settings.gate_limits), of.get(one.target, _NO_DROPS)) for one in shown]
 
 
 def _place(target: str) -> tuple[bool, bool, int]:
@@ -222,9 +219,8 @@ def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
     others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
     finished = normalized + drops.events
     judged = finished - drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
-    events = (
-        judged - drops.became[Afterwards.SENT_AGAIN]
-    )  # an event that was sent again counts once, as the row of its other raw event
+    # An event that was sent again counts once, as the row of its other raw event.
+    events = judged - drops.became[Afterwards.SENT_AGAIN]
     counts = {"finished": finished, "normalized": normalized, "retried": retried, "dropped": drops.events}
     rates = {
         "success_rate_pct": _rate(normalized, judged),

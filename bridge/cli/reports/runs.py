@@ -3,13 +3,13 @@
 A run is one execution of a command that changes something.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json, write_result
 from bridge.output.tables import Table, print_table
-from sinks.postgres.runs.history import RunRecord, list_runs, show_run
+from sinks.postgres.runs.history import list_runs, show_run
 
 runs_app = typer.Typer(name="runs", help="Show the history of jobs' runs.", no_args_is_help=True)
 
@@ -24,7 +24,7 @@ def list_(
     """List the newest runs. A run without an end is still running, or was killed."""
     settings = command_settings(verbose=verbose)
     found = run(list_runs(settings.dsn, script, limit))
-    if write_result([_document(one) for one in found], json_output):
+    if write_result([one._asdict() for one in found], json_output):
         table = Table("run", "job", "by", "started", "seconds", "exit", "processed", "failed")
         for one in found:
             summary = one.summary or {}
@@ -41,9 +41,4 @@ def show(
 ) -> None:
     """Show one whole run, as JSON."""
     settings = command_settings(verbose=verbose)
-    found = run(show_run(settings.dsn, run_id))
-    write_json(_document(found), "-")
-
-
-def _document(one: RunRecord) -> dict[str, Any]:
-    return one._asdict()
+    write_json(run(show_run(settings.dsn, run_id))._asdict(), "-")

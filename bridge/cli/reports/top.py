@@ -5,7 +5,6 @@ share of dropped and retried events is acceptable.
 """
 
 import asyncio
-import logging
 import sys
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from rich.live import Live
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, seconds_of, write_result
 from bridge.cli.interrupts import sigterm_interrupts
-from bridge.output.tables import SafeConsole, print_renderable
+from bridge.output.tables import SafeConsole, print_table
 from bridge.top.figures import Figures, Glimpse, Look, document, figures, look
 from bridge.top.screen import screen
 from schemas.config.settings import Settings
@@ -38,14 +37,11 @@ def top(
     seconds = seconds_of("--interval", interval)
     if seconds < SHORTEST_SECONDS:
         raise InvalidInput(f"--interval: the shortest interval is {SHORTEST_SECONDS * 1000:.0f}ms")
-    settings = command_settings(verbose=verbose)
-    if not verbose:
-        # Kafka's client logs an error for each connection attempt, which would appear in the midst of the tables.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = command_settings(verbose=verbose, quiet_kafka=True)
     if once or json_output is not None or not sys.stdout.isatty():
         found = run(_twice(settings, seconds))
         if write_result(document(found), json_output):
-            print_renderable(screen(found, window=settings.gate_window))
+            print_table(screen(found, window=settings.gate_window))
         if found.trouble:
             raise PreconditionFailed(found.trouble)
         return
@@ -56,7 +52,7 @@ def top(
 async def _twice(settings: Settings, seconds: float) -> Figures | Glimpse:
     before = await look(settings)
     if before.trouble:
-        return before if isinstance(before, Glimpse) else figures(before, before, settings)
+        return _since(before, before, settings)
     await asyncio.sleep(seconds)
     return _since(before, await look(settings), settings)
 

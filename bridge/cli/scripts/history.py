@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, run, write_result
+from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, row_document, run, write_result
 from bridge.output.tables import Table, print_table
-from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.history import RegistryChange, list_changes
 
 _SAID = frozenset({"script_id", "site_id", "org_id", "target", "reason", "created_by", "revoked_by", "paused_by"})
@@ -34,7 +33,7 @@ def history(
     settings = command_settings(verbose=verbose)
     begin = asked_moment("--since", since, datetime.now(UTC))
     found = run(list_changes(settings.dsn, script_id, begin, limit))
-    if write_result([one._asdict() | {"written_at": rfc3339(one.written_at)} for one in found], json_output):
+    if write_result([row_document(one._asdict()) for one in found], json_output):
         table = Table("changed", "what", "name", "of", "by", "account", "values", "why")
         for one in found:
             what, accounts = f"{one.subject} {one.change}", (one.changed_by, one.written_by)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_result
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, say, write_result
 from bridge.output.tables import Table, print_table
 from sinks.postgres.tokens.script_tokens import TokenRow, create_token, list_tokens, revoke_token
 
@@ -57,10 +57,5 @@ def _state(row: TokenRow) -> str:
     return "active" if row.revoked_at is None else "revoked"
 
 
-def _moment(at: object) -> str | None:
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
 def _document(row: TokenRow) -> dict[str, object]:
-    moments = {"created_at": _moment(row.created_at), "revoked_at": _moment(row.revoked_at)}
-    return {**row._asdict(), **moments, "state": _state(row)}
+    return row_document(row._asdict()) | {"state": _state(row)}

@@ -1,17 +1,17 @@
 """`bridge api serve` and `bridge api token create|list|revoke`: the operators' HTTP API and its tokens."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_result
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, say, write_result
 from bridge.output.tables import Table, print_table
 from schemas.api_token import Role, expiry
 from schemas.config.service import Service
 from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
-from sinks.postgres.tokens.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
+from sinks.postgres.tokens.api_tokens import create_api_token, list_api_tokens, revoke_api_token
 
 api_app = typer.Typer(
     name="api",
@@ -39,8 +39,7 @@ def serve(
     The exit code is 0 after a drain. It is 3 if a start check refuses or the port is in use; the error then names the
     settings to change.
     """
-    given: dict[str, Any] = {"api_host": host, "api_port": port}
-    settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)
+    settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", api_host=host, api_port=port)
     from bridge.api.server import serve as serve_api
     from bridge.http.server import address_of, listening
     from streams.startup_checks import ready, warn_of_excess
@@ -81,7 +80,7 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List the tokens, without their secrets, which are not stored."""
     settings = command_settings(verbose=verbose)
     rows, now = run(list_api_tokens(settings.dsn)), datetime.now(UTC)
-    if write_result([_document(row, now) for row in rows], json_output):
+    if write_result([row_document(row._asdict()) | {"state": row.state(now)} for row in rows], json_output):
         table = Table("token", "role", "org", "state", "created", "by", "expires", "last used")
         for row in rows:
             org = "all" if row.org_id is None else row.org_id
@@ -97,12 +96,3 @@ def revoke(name: Name, verbose: Verbose = False) -> None:
     settings = command_settings(verbose=verbose)
     changed = run(revoke_api_token(settings.dsn, name))
     result(f"{name}: revoked" + ("" if changed else " (was revoked already)"))
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else rfc3339(at)
-
-
-def _document(row: ApiTokenRow, now: datetime) -> dict[str, object]:
-    moments = {name: _moment(getattr(row, name)) for name in ("created_at", "expires_at", "last_used_at", "revoked_at")}
-    return {**row._asdict(), **moments, "state": row.state(now)}

@@ -81,8 +81,7 @@ def check(
     """
     settings = command_settings(verbose=verbose)
     differences = run(check_database(settings.dsn, months_ahead=settings.partitions_ahead, service=service))
-    for line in differences or ["as needed"]:
-        result(line)
+    result(*differences or ["as needed"])
     raise typer.Exit(1 if differences else 0)
 
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import result
+from bridge.cli.common import file_errors, result
 from bridge.output.private_files import whole_file
 from bridge.reference.rules import DASHBOARDS, LIMITS, RUNBOOKS, limits_of, place, render
-from schemas.errors import InvalidInput, PreconditionFailed
+from schemas.errors import InvalidInput
 
 deploy_app = typer.Typer(
     name="deploy",
@@ -39,25 +39,17 @@ def rules(
         chosen |= limits_of(one, f"--limit {one}")
     text = render(runbooks=place("--runbooks", runbooks), dashboards=place("--dashboards", dashboards), limits=chosen)
     if output == "-":
-        _print(text)
+        result(*text.splitlines())
         return
-    try:
-        # Prometheus reads the file under another account.
-        with whole_file(Path(output), mode=0o644) as stream:
-            stream.write(text)
-    except OSError as error:
-        raise PreconditionFailed(f"cannot write {output}: {error.strerror}; choose another --output") from error
+    # Prometheus reads the file under another account.
+    with file_errors(f"cannot write {output}", "--output"), whole_file(Path(output), mode=0o644) as stream:
+        stream.write(text)
 
 
 @deploy_app.command(name="limits")
 def limits_() -> None:
     """Print the alerts' limits and their purposes, as a file for `bridge deploy rules --limits`."""
-    _print(LIMITS.read_text(encoding="utf-8"))
-
-
-def _print(text: str) -> None:
-    for line in text.splitlines():
-        result(line)
+    result(*LIMITS.read_text(encoding="utf-8").splitlines())
 
 
 def _read(path: Path) -> str:

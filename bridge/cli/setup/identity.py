@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
+from bridge.cli.common import JsonOutput, Verbose, command_settings, row_document, run, write_result
 from bridge.cli.jobs import DryRun, Reason, end_with, print_failures, show_changes
 from bridge.jobs.backfill_identity import backfill_job
 from bridge.jobs.frame import RunOptions
@@ -29,7 +29,7 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     settings = command_settings(verbose=verbose)
     state = run(trust_state(settings.dsn))
     keys = settings.proof_keys.ids
-    if write_result({**state._asdict(), "legacy_until": rfc3339(state.legacy_until), "key_ids": keys}, json_output):
+    if write_result(row_document(state._asdict()) | {"key_ids": keys}, json_output):
         print_text(f"gateway headers without a proof are trusted until {rfc3339(state.legacy_until)}")
         print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends this trust now")
         print_text(f"keys of valid proofs: {', '.join(keys) or 'none'}; the first key signs")

@@ -20,8 +20,7 @@ def export(
     directory: Annotated[Path, typer.Option("--dir", help="Directory of the JSON files.")] = Path("contracts"),
 ) -> None:
     """Write each contract as JSON: as a JSON Schema, or as a table."""
-    for path in export_contracts(directory):
-        result(str(path))
+    result(*map(str, export_contracts(directory)))
 
 
 @schema_app.command()
@@ -29,5 +28,4 @@ def docs(
     directory: Annotated[Path, typer.Option("--dir", help="Directory of the pages.")] = Path("docs"),
 ) -> None:
     """Write the reference pages of errors, settings, metrics and schema."""
-    for path in write_pages(directory):
-        result(str(path))
+    result(*map(str, write_pages(directory)))

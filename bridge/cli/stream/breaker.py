@@ -7,13 +7,23 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, seconds_of, write_result
+from bridge.cli.common import (
+    JsonOutput,
+    Verbose,
+    command_settings,
+    given_reason,
+    row_document,
+    run,
+    say,
+    seconds_of,
+    write_result,
+)
 from bridge.cli.jobs import Reason, end_with_result
 from bridge.jobs.breaker import engage_job, release_job
 from bridge.jobs.frame import Job, RunOptions
 from bridge.output.tables import Table, print_counts, print_pairs, print_table, print_text, right
 from schemas.config.settings import Settings
-from schemas.documents.run_summary import BrakeSummary, rfc3339
+from schemas.documents.run_summary import BrakeSummary
 from schemas.errors import InvalidInput, PreconditionFailed
 from schemas.pipeline.breaker import BreakerState
 from sinks.postgres.breaker.state import breaker_state
@@ -99,23 +109,20 @@ def _document(state: BreakerState, waiting: dict[str, int] | None, probe_seconds
     pause = timedelta(seconds=probe_seconds)
     # If a clock was wrong, the last probe can be in year 9999.
     following = None if last is None or not probes else min(last, LAST - pause) + pause
-    return {
+    document = {
         "engaged": state.engaged,
         "by_hand": state.by_hand,
-        "since": _moment(state.changed_at),
+        "since": state.changed_at,
         "by": state.changed_by,
         "reason": state.reason,
         "details": dict(state.details) if state.engaged else {},
-        "probed_at": _moment(state.probed_at),
-        "next_probe_at": _moment(following),
-        "released_until": _moment(state.released_until) if state.released else None,
+        "probed_at": state.probed_at,
+        "next_probe_at": following,
+        "released_until": state.released_until if state.released else None,
         "waiting_total": None if waiting is None else sum(waiting.values()),
         "waiting": waiting,
     }
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else rfc3339(at)
+    return row_document(document)
 
 
 def _print(document: dict[str, Any]) -> None:

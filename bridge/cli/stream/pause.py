@@ -1,19 +1,28 @@
 """`bridge pause start|end|list`: pauses one partition, script, site or organisation, and nothing else."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_result
+from bridge.cli.common import (
+    JsonOutput,
+    Verbose,
+    command_settings,
+    given_reason,
+    partition,
+    row_document,
+    run,
+    write_result,
+)
 from bridge.cli.jobs import Reason, end_with_result
 from bridge.jobs.frame import RunOptions
 from bridge.jobs.pause import end_job, start_job
 from bridge.output.tables import Table, print_table, print_text
 from schemas.config.settings import Settings
-from schemas.documents.run_summary import PauseSummary, rfc3339
+from schemas.documents.run_summary import PauseSummary
 from schemas.errors import InvalidInput
-from schemas.pipeline.pause import Pause, PauseKind
+from schemas.pipeline.pause import PauseKind
 from sinks.postgres.registry.pauses import list_pauses
 
 pause_app = typer.Typer(name="pause", help="Pause one partition, script, site or organisation.", no_args_is_help=True)
@@ -70,7 +79,7 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List the pauses: target, time, account and reason."""
     settings = command_settings(verbose=verbose)
     found = run(list_pauses(settings.dsn))
-    if write_result([_document(one) for one in found], json_output):
+    if write_result([row_document(one._asdict()) for one in found], json_output):
         table = Table("kind", "target", "since", "by", "why")
         for one in found:
             table.add_row(one.kind, one.target, one.paused_at, one.paused_by, one.reason)
@@ -106,7 +115,3 @@ def _says(changed: str, unchanged: str) -> Callable[[PauseSummary], None]:
         print_text(f"{summary.kind} {summary.pause_target}: {changed if summary.changed else unchanged}")
 
     return show
-
-
-def _document(one: Pause) -> dict[str, Any]:
-    return one._asdict() | {"paused_at": rfc3339(one.paused_at)}

@@ -60,7 +60,7 @@ def process(
         worker_max_dropped_total=max_dropped_total,
         worker_max_retry_ratio_pct=max_retry_ratio_pct,
     )
-    scope = _scope(site_id, org_id, org_ids)
+    scope = Scope(None if site_id is None else (site_id,), asked_org_ids(org_id, org_ids))
     options = ProcessOptions(
         scope,
         settings.worker_default_limit,
@@ -69,10 +69,6 @@ def process(
     )
     asked = RunOptions(_name(scope), dry_run, fail_fast, timeout_sec, json_output)
     end_with(process_job(settings, options), settings, asked, show)
-
-
-def _scope(site_id: int | None, org_id: int | None, several: str | None) -> Scope:
-    return Scope(None if site_id is None else (site_id,), asked_org_ids(org_id, several))
 
 
 def _name(scope: Scope) -> str:

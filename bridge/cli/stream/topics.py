@@ -40,8 +40,7 @@ def check(
     """Print each difference between Kafka's topics and the settings. The exit code is 0 if there is none, else 1."""
     settings = command_settings(verbose=verbose)
     differences = run(check_topics(settings))
-    for line in differences or ["as declared"]:
-        result(line)
+    result(*differences or ["as declared"])
     raise typer.Exit(1 if differences else 0)
 
 
