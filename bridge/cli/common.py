@@ -41,18 +41,13 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log at DEBUG lev
 
 
 def command_settings(
-    *,
-    verbose: bool = False,
-    guarded: bool = False,
-    quiet_kafka: bool = False,
-    service: str = "bridge",
-    **overrides: Any,
+    *, verbose: bool = False, guarded: bool = False, mute_kafka: bool = False, service: str = "bridge", **overrides: Any
 ) -> Settings:
     """Load the settings from the environment and configure the logs; raises InvalidInput.
 
     Print a warning for each environment variable BRIDGE_* that no setting has, because it has no effect. A `guarded`
     command (a service with start guards, the checks before it starts) prints none, because its start guards report such
-    variables, and refuse them in production. A `quiet_kafka` command reports Kafka's errors itself; the log of Kafka's
+    variables, and refuse them in production. A `mute_kafka` command reports Kafka's errors itself; the log of Kafka's
     client, which repeats them for each connection attempt, is only written with `verbose`. `service` is the service name
     in every log line.
     """
@@ -63,7 +58,7 @@ def command_settings(
     brief = sys.stderr.isatty() and settings.log_format != "json" and not verbose
     for name in _RUN_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING if brief else logging.NOTSET)
-    if quiet_kafka and not verbose:
+    if mute_kafka and not verbose:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if not (guarded and settings.env == "production"):
         for line in unknown_variables():

@@ -12,8 +12,8 @@ from typer.main import get_command, get_group
 def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> type[TyperGroup]:
     """Return the class of a command group.
 
-    `places` maps each command's or group's name to its `module:attribute`; the module is one of `bridge.cli`. `aliases` are additional
-    names of some commands, which the help does not list.
+    `places` maps each command's or group's name to its `module:attribute`, without the `bridge.cli.` of the module.
+    `aliases` are additional names of some commands, which the help does not list.
     """
     known = {**places, **{alias: places[name] for alias, name in (aliases or {}).items()}}
 

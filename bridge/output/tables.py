@@ -6,7 +6,7 @@ A table that is wider than the terminal is printed as cards, so that no id and n
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from textwrap import TextWrapper
+from textwrap import wrap
 from typing import Any, Final
 
 from rich import box, table
@@ -89,12 +89,7 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the escaped segments of anything that rich can print."""
         if isinstance(renderable, Text) and self._shown(renderable.plain) != renderable.plain:
-            renderable = Text(
-                self._shown(renderable.plain),
-                renderable.style,
-                no_wrap=renderable.no_wrap,
-                overflow=renderable.overflow,
-            )
+            renderable = renderable.blank_copy(self._shown(renderable.plain))
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=self._shown(segment.text, keep="\n"))
 
@@ -164,7 +159,4 @@ def _plain(console: Console, cell: RenderableType | None) -> str:
 
 def _lines(text: str, width: int, indent: str) -> list[str]:
     """Wrap the text between words. A word that is wider than a line is not broken."""
-    wrapper = TextWrapper(
-        width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-    )
-    return wrapper.wrap(text)
+    return wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

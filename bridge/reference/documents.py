@@ -24,8 +24,8 @@ from schemas.events.bridge_event import BridgeEvent
 from schemas.events.raw_event import RawEvent, RawEventV2
 from schemas.kafka import headers
 from schemas.kafka.dead_letter import DeadLetter
-from schemas.kafka.topics import TopicSpec
 from schemas.reasons import ERRORS, DroppedReason
+from sinks.kafka.topics import declared
 from telemetry import metrics
 
 _MODELS: Final[dict[str, type[BaseModel]]] = {
@@ -49,8 +49,9 @@ def contracts() -> dict[str, Any]:
     models = {name: model.model_json_schema() for name, model in _MODELS.items()}
     # Producers may send more fields than the model has: the upcaster moves those to `properties._extra` before.
     models["raw_event_v1"]["additionalProperties"] = True
+    # The default settings, independent of this process's environment.
     settings = Settings.model_construct()
-    specs = _topics(settings)
+    specs = declared(settings)
     return models | {
         "bridge_event": msgspec.json.schema(BridgeEvent),
         "headers": _header_names(),
@@ -77,15 +78,6 @@ def _errors() -> dict[str, Any]:
         },
         "dropped_reasons": [reason.value for reason in DroppedReason],
     }
-
-
-def _topics(settings: Settings) -> list[TopicSpec]:
-    """Return the topics of the default settings, independent of this process's environment."""
-    return settings.topics.specs(
-        partitions=settings.topic_partitions,
-        replication=settings.topic_replication,
-        min_insync=settings.topic_min_insync,
-    )
 
 
 def export_contracts(directory: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from schemas.config.settings import Settings
@@ -96,14 +96,11 @@ async def look(settings: Settings) -> Look | Glimpse:
     except SinkUnavailable as error:
         trouble = refusal(error)
         try:
-            return Glimpse(await committed_lag(settings, _topics(settings)), trouble)
+            topics = [settings.topics.raw, *settings.topics.retries]
+            return Glimpse(await committed_lag(settings, topics), trouble)
         except PreconditionFailed as kafka:
             raise PreconditionFailed(f"{trouble}; {kafka}") from error
     return Look(time.monotonic(), activity, offsets, backlog, windows, brake, trouble)
-
-
-def _topics(settings: Settings) -> Sequence[str]:
-    return [settings.topics.raw, *settings.topics.retries]
 
 
 async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:

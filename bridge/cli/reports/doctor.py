@@ -42,7 +42,7 @@ def doctor(
     what the new release would refuse. The exit code is 0 if no check failed, 1 if one failed, and 3 if the settings
     can't be read. Warnings don't change it.
     """
-    settings = command_settings(verbose=verbose, guarded=True, quiet_kafka=True)
+    settings = command_settings(verbose=verbose, guarded=True, mute_kafka=True)
     from bridge.doctor.examine import checks_of, examine
     from bridge.doctor.gateway import refused_check
     from bridge.doctor.health import ready_check

@@ -37,7 +37,7 @@ def top(
     seconds = seconds_of("--interval", interval)
     if seconds < SHORTEST_SECONDS:
         raise InvalidInput(f"--interval: the shortest interval is {SHORTEST_SECONDS * 1000:.0f}ms")
-    settings = command_settings(verbose=verbose, quiet_kafka=True)
+    settings = command_settings(verbose=verbose, mute_kafka=True)
     if once or json_output is not None or not sys.stdout.isatty():
         found = run(_twice(settings, seconds))
         if write_result(document(found), json_output):

@@ -6,7 +6,7 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_result
 from bridge.cli.scripts.history import history
-from bridge.cli.scripts.token import token_app
+from bridge.cli.scripts.token import ScriptId, token_app
 from bridge.output.tables import Table, print_table
 from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
 
@@ -15,8 +15,6 @@ script_app = typer.Typer(
 )
 script_app.add_typer(token_app, name="token")
 script_app.command()(history)
-
-ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
 
 
 @script_app.command()
@@ -44,12 +42,10 @@ def add(
 ) -> None:
     """Register a script. Options that are left out don't change a registered script; a repetition changes nothing."""
     settings = command_settings(verbose=verbose)
-    change = run(
-        add_script(
-            settings.dsn, script_id, site_id, org_id=org_id, origins=origin or None, move=move, shared_ids=shared_ids
-        )
+    adding = add_script(
+        settings.dsn, script_id, site_id, org_id=org_id, origins=origin or None, move=move, shared_ids=shared_ids
     )
-    result(f"{script_id}: {change}")
+    result(f"{script_id}: {run(adding)}")
 
 
 @script_app.command(name="list")

@@ -46,7 +46,7 @@ def produce(
     The exit code is 0 if every line was acknowledged, 2 if some were, 1 if none was, and 3 for refused input or if
     Kafka is unreachable.
     """
-    settings = command_settings(verbose=verbose, quiet_kafka=True)
+    settings = command_settings(verbose=verbose, mute_kafka=True)
     begun = begin_summary("produce", datetime.now(UTC), RunSummary)
     with sigterm_interrupts(), _opened(source) as (descriptor, name):
         published = run(_publish(settings, descriptor, name, keyed=key_from_event))
