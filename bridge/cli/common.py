@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -48,8 +48,8 @@ def command_settings(
     Print a warning for each environment variable BRIDGE_* that no setting has, because it has no effect. A `guarded`
     command (a service with start guards, the checks before it starts) prints none, because its start guards report such
     variables, and refuse them in production. A `mute_kafka` command reports Kafka's errors itself; the log of Kafka's
-    client, which repeats them for each connection attempt, is only written with `verbose`. `service` is the service name
-    in every log line.
+    client, which repeats them for each connection attempt, is only written with `verbose`. `service` is the name of the
+    service in every log line.
     """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     level = "DEBUG" if verbose else settings.log_level
@@ -127,9 +127,9 @@ def given_reason(text: str) -> str:
     return reason
 
 
-def row_document(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row as a JSON document: its times are in UTC, in whole seconds."""
-    return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in row.items()}
+def row_document(row: Mapping[str, Any], form: Callable[[datetime], str] = rfc3339) -> dict[str, Any]:
+    """Return the row as a JSON document, with its times in the form `form`; by default in UTC, in whole seconds."""
+    return {name: form(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def write_json(document: Any, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Shared parts of the commands that run a job: their options, and the run that ends a command with the job's exit code."""
+"""Shared parts of the commands that run a job: options, the run with which a command ends, and printed summaries."""
 
 from collections.abc import Callable
 from typing import Annotated, NoReturn
@@ -22,9 +22,9 @@ TimeoutSec = Annotated[
 
 
 def end_with(job: Job[S], settings: Settings, options: RunOptions, show: Callable[[S], None]) -> NoReturn:
-    """Run the job, print its summary by `show`, unless standard output is for the JSON, and exit with the job's code.
+    """End the command with a run of the job: print its summary by `show`, and exit with the job's exit code.
 
-    `show` prints the failures too.
+    `show` prints the failures too. It is not called if standard output has the JSON.
     """
     summary, code = run(perform(job, settings, options))
     if options.json_output != "-":
@@ -35,7 +35,10 @@ def end_with(job: Job[S], settings: Settings, options: RunOptions, show: Callabl
 def end_with_result(
     job: Job[S], settings: Settings, options: RunOptions, show: Callable[[S], None], *, partial: bool = False
 ) -> NoReturn:
-    """Like `end_with`, with the failures on standard error. `show` prints results only, those of a failed run if `partial`."""
+    """Like `end_with`, with the failures on standard error, after the result that `show` prints.
+
+    The result of a failed run is only printed if `partial`, because it is not complete.
+    """
     summary, code = run(perform(job, settings, options))
     if options.json_output != "-" and (partial or code == DONE):
         show(summary)

@@ -156,12 +156,8 @@ def _tiers(backlog: Backlog, tier_of: Callable[[str, int], str], labels: tuple[s
     tiers = {label: TierFigures(label, 0, 0, 0.0) for label in labels}
     for one in backlog.retries:
         tier = tiers[tier_of(one.error_class, one.retry_count)]
-        tiers[tier.tier] = TierFigures(
-            tier.tier,
-            tier.waiting + one.waiting,
-            tier.due + one.overdue,
-            max(tier.longest_due_seconds, one.overdue_seconds if one.overdue else 0.0),
-        )
+        longest = max(tier.longest_due_seconds, one.overdue_seconds if one.overdue else 0.0)
+        tiers[tier.tier] = TierFigures(tier.tier, tier.waiting + one.waiting, tier.due + one.overdue, longest)
     return list(tiers.values())
 
 

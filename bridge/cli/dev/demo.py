@@ -87,9 +87,7 @@ def _directory(given: Path | None) -> Iterator[Path]:
 
     A temporary directory is deleted on success. On failure it stays, and the error names the logs in it.
     """
-    home = given
-    if home is None:
-        home = Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))
+    home = given or Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))
     try:
         yield home
     except (InvalidInput, KeyboardInterrupt):

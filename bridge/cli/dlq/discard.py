@@ -68,12 +68,10 @@ def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) ->
         )
     found = run(count(settings.dsn, chosen))
     number = f"{found.get(Disposition.OPEN, 0)} dead letters"
-    return typer.confirm(
-        f"discard those of the {number} whose events are persisted?"
-        if persisted
-        else f"discard {number}? no replay can send them afterwards",
-        err=True,
-    )
+    question = f"discard {number}? no replay can send them afterwards"
+    if persisted:
+        question = f"discard those of the {number} whose events are persisted?"
+    return typer.confirm(question, err=True)
 
 
 def _print(summary: DiscardSummary) -> None:

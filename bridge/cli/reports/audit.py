@@ -11,16 +11,14 @@ from schemas.documents.audit_report import AuditReport
 from sinks.postgres.audit.snapshot import acknowledge_lost as acknowledge
 from streams.audit import audit as audit_now
 
-Deep = Annotated[
-    bool,
-    typer.Option(
-        "--deep/--quick", help="--deep counts the rows of all tables; --quick only compares the running totals."
-    ),
-]
-
 
 def audit(
-    deep: Deep = True,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep/--quick", help="--deep counts the rows of all tables; --quick only compares the running totals."
+        ),
+    ] = True,
     acknowledge_lost: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,17 +53,13 @@ def show(report: AuditReport, *, everything: bool = True) -> None:
     """
     columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
     table = Table("partition", *right(*columns, "balanced"))
-    shown = [
-        one
-        for one in report.partitions
-        if everything or not one.balanced or any(getattr(one, name) for name in columns)
-    ]
-    for one in shown:
-        figures = (getattr(one, name) for name in columns)
+    rows = [(one, [getattr(one, name) for name in columns]) for one in report.partitions]
+    shown = [(one, figures) for one, figures in rows if everything or not one.balanced or any(figures)]
+    for one, figures in shown:
         table.add_row(f"{one.topic}-{one.partition}", *figures, "yes" if one.balanced else "NO")
     if shown:
         print_table(table)
-    print_left_out(len(report.partitions) - len(shown), "empty partitions that balance are")
+    print_left_out(len(rows) - len(shown), "empty partitions that balance are")
     totals = report.totals
     waiting = "" if totals.waiting is None else f", {totals.waiting} waiting"
     replays = f", {totals.replays} of these replays" if totals.replays else ""

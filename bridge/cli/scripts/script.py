@@ -1,14 +1,15 @@
 """`bridge script add|list|history|disable|enable`: the scripts that may send events, and their sites."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_result
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, write_result
 from bridge.cli.scripts.history import history
 from bridge.cli.scripts.token import ScriptId, token_app
 from bridge.output.tables import Table, print_table
-from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
+from sinks.postgres.registry.admin import Change, add_script, list_scripts, set_enabled
 
 script_app = typer.Typer(
     name="script", help="Register and list the scripts that send a site's events.", no_args_is_help=True
@@ -57,7 +58,7 @@ def list_(
     """List the registered scripts."""
     settings = command_settings(verbose=verbose)
     rows = run(list_scripts(settings.dsn, site_id=site_id))
-    if write_result([_document(row) for row in rows], json_output):
+    if write_result([row_document(row._asdict(), datetime.isoformat) for row in rows], json_output):
         table = Table("script", "site", "org", "enabled", "ids", "changed", "origins")
         for row in rows:
             enabled, ids = "yes" if row.enabled else "no", "shared" if row.shared_ids else "by sender"
@@ -83,7 +84,3 @@ def _set_enabled(script_id: str, *, enabled: bool, verbose: bool) -> None:
     change = run(set_enabled(settings.dsn, script_id, enabled=enabled))
     state = f" (was {'enabled' if enabled else 'disabled'} already)" if change is Change.UNCHANGED else ""
     result(f"{script_id}: {change}{state}")
-
-
-def _document(row: ScriptRow) -> dict[str, object]:
-    return {**row._asdict(), "created_at": row.created_at.isoformat(), "updated_at": row.updated_at.isoformat()}

@@ -1,10 +1,20 @@
 """`bridge offsets show|skip`: the workers' stored offset in each partition, and the skip of a record that blocks it."""
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_result
+from bridge.cli.common import (
+    JsonOutput,
+    Verbose,
+    command_settings,
+    given_reason,
+    partition,
+    row_document,
+    run,
+    write_result,
+)
 from bridge.cli.jobs import DryRun, Reason, end_with, show_changes
 from bridge.jobs.frame import RunOptions
 from bridge.jobs.skip import skip_job
@@ -32,7 +42,7 @@ def show(
     """Show each partition's stored offset, the offsets in Kafka, its worker, and the reason if no worker reads it."""
     settings = command_settings(verbose=verbose)
     found = run(stored_offsets(settings))
-    if write_result([_document(one) for one in found], json_output):
+    if write_result([row_document(one._asdict(), datetime.isoformat) for one in found], json_output):
         print_offsets(found, everything=everything or not on_terminal())
 
 
@@ -55,11 +65,6 @@ def skip(
     settings = command_settings(verbose=verbose)
     job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason), readable=readable)
     end_with(job, settings, RunOptions(source, dry_run, json_output=json_output), show_changes)
-
-
-def _document(one: StoredOffset) -> dict[str, Any]:
-    moment = one.last_record_at
-    return one._asdict() | {"last_record_at": None if moment is None else moment.isoformat()}
 
 
 def _is_unused(one: StoredOffset) -> bool:

@@ -61,12 +61,8 @@ def process(
         worker_max_retry_ratio_pct=max_retry_ratio_pct,
     )
     scope = Scope(None if site_id is None else (site_id,), asked_org_ids(org_id, org_ids))
-    options = ProcessOptions(
-        scope,
-        settings.worker_default_limit,
-        settings.worker_default_rounds,
-        RunLimits(settings.worker_max_dropped_total, Decimal(settings.worker_max_retry_ratio_pct)),
-    )
+    limits = RunLimits(settings.worker_max_dropped_total, Decimal(settings.worker_max_retry_ratio_pct))
+    options = ProcessOptions(scope, settings.worker_default_limit, settings.worker_default_rounds, limits)
     asked = RunOptions(_name(scope), dry_run, fail_fast, timeout_sec, json_output)
     end_with(process_job(settings, options), settings, asked, show)
 

@@ -54,10 +54,7 @@ def produce(
     if json_output:
         write_json(_summary(begun, published).model_dump(), json_output)
     if json_output != "-":
-        result(
-            f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}, "
-            f"blank {published.blank}"
-        )
+        result(f"{_counts(published)}, blank {published.blank}")
     raise typer.Exit(_exit_code(published))
 
 
@@ -93,8 +90,12 @@ async def _publish(settings: Settings, descriptor: int, name: str, *, keyed: boo
         await publisher.close()
 
 
+def _counts(published: Published) -> str:
+    return f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}"
+
+
 def _progress(published: Published) -> None:
-    say(f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}")
+    say(_counts(published))
 
 
 def _tell(published: Published) -> None:
