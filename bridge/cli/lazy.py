@@ -1,4 +1,4 @@
-"""Command groups that load a command on demand. To import all commands takes longer than to run most of them."""
+"""Command groups; some load a command on demand. To import all commands takes longer than to run most of them."""
 
 import importlib
 from collections.abc import Mapping
@@ -7,6 +7,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
+
+
+def group(name: str, summary: str, **options: Any) -> typer.Typer:
+    """Return a group of commands, which shows its help if no command is given."""
+    return typer.Typer(name=name, help=summary, no_args_is_help=True, **options)
 
 
 def loading(places: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> type[TyperGroup]:

@@ -5,9 +5,7 @@ A dead letter is an event that was dropped: refused for its content, or still fa
 
 from typing import Final
 
-import typer
-
-from bridge.cli.lazy import loading
+from bridge.cli.lazy import group, loading
 
 _PLACES: Final = {
     "groups": "dlq.groups:groups",
@@ -22,9 +20,4 @@ _PLACES: Final = {
     "cancel": "dlq.cancel:cancel",
 }
 
-dlq_app = typer.Typer(
-    name="dlq",
-    cls=loading(_PLACES),
-    help="List, replay and discard dead letters: events that were dropped.",
-    no_args_is_help=True,
-)
+dlq_app = group("dlq", "List, replay and discard dead letters: events that were dropped.", cls=loading(_PLACES))

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
+from bridge.cli.lazy import group
 from bridge.output.tables import Table, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.afterwards import Afterwards
@@ -34,11 +35,7 @@ _MOST_WAITING = 10
 
 _DIGITS = len(str(MAX_INTEGER))
 
-gate_app = typer.Typer(
-    name="gate",
-    help="Show or check the gate's verdict over a sliding window, by the worker's rule.",
-    no_args_is_help=True,
-)
+gate_app = group("gate", "Show or check the gate's verdict over a sliding window, by the worker's rule.")
 
 Window = Annotated[
     str | None, typer.Option("--window", metavar="30m", help="Length of the window up to now [BRIDGE_GATE_WINDOW].")

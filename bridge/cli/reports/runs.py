@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json, write_result
+from bridge.cli.lazy import group
 from bridge.output.tables import Table, print_table
 from sinks.postgres.runs.history import list_runs, show_run
 
-runs_app = typer.Typer(name="runs", help="Show the history of jobs' runs.", no_args_is_help=True)
+runs_app = group("runs", "Show the history of jobs' runs.")
 
 
 @runs_app.command(name="list")

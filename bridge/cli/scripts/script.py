@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, write_result
+from bridge.cli.lazy import group
 from bridge.cli.scripts.history import history
 from bridge.cli.scripts.token import ScriptId, token_app
 from bridge.output.tables import Table, print_table
 from sinks.postgres.registry.admin import Change, add_script, list_scripts, set_enabled
 
-script_app = typer.Typer(
-    name="script", help="Register and list the scripts that send a site's events.", no_args_is_help=True
-)
+script_app = group("script", "Register and list the scripts that send a site's events.")
 script_app.add_typer(token_app, name="token")
 script_app.command()(history)
 

@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, say, write_result
+from bridge.cli.lazy import group
 from bridge.output.tables import Table, print_table
 from sinks.postgres.tokens.script_tokens import TokenRow, create_token, list_tokens, revoke_token
 
-token_app = typer.Typer(
-    name="token", help="API keys of a script, for servers. Two can be active, so a new key can replace an old one without an interruption.",
-    no_args_is_help=True,
-)  # fmt: skip
+token_app = group(
+    "token",
+    "API keys of a script, for servers. Two can be active, so a new key can replace an old one without an interruption.",
+)
 
 ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, say, write_result
+from bridge.cli.lazy import group
 from bridge.output.tables import Table, print_table
 from schemas.api_token import Role, expiry
 from schemas.config.service import Service
@@ -13,14 +14,8 @@ from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
 from sinks.postgres.tokens.api_tokens import create_api_token, list_api_tokens, revoke_api_token
 
-api_app = typer.Typer(
-    name="api",
-    help="Serve the operators' HTTP API, which has the verbs of `bridge dlq`, and manage its tokens.",
-    no_args_is_help=True,
-)
-_token_app = typer.Typer(
-    name="token", help="Create, list and revoke tokens of the API, with their roles and scopes.", no_args_is_help=True
-)
+api_app = group("api", "Serve the operators' HTTP API, which has the verbs of `bridge dlq`, and manage its tokens.")
+_token_app = group("token", "Create, list and revoke tokens of the API, with their roles and scopes.")
 api_app.add_typer(_token_app, name="token")
 
 Name = Annotated[

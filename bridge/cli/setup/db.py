@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_result
+from bridge.cli.lazy import group
 from bridge.dev.stack.credentials import scram_verifier
 from bridge.output.tables import Table, print_table
 from schemas.config.service import Service
@@ -17,7 +18,7 @@ from sinks.postgres.schema.grants import grants as grant
 from sinks.postgres.schema.migrate import migrate as migrate_now
 from telemetry.terminal import json_result
 
-db_app = typer.Typer(name="db", help="Migrate, check and compare the database schema.", no_args_is_help=True)
+db_app = group("db", "Migrate, check and compare the database schema.")
 
 
 @db_app.command()

@@ -6,15 +6,12 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import file_errors, result
+from bridge.cli.lazy import group
 from bridge.output.private_files import whole_file
 from bridge.reference.rules import DASHBOARDS, LIMITS, RUNBOOKS, limits_of, place, render
 from schemas.errors import InvalidInput
 
-deploy_app = typer.Typer(
-    name="deploy",
-    help="Write files for programs that run beside the product, such as Prometheus.",
-    no_args_is_help=True,
-)
+deploy_app = group("deploy", "Write files for programs that run beside the product, such as Prometheus.")
 
 
 @deploy_app.command()

@@ -9,6 +9,7 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, row_document, run, write_result
 from bridge.cli.jobs import DryRun, Reason, end_with, print_failures, show_changes
+from bridge.cli.lazy import group
 from bridge.jobs.backfill_identity import backfill_job
 from bridge.jobs.frame import RunOptions
 from bridge.jobs.require_proof import require_proof_job
@@ -16,11 +17,7 @@ from bridge.output.tables import print_text
 from schemas.documents.run_summary import IdentitySummary, rfc3339
 from sinks.postgres.identity.attribution import trust_state
 
-identity_app = typer.Typer(
-    name="identity",
-    help="Show and complete the attribution of events to sites, by the gateway's proof.",
-    no_args_is_help=True,
-)
+identity_app = group("identity", "Show and complete the attribution of events to sites, by the gateway's proof.")
 
 
 @identity_app.command()

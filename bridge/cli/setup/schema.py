@@ -6,13 +6,10 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import result
+from bridge.cli.lazy import group
 from bridge.reference.documents import export_contracts, write_pages
 
-schema_app = typer.Typer(
-    name="schema",
-    help="Write the contracts, and the reference pages that are generated from them.",
-    no_args_is_help=True,
-)
+schema_app = group("schema", "Write the contracts, and the reference pages that are generated from them.")
 
 
 @schema_app.command()

@@ -19,6 +19,7 @@ from bridge.cli.common import (
     write_result,
 )
 from bridge.cli.jobs import Reason, end_with_result
+from bridge.cli.lazy import group
 from bridge.jobs.breaker import engage_job, release_job
 from bridge.jobs.frame import Job, RunOptions
 from bridge.output.tables import Table, print_counts, print_pairs, print_table, print_text, right
@@ -30,10 +31,8 @@ from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.kept_json import SHOWN
 from streams.audit import audit
 
-breaker_app = typer.Typer(
-    name="breaker",
-    help="Show, release or trip the circuit breaker, which stops dead-lettering while nearly all events fail.",
-    no_args_is_help=True,
+breaker_app = group(
+    "breaker", "Show, release or trip the circuit breaker, which stops dead-lettering while nearly all events fail."
 )
 
 T = TypeVar("T")

@@ -16,16 +16,13 @@ from bridge.cli.common import (
     write_result,
 )
 from bridge.cli.jobs import DryRun, Reason, end_with, show_changes
+from bridge.cli.lazy import group
 from bridge.jobs.frame import RunOptions
 from bridge.jobs.skip import skip_job
 from bridge.output.tables import Table, on_terminal, print_left_out, print_table, right
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
-offsets_app = typer.Typer(
-    name="offsets",
-    help="Show the workers' stored offsets, and skip a record that blocks its partition.",
-    no_args_is_help=True,
-)
+offsets_app = group("offsets", "Show the workers' stored offsets, and skip a record that blocks its partition.")
 
 
 @offsets_app.command()

@@ -16,6 +16,7 @@ from bridge.cli.common import (
     write_result,
 )
 from bridge.cli.jobs import Reason, end_with_result
+from bridge.cli.lazy import group
 from bridge.jobs.frame import RunOptions
 from bridge.jobs.pause import end_job, start_job
 from bridge.output.tables import Table, print_table, print_text
@@ -25,7 +26,7 @@ from schemas.errors import InvalidInput
 from schemas.pipeline.pause import PauseKind
 from sinks.postgres.registry.pauses import list_pauses
 
-pause_app = typer.Typer(name="pause", help="Pause one partition, script, site or organisation.", no_args_is_help=True)
+pause_app = group("pause", "Pause one partition, script, site or organisation.")
 
 Source = Annotated[
     str | None,

@@ -9,13 +9,12 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, result, run, say
 from bridge.cli.jobs import DryRun, Reason, end_with, show_changes
+from bridge.cli.lazy import group
 from bridge.jobs.adopt import adopt_job
 from bridge.jobs.frame import RunOptions
 from sinks.kafka.topics import apply_topics, check_topics
 
-topics_app = typer.Typer(
-    name="topics", help="Create and check the topics that the settings declare.", no_args_is_help=True
-)
+topics_app = group("topics", "Create and check the topics that the settings declare.")
 
 
 @topics_app.command()
