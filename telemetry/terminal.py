@@ -15,9 +15,10 @@ def say(line: str) -> None:
     _write(sys.stderr, printable(line))
 
 
-def result(line: str) -> None:
-    """Print one line of a result on standard output. Line breaks in it are escaped."""
-    _write(sys.stdout, printable(line))
+def result(*lines: str) -> None:
+    """Print lines of a result on standard output. Line breaks within a line are escaped."""
+    for line in lines:
+        _write(sys.stdout, printable(line))
 
 
 def say_error(error: BaseException) -> None:

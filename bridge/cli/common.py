@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -17,6 +18,7 @@ from schemas.config.duration import Duration
 from schemas.config.environment import unknown_variables
 from schemas.config.settings import Settings, load_settings
 from schemas.documents.dead_letter_filter import moment
+from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput, PreconditionFailed, RowRejected, SinkUnavailable
 from schemas.pipeline.record import TopicPartition
 from sinks.refusals import refusal
@@ -39,13 +41,15 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log at DEBUG lev
 
 
 def command_settings(
-    *, verbose: bool = False, guarded: bool = False, service: str = "bridge", **overrides: Any
+    *, verbose: bool = False, guarded: bool = False, mute_kafka: bool = False, service: str = "bridge", **overrides: Any
 ) -> Settings:
     """Load the settings from the environment and configure the logs; raises InvalidInput.
 
     Print a warning for each environment variable BRIDGE_* that no setting has, because it has no effect. A `guarded`
     command (a service with start guards, the checks before it starts) prints none, because its start guards report such
-    variables, and refuse them in production. `service` is the service name in every log line.
+    variables, and refuse them in production. A `mute_kafka` command reports Kafka's errors itself; the log of Kafka's
+    client, which repeats them for each connection attempt, is only written with `verbose`. `service` is the name of the
+    service in every log line.
     """
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     level = "DEBUG" if verbose else settings.log_level
@@ -54,6 +58,8 @@ def command_settings(
     brief = sys.stderr.isatty() and settings.log_format != "json" and not verbose
     for name in _RUN_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING if brief else logging.NOTSET)
+    if mute_kafka and not verbose:
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if not (guarded and settings.env == "production"):
         for line in unknown_variables():
             say(f"warning: {line}")
@@ -121,6 +127,11 @@ def given_reason(text: str) -> str:
     return reason
 
 
+def row_document(row: Mapping[str, Any], form: Callable[[datetime], str] = rfc3339) -> dict[str, Any]:
+    """Return the row as a JSON document, with its times in the form `form`; by default in UTC, in whole seconds."""
+    return {name: form(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
 def write_json(document: Any, path: str) -> None:
     """Write a result to the file `path` as JSON in UTF-8, indented by 2; `-` is standard output.
 
@@ -131,11 +142,27 @@ def write_json(document: Any, path: str) -> None:
     if path == "-":
         terminal.json_result(text)
         return
+    with file_errors(f"cannot write {path}", "--json-output"), whole_file(Path(path)) as stream:
+        stream.write(printable_json(text) + "\n")
+
+
+@contextmanager
+def file_errors(problem: str, option: str) -> Iterator[None]:
+    """Raise PreconditionFailed for an OSError in the `with` block; the error advises another value of the option."""
     try:
-        with whole_file(Path(path)) as stream:
-            stream.write(printable_json(text) + "\n")
+        yield
     except OSError as error:
-        raise PreconditionFailed(f"cannot write {path}: {error.strerror}; choose another --json-output") from error
+        raise PreconditionFailed(f"{problem}: {error.strerror}; choose another {option}") from error
+
+
+def write_result(document: Any, json_output: str | None) -> bool:
+    """Write the result as JSON if `--json-output` is given; raises PreconditionFailed.
+
+    Return whether the result is also printed for people: if standard output is not for the JSON.
+    """
+    if json_output is not None:
+        write_json(document, json_output)
+    return json_output != "-"
 
 
 def seconds_of(option: str, text: str) -> float:

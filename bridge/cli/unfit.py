@@ -31,9 +31,8 @@ def leave_summary(words: Sequence[str], message: str, code: int) -> None:
     if script is None:
         return
     now = datetime.now(UTC)
-    summary = begin_summary(
-        script, now, ProcessSummary if script == "process" else RunSummary, dry_run="--dry-run" in words
-    )
+    kind = ProcessSummary if script == "process" else RunSummary
+    summary = begin_summary(script, now, kind, dry_run="--dry-run" in words)
     reasons = [TargetError(target="run", reason=line.removeprefix("error: ")) for line in message.splitlines() if line]
     summary = summary.ended(datetime.now(UTC), now, errors=reasons)
     from bridge.cli.common import write_json

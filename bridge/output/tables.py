@@ -4,8 +4,9 @@ A table that is wider than the terminal is printed as cards, so that no id and n
 """
 
 import sys
-from collections.abc import Iterable, Iterator
-from textwrap import TextWrapper
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from textwrap import wrap
 from typing import Any, Final
 
 from rich import box, table
@@ -14,6 +15,7 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.text import Text
 
+from schemas.documents.run_summary import rfc3339
 from telemetry.printable import encodable, printable
 
 # Without a terminal, lines are not wrapped, so that grep finds whole lines.
@@ -29,6 +31,10 @@ class Table(table.Table):
     A card has `name: value` pairs over several lines. A pair that fills a line or more has its own lines, broken only
     between words. Empty cells are left out.
     """
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row of any values: None is an empty cell, and a time is shown in UTC, in whole seconds."""
+        super().add_row(*map(_cell, cells), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table, or its cards."""
@@ -83,17 +89,17 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the escaped segments of anything that rich can print."""
         if isinstance(renderable, Text) and self._shown(renderable.plain) != renderable.plain:
-            renderable = Text(
-                self._shown(renderable.plain),
-                renderable.style,
-                no_wrap=renderable.no_wrap,
-                overflow=renderable.overflow,
-            )
+            renderable = renderable.blank_copy(self._shown(renderable.plain))
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=self._shown(segment.text, keep="\n"))
 
     def _shown(self, text: str, *, keep: str = "") -> str:
         return encodable(printable(text, keep=keep), self.encoding)
+
+
+def right(*headers: str) -> list[table.Column]:
+    """Return columns that are aligned to the right, for numbers."""
+    return [table.Column(header, justify="right") for header in headers]
 
 
 def on_terminal() -> bool:
@@ -107,20 +113,43 @@ def print_left_out(count: int, what: str) -> None:
         print_text(f"{count} {what} not shown: --all shows them")
 
 
-def print_table(rows: Table) -> None:
-    """Print the table; if standard output is not a terminal, in a plain form for `cut` and `grep`."""
-    print_renderable(rows)
+def print_table(whole: RenderableType) -> None:
+    """Print a table, or tables and lines that belong together.
 
-
-def print_renderable(whole: RenderableType) -> None:
-    """Print tables and lines that belong together."""
+    If standard output is not a terminal, tables have a plain form for `cut` and `grep`.
+    """
     SafeConsole().print(whole, crop=False)
+
+
+def print_pairs(pairs: Mapping[str, str | None]) -> None:
+    """Print a line for each name and its text; names without a text are left out."""
+    rows = Table("", "", show_header=False)
+    for name, text in pairs.items():
+        if text:
+            rows.add_row(name, text)
+    if rows.rows:
+        print_table(rows)
+
+
+def print_counts(title: str, counts: Mapping[str, int], unit: str = "items") -> None:
+    """Print one table of counts, if there are any."""
+    if counts:
+        rows = Table(title, *right(unit))
+        for name, count in counts.items():
+            rows.add_row(name, count)
+        print_table(rows)
 
 
 def print_text(*lines: str) -> None:
     """Print these lines without wrapping. A line break within a line is escaped."""
     for line in lines:
         SafeConsole().print(line, soft_wrap=True)
+
+
+def _cell(value: Any) -> RenderableType:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return value if isinstance(value, Text) else "" if value is None else str(value)
 
 
 def _plain(console: Console, cell: RenderableType | None) -> str:
@@ -130,7 +159,4 @@ def _plain(console: Console, cell: RenderableType | None) -> str:
 
 def _lines(text: str, width: int, indent: str) -> list[str]:
     """Wrap the text between words. A word that is wider than a line is not broken."""
-    wrapper = TextWrapper(
-        width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-    )
-    return wrapper.wrap(text)
+    return wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -55,7 +55,6 @@ _COPY: Final = (
     names.PROVENANCE, names.ATTEMPT, names.RECEIVED_AT, names.ERROR_CLASS, names.ERROR, names.FIRST_FAILED_AT,
     names.ORIGINAL_TOPIC,
 )  # fmt: skip
-_COPY_MAYBE: Final = (names.NULL, names.OMITTED)
 
 
 def asyncapi(contracts: Mapping[str, Document], specs: list[TopicSpec], settings: Settings) -> Document:
@@ -122,7 +121,7 @@ def _messages() -> Document:
     raw_headers = _header_schema(optional=(*_GATEWAY, *_PASSED_ON, *_REPLAY))
     bytes_of_raw = {"description": "the raw event's value, byte for byte; it need not be JSON"}
     # Of the headers of the last retry, a dead letter only has those that are listed here.
-    passed_on = (*_PASSED_ON, *_GATEWAY[:-1], *_REPLAY, *_COPY_MAYBE)
+    passed_on = (*_PASSED_ON, *_GATEWAY[:-1], *_REPLAY, names.NULL, names.OMITTED)
     return {
         "rawEvent": _message("A raw event, schema_version 1", {"$ref": _SCHEMAS + "raw_event_v1"}, raw_headers, _KEY),
         "rawEventV2": _message("A raw event, schema_version 2", {"$ref": _SCHEMAS + "raw_event_v2"}, raw_headers, _KEY),
@@ -166,8 +165,7 @@ def _schemas(contracts: Mapping[str, Document]) -> Document:
         schema = copy.deepcopy(contracts[name])
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
-    moved: Document = _with_references(schemas)
-    return moved
+    return {name: _with_references(schema) for name, schema in schemas.items()}
 
 
 def _with_references(part: Any) -> Any:

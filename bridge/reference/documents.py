@@ -1,6 +1,5 @@
 """The contracts as JSON Schemas and AsyncAPI, and the reference pages that are generated from the code."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
@@ -9,8 +8,9 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from bridge.cli.common import write_json
+from bridge.cli.common import file_errors, write_json
 from bridge.reference.asyncapi import asyncapi
+from bridge.reference.markdown import page, table
 from bridge.reference.schema_page import schema_page
 from schemas.config.environment import environment_names
 from schemas.config.settings import Settings
@@ -20,16 +20,14 @@ from schemas.documents.doctor_report import DoctorReport
 from schemas.documents.gate import GateChange
 from schemas.documents.replay import PlanSummary, ReplaySummary
 from schemas.documents.run_summary import ProcessSummary, RunSummary
-from schemas.errors import PreconditionFailed
 from schemas.events.bridge_event import BridgeEvent
 from schemas.events.raw_event import RawEvent, RawEventV2
 from schemas.kafka import headers
 from schemas.kafka.dead_letter import DeadLetter
-from schemas.kafka.topics import TopicSpec
 from schemas.reasons import ERRORS, DroppedReason
+from sinks.kafka.topics import declared
 from telemetry import metrics
 
-MADE_BY: Final = "made by `bridge schema docs`; edit the code, not this page"
 _MODELS: Final[dict[str, type[BaseModel]]] = {
     "raw_event_v1": RawEvent,
     "raw_event_v2": RawEventV2,
@@ -51,8 +49,9 @@ def contracts() -> dict[str, Any]:
     models = {name: model.model_json_schema() for name, model in _MODELS.items()}
     # Producers may send more fields than the model has: the upcaster moves those to `properties._extra` before.
     models["raw_event_v1"]["additionalProperties"] = True
+    # The default settings, independent of this process's environment.
     settings = Settings.model_construct()
-    specs = _topics(settings)
+    specs = declared(settings)
     return models | {
         "bridge_event": msgspec.json.schema(BridgeEvent),
         "headers": _header_names(),
@@ -81,45 +80,28 @@ def _errors() -> dict[str, Any]:
     }
 
 
-def _topics(settings: Settings) -> list[TopicSpec]:
-    """Return the topics of the default settings, independent of this process's environment."""
-    return settings.topics.specs(
-        partitions=settings.topic_partitions,
-        replication=settings.topic_replication,
-        min_insync=settings.topic_min_insync,
-    )
-
-
 def export_contracts(directory: Path) -> list[Path]:
     """Write each contract to `<name>.json`; returns the files. Raises PreconditionFailed if one can't be written."""
     _make(directory)
-    written = []
-    for name, document in sorted(contracts().items()):
-        path = directory / f"{name}.json"
+    written = {directory / f"{name}.json": document for name, document in sorted(contracts().items())}
+    for path, document in written.items():
         write_json(document, str(path))
-        written.append(path)
-    return written
+    return list(written)
 
 
 def write_pages(directory: Path) -> list[Path]:
     """Write the reference pages; returns the files. Raises PreconditionFailed if one can't be written."""
     _make(directory)
-    written = []
-    for name, text in pages().items():
-        path = directory / name
-        try:
+    written = {directory / name: text for name, text in pages().items()}
+    for path, text in written.items():
+        with file_errors(f"cannot write {path}", "--dir"):
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise PreconditionFailed(f"cannot write {path}: {error.strerror}; choose another --dir") from error
-        written.append(path)
-    return written
+    return list(written)
 
 
 def _make(directory: Path) -> None:
-    try:
+    with file_errors(f"cannot make {directory}", "--dir"):
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PreconditionFailed(f"cannot make {directory}: {error.strerror}; choose another --dir") from error
 
 
 def pages() -> dict[str, str]:
@@ -127,7 +109,7 @@ def pages() -> dict[str, str]:
     return {
         "errors.md": errors_page(),
         "metrics.md": metrics_page(),
-        "schema.md": schema_page(MADE_BY),
+        "schema.md": schema_page(),
         "settings.md": settings_page(),
     }
 
@@ -135,24 +117,15 @@ def pages() -> dict[str, str]:
 def errors_page() -> str:
     """Return the table of errors as Markdown."""
     rows = [(f"`{error.value}`", rule.action.value, rule.meaning, rule.look_at) for error, rule in ERRORS.items()]
-    return "\n".join(
-        [
-            "# Errors",
-            "",
-            f"<!-- {MADE_BY} -->",
-            "",
-            "Every way an attempt can fail, what the stream then does, and what to look at. `drop` writes a dead letter",
-            "and a ledger row, `ledger` a ledger row only, `retry` publishes to the next retry tier, and `pause` holds the",
-            "partition because nothing is wrong with the event.",
-            "",
-            *_table(("error class", "done", "means", "look at"), rows),
-            "",
-            "A dropped event's `dropped_reason` is one of "
-            + ", ".join(f"`{reason.value}`" for reason in DroppedReason)
-            + ";",
-            "with `retry_exhausted`, the class of the last error is stored as well.",
-            "",
-        ]
+    return page(
+        "Errors",
+        "Every way an attempt can fail, what the stream then does, and what to look at. `drop` writes a dead letter\n"
+        "and a ledger row, `ledger` a ledger row only, `retry` publishes to the next retry tier, and `pause` holds the\n"
+        "partition because nothing is wrong with the event.",
+        *table(("error class", "done", "means", "look at"), rows),
+        "",
+        f"A dropped event's `dropped_reason` is one of {', '.join(f'`{reason}`' for reason in DroppedReason)};",
+        "with `retry_exhausted`, the class of the last error is stored as well.",
     )
 
 
@@ -162,18 +135,11 @@ def settings_page() -> str:
         (", ".join(f"`{name}`" for name in environment_names(name, field)), _default(field), field.description or "")
         for name, field in Settings.model_fields.items()
     ]
-    return "\n".join(
-        [
-            "# Settings",
-            "",
-            f"<!-- {MADE_BY} -->",
-            "",
-            "Read from the environment once, when a process starts; a wrong one ends it with exit code 3 and a line that",
-            "names it. Durations are written as `500ms`, `15s`, `5m` or `1h`. Where there are two names, the first one wins.",
-            "",
-            *_table(("setting", "default", "what for"), rows),
-            "",
-        ]
+    return page(
+        "Settings",
+        "Read from the environment once, when a process starts; a wrong one ends it with exit code 3 and a line that\n"
+        "names it. Durations are written as `500ms`, `15s`, `5m` or `1h`. Where there are two names, the first one wins.",
+        *table(("setting", "default", "what for"), rows),
     )
 
 
@@ -181,25 +147,16 @@ def metrics_page() -> str:
     """Return the table of metrics as Markdown, with the names that a Prometheus query uses."""
     rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
             for one in metrics.defined()]  # fmt: skip
-    return "\n".join(
-        [
-            "# Metrics",
-            "",
-            f"<!-- {MADE_BY} -->",
-            "",
-            "Every process serves its own metrics at `/metrics`. A histogram has `_bucket`, `_sum` and `_count`. All workers show the same",
-            "state of Postgres (waiting retries, open dead letters, gate, circuit breaker, runs), so take the `max` of these. The usual",
-            (
-                "`process_*` metrics of the client library exist too.\n\n"
-                "Terms: a *lane* is a worker's task that processes the batches of one partition in order. The *ledger* is the table of\n"
-                "failed events, one row for each. The *gate* is the rule that judges the share of dropped and retried events; its\n"
-                "*verdict* is pass or fail. A *script* is a registered source of a site's events. The *sender* class is `server` (an API\n"
-                "key), `visitor` (a browser's token) or `direct` (a Kafka producer)."
-            ),
-            "",
-            *_table(("metric", "kind", "labels", "what it is"), rows),
-            "",
-        ]
+    return page(
+        "Metrics",
+        "Every process serves its own metrics at `/metrics`. A histogram has `_bucket`, `_sum` and `_count`. All workers show the same\n"
+        "state of Postgres (waiting retries, open dead letters, gate, circuit breaker, runs), so take the `max` of these. The usual\n"
+        "`process_*` metrics of the client library exist too.\n\n"
+        "Terms: a *lane* is a worker's task that processes the batches of one partition in order. The *ledger* is the table of\n"
+        "failed events, one row for each. The *gate* is the rule that judges the share of dropped and retried events; its\n"
+        "*verdict* is pass or fail. A *script* is a registered source of a site's events. The *sender* class is `server` (an API\n"
+        "key), `visitor` (a browser's token) or `direct` (a Kafka producer).",
+        *table(("metric", "kind", "labels", "what it is"), rows),
     )
 
 
@@ -214,8 +171,3 @@ def _default(field: FieldInfo) -> str:
 
 def _is_secret(annotation: Any) -> bool:
     return annotation is SecretStr or (get_origin(annotation) is not None and SecretStr in get_args(annotation))
-
-
-def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    lines = [titles, tuple("---" for _ in titles), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
-    return ["| " + " | ".join(line) + " |" for line in lines]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from schemas.config.settings import Settings
@@ -96,14 +96,11 @@ async def look(settings: Settings) -> Look | Glimpse:
     except SinkUnavailable as error:
         trouble = refusal(error)
         try:
-            return Glimpse(await committed_lag(settings, _topics(settings)), trouble)
+            topics = [settings.topics.raw, *settings.topics.retries]
+            return Glimpse(await committed_lag(settings, topics), trouble)
         except PreconditionFailed as kafka:
             raise PreconditionFailed(f"{trouble}; {kafka}") from error
     return Look(time.monotonic(), activity, offsets, backlog, windows, brake, trouble)
-
-
-def _topics(settings: Settings) -> Sequence[str]:
-    return [settings.topics.raw, *settings.topics.retries]
 
 
 async def _offsets(settings: Settings) -> tuple[list[StoredOffset], str]:
@@ -159,12 +156,8 @@ def _tiers(backlog: Backlog, tier_of: Callable[[str, int], str], labels: tuple[s
     tiers = {label: TierFigures(label, 0, 0, 0.0) for label in labels}
     for one in backlog.retries:
         tier = tiers[tier_of(one.error_class, one.retry_count)]
-        tiers[tier.tier] = TierFigures(
-            tier.tier,
-            tier.waiting + one.waiting,
-            tier.due + one.overdue,
-            max(tier.longest_due_seconds, one.overdue_seconds if one.overdue else 0.0),
-        )
+        longest = max(tier.longest_due_seconds, one.overdue_seconds if one.overdue else 0.0)
+        tiers[tier.tier] = TierFigures(tier.tier, tier.waiting + one.waiting, tier.due + one.overdue, longest)
     return list(tiers.values())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bridge.output.tables import Table
+from bridge.output.tables import Table, right
 from bridge.top.figures import Figures, Glimpse
 
 MOST_ROWS = 8
@@ -49,10 +49,7 @@ def _lag(lag: dict[str, int]) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(*columns, title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    return table
+    return Table(columns[0], *right(*columns[1:]), title=title, title_justify="left")
 
 
 def _workers(found: Figures) -> Table:

@@ -21,7 +21,7 @@ from bridge.dev.demo.mix import Mix
 from bridge.dev.demo.scenario import Scenario
 from bridge.dev.demo.verdict import DemoResult, counters
 from bridge.dev.stack import Stack
-from bridge.output.tables import Table, print_table
+from bridge.output.tables import Table, print_table, right
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import RunSummary, begin_summary
 from schemas.errors import BridgeError, InvalidInput, PreconditionFailed, SinkUnavailable
@@ -87,9 +87,7 @@ def _directory(given: Path | None) -> Iterator[Path]:
 
     A temporary directory is deleted on success. On failure it stays, and the error names the logs in it.
     """
-    home = given
-    if home is None:
-        home = Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))
+    home = given or Path(tempfile.mkdtemp(prefix="ghostlink-demo-"))
     try:
         yield home
     except (InvalidInput, KeyboardInterrupt):
@@ -109,8 +107,7 @@ def _remove(home: Path, given: Path | None) -> None:
 def _show(found: DemoResult) -> None:
     """Print the result for people, on standard output."""
     outcome = found.outcome
-    table = Table("what", "result")
-    table.columns[1].justify = "right"
+    table = Table("what", *right("result"))
     table.add_row("in", f"{found.events:,}")
     table.add_row("  of these through the gateway", f"{found.by_http:,}")
     table.add_row("normalised", f"{outcome.normalized:,}")

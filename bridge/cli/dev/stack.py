@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import result, say
+from bridge.cli.lazy import group
 from bridge.dev.stack import Stack
 from bridge.dev.stack.stack import StackStatus
 
 DEFAULT_DIRECTORY = Path(".ghostlink") / "stack"
 
-stack_app = typer.Typer(
-    name="stack", help="Run Kafka and Postgres on this machine, without Docker.", no_args_is_help=True
-)
+stack_app = group("stack", "Run Kafka and Postgres on this machine, without Docker.")
 
 Directory = Annotated[Path, typer.Option("--dir", help="Directory of the stack's data, logs and state.")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result as one line of JSON.")]
@@ -36,8 +35,7 @@ def up(
     if as_json:
         result(json.dumps(asdict(addresses)))
     else:
-        result(f"kafka     {addresses.kafka}")
-        result(f"postgres  {addresses.database_url}")
+        result(f"kafka     {addresses.kafka}", f"postgres  {addresses.database_url}")
 
 
 @stack_app.command()

@@ -56,8 +56,7 @@ async def _serve(settings: Settings, addresses: StackAddresses, directory: Path)
         try:
             await asyncio.gather(*(one.start() for one in processes))
             await processes[-1].listening(port)
-            for line in _welcome(addresses, directory, port, metrics).splitlines():
-                result(line)
+            result(*_welcome(addresses, directory, port, metrics).splitlines())
             endings = [asyncio.create_task(one.ended()) for one in processes]
             await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
             for one in processes:

@@ -5,26 +5,19 @@ A dead letter is an event that was dropped: refused for its content, or still fa
 
 from typing import Final
 
-import typer
-
-from bridge.cli.lazy import loading
+from bridge.cli.lazy import group, loading
 
 _PLACES: Final = {
-    "groups": "groups:groups",
-    "list": "list:list_",
-    "show": "show:show",
-    "export": "export:export",
-    "discard": "discard:discard",
-    "plan": "plan:plan",
-    "replay": "replay:replay",
-    "status": "plans:status",
-    "plans": "plans:plans",
-    "cancel": "cancel:cancel",
+    "groups": "dlq.groups:groups",
+    "list": "dlq.list:list_",
+    "show": "dlq.show:show",
+    "export": "dlq.export:export",
+    "discard": "dlq.discard:discard",
+    "plan": "dlq.plan:plan",
+    "replay": "dlq.replay:replay",
+    "status": "dlq.plans:status",
+    "plans": "dlq.plans:plans",
+    "cancel": "dlq.cancel:cancel",
 }
 
-dlq_app = typer.Typer(
-    name="dlq",
-    cls=loading({name: f"bridge.cli.dlq.{place}" for name, place in _PLACES.items()}),
-    help="List, replay and discard dead letters: events that were dropped.",
-    no_args_is_help=True,
-)
+dlq_app = group("dlq", "List, replay and discard dead letters: events that were dropped.", cls=loading(_PLACES))

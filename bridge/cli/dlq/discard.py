@@ -8,9 +8,9 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say
 from bridge.cli.dlq.options import with_filter
-from bridge.cli.stream.offsets import DryRun, Reason
+from bridge.cli.jobs import DryRun, Reason, end_with, print_failures
 from bridge.jobs.discard import discard_job
-from bridge.jobs.frame import FATAL, RunOptions, perform
+from bridge.jobs.frame import FATAL, RunOptions
 from bridge.output.tables import print_text
 from schemas.config.settings import Settings
 from schemas.documents.dead_letter_filter import DeadLetterFilter, Disposition
@@ -58,10 +58,7 @@ def discard(
         say("nothing was discarded")
         raise typer.Exit(FATAL)
     job = discard_job(settings, chosen, why, persisted=persisted)
-    summary, code = run(perform(job, settings, RunOptions("dead-letters", dry_run, json_output=json_output)))
-    if json_output != "-":
-        _print(summary)
-    raise typer.Exit(code)
+    end_with(job, settings, RunOptions("dead-letters", dry_run, json_output=json_output), _print)
 
 
 def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) -> bool:
@@ -71,17 +68,14 @@ def _agreed(settings: Settings, chosen: DeadLetterFilter, *, persisted: bool) ->
         )
     found = run(count(settings.dsn, chosen))
     number = f"{found.get(Disposition.OPEN, 0)} dead letters"
-    return typer.confirm(
-        f"discard those of the {number} whose events are persisted?"
-        if persisted
-        else f"discard {number}? no replay can send them afterwards",
-        err=True,
-    )
+    question = f"discard {number}? no replay can send them afterwards"
+    if persisted:
+        question = f"discard those of the {number} whose events are persisted?"
+    return typer.confirm(question, err=True)
 
 
 def _print(summary: DiscardSummary) -> None:
-    for error in summary.errors:
-        print_text(f"failed: {error.target}: {error.reason}")
+    print_failures(summary)
     for warning in summary.warnings:
         print_text(f"warning: {warning}")
     if not summary.errors:

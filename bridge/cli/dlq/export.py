@@ -25,7 +25,7 @@ _PROGRESS_EVERY = 50_000
 @with_filter
 def export(
     chosen: DeadLetterFilter,
-    output: Annotated[str, typer.Option("--output", metavar="PATH", help="The file; - is standard output.")] = "-",
+    output: Annotated[str, typer.Option(metavar="PATH", help="The file; - is standard output.")] = "-",
     form: Annotated[Form, typer.Option("--format", help="Lines of JSON, or CSV with a header.")] = Form.NDJSON,
     verbose: Verbose = False,
 ) -> None:

@@ -8,12 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.cli.dlq.list import why
 from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.documents import groups_document, share
 from bridge.dead_letters.sent_again import groups_looked_up
-from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text, right
 from bridge.sites import site_in_words
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from sinks.cooperative import unshared
@@ -28,14 +28,12 @@ _RETRIED: Final = timedelta(seconds=10)
 @with_filter
 def groups(
     chosen: DeadLetterFilter,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="Most groups, and most repeated events, to show.")
-    ] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most groups, and most repeated events, to show.")] = 20,
     everything: Annotated[
         bool, typer.Option("--all", help="On a terminal, show the rarer duplicates and repeated events too.")
     ] = False,
     hours: Annotated[
-        int, typer.Option("--hours", min=1, max=72, help="Number of past hours whose drops are counted, hour by hour.")
+        int, typer.Option(min=1, max=72, help="Number of past hours whose drops are counted, hour by hour.")
     ] = 6,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -46,9 +44,7 @@ def groups(
     """
     settings = command_settings(verbose=verbose)
     found = run(groups_looked_up(settings, chosen, unshared(), now=datetime.now(UTC), hours=hours, limit=limit))
-    if json_output is not None:
-        write_json(groups_document(found), json_output)
-    if json_output != "-":
+    if write_result(groups_document(found), json_output):
         print_groups(found, hours, everything=everything or not on_terminal())
 
 
@@ -59,18 +55,16 @@ def print_groups(found: Groups, hours: int, *, everything: bool = False) -> None
     """
     # The column is left out if it would be empty.
     persisted = ["persisted"] if any(one.persisted for one in found.groups) else []
-    figures = ["dead letters", "share", *persisted, f"last {hours} h"]
+    figures = right("dead letters", "share", *persisted, f"last {hours} h")
     since = ["since"] if any(one.first_at - one.since >= _RETRIED for one in found.groups) else []
     table = Table(*figures, *since, "first", "last", "reason", "message", "whose", "example", "cause")
     for column in table.columns:
         column.no_wrap = column.header not in ("message", "whose")
-    for column in table.columns[: len(figures)]:
-        column.justify = "right"
     for one in found.groups:
         table.add_row(
-            str(one.dead_letters), f"{share(one.dead_letters, found.total):.1f} %", *(_persisted(one) for _ in persisted),
-            " ".join(map(str, reversed(one.hours))), *(_short(one.since) for _ in since),
-            _short(one.first_at), _short(one.last_at), why(one.example), one.message, _whose(one), str(one.example.provenance), one.cause,
+            one.dead_letters, f"{share(one.dead_letters, found.total):.1f} %", *(_persisted(one) for _ in persisted),
+            " ".join(map(str, reversed(one.hours))), *(one.since for _ in since),
+            one.first_at, one.last_at, why(one.example), one.message, _whose(one), one.example.provenance, one.cause,
         )  # fmt: skip
     if found.groups:
         print_table(table)
@@ -102,11 +96,10 @@ def _persisted(one: Group) -> str:
 
 
 def _print_duplicates(often: Often, *, everything: bool) -> None:
-    table = Table("script", "site", "duplicates")
-    table.columns[2].justify = "right"
+    table = Table("script", "site", *right("duplicates"))
     shown = often.by_script if everything else often.by_script[:_MOST_SHOWN]
     for one in shown:
-        table.add_row(one.script_id or "", _site(one.site_id), str(one.duplicates))
+        table.add_row(one.script_id, one.site_id, one.duplicates)
     print_text("")
     replays = f", {often.replays} of these replays" if often.replays else ""
     print_text(f"dropped as duplicates: {often.duplicates}{replays}")
@@ -125,8 +118,7 @@ def _print_repeated(often: Often, *, everything: bool) -> None:
     most = sorted(often.repeated, key=lambda one: -one.drops)
     shown = most if everything else most[:_MOST_SHOWN]
     for one in sorted(shown, key=lambda one: (one.script_id or "", -one.drops)):
-        names = (one.script_id or "", _site(one.site_id), one.event_id)
-        table.add_row(*names, str(one.drops), _short(one.first_at), _short(one.last_at))
+        table.add_row(one.script_id, one.site_id, one.event_id, one.drops, one.first_at, one.last_at)
     print_table(table)
     print_left_out(len(most) - len(shown), "repeated events")
     if more := often.events - len(often.repeated):
@@ -157,11 +149,3 @@ def _guessed(one: Guessed) -> str:
 def _owner(one: Owner) -> str:
     site = site_in_words(one.site_id, one.org_id)
     return f"{site}{' ' if one.scripts else ''}{', '.join(one.scripts)}: {one.dead_letters}"
-
-
-def _site(site_id: int | None) -> str:
-    return "" if site_id is None else str(site_id)
-
-
-def _short(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.cli.dlq.options import with_filter
 from bridge.dead_letters.documents import page_document
 from bridge.output.tables import Table, print_table, print_text
@@ -16,10 +16,9 @@ from sinks.postgres.dead_letters.pages import Page, Place, page
 @with_filter
 def list_(
     chosen: DeadLetterFilter,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most dead letters on a page.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most dead letters on a page.")] = 50,
     after: Annotated[
-        str | None,
-        typer.Option("--after", metavar="PLACE", help="Continue after the previous page: the value of its `next`."),
+        str | None, typer.Option(metavar="PLACE", help="Continue after the previous page: the value of its `next`.")
     ] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -27,9 +26,7 @@ def list_(
     """List dead letters, the latest first, and show their total number."""
     settings = command_settings(verbose=verbose)
     found = run(page(settings.dsn, chosen, limit=limit, after=None if after is None else Place.parse(after)))
-    if json_output is not None:
-        write_json(page_document(found), json_output)
-    if json_output != "-":
+    if write_result(page_document(found), json_output):
         _print(found)
 
 
@@ -38,11 +35,10 @@ def _print(found: Page) -> None:
     for column in table.columns:
         column.no_wrap = column.header != "error"
     for line in found.lines:
-        ids = (known(line.script_id, line.guessed_script_id), line.event_id or "")
+        script = known(line.script_id, line.guessed_script_id)
         site = known(line.site_id, line.guessed_site_id)
         site += "" if line.claimed_site_id is None else f" (text: ~{line.claimed_site_id})"
-        dropped = f"{line.dropped_at:%Y-%m-%dT%H:%M:%SZ}"
-        table.add_row(dropped, str(line.provenance), why(line), site, *ids, line.error)
+        table.add_row(line.dropped_at, line.provenance, why(line), site, script, line.event_id, line.error)
     if found.lines:
         print_table(table)
     following = "" if found.following is None else f"; next page: --after {found.following}"

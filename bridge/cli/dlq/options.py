@@ -27,65 +27,49 @@ def filter_of(
     dropped_reason: Annotated[
         list[DroppedReason] | None,
         typer.Option(
-            "--dropped-reason",
             metavar="REASON",
             help=f"Dropped for this reason: {', '.join(DroppedReason)}. Without this option, all but duplicates. Repeatable.",
         ),
     ] = None,
     error_class: Annotated[
         list[ErrorClass] | None,
-        typer.Option(
-            "--error-class",
-            metavar="CLASS",
-            help=f"The last error was of this class: {', '.join(ErrorClass)}. Repeatable.",
-        ),
+        typer.Option(metavar="CLASS", help=f"The last error was of this class: {', '.join(ErrorClass)}. Repeatable."),
     ] = None,
     cause: Annotated[
         list[str] | None,
         typer.Option(
-            "--cause",
-            metavar="KEY",
-            help="With this cause: its key in `bridge dlq groups`, or a prefix of the key. Repeatable.",
+            metavar="KEY", help="With this cause: its key in `bridge dlq groups`, or a prefix of the key. Repeatable."
         ),
     ] = None,
     site_id: Annotated[
-        list[int] | None,
-        typer.Option("--site-id", min=0, help="Of this site; 0 means a site that can't be read. Repeatable."),
+        list[int] | None, typer.Option(min=0, help="Of this site; 0 means a site that can't be read. Repeatable.")
     ] = None,
-    org_id: Annotated[int | None, typer.Option("--org-id", min=1, help="Of this organisation's sites.")] = None,
-    org_ids: Annotated[
-        str | None, typer.Option("--org-ids", metavar="A,B", help="Of these organisations' sites.")
-    ] = None,
-    script_id: Annotated[list[str] | None, typer.Option("--script-id", help="Of this script. Repeatable.")] = None,
+    org_id: Annotated[int | None, typer.Option(min=1, help="Of this organisation's sites.")] = None,
+    org_ids: Annotated[str | None, typer.Option(metavar="A,B", help="Of these organisations' sites.")] = None,
+    script_id: Annotated[list[str] | None, typer.Option(help="Of this script. Repeatable.")] = None,
     sender: Annotated[
         list[Sender] | None,
-        typer.Option("--sender", metavar="CLASS", help=f"Of this sender class: {', '.join(Sender)}. Repeatable."),
+        typer.Option(metavar="CLASS", help=f"Of this sender class: {', '.join(Sender)}. Repeatable."),
     ] = None,
     event_id: Annotated[
-        list[str] | None, typer.Option("--event-id", help="With this event id, as the producer sent it. Repeatable.")
+        list[str] | None, typer.Option(help="With this event id, as the producer sent it. Repeatable.")
     ] = None,
     provenance: Annotated[
         list[str] | None,
-        typer.Option(
-            "--provenance", metavar="TOPIC:PARTITION:OFFSET", help="The dead letter of this raw record. Repeatable."
-        ),
+        typer.Option(metavar="TOPIC:PARTITION:OFFSET", help="The dead letter of this raw record. Repeatable."),
     ] = None,
     attempt: Annotated[
-        list[int] | None, typer.Option("--attempt", min=1, help="Whose last attempt had this number. Repeatable.")
+        list[int] | None, typer.Option(min=1, help="Whose last attempt had this number. Repeatable.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar=_TIME, help="Dropped at this time or later; 2h is two hours ago.")
+        str | None, typer.Option(metavar=_TIME, help="Dropped at this time or later; 2h is two hours ago.")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar=_TIME, help="Dropped before this time.")] = None,
-    text: Annotated[
-        str | None, typer.Option("--text", help="Whose error contains this text, in upper or lower case.")
-    ] = None,
+    until: Annotated[str | None, typer.Option(metavar=_TIME, help="Dropped before this time.")] = None,
+    text: Annotated[str | None, typer.Option(help="Whose error contains this text, in upper or lower case.")] = None,
     disposition: Annotated[
         list[str] | None,
         typer.Option(
-            "--disposition",
-            metavar="|".join([*Disposition, ANY]),
-            help="In this state; without this option, open. Repeatable.",
+            metavar="|".join([*Disposition, ANY]), help="In this state; without this option, open. Repeatable."
         ),
     ] = None,
 ) -> DeadLetterFilter:

@@ -9,11 +9,13 @@ import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason
 from bridge.cli.dlq.options import with_filter
-from bridge.cli.dlq.replays import TimeoutSec, perform_or_exit, print_report
-from bridge.cli.stream.offsets import DryRun
+from bridge.cli.dlq.replays import end_replay, print_report
+from bridge.cli.jobs import DryRun, TimeoutSec
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.plan import PlanOptions, plan_job
 from bridge.output.tables import print_text
 from schemas.documents.dead_letter_filter import DeadLetterFilter
+from schemas.documents.replay import PlanSummary
 from schemas.errors import InvalidInput, PreconditionFailed
 from streams.rules.correction import read_correction
 
@@ -27,9 +29,7 @@ def plan(
         bool, typer.Option("--all", help="Select all open dead letters; needed if no filter is given.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Most dead letters to plan, the oldest first.")
-    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most dead letters to plan, the oldest first.")] = None,
     passing: Annotated[
         bool, typer.Option("--passing", help="Leave out dead letters that today's code would drop again.")
     ] = False,
@@ -42,10 +42,9 @@ def plan(
         ),
     ] = None,
     patch: Annotated[
-        Path | None,
-        typer.Option("--patch", metavar="FILE", help="Apply this JSON Patch (RFC 6902) to each event, before --set."),
+        Path | None, typer.Option(metavar="FILE", help="Apply this JSON Patch (RFC 6902) to each event, before --set.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="The reason; required for a correction.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason; required for a correction.")] = "",
     dry_run: DryRun = False,
     timeout_sec: TimeoutSec = None,
     json_output: JsonOutput = None,
@@ -63,13 +62,13 @@ def plan(
         reason = given_reason(reason)
     replay_id = uuid.uuid4()
     options = PlanOptions(chosen, correction, reason, limit, passing)
-    summary = perform_or_exit(
-        plan_job(settings, options, replay_id), settings, str(replay_id), dry_run, timeout_sec, json_output
-    )
-    if json_output != "-" and not summary.errors:
+    run_options = RunOptions(str(replay_id), dry_run, timeout_sec=timeout_sec, json_output=json_output)
+
+    def show(summary: PlanSummary) -> None:
         print_report(summary.report)
-        shown = f"plan {replay_id}" if not dry_run else "dry run: no plan was made"
-        print_text(shown)
+        print_text("dry run: no plan was made" if dry_run else f"plan {replay_id}")
+
+    end_replay(plan_job(settings, options, replay_id), settings, run_options, show)
 
 
 def _confirm_all(*, given: bool, yes: bool) -> None:

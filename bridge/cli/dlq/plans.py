@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.dlq.replays import PlanId, print_outcomes, print_pairs
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
+from bridge.cli.dlq.replays import PlanId, print_outcomes
 from bridge.dead_letters.documents import status_document
 from bridge.jobs.cancel import lock_of
-from bridge.output.tables import Table, print_table, print_text
+from bridge.output.tables import Table, print_pairs, print_table, print_text
 from schemas.config.settings import Settings
 from schemas.documents.replay import Outcome, Plan, PlanState
 from schemas.documents.run_summary import rfc3339
@@ -19,22 +19,18 @@ from sinks.postgres.runs.history import is_locked
 
 
 def plans(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most plans to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most plans to show.")] = 20,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
     """List the newest plans; `bridge dlq status` shows a whole plan."""
     settings = command_settings(verbose=verbose)
     found = run(list_plans(settings.dsn, limit))
-    if json_output is not None:
-        write_json([one._asdict() for one in found], json_output)
-    if json_output != "-":
+    if write_result([one._asdict() for one in found], json_output):
         table = Table("plan", "made", "by", "state", "items", "sent", "corrected", "reason")
         for one in found:
-            counts = (str(one.planned), str(one.published), "yes" if one.corrected else "")
-            table.add_row(
-                one.replay_id, rfc3339(one.created_at), one.requested_by, one.state.value, *counts, one.reason
-            )
+            counts = (one.planned, one.published, "yes" if one.corrected else "")
+            table.add_row(one.replay_id, one.created_at, one.requested_by, one.state, *counts, one.reason)
         print_table(table)
 
 
@@ -43,9 +39,7 @@ def status(plan_id: PlanId, json_output: JsonOutput = None, verbose: Verbose = F
     settings = command_settings(verbose=verbose)
     found, became, running = run(_looked(settings, plan_id))
     counts = summed(became)
-    if json_output is not None:
-        write_json(status_document(found, became, running=running), json_output)
-    if json_output == "-":
+    if not write_result(status_document(found, became, running=running), json_output):
         return
     state = found.state.value
     if found.state is PlanState.RUNNING and not running:

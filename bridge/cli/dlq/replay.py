@@ -1,25 +1,19 @@
 """`bridge dlq replay`: sends a plan's dead letters to the raw topic again, and reports their outcomes."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say, seconds_of
-from bridge.cli.dlq.replays import (
-    TimeoutSec,
-    corrected_lines,
-    found_plan,
-    perform_or_exit,
-    print_counts,
-    print_report,
-    print_result,
-)
-from bridge.cli.stream.offsets import DryRun
+from bridge.cli.dlq.replays import corrected_lines, end_replay, found_plan, print_report, print_result
+from bridge.cli.jobs import DryRun, TimeoutSec
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.plan import rehearsal_job
 from bridge.jobs.replay import ReplayOptions, replay_job
 from bridge.jobs.replay_topic import replay_topic_job
-from bridge.output.tables import print_text
+from bridge.output.tables import print_counts, print_text
 from schemas.documents.replay import Plan, PlanReport, PlanState, TopicReplaySummary
 from schemas.errors import InvalidInput
 
@@ -30,28 +24,21 @@ def replay(
     plan_id: Annotated[str | None, typer.Argument(metavar="PLAN", help="The plan's id, or a prefix of it.")] = None,
     from_topic: Annotated[
         str | None,
-        typer.Option(
-            "--from-topic", metavar="TOPIC", help="Instead of a plan: a topic with the dead letters of another program."
-        ),
+        typer.Option(metavar="TOPIC", help="Instead of a plan: a topic with the dead letters of another program."),
     ] = None,
     rate: Annotated[
         str | None,
         typer.Option(
-            "--rate",
             metavar="N/s",
             help="Highest rate, such as 500/s or 30/m. Without it, each 200 records are sent when the 200 before are committed.",
         ),
     ] = None,
     canary: Annotated[
-        int,
-        typer.Option(
-            "--canary", min=0, help="Number of items to send first; the others follow when these have become rows."
-        ),
+        int, typer.Option(min=0, help="Number of items to send first; the others follow when these have become rows.")
     ] = 0,
     canary_max_failures: Annotated[
         int,
         typer.Option(
-            "--canary-max-failures",
             min=0,
             help="Most items of the canary that may be dropped again. Raise it to continue after a failed canary.",
         ),
@@ -59,7 +46,7 @@ def replay(
     wait: Annotated[
         str,
         typer.Option(
-            "--wait", metavar="5m", help="Most time to wait for the canary's outcomes, and at the end for all outcomes."
+            metavar="5m", help="Most time to wait for the canary's outcomes, and at the end for all outcomes."
         ),
     ] = "5m",
     force: Annotated[
@@ -84,27 +71,22 @@ def replay(
     chosen_rate = _rate(rate)
     if (plan_id is None) == (from_topic is None):
         raise InvalidInput("give a PLAN, or --from-topic TOPIC for dead letters of other programs")
+    options = partial(RunOptions, dry_run=dry_run, timeout_sec=timeout_sec, json_output=json_output)
     if from_topic is not None:
         if canary or force:
             raise InvalidInput(
                 "--from-topic: --canary and --force are only for plans; leave them out, and try --dry-run first"
             )
         topic_job = replay_topic_job(settings, from_topic, chosen_rate)
-        perform_or_exit(topic_job, settings, from_topic, dry_run, timeout_sec, json_output, _print_topic)
-        return
+        end_replay(topic_job, settings, options(from_topic), _print_topic, partial=True)
     found = run(found_plan(settings, plan_id or ""))
     if dry_run:
         job = rehearsal_job(settings, found.replay_id, force=force)
-        rehearsed = perform_or_exit(job, settings, found.replay_id, True, timeout_sec, json_output)
-        if json_output != "-" and not rehearsed.errors:
-            print_report(rehearsed.report)
-        return
-    options = ReplayOptions(found.replay_id, chosen_rate, canary, canary_max_failures, seconds, force)
+        end_replay(job, settings, options(found.replay_id), lambda summary: print_report(summary.report))
     if found.state is not PlanState.SENT:
         _show_corrections(found)
-    perform_or_exit(
-        replay_job(settings, options), settings, found.replay_id, False, timeout_sec, json_output, print_result
-    )
+    asked = ReplayOptions(found.replay_id, chosen_rate, canary, canary_max_failures, seconds, force)
+    end_replay(replay_job(settings, asked), settings, options(found.replay_id), print_result, partial=True)
 
 
 def _rate(text: str | None) -> float:

@@ -3,14 +3,14 @@
 A plan is the stored, exact set of dead letters that a replay sends.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, NoReturn
 
 import typer
 
-from bridge.cli.common import run, say
-from bridge.jobs.frame import Job, RunOptions, S, perform
-from bridge.output.tables import Table, print_table, print_text
+from bridge.cli.jobs import end_with_result
+from bridge.jobs.frame import Job, RunOptions, S
+from bridge.output.tables import Table, print_counts, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.replay import Forecast, Outcome, Plan, PlanReport, ReplaySummary
 from sinks.postgres.connection import connection
@@ -18,12 +18,6 @@ from sinks.postgres.replays.plans import find_plan
 from telemetry.gc_tuning import search_rarely
 
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's id, or a prefix of it.")]
-TimeoutSec = Annotated[
-    float | None,
-    typer.Option(
-        "--timeout-sec", min=0.001, help="Stop after this number of seconds; what is committed by then stays."
-    ),
-]
 
 _WORDS = {
     Forecast.PASSES: "would pass",
@@ -35,26 +29,12 @@ _WORDS = {
 }
 
 
-def perform_or_exit(
-    job: Job[S],
-    settings: Settings,
-    scope: str,
-    dry_run: bool,
-    timeout_sec: float | None,
-    json_output: str | None,
-    show: Any = None,
-) -> S:
-    """Run the job; exits the command with the job's exit code if it is not 0."""
+def end_replay(
+    job: Job[S], settings: Settings, options: RunOptions, show: Callable[[S], None], *, partial: bool = False
+) -> NoReturn:
+    """Like `end_with_result`, for a job on a set of dead letters, which can be large."""
     search_rarely()
-    options = RunOptions(scope, dry_run, timeout_sec=timeout_sec, json_output=json_output)
-    summary, code = run(perform(job, settings, options))
-    if show is not None and json_output != "-":
-        show(summary)
-    for error in summary.errors:
-        say(f"failed: {error.target}: {error.reason}")
-    if code:
-        raise typer.Exit(code)
-    return summary
+    end_with_result(job, settings, options, show, partial=partial)
 
 
 async def found_plan(settings: Settings, plan_id: str) -> Plan:
@@ -67,8 +47,8 @@ def print_report(report: PlanReport) -> None:
     """Print what a plan (the set of dead letters to replay) contains, and what today's code would do with each."""
     table = Table("today", "items", "share")
     for forecast, count in sorted(report.by_forecast.items(), key=lambda pair: list(Forecast).index(pair[0])):
-        table.add_row(_WORDS[forecast], str(count), f"{100 * count / report.items:.1f} %")
-    table.add_row("in all", str(report.items), "")
+        table.add_row(_WORDS[forecast], count, f"{100 * count / report.items:.1f} %")
+    table.add_row("in all", report.items, "")
     print_table(table)
     for title, counts in (
         ("dropped for", report.by_reason),
@@ -80,8 +60,7 @@ def print_report(report: PlanReport) -> None:
         print_counts(title, counts)
     for example in report.examples:
         print_text(f"for example {example.provenance}: {example.why}")
-    for line in corrected_lines(report):
-        print_text(line)
+    print_text(*corrected_lines(report))
     if report.replaced:
         _print_replaced(report)
     for warning in report.warnings:
@@ -96,11 +75,9 @@ def corrected_lines(report: PlanReport) -> Iterator[str]:
 
 
 def _print_replaced(report: PlanReport) -> None:
-    table = Table("replaces", "items", "site", "org", "by")
-    table.columns[1].justify = "right"
+    table = Table("replaces", *right("items"), "site", "org", "by")
     for one in report.replaced:
-        owner = (str(one.site_id or ""), str(one.org_id or ""))
-        table.add_row(f"{one.field}: {one.value}", str(one.items), *owner, one.new)
+        table.add_row(f"{one.field}: {one.value}", one.items, one.site_id or "", one.org_id or "", one.new)
     print_table(table)
 
 
@@ -119,22 +96,3 @@ def print_outcomes(counts: dict[str, int], dropped: dict[str, int], skipped: dic
     print_counts("skipped because", skipped)
     if counts.get(Outcome.DUPLICATE):
         print_text("duplicates changed nothing: their events are persisted already")
-
-
-def print_counts(title: str, counts: dict[str, int]) -> None:
-    """Print one table of counts, if there are any."""
-    if counts:
-        table = Table(title, "items")
-        table.columns[1].justify = "right"
-        for name, count in counts.items():
-            table.add_row(name, str(count))
-        print_table(table)
-
-
-def print_pairs(rows: dict[str, str]) -> None:
-    """Print a line for each name and its text; names with an empty text are left out."""
-    table = Table("", "", show_header=False)
-    for name, text in rows.items():
-        if text:
-            table.add_row(name, text)
-    print_table(table)

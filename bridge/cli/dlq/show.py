@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.dead_letters.documents import BASE64, encoded, letter_document, shown_document
 from bridge.output.tables import Table, print_table, print_text
 from schemas.errors import InvalidInput
@@ -36,19 +36,17 @@ def show(
     found = run(look(settings.dsn, place))
     if found is None:
         raise InvalidInput(f"no dead letter in the ledger: {place}; see `bridge dlq list`")
-    if json_output is not None:
-        write_json(shown_document(found), json_output)
-    if json_output != "-":
+    if write_result(shown_document(found), json_output):
         _print(found)
 
 
 def _print(found: Shown) -> None:
     document = letter_document(found.letter)
     facts = Table("", "", show_header=False)
-    facts.add_row("provenance", str(found.letter.line.provenance))
+    facts.add_row("provenance", found.letter.line.provenance)
     for name in _SHOWN:
         if document[name] is not None:
-            facts.add_row(name, str(document[name]))
+            facts.add_row(name, document[name])
     for name in ("site_id", "script_id"):
         if (guessed := document[f"guessed_{name}"]) is not None:
             facts.add_row(name, f"~{guessed} (unproven: guessed from the event's text, which can't be parsed)")
@@ -62,10 +60,8 @@ def _print(found: Shown) -> None:
     lives = Table("life", "provenance", "this", "state", "attempt", "settled", "reason", "disposition")
     for number, one in enumerate(found.lives, start=1):
         this = "yes" if one.provenance == found.letter.line.provenance else ""
-        settled = "" if one.settled_at is None else f"{one.settled_at:%Y-%m-%dT%H:%M:%SZ}"
-        attempt = "" if one.attempt is None else str(one.attempt)
-        place = (str(number), str(one.provenance), this)
-        lives.add_row(*place, one.state, attempt, settled, one.dropped_reason or "", one.disposition or "")
+        outcome = (one.settled_at, one.dropped_reason, one.disposition)
+        lives.add_row(number, one.provenance, this, one.state, one.attempt, *outcome)
     print_text("")
     print_table(lives)
 
@@ -80,8 +76,7 @@ def _print_payload(value: bytes | None) -> None:
         lines = msgspec.json.format(value, indent=2).decode().split("\n")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         lines = [_text(value)]
-    for line in lines:
-        print_text(line)
+    print_text(*lines)
 
 
 def _text(raw: bytes | None) -> str:

@@ -4,23 +4,21 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_json
-from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text
+from bridge.cli.common import JsonOutput, Verbose, command_settings, partition, run, say, write_result
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text, right
 from schemas.documents.afterwards import in_words
-from schemas.documents.audit_report import AuditReport, PartitionAccount
+from schemas.documents.audit_report import AuditReport
 from sinks.postgres.audit.snapshot import acknowledge_lost as acknowledge
 from streams.audit import audit as audit_now
 
-Deep = Annotated[
-    bool,
-    typer.Option(
-        "--deep/--quick", help="--deep counts the rows of all tables; --quick only compares the running totals."
-    ),
-]
-
 
 def audit(
-    deep: Deep = True,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep/--quick", help="--deep counts the rows of all tables; --quick only compares the running totals."
+        ),
+    ] = True,
     acknowledge_lost: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,9 +41,7 @@ def audit(
     for source in [partition(text, "--acknowledge-lost") for text in acknowledge_lost or ()]:
         say(f"{source.topic}-{source.partition}: {run(acknowledge(settings, source))} lost records acknowledged")
     report = run(audit_now(settings, deep=deep))
-    if json_output is not None:
-        write_json(report.model_dump(mode="json"), json_output)
-    if json_output != "-":
+    if write_result(report.model_dump(mode="json"), json_output):
         show(report, everything=everything or not on_terminal())
     raise typer.Exit(0 if report.balanced else 1)
 
@@ -56,19 +52,14 @@ def show(report: AuditReport, *, everything: bool = True) -> None:
     Without `everything`, empty partitions that balance are left out.
     """
     columns = ("read", "persisted", "dropped", "waiting", "live", "stale", "skipped", "lost", "unread")
-    table = Table("partition", *columns, "balanced", title=None)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    shown = [
-        one
-        for one in report.partitions
-        if everything or not one.balanced or any(getattr(one, name) for name in columns)
-    ]
-    for one in shown:
-        table.add_row(f"{one.topic}-{one.partition}", *(_figure(one, name) for name in columns), _yes(one.balanced))
+    table = Table("partition", *right(*columns, "balanced"))
+    rows = [(one, [getattr(one, name) for name in columns]) for one in report.partitions]
+    shown = [(one, figures) for one, figures in rows if everything or not one.balanced or any(figures)]
+    for one, figures in shown:
+        table.add_row(f"{one.topic}-{one.partition}", *figures, "yes" if one.balanced else "NO")
     if shown:
         print_table(table)
-    print_left_out(len(report.partitions) - len(shown), "empty partitions that balance are")
+    print_left_out(len(rows) - len(shown), "empty partitions that balance are")
     totals = report.totals
     waiting = "" if totals.waiting is None else f", {totals.waiting} waiting"
     replays = f", {totals.replays} of these replays" if totals.replays else ""
@@ -81,12 +72,3 @@ def show(report: AuditReport, *, everything: bool = True) -> None:
     for problem in report.problems:
         print_text(f"problem: {problem}")
     print_text("balanced" if report.balanced else f"NOT balanced: {len(report.problems)} problems")
-
-
-def _figure(account: PartitionAccount, name: str) -> str:
-    figure = getattr(account, name)
-    return "" if figure is None else str(figure)
-
-
-def _yes(balanced: bool) -> str:
-    return "yes" if balanced else "NO"

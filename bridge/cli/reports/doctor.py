@@ -1,11 +1,10 @@
 """`bridge doctor`: checks everything that the product depends on, and reports what is wrong and how to fix it."""
 
-import logging
 from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
 from bridge.output.tables import print_text
 from schemas.config.service import PROCESSES, Service
 from schemas.documents.doctor_report import Diagnosis, DoctorReport, Health
@@ -16,14 +15,10 @@ SECONDS = 15.0
 
 def doctor(
     timeout_sec: Annotated[
-        float,
-        typer.Option(
-            "--timeout-sec", min=0.1, help="Most seconds for each check, including the time that it waits to begin."
-        ),
+        float, typer.Option(min=0.1, help="Most seconds for each check, including the time that it waits to begin.")
     ] = SECONDS,
     urls: Annotated[
-        list[str] | None,
-        typer.Option("--url", help="A worker or gateway to check, as http://host:port. Repeatable."),
+        list[str] | None, typer.Option("--url", help="A worker or gateway to check, as http://host:port. Repeatable.")
     ] = None,
     upgrade: Annotated[
         bool,
@@ -47,10 +42,7 @@ def doctor(
     what the new release would refuse. The exit code is 0 if no check failed, 1 if one failed, and 3 if the settings
     can't be read. Warnings don't change it.
     """
-    settings = command_settings(verbose=verbose, guarded=True)
-    if not verbose:
-        # The findings contain the errors of Kafka's client. Its log would repeat them for each connection attempt.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = command_settings(verbose=verbose, guarded=True, mute_kafka=True)
     from bridge.doctor.examine import checks_of, examine
     from bridge.doctor.gateway import refused_check
     from bridge.doctor.health import ready_check
@@ -62,9 +54,7 @@ def doctor(
     asked = urls or ()
     checks = (*own, *map(ready_check, asked), *map(refused_check, () if upgrade else asked))
     report = run(examine(settings, timeout_sec=timeout_sec, checks=checks))
-    if json_output is not None:
-        write_json(report.model_dump(mode="json"), json_output)
-    if json_output != "-":
+    if write_result(report.model_dump(mode="json"), json_output):
         show(report)
     raise typer.Exit(1 if report.health is Health.FAIL else 0)
 

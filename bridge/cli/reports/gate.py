@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.output.tables import Table, print_table, print_text
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
+from bridge.cli.lazy import group
+from bridge.output.tables import Table, print_table, print_text, right
 from schemas.config.settings import Settings
 from schemas.documents.afterwards import Afterwards
 from schemas.documents.gate import Verdict, WindowSums
-from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
 from schemas.events.raw_event import MAX_INTEGER
 from schemas.reasons import DroppedReason
@@ -27,13 +27,6 @@ from streams.rules.gate import judge_window
 
 # Later outcomes of dropped events, in the order of the columns. Duplicates have their own column; replays have none.
 _BECAME = (Afterwards.RECOVERED, Afterwards.SENT_AGAIN, Afterwards.REPLAYING, Afterwards.DISCARDED, Afterwards.OPEN)
-_REASONS = (
-    DroppedReason.INVALID_PAYLOAD_JSON,
-    DroppedReason.SCHEMA_VIOLATION,
-    DroppedReason.DUPLICATE_EVENT_ID,
-    DroppedReason.SINK_REJECTED_ROW,
-    DroppedReason.RETRY_EXHAUSTED,
-)
 _NO_DROPS = Drops(Counter(), Counter())
 _MOST_SITES = 50
 """Most rows for sites without a window; further sites share one row. A producer can invent any number of sites."""
@@ -42,11 +35,7 @@ _MOST_WAITING = 10
 
 _DIGITS = len(str(MAX_INTEGER))
 
-gate_app = typer.Typer(
-    name="gate",
-    help="Show or check the gate's verdict over a sliding window, by the worker's rule.",
-    no_args_is_help=True,
-)
+gate_app = group("gate", "Show or check the gate's verdict over a sliding window, by the worker's rule.")
 
 Window = Annotated[
     str | None, typer.Option("--window", metavar="30m", help="Length of the window up to now [BRIDGE_GATE_WINDOW].")
@@ -82,9 +71,7 @@ def show(
     """Show outcomes and verdict of each site, what became of dropped events, and what waits. The exit code is 0."""
     settings = command_settings(verbose=verbose, gate_window=window)
     judged = _judged(settings, site_id)
-    if json_output is not None:
-        write_json([_document(one) for one in judged], json_output)
-    if json_output != "-":
+    if write_result([_document(one) for one in judged], json_output):
         _print(judged)
         _print_waiting(run(waiting_scripts(settings.dsn, _MOST_WAITING, site_id)))
 
@@ -97,9 +84,7 @@ def check(
     settings = command_settings(verbose=verbose, gate_window=window)
     judged = _judged(settings, site_id)
     failing = [one for one in judged if not one[1].passed]
-    if json_output is not None:
-        write_json([_document(one) for one in judged], json_output)
-    if json_output != "-":
+    if write_result([_document(one) for one in judged], json_output):
         for sums, verdict, _ in failing:
             print_text(f"{sums.target}: {'; '.join(verdict.reasons)}")
         print_text("gate: FAIL" if failing else "gate: pass")
@@ -114,19 +99,16 @@ def kpi(
 ) -> None:
     """Show the last days: finished events, drops by reason and their later outcomes, success rate, and its change."""
     settings = command_settings(verbose=verbose)
-    found = {one.day.isoformat(): one for one in run(days(settings.dsn, count, site_id))}
+    found = {one.day.isoformat(): (one.normalized, one.retried) for one in run(days(settings.dsn, count, site_id))}
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     drops = run(drops_by(settings.dsn, "day", today - timedelta(days=count - 1), site_id))
-    rows = []
-    for day in sorted(found.keys() | drops.keys()):
-        one = found.get(day)
-        figures = (one.normalized, one.retried) if one else (0, 0)
-        rows.append({"day": day} | _figures(*figures, drops.get(day, _NO_DROPS)))
-    normalized, retried = (sum(getattr(one, name) for one in found.values()) for name in ("normalized", "retried"))
+    rows = [
+        {"day": day} | _figures(*found.get(day, (0, 0)), drops.get(day, _NO_DROPS))
+        for day in sorted(found.keys() | drops.keys())
+    ]
+    normalized, retried = (sum(one[place] for one in found.values()) for place in (0, 1))
     total = _figures(normalized, retried, summed(drops.values()))
-    if json_output is not None:
-        write_json({"days": rows, "total": total}, json_output)
-    if json_output != "-":
+    if write_result({"days": rows, "total": total}, json_output):
         _print_days(rows, total)
 
 
@@ -134,18 +116,16 @@ def _judged(settings: Settings, site_id: int | None) -> list[Judged]:
     seconds = settings.gate_window.seconds
     if seconds < 60:
         raise InvalidInput("--window: the counts are by minute, so that the least is 60s")
-    found = run(window_sums(settings.dsn, seconds))
-    wanted = found if site_id is None else [one for one in found if one.target == f"site:{site_id}"]
-    if site_id is not None and not wanted:
-        wanted = [WindowSums(f"site:{site_id}", 0, 0, 0, 0, 0)]
+    sums = {one.target: one for one in run(window_sums(settings.dsn, seconds))}
+    judged = set(sums) if site_id is None else {f"site:{site_id}"}
     # A minute belongs to the period if it began within the period.
     since = (datetime.now(UTC) - timedelta(seconds=seconds)).replace(second=0, microsecond=0) + timedelta(minutes=1)
     of = {f"site:{site}": drops for site, drops in run(drops_by(settings.dsn, "site", since, site_id)).items()}
-    of = _fewer(of, {one.target for one in wanted}) | {"total": summed(of.values())}
-    judged = {one.target for one in wanted} | {"total"}
-    wanted += [WindowSums(target, 0, 0, 0, 0, 0) for target in of.keys() - judged]
-    wanted.sort(key=lambda one: _place(one.target))
-    return [(one, judge_window(one, settings.gate_limits), of.get(one.target, _NO_DROPS)) for one in wanted]
+    total = summed(of.values())
+    of = _fewer(of, judged)
+    shown = [sums.get(target, WindowSums(target, 0, 0, 0, 0, 0)) for target in sorted(judged | of.keys(), key=_place)]
+    of["total"] = total
+    return [(one, judge_window(one, settings.gate_limits), of.get(one.target, _NO_DROPS)) for one in shown]
 
 
 def _place(target: str) -> tuple[bool, bool, int]:
@@ -184,11 +164,11 @@ def _document(judged: Judged) -> dict[str, Any]:
 def _print(judged: list[Judged]) -> None:
     shown = [_document(one) for one in judged]
     columns = ("processed", "finished", "normalized", "retried", "dropped", "duplicates")
-    table = _table("target", *columns, "verdict", "reasons")
+    table = Table("target", *right(*columns), "verdict", "reasons")
     for one in shown:
         if one["processed"] or one["target"] == "total":
             word = "pass" if one["passed"] else "FAIL"
-            table.add_row(one["target"], *(str(one[name]) for name in columns), word, "; ".join(one["reasons"]))
+            table.add_row(one["target"], *(one[name] for name in columns), word, "; ".join(one["reasons"]))
     print_table(table)
     print_text(
         "processed: attempts, each retry is one; finished: events, without those that wait for a retry;",
@@ -197,10 +177,10 @@ def _print(judged: list[Judged]) -> None:
     if not any(one["drops"] for one in shown):
         return
     became = ("drops", "drops_duplicates", *_BECAME)
-    table = _table("drops of", "dropped", "duplicates", *_BECAME)
+    table = Table("drops of", *right("dropped", "duplicates", *_BECAME))
     for one in shown:
         if one["drops"]:
-            table.add_row(one["target"], *(str(one[name]) for name in became))
+            table.add_row(one["target"], *(one[name] for name in became))
     print_text("", "What became of the dropped, by the site that the dead letter names, registered or not:")
     print_table(table)
     print_text(
@@ -212,23 +192,14 @@ def _print_waiting(scripts: Sequence[WaitingScript]) -> None:
     """Print the events that wait for a retry now, however old, by script, site, organisation and error class."""
     if not scripts:
         return
-    table = Table("waiting for a retry", "script", "site", "org", "error class", "since", "attempts")
-    table.columns[0].justify = "right"
+    table = Table(*right("waiting for a retry"), "script", "site", "org", "error class", "since", "attempts")
     for one in scripts:
-        whose = ("" if value is None else str(value) for value in (one.script_id, one.site_id, one.org_id))
-        table.add_row(str(one.waiting), *whose, one.error_class, rfc3339(one.first_failed_at), str(one.attempts))
+        whose = (one.script_id, one.site_id, one.org_id)
+        table.add_row(one.waiting, *whose, one.error_class, one.first_failed_at, one.attempts)
     print_text("")
     print_table(table)
     if scripts[0].looked_at >= MOST_WAITING:
         print_text(f"only the {MOST_WAITING} events that are due first are counted")
-
-
-def _table(first: str, *columns: str) -> Table:
-    """Return a table whose numbers are aligned to the right."""
-    table = Table(first, *columns)
-    for column in table.columns[1:]:
-        column.justify = "left" if column.header in ("verdict", "reasons") else "right"
-    return table
 
 
 def _rate(well: int, of: int) -> float | None:
@@ -241,13 +212,12 @@ def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
 
     The drops come from the ledger (the table of failed events). Each finished event counts once.
     """
-    reasons = {one.value: drops.reasons[one] for one in _REASONS}
+    reasons = {one.value: drops.reasons[one] for one in DroppedReason}
     others = {reason: count for reason, count in sorted(drops.reasons.items()) if reason not in reasons}
     finished = normalized + drops.events
     judged = finished - drops.reasons[DroppedReason.DUPLICATE_EVENT_ID]
-    events = (
-        judged - drops.became[Afterwards.SENT_AGAIN]
-    )  # an event that was sent again counts once, as the row of its other raw event
+    # An event that was sent again counts once, as the row of its other raw event.
+    events = judged - drops.became[Afterwards.SENT_AGAIN]
     counts = {"finished": finished, "normalized": normalized, "retried": retried, "dropped": drops.events}
     rates = {
         "success_rate_pct": _rate(normalized, judged),
@@ -257,13 +227,13 @@ def _figures(normalized: int, retried: int, drops: Drops) -> dict[str, Any]:
 
 
 def _print_days(rows: Sequence[dict[str, Any]], total: dict[str, Any]) -> None:
-    columns = ("finished", "normalized", "dropped", *_REASONS, *_BECAME)
-    table = _table("day", *columns, "success rate", "change", "with replays")
+    columns = ("finished", "normalized", "dropped", *DroppedReason, *_BECAME)
+    table = Table("day", *right(*columns, "success rate", "change", "with replays"))
     before: float | None = None
     for one in (*rows, total | {"day": "total"}):
         rate, mended = one["success_rate_pct"], one["success_rate_with_replays_pct"]
         change = "" if before is None or rate is None or one["day"] == "total" else f"{rate - before:+.3f}"
-        table.add_row(one["day"], *(str(one[name]) for name in columns), _per_cent(rate), change, _per_cent(mended))
+        table.add_row(one["day"], *(one[name] for name in columns), _per_cent(rate), change, _per_cent(mended))
         before = rate
     print_table(table)
     if others := total.get("other_reasons"):

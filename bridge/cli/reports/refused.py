@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.output.tables import Table, print_table, print_text
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_result
+from bridge.output.tables import Table, print_table, print_text, right
 from schemas.errors import InvalidInput
 
 
@@ -13,7 +13,7 @@ def refused(
     url: Annotated[
         str | None,
         typer.Option(
-            "--url", metavar="URL", help="Address of the gateway, http://host:port; with its admin port if it has one."
+            metavar="URL", help="Address of the gateway, http://host:port; with its admin port if it has one."
         ),
     ] = None,
     json_output: JsonOutput = None,
@@ -33,19 +33,14 @@ def refused(
             "BRIDGE_GATEWAY_PORT is 0 (any free port), so the port is not known; give --url as in the first line of the gateway's output"
         )
     found = run(refusals_at(asked))
-    if json_output is not None:
-        write_json({"url": asked, "refused": [one._asdict() for one in found]}, json_output)
-    if json_output == "-":
+    if not write_result({"url": asked, "refused": [one._asdict() for one in found]}, json_output):
         return
     if not found:
         print_text(f"{asked} has refused nothing since its start")
         return
-    table = Table("reason", "status", "site", "script", "requests", "events")
-    for column in table.columns[4:]:
-        column.justify = "right"
+    table = Table("reason", "status", "site", "script", *right("requests", "events"))
     for one in found:
-        status = "" if one.status is None else str(one.status)
-        table.add_row(one.error_code, status, one.site, one.script, str(one.requests), str(one.events or ""))
+        table.add_row(one.error_code, one.status, one.site, one.script, one.requests, one.events or "")
     print_table(table)
     print_text(
         f"refused by {asked} since its start;",

@@ -3,38 +3,35 @@
 A run is one execution of a command that changes something.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json, write_result
+from bridge.cli.lazy import group
 from bridge.output.tables import Table, print_table
-from sinks.postgres.runs.history import RunRecord, list_runs, show_run
+from sinks.postgres.runs.history import list_runs, show_run
 
-runs_app = typer.Typer(name="runs", help="Show the history of jobs' runs.", no_args_is_help=True)
+runs_app = group("runs", "Show the history of jobs' runs.")
 
 
 @runs_app.command(name="list")
 def list_(
-    script: Annotated[str | None, typer.Option("--script", help="Only runs of this job, such as process.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most runs to show.")] = 20,
+    script: Annotated[str | None, typer.Option(help="Only runs of this job, such as process.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most runs to show.")] = 20,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
     """List the newest runs. A run without an end is still running, or was killed."""
     settings = command_settings(verbose=verbose)
     found = run(list_runs(settings.dsn, script, limit))
-    if json_output is not None:
-        write_json([_document(one) for one in found], json_output)
-    if json_output != "-":
+    if write_result([one._asdict() for one in found], json_output):
         table = Table("run", "job", "by", "started", "seconds", "exit", "processed", "failed")
         for one in found:
             summary = one.summary or {}
             seconds = "" if one.ended_at is None else f"{(one.ended_at - one.started_at).total_seconds():.1f}"
-            code = "" if one.exit_code is None else str(one.exit_code)
-            counts = (str(summary.get(name, "")) for name in ("processed_total", "failed_total"))
-            started = f"{one.started_at:%Y-%m-%dT%H:%M:%SZ}"
-            table.add_row(one.run_id, one.script, one.started_by, started, seconds, code, *counts)
+            counts = (summary.get(name) for name in ("processed_total", "failed_total"))
+            table.add_row(one.run_id, one.script, one.started_by, one.started_at, seconds, one.exit_code, *counts)
         print_table(table)
 
 
@@ -45,9 +42,4 @@ def show(
 ) -> None:
     """Show one whole run, as JSON."""
     settings = command_settings(verbose=verbose)
-    found = run(show_run(settings.dsn, run_id))
-    write_json(_document(found), "-")
-
-
-def _document(one: RunRecord) -> dict[str, Any]:
-    return one._asdict()
+    write_json(run(show_run(settings.dsn, run_id))._asdict(), "-")

@@ -5,16 +5,15 @@ share of dropped and retried events is acceptable.
 """
 
 import asyncio
-import logging
 import sys
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, seconds_of, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, run, seconds_of, write_result
 from bridge.cli.interrupts import sigterm_interrupts
-from bridge.output.tables import SafeConsole, print_renderable
+from bridge.output.tables import SafeConsole, print_table
 from bridge.top.figures import Figures, Glimpse, Look, document, figures, look
 from bridge.top.screen import screen
 from schemas.config.settings import Settings
@@ -24,7 +23,7 @@ SHORTEST_SECONDS = 0.2
 
 
 def top(
-    interval: Annotated[str, typer.Option("--interval", metavar="2s", help="Time between two refreshes.")] = "2s",
+    interval: Annotated[str, typer.Option(metavar="2s", help="Time between two refreshes.")] = "2s",
     once: Annotated[bool, typer.Option("--once", help="Print the figures once, even on a terminal.")] = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -38,16 +37,11 @@ def top(
     seconds = seconds_of("--interval", interval)
     if seconds < SHORTEST_SECONDS:
         raise InvalidInput(f"--interval: the shortest interval is {SHORTEST_SECONDS * 1000:.0f}ms")
-    settings = command_settings(verbose=verbose)
-    if not verbose:
-        # Kafka's client logs an error for each connection attempt, which would appear in the midst of the tables.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = command_settings(verbose=verbose, mute_kafka=True)
     if once or json_output is not None or not sys.stdout.isatty():
         found = run(_twice(settings, seconds))
-        if json_output is not None:
-            write_json(document(found), json_output)
-        if json_output != "-":
-            print_renderable(screen(found, window=settings.gate_window))
+        if write_result(document(found), json_output):
+            print_table(screen(found, window=settings.gate_window))
         if found.trouble:
             raise PreconditionFailed(found.trouble)
         return
@@ -58,7 +52,7 @@ def top(
 async def _twice(settings: Settings, seconds: float) -> Figures | Glimpse:
     before = await look(settings)
     if before.trouble:
-        return before if isinstance(before, Glimpse) else figures(before, before, settings)
+        return _since(before, before, settings)
     await asyncio.sleep(seconds)
     return _since(before, await look(settings), settings)
 

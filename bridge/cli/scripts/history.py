@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, asked_moment, command_settings, row_document, run, write_result
 from bridge.output.tables import Table, print_table
-from schemas.documents.run_summary import rfc3339
 from sinks.postgres.registry.history import RegistryChange, list_changes
 
 _SAID = frozenset({"script_id", "site_id", "org_id", "target", "reason", "created_by", "revoked_by", "paused_by"})
@@ -24,10 +23,9 @@ def history(
         typer.Argument(metavar="SCRIPT_ID", help="Only changes of this script, its site and its organisation."),
     ] = None,
     since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="AGE|TIME", help="Changed at this time or later; 2h is two hours ago."),
+        str | None, typer.Option(metavar="AGE|TIME", help="Changed at this time or later; 2h is two hours ago.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most changes to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most changes to show.")] = 20,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
@@ -35,21 +33,11 @@ def history(
     settings = command_settings(verbose=verbose)
     begin = asked_moment("--since", since, datetime.now(UTC))
     found = run(list_changes(settings.dsn, script_id, begin, limit))
-    if json_output is not None:
-        write_json([one._asdict() | {"written_at": rfc3339(one.written_at)} for one in found], json_output)
-    if json_output != "-":
+    if write_result([row_document(one._asdict()) for one in found], json_output):
         table = Table("changed", "what", "name", "of", "by", "account", "values", "why")
         for one in found:
-            table.add_row(
-                rfc3339(one.written_at),
-                f"{one.subject} {one.change}",
-                one.name,
-                _place(one),
-                one.changed_by or "",
-                one.written_by,
-                _values(one),
-                one.reason or "",
-            )
+            what, accounts = f"{one.subject} {one.change}", (one.changed_by, one.written_by)
+            table.add_row(one.written_at, what, one.name, _place(one), *accounts, _values(one), one.reason)
         print_table(table)
 
 

@@ -1,35 +1,30 @@
 """`bridge script add|list|history|disable|enable`: the scripts that may send events, and their sites."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, write_result
+from bridge.cli.lazy import group
 from bridge.cli.scripts.history import history
-from bridge.cli.scripts.token import token_app
+from bridge.cli.scripts.token import ScriptId, token_app
 from bridge.output.tables import Table, print_table
-from schemas.documents.run_summary import rfc3339
-from sinks.postgres.registry.admin import Change, ScriptRow, add_script, list_scripts, set_enabled
+from sinks.postgres.registry.admin import Change, add_script, list_scripts, set_enabled
 
-script_app = typer.Typer(
-    name="script", help="Register and list the scripts that send a site's events.", no_args_is_help=True
-)
+script_app = group("script", "Register and list the scripts that send a site's events.")
 script_app.add_typer(token_app, name="token")
 script_app.command()(history)
-
-ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
 
 
 @script_app.command()
 def add(
     script_id: ScriptId,
-    site_id: Annotated[int, typer.Option("--site-id", help="The script's site.")],
-    org_id: Annotated[int | None, typer.Option("--org-id", help="The site's organisation.")] = None,
+    site_id: Annotated[int, typer.Option(help="The script's site.")],
+    org_id: Annotated[int | None, typer.Option(help="The site's organisation.")] = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option(
-            "--origin", metavar="URL", help="Origin of pages that may send, scheme://host[:port]. Repeatable."
-        ),
+        typer.Option(metavar="URL", help="Origin of pages that may send, scheme://host[:port]. Repeatable."),
     ] = None,
     shared_ids: Annotated[
         bool | None,
@@ -47,39 +42,27 @@ def add(
 ) -> None:
     """Register a script. Options that are left out don't change a registered script; a repetition changes nothing."""
     settings = command_settings(verbose=verbose)
-    change = run(
-        add_script(
-            settings.dsn, script_id, site_id, org_id=org_id, origins=origin or None, move=move, shared_ids=shared_ids
-        )
+    adding = add_script(
+        settings.dsn, script_id, site_id, org_id=org_id, origins=origin or None, move=move, shared_ids=shared_ids
     )
-    result(f"{script_id}: {change}")
+    result(f"{script_id}: {run(adding)}")
 
 
 @script_app.command(name="list")
 def list_(
-    site_id: Annotated[int | None, typer.Option("--site-id", help="Only this site's scripts.")] = None,
+    site_id: Annotated[int | None, typer.Option(help="Only this site's scripts.")] = None,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
     """List the registered scripts."""
     settings = command_settings(verbose=verbose)
     rows = run(list_scripts(settings.dsn, site_id=site_id))
-    if json_output is not None:
-        write_json([_document(row) for row in rows], json_output)
-    if json_output != "-":
+    if write_result([row_document(row._asdict(), datetime.isoformat) for row in rows], json_output):
         table = Table("script", "site", "org", "enabled", "ids", "changed", "origins")
         for row in rows:
-            org = "" if row.org_id is None else str(row.org_id)
-            enabled = "yes" if row.enabled else "no"
-            table.add_row(
-                row.script_id,
-                str(row.site_id),
-                org,
-                enabled,
-                "shared" if row.shared_ids else "by sender",
-                rfc3339(row.updated_at),
-                " ".join(row.origins),
-            )
+            enabled, ids = "yes" if row.enabled else "no", "shared" if row.shared_ids else "by sender"
+            origins = " ".join(row.origins)
+            table.add_row(row.script_id, row.site_id, row.org_id, enabled, ids, row.updated_at, origins)
         print_table(table)
 
 
@@ -100,7 +83,3 @@ def _set_enabled(script_id: str, *, enabled: bool, verbose: bool) -> None:
     change = run(set_enabled(settings.dsn, script_id, enabled=enabled))
     state = f" (was {'enabled' if enabled else 'disabled'} already)" if change is Change.UNCHANGED else ""
     result(f"{script_id}: {change}{state}")
-
-
-def _document(row: ScriptRow) -> dict[str, object]:
-    return {**row._asdict(), "created_at": row.created_at.isoformat(), "updated_at": row.updated_at.isoformat()}

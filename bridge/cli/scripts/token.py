@@ -4,14 +4,15 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, say, write_result
+from bridge.cli.lazy import group
 from bridge.output.tables import Table, print_table
 from sinks.postgres.tokens.script_tokens import TokenRow, create_token, list_tokens, revoke_token
 
-token_app = typer.Typer(
-    name="token", help="API keys of a script, for servers. Two can be active, so a new key can replace an old one without an interruption.",
-    no_args_is_help=True,
-)  # fmt: skip
+token_app = group(
+    "token",
+    "API keys of a script, for servers. Two can be active, so a new key can replace an old one without an interruption.",
+)
 
 ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's id, as events name it.")]
 
@@ -19,7 +20,7 @@ ScriptId = Annotated[str, typer.Argument(metavar="SCRIPT_ID", help="The script's
 @token_app.command()
 def create(
     script_id: ScriptId,
-    note: Annotated[str, typer.Option("--note", help="Note about the key's user; the list shows it.")] = "",
+    note: Annotated[str, typer.Option(help="Note about the key's user; the list shows it.")] = "",
     verbose: Verbose = False,
 ) -> None:
     """Create an API key and show it. It can't be shown again, because only its digest is stored."""
@@ -34,13 +35,10 @@ def list_(script_id: ScriptId, json_output: JsonOutput = None, verbose: Verbose 
     """List the script's keys, without their secrets, which are not stored."""
     settings = command_settings(verbose=verbose)
     rows = run(list_tokens(settings.dsn, script_id))
-    if json_output is not None:
-        write_json([_document(row) for row in rows], json_output)
-    if json_output != "-":
+    if write_result([_document(row) for row in rows], json_output):
         table = Table("key", "state", "created", "by", "revoked", "note")
         for row in rows:
-            created, revoked = (_moment(at) or "" for at in (row.created_at, row.revoked_at))
-            table.add_row(row.key_id, _state(row), created, row.created_by, revoked, row.note)
+            table.add_row(row.key_id, _state(row), row.created_at, row.created_by, row.revoked_at, row.note)
         print_table(table)
 
 
@@ -60,10 +58,5 @@ def _state(row: TokenRow) -> str:
     return "active" if row.revoked_at is None else "revoked"
 
 
-def _moment(at: object) -> str | None:
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
 def _document(row: TokenRow) -> dict[str, object]:
-    moments = {"created_at": _moment(row.created_at), "revoked_at": _moment(row.revoked_at)}
-    return {**row._asdict(), **moments, "state": _state(row)}
+    return row_document(row._asdict()) | {"state": _state(row)}

@@ -1,26 +1,21 @@
 """`bridge api serve` and `bridge api token create|list|revoke`: the operators' HTTP API and its tokens."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, row_document, run, say, write_result
+from bridge.cli.lazy import group
 from bridge.output.tables import Table, print_table
 from schemas.api_token import Role, expiry
 from schemas.config.service import Service
 from schemas.documents.run_summary import rfc3339
 from schemas.errors import InvalidInput
-from sinks.postgres.tokens.api_tokens import ApiTokenRow, create_api_token, list_api_tokens, revoke_api_token
+from sinks.postgres.tokens.api_tokens import create_api_token, list_api_tokens, revoke_api_token
 
-api_app = typer.Typer(
-    name="api",
-    help="Serve the operators' HTTP API, which has the verbs of `bridge dlq`, and manage its tokens.",
-    no_args_is_help=True,
-)
-_token_app = typer.Typer(
-    name="token", help="Create, list and revoke tokens of the API, with their roles and scopes.", no_args_is_help=True
-)
+api_app = group("api", "Serve the operators' HTTP API, which has the verbs of `bridge dlq`, and manage its tokens.")
+_token_app = group("token", "Create, list and revoke tokens of the API, with their roles and scopes.")
 api_app.add_typer(_token_app, name="token")
 
 Name = Annotated[
@@ -39,8 +34,7 @@ def serve(
     The exit code is 0 after a drain. It is 3 if a start check refuses or the port is in use; the error then names the
     settings to change.
     """
-    given: dict[str, Any] = {"api_host": host, "api_port": port}
-    settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", **given)
+    settings = command_settings(verbose=verbose, guarded=True, service="bridge-api", api_host=host, api_port=port)
     from bridge.api.server import serve as serve_api
     from bridge.http.server import address_of, listening
     from streams.startup_checks import ready, warn_of_excess
@@ -58,12 +52,9 @@ def create(
     name: Name,
     role: Annotated[Role, typer.Option(help="; ".join(f"{one}: {one.meaning}" for one in Role) + ".")],
     org_id: Annotated[
-        int | None,
-        typer.Option("--org-id", min=1, help="Limit the token to this organisation's dead letters and plans."),
+        int | None, typer.Option(min=1, help="Limit the token to this organisation's dead letters and plans.")
     ] = None,
-    expires: Annotated[
-        str, typer.Option("--expires", metavar="90d|12h|never", help="Time until the token expires.")
-    ] = "90d",
+    expires: Annotated[str, typer.Option(metavar="90d|12h|never", help="Time until the token expires.")] = "90d",
     verbose: Verbose = False,
 ) -> None:
     """Create a token and show it. It can't be shown again, because only its digest is stored."""
@@ -84,16 +75,13 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List the tokens, without their secrets, which are not stored."""
     settings = command_settings(verbose=verbose)
     rows, now = run(list_api_tokens(settings.dsn)), datetime.now(UTC)
-    if json_output is not None:
-        write_json([_document(row, now) for row in rows], json_output)
-    if json_output != "-":
+    if write_result([row_document(row._asdict()) | {"state": row.state(now)} for row in rows], json_output):
         table = Table("token", "role", "org", "state", "created", "by", "expires", "last used")
         for row in rows:
-            org = "all" if row.org_id is None else str(row.org_id)
-            created, expires, used = (
-                _moment(at) or "never" for at in (row.created_at, row.expires_at, row.last_used_at)
-            )
-            table.add_row(row.name, row.role, org, row.state(now), created, row.created_by, expires, used)
+            org = "all" if row.org_id is None else row.org_id
+            made = (row.created_at, row.created_by)
+            times = (row.expires_at or "never", row.last_used_at or "never")
+            table.add_row(row.name, row.role, org, row.state(now), *made, *times)
         print_table(table)
 
 
@@ -103,12 +91,3 @@ def revoke(name: Name, verbose: Verbose = False) -> None:
     settings = command_settings(verbose=verbose)
     changed = run(revoke_api_token(settings.dsn, name))
     result(f"{name}: revoked" + ("" if changed else " (was revoked already)"))
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else rfc3339(at)
-
-
-def _document(row: ApiTokenRow, now: datetime) -> dict[str, object]:
-    moments = {name: _moment(getattr(row, name)) for name in ("created_at", "expires_at", "last_used_at", "revoked_at")}
-    return {**row._asdict(), **moments, "state": row.state(now)}

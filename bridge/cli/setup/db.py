@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_json
+from bridge.cli.common import JsonOutput, Verbose, command_settings, result, run, say, write_result
+from bridge.cli.lazy import group
 from bridge.dev.stack.credentials import scram_verifier
 from bridge.output.tables import Table, print_table
 from schemas.config.service import Service
@@ -17,7 +18,7 @@ from sinks.postgres.schema.grants import grants as grant
 from sinks.postgres.schema.migrate import migrate as migrate_now
 from telemetry.terminal import json_result
 
-db_app = typer.Typer(name="db", help="Migrate, check and compare the database schema.", no_args_is_help=True)
+db_app = group("db", "Migrate, check and compare the database schema.")
 
 
 @db_app.command()
@@ -42,10 +43,8 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List applied and pending migrations; the exit code is 0 if none is pending, else 1."""
     settings = command_settings(verbose=verbose)
     applied, pending = run(migration_status(settings.dsn))
-    if json_output is not None:
-        times = [{"name": name, "applied_at": moment.isoformat()} for name, moment in applied]
-        write_json({"up_to_date": not pending, "applied": times, "pending": pending}, json_output)
-    if json_output != "-":
+    times = [{"name": name, "applied_at": moment.isoformat()} for name, moment in applied]
+    if write_result({"up_to_date": not pending, "applied": times, "pending": pending}, json_output):
         table = Table("migration", "state")
         for name, moment in applied:
             table.add_row(name, f"applied {moment:%Y-%m-%dT%H:%M:%SZ}")
@@ -83,10 +82,7 @@ def check(
     """
     settings = command_settings(verbose=verbose)
     differences = run(check_database(settings.dsn, months_ahead=settings.partitions_ahead, service=service))
-    for line in differences:
-        result(line)
-    if not differences:
-        result("as needed")
+    result(*differences or ["as needed"])
     raise typer.Exit(1 if differences else 0)
 
 

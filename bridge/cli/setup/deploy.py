@@ -5,38 +5,30 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import result
+from bridge.cli.common import file_errors, result
+from bridge.cli.lazy import group
 from bridge.output.private_files import whole_file
 from bridge.reference.rules import DASHBOARDS, LIMITS, RUNBOOKS, limits_of, place, render
-from schemas.errors import InvalidInput, PreconditionFailed
+from schemas.errors import InvalidInput
 
-deploy_app = typer.Typer(
-    name="deploy",
-    help="Write files for programs that run beside the product, such as Prometheus.",
-    no_args_is_help=True,
-)
+deploy_app = group("deploy", "Write files for programs that run beside the product, such as Prometheus.")
 
 
 @deploy_app.command()
 def rules(
     limits: Annotated[
         Path | None,
-        typer.Option(
-            "--limits", metavar="FILE", help="File of limits, in the form that `bridge deploy limits` prints."
-        ),
+        typer.Option(metavar="FILE", help="File of limits, in the form that `bridge deploy limits` prints."),
     ] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(
-            "--limit", metavar="NAME=NUMBER", help="One limit; it takes precedence over the file. Repeatable."
-        ),
+        typer.Option(metavar="NAME=NUMBER", help="One limit; it takes precedence over the file. Repeatable."),
     ] = None,
-    runbooks: Annotated[str, typer.Option("--runbooks", metavar="URL", help="Address of the runbooks.")] = RUNBOOKS,
+    runbooks: Annotated[str, typer.Option(metavar="URL", help="Address of the runbooks.")] = RUNBOOKS,
     dashboards: Annotated[
-        str,
-        typer.Option("--dashboards", metavar="URL", help="Address under which Grafana shows a dashboard by its uid."),
+        str, typer.Option(metavar="URL", help="Address under which Grafana shows a dashboard by its uid.")
     ] = DASHBOARDS,
-    output: Annotated[str, typer.Option("--output", metavar="PATH", help="The file; - is standard output.")] = "-",
+    output: Annotated[str, typer.Option(metavar="PATH", help="The file; - is standard output.")] = "-",
 ) -> None:
     """Write the alert rules with the limits and links of this installation."""
     chosen = {} if limits is None else dict(limits_of(_read(limits), f"--limits {limits}"))
@@ -44,25 +36,17 @@ def rules(
         chosen |= limits_of(one, f"--limit {one}")
     text = render(runbooks=place("--runbooks", runbooks), dashboards=place("--dashboards", dashboards), limits=chosen)
     if output == "-":
-        _print(text)
+        result(*text.splitlines())
         return
-    try:
-        # Prometheus reads the file under another account.
-        with whole_file(Path(output), mode=0o644) as stream:
-            stream.write(text)
-    except OSError as error:
-        raise PreconditionFailed(f"cannot write {output}: {error.strerror}; choose another --output") from error
+    # Prometheus reads the file under another account.
+    with file_errors(f"cannot write {output}", "--output"), whole_file(Path(output), mode=0o644) as stream:
+        stream.write(text)
 
 
 @deploy_app.command(name="limits")
 def limits_() -> None:
     """Print the alerts' limits and their purposes, as a file for `bridge deploy rules --limits`."""
-    _print(LIMITS.read_text(encoding="utf-8"))
-
-
-def _print(text: str) -> None:
-    for line in text.splitlines():
-        result(line)
+    result(*LIMITS.read_text(encoding="utf-8").splitlines())
 
 
 def _read(path: Path) -> str:

@@ -7,20 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, run, write_json
-from bridge.cli.stream.offsets import DryRun, Reason, show_changes
+from bridge.cli.common import JsonOutput, Verbose, command_settings, row_document, run, write_result
+from bridge.cli.jobs import DryRun, Reason, end_with, print_failures, show_changes
+from bridge.cli.lazy import group
 from bridge.jobs.backfill_identity import backfill_job
-from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.require_proof import require_proof_job
 from bridge.output.tables import print_text
 from schemas.documents.run_summary import IdentitySummary, rfc3339
 from sinks.postgres.identity.attribution import trust_state
 
-identity_app = typer.Typer(
-    name="identity",
-    help="Show and complete the attribution of events to sites, by the gateway's proof.",
-    no_args_is_help=True,
-)
+identity_app = group("identity", "Show and complete the attribution of events to sites, by the gateway's proof.")
 
 
 @identity_app.command()
@@ -29,9 +26,7 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     settings = command_settings(verbose=verbose)
     state = run(trust_state(settings.dsn))
     keys = settings.proof_keys.ids
-    if json_output is not None:
-        write_json({**state._asdict(), "legacy_until": rfc3339(state.legacy_until), "key_ids": keys}, json_output)
-    if json_output != "-":
+    if write_result(row_document(state._asdict()) | {"key_ids": keys}, json_output):
         print_text(f"gateway headers without a proof are trusted until {rfc3339(state.legacy_until)}")
         print_text(f"  set by {state.changed_by}; `bridge identity require-proof` ends this trust now")
         print_text(f"keys of valid proofs: {', '.join(keys) or 'none'}; the first key signs")
@@ -42,7 +37,7 @@ def show(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
 
 @identity_app.command()
 def backfill(
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most rows to change; by default all.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most rows to change; by default all.")] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -54,10 +49,7 @@ def backfill(
     """
     settings = command_settings(verbose=verbose)
     options = RunOptions("ledger", dry_run, json_output=json_output)
-    summary, code = run(perform(backfill_job(settings, limit), settings, options))
-    if json_output != "-":
-        _print(summary)
-    raise typer.Exit(code)
+    end_with(backfill_job(settings, limit), settings, options, _print)
 
 
 @identity_app.command(name="require-proof")
@@ -68,15 +60,11 @@ def require_proof(reason: Reason, json_output: JsonOutput = None, verbose: Verbo
     """
     settings = command_settings(verbose=verbose)
     job = require_proof_job(settings, reason)
-    summary, code = run(perform(job, settings, RunOptions("gateway-trust", json_output=json_output)))
-    if json_output != "-":
-        show_changes(summary)
-    raise typer.Exit(code)
+    end_with(job, settings, RunOptions("gateway-trust", json_output=json_output), show_changes)
 
 
 def _print(summary: IdentitySummary) -> None:
-    for error in summary.errors:
-        print_text(f"failed: {error.target}: {error.reason}")
+    print_failures(summary)
     would = "would be " if summary.dry_run else ""
     print_text(f"{summary.processed_total} rows read; {summary.changed_total} of them {would}given another site")
     for site, count in sorted(summary.changed_by_site.items()):

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import Verbose, command_settings, result, say
+from bridge.cli.lazy import group
 from schemas.config.derived_keys import proof_key
 from schemas.config.overlap import ENDS_WITH
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 
-keys_app = typer.Typer(name="keys", help="Show keys that other programs need.", no_args_is_help=True)
+keys_app = group("keys", "Show keys that other programs need.")
 
 
 class _Shown(StrEnum):

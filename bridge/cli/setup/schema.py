@@ -6,13 +6,10 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import result
+from bridge.cli.lazy import group
 from bridge.reference.documents import export_contracts, write_pages
 
-schema_app = typer.Typer(
-    name="schema",
-    help="Write the contracts, and the reference pages that are generated from them.",
-    no_args_is_help=True,
-)
+schema_app = group("schema", "Write the contracts, and the reference pages that are generated from them.")
 
 
 @schema_app.command()
@@ -20,8 +17,7 @@ def export(
     directory: Annotated[Path, typer.Option("--dir", help="Directory of the JSON files.")] = Path("contracts"),
 ) -> None:
     """Write each contract as JSON: as a JSON Schema, or as a table."""
-    for path in export_contracts(directory):
-        result(str(path))
+    result(*map(str, export_contracts(directory)))
 
 
 @schema_app.command()
@@ -29,5 +25,4 @@ def docs(
     directory: Annotated[Path, typer.Option("--dir", help="Directory of the pages.")] = Path("docs"),
 ) -> None:
     """Write the reference pages of errors, settings, metrics and schema."""
-    for path in write_pages(directory):
-        result(str(path))
+    result(*map(str, write_pages(directory)))

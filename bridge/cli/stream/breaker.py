@@ -2,35 +2,43 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, run, say, seconds_of, write_json
+from bridge.cli.common import (
+    JsonOutput,
+    Verbose,
+    command_settings,
+    given_reason,
+    row_document,
+    run,
+    say,
+    seconds_of,
+    write_result,
+)
+from bridge.cli.jobs import Reason, end_with_result
+from bridge.cli.lazy import group
 from bridge.jobs.breaker import engage_job, release_job
-from bridge.jobs.frame import DONE, Job, RunOptions, perform
-from bridge.output.tables import Table, print_table, print_text
+from bridge.jobs.frame import Job, RunOptions
+from bridge.output.tables import Table, print_counts, print_pairs, print_table, print_text, right
 from schemas.config.settings import Settings
-from schemas.documents.run_summary import BrakeSummary, rfc3339
+from schemas.documents.run_summary import BrakeSummary
 from schemas.errors import InvalidInput, PreconditionFailed
 from schemas.pipeline.breaker import BreakerState
 from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.kept_json import SHOWN
 from streams.audit import audit
 
-breaker_app = typer.Typer(
-    name="breaker",
-    help="Show, release or trip the circuit breaker, which stops dead-lettering while nearly all events fail.",
-    no_args_is_help=True,
+breaker_app = group(
+    "breaker", "Show, release or trip the circuit breaker, which stops dead-lettering while nearly all events fail."
 )
 
 T = TypeVar("T")
 
 LONGEST_SECONDS = 24 * 3600
 LAST = datetime.max.replace(tzinfo=UTC)
-
-Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
 
 
 @breaker_app.command()
@@ -42,9 +50,7 @@ def status(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     settings = command_settings(verbose=verbose)
     state, waiting = run(_look(settings))
     document = _document(state, waiting, settings.brake_probe_interval.seconds)
-    if json_output is not None:
-        write_json(document, json_output)
-    if json_output != "-":
+    if write_result(document, json_output):
         _print(document)
     raise typer.Exit(1 if state.engaged else 0)
 
@@ -78,13 +84,11 @@ def engage(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = Fa
     _perform(settings, engage_job(settings, given_reason(reason)), json_output)
 
 
-def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None) -> None:
-    summary, code = run(perform(job, settings, RunOptions(settings.group, json_output=json_output)))
-    for error in summary.errors:
-        say(f"failed: {error.target}: {error.reason}")
-    if code == DONE and json_output != "-":
+def _perform(settings: Settings, job: Job[BrakeSummary], json_output: str | None) -> NoReturn:
+    def show(summary: BrakeSummary) -> None:
         print_text("on" if summary.engaged else f"released until {summary.released_until}")
-    raise typer.Exit(code)
+
+    end_with_result(job, settings, RunOptions(settings.group, json_output=json_output), show)
 
 
 async def _look(settings: Settings) -> tuple[BreakerState, dict[str, int] | None]:
@@ -104,30 +108,26 @@ def _document(state: BreakerState, waiting: dict[str, int] | None, probe_seconds
     pause = timedelta(seconds=probe_seconds)
     # If a clock was wrong, the last probe can be in year 9999.
     following = None if last is None or not probes else min(last, LAST - pause) + pause
-    return {
+    document = {
         "engaged": state.engaged,
         "by_hand": state.by_hand,
-        "since": _moment(state.changed_at),
+        "since": state.changed_at,
         "by": state.changed_by,
         "reason": state.reason,
         "details": dict(state.details) if state.engaged else {},
-        "probed_at": _moment(state.probed_at),
-        "next_probe_at": _moment(following),
-        "released_until": _moment(state.released_until) if state.released else None,
+        "probed_at": state.probed_at,
+        "next_probe_at": following,
+        "released_until": state.released_until if state.released else None,
         "waiting_total": None if waiting is None else sum(waiting.values()),
         "waiting": waiting,
     }
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else rfc3339(at)
+    return row_document(document)
 
 
 def _print(document: dict[str, Any]) -> None:
     word = "ON" if document["engaged"] else "off"
     released = document["released_until"]
     print_text(f"brake: {word}" + (f", released until {released}" if released else ""))
-    table = Table("", "", show_header=False)
     rows = {"since": document["since"], "by": document["by"], "why": document["reason"]}
     if document["engaged"]:
         details = document["details"]
@@ -136,19 +136,14 @@ def _print(document: dict[str, Any]) -> None:
         unknown = document["waiting"] is None
         rows["waiting"] = "not known" if unknown else f"{document['waiting_total']} unread"
         rows["next probe"] = document["next_probe_at"] or "none: it was engaged by hand"
-    for name, text in rows.items():
-        if text:
-            table.add_row(name, text)
-    if table.rows:
-        print_table(table)
+    print_pairs(rows)
     if errors := document["details"].get("errors"):
-        print_table(_readable(_errors, errors) or _raw("errors", errors))
-    if document["engaged"] and document["waiting"]:
-        places = Table("partition", "unread")
-        places.columns[1].justify = "right"
-        for place, count in document["waiting"].items():
-            places.add_row(place, str(count))
-        print_table(places)
+        if table := _readable(_errors, errors):
+            print_table(table)
+        else:
+            print_pairs({"errors": _as_it_is(errors)})
+    if document["engaged"]:
+        print_counts("partition", document["waiting"], "unread")
 
 
 def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
@@ -161,12 +156,6 @@ def _readable(read: Callable[[Any], T], kept: Any) -> T | None:
 
 def _as_it_is(kept: Any) -> str:
     return msgspec.json.encode(kept).decode()[:SHOWN]
-
-
-def _raw(name: str, kept: Any) -> Table:
-    table = Table("", "", show_header=False)
-    table.add_row(name, _as_it_is(kept))
-    return table
 
 
 def _details(details: dict[str, Any]) -> dict[str, str]:
@@ -186,8 +175,7 @@ def _errors(errors: list[dict[str, Any]]) -> Table:
 
     `bridge dlq groups` shows failures before this.
     """
-    table = Table("site", "events", "error of the first paused event")
-    table.columns[1].justify = "right"
+    table = Table("site", *right("events"), "error of the first paused event")
     for one in errors:
         table.add_row(str(one["site"]), str(one["events"]), f"{one['error_class']}: {one['error']}")
     return table

@@ -1,26 +1,28 @@
 """`bridge offsets show|skip`: the workers' stored offset in each partition, and the skip of a record that blocks it."""
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, write_json
-from bridge.jobs.frame import RunOptions, perform
+from bridge.cli.common import (
+    JsonOutput,
+    Verbose,
+    command_settings,
+    given_reason,
+    partition,
+    row_document,
+    run,
+    write_result,
+)
+from bridge.cli.jobs import DryRun, Reason, end_with, show_changes
+from bridge.cli.lazy import group
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.skip import skip_job
-from bridge.output.tables import Table, on_terminal, print_left_out, print_table, print_text
-from schemas.documents.run_summary import OffsetsSummary
+from bridge.output.tables import Table, on_terminal, print_left_out, print_table, right
 from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
 
-offsets_app = typer.Typer(
-    name="offsets",
-    help="Show the workers' stored offsets, and skip a record that blocks its partition.",
-    no_args_is_help=True,
-)
-
-Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
-
-_RIGHT = ("partition", "log", "next", "start", "end", "lag", "epoch", "skipped", "stale", "lost")
+offsets_app = group("offsets", "Show the workers' stored offsets, and skip a record that blocks its partition.")
 
 
 @offsets_app.command()
@@ -37,9 +39,7 @@ def show(
     """Show each partition's stored offset, the offsets in Kafka, its worker, and the reason if no worker reads it."""
     settings = command_settings(verbose=verbose)
     found = run(stored_offsets(settings))
-    if json_output is not None:
-        write_json([_document(one) for one in found], json_output)
-    if json_output != "-":
+    if write_result([row_document(one._asdict(), datetime.isoformat) for one in found], json_output):
         print_offsets(found, everything=everything or not on_terminal())
 
 
@@ -47,8 +47,7 @@ def show(
 def skip(
     source: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION")],
     offset: Annotated[
-        int,
-        typer.Option("--offset", min=0, help="The record's offset; it must equal the stored offset of the partition."),
+        int, typer.Option(min=0, help="The record's offset; it must equal the stored offset of the partition.")
     ],
     reason: Reason,
     readable: Annotated[bool, typer.Option("--readable", help="Skip the record even if it can be read.")] = False,
@@ -62,23 +61,7 @@ def skip(
     """
     settings = command_settings(verbose=verbose)
     job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason), readable=readable)
-    summary, code = run(perform(job, settings, RunOptions(source, dry_run, json_output=json_output)))
-    if json_output != "-":
-        show_changes(summary)
-    raise typer.Exit(code)
-
-
-def show_changes(summary: OffsetsSummary) -> None:
-    """Print the skipped records for people, or the reasons why no offset was changed."""
-    for change in summary.changes:
-        print_text(change)
-    for error in summary.errors:
-        print_text(f"failed: {error.target}: {error.reason}")
-
-
-def _document(one: StoredOffset) -> dict[str, Any]:
-    moment = one.last_record_at
-    return one._asdict() | {"last_record_at": None if moment is None else moment.isoformat()}
+    end_with(job, settings, RunOptions(source, dry_run, json_output=json_output), show_changes)
 
 
 def _is_unused(one: StoredOffset) -> bool:
@@ -88,19 +71,14 @@ def _is_unused(one: StoredOffset) -> bool:
 
 def print_offsets(found: list[StoredOffset], *, everything: bool = True) -> None:
     """Print the partitions for people. Without `everything`, unused partitions are left out."""
-    columns = ("topic", "partition", "log", "next", "start", "end", "lag", "last record", "worker", "epoch")
-    table = Table(*columns, "skipped", "stale", "lost", "held")
-    for column in table.columns:
-        if column.header in _RIGHT:
-            column.justify = "right"
+    log = right("partition", "log", "next", "start", "end", "lag")
+    counts = right("epoch", "skipped", "stale", "lost")
+    table = Table("topic", *log, "last record", "worker", *counts, "held")
     shown = [one for one in found if everything or not _is_unused(one)]
     for one in shown:
-        moment = "" if one.last_record_at is None else f"{one.last_record_at:%Y-%m-%dT%H:%M:%SZ}"
-        kafka = ("" if figure is None else str(figure) for figure in (one.log_start, one.log_end, one.lag))
-        counts = map(str, (one.skipped, one.stale, one.lost))
         table.add_row(
-            one.topic, str(one.partition), str(one.incarnation), str(one.next_offset), *kafka, moment, one.worker,
-            str(one.epoch), *counts, one.held or "",
+            one.topic, one.partition, one.incarnation, one.next_offset, one.log_start, one.log_end, one.lag,
+            one.last_record_at, one.worker, one.epoch, one.skipped, one.stale, one.lost, one.held,
         )  # fmt: skip
     if shown or everything:
         print_table(table)

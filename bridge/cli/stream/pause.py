@@ -1,22 +1,33 @@
 """`bridge pause start|end|list`: pauses one partition, script, site or organisation, and nothing else."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
-from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, partition, run, say, write_json
-from bridge.jobs.frame import DONE, Job, RunOptions, perform
+from bridge.cli.common import (
+    JsonOutput,
+    Verbose,
+    command_settings,
+    given_reason,
+    partition,
+    row_document,
+    run,
+    write_result,
+)
+from bridge.cli.jobs import Reason, end_with_result
+from bridge.cli.lazy import group
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.pause import end_job, start_job
 from bridge.output.tables import Table, print_table, print_text
 from schemas.config.settings import Settings
-from schemas.documents.run_summary import PauseSummary, rfc3339
+from schemas.documents.run_summary import PauseSummary
 from schemas.errors import InvalidInput
-from schemas.pipeline.pause import Pause, PauseKind
+from schemas.pipeline.pause import PauseKind
 from sinks.postgres.registry.pauses import list_pauses
 
-pause_app = typer.Typer(name="pause", help="Pause one partition, script, site or organisation.", no_args_is_help=True)
+pause_app = group("pause", "Pause one partition, script, site or organisation.")
 
-Reason = Annotated[str, typer.Option("--reason", help="The reason; it is kept in the history of runs.")]
 Source = Annotated[
     str | None,
     typer.Option(
@@ -43,9 +54,8 @@ def start(
     """Pause a partition, or the events of a script, site or organisation, until `bridge pause end`."""
     settings = command_settings(verbose=verbose)
     kind, target = _asked(settings, source, script, site, org)
-    summary = _perform(settings, start_job(settings, kind, target, given_reason(reason)), json_output)
-    if json_output != "-":
-        print_text(f"{kind.value} {target}: " + ("paused" if summary.changed else "is paused already"))
+    job = start_job(settings, kind, target, given_reason(reason))
+    end_with_result(job, settings, RunOptions(json_output=json_output), _says("paused", "is paused already"))
 
 
 @pause_app.command()
@@ -61,9 +71,8 @@ def end(
     """End a pause. The events that waited are processed; none was lost."""
     settings = command_settings(verbose=verbose)
     kind, target = _asked(settings, source, script, site, org)
-    summary = _perform(settings, end_job(settings, kind, target, given_reason(reason)), json_output)
-    if json_output != "-":
-        print_text(f"{kind.value} {target}: " + ("resumed" if summary.changed else "is not paused"))
+    job = end_job(settings, kind, target, given_reason(reason))
+    end_with_result(job, settings, RunOptions(json_output=json_output), _says("resumed", "is not paused"))
 
 
 @pause_app.command(name="list")
@@ -71,12 +80,10 @@ def list_(json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """List the pauses: target, time, account and reason."""
     settings = command_settings(verbose=verbose)
     found = run(list_pauses(settings.dsn))
-    if json_output is not None:
-        write_json([_document(one) for one in found], json_output)
-    if json_output != "-":
+    if write_result([row_document(one._asdict()) for one in found], json_output):
         table = Table("kind", "target", "since", "by", "why")
         for one in found:
-            table.add_row(one.kind.value, one.target, rfc3339(one.paused_at), one.paused_by, one.reason)
+            table.add_row(one.kind, one.target, one.paused_at, one.paused_by, one.reason)
         print_table(table)
 
 
@@ -104,14 +111,8 @@ def _partition(raw: str, text: str) -> str:
     return f"{raw}:{found.partition}"
 
 
-def _perform(settings: Settings, job: Job[PauseSummary], json_output: str | None) -> PauseSummary:
-    summary, code = run(perform(job, settings, RunOptions(json_output=json_output)))
-    for error in summary.errors:
-        say(f"failed: {error.target}: {error.reason}")
-    if code != DONE:
-        raise typer.Exit(code)
-    return summary
+def _says(changed: str, unchanged: str) -> Callable[[PauseSummary], None]:
+    def show(summary: PauseSummary) -> None:
+        print_text(f"{summary.kind} {summary.pause_target}: {changed if summary.changed else unchanged}")
 
-
-def _document(one: Pause) -> dict[str, Any]:
-    return one._asdict() | {"paused_at": rfc3339(one.paused_at)}
+    return show

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.common import Verbose, asked_org_ids, command_settings, run
+from bridge.cli.common import Verbose, asked_org_ids, command_settings
+from bridge.cli.jobs import TimeoutSec, end_with, print_failures
 from bridge.cli.unfit import SUMMARY_FILE
-from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.frame import RunOptions
 from bridge.jobs.process import ProcessOptions, process_job
 from bridge.output.tables import print_text
 from schemas.documents.gate import RunLimits
@@ -19,12 +20,10 @@ from schemas.pipeline.ledger import Scope
 
 
 def process(
-    site_id: Annotated[int | None, typer.Option("--site-id", min=1, help="Only this site's waiting retries.")] = None,
-    org_id: Annotated[
-        int | None, typer.Option("--org-id", min=1, help="Only this organisation's waiting retries.")
-    ] = None,
+    site_id: Annotated[int | None, typer.Option(min=1, help="Only this site's waiting retries.")] = None,
+    org_id: Annotated[int | None, typer.Option(min=1, help="Only this organisation's waiting retries.")] = None,
     org_ids: Annotated[
-        str | None, typer.Option("--org-ids", metavar="A,B", help="Only these organisations' waiting retries.")
+        str | None, typer.Option(metavar="A,B", help="Only these organisations' waiting retries.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Most events in a round [BRIDGE_WORKER_DEFAULT_LIMIT].")
@@ -34,12 +33,7 @@ def process(
         bool, typer.Option("--dry-run", help="Report what the run would do, and write nothing.")
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first target that fails.")] = False,
-    timeout_sec: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout-sec", min=0.001, help="Stop after this number of seconds; what is committed by then stays."
-        ),
-    ] = None,
+    timeout_sec: TimeoutSec = None,
     max_dropped_total: Annotated[
         int | None,
         typer.Option(min=0, help="Fail above this number of dropped events [BRIDGE_WORKER_MAX_DROPPED_TOTAL]."),
@@ -49,7 +43,7 @@ def process(
         typer.Option(help="Fail above this percentage of retried events [BRIDGE_WORKER_MAX_RETRY_RATIO_PCT]."),
     ] = None,
     json_output: Annotated[
-        str, typer.Option("--json-output", metavar="PATH", help="File of the summary; - is standard output.")
+        str, typer.Option(metavar="PATH", help="File of the summary; - is standard output.")
     ] = SUMMARY_FILE,
     verbose: Verbose = False,
 ) -> None:
@@ -66,22 +60,11 @@ def process(
         worker_max_dropped_total=max_dropped_total,
         worker_max_retry_ratio_pct=max_retry_ratio_pct,
     )
-    scope = _scope(site_id, org_id, org_ids)
-    options = ProcessOptions(
-        scope,
-        settings.worker_default_limit,
-        settings.worker_default_rounds,
-        RunLimits(settings.worker_max_dropped_total, Decimal(settings.worker_max_retry_ratio_pct)),
-    )
+    scope = Scope(None if site_id is None else (site_id,), asked_org_ids(org_id, org_ids))
+    limits = RunLimits(settings.worker_max_dropped_total, Decimal(settings.worker_max_retry_ratio_pct))
+    options = ProcessOptions(scope, settings.worker_default_limit, settings.worker_default_rounds, limits)
     asked = RunOptions(_name(scope), dry_run, fail_fast, timeout_sec, json_output)
-    summary, code = run(perform(process_job(settings, options), settings, asked))
-    if json_output != "-":
-        show(summary)
-    raise typer.Exit(code)
-
-
-def _scope(site_id: int | None, org_id: int | None, several: str | None) -> Scope:
-    return Scope(None if site_id is None else (site_id,), asked_org_ids(org_id, several))
+    end_with(process_job(settings, options), settings, asked, show)
 
 
 def _name(scope: Scope) -> str:
@@ -101,8 +84,7 @@ def show(summary: ProcessSummary) -> None:
         print_text(f"dropped: {reason} {count}")
     for warning in summary.warnings:
         print_text(f"warning: {warning}")
-    for error in summary.errors:
-        print_text(f"failed: {error.target}: {error.reason}")
+    print_failures(summary)
     if summary.gate is None:
         print_text("gate: not judged")
         return

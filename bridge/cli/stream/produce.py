@@ -1,13 +1,12 @@
 """`bridge produce FILE|-`: publishes lines of JSON to the raw topic, with their exact bytes."""
 
-import logging
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,10 +46,7 @@ def produce(
     The exit code is 0 if every line was acknowledged, 2 if some were, 1 if none was, and 3 for refused input or if
     Kafka is unreachable.
     """
-    settings = command_settings(verbose=verbose)
-    if not verbose:
-        # Kafka's client logs an error for each connection attempt, which would hide the one relevant line.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = command_settings(verbose=verbose, mute_kafka=True)
     begun = begin_summary("produce", datetime.now(UTC), RunSummary)
     with sigterm_interrupts(), _opened(source) as (descriptor, name):
         published = run(_publish(settings, descriptor, name, keyed=key_from_event))
@@ -58,10 +54,7 @@ def produce(
     if json_output:
         write_json(_summary(begun, published).model_dump(), json_output)
     if json_output != "-":
-        result(
-            f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}, "
-            f"blank {published.blank}"
-        )
+        result(f"{_counts(published)}, blank {published.blank}")
     raise typer.Exit(_exit_code(published))
 
 
@@ -97,8 +90,12 @@ async def _publish(settings: Settings, descriptor: int, name: str, *, keyed: boo
         await publisher.close()
 
 
+def _counts(published: Published) -> str:
+    return f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}"
+
+
 def _progress(published: Published) -> None:
-    say(f"read {published.read}, acknowledged {published.acknowledged}, failed {published.failed}")
+    say(_counts(published))
 
 
 def _tell(published: Published) -> None:
@@ -114,11 +111,6 @@ def _tell(published: Published) -> None:
 
 
 def _summary(begun: RunSummary, published: Published) -> RunSummary:
-    counters: dict[str, Any] = {
-        "blank_total": published.blank,
-        "interrupted": published.interrupted,
-        "events_per_second": round(published.acknowledged / published.seconds) if published.seconds else 0,
-    }
     return begun.ended(
         datetime.now(UTC),
         targets_total=1,
@@ -126,7 +118,9 @@ def _summary(begun: RunSummary, published: Published) -> RunSummary:
         succeeded_total=published.acknowledged,
         failed_total=published.failed,
         errors=published.errors,
-        **counters,
+        blank_total=published.blank,
+        interrupted=published.interrupted,
+        events_per_second=round(published.acknowledged / published.seconds) if published.seconds else 0,
     )
 
 

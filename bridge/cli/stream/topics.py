@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from bridge.cli.common import JsonOutput, Verbose, command_settings, given_reason, result, run, say
-from bridge.cli.stream.offsets import DryRun, Reason, show_changes
+from bridge.cli.jobs import DryRun, Reason, end_with, show_changes
+from bridge.cli.lazy import group
 from bridge.jobs.adopt import adopt_job
-from bridge.jobs.frame import RunOptions, perform
+from bridge.jobs.frame import RunOptions
 from sinks.kafka.topics import apply_topics, check_topics
 
-topics_app = typer.Typer(
-    name="topics", help="Create and check the topics that the settings declare.", no_args_is_help=True
-)
+topics_app = group("topics", "Create and check the topics that the settings declare.")
 
 
 @topics_app.command()
@@ -40,10 +39,7 @@ def check(
     """Print each difference between Kafka's topics and the settings. The exit code is 0 if there is none, else 1."""
     settings = command_settings(verbose=verbose)
     differences = run(check_topics(settings))
-    for line in differences:
-        result(line)
-    if not differences:
-        result("as declared")
+    result(*differences or ["as declared"])
     raise typer.Exit(1 if differences else 0)
 
 
@@ -51,7 +47,7 @@ def check(
 def adopt(
     topic: Annotated[str, typer.Argument(metavar="TOPIC")],
     reason: Reason,
-    partition: Annotated[int | None, typer.Option("--partition", min=0, help="Only this partition's log.")] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Only this partition's log.")] = None,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
@@ -62,7 +58,4 @@ def adopt(
     """
     settings = command_settings(verbose=verbose)
     job = adopt_job(settings, topic, partition, given_reason(reason))
-    summary, code = run(perform(job, settings, RunOptions(topic, dry_run, json_output=json_output)))
-    if json_output != "-":
-        show_changes(summary)
-    raise typer.Exit(code)
+    end_with(job, settings, RunOptions(topic, dry_run, json_output=json_output), show_changes)

@@ -6,13 +6,16 @@ import io
 import re
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Column
 
 import bridge
-from bridge.output.tables import Table, print_table
+from bridge.output.tables import Table, print_table, right
+from schemas.reasons import DroppedReason
 
 SOURCES = Path(bridge.__file__).parent
 ID = "0f5c1d8f-6a2e-4b47-9d1c-{:012d}"
@@ -40,7 +43,8 @@ class Terminal(io.TextIOWrapper):
 def headers(call: ast.Call, scope: dict[str, Any]) -> tuple[str, ...]:
     """The columns of a call of `Table`."""
     code = compile(ast.Expression(ast.Tuple(call.args, ast.Load(), **place(call))), "headers", "eval")
-    return eval(code, scope)  # type: ignore[no-any-return]  # our own sources
+    # Our own sources. A column of numbers is an object with its heading.
+    return tuple(one.header if isinstance(one, Column) else one for one in eval(code, scope))
 
 
 def place(node: ast.expr) -> dict[str, Any]:
@@ -76,7 +80,8 @@ def assigned(function: ast.FunctionDef, scope: dict[str, Any]) -> dict[str, Any]
         if not isinstance(node, ast.Assign):
             continue
         value = node.value.body if isinstance(node.value, ast.IfExp) else node.value
-        if isinstance(value, ast.Tuple | ast.List | ast.Subscript) and isinstance(node.targets[0], ast.Name):
+        builds = isinstance(value, ast.Tuple | ast.List | ast.Subscript) or ast.unparse(value).startswith("right(")
+        if builds and isinstance(node.targets[0], ast.Name):
             try:
                 found[node.targets[0].id] = eval(ast.unparse(value), {**scope, **found})  # as above
             except (NameError, AttributeError, TypeError, LookupError):
@@ -162,3 +167,13 @@ def test_every_table_is_of_the_one_kind() -> None:
     }
     assert found == {"tables.py"}
     assert len(list(tables())) > 20
+
+
+def test_row_is_made_of_any_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """None is an empty cell, a number is not lost if it is 0, and a time is in UTC whatever its zone."""
+    table = Table("event", *right("count"), "at", "why")
+    table.add_row(
+        None, 0, datetime(2026, 2, 10, 16, 30, 1, 999, timezone(timedelta(hours=2))), DroppedReason.RETRY_EXHAUSTED
+    )
+    print_table(table)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["0", "2026-02-10T14:30:01Z", "retry_exhausted"]

@@ -14,7 +14,7 @@ from rich.text import Text
 from support.processes.command import bridge
 
 from bridge.cli.common import given_reason, write_json
-from bridge.output.tables import Table, print_renderable, print_table, print_text
+from bridge.output.tables import Table, print_table, print_text
 from bridge.top.figures import Figures
 from bridge.top.screen import screen
 from schemas.errors import InvalidInput
@@ -52,7 +52,7 @@ def test_tables_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
     table.add_row(HOSTILE, Text(HOSTILE))
     table.add_row("[bold]x[/bold]", ":warning:")
     print_table(table)
-    print_renderable(Group(HOSTILE, Text(HOSTILE), table))
+    print_table(Group(HOSTILE, Text(HOSTILE), table))
     said = capsys.readouterr().out
     assert_one_line(said, 10)
     assert "[bold]x[/bold]" in said
@@ -63,7 +63,7 @@ def test_screen_of_top_is_written_out(capsys: pytest.CaptureFixture[str]) -> Non
     """The breaker's cause, the pauses' reasons and the error of stale figures are escaped."""
     brake = BreakerState(engaged=True, by_hand=True, reason=HOSTILE)
     found = Figures({}, {}, {"p": HOSTILE}, [], [], {}, {}, [], brake)
-    print_renderable(screen(found, window="30m", trouble=HOSTILE))
+    print_table(screen(found, window="30m", trouble=HOSTILE))
     assert_one_line(capsys.readouterr().out, 3)
 
 
