@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from bridge.http.problems import Code, Problem
 from schemas.api_key import read_key
@@ -29,20 +29,12 @@ class Caller(NamedTuple):
     def must_be(self, least: Role) -> None:
         """Check the caller's role; raises Problem unless the role is `least` or a higher one."""
         if self.role.rank < least.rank:
-            raise Problem(
-                Code.ROLE_TOO_LOW,
-                f"the role of the token {self.name} is {self.role}; this action needs the role {least}",
-            )
+            detail = f"the role of the token {self.name} is {self.role}; this action needs the role {least}"
+            raise Problem(Code.ROLE_TOO_LOW, detail)
 
 
-class KnownTokens(Protocol):
-    """The known tokens by key id; ApiTokenCache implements it."""
-
-    tokens: Mapping[str, ApiToken]
-
-
-def admit(known: KnownTokens, headers: Mapping[bytes, bytes], now: Callable[[], datetime]) -> Caller:
-    """Return the caller that the token in `headers` authenticates; `known` are the existing tokens.
+def admit(known: Mapping[str, ApiToken], headers: Mapping[bytes, bytes], now: Callable[[], datetime]) -> Caller:
+    """Return the caller that the token in `headers` authenticates; `known` are the existing tokens by key id.
 
     Raises Problem, with the reason, if the token is missing or not valid.
     """
@@ -54,7 +46,7 @@ def admit(known: KnownTokens, headers: Mapping[bytes, bytes], now: Callable[[], 
     if given[: len(_BEARER)].lower() != _BEARER:
         raise Problem(Code.TOKEN_FORGED, "Authorization must be `Bearer` and a token of `bridge api token create`")
     read = read_key(given[len(_BEARER) :].strip().decode("latin-1"))
-    token = None if read is None else known.tokens.get(read[0])
+    token = None if read is None else known.get(read[0])
     if read is None or token is None or not hmac.compare_digest(token.digest, read[1]):
         raise Problem(Code.TOKEN_FORGED)
     if token.revoked:

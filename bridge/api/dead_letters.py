@@ -42,8 +42,8 @@ async def export(scope: Scope, query: Annotated[ExportQuery, Query()]) -> Respon
     If an error interrupts the response, the response lacks the end that HTTP requires. So a client detects that the
     response is incomplete.
     """
-    pieces = scope.whole(query.chosen)
     async with scope.asking():
+        pieces = await scope.whole(query.chosen)
         first: list[WholeDeadLetter] = await anext(pieces, [])
     return _Export(_written(pieces, first, query.format, scope.share), query.format)
 

@@ -100,7 +100,7 @@ class Front:
         """
         services = self._services
         try:
-            caller = admit(services.tokens, headers, lambda: datetime.now(UTC))
+            caller = admit(services.tokens.tokens, headers, lambda: datetime.now(UTC))
         except Problem:
             services.addresses.take(address_of(scope, 0), 1)
             raise
@@ -110,7 +110,7 @@ class Front:
 
     def _check_still_good(self, headers: dict[bytes, bytes]) -> None:
         try:
-            admit(self._services.tokens, headers, lambda: datetime.now(UTC))
+            admit(self._services.tokens.tokens, headers, lambda: datetime.now(UTC))
         except Problem as problem:
             raise _NoLongerGood(problem.code) from None
 
@@ -124,10 +124,8 @@ class Front:
             raise Problem(Code.OVERLOADED, "too many requests are in flight; try again later")
         whose = caller.key_id if caller.org_id is None else caller.org_id
         if self._in_hand_of[whose] >= self._most_of_one:
-            raise Problem(
-                Code.RATE_LIMITED,
-                f"{self._most_of_one} requests of your organisation are in flight; wait for their responses",
-            )
+            detail = f"{self._most_of_one} requests of your organisation are in flight; wait for their responses"
+            raise Problem(Code.RATE_LIMITED, detail)
         self._in_hand_of[whose] += 1
         try:
             yield

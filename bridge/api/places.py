@@ -9,33 +9,44 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 from bridge.api.authentication import Caller
 from bridge.http.problems import Code, Problem
-from bridge.jobs.frame import GIVES_WAY, Job, Performed, Stop
+from bridge.jobs.frame import GIVES_WAY, Job, Performed, S, Stop
 
 TURN_SECONDS: Final = 60.0
 """Seconds for which a replay keeps its place although an organisation without a place requests one."""
 
 
 @dataclass(eq=False)
-class Place:
-    """A running job, such as a replay, with its caller; it counts towards the limit of `Places`.
+class Place(Generic[S]):
+    """A running job, such as a replay, with its caller; it may count towards the limit of `Places`.
 
     - `since` is the time at which the job began to count, in seconds of a monotonic clock.
     - `stop` ends the job. It is set while the job can be stopped.
     - `task` is the job's asyncio task, once the job has begun.
     - `gives_way` is set when the job is stopped in favour of another organisation.
+    - `begun` gets the id of the run when the run begins, if the request is answered then.
     """
 
-    job: Job[Any]
+    job: Job[S]
     caller: Caller
     scope: str
     since: float = field(default_factory=time.monotonic)
     stop: Stop | None = None
-    task: asyncio.Task[Performed[Any]] | None = None
+    task: asyncio.Task[Performed[S]] | None = None
     gives_way: bool = False
+    begun: asyncio.Future[str] | None = None
+
+    def answers(self) -> bool:
+        """Return whether a request still waits for the job."""
+        return self.begun is None or not self.begun.done()
+
+    def begins(self, run_id: str) -> None:
+        """Note that the job's run has begun."""
+        if self.begun is not None and not self.begun.done():
+            self.begun.set_result(run_id)
 
     def give_way(self) -> None:
         """Stop the replay's run after its batch in flight."""
@@ -59,19 +70,19 @@ class Places:
         self._most_of_one_org = most_of_one_org
         self._clock = clock
         self._what = what
-        self._taken: list[Place] = []
+        self._taken: list[Place[Any]] = []
 
     @property
     def taken(self) -> int:
         """Return the number of taken places."""
         return len(self._taken)
 
-    def take(self, place: Place) -> None:
+    def take(self, place: Place[Any]) -> None:
         """Count the job from now on. A replay that is stopped in favour of the job may still be ending."""
         place.since, place.task, place.gives_way = self._clock(), None, False
         self._taken.append(place)
 
-    def free(self, place: Place) -> None:
+    def free(self, place: Place[Any]) -> None:
         """Count the place as free."""
         self._taken.remove(place)
 
@@ -93,7 +104,7 @@ class Places:
             Code.TOO_MANY_RUNS, f"{these} are in progress, which is the limit; try again when one of them has ended"
         )
 
-    def to_give_way(self, caller: Caller) -> Place | None:
+    def to_give_way(self, caller: Caller) -> Place[Any] | None:
         """Return the running replay to stop in favour of the caller's replay.
 
         The replay to stop is the longest running one of the organisation with the most running replays. Return None if

@@ -10,6 +10,7 @@ from bridge.api.callers import Scope
 from bridge.api.parameters import CancelBody, PlanBody, ReplayBody
 from bridge.dead_letters.documents import status_document
 from bridge.http.problems import Code, Problem
+from bridge.jobs.frame import DONE
 from schemas.documents.replay import PlanState, PlanSummary, ReplaySummary
 
 plans: Final = APIRouter(prefix="/v1/plans", tags=["plans"])
@@ -91,4 +92,4 @@ async def cancel(scope: Scope, plan_id: PlanId, body: CancelBody) -> Response:
     For operators.
     """
     done = await scope.cancel(plan_id, body)
-    return json_answer(done.summary, 200 if done.stopped else 202)
+    return json_answer(done.summary, 200 if done.code == DONE else 202)

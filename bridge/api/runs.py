@@ -4,7 +4,7 @@ The request of a short job waits for its end. Replays run in the background, in 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,21 +19,11 @@ from bridge.http.problems import Code, Problem
 from bridge.jobs.frame import DONE, GaveWay, Job, Performed, RunContext, RunOptions, S, Stop, Stopped, perform_within
 from bridge.jobs.replay import FINISH_SECONDS
 from bridge.jobs.run import Run
+from schemas import errors
 from schemas.config.duration import Duration
 from schemas.config.settings import Settings
 from schemas.documents.replay import PlanState, ReplaySummary
-from schemas.errors import (
-    BridgeError,
-    CanaryFailed,
-    InvalidInput,
-    InvariantViolation,
-    LimitReached,
-    NoSuchThing,
-    PreconditionFailed,
-    RowRejected,
-    RunLocked,
-    SinkUnavailable,
-)
+from schemas.errors import BridgeError
 from sinks.cooperative import Share
 from sinks.postgres.runs.history import acting_as
 from telemetry import metrics
@@ -67,7 +57,7 @@ class Runs:
         self._failures = Failures()
         self.share = Share()
         """Limits how long plans, replays and long reads together may occupy the event loop."""
-        self._waiting: list[Place] = []
+        self._waiting: list[Place[ReplaySummary]] = []
         self._turns: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: set[Stop] = set()
@@ -80,8 +70,7 @@ class Runs:
 
     async def finish(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool = False) -> Performed[S]:
         """Run the job to its end; raises Problem if an error ended the job before its work was complete."""
-        options = RunOptions(scope, dry_run)
-        return _whole(await asyncio.shield(self._started(self._performed(job, caller, options))))
+        return _whole(await asyncio.shield(self._started(Place(job, caller, scope), dry_run=dry_run)))
 
     async def forecast(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool) -> Performed[S]:
         """Run a job that forecasts what today's code would do with dead letters if they were replayed.
@@ -92,7 +81,7 @@ class Runs:
             raise problem
         place = Place(job, caller, scope)
         self._plans.take(place)
-        task = self._started(self._performed(job, caller, RunOptions(scope, dry_run)))
+        task = self._started(place, dry_run=dry_run)
         task.add_done_callback(lambda _task: self._plans.free(place))
         return _whole(await asyncio.shield(task))
 
@@ -106,11 +95,11 @@ class Runs:
             raise Problem(Code.ANOTHER_RUN, "the plan's replay waits for its turn, and continues by itself")
         return await self._begin(Place(job, caller, scope))
 
-    async def _begin(self, place: Place) -> str:
+    async def _begin(self, place: Place[ReplaySummary]) -> str:
         await self._take(place)
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        work = self._performed(place.job, place.caller, RunOptions(place.scope), begun, place)
-        task = self._started(work)
+        place.begun = begun
+        task = self._started(place)
         task.add_done_callback(partial(self._left, place))
         both: set[asyncio.Future[Any]] = {task, begun}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -120,7 +109,7 @@ class Runs:
         done = task.result()
         raise problem_of(done.fatal or BridgeError("the run did not begin"), done.summary.run_id)
 
-    async def _take(self, place: Place) -> None:
+    async def _take(self, place: Place[ReplaySummary]) -> None:
         """Count the replay towards the limit of concurrent replays; raises Problem if the limit is reached.
 
         If another organisation's replay is stopped for it, wait until that one has finished its batch.
@@ -139,7 +128,7 @@ class Runs:
                 self._places.free(place)
                 raise
 
-    def _left(self, place: Place, task: asyncio.Task[Performed[ReplaySummary]]) -> None:
+    def _left(self, place: Place[ReplaySummary], task: asyncio.Task[Performed[ReplaySummary]]) -> None:
         self._places.free(place)
         if not self._leaving and _gave_way(task):
             self._waiting.append(place)
@@ -178,8 +167,8 @@ class Runs:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=FINISH_SECONDS + _NOTE_SECONDS)
 
-    def _started(self, work: Coroutine[Any, Any, Performed[S]]) -> asyncio.Task[Performed[S]]:
-        task = asyncio.create_task(work)
+    def _started(self, place: Place[S], *, dry_run: bool = False) -> asyncio.Task[Performed[S]]:
+        task = asyncio.create_task(self._performed(place, RunOptions(place.scope, dry_run)))
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -189,39 +178,30 @@ class Runs:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("run_record_failed", exc_info=error)
 
-    async def _performed(
-        self,
-        job: Job[S],
-        caller: Caller,
-        options: RunOptions,
-        begun: "asyncio.Future[str] | None" = None,
-        place: Place | None = None,
-    ) -> Performed[S]:
-        """Run the job. If the request is answered when the run begins, `begun` is the future that is resolved then."""
+    async def _performed(self, place: Place[S], options: RunOptions) -> Performed[S]:
+        job, caller = place.job, place.caller
         around = RunContext(
-            partial(self._stoppable, place), _tell, _tell_once(begun), lambda: begun is None or not begun.done(),
+            partial(self._stoppable, place), _tell, place.begins, place.answers,
             partial(self._failures.left_out, caller.org_id), self.share.of(caller.org_id),
         )  # fmt: skip
         with acting_as(caller.in_history):
             done = await perform_within(around, replace(job, work=_on_record(job.work)), self._settings, options)
         if done.code != DONE:
-            errors = [f"{one.target}: {one.reason}" for one in done.summary.errors]
-            log.warning("run_failed", run_id=done.summary.run_id, script=job.name, exit_code=done.code, errors=errors)
+            said = [f"{one.target}: {one.reason}" for one in done.summary.errors]
+            log.warning("run_failed", run_id=done.summary.run_id, script=job.name, exit_code=done.code, errors=said)
         return done
 
     @contextmanager
-    def _stoppable(self, place: Place | None, stop: Stop) -> Iterator[None]:
+    def _stoppable(self, place: Place[S], stop: Stop) -> Iterator[None]:
         self._stops.add(stop)
         if self._leaving:
             stop(_LEAVING)
-        if place is not None:
-            place.stop = stop
+        place.stop = stop
         try:
             yield
         finally:
             self._stops.discard(stop)
-            if place is not None:
-                place.stop = None
+            place.stop = None
 
     def _show(self) -> None:
         metrics.API_REPLAYS.set(self.replays)
@@ -242,29 +222,26 @@ def _whole(done: Performed[S]) -> Performed[S]:
     return done
 
 
+_PROBLEMS: Final = (
+    # The texts of this error and of the last ones name accounts and hosts, which the client must not see. Only the log
+    # and the run's record contain them.
+    (errors.RunLocked, Code.ANOTHER_RUN, ""),
+    (errors.NoSuchThing, Code.NOTHING_FITS, "{error}"),
+    (errors.CanaryFailed, Code.CANARY_FAILED, "{error}"),
+    (errors.LimitReached, Code.TOO_MANY_PLANS, "{error}"),
+    (errors.InvalidInput, Code.INVALID_REQUEST, "{error}"),
+    (errors.RowRejected, Code.INVALID_REQUEST, "Postgres does not accept one of the values (run {run_id})"),
+    (Stopped, Code.SERVICES_AWAY, "{error} (run {run_id})"),
+    (errors.SinkUnavailable, Code.SERVICES_AWAY, "run {run_id}"),
+    (errors.PreconditionFailed, Code.SERVICES_AWAY, "run {run_id}"),
+    (BridgeError, Code.RUN_FAILED, "run {run_id}"),
+)
+
+
 def problem_of(error: BridgeError, run_id: str) -> Problem:
     """Return the problem that answers a request whose run ended with this error."""
-    match error:
-        case RunLocked():
-            # The text of the error names accounts and hosts, which the client must not see.
-            return Problem(Code.ANOTHER_RUN)
-        case NoSuchThing():
-            return Problem(Code.NOTHING_FITS, str(error))
-        case CanaryFailed():
-            return Problem(Code.CANARY_FAILED, str(error))
-        case LimitReached():
-            return Problem(Code.TOO_MANY_PLANS, str(error))
-        case InvalidInput():
-            return Problem(Code.INVALID_REQUEST, str(error))
-        case RowRejected():
-            return Problem(Code.INVALID_REQUEST, f"Postgres does not accept one of the values (run {run_id})")
-        case Stopped():
-            return Problem(Code.SERVICES_AWAY, f"{error} (run {run_id})")
-        case SinkUnavailable() | PreconditionFailed():
-            # The text of the error names hosts and accounts. Only the log and the run's record contain it.
-            return Problem(Code.SERVICES_AWAY, f"run {run_id}")
-        case _:
-            return Problem(Code.RUN_FAILED, f"run {run_id}")
+    code, detail = next((code, detail) for kind, code, detail in _PROBLEMS if isinstance(error, kind))
+    return Problem(code, detail.format(error=error, run_id=run_id))
 
 
 def _on_record(work: Callable[[Run[S]], Awaitable[None]]) -> Callable[[Run[S]], Awaitable[None]]:
@@ -280,18 +257,10 @@ def _on_record(work: Callable[[Run[S]], Awaitable[None]]) -> Callable[[Run[S]], 
             raise
         except Exception as error:
             log.exception("run_defect", run_id=run.summary.run_id)
-            raise InvariantViolation(f"{type(error).__name__}: {error}") from error
+            raise errors.InvariantViolation(f"{type(error).__name__}: {error}") from error
 
     return recorded
 
 
 def _tell(message: str) -> None:
     log.info("run_progress", detail=message)
-
-
-def _tell_once(begun: "asyncio.Future[str] | None") -> Callable[[str], None]:
-    def tell(run_id: str) -> None:
-        if begun is not None and not begun.done():
-            begun.set_result(run_id)
-
-    return tell

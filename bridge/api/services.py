@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -96,11 +96,9 @@ def _needs(settings: Settings, tokens: ApiTokenCache) -> Needs:
         async with kafka_admin(settings):
             pass
 
-    def own() -> Mapping[str, bool]:
-        return {"tokens": tokens.read_at is not None}
-
-    def figures() -> Mapping[str, float | None]:
-        read_at = tokens.read_at
-        return {"tokens_age_seconds": None if read_at is None else round(time.monotonic() - read_at, 1)}
-
-    return Needs(ask_kafka, own, figures, frozenset({"postgres", "tokens"}))
+    return Needs(
+        ask_kafka,
+        lambda: {"tokens": tokens.read_at is not None},
+        lambda: {"tokens_age_seconds": tokens.age_seconds},
+        frozenset({"postgres", "tokens"}),
+    )

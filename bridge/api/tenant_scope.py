@@ -6,7 +6,7 @@ Routes reach Postgres only through the tenant scope, so no route can leave out t
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
@@ -19,7 +19,7 @@ from bridge.dead_letters.sent_again import groups_looked_up
 from bridge.http.problems import Code, Problem
 from bridge.jobs.cancel import cancel_job, lock_of
 from bridge.jobs.discard import discard_job
-from bridge.jobs.frame import DONE
+from bridge.jobs.frame import Performed
 from bridge.jobs.plan import PlanOptions, plan_job, rehearsal_job
 from bridge.jobs.replay import ReplayOptions, replay_job
 from schemas.api_token import Role
@@ -51,13 +51,6 @@ class Status(NamedTuple):
     plan: Plan
     became: list[Became]
     running: bool
-
-
-class Cancelled(NamedTuple):
-    """A cancelled plan. `stopped`: its replay ended and all items' outcomes were known within the time limit."""
-
-    summary: ReplaySummary
-    stopped: bool
 
 
 P = TypeVar("P", Plan, PlanLine)
@@ -147,10 +140,8 @@ class TenantScope:
         return self.caller.org_id is None or org_id == self.caller.org_id
 
     async def whole(self, chosen: DeadLetterFilter) -> AsyncGenerator[list[WholeDeadLetter], None]:
-        """Yield whole dead letters in batches; the caller must close the generator."""
-        async with aclosing(whole_letters(self._settings.dsn, await self._meant(chosen))) as pieces:
-            async for piece in pieces:
-                yield piece
+        """Return a generator of whole dead letters in batches; the caller must close it."""
+        return whole_letters(self._settings.dsn, await self._meant(chosen))
 
     async def discard(self, body: DiscardBody) -> DiscardSummary:
         """Discard open dead letters that were dropped before the request."""
@@ -186,22 +177,17 @@ class TenantScope:
         async with self.asking():
             found = sum((await count(self._settings.dsn, self.narrowed(named))).values())
         if missing := len(set(places)) - found:
-            raise Problem(
-                Code.UNKNOWN_DEAD_LETTER,
-                f"{missing} dead letters of filter.provenance don't exist, or the token has no access to them",
-            )
+            detail = f"{missing} dead letters of filter.provenance don't exist, or the token has no access to them"
+            raise Problem(Code.UNKNOWN_DEAD_LETTER, detail)
 
     async def plan(self, body: PlanBody) -> PlanSummary:
         """Store a plan, which belongs to the caller's organisation."""
         self.caller.must_be(Role.OPERATOR)
         chosen = body.filter.chosen
         self._check_named(chosen, everything=body.all)
-        try:
-            correction = body.correction()
-        except InvalidInput as error:
-            raise Problem(Code.INVALID_REQUEST, str(error)) from None
         replay_id = uuid.uuid4()
         async with self.asking():
+            correction = body.correction()
             mine = await self._meant(chosen)
         settings = self._settings
         most = Held(
@@ -262,20 +248,22 @@ class TenantScope:
                 raise Problem(Code.PLAN_RUNNING) from None
             raise
 
-    async def cancel(self, plan_id: str, body: CancelBody) -> Cancelled:
-        """Cancel the plan, and stop its replay in whatever process it runs."""
+    async def cancel(self, plan_id: str, body: CancelBody) -> Performed[ReplaySummary]:
+        """Cancel the plan, and stop its replay in whatever process it runs; return the run that did it.
+
+        Its code is DONE if the replay ended and all items' outcomes were known within the time limit.
+        """
         plan = (await self._to_change(plan_id)).plan
         if plan.state is PlanState.SENT and not await self._is_left(plan.replay_id):
             raise Problem(Code.PLAN_SENT, "every item of the plan was sent; nothing is left to cancel")
         job = cancel_job(self._settings, plan.replay_id, body.reason, body.wait_seconds)
         try:
-            done = await self._runs.finish(job, self.caller, plan.replay_id)
+            return await self._runs.finish(job, self.caller, plan.replay_id)
         except Problem:
             # The items that the run had claimed were sent after all.
             if (await self.status(plan.replay_id)).plan.state is PlanState.SENT:
                 raise Problem(Code.PLAN_SENT, "every item of the plan was sent; nothing is left to cancel") from None
             raise
-        return Cancelled(done.summary, done.code == DONE)
 
     async def _is_left(self, replay_id: str) -> bool:
         async with self.asking(), connection(self._settings.dsn, "replay") as conn:

@@ -5,29 +5,38 @@ from datetime import datetime
 from typing import Any
 
 from schemas.documents.replay import Outcome, Plan
+from schemas.pipeline.record import Provenance
 from sinks.postgres.dead_letters.groups import Groups
 from sinks.postgres.dead_letters.letter import DeadLetterLine, WholeDeadLetter
-from sinks.postgres.dead_letters.lives import Life, Shown
+from sinks.postgres.dead_letters.lives import Shown
 from sinks.postgres.dead_letters.pages import Page
 from sinks.postgres.replays.plans import Became, summed
 
 UTF_8, BASE64 = "utf-8", "base64"
 
 
+def plain(value: Any) -> Any:
+    """Return a value for JSON: named tuples as objects, provenances as text, times as `line_document` has them."""
+    if isinstance(value, Provenance):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: plain(one) for name, one in value._asdict().items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def line_document(line: DeadLetterLine) -> dict[str, Any]:
-    """Return the JSON document of one dead letter in a list of dead letters."""
-    return line._asdict() | {"provenance": str(line.provenance), "dropped_at": moment_text(line.dropped_at)}
+    """Return the JSON document of one dead letter in a list; times are RFC 3339 in UTC, with microseconds."""
+    return line._asdict() | {"provenance": str(line.provenance), "dropped_at": line.dropped_at.isoformat()}
 
 
 def letter_document(letter: WholeDeadLetter) -> dict[str, Any]:
     """Return the JSON document of a whole dead letter, with the encoding of key, payload and each header value."""
     key, key_encoding = encoded(letter.body.key)
     payload, payload_encoding = encoded(letter.body.value)
-    return line_document(letter.line) | {
-        "received_at": moment_text(letter.received_at),
-        "record_time": moment_text(letter.record_time),
-        "first_failed_at": moment_text(letter.first_failed_at),
-        "changed_at": moment_text(letter.changed_at),
+    times = ("received_at", "record_time", "first_failed_at", "changed_at")
+    return line_document(letter.line) | {name: getattr(letter, name).isoformat() for name in times} | {
         "replay_id": letter.replay_id,
         "discarded_by": letter.discarded_by,
         "key": key,
@@ -37,11 +46,6 @@ def letter_document(letter: WholeDeadLetter) -> dict[str, Any]:
         "headers": [dict(zip(("name", "value", "encoding"), (name, *encoded(value)), strict=True))
                     for name, value in letter.body.headers],
     }  # fmt: skip
-
-
-def moment_text(at: datetime) -> str:
-    """Return the time as RFC 3339 in UTC, with microseconds as in Postgres."""
-    return at.isoformat()
 
 
 def encoded(raw: bytes | None) -> tuple[str | None, str | None]:
@@ -74,28 +78,19 @@ def groups_document(found: Groups) -> dict[str, Any]:
         "total": found.total,
         "causes": found.causes,
         "groups": [
-            one._asdict()
+            plain(one)
             | {
                 "share_pct": share(one.dead_letters, found.total),
                 "dropped_reason": one.example.dropped_reason,
                 "error_class": one.example.error_class,
-                "first_at": moment_text(one.first_at),
-                "last_at": moment_text(one.last_at),
-                "since": moment_text(one.since),
-                "example": line_document(one.example),
-                "owners": [owner._asdict() for owner in one.owners],
-                "guesses": [guessed._asdict() for guessed in one.guesses],
             }
             for one in found.groups
         ],
-        "repeated": [
-            one._asdict() | {"first_at": moment_text(one.first_at), "last_at": moment_text(one.last_at)}
-            for one in found.often.repeated
-        ],
+        "repeated": plain(found.often.repeated),
         "repeated_events": found.often.events,
         "duplicates": found.often.duplicates,
         "duplicate_replays": found.often.replays,
-        "duplicates_by_script": [one._asdict() for one in found.often.by_script],
+        "duplicates_by_script": plain(found.often.by_script),
     }
 
 
@@ -106,13 +101,7 @@ def share(count: int, total: int) -> float:
 
 def shown_document(found: Shown) -> dict[str, Any]:
     """Return the document of a whole dead letter with its replays."""
-    return letter_document(found.letter) | {"lives": [_life(one) for one in found.lives]}
-
-
-def _life(one: Life) -> dict[str, Any]:
-    times = {"first_failed_at": one.first_failed_at, "settled_at": one.settled_at}
-    moments = {name: None if at is None else moment_text(at) for name, at in times.items()}
-    return one._asdict() | {"provenance": str(one.provenance)} | moments
+    return letter_document(found.letter) | {"lives": plain(found.lives)}
 
 
 def status_document(plan: Plan, became: list[Became], *, running: bool) -> dict[str, Any]:

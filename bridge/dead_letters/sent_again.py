@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from schemas.config.settings import Settings
 from schemas.documents.dead_letter_filter import DeadLetterFilter
@@ -28,24 +28,11 @@ MOST_LOOKED_UP: Final = 20_000
 MOST_SCRIPTS: Final = 3
 
 
-async def registry_of(settings: Settings) -> Registry:
-    """Return the registered scripts; raises SinkUnavailable."""
-    registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
-    await registry.load()
-    return registry.current
-
-
-class SentAgain(NamedTuple):
-    """The dead letters whose events are persisted, and the number of those without a readable site and event id."""
-
-    persisted: list[Whose]
-    unidentified: int
-
-
-async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], share: Share) -> SentAgain:
+async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], share: Share) -> tuple[list[Whose], int]:
     """Look up which of these dead letters have persisted events; raises SinkUnavailable.
 
-    `share` limits how long this may occupy the event loop.
+    Return these, and the number of those without a readable site and event id. `share` limits how long this may occupy
+    the event loop.
     """
     found: list[Whose] = []
     unidentified = 0
@@ -62,7 +49,7 @@ async def sent_again(dsn: str, registry: Registry, letters: Sequence[Whose], sha
             keys = await persisted_keys(conn, {one for one in claims.values() if one is not None})
             found += [letter for letter, one in claims.items() if one is not None and one.key in keys]
             unidentified += sum(one is None for one in claims.values())
-    return SentAgain(found, unidentified)
+    return found, unidentified
 
 
 async def groups_looked_up(
@@ -78,7 +65,8 @@ async def groups_looked_up(
     if not found.groups:
         return found
     letters = await latest_of(settings.dsn, chosen, found.groups, MOST_LOOKED_UP, share)
-    persisted, _ = await sent_again(settings.dsn, await registry_of(settings), letters, share)
+    registry = (await RegistryCache.loaded(settings)).current
+    persisted, _ = await sent_again(settings.dsn, registry, letters, share)
     return await share.finish(_counted(found, letters, persisted))
 
 

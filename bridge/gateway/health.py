@@ -1,8 +1,5 @@
 """Readiness of a gateway: it needs Kafka and a copy of the registry, and works without Postgres."""
 
-import time
-from collections.abc import Mapping
-
 from bridge.gateway.publisher import Publisher
 from schemas.errors import SinkUnavailable
 from sinks.postgres.registry.producers import ProducerRegistry
@@ -17,11 +14,9 @@ def needs_of_gateway(producers: ProducerRegistry, publisher: Publisher) -> Needs
             raise SinkUnavailable("Kafka does not acknowledge records in time")
         await publisher.look()
 
-    def own() -> Mapping[str, bool]:
-        return {"registry": producers.read_at is not None}
-
-    def figures() -> Mapping[str, float | None]:
-        read_at = producers.read_at
-        return {"registry_age_seconds": None if read_at is None else round(time.monotonic() - read_at, 1)}
-
-    return Needs(ask_kafka, own, figures, frozenset({"kafka", "registry"}))
+    return Needs(
+        ask_kafka,
+        lambda: {"registry": producers.read_at is not None},
+        lambda: {"registry_age_seconds": producers.age_seconds},
+        frozenset({"kafka", "registry"}),
+    )

@@ -1,5 +1,7 @@
 """`bridge topics adopt` as a job: workers read a replaced log (truncated, recreated or moved) from its beginning."""
 
+from contextlib import aclosing
+
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
 from schemas.config.settings import Settings
@@ -48,12 +50,8 @@ async def _examined(settings: Settings, topic: str, partition: int | None) -> Ex
         raise InvalidInput(
             f"Kafka has no such partition: {topic} has {len(exist)} partitions; see `bridge topics check`"
         )
-    sink = PostgresSink(settings.dsn, settings.group)
-    try:
-        async with taking(settings, wanted) as source:
-            return await examine(source, sink, wanted)
-    finally:
-        await sink.close()
+    async with aclosing(PostgresSink(settings.dsn, settings.group)) as sink, taking(settings, wanted) as source:
+        return await examine(source, sink, wanted)
 
 
 async def _adopt(settings: Settings, run: Run[OffsetsSummary], one: Examined, cluster: str) -> None:

@@ -13,13 +13,12 @@ from schemas.documents.run_summary import IdentitySummary
 from schemas.pipeline.record import Provenance
 from schemas.pipeline.registry import Registry
 from sinks.postgres.connection import Connection, connection
+from sinks.postgres.gate.windows import add_to_windows
 from sinks.postgres.identity.attribution import (
     BEGINNING,
     Attribution,
     Unattributed,
-    add_to_windows,
     attribute,
-    count_moved,
     read_unattributed,
     read_windows,
 )
@@ -40,15 +39,13 @@ def backfill_job(settings: Settings, limit: int | None) -> Job[IdentitySummary]:
     """
 
     async def work(run: Run[IdentitySummary]) -> None:
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
-        await registry.load()
+        registry = await RegistryCache.loaded(settings)
         trust = GatewayTrust(settings.proof_keys, registry.legacy_until_ms)
         after = BEGINNING
         with run.target("ledger"):
             async with connection(settings.dsn, "identity") as conn:
                 while (left := _left(run, limit)) > 0:
-                    if run.lock is not None:
-                        run.lock.check()
+                    run.check_lock()
                     page = await read_unattributed(conn, after, min(PAGE, left))
                     if not page:
                         break
@@ -97,7 +94,7 @@ async def _settle(conn: Connection, run: Run[IdentitySummary], found: Found, reg
     if not run.dry_run:
         await add_to_windows(conn, changes)
     summary = run.summary
-    summary.windows_moved_total += count_moved(changes)
+    summary.windows_moved_total += sum(count for counts in changes.values() for count in counts if count > 0)
     summary.windows_missing_total += without
     for row, attribution in found:
         summary.by_sender[attribution.sender] = summary.by_sender.get(attribution.sender, 0) + 1

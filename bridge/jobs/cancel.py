@@ -97,11 +97,10 @@ async def _open_again(
     if not (claimed := await claims(conn, plan.replay_id)):
         return 0
     if plan.state not in _OVER and not any(claimed.values()):
-        run.summary.warnings.append(
+        run.warn(
             f"{len(claimed)} items that were sent have no outcome yet; if some never get one, cancel the plan again: "
             "this reopens the items that were never sent"
         )
-        run.tell(f"warning: {run.summary.warnings[-1]}")
         return 0
     try:
         # A record of the run may be behind another producer's open transaction: no worker has read it yet.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import aclosing
 
-from bridge.dead_letters.sent_again import registry_of, sent_again
+from bridge.dead_letters.sent_again import sent_again
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
 from schemas.config.service import Service
@@ -17,6 +17,7 @@ from sinks.postgres.dead_letters.discard import discard, not_dropped
 from sinks.postgres.dead_letters.letter import Whose
 from sinks.postgres.dead_letters.pages import count
 from sinks.postgres.dead_letters.stream import whose
+from sinks.postgres.registry.cache import RegistryCache
 
 
 def discard_job(
@@ -44,12 +45,11 @@ def discard_job(
             # The work below can be interrupted at any moment, so the run is recorded first.
             if found.get(Disposition.OPEN) and not run.dry_run:
                 await run.begins()
-            registry = await registry_of(settings) if persisted else {}
+            registry = (await RegistryCache.loaded(settings)).current if persisted else {}
             only_open = chosen.model_copy(update={"disposition": (Disposition.OPEN,)})
             async with aclosing(whose(settings.dsn, only_open, run.share)) as pieces:
                 async for piece in pieces:
-                    if run.lock is not None:
-                        run.lock.check()
+                    run.check_lock()
                     meant = await _persisted(run, settings, registry, piece) if persisted else piece
                     if run.dry_run:
                         run.summary.processed_total += len(meant)

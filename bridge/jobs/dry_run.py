@@ -5,8 +5,9 @@ is the outcome that the item would have if it were sent now.
 """
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,9 +16,10 @@ from typing import Final
 from bridge.jobs.looks import Look, looked_after
 from bridge.jobs.replacements import Replacements
 from schemas.config.settings import Settings
-from schemas.documents.replay import DeadLetterItem, Example, Forecast, PlanReport
+from schemas.documents.replay import DeadLetterItem, Example, Forecast, Plan, PlanReport
 from schemas.pipeline.outcome import Attempt, Candidate, Outcomes
 from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
+from schemas.pipeline.registry import Registry
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.cooperative import Share
 from sinks.postgres.audit.snapshot import KEYS_KEPT
@@ -45,20 +47,23 @@ _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b\d+\b")
 class DryRun:
     """Forecasts the outcomes of a replay plan's items (its dead letters), in the plan's order, and changes nothing.
 
-    `now` is timezone-aware. `share` limits how long the dry run may occupy the event loop. `look` is called every
-    second, and raises an error if the dry run must end.
+    `share` limits how long the dry run may occupy the event loop. `look` is called every second, and raises an error if
+    the dry run must end. At first it only raises an error once the database session of `conn` has ended.
     """
 
     settings: Settings
     conn: Connection
     correction: Correction
     terms: Terms
-    registry: RegistryCache
-    now: datetime
+    registry: Registry
     share: Share
-    look: Look
+    look: Look = field(init=False)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
     _seen: set[bytes] = field(default_factory=set)
     _tried: int = 0
+
+    def __post_init__(self) -> None:
+        self.look = partial(self.conn.execute, "SELECT 1")
 
     @classmethod
     async def prepared(
@@ -69,29 +74,23 @@ class DryRun:
         replay_id: str,
         share: Share,
         *,
-        force: bool = False,
-        org_id: int | None = None,
-        look: Look | None = None,
+        force: bool,
+        org_id: int | None,
     ) -> "DryRun":
-        """Build a dry run with the current registry and the current monthly partitions.
+        """Build a dry run of a plan with the current registry and the current monthly partitions.
 
-        `org_id` is the plan's organisation, if the plan has one. Without a `look`, the dry run ends with an error once
-        the database session of `conn` has ended.
+        `org_id` is the plan's organisation, if the plan has one.
         """
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
-        await registry.load()
+        registry = await RegistryCache.loaded(settings)
         trust = GatewayTrust(settings.proof_keys, registry.legacy_until_ms)
         terms = Terms(replay_id, force, settings.replay_max_lives, await months_attached(conn), org_id, trust)
-        return cls(
-            settings,
-            conn,
-            correction,
-            terms,
-            registry,
-            datetime.now(UTC),
-            share,
-            look or partial(conn.execute, "SELECT 1"),
-        )
+        return cls(settings, conn, correction, terms, registry.current, share)
+
+    @classmethod
+    async def of_plan(cls, settings: Settings, conn: Connection, plan: Plan, share: Share, *, force: bool) -> "DryRun":
+        """Build a dry run of a stored plan."""
+        correction = Correction(plan.corrections)
+        return await cls.prepared(settings, conn, correction, plan.replay_id, share, force=force, org_id=plan.org_id)
 
     async def judge(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
         """Return the forecast (the outcome if sent now) of each plan item, a dead letter.
@@ -100,15 +99,13 @@ class DryRun:
         """
         judged = await looked_after(self._computed(items), self.look)
         keys = await persisted_keys(self.conn, [one.claim for one in judged if one.claim is not None])
-        beyond = await self._beyond_horizon(
-            [one for one in judged if one.claim is not None and one.claim.key not in keys]
-        )
+        beyond = await self._beyond_horizon(judged, keys)
         return await self._tried_again([known_to_the_store(one, keys, beyond, self._seen) for one in judged])
 
     async def _computed(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
         bounds = bounds_of(self.settings)
-        registry = self.registry.current
-        return [await self.share.finish(judge(item, self.correction, self.terms, registry, bounds)) for item in items]
+        terms, registry = self.terms, self.registry
+        return [await self.share.finish(judge(item, self.correction, terms, registry, bounds)) for item in items]
 
     def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
         """Return whether the dedup keys from the time when the item was received may have been pruned.
@@ -117,18 +114,20 @@ class DryRun:
         """
         return item.received_at < self.now - KEYS_KEPT
 
-    async def _beyond_horizon(self, judged: Sequence[Judgement]) -> set[tuple[int, str]]:
+    async def _beyond_horizon(self, judged: Sequence[Judgement], keys: Collection[bytes]) -> set[tuple[int, str]]:
         """Return the site and event id of the items that are persisted, although the key table lacks their dedup keys.
 
         The search of the event table begins one retention period of keys before the oldest item was received. Two
         events that are further apart than this period never counted as duplicates.
         """
-        old = [one for one in judged if self.is_beyond_horizon(one.item)]
-        if not old:
+        events, received = [], []
+        for item, claim in ((one.item, one.claim) for one in judged if self.is_beyond_horizon(one.item)):
+            if claim is not None and claim.key not in keys:
+                events.append((claim.site_id, claim.event_id, None if claim.shared else claim.sender))
+                received.append(item.received_at)
+        if not events:
             return set()
-        since = min(one.item.received_at for one in old) - KEYS_KEPT
-        claims = [one.claim for one in old if one.claim is not None]
-        events = [(one.site_id, one.event_id, None if one.shared else one.sender) for one in claims]
+        since = min(received) - KEYS_KEPT
         return await persisted_events(self.conn, events, since, self.now)
 
     async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
@@ -141,12 +140,9 @@ class DryRun:
         if not refused_once:
             return judged
         self._tried += len(refused_once)
-        sink = PostgresSink(self.settings.dsn, self.settings.group)
-        try:
-            offered = [Outcomes(_NO_BATCH, [_candidate(one) for one in refused_once])]
+        offered = [Outcomes(_NO_BATCH, [_candidate(one) for one in refused_once])]
+        async with aclosing(PostgresSink(self.settings.dsn, self.settings.group)) as sink:
             found = await looked_after(sink.rejected(offered), self.look)
-        finally:
-            await sink.close()
         errors = {one.candidate.key: f"sink_rejected_row: {one.error}" for one in found}
         same = Forecast.FAILS_THE_SAME
         return [
@@ -190,9 +186,7 @@ class _Counts:
     def __init__(self, now: datetime, terms: Terms) -> None:
         self._now = now
         self._terms = terms
-        self._counters: dict[str, Counter[str]] = {
-            name: Counter() for name in ("by_forecast", "by_reason", "by_site", "by_age", "failures", "refusals")
-        }
+        self._counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._examples: list[Example] = []
         self._replacements = Replacements()
         self._items = 0
@@ -226,7 +220,7 @@ class _Counts:
         return PlanReport(
             items=self._items,
             examples=self._examples,
-            samples=what.samples(),
+            samples=what.samples,
             replaced=what.told(),
             warnings=what.warnings(),
             **found,

@@ -51,16 +51,14 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
 
     async def work(run: Run[PlanSummary]) -> None:
         async with planning(settings.dsn, keep=not run.dry_run) as conn:
-            if not run.dry_run:
-                await _check_limits(conn, options, Held(1, 1, 1))
+            await _check_limits(run, conn, options, Held(1, 1, 1))
             last = await freeze(
                 conn, name, options.chosen, reason=options.reason, corrections=options.correction.operations,
                 limit=options.limit, org_id=options.org_id,
             )  # fmt: skip
             if not last:
                 raise NoSuchThing("no dead letter matches the filter; see `bridge dlq list` with the same options")
-            if not run.dry_run:
-                await _check_limits(conn, options, Held(0, last, 0))
+            await _check_limits(run, conn, options, Held(0, last, 0))
             dry_run = await DryRun.prepared(
                 settings,
                 conn,
@@ -76,8 +74,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 await keep_passing(conn, name)
                 _check_some_pass(report)
             await complete(conn, name, report)
-            if not run.dry_run:
-                await _check_limits(conn, options, Held(0, 0, 0))
+            await _check_limits(run, conn, options, Held(0, 0, 0))
             # No change is committed yet. A request that was refused above is not in the history.
             await run.begins()
         _summed(run, name, report)
@@ -91,9 +88,7 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
     async def work(run: Run[PlanSummary]) -> None:
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
-            dry_run = await DryRun.prepared(
-                settings, conn, Correction(plan.corrections), plan.replay_id, run.share, force=force, org_id=plan.org_id
-            )
+            dry_run = await DryRun.of_plan(settings, conn, plan, run.share, force=force)
             report, _ = await forecast_plan(dry_run, plan.replay_id)
         _summed(run, plan.replay_id, report)
 
@@ -108,9 +103,12 @@ def _names_replayed(options: PlanOptions) -> bool:
     return options.chosen.disposition is None or "replayed" in options.chosen.disposition
 
 
-async def _check_limits(conn: Connection, options: PlanOptions, more: Held) -> None:
-    """Raise LimitReached if an organisation's replay plans and `more` exceed one of the organisation's limits."""
-    if options.org_id is None or options.most is None:
+async def _check_limits(run: Run[PlanSummary], conn: Connection, options: PlanOptions, more: Held) -> None:
+    """Raise LimitReached if an organisation's replay plans and `more` exceed one of the organisation's limits.
+
+    A dry run keeps no plan, so the limits don't hold for it.
+    """
+    if run.dry_run or options.org_id is None or options.most is None:
         return
     now = await held(conn, options.org_id)
     for what, have, add, most in zip(Held._fields, now, more, options.most, strict=True):

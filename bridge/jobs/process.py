@@ -5,9 +5,8 @@ The gate is the rule that fails a run with too many dropped or retried events.
 
 import random
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections import Counter, defaultdict
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from bridge.jobs.frame import Job
@@ -51,8 +50,8 @@ def process_job(settings: Settings, options: ProcessOptions) -> Job[ProcessSumma
     """Return the job of `bridge process` with these options."""
 
     async def work(run: Run[ProcessSummary]) -> None:
-        async with _Process.opened(settings, options, run) as process:
-            await process.rounds()
+        async with AsyncExitStack() as stack:
+            await (await _Process.opened(settings, options, run, stack)).rounds()
 
     def conclude(run: Run[ProcessSummary]) -> None:
         summary = run.summary
@@ -79,46 +78,43 @@ class _Process:
     backlog: RawTopicReader | None
 
     @classmethod
-    @asynccontextmanager
     async def opened(
-        cls, settings: Settings, options: ProcessOptions, run: Run[ProcessSummary]
-    ) -> AsyncIterator["_Process"]:
-        """Connect to the services that the run needs.
+        cls, settings: Settings, options: ProcessOptions, run: Run[ProcessSummary], stack: AsyncExitStack
+    ) -> "_Process":
+        """Connect to the services that the run needs, until the end of `stack`.
 
         Raises PreconditionFailed or SinkUnavailable if one is unreachable.
         """
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
-        await registry.load()
+        registry = await RegistryCache.loaded(settings)
         make_sink = DryRunSink if run.dry_run else PostgresSink
         sink = make_sink(settings.dsn, settings.group, lock_timeout=settings.lock_timeout.seconds)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(sink.close)
-            publisher: Publisher = SilentPublisher()
-            if not run.dry_run:
-                publisher = await stack.enter_async_context(publishing(settings))
-            backlog: RawTopicReader | None = None
-            if options.scope != Scope():
+        stack.push_async_callback(sink.close)
+        publisher: Publisher = SilentPublisher()
+        if not run.dry_run:
+            publisher = await stack.enter_async_context(publishing(settings))
+        backlog: RawTopicReader | None = None
+        if options.scope != Scope():
+            run.summary.warnings.append(
+                "only waiting retries were processed: the raw topic can't be read for one site or organisation"
+            )
+        elif await group_has_members(settings):
+            run.summary.warnings.append("only waiting retries were processed: a worker reads the raw topic")
+        else:
+            partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
+            for one in registry.paused_partitions.keys() & set(partitions):
+                partitions.remove(one)
                 run.summary.warnings.append(
-                    "only waiting retries were processed: the raw topic can't be read for one site or organisation"
+                    f"{one.topic}:{one.partition} was not read: {registry.paused_partitions[one]}"
                 )
-            elif await group_has_members(settings):
-                run.summary.warnings.append("only waiting retries were processed: a worker reads the raw topic")
-            else:
-                partitions = sorted(await log_bounds(settings, [settings.topics.raw]))
-                for one in registry.paused_partitions.keys() & set(partitions):
-                    partitions.remove(one)
-                    run.summary.warnings.append(
-                        f"{one.topic}:{one.partition} was not read: {registry.paused_partitions[one]}"
-                    )
-                source = await stack.enter_async_context(taking(settings, partitions))
-                backlog = RawTopicReader(source, sink, partitions)
-            brake = BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of)
-            one_shot = OneShot(
-                lambda: registry.current, lambda: GatewayTrust(settings.proof_keys, registry.legacy_until_ms),
-                retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw, sink,
-                BatchCommitter(sink, publisher, brake),
-            )  # fmt: skip
-            yield cls(options, run, one_shot, backlog)
+            source = await stack.enter_async_context(taking(settings, partitions))
+            backlog = RawTopicReader(source, sink, partitions)
+        brake = BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of)
+        one_shot = OneShot(
+            lambda: registry.current, lambda: GatewayTrust(settings.proof_keys, registry.legacy_until_ms),
+            retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw, sink,
+            BatchCommitter(sink, publisher, brake),
+        )  # fmt: skip
+        return cls(options, run, one_shot, backlog)
 
     async def rounds(self) -> None:
         """Process rounds, each of at most `limit` events, until a round finds no event or all rounds are done."""
@@ -167,7 +163,5 @@ class _Process:
         summary.retried_total += tally.retried
         summary.dropped_total += tally.dropped
         summary.stale_total += tally.stale
-        for failure in committed.failures:
-            if failure.dropped_reason is not None:
-                reason = failure.dropped_reason.value
-                summary.dropped_by_reason[reason] = summary.dropped_by_reason.get(reason, 0) + 1
+        reasons = Counter(one.dropped_reason.value for one in committed.failures if one.dropped_reason is not None)
+        summary.dropped_by_reason = dict(Counter(summary.dropped_by_reason) + reasons)

@@ -26,7 +26,8 @@ class Replacements:
         self._items: Counter[tuple[str, Old, _Owner]] = Counter()
         self._values: dict[str, set[Old]] = {}
         self._orgs: set[int | None] = set()
-        self._samples: list[Sample] = []
+        self.samples: list[Sample] = []
+        """Examples of what the correction changes: for each site and old value, the first changed item."""
         self._sampled: set[tuple[int | None, tuple[Old, ...]]] = set()
         self._of_site: Counter[int | None] = Counter()
 
@@ -40,16 +41,12 @@ class Replacements:
             if old.new is not None:
                 self._count(old, (item.site_id, item.org_id))
         what = (item.site_id, one.replaced)
-        full = len(self._samples) >= MOST_SAMPLES or self._of_site[item.site_id] >= MOST_OF_A_SITE
+        full = len(self.samples) >= MOST_SAMPLES or self._of_site[item.site_id] >= MOST_OF_A_SITE
         if not full and what not in self._sampled:
             self._sampled.add(what)
             self._of_site[item.site_id] += 1
             changes = diff(item.body.value, one.body.value)
-            self._samples.append(Sample(provenance=str(item.provenance), diff=changes))
-
-    def samples(self) -> list[Sample]:
-        """Return examples of what the correction changes: for each site and old value, the first changed item."""
-        return self._samples
+            self.samples.append(Sample(provenance=str(item.provenance), diff=changes))
 
     def told(self) -> list[Replaced]:
         """Return the replaced old values with the number of their items, the most frequent first."""

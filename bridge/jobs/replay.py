@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from bridge.jobs.dry_run import DryRun
@@ -23,18 +23,9 @@ from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_r
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.replay_items.items import claim, let_go, note_sent, page_end, read_items, skip
-from sinks.postgres.replays.plans import (
-    Became,
-    begin,
-    canary_outcomes,
-    end,
-    find_plan,
-    in_flight,
-    outcomes,
-    state_of,
-    summed,
-)
-from streams.rules.correction import Correction, CorrectionFailed
+from sinks.postgres.replays import plans
+from sinks.postgres.replays.plans import Became, find_plan, outcomes, state_of, summed
+from streams.rules.correction import CorrectionFailed
 from streams.rules.replay_rules import corrected, refusal
 
 BATCH: Final = 1000
@@ -84,7 +75,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
                 found = await find_plan(conn, options.replay_id)
                 await _check_canary(conn, found, options)
                 plan = found
-                await begin(conn, plan)
+                await plans.begin(conn, plan)
             yield
         except asyncio.CancelledError:
             because = WAITS if run.stopped_by == GIVES_WAY else "it was stopped"
@@ -97,7 +88,8 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
                 await _note_end(settings, run, plan, because)
 
     async def work(run: Run[ReplaySummary]) -> None:
-        async with _Replay.opened(settings, options, run) as replay:
+        async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
+            replay = await _Replay.prepared(settings, options, run, conn, publisher)
             await replay.send()
             await replay.wait()
         _judge(run, await _became(settings, run, options.replay_id), waited=options.wait > 0)
@@ -108,7 +100,7 @@ def replay_job(settings: Settings, options: ReplayOptions) -> Job[ReplaySummary]
 async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) -> None:
     """Check the canary (the plan's items sent first); raises CanaryFailed if too many of them were dropped again."""
     first = max(options.canary, plan.published if plan.canary_failed else 0)
-    dropped = summed(await canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
+    dropped = summed(await plans.canary_outcomes(conn, plan.replay_id, first), Outcome.DROPPED)
     if (count := sum(dropped.values())) > options.canary_max_failures:
         raise CanaryFailed(
             f"the canary of the plan {plan.replay_id} has failed: {count} items were dropped again ({_words(dropped)}); correct "
@@ -119,56 +111,31 @@ async def _check_canary(conn: Connection, plan: Plan, options: ReplayOptions) ->
 
 @dataclass
 class _Replay:
-    settings: Settings
     options: ReplayOptions
     run: Run[ReplaySummary]
-    conn: Connection
     publisher: ReplayPublisher
     plan: Plan
-    correction: Correction
     dry_run: DryRun
-    pace: Pace
-    sent_to: int
-    published: int
     in_turns: bool
-    sent_before: int = 0
-    told_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        self.settings, self.conn = self.dry_run.settings, self.dry_run.conn
         self.dry_run.look = self._look
+        self.pace = Pace(self.options.rate, time.monotonic)
+        self.sent_before = self.sent_to = self.plan.sent_to
+        self.published = self.plan.published
+        self.told_at = time.monotonic()
 
     @classmethod
-    @asynccontextmanager
-    async def opened(
-        cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary]
-    ) -> AsyncIterator["_Replay"]:
-        """Connect to Postgres and Kafka, and read the replay plan that is to be sent."""
-        async with connection(settings.dsn, "replay") as conn, publishing_replays(settings) as publisher:
-            plan = await find_plan(conn, options.replay_id)
-            yield await cls._prepared(settings, options, run, conn, publisher, plan)
-
-    @classmethod
-    async def _prepared(
-        cls,
-        settings: Settings,
-        options: ReplayOptions,
-        run: Run[ReplaySummary],
-        conn: Connection,
-        publisher: ReplayPublisher,
-        plan: Plan,
+    async def prepared(
+        cls, settings: Settings, options: ReplayOptions, run: Run[ReplaySummary], conn: Connection, to: ReplayPublisher
     ) -> "_Replay":
-        correction = Correction(plan.corrections)
-        dry_run = await DryRun.prepared(
-            settings, conn, correction, plan.replay_id, run.share, force=options.force, org_id=plan.org_id
-        )
+        """Read the replay plan that is to be sent."""
+        plan = await find_plan(conn, options.replay_id)
+        dry_run = await DryRun.of_plan(settings, conn, plan, run.share, force=options.force)
         if not (has_workers := await group_has_members(settings)):
-            run.summary.warnings.append("no worker reads the raw topic now: outcomes arrive only when a worker runs")
-            run.tell(f"warning: {run.summary.warnings[-1]}")
-        return cls(
-            settings, options, run, conn, publisher, plan, correction, dry_run,
-            Pace(options.rate, time.monotonic), plan.sent_to, plan.published, has_workers and not options.rate,
-            plan.sent_to,
-        )  # fmt: skip
+            run.warn("no worker reads the raw topic now: outcomes arrive only when a worker runs")
+        return cls(options, run, to, plan, dry_run, has_workers and not options.rate)
 
     async def send(self) -> None:
         """Send the plan's unsent items (dead letters). If a canary is set, its items are sent first, and must pass."""
@@ -179,7 +146,7 @@ class _Replay:
             await self._canary_passed(canary)
         while self._is_left():
             await self._batch(BATCH)
-        await end(self.conn, self.plan.replay_id, _OPEN_AGAIN)
+        await plans.end(self.conn, self.plan.replay_id, _OPEN_AGAIN)
         if left:
             self._tell(at_once=True)
         else:
@@ -263,18 +230,15 @@ class _Replay:
         """Return corrected bodies, and why other items are not sent, by position; does not search for duplicates."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
-        terms, share, registry = self.dry_run.terms, self.run.share, self.dry_run.registry.current
-        for item in items:
-            if self._was_sent(item):
-                continue
-            problem = refusal(item, terms)
-            if problem is None:
-                try:
-                    bodies[item.position] = await share.finish(corrected(item, self.correction, terms, registry))
-                except CorrectionFailed as error:
-                    problem = str(error)
-            if problem is not None:
+        correction, terms, registry = self.dry_run.correction, self.dry_run.terms, self.dry_run.registry
+        for item in (one for one in items if not self._was_sent(one)):
+            if (problem := refusal(item, terms)) is not None:
                 why[item.position] = problem
+                continue
+            try:
+                bodies[item.position] = await self.run.share.finish(corrected(item, correction, terms, registry))
+            except CorrectionFailed as error:
+                why[item.position] = str(error)
         return bodies, why
 
     async def _give_up(self, refused: Sequence[Replayed], positions: dict[object, int]) -> None:
@@ -286,8 +250,7 @@ class _Replay:
 
     async def _look(self) -> None:
         """Raise BridgeError if the plan was cancelled, the run's lock is lost, or the circuit breaker is open."""
-        if self.run.lock is not None:
-            self.run.lock.check()
+        self.run.check_lock()
         if await state_of(self.conn, self.plan.replay_id) is PlanState.CANCELLED:
             raise BridgeError("the plan was cancelled meanwhile; items that were not sent stay open")
         brake = await read_breaker(self.conn, self.settings.group)
@@ -304,17 +267,17 @@ class _Replay:
             await turn_ended(self._is_in_flight, self._look)
 
     async def _is_in_flight(self) -> bool:
-        return await in_flight(self.conn, self.plan.replay_id, self.sent_before, self.sent_to)
+        return await plans.in_flight(self.conn, self.plan.replay_id, self.sent_before, self.sent_to)
 
     async def _canary_passed(self, canary: int) -> None:
         """Wait, at most `wait` s, for the outcomes of the first items; raises BridgeError if too many were dropped."""
         deadline = time.monotonic() + self.options.wait
         while True:
-            found = await canary_outcomes(self.conn, self.plan.replay_id, canary)
-            counts, reasons = summed(found), summed(found, Outcome.DROPPED)
+            found = await plans.canary_outcomes(self.conn, self.plan.replay_id, canary)
+            counts = summed(found)
             rest = f"the other {max(0, self.plan.planned - self.published)} items stay open"
             if counts.get(Outcome.DROPPED, 0) > self.options.canary_max_failures:
-                told = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+                told = ", ".join(f"{reason} {count}" for reason, count in summed(found, Outcome.DROPPED).items())
                 raise BridgeError(
                     f"{CANARY_FAILED}: of {canary} items {counts[Outcome.DROPPED]} were dropped again ({told}); {rest}"
                 )
@@ -356,7 +319,7 @@ async def _note_end(settings: Settings, run: Run[ReplaySummary], plan: Plan, bec
     summary.replay_id, summary.reason, summary.planned_total = plan.replay_id, plan.reason, plan.planned
     try:
         async with connection(settings.dsn, "replay") as conn:
-            await end(conn, plan.replay_id, because)
+            await plans.end(conn, plan.replay_id, because)
             summary.state = await state_of(conn, plan.replay_id)
         await _became(settings, run, plan.replay_id)
     except BridgeError as error:

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -56,12 +56,14 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
         if not partitions:
             raise InvalidInput(f"--from-topic: Kafka has no topic {topic!r}")
         await run.begins()
-        registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
-        await registry.load()
+        registry = await RegistryCache.loaded(settings)
         pace = Pace(rate, time.monotonic)
-        sink = PostgresSink(settings.dsn, settings.group)
         try:
-            async with _reading(settings, topic) as consumer, producing(settings) as producer:
+            async with (
+                aclosing(PostgresSink(settings.dsn, settings.group)) as sink,
+                _reading(settings, topic) as consumer,
+                producing(settings) as producer,
+            ):
                 with run.target(f"topic:{topic}"):
                     async for records in _batches(consumer, partitions, pace):
                         await _replayed(settings, run, sink, producer, registry, records)
@@ -71,8 +73,6 @@ def replay_topic_job(settings: Settings, topic: str, rate: float) -> Job[TopicRe
                         say(f"{run.summary.processed_total} records read, {run.summary.sent_total} sent")
         except (KafkaError, OSError) as error:
             raise SinkUnavailable(f"replaying {topic}: {type(error).__name__}: {error}; run the same again") from error
-        finally:
-            await sink.close()
 
     return Job("dlq-replay-topic", TopicReplaySummary, work, quiet=True)
 
@@ -148,22 +148,18 @@ async def _replayed(
             )
             for one in strangers
         ]
-        refused = await _refused(producer, copies)
+        # A refused record fails its whole batch, so each record of the batch is sent once more in a batch of its own.
+        suspects = await _refused(producer, copies)
+        refused = sum([len(await _refused(producer, [copy])) for copy in suspects])
         summary.sent_total += len(copies) - refused
         summary.refused += refused
 
 
-async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> int:
-    """Send copies of the records; return how many Kafka refuses because of their content. Raises every other error."""
-    # A refused record fails its whole batch, so each record of the batch is sent once more in a batch of its own.
-    suspects = [copy for copy, _ in await _refusals(producer, copies)]
-    return sum([len(await _refusals(producer, [copy])) for copy in suspects])
-
-
-async def _refusals(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[tuple[Copy, BaseException]]:
+async def _refused(producer: AIOKafkaProducer, copies: Sequence[Copy]) -> list[Copy]:
+    """Send copies of the records; return those that Kafka refuses because of their content. Raises every other error."""
     results = await deliver(producer, copies)
     raise_outage(results)
-    return [(copy, problem) for copy, problem in zip(copies, results, strict=True) if problem is not None]
+    return [copy for copy, problem in zip(copies, results, strict=True) if problem is not None]
 
 
 def _verdict(settings: Settings, one: ExternalDeadLetter, registry: RegistryCache) -> str:

@@ -66,14 +66,23 @@ class Run(Generic[S]):
             await self.note()
             self.on_record = True
 
+    def check_lock(self) -> None:
+        """Raise SinkUnavailable if the run has lost its lock."""
+        if self.lock is not None:
+            self.lock.check()
+
+    def warn(self, text: str) -> None:
+        """Add a warning to the summary, and tell it to people."""
+        self.summary.warnings.append(text)
+        self.tell(f"warning: {text}")
+
     @contextmanager
     def target(self, name: str) -> Iterator[None]:
         """Enclose the work of one target (a part of the job, such as a site), and record a failure of that work.
 
         The run then continues with the next target, unless `fail_fast` is set or Postgres or Kafka is unreachable.
         """
-        if self.lock is not None:
-            self.lock.check()
+        self.check_lock()
         started = time.monotonic()
         try:
             with structlog.contextvars.bound_contextvars(target=name):

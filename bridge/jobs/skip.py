@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
@@ -52,25 +53,18 @@ async def _passable(
     """
     if partition not in await log_bounds(settings, [partition.topic]):
         raise InvalidInput(f"Kafka has no partition {partition}; see `bridge offsets show`")
-    sink = PostgresSink(settings.dsn, settings.group)
-    try:
-        async with taking(settings, [partition]) as source:
-            one = (await examine(source, sink, [partition])).logs[0]
-            if one.foreign is not None:
-                raise InvalidInput(f"{one.log}: {one.foreign}; see `bridge topics adopt`")
-            position = (await sink.stored([one.log])).get(one.log)
-            if position != offset:
-                where = (
-                    "has no stored offset yet"
-                    if position is None
-                    else f"has the stored offset {position}, not {offset}"
-                )
-                raise InvalidInput(f"{one.log} {where}; see `bridge offsets show`")
-            if offset >= one.end:
-                raise InvalidInput(f"{one.log} ends at offset {one.end}: there is no record at {offset} yet")
-            return one.log, await _tried(source, one.log, offset, readable=readable)
-    finally:
-        await sink.close()
+    async with aclosing(PostgresSink(settings.dsn, settings.group)) as sink, taking(settings, [partition]) as source:
+        one = (await examine(source, sink, [partition])).logs[0]
+        if one.foreign is not None:
+            raise InvalidInput(f"{one.log}: {one.foreign}; see `bridge topics adopt`")
+        position = (await sink.stored([one.log])).get(one.log)
+        if position is None:
+            raise InvalidInput(f"{one.log} has no stored offset yet; see `bridge offsets show`")
+        if position != offset:
+            raise InvalidInput(f"{one.log} has the stored offset {position}, not {offset}; see `bridge offsets show`")
+        if offset >= one.end:
+            raise InvalidInput(f"{one.log} ends at offset {one.end}: there is no record at {offset} yet")
+        return one.log, await _tried(source, one.log, offset, readable=readable)
 
 
 async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, readable: bool) -> str:

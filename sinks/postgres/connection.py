@@ -105,11 +105,9 @@ async def connect(dsn: str, role: str, *, seconds: float = CONNECT_SECONDS) -> C
         translated = translate(error, _connecting(dsn))
         # No event is involved yet, so that RowRejected is impossible: an error here is due to the settings, such as a
         # missing certificate file.
-        raise (
-            SinkUnavailable(str(translated), sqlstate=translated.sqlstate)
-            if isinstance(translated, RowRejected)
-            else translated
-        ) from error
+        if isinstance(translated, RowRejected):
+            raise SinkUnavailable(str(translated), sqlstate=translated.sqlstate) from error
+        raise translated from error
     metrics.CONNECTIONS_OPENED.labels(role).inc()
     return opened
 
@@ -171,6 +169,13 @@ async def connection(dsn: str, role: str) -> AsyncIterator[Connection]:
     finally:
         watch.cancel()
         await close(opened)
+
+
+async def fetch(dsn: str, role: str, statement: str, *values: Any) -> list[Any]:
+    """Return the rows of one statement, for which a connection is opened as by `connection`."""
+    async with connection(dsn, role) as conn:
+        rows: list[Any] = await conn.fetch(statement, *values)
+        return rows
 
 
 @asynccontextmanager

@@ -119,11 +119,9 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
             return "the server asks for a secret again after the login, which no Postgres does: check the address"
         if status == _SASL_CONTINUE:
             # The client would compute the iterations for each such message.
-            return (
-                "the server asks again for SCRAM, which no Postgres does: check the address"
-                if status in self._seen
-                else problem_of(said)
-            )
+            if status in self._seen:
+                return "the server asks again for SCRAM, which no Postgres does: check the address"
+            return problem_of(said)
         if status in _TELLING:
             return (
                 f"the server asks for the password {_TELLING[status]} and does not prove its identity: nothing was "

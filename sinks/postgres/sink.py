@@ -35,6 +35,7 @@ from sinks.postgres.connection import (
 )
 from sinks.postgres.errors import KEPT, TIMED_OUT, TRANSLATED, translate
 from sinks.postgres.ledger.rows import provenance_columns, state_and_body, state_of, waiting
+from sinks.postgres.records import partition_of, provenance_of
 from sinks.postgres.statements import sql
 from sinks.postgres.transaction import KEYS, settle_in_transaction, write_events
 
@@ -89,7 +90,7 @@ class PostgresSink:
         columns = (*_columns(list(beginnings)), list(beginnings.values()))
         async with self._working("claiming partitions") as conn:
             rows = await conn.fetch(sql("offsets_claim"), self._group, *columns, worker_name(), cluster)
-        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        return {partition_of(row): row["next_offset"] for row in rows}
 
     async def hold(self, source: TopicPartition, why: str) -> None:
         async with self._working("recording a paused partition") as conn:
@@ -104,7 +105,7 @@ class PostgresSink:
     async def stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         async with self._working("reading offsets") as conn:
             rows = await conn.fetch(sql("offsets_peek"), self._group, *_columns(sources))
-        return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        return {partition_of(row): row["next_offset"] for row in rows}
 
     async def ledger(self, provenances: Sequence[Provenance], *, bodies: bool = False) -> dict[Provenance, LedgerState]:
         if not provenances:
@@ -112,7 +113,7 @@ class PostgresSink:
         async with self._working("reading the ledger") as conn:
             rows = await conn.fetch(sql("ledger_read"), *provenance_columns(list(provenances)), bodies)
         state = state_and_body if bodies else state_of
-        return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]): state(row) for row in rows}
+        return {provenance_of(row): state(row) for row in rows}
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         async with self._working("reading the events that are due") as conn:
@@ -193,6 +194,9 @@ class PostgresSink:
         opened, self._opened = self._opened, None
         if opened is not None:
             await close(opened)
+
+    aclose = close
+    """The name by which `contextlib.aclosing` closes a sink."""
 
     @asynccontextmanager
     async def _working(self, doing: str) -> AsyncIterator[Connection]:
@@ -293,7 +297,7 @@ def known_log(row: "asyncpg.Record") -> KnownLog:
     mark = None
     if row["last_offset"] is not None:
         mark = LogMark(row["last_offset"], row["last_digest"], row["last_timestamp"])
-    return KnownLog(TopicPartition(row["topic"], row["partition"]), row["next_offset"], mark, row["cluster_id"])
+    return KnownLog(partition_of(row), row["next_offset"], mark, row["cluster_id"])
 
 
 def _columns(sources: Sequence[TopicPartition]) -> tuple[list[str], list[int]]:

@@ -31,11 +31,12 @@ from sinks.postgres import copy_encoder
 from sinks.postgres.connection import Connection
 from sinks.postgres.dedup.key_claims import first_claims, second_claims
 from sinks.postgres.errors import TRANSLATED, UNENCODABLE, translate
+from sinks.postgres.gate.windows import add_to_windows
 from sinks.postgres.ledger import rows as ledger
 from sinks.postgres.ledger.rows import provenance_columns, state_of
 from sinks.postgres.statements import sql
 from sinks.senders import count_senders, only_sender
-from sinks.windows import Windows, count_windows, window_columns
+from sinks.windows import count_windows
 
 SENDERS = list(Sender)
 KEYS = "bridge_event_key_pkey"
@@ -64,7 +65,7 @@ async def settle_in_transaction(
     await _settle_replays(connection, outcomes)
     await write_events(connection, normalized)
     windows = count_windows(normalized, failures)
-    await _add_windows(connection, windows)
+    await add_to_windows(connection, windows)
     rows = progress(outcomes, late)
     read = [
         (*row.source, row.next_offset, *row.counts, *(row.mark or _NO_MARK))
@@ -121,7 +122,10 @@ async def claim_keys(
     taken = set(await _insert_keys(connection, sql("keys_claim"), slots, latest, None))
     superseding = [one for key, one in slots.items() if one.shared and key not in taken]
     if superseding:
-        await connection.execute(sql("events_supersede"), *_superseding_columns(superseding))
+        events = [candidate.event for candidate in superseding]
+        sites, ids = [event.site_id for event in events], [event.event_id for event in events]
+        places = provenance_columns([event.provenance for event in events])
+        await connection.execute(sql("events_supersede"), sites, ids, *places)
     return duplicates + [slots[key] for key in taken]
 
 
@@ -146,15 +150,6 @@ async def key_holders(connection: Connection, keys: Collection[bytes]) -> dict[b
     return {row["event_key"]: sender_named(row["sender"]) for row in rows}
 
 
-def _superseding_columns(candidates: Sequence[Candidate]) -> tuple[list[object], ...]:
-    events = [candidate.event for candidate in candidates]
-    return (
-        [event.site_id for event in events],
-        [event.event_id for event in events],
-        *(list(column) for column in provenance_columns([event.provenance for event in events])),
-    )
-
-
 async def _write_ledger(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
     first = [failure for failure in failures if failure.attempt.number == 1]
     later = [failure for failure in failures if failure.attempt.number > 1]
@@ -174,10 +169,9 @@ async def _write_ledger(connection: Connection, normalized: list[Candidate], fai
         raise SinkUnavailable(str(problem)) if isinstance(problem, RowRejected) else problem from error
 
 
-def _advance_columns(failures: list[Failure]) -> tuple[list[object], ...]:
-    provenances = provenance_columns([failure.attempt.provenance for failure in failures])
+def _advance_columns(failures: list[Failure]) -> tuple[Sequence[object], ...]:
     return (
-        *(list(column) for column in provenances),
+        *provenance_columns([failure.attempt.provenance for failure in failures]),
         [failure.attempt.number - (failure.dropped_reason is not None) for failure in failures],
         [None if failure.due_at_ms is None else instant(failure.due_at_ms) for failure in failures],
         [bounded_text(failure.error) for failure in failures],
@@ -205,8 +199,3 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
         await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **copy_encoder.OPTIONS)
     except (asyncpg.PostgresError, *UNENCODABLE) as error:
         raise translate(error, "writing events") from error
-
-
-async def _add_windows(connection: Connection, windows: Windows) -> None:
-    if windows:
-        await connection.execute(sql("windows_add"), *window_columns(windows))

@@ -5,6 +5,7 @@ They are lost, for example, if a retry topic was emptied or removed.
 
 import random
 from collections.abc import Iterable
+from contextlib import aclosing
 
 import structlog
 
@@ -53,11 +54,8 @@ async def _sweep(settings: Settings) -> int:
     if not overdue:
         return 0
     gone = await _copies_gone(settings, overdue, cutoff_ms)
-    sink = PostgresSink(settings.dsn, settings.group)
-    try:
+    async with aclosing(PostgresSink(settings.dsn, settings.group)) as sink:
         waiting = await sink.due(cutoff_ms, Scope(partitions=tuple(gone)), settings.sweep_limit)
-    finally:
-        await sink.close()
     if not waiting:
         return 0
     policy = retry_policy(settings, random.random)

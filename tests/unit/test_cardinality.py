@@ -99,7 +99,7 @@ async def test_ten_thousand_scripts_and_strangers_of_a_gateway() -> None:
     )  # fmt: skip
     front = create_app(settings)
     front.services = services = Services(settings)
-    services.producers._registry = REGISTRY
+    services.producers.current = REGISTRY
     before = series()
     for number in range(1, MANY + 1):
         own = {"x-request-id": f"own-{number}", "user-agent": f"own-{number}"}

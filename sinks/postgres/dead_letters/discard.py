@@ -6,8 +6,9 @@ Dead letters that a replay has claimed (reserved) or sent stay unchanged.
 from collections.abc import Sequence
 
 from schemas.pipeline.record import Provenance
-from sinks.postgres.connection import connection
+from sinks.postgres.connection import connection, fetch
 from sinks.postgres.ledger.rows import provenance_columns
+from sinks.postgres.records import provenance_of
 from sinks.postgres.statements import sql
 
 
@@ -20,12 +21,10 @@ async def discard(dsn: str, places: Sequence[Provenance], run_id: str, *, sent_a
     async with connection(dsn, "discard") as conn:
         # Sorted, because commits lock the ledger's rows in this order.
         statement = sql("dead_letters_discard_sent_again") if sent_again else sql("dead_letters_discard")
-        done: int = await conn.fetchval(statement, *provenance_columns(sorted(places)), run_id)
-    return done
+        return int(await conn.fetchval(statement, *provenance_columns(sorted(places)), run_id))
 
 
 async def not_dropped(dsn: str, places: Sequence[Provenance]) -> list[Provenance]:
     """Return those provenances (topic, partition, offset) that are not of a dropped event; raises SinkUnavailable."""
-    async with connection(dsn, "dead letters") as conn:
-        rows = await conn.fetch(sql("ledger_missing"), *provenance_columns(list(places)))
-    return [Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows]
+    rows = await fetch(dsn, "dead letters", sql("ledger_missing"), *provenance_columns(list(places)))
+    return [provenance_of(row) for row in rows]

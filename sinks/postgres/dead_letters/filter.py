@@ -66,6 +66,12 @@ def conditions(chosen: DeadLetterFilter, *, after: int = 0) -> Conditions:
     return Conditions(" AND ".join(found.parts), tuple(found.values))
 
 
+def query(statement: str, chosen: DeadLetterFilter, *own: Any) -> tuple[Any, ...]:
+    """Return the statement with the filter's conditions, and the values of its parameters: `own`, then the filter's."""
+    found = conditions(chosen, after=len(own))
+    return (found.within(statement), *own, *found.parameters)
+
+
 def exactly(provenance: Provenance) -> Conditions:
     """Return the conditions that select one raw event of the ledger (the failed events), regardless of its outcome."""
     return Conditions("(l.raw_topic, l.raw_partition, l.raw_offset) = ($1, $2, $3)", tuple(provenance))

@@ -14,9 +14,10 @@ import msgspec
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.reasons import DroppedReason
 from sinks.cooperative import Share
-from sinks.postgres.dead_letters.filter import cause_key, cause_name, conditions
+from sinks.postgres.dead_letters.filter import cause_key, cause_name, query
 from sinks.postgres.dead_letters.letter import DeadLetterLine, Whose, line_of, whose_of_all
 from sinks.postgres.dead_letters.reading import reading
+from sinks.postgres.records import named
 from sinks.postgres.statements import sql
 
 MOST_OWNERS: Final = 5
@@ -137,19 +138,21 @@ async def read_groups(dsn: str, chosen: DeadLetterFilter, *, now: datetime, hour
 async def _groups(
     dsn: str, chosen: DeadLetterFilter, now: datetime, hours: int, limit: int
 ) -> tuple[list[Group], int, int]:
-    found = conditions(chosen, after=4)
     async with reading(dsn) as conn:
-        text = found.within(sql("dead_letters_groups"))
-        rows = await conn.fetch(text, now, hours, limit, MOST_OWNERS, *found.parameters)
+        rows = await conn.fetch(*query(sql("dead_letters_groups"), chosen, now, hours, limit, MOST_OWNERS))
         groups = [_group(row) for row in rows]
     return groups, rows[0]["causes"] if rows else 0, rows[0]["total"] if rows else 0
 
 
 def _group(row: "asyncpg.Record") -> Group:
-    return Group(
-        cause_name(row["cause"]), row["message"], row["dead_letters"], row["first_at"], row["last_at"], row["hours"],
-        line_of(row), [Owner(*one) for one in msgspec.json.decode(row["owners"])], row["sites"], row["since"],
-    )  # fmt: skip
+    return named(
+        Group,
+        row,
+        cause=cause_name(row["cause"]),
+        example=line_of(row),
+        owners=[Owner(*one) for one in msgspec.json.decode(row["owners"])],
+        **Group._field_defaults,
+    )
 
 
 async def latest_of(
@@ -159,12 +162,10 @@ async def latest_of(
 
     `share` runs the decoding of rows, so that other tasks get the event loop. Raises SinkUnavailable.
     """
-    found = conditions(chosen, after=4)
     causes = [cause_key(one.cause) for one in groups]
     times = (min(one.first_at for one in groups), max(one.last_at for one in groups))
     async with reading(dsn) as conn:
-        text = found.within(sql("dead_letters_latest"))
-        rows: list[Any] = await conn.fetch(text, causes, *times, most, *found.parameters)
+        rows: list[Any] = await conn.fetch(*query(sql("dead_letters_latest"), chosen, causes, *times, most))
     return await share.finish(whose_of_all(rows))
 
 
@@ -175,10 +176,10 @@ async def _often(dsn: str, chosen: DeadLetterFilter, limit: int) -> Often:
     names reasons.
     """
     everything = {"disposition": None, "dropped_reason": chosen.dropped_reason or tuple(DroppedReason)}
-    found = conditions(chosen.model_copy(update=everything), after=1)
+    chosen = chosen.model_copy(update=everything)
     async with reading(dsn) as conn:
-        rows = await conn.fetch(found.within(sql("dead_letters_repeated")), limit, *found.parameters)
-        scripts = await conn.fetch(found.within(sql("dead_letters_duplicates")), limit, *found.parameters)
+        rows = await conn.fetch(*query(sql("dead_letters_repeated"), chosen, limit))
+        scripts = await conn.fetch(*query(sql("dead_letters_duplicates"), chosen, limit))
     repeated = [Repeated(*row[: len(Repeated._fields)]) for row in map(tuple, rows)]
     by_script = [Duplicates(*row[: len(Duplicates._fields)]) for row in map(tuple, scripts)]
     # If the query returned every repeated event, their number is exact; otherwise it is the number of repeated hashes.

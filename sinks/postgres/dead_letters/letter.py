@@ -12,6 +12,7 @@ from schemas.pipeline.sender import Sender, sender_named
 from sinks.cooperative import in_pieces
 from sinks.postgres.dead_letters.filter import cause_name
 from sinks.postgres.ledger.rows import body
+from sinks.postgres.records import named, provenance_of
 
 
 class DeadLetterLine(NamedTuple):
@@ -90,7 +91,7 @@ def whose_of_all(rows: "Sequence[asyncpg.Record]") -> Generator[None, None, list
 def whose_of(row: "asyncpg.Record") -> Whose:
     """Return the identity (site, script, event id) of the dead letter in a row."""
     return Whose(
-        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
+        provenance_of(row),
         cause_name(row["cause"]),
         row["site_id"],
         row["event_id"],
@@ -103,37 +104,20 @@ def whose_of(row: "asyncpg.Record") -> Whose:
 def line_of(row: "asyncpg.Record") -> DeadLetterLine:
     """Return the dead letter in a row as a line of a list."""
     guessed = guess(row["beginning"])
-    return DeadLetterLine(
-        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
-        row["outcome_at"],
-        row["dropped_reason"],
-        row["error_class"],
-        row["last_error"],
-        cause_name(row["cause"]),
-        row["retry_count"] + 1,
-        row["site_id"],
-        row["org_id"],
-        row["script_id"],
-        row["event_id"],
-        row["disposition"],
-        row["replay_of"],
-        row["replayed_as"],
-        row["sender"],
-        guessed.site_id if row["site_id"] is None else None,
-        guessed.script_id if row["script_id"] is None else None,
-        None if row["site_id"] in (None, guessed.site_id) else guessed.site_id,
+    return named(
+        DeadLetterLine,
+        row,
+        provenance=provenance_of(row),
+        dropped_at=row["outcome_at"],
+        error=row["last_error"],
+        cause=cause_name(row["cause"]),
+        attempt=row["retry_count"] + 1,
+        guessed_site_id=guessed.site_id if row["site_id"] is None else None,
+        guessed_script_id=guessed.script_id if row["script_id"] is None else None,
+        claimed_site_id=None if row["site_id"] in (None, guessed.site_id) else guessed.site_id,
     )
 
 
 def whole_of(row: "asyncpg.Record") -> WholeDeadLetter:
     """Return the whole dead letter of a row with all columns."""
-    return WholeDeadLetter(
-        line_of(row),
-        body(row),
-        row["record_time"],
-        row["received_at"],
-        row["first_failed_at"],
-        row["updated_at"],
-        row["replay_id"],
-        row["discarded_by"],
-    )
+    return named(WholeDeadLetter, row, line=line_of(row), body=body(row), changed_at=row["updated_at"])

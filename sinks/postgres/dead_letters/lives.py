@@ -12,9 +12,10 @@ from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.pipeline.record import Provenance
 from schemas.reasons import DroppedReason
 from sinks.postgres.connection import Connection
-from sinks.postgres.dead_letters.filter import conditions, exactly
+from sinks.postgres.dead_letters.filter import exactly, query
 from sinks.postgres.dead_letters.letter import WholeDeadLetter, whole_of
 from sinks.postgres.dead_letters.reading import reading
+from sinks.postgres.records import named
 from sinks.postgres.statements import sql
 
 MOST_LIVES = 1000
@@ -66,28 +67,27 @@ async def show(dsn: str, provenance: Provenance, *, org_id: int | None = None) -
         provenance=(str(provenance),), disposition=None, dropped_reason=tuple(DroppedReason),
         org_ids=None if org_id is None else (org_id,),
     )  # fmt: skip
-    found = conditions(meant)
     async with reading(dsn) as conn:
-        row = await conn.fetchrow(found.within(sql("dead_letter_show")), *found.parameters)
+        row = await conn.fetchrow(*query(sql("dead_letter_show"), meant))
         return None if row is None else Shown(whole_of(row), await _lives(conn, provenance, row))
 
 
 async def _lives(conn: Connection, provenance: Provenance, row: Any) -> list[Life]:
-    received_at = row["received_at"]
-    lives = [_life(provenance, row)]
     met = {provenance}
-    before = row["replay_of"]
-    while len(lives) < MOST_LIVES and (at := _named(before)) is not None and at not in met:
+    before = await _linked(conn, row, "replay_of", met)
+    after = await _linked(conn, row, "replayed_as", met)
+    return [*reversed(before), _life(provenance, row), *after]
+
+
+async def _linked(conn: Connection, row: Any, link: str, met: set[Provenance]) -> list[Life]:
+    """Return the lives that follow from a row by the column `link`, the nearest first; add them to `met`."""
+    lives: list[Life] = []
+    named_next, received_at = row[link], row["received_at"]
+    while len(met) < MOST_LIVES and (at := _named(named_next)) is not None and at not in met:
         met.add(at)
-        earlier = await _row(conn, at)
-        lives.insert(0, _life(at, earlier) if earlier is not None else await _event(conn, at, received_at))
-        before = None if earlier is None else earlier["replay_of"]
-    after = row["replayed_as"]
-    while len(lives) < MOST_LIVES and (at := _named(after)) is not None and at not in met:
-        met.add(at)
-        later = await _row(conn, at)
-        lives.append(_life(at, later) if later is not None else await _event(conn, at, received_at))
-        after = None if later is None else later["replayed_as"]
+        found = await _row(conn, at)
+        lives.append(_life(at, found) if found is not None else await _event(conn, at, received_at))
+        named_next = None if found is None else found[link]
     return lives
 
 
@@ -111,10 +111,8 @@ def _life(provenance: Provenance, row: Any) -> Life:
     tried = row["retry_count"] + (1 if row["normalized"] else 0)
     state = State.WAITING if not row["normalized"] else State.DROPPED if row["dropped_reason"] else State.NORMALIZED
     error = None if state is State.NORMALIZED else row["last_error"]
-    return Life(
-        provenance, state, tried, row["first_failed_at"], row["outcome_at"], row["dropped_reason"], error,
-        row["disposition"], row["site_id"], row["org_id"],
-    )  # fmt: skip
+    settled = row["outcome_at"]
+    return named(Life, row, provenance=provenance, state=state, attempt=tried, settled_at=settled, error=error)
 
 
 async def _event(conn: Connection, provenance: Provenance, received_at: datetime) -> Life:

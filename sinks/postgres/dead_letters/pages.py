@@ -9,7 +9,7 @@ from schemas.errors import InvalidInput
 from schemas.events.raw_event import parse_instant
 from schemas.pipeline.record import Provenance
 from sinks.postgres.connection import Connection
-from sinks.postgres.dead_letters.filter import conditions
+from sinks.postgres.dead_letters.filter import query
 from sinks.postgres.dead_letters.letter import DeadLetterLine, line_of
 from sinks.postgres.dead_letters.reading import reading
 from sinks.postgres.statements import sql
@@ -58,30 +58,23 @@ async def page(dsn: str, chosen: DeadLetterFilter, *, limit: int, after: Place |
     async with reading(dsn) as conn:
         lines = await read_lines(conn, chosen, limit=limit + 1, after=after)
         # A first page that is not full has all lines, which need no further count.
-        total = len(lines) if after is None and len(lines) <= limit else await _total(conn, chosen)
+        whole = after is None and len(lines) <= limit
+        total = len(lines) if whole else await conn.fetchval(*query(sql("dead_letters_total"), chosen))
     following = Place(lines[limit - 1].dropped_at, lines[limit - 1].provenance) if len(lines) > limit else None
     return Page(lines[:limit], total, following)
 
 
-def page_statement(chosen: DeadLetterFilter, *, limit: int, after: Place | None) -> tuple[str, tuple[Any, ...]]:
+def page_query(chosen: DeadLetterFilter, *, limit: int, after: Place | None) -> tuple[Any, ...]:
     """Return the SQL statement that reads a page of dead letters, and the values bound to its parameters."""
     dropped_at, provenance = (_LATEST, Provenance("", 0, 0)) if after is None else after
-    found = conditions(chosen, after=5)
-    return found.within(sql("dead_letters_page")), (dropped_at, *provenance, limit, *found.parameters)
+    return query(sql("dead_letters_page"), chosen, dropped_at, *provenance, limit)
 
 
 async def read_lines(
     conn: Connection, chosen: DeadLetterFilter, *, limit: int, after: Place | None = None
 ) -> list[DeadLetterLine]:
     """Return at most `limit` dead letters that match the filter, the latest first."""
-    statement, parameters = page_statement(chosen, limit=limit, after=after)
-    return [line_of(row) for row in await conn.fetch(statement, *parameters)]
-
-
-async def _total(conn: Connection, chosen: DeadLetterFilter) -> int:
-    found = conditions(chosen)
-    total: int = await conn.fetchval(found.within(sql("dead_letters_total")), *found.parameters)
-    return total
+    return [line_of(row) for row in await conn.fetch(*page_query(chosen, limit=limit, after=after))]
 
 
 async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
@@ -89,7 +82,6 @@ async def count(dsn: str, chosen: DeadLetterFilter) -> dict[str | None, int]:
 
     Raises SinkUnavailable.
     """
-    found = conditions(chosen)
     async with reading(dsn) as conn:
-        rows = await conn.fetch(found.within(sql("dead_letters_count")), *found.parameters)
+        rows = await conn.fetch(*query(sql("dead_letters_count"), chosen))
     return {row["disposition"]: row["dead_letters"] for row in rows}

@@ -14,9 +14,10 @@ from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.pipeline.record import Provenance
 from sinks.cooperative import Share
 from sinks.postgres.connection import connection
-from sinks.postgres.dead_letters.filter import conditions
+from sinks.postgres.dead_letters.filter import query
 from sinks.postgres.dead_letters.letter import WholeDeadLetter, Whose, whole_of, whose_of_all
 from sinks.postgres.dead_letters.pages import Place, read_lines
+from sinks.postgres.records import provenance_of
 from sinks.postgres.statements import sql
 
 # The most rows of a piece, and its most bytes. One row may be as large as the raw topic's largest message.
@@ -57,26 +58,20 @@ async def _pieces(
         last = Place(latest[0].dropped_at, latest[0].provenance) if latest else BEFORE_ALL
         after = BEFORE_ALL
         while after != last:
-            asked, values = piece_statement(statement, chosen, after=after, last=last, most=most)
-            rows = await conn.fetch(asked, *values)
+            rows = await conn.fetch(*piece_query(statement, chosen, after=after, last=last, most=most))
             if not rows:
                 return
-            after = _place(rows[-1])
+            after = Place(rows[-1]["outcome_at"], provenance_of(rows[-1]))
             yield rows
 
 
-def piece_statement(
+def piece_query(
     statement: str, chosen: DeadLetterFilter, *, after: Place, last: Place, most: tuple[int, ...]
-) -> tuple[str, tuple[Any, ...]]:
+) -> tuple[Any, ...]:
     """Return the SQL statement that reads the next piece of a list of dead letters, and the values bound to it.
 
     `after` is the last row of the previous piece, `last` the last row of all. `most` has the largest number of rows of
     a piece, or this number and the largest number of bytes.
     """
-    found = conditions(chosen, after=8 + len(most))
     bounds = (after.dropped_at, *after.provenance, last.dropped_at, *last.provenance)
-    return found.within(statement), (*bounds, *most, *found.parameters)
-
-
-def _place(row: Any) -> Place:
-    return Place(row["outcome_at"], Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]))
+    return query(statement, chosen, *bounds, *most)

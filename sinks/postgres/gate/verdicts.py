@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.documents.gate import GateChange, Verdict, WindowSums
-from sinks.postgres.connection import Connection, connection
+from sinks.postgres.connection import Connection, connection, fetch
 from sinks.postgres.kept_json import kept_object
 from sinks.postgres.statements import sql
 
@@ -23,12 +23,7 @@ log = structlog.get_logger(__name__)
 
 async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
     """Return the numbers of events by outcome in the last `window_seconds`, for each site and for all sites."""
-    async with connection(dsn, "gate") as conn:
-        return await _sums(conn, window_seconds)
-
-
-async def _sums(conn: Connection, window_seconds: float) -> list[WindowSums]:
-    return [WindowSums(**row) for row in await conn.fetch(sql("gate_sums"), window_seconds)]
+    return [WindowSums(**row) for row in await fetch(dsn, "gate", sql("gate_sums"), window_seconds)]
 
 
 async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, bool], Verdict]) -> list[GateChange]:
@@ -42,7 +37,7 @@ async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, boo
         if not await conn.fetchval(sql("gate_judge_lock")):
             return []
         stood = {row["target"]: bool(row["passed"]) for row in await conn.fetch(sql("gate_states"))}
-        sums = {one.target: one for one in await _sums(conn, window_seconds)}
+        sums = {row["target"]: WindowSums(**row) for row in await conn.fetch(sql("gate_sums"), window_seconds)}
         for target in sorted(sums.keys() | stood.keys()):
             found = sums.get(target, WindowSums(target, 0, 0, 0, 0, 0))
             verdict = rule(found, not stood.get(target, True))
@@ -90,8 +85,7 @@ async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange
     An announcement is left out if no stored change has its id, as it is then forged, or if a later change of the same
     target is stored. Raises SinkUnavailable.
     """
-    async with connection(dsn, "gate") as conn:
-        rows = await conn.fetch(sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
+    rows = await fetch(dsn, "gate", sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
     return [change for row in rows if (change := _read(row)) is not None]
 
 
@@ -111,8 +105,7 @@ class Standing(NamedTuple):
 
 async def failing(dsn: str) -> list[Standing]:
     """Return the gate's targets (each site, and the total) whose last verdict is a fail; the total comes first."""
-    async with connection(dsn, "gate") as conn:
-        return [Standing(**row) for row in await conn.fetch(sql("gate_failing"))]
+    return [Standing(**row) for row in await fetch(dsn, "gate", sql("gate_failing"))]
 
 
 class Day(NamedTuple):
@@ -128,5 +121,4 @@ class Day(NamedTuple):
 
 async def days(dsn: str, count: int, site_id: int | None) -> list[Day]:
     """Return the counts of at most `count` days with events, up to today, the oldest day first; of one site or all."""
-    async with connection(dsn, "gate") as conn:
-        return [Day(**row) for row in await conn.fetch(sql("kpi_days"), count, site_id)]
+    return [Day(**row) for row in await fetch(dsn, "gate", sql("kpi_days"), count, site_id)]

@@ -4,17 +4,18 @@ Events of older gateways have no sender class. `bridge identity backfill` adds t
 the ledger (the table of failed events), and moves their counts to the gate windows (counts by minute) of their sites.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from schemas.errors import PreconditionFailed
 from schemas.pipeline.record import Provenance, RawBody
 from schemas.pipeline.sender import Sender
-from sinks.postgres.connection import Connection, connection
+from sinks.postgres.connection import Connection, connection, fetch
 from sinks.postgres.ledger.rows import body, provenance_columns
+from sinks.postgres.records import named, provenance_of
 from sinks.postgres.statements import sql
-from sinks.windows import WindowKey, Windows, window_columns
+from sinks.windows import WindowKey
 
 BEGINNING = Provenance("", -1, -1)
 """The cursor before the first row."""
@@ -64,14 +65,7 @@ async def read_unattributed(conn: Connection, after: Provenance, limit: int) -> 
     Rows are ordered by provenance: topic, partition and offset of the raw record.
     """
     rows = await conn.fetch(sql("ledger_unattributed"), *after, limit)
-    return [
-        Unattributed(
-            Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]), row["site_id"], row["script_id"],
-            row["event_id"], body(row), row["record_time"], row["received_at"], row["retry_count"],
-            row["dropped_reason"], row["replay_of"],
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [named(Unattributed, row, provenance=provenance_of(row), body=body(row), sender=None) for row in rows]
 
 
 async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Provenance]:
@@ -82,7 +76,7 @@ async def attribute(conn: Connection, found: Sequence[Attribution]) -> set[Prove
     columns = [list(column) for column in zip(*(one[1:] for one in found), strict=True)]
     places = provenance_columns([one.provenance for one in found])
     rows = await conn.fetch(sql("ledger_attribute"), *places, *columns) if found else []
-    return {Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]) for row in rows}
+    return {provenance_of(row) for row in rows}
 
 
 async def read_windows(conn: Connection, keys: Sequence[WindowKey]) -> dict[WindowKey, list[int]]:
@@ -92,24 +86,14 @@ async def read_windows(conn: Connection, keys: Sequence[WindowKey]) -> dict[Wind
     return {WindowKey(*row[:5]): list(row[5:]) for row in map(tuple, rows)}
 
 
-async def add_to_windows(conn: Connection, changes: Windows) -> None:
-    """Add these numbers, which may be negative, to the gate windows (rows with counts of one minute).
-
-    The windows are locked in the order in which workers lock them.
-    """
-    if changes:
-        await conn.execute(sql("windows_add"), *window_columns(changes))
-
-
 async def trust_state(dsn: str) -> TrustState:
     """Return until when unsigned gateway headers are trusted; raises PreconditionFailed if the row is missing."""
-    async with connection(dsn, "identity") as conn:
-        row = await conn.fetchrow(sql("gateway_trust_show"))
-    if row is None:
+    rows = await fetch(dsn, "identity", sql("gateway_trust_show"))
+    if not rows:
         raise PreconditionFailed(
             "the table gateway_trust is empty: restore its row from a backup, or insert a row with legacy_until now()"
         )
-    return TrustState(*row)
+    return TrustState(*rows[0])
 
 
 async def end_legacy(dsn: str, run_id: str) -> bool:
@@ -117,8 +101,3 @@ async def end_legacy(dsn: str, run_id: str) -> bool:
     async with connection(dsn, "identity") as conn:
         done: str = await conn.execute(sql("gateway_trust_end"), run_id)
     return done.endswith(" 1")
-
-
-def count_moved(moves: Mapping[WindowKey, list[int]]) -> int:
-    """Return how many events these changes move from one gate window (counts of one minute) to another."""
-    return sum(count for counts in moves.values() for count in counts if count > 0)

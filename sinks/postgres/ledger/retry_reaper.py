@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 from schemas.instants import instant
 from schemas.pipeline.ledger import Waiting
-from sinks.postgres.connection import connection
+from sinks.postgres.connection import connection, fetch
 from sinks.postgres.ledger.rows import provenance_columns
 from sinks.postgres.statements import sql
 
 
 async def overdue_partitions(dsn: str, due_ms: int) -> set[int]:
     """Return the partitions with events whose next attempt was due before `due_ms`, in milliseconds since the epoch."""
-    async with connection(dsn, "sweep") as conn:
-        return {row["raw_partition"] for row in await conn.fetch(sql("ledger_overdue"), instant(due_ms))}
+    return {row["raw_partition"] for row in await fetch(dsn, "sweep", sql("ledger_overdue"), instant(due_ms))}
 
 
 async def note_published(dsn: str, waiting: Sequence[Waiting], at_ms: int) -> None:

@@ -14,6 +14,7 @@ from schemas.pipeline.record import Provenance, RawBody
 from schemas.pipeline.sender import sender_named
 from schemas.reasons import DroppedReason
 from sinks.postgres.kept_json import SHOWN, UNREADABLE
+from sinks.postgres.records import named, provenance_of
 
 
 def state_of(row: "asyncpg.Record") -> LedgerState:
@@ -59,16 +60,8 @@ def body(row: "asyncpg.Record") -> RawBody:
 
 def waiting(row: "asyncpg.Record") -> Waiting:
     """Convert a row of the query `ledger_due` to an event that waits for a retry."""
-    return Waiting(
-        Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"]),
-        row["site_id"],
-        row["retry_count"] + 1,
-        body(row),
-        row["received_at"],
-        row["first_failed_at"],
-        row["error_class"],
-        row["last_error"],
-    )
+    place, attempt = provenance_of(row), row["retry_count"] + 1
+    return named(Waiting, row, provenance=place, attempt=attempt, body=body(row), error=row["last_error"])
 
 
 def encode_headers(headers: Headers) -> bytes:

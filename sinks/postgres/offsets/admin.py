@@ -11,7 +11,8 @@ from schemas.errors import InvalidInput
 from schemas.instants import instant
 from schemas.pipeline.record import TopicPartition, incarnation_of, log_name, topic_of
 from sinks.kafka.admin import log_bounds
-from sinks.postgres.connection import connection
+from sinks.postgres.connection import fetch
+from sinks.postgres.records import named
 from sinks.postgres.statements import sql
 
 
@@ -44,8 +45,7 @@ async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[
 
     If `ask_kafka` is False, the lag and the logs' first and end offsets are None.
     """
-    async with connection(settings.dsn, "offsets") as conn:
-        rows = await conn.fetch(sql("offsets_show"), settings.group)
+    rows = await fetch(settings.dsn, "offsets", sql("offsets_show"), settings.group)
     logs = sorted(rows, key=lambda row: incarnation_of(row["topic"]))
     present = {TopicPartition(topic_of(row["topic"]), row["partition"]): row["topic"] for row in logs}
     bounds = await log_bounds(settings, {source.topic for source in present}) if ask_kafka else {}
@@ -55,16 +55,15 @@ async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[
         log = bounds.get(source) if present[source] == row["topic"] else None
         timestamp = row["last_timestamp"]
         found.append(
-            StoredOffset(
+            named(
+                StoredOffset,
+                row,
                 topic=source.topic,
-                partition=source.partition,
                 incarnation=incarnation_of(row["topic"]),
-                next_offset=row["next_offset"],
                 log_start=log.start if log else None,
                 log_end=log.end if log else None,
                 lag=max(0, log.end - row["next_offset"]) if log else None,
                 last_record_at=None if timestamp is None else instant(timestamp),
-                **{name: row[name] for name in ("worker", "epoch", "held", "skipped", "stale", "lost")},
             )
         )
     return found
@@ -76,16 +75,14 @@ async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, clu
     `beginning` is the new log's first offset. Raises InvalidInput if the old log has been replaced already.
     """
     new = TopicPartition(log_name(topic_of(old.topic), incarnation_of(old.topic) + 1), old.partition)
-    async with connection(settings.dsn, "offsets") as conn:
-        if await conn.fetchval(sql("offsets_adopt"), settings.group, *new, beginning, cluster) is None:
-            raise InvalidInput(f"{new} has been adopted already; see `bridge offsets show`")
+    if not await fetch(settings.dsn, "offsets", sql("offsets_adopt"), settings.group, *new, beginning, cluster):
+        raise InvalidInput(f"{new} has been adopted already; see `bridge offsets show`")
     return new
 
 
 async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
     """Skip the record at `offset`; raises InvalidInput unless `offset` is the partition's stored offset."""
-    async with connection(settings.dsn, "offsets") as conn:
-        if await conn.fetchval(sql("offsets_skip"), settings.group, *source, offset) is None:
-            raise InvalidInput(
-                f"the stored offset of {source} is no longer {offset}, so that no record was skipped; see `bridge offsets show`"
-            )
+    if not await fetch(settings.dsn, "offsets", sql("offsets_skip"), settings.group, *source, offset):
+        raise InvalidInput(
+            f"the stored offset of {source} is no longer {offset}, so that no record was skipped; see `bridge offsets show`"
+        )

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv6Address
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from schemas.errors import InvalidInput, PreconditionFailed, RowRejected, SinkUnavailable
@@ -138,13 +138,17 @@ async def set_enabled(dsn: str, script_id: str, *, enabled: bool) -> Change:
     """Enable or disable a script; raises InvalidInput if it is not registered."""
     _check(script_id)
     async with changing(dsn, "changing a script") as conn:
-        row = await conn.fetchrow(sql("script_lock"), script_id)
-        if row is None:
-            raise InvalidInput(f"script {script_id!r} is not registered; see `bridge script list`")
-        if row["enabled"] == enabled:
+        if (await lock_script(conn, script_id))["enabled"] == enabled:
             return Change.UNCHANGED
         await conn.execute(sql("script_enable"), script_id, enabled)
         return Change.ENABLED if enabled else Change.DISABLED
+
+
+async def lock_script(conn: Connection, script_id: str) -> Any:
+    """Lock the row of a script against changes, and return it; raises InvalidInput if the script is not registered."""
+    if (row := await conn.fetchrow(sql("script_lock"), script_id)) is None:
+        raise InvalidInput(f"script {script_id!r} is not registered; see `bridge script list`")
+    return row
 
 
 async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRow]:

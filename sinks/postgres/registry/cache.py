@@ -7,10 +7,12 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Mapping
+from typing import Self
 
 import asyncpg
 import structlog
 
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Registry, Script
@@ -73,29 +75,39 @@ class RegistryCache:
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         self._dsn = dsn
         self._refresh_seconds = refresh_seconds
-        self._registry: Registry = {}
+        self.current: Registry = {}
+        """The scripts as they were last read."""
         self._owned: Registry = {}
         self._orgs: dict[int, int | None] = {}
         self.legacy_until_ms = 0
         """Until when gateway headers without a signature are trusted, in milliseconds since the epoch."""
         self.paused_partitions: Mapping[TopicPartition, str] = {}
         """Partitions of raw topics that operators have paused, each with the account and the reason."""
+        self.read_at: float | None = None
+        """When the copy was last read, by the monotonic clock, in seconds."""
         self._changed = asyncio.Event()
         self._told = 0
         self._flooded = False
 
-    def owner_of(self, site_id: int) -> tuple[str, int]:
-        """Return the owner of a site: its organisation, or the site itself if it has no known organisation."""
-        if self._owned is not self._registry:
-            self._owned = self._registry
-            self._orgs = {script.site_id: script.org_id for script in self._registry.values()}
-        org_id = self._orgs.get(site_id)
-        return ("site", site_id) if org_id is None else ("organisation", org_id)
+    @classmethod
+    async def loaded(cls, settings: Settings) -> Self:
+        """Return a copy of the registry that was just read; raises SinkUnavailable."""
+        cache = cls(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
+        await cache.load()
+        return cache
 
     @property
-    def current(self) -> Registry:
-        """The scripts as they were last read."""
-        return self._registry
+    def age_seconds(self) -> float | None:
+        """The seconds since the copy was last read; None before the first read."""
+        return None if self.read_at is None else round(time.monotonic() - self.read_at, 1)
+
+    def owner_of(self, site_id: int) -> tuple[str, int]:
+        """Return the owner of a site: its organisation, or the site itself if it has no known organisation."""
+        if self._owned is not self.current:
+            self._owned = self.current
+            self._orgs = {script.site_id: script.org_id for script in self.current.values()}
+        org_id = self._orgs.get(site_id)
+        return ("site", site_id) if org_id is None else ("organisation", org_id)
 
     async def load(self) -> None:
         """Read the registry once; raises SinkUnavailable."""
@@ -151,8 +163,13 @@ class RegistryCache:
                 continue
 
     async def _read(self, conn: Connection) -> None:
+        await self._take(conn)
+        self.read_at = time.monotonic()
+
+    async def _take(self, conn: Connection) -> None:
+        """Replace the copy by what Postgres has now."""
         rows = await conn.fetch(sql("registry_read"), timeout=READ_SECONDS)
-        self._registry = scripts_of(rows)
+        self.current = scripts_of(rows)
         self.legacy_until_ms = await conn.fetchval(sql("gateway_trust_read"), timeout=READ_SECONDS) or 0
         self.paused_partitions = await _read_paused_partitions(conn)
         metrics.REGISTRY_SCRIPTS.set(len(rows))

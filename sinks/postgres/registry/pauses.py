@@ -5,7 +5,7 @@ Workers and gateways read the pauses together with the registry of scripts, and 
 
 from schemas.errors import InvalidInput
 from schemas.pipeline.pause import Pause, PauseKind
-from sinks.postgres.connection import connection
+from sinks.postgres.connection import connection, fetch
 from sinks.postgres.registry.cache import tell_of_change
 from sinks.postgres.registry.history import sign_changes
 from sinks.postgres.runs.history import started_by
@@ -14,33 +14,30 @@ from sinks.postgres.statements import sql
 
 async def list_pauses(dsn: str) -> list[Pause]:
     """Return all pauses, the oldest first."""
-    async with connection(dsn, "pause") as conn:
-        rows = await conn.fetch(sql("pauses_read"))
-    return [Pause(**{**row, "kind": PauseKind(row["kind"])}) for row in rows]
+    return [Pause(**{**row, "kind": PauseKind(row["kind"])}) for row in await fetch(dsn, "pause", sql("pauses_read"))]
 
 
 async def demand_target(dsn: str, kind: PauseKind, target: str) -> None:
     """Raise InvalidInput unless this script, site or organisation is registered."""
-    async with connection(dsn, "pause") as conn:
-        if not await conn.fetchval(sql("pause_target"), kind.value, target):
-            raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
+    ((known,),) = await fetch(dsn, "pause", sql("pause_target"), kind.value, target)
+    if not known:
+        raise InvalidInput(f"{kind.value} {target} is not registered; see `bridge script list`")
 
 
 async def start_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
     """Pause an existing script, site, organisation or partition; return whether it was not paused before."""
-    async with connection(dsn, "pause") as conn:
-        async with conn.transaction():
-            await sign_changes(conn, reason)
-            added = bool(await conn.fetchval(sql("pause_add"), kind.value, target, started_by(), reason))
-        await tell_of_change(conn)
-        return added
+    return await _change(dsn, reason, sql("pause_add"), kind.value, target, started_by(), reason)
 
 
 async def end_pause(dsn: str, kind: PauseKind, target: str, reason: str) -> bool:
     """End the pause of a script, site, organisation or partition; return whether it was paused."""
+    return await _change(dsn, reason, sql("pause_end"), kind.value, target)
+
+
+async def _change(dsn: str, reason: str, statement: str, *values: str) -> bool:
     async with connection(dsn, "pause") as conn:
         async with conn.transaction():
             await sign_changes(conn, reason)
-            ended = bool(await conn.fetchval(sql("pause_end"), kind.value, target))
+            changed = bool(await conn.fetchval(statement, *values))
         await tell_of_change(conn)
-        return ended
+        return changed

@@ -1,6 +1,5 @@
 """The gateway's copy of the registry in memory: scripts, their allowed origins and their API keys."""
 
-import time
 from collections.abc import Mapping
 
 from schemas.api_key import ApiKey
@@ -20,17 +19,14 @@ class ProducerRegistry(RegistryCache):
         super().__init__(dsn, refresh_seconds=refresh_seconds)
         self.origins: Mapping[str, frozenset[str]] = {}
         self.keys: Mapping[str, ApiKey] = {}
-        self.read_at: float | None = None
-        """When the registry was last read, by the monotonic clock, in seconds."""
 
-    async def _read(self, conn: Connection) -> None:
+    async def _take(self, conn: Connection) -> None:
         rows = await conn.fetch(sql("producers_read"), timeout=READ_SECONDS)
-        self._registry = scripts_of(rows)
+        self.current = scripts_of(rows)
         self.origins = {row["script_id"]: frozenset(row["origins"]) for row in rows}
         self.keys = {
             row["key_id"]: ApiKey(row["key_id"], row["script_id"], bytes(row["digest"]), row["revoked"])
             for row in rows
             if row["key_id"] is not None
         }
-        self.read_at = time.monotonic()
-        metrics.REGISTRY_SCRIPTS.set(len(self._registry))
+        metrics.REGISTRY_SCRIPTS.set(len(self.current))

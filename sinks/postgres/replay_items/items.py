@@ -16,6 +16,7 @@ from sinks.kafka.replay_publisher import Replayed, sent_digest
 from sinks.postgres.connection import Connection
 from sinks.postgres.dedup.key_claims import second_key
 from sinks.postgres.ledger.rows import body, provenance_columns
+from sinks.postgres.records import named, provenance_of
 from sinks.postgres.statements import sql
 from sinks.postgres.transaction import key_holders
 
@@ -43,17 +44,14 @@ async def read_items(
     if lock:
         await conn.execute(sql("replay_items_lock"), replay_id, after, up_to)
     rows = await conn.fetch(sql("replay_items"), replay_id, after, up_to)
-    replayed = [_provenance(row) for row in rows if row["replay_of"] is not None]
+    replayed = [provenance_of(row) for row in rows if row["replay_of"] is not None]
     lives = await _lives(conn, replayed, max_lives) if replayed else {}
-    return [
-        DeadLetterItem(
-            row["position"], _provenance(row), row["site_id"], body(row), row["received_at"], row["error_class"],
-            row["last_error"], row["dropped_reason"], row["disposition"], row["replay_id"], row["replayed_as"],
-            row["replay_of"], lives.get(_provenance(row), 1), row["org_id"],
-            sender_named(row["sender"]), row["script_id"], row["event_id"],
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_item(row, lives) for row in rows]
+
+
+def _item(row: Any, lives: Mapping[Provenance, int]) -> DeadLetterItem:
+    place, sender = provenance_of(row), sender_named(row["sender"])
+    return named(DeadLetterItem, row, provenance=place, body=body(row), lives=lives.get(place, 1), sender=sender)
 
 
 async def claim(conn: Connection, replay_id: str, items: Sequence[DeadLetterItem], records: Sequence[Replayed]) -> None:
@@ -71,8 +69,7 @@ async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provena
 
     A claim reserves a dead letter for one replay. Claims that have ended meanwhile don't count.
     """
-    done: int = await conn.fetchval(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances)))
-    return done
+    return int(await conn.fetchval(sql("replay_let_go"), replay_id, *provenance_columns(list(provenances))))
 
 
 async def skip(conn: Connection, replay_id: str, why: Mapping[int, str]) -> None:
@@ -124,8 +121,4 @@ async def persisted_events(
 
 async def _lives(conn: Connection, provenances: list[Provenance], most: int) -> dict[Provenance, int]:
     rows = await conn.fetch(sql("replay_lives"), *provenance_columns(provenances), most)
-    return {_provenance(row): row["lives"] for row in rows}
-
-
-def _provenance(row: Any) -> Provenance:
-    return Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"])
+    return {provenance_of(row): row["lives"] for row in rows}

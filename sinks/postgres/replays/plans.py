@@ -13,10 +13,11 @@ from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.documents.replay import Outcome, Plan, PlanLine, PlanReport, PlanState
 from schemas.errors import InvalidInput
 from schemas.pipeline.record import Provenance
-from sinks.postgres.connection import Connection, connection
-from sinks.postgres.dead_letters.filter import conditions
+from sinks.postgres.connection import Connection, connection, fetch
+from sinks.postgres.dead_letters.filter import query
 from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only
 from sinks.postgres.kept_json import kept_list, kept_object
+from sinks.postgres.records import named
 from sinks.postgres.runs.history import started_by, without_host
 from sinks.postgres.statements import sql
 
@@ -79,8 +80,7 @@ async def freeze(
     asked = chosen.model_dump_json(exclude_none=True)
     operations = msgspec.json.encode(corrections).decode()
     await conn.execute(sql("replay_create"), replay_id, started_by(), reason, asked, operations, org_id)
-    where = conditions(chosen, after=2)
-    done: str = await conn.execute(where.within(sql("replay_freeze")), replay_id, limit, *where.parameters)
+    done: str = await conn.execute(*query(sql("replay_freeze"), chosen, replay_id, limit))
     return int(done.rsplit(" ", 1)[1])
 
 
@@ -107,8 +107,7 @@ async def find_plan(conn: Connection, asked: str, *, org_id: int | None = None) 
 
 async def list_plans(dsn: str, limit: int, *, org_id: int | None = None) -> list[PlanLine]:
     """Return at most `limit` replay plans, the newest first, of one organisation or of all."""
-    async with connection(dsn, "replay") as conn:
-        rows = await conn.fetch(sql("replay_list"), limit, org_id)
+    rows = await fetch(dsn, "replay", sql("replay_list"), limit, org_id)
     return [PlanLine(**{**row, "state": PlanState(row["state"])}) for row in rows]
 
 
@@ -173,14 +172,12 @@ async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) ->
 
     Only items after position `after`, up to and including `up_to`, are considered.
     """
-    found: bool = await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to)
-    return found
+    return bool(await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to))
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:
     """Return whether dead letters of the replay plan are open or claimed (reserved), regardless of its state."""
-    left: bool = await conn.fetchval(sql("replay_left"), replay_id)
-    return left
+    return bool(await conn.fetchval(sql("replay_left"), replay_id))
 
 
 def summed(found: Iterable[Became], outcome: Outcome | None = None) -> dict[str, int]:
@@ -198,7 +195,5 @@ def _became(rows: Sequence[Any]) -> list[Became]:
 
 
 def _plan(row: Any) -> Plan:
-    read = {"corrections": kept_list(row["corrections"])} | {
-        name: kept_object(row[name]) for name in ("filter", "report")
-    }
-    return Plan(**{**row, **read, "state": PlanState(row["state"])})
+    objects = {name: kept_object(row[name]) for name in ("filter", "report")}
+    return named(Plan, row, corrections=kept_list(row["corrections"]), state=PlanState(row["state"]), **objects)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from schemas.errors import RunLocked, SinkUnavailable
-from sinks.postgres.connection import Connection, connection
+from sinks.postgres.connection import Connection, connection, fetch
 from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only
 from sinks.postgres.kept_json import kept_object
 from sinks.postgres.statements import sql
@@ -129,8 +129,7 @@ async def note_end(
 
 async def list_runs(dsn: str, script: str | None, limit: int) -> list[RunRecord]:
     """Return the latest runs of commands in the history, the newest first."""
-    async with connection(dsn, "history") as conn:
-        return [_record(row) for row in await conn.fetch(sql("runs_list"), script, limit)]
+    return [_record(row) for row in await fetch(dsn, "history", sql("runs_list"), script, limit)]
 
 
 async def show_run(dsn: str, asked: str) -> RunRecord:
@@ -139,8 +138,7 @@ async def show_run(dsn: str, asked: str) -> RunRecord:
     Raises InvalidInput if no run's id, or the ids of several runs, begin with it.
     """
     wanted = asked.strip()
-    async with connection(dsn, "history") as conn:
-        rows = await conn.fetch(sql("run_show"), wanted, MOST_NAMED + 1)
+    rows = await fetch(dsn, "history", sql("run_show"), wanted, MOST_NAMED + 1)
     # A caller may have chosen the id. It may then be the beginning of another id, and shorter than the shortest prefix.
     if not rows or rows[0]["run_id"] != wanted:
         begun = [row["run_id"] for row in rows] if len(wanted) >= SHORTEST else []

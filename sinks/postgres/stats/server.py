@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sinks.postgres.connection import connection
+from sinks.postgres.connection import connection, fetch
 from sinks.postgres.statements import sql
 
 MOST_WAITING: Final = 50_000
@@ -78,8 +78,8 @@ class WaitingScript(NamedTuple):
 
 async def server(dsn: str) -> Server:
     """Return the state of the Postgres server; raises SinkUnavailable."""
-    async with connection(dsn, "doctor") as conn:
-        return Server(*(await conn.fetchrow(sql("server_state"))).values())
+    (row,) = await fetch(dsn, "doctor", sql("server_state"))
+    return Server(*row.values())
 
 
 async def long_transactions(dsn: str, seconds: float) -> list[LongTransaction]:
@@ -87,8 +87,7 @@ async def long_transactions(dsn: str, seconds: float) -> list[LongTransaction]:
 
     Transactions that this database account may not see are left out.
     """
-    async with connection(dsn, "doctor") as conn:
-        return [LongTransaction(*row.values()) for row in await conn.fetch(sql("transactions_long"), seconds)]
+    return [LongTransaction(*row.values()) for row in await fetch(dsn, "doctor", sql("transactions_long"), seconds)]
 
 
 async def clock_skew(dsn: str) -> Skew:
@@ -107,12 +106,11 @@ async def clock_skew(dsn: str) -> Skew:
 
 async def retries(dsn: str) -> Retries:
     """Return how many events wait for a retry, and how many are overdue; raises SinkUnavailable."""
-    async with connection(dsn, "doctor") as conn:
-        return Retries(*(await conn.fetchrow(sql("retries_waiting"))).values())
+    (row,) = await fetch(dsn, "doctor", sql("retries_waiting"))
+    return Retries(*row.values())
 
 
 async def waiting_scripts(dsn: str, most: int, site_id: int | None = None) -> list[WaitingScript]:
     """Return the `most` scripts with most events waiting for a retry, of one site or all; raises SinkUnavailable."""
-    async with connection(dsn, "waiting") as conn:
-        rows = await conn.fetch(sql("waiting_scripts"), most, site_id, MOST_WAITING)
+    rows = await fetch(dsn, "waiting", sql("waiting_scripts"), most, site_id, MOST_WAITING)
     return [WaitingScript(*row.values()) for row in rows]

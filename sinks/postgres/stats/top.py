@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from schemas.pipeline.record import TopicPartition
 from sinks.postgres.connection import APPLICATION_PREFIX, connection
+from sinks.postgres.records import named, partition_of
 from sinks.postgres.statements import sql
 
 
@@ -40,9 +41,6 @@ class Activity(NamedTuple):
 async def read_activity(dsn: str, group: str) -> Activity:
     """Read the figures from Postgres; raises SinkUnavailable."""
     async with connection(dsn, "top") as conn:
-        counts = {
-            TopicPartition(row["topic"], row["partition"]): Counts(*tuple(row.values())[2:])
-            for row in await conn.fetch(sql("top_offsets"), group)
-        }
+        counts = {partition_of(row): named(Counts, row) for row in await conn.fetch(sql("top_offsets"), group)}
         lanes = await conn.fetch(sql("top_lanes"), f"{APPLICATION_PREFIX} lane ")
         return Activity(counts, [WorkerLanes(*row.values()) for row in lanes])

@@ -6,8 +6,7 @@ from typing import Final, NamedTuple
 
 from schemas.api_key import NewKey, make_key
 from schemas.errors import InvalidInput
-from sinks.postgres.connection import Connection
-from sinks.postgres.registry.admin import asking, changing
+from sinks.postgres.registry.admin import asking, changing, lock_script
 from sinks.postgres.runs.history import started_by
 from sinks.postgres.statements import sql
 
@@ -35,7 +34,7 @@ async def create_token(dsn: str, script_id: str, note: str = "") -> NewKey:
     made = make_key(secrets.token_bytes)
     async with changing(dsn, "making a key") as conn:
         # The script's row is locked. Otherwise two concurrent calls could both create the second key.
-        await _lock(conn, script_id)
+        await lock_script(conn, script_id)
         active = [row["key_id"] for row in await conn.fetch(sql("script_token_active"), script_id)]
         if len(active) >= MOST_ACTIVE:
             raise InvalidInput(
@@ -48,7 +47,7 @@ async def create_token(dsn: str, script_id: str, note: str = "") -> NewKey:
 async def revoke_token(dsn: str, script_id: str, key_id: str) -> bool:
     """Revoke a key; return whether it was active before. Raises InvalidInput if the script has no such key."""
     async with changing(dsn, "revoking a key") as conn:
-        await _lock(conn, script_id)
+        await lock_script(conn, script_id)
         if await conn.fetchval(sql("script_token_revoke"), script_id, key_id, started_by()) is not None:
             return True
         known = {row["key_id"] for row in await conn.fetch(sql("script_tokens_list"), script_id)}
@@ -60,10 +59,5 @@ async def revoke_token(dsn: str, script_id: str, key_id: str) -> bool:
 async def list_tokens(dsn: str, script_id: str) -> list[TokenRow]:
     """Return the script's API keys, the newest first; raises InvalidInput if the script is not registered."""
     async with asking(dsn, "reading the keys") as conn:
-        await _lock(conn, script_id)
+        await lock_script(conn, script_id)
         return [TokenRow(*row.values()) for row in await conn.fetch(sql("script_tokens_list"), script_id)]
-
-
-async def _lock(conn: Connection, script_id: str) -> None:
-    if await conn.fetchrow(sql("script_lock"), script_id) is None:
-        raise InvalidInput(f"script {script_id!r} is not registered; see `bridge script list`")

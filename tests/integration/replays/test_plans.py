@@ -12,8 +12,8 @@ from bench.dead_letters import fill, questions
 from bridge.dev.stack import StackAddresses
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.pipeline.record import Provenance
-from sinks.postgres.dead_letters.pages import Place, page_statement
-from sinks.postgres.dead_letters.stream import piece_statement
+from sinks.postgres.dead_letters.pages import Place, page_query
+from sinks.postgres.dead_letters.stream import piece_query
 from sinks.postgres.statements import sql
 
 NOW = datetime.now(UTC)
@@ -40,7 +40,7 @@ def ledger(stack: StackAddresses, template_database: str):  # type: ignore[no-un
 async def test_a_page_is_found_by_an_index(ledger: str, name: str, after: Place | None) -> None:
     """EXPLAIN shows an index for these values."""
     chosen = DeadLetterFilter.model_validate(QUESTIONS[name])
-    await assert_by_index(ledger, *page_statement(chosen, limit=50, after=after))
+    await assert_by_index(ledger, *page_query(chosen, limit=50, after=after))
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -49,10 +49,10 @@ async def test_a_piece_of_an_export_is_found_by_an_index(ledger: str, name: str)
     chosen = DeadLetterFilter.model_validate(QUESTIONS[name])
     after, last = (Place(at, Provenance("bridge.raw", 3, 17)) for at in (NOW - timedelta(days=3), NOW))
     text = sql("dead_letters_export")
-    await assert_by_index(ledger, *piece_statement(text, chosen, after=after, last=last, most=(50, 4_000_000)))
+    await assert_by_index(ledger, *piece_query(text, chosen, after=after, last=last, most=(50, 4_000_000)))
 
 
-async def assert_by_index(ledger: str, statement: str, parameters: tuple[Any, ...]) -> None:
+async def assert_by_index(ledger: str, statement: str, *parameters: Any) -> None:
     connection = await asyncpg.connect(ledger)
     try:
         plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *parameters))

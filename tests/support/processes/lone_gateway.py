@@ -142,7 +142,7 @@ async def lone_gateway(**more: object) -> AsyncIterator[LoneGateway]:
     front.services = services = Services(settings)
     made = {script: make_key(secrets.token_bytes) for script in ("s1", "s2")}
     known = services.producers
-    known._registry = {script: Script(script, int(script[1:]), 1, True) for script in made}
+    known.current = {script: Script(script, int(script[1:]), 1, True) for script in made}
     known.origins = dict.fromkeys(made, frozenset({ORIGIN}))
     known.keys = {key.key_id: ApiKey(key.key_id, script, key.digest, revoked=False) for script, key in made.items()}
     records = _Records()

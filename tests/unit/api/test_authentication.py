@@ -1,7 +1,6 @@
 """API access: the presented token and the permissions of its role."""
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +17,7 @@ OTHER = make_key(lambda count: bytes([1]) * count)
 def admitted(header: bytes | None, **changed: object) -> Caller:
     """The caller that this header admits, where one token is known."""
     known = ApiToken(MADE.key_id, "alice", MADE.digest, Role.OPERATOR, 3, NOW + timedelta(seconds=1), revoked=False)
-    tokens = SimpleNamespace(tokens={MADE.key_id: known._replace(**changed)})  # type: ignore[arg-type]  # by name
+    tokens = {MADE.key_id: known._replace(**changed)}  # type: ignore[arg-type]  # by name
     return admit(tokens, {} if header is None else {b"authorization": header}, lambda: NOW)
 
 

@@ -29,7 +29,7 @@ def caller(org_id: int | None) -> Caller:
     return Caller("alice", "k", Role.OPERATOR, org_id, None)
 
 
-def taken(places: Places, org_id: int | None, *, begun: bool = True) -> Place:
+def taken(places: Places, org_id: int | None, *, begun: bool = True) -> Place[Any]:
     place = Place(JOB, caller(org_id), f"of {org_id}")
     places.take(place)
     if begun:

@@ -45,7 +45,7 @@ def test_a_constant_over_several_values_and_organisations_is_told_and_warned_of(
         Replaced(field="currency", value='"DOLLAR"', new='"EUR"', site_id=21, org_id=2, items=5),
         Replaced(field="currency", value='"EURO"', new='"EUR"', site_id=11, org_id=1, items=3),
     ]
-    assert [("DOLLAR" in str(one.diff), "EURO" in str(one.diff)) for one in found.samples()] == [
+    assert [("DOLLAR" in str(one.diff), "EURO" in str(one.diff)) for one in found.samples] == [
         (True, False),
         (False, True),
     ]
@@ -62,7 +62,7 @@ def test_one_value_of_one_organisation_warns_of_nothing() -> None:
     """Values that are already right and fields that every item lacks do not warn either."""
     sites = (*storm(2, 0, 11, 1, currency="EURO"), *storm(2, 2, 12, 1, currency="EURO"))
     found = counted(EUR, *sites, *storm(1, 4, 12, 1, currency="EUR"))
-    assert (len(found.samples()), found.warnings(), sum(one.items for one in found.told())) == (3, [], 4)
+    assert (len(found.samples), found.warnings(), sum(one.items for one in found.told())) == (3, [], 4)
     missing = counted(EUR, *storm(2, 0, 11, 1))
     assert ([(one.value, one.items) for one in missing.told()], missing.warnings()) == ([("missing", 2)], [])
 
@@ -71,15 +71,15 @@ def test_values_that_are_computed_are_sampled_and_not_counted() -> None:
     """Each value is unique, so only several organisations give a warning."""
     seconds = [item(number, 11, number % 2 + 1, body(occurred_at=NOW_MS // 1000 + number)) for number in range(9)]
     found = counted(read_correction(["occurred_at=milliseconds()"], None), *seconds)
-    assert (len(found.samples()), found.told(), len(found.warnings())) == (MOST_OF_A_SITE, [], 1)
+    assert (len(found.samples), found.told(), len(found.warnings())) == (MOST_OF_A_SITE, [], 1)
 
 
 def test_many_values_leave_room_for_other_sites() -> None:
     """A site has a few samples, and long values with a common start are distinct."""
     long = [item(number, 11, 1, body(currency="x" * 200 + str(number))) for number in range(50)]
     found = counted(EUR, *long, *(one for site in range(20) for one in storm(1, 50 + site, 20 + site, 1, currency="E")))
-    assert len(found.samples()) == MOST_SAMPLES
-    assert sum("x" in str(one.diff) for one in found.samples()) == MOST_OF_A_SITE
+    assert len(found.samples) == MOST_SAMPLES
+    assert sum("x" in str(one.diff) for one in found.samples) == MOST_OF_A_SITE
     assert "51 different values" in found.warnings()[0]
 
 

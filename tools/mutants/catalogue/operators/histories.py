@@ -146,7 +146,7 @@ MUTANTS = [
     Mutant(
         "replay-turns",
         "the wait of a replay without a rate until its sent items are committed",
-        (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await in_flight(...)", "False"),),
+        (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await plans.in_flight(...)", "False"),),
         ("tests/integration/replays/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
     ),
     Mutant(

@@ -287,7 +287,7 @@ RECORDS = [
     Mutant(
         "begun-on-record",
         "the plan's state `running`, before its 202",
-        (Edit("bridge/jobs/replay.py::replay_job.taken_up", "begin(conn, plan)"),),
+        (Edit("bridge/jobs/replay.py::replay_job.taken_up", "plans.begin(conn, plan)"),),
         (f"{RUNS}::test_what_was_promised_is_on_record_before_it_is_told",),
     ),
     Mutant(

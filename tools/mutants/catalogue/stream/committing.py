@@ -290,7 +290,7 @@ MUTANTS = [
     Mutant(
         "windows",
         "the gate windows in the committing transaction",
-        (Edit("sinks/postgres/transaction.py::settle_in_transaction", "_add_windows(...)"),),
+        (Edit("sinks/postgres/transaction.py::settle_in_transaction", "add_to_windows(...)"),),
         (f"{SETTLING}::test_windows_and_totals_sum_up",),
     ),
     Mutant(
