@@ -35,8 +35,8 @@ def judge_webhook(given: Settings) -> Finding:
     if given.worker_alert_webhook_secret is not None:
         return ok("webhook", "a separate secret signs, as before")
     found = f"receivers verify with BRIDGE_SECRET_KEY, which only signs before {ENDS_WITH}"
-    secret = "the secret that `bridge keys show webhook` prints"
-    return warn("webhook", found, f"give them {secret}, and set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it")
+    printed = "the secret that `bridge keys show webhook` prints"
+    return warn("webhook", found, f"give them {printed}, and set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it")
 
 
 async def _schema(given: Settings) -> Findings:

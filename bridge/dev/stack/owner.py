@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 from bridge.dev.stack.process import Identity, Launch
@@ -41,16 +42,8 @@ class Owner:
 
     def launch(self, launch: Launch) -> Identity:
         """Launch a server; returns the identity of its process."""
-        request = {
-            "argv": launch.argv,
-            "cwd": str(launch.cwd),
-            "log": str(launch.log),
-            "stop_signal": launch.stop_signal,
-            "uid": launch.uid,
-            "gid": launch.gid,
-            "environment": launch.environment,
-        }
-        reply = self._ask(json.dumps(request).encode() + b"\n")
+        request = json.dumps(asdict(launch), default=str)
+        reply = self._ask(request.encode() + b"\n")
         if "error" in reply:
             raise PreconditionFailed(f"can't run {launch.argv[0]}: {reply['error']}")
         pid = int(str(reply["pid"]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.dev.stack.credentials import Credentials
-from bridge.dev.stack.private import refuse_stranger, write_private
+from bridge.dev.stack.private import accessible, refuse_stranger, write_private
 from bridge.dev.stack.process import Identity
 from schemas.errors import PreconditionFailed
 
@@ -37,6 +37,10 @@ class ServerState:
         identity = self.identity()
         return identity is not None and identity.alive()
 
+    def alive_pid(self) -> int | None:
+        """Return the pid of the launched process if it still runs."""
+        return self.pid if self.alive() else None
+
 
 @dataclass(frozen=True)
 class StackState:
@@ -49,10 +53,6 @@ class StackState:
     owner: Identity | None = None
     supervisor_pid: int | None = None
     ready: bool = False
-
-    def servers(self) -> dict[str, ServerState]:
-        """Return the servers by name."""
-        return {"kafka": self.kafka, "postgres": self.postgres}
 
     def running(self) -> bool:
         """Return whether both servers were started completely, still run, and are not being stopped."""
@@ -68,10 +68,11 @@ def read(directory: Path) -> StackState | None:
     """
     path = directory / FILE_NAME
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, encoding="utf-8") as file:
-            refuse_stranger(path, os.fstat(handle))
-            content = json.load(file)
+        with accessible(path):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(handle, encoding="utf-8") as file:
+                refuse_stranger(path, os.fstat(handle))
+                content = json.load(file)
         return StackState(
             kafka=_living(content["kafka"], directory / "kafka" / "server.properties"),
             postgres=_living(content["postgres"], directory / "postgres" / "data"),
@@ -84,10 +85,6 @@ def read(directory: Path) -> StackState | None:
         )
     except FileNotFoundError:
         return None
-    except PermissionError as error:
-        raise PreconditionFailed(
-            f"{path} is not accessible to this account; use the account that started the stack"
-        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PreconditionFailed(
             f"can't read {path} ({error}); end the stack's processes, then delete this file"
@@ -106,12 +103,8 @@ def _living(content: dict[str, Any], own: Path) -> ServerState:
 
 def exists(directory: Path) -> bool:
     """Return whether a state is recorded; raises PreconditionFailed if this account can't read the directory."""
-    try:
+    with accessible(directory):
         return (directory / FILE_NAME).exists()
-    except PermissionError as error:
-        raise PreconditionFailed(
-            f"{directory} is not accessible to this account; use the account that started the stack"
-        ) from error
 
 
 def write(directory: Path, state: StackState) -> None:
