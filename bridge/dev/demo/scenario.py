@@ -8,7 +8,7 @@ from typing import Final
 
 from bridge.dev.demo.display import Display
 from bridge.dev.demo.environment import worker_environment
-from bridge.dev.demo.figures import Figures, Progress
+from bridge.dev.demo.figures import Counts, Figures
 from bridge.dev.demo.mix import Mix
 from bridge.dev.demo.pages import Pages, origin_of
 from bridge.dev.demo.verdict import DemoResult, differences
@@ -121,7 +121,7 @@ class Scenario:
 
     async def _until_ready(self, figures: Figures) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while await figures.claimed() < self._settings.topic_partitions:
+        while (await figures.progress()).epochs < self._settings.topic_partitions:
             self._check()
             if time.monotonic() > deadline:
                 raise WorkerDied(f"the worker has taken no partitions within {_READY_SECONDS:g} s")
@@ -145,13 +145,13 @@ class Scenario:
         self, figures: Figures, pages: Pages, sending: "asyncio.Task[None]", display: Display
     ) -> float:
         """Wait until the worker has read all events and no event waits for a retry; returns when all were read."""
-        last: Progress | None = None
+        last: tuple[int, Counts] | None = None
         moved_at = time.monotonic()
         read_at: float | None = None
         while True:
-            progress = await figures.progress(pages.acknowledged + self._publisher.acknowledged)
+            sent, progress = pages.acknowledged + self._publisher.acknowledged, await figures.progress()
             now = time.monotonic()
-            display.show(progress)
+            display.show(sent, progress)
             if sending.done():
                 sending.result()
                 if read_at is None and progress.read >= self._mix.count:
@@ -159,8 +159,8 @@ class Scenario:
                 if read_at is not None and progress.waiting == 0:
                     return read_at
             self._check()
-            if progress != last:
-                last, moved_at = progress, now
+            if (sent, progress) != last:
+                last, moved_at = (sent, progress), now
             elif now - moved_at > _STANDSTILL_SECONDS:
                 raise WorkerDied(
                     f"nothing has moved for {_STANDSTILL_SECONDS:g} s: {progress.read} of {self._mix.count} events "

@@ -5,8 +5,9 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -132,11 +133,9 @@ class Stack:
                 remove(self.directory / name, ignore_errors=True)
             for name in (state.FILE_NAME, state.LOCK_NAME):
                 (self.directory / name).unlink(missing_ok=True)
-        try:
+        # The directory may contain other files too.
+        with suppress(OSError):
             self.directory.rmdir()
-        except OSError:
-            # The directory contains other files too.
-            return
 
     def status(self) -> StackStatus:
         """Return the current status."""
@@ -218,7 +217,8 @@ class Stack:
 
     def _start(self, planned: StackState, *, owned: bool) -> StackAddresses:
         owner = Owner(owned=owned)
-        starter = _Starter(self.directory, planned, owner, self._timeout, self._progress)
+        start = partial(start_server, owner=owner, timeout_seconds=self._timeout, progress=self._progress)
+        starter = _Starter(self.directory, planned, start)
         try:
             started = starter.run(*self._servers(planned))
             if owned:
@@ -256,14 +256,10 @@ class Stack:
 class _Starter:
     """Starts Kafka and Postgres at the same time, and writes each process to the stack's state when it is launched."""
 
-    def __init__(
-        self, directory: Path, planned: StackState, owner: Owner, timeout: float, progress: Callable[[str], None]
-    ) -> None:
+    def __init__(self, directory: Path, planned: StackState, start: Callable[..., None]) -> None:
         self.state = planned
         self._directory = directory
-        self._owner = owner
-        self._timeout = timeout
-        self._progress = progress
+        self._start_server = start
         self._mutex = threading.Lock()
         self._cancelled = threading.Event()
 
@@ -295,15 +291,7 @@ class _Starter:
                 self.state = changed(ServerState(server.port, identity.pid, identity.created, identity.started))
                 state.write(self._directory, self.state)
 
-        start_server(
-            name,
-            server,
-            self._owner,
-            launched=launched,
-            cancelled=self._cancelled.is_set,
-            timeout_seconds=self._timeout,
-            progress=self._progress,
-        )
+        self._start_server(name, server, launched=launched, cancelled=self._cancelled.is_set)
 
 
 def _end_servers(found: StackState) -> None:
