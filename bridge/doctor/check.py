@@ -62,3 +62,9 @@ def each(kind: Callable[[str, str, str], Finding], check: str, lines: Sequence[s
         yield kind(check, line.partition("; run ")[0], mend)
     if len(lines) > _MOST_LINES:
         yield kind(check, f"and {len(lines) - _MOST_LINES} more", mend)
+
+
+def listed(named: Sequence[object], most: int) -> str:
+    """Return the first `most` of these, and the number of the others."""
+    more = f" and {len(named) - most} more" if len(named) > most else ""
+    return ", ".join(map(str, named[:most])) + more

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from bridge.doctor.check import Check, Finding, Findings, each, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, each, fail, listed, ok, warn
 from schemas.config.settings import Settings
 from sinks.kafka.admin import Broker, ClusterFacts, TopicFacts, cluster_facts, kafka_admin, topic_facts
 from sinks.kafka.topics import check_topics, declared
 
 _CONNECT_SECONDS = 3.0
+_MOST_PARTITIONS = 10
 
 
 async def _cluster(settings: Settings) -> Findings:
@@ -76,20 +77,15 @@ def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Fi
         stuck = [number for number, synced in fact.in_sync.items() if synced < in_sync]
         lagging = [number for number, synced in fact.in_sync.items() if in_sync <= synced < fact.replication]
         if stuck:
-            few = f"partitions {_listed(stuck)} have fewer than {in_sync} replicas in sync"
+            few = f"partitions {listed(stuck, _MOST_PARTITIONS)} have fewer than {in_sync} replicas in sync"
             mend = "start the brokers that have the replicas"
             yield fail("in sync", f"{name}: {few}, so no write succeeds", mend)
         if lagging:
-            found = f"{name}: partitions {_listed(lagging)} lack a replica in sync"
+            found = f"{name}: partitions {listed(lagging, _MOST_PARTITIONS)} lack a replica in sync"
             yield warn("in sync", found, "find the broker that is unreachable or slow")
         troubled = troubled or bool(stuck or lagging)
     if not troubled:
         yield ok("in sync", f"all replicas of {len(facts)} topics")
-
-
-def _listed(numbers: list[int]) -> str:
-    most = 10
-    return ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
 
 
 CHECKS: Final = (

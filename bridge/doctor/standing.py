@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bridge.doctor.check import Check, Finding, Findings, each, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, each, fail, listed, ok, warn
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import rfc3339
 from schemas.pipeline.breaker import BreakerState
@@ -63,11 +63,10 @@ def judge_gate(standing: Sequence[Standing]) -> Iterable[Finding]:
     if not standing:
         yield ok("gate", "no target fails")
         return
-    named = ", ".join(one.target for one in standing[:_MOST_TARGETS])
-    more = f" and {len(standing) - _MOST_TARGETS} more" if len(standing) > _MOST_TARGETS else ""
+    named = listed([one.target for one in standing], _MOST_TARGETS)
     count = "1 target fails" if len(standing) == 1 else f"{len(standing)} targets fail"
     since = rfc3339(min(one.changed_at for one in standing))
-    yield warn("gate", f"{count} since {since}: {named}{more}", "see `bridge gate check` and `bridge dlq groups`")
+    yield warn("gate", f"{count} since {since}: {named}", "see `bridge gate check` and `bridge dlq groups`")
 
 
 CHECKS: Final = (

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from bridge.dev.demo.documents import SITES, DemoScript, Document, make_document
-from bridge.dev.demo.flaws import encode, pick_invalid, pick_violation
+from bridge.dev.demo.flaws import INVALID, VIOLATIONS, encode
 from schemas.errors import InvalidInput
 from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
 from schemas.kafka.headers import EVENT_ID, PROOF, REQUEST_ID, SCRIPT_ID, SENDER, SITE_ID, TRACEPARENT
@@ -157,9 +157,9 @@ class Mix:
         key: bytes | None = f"{document['site_id']}:{document['event_id']}".encode()
         headers = _headers(random)
         if kind is Kind.INVALID:
-            value = pick_invalid(document, random)
+            value = random.choice(INVALID)(document)
         elif kind is Kind.VIOLATION:
-            value = pick_violation(document, random)
+            value = encode(random.choice(VIOLATIONS)(document))
         else:
             value, stated = _stated(document, self._keys) if random.random() < 0.03 else (encode(document), [])
             headers += stated

@@ -236,13 +236,9 @@ class Stack:
         return self._addresses(started)
 
     def _servers(self, found: StackState) -> tuple[KafkaNode, PostgresServer]:
-        logs = self.directory / "logs"
-        return (
-            KafkaNode(
-                self.directory / "kafka", logs / "kafka.log", found.kafka.port, found.controller_port, self._tuning
-            ),
-            PostgresServer(self.directory, logs / "postgres.log", found.postgres.port, found.credentials),
-        )
+        logs, ports = self.directory / "logs", (found.kafka.port, found.controller_port)
+        node = KafkaNode(self.directory / "kafka", logs / "kafka.log", *ports, self._tuning)
+        return node, PostgresServer(self.directory, logs / "postgres.log", found.postgres.port, found.credentials)
 
     def _addresses(self, found: StackState) -> StackAddresses:
         node, server = self._servers(found)
@@ -295,13 +291,11 @@ class _Starter:
 
 
 def _end_servers(found: StackState) -> None:
+    servers = (found.kafka.identity(), kafka.STOP_SIGNAL), (found.postgres.identity(), postgres.STOP_SIGNAL)
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-stop") as pool:
         futures = [
             pool.submit(end, identity, stop_signal=stop_signal, grace_seconds=_STOP_SECONDS)
-            for identity, stop_signal in (
-                (found.kafka.identity(), kafka.STOP_SIGNAL),
-                (found.postgres.identity(), postgres.STOP_SIGNAL),
-            )
+            for identity, stop_signal in servers
             if identity is not None
         ]
         for future in futures:

@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from bridge.dev.stack.credentials import Credentials
 from bridge.dev.stack.private import accessible, refuse_stranger, write_private
@@ -49,7 +50,8 @@ class StackState:
     kafka: ServerState
     postgres: ServerState
     controller_port: int
-    credentials: Credentials
+    # An earlier release recorded no passwords. Its server trusts every client until the next start.
+    credentials: Credentials = field(default_factory=Credentials.new)
     owner: Identity | None = None
     supervisor_pid: int | None = None
     ready: bool = False
@@ -72,31 +74,25 @@ def read(directory: Path) -> StackState | None:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(handle, encoding="utf-8") as file:
                 refuse_stranger(path, os.fstat(handle))
-                content = json.load(file)
-        return StackState(
-            kafka=_living(content["kafka"], directory / "kafka" / "server.properties"),
-            postgres=_living(content["postgres"], directory / "postgres" / "data"),
-            controller_port=content["controller_port"],
-            # An earlier release recorded no passwords. Its server trusts every client until the next start.
-            credentials=Credentials(**content["credentials"]) if "credentials" in content else Credentials.new(),
-            owner=Identity(**content["owner"]) if content["owner"] else None,
-            supervisor_pid=content["supervisor_pid"],
-            ready=content["ready"],
-        )
+                found = msgspec.json.decode(file.read(), type=StackState)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise PreconditionFailed(
             f"can't read {path} ({error}); end the stack's processes, then delete this file"
         ) from error
+    return replace(
+        found,
+        kafka=_living(found.kafka, directory / "kafka" / "server.properties"),
+        postgres=_living(found.postgres, directory / "postgres" / "data"),
+    )
 
 
-def _living(content: dict[str, Any], own: Path) -> ServerState:
+def _living(saved: ServerState, own: Path) -> ServerState:
     """Remove the recorded process unless it lives and its command line contains the path `own`.
 
     The file of the state is not trusted.
     """
-    saved = ServerState(**content)
     identity = saved.identity()
     return saved if identity is not None and identity.was_given(own) else ServerState(saved.port)
 

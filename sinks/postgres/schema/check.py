@@ -3,20 +3,14 @@
 import json
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from schemas.config.service import Service
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.schema.migrate import applied, migrations, missing
-from sinks.postgres.schema.monthly_partitions import (
-    bounds_of,
-    default_complaint,
-    default_partition,
-    months_attached,
-    needed,
-)
+from sinks.postgres.schema.monthly_partitions import bounds_of, default_complaint, default_partition, months_missing
 from sinks.postgres.schema.privileges import GUARDED, needed_functions, needed_own_functions, needed_privileges
 from sinks.postgres.statements import sql
 
@@ -176,11 +170,9 @@ def _ahead(have: dict[str, str]) -> list[str]:
 
 
 async def _months(conn: Connection, ahead: int, *, blocking: bool = False) -> list[str]:
-    is_attached = await months_attached(conn)
     lines = [
         f"partition bridge_event_{first:%Y_%m}: missing; expected {bounds_of(first)}; run `bridge db migrate`"
-        for first in needed(datetime.now(UTC).date(), ahead)
-        if not is_attached(first)
+        for first in await months_missing(conn, ahead)
     ]
     if (default := await default_partition(conn)) and (lines or not blocking):
         lines.append(f"partition {default}: not expected; {default_complaint(default)}")

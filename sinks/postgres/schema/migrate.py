@@ -10,7 +10,7 @@ import asyncpg
 from schemas.errors import PreconditionFailed
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.poolers import demand_sessions
-from sinks.postgres.schema.monthly_partitions import make_partitions, months_made, summarize_months
+from sinks.postgres.schema.monthly_partitions import make_partitions, months_missing, summarize_months
 from sinks.postgres.statements import sql
 from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
@@ -88,7 +88,7 @@ async def migrate(
     async with connection(database_url, "migrate") as conn:
         if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
             raise PreconditionFailed("the database is read-only, probably a replica: connect to the primary")
-        if not missing(await applied(conn)) and await months_made(conn, months_ahead):
+        if not missing(await applied(conn)) and not await months_missing(conn, months_ahead):
             await summarize_months(conn)
             return []
         await _lock(conn, lock_seconds)

@@ -95,10 +95,10 @@ def default_complaint(name: str) -> str:
     )
 
 
-async def months_made(connection: Connection, ahead: int) -> bool:
-    """Return whether all needed monthly partitions exist."""
+async def months_missing(connection: Connection, ahead: int) -> list[date]:
+    """Return the first days of the months that need a partition and have none."""
     is_attached = await months_attached(connection)
-    return all(is_attached(first) for first in needed(datetime.now(UTC).date(), ahead))
+    return [first for first in needed(datetime.now(UTC).date(), ahead) if not is_attached(first)]
 
 
 def bounds_of(first: date) -> str:
