@@ -1,7 +1,7 @@
 """Checks of Kafka: brokers that are reachable at their advertised addresses, and topics as declared and replicated."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from bridge.doctor.check import Check, Finding, Findings, each, fail, listed, ok, warn
@@ -64,28 +64,25 @@ async def _replicas(settings: Settings) -> Findings:
     yield judge_replicas(facts, settings.topic_min_insync)
 
 
-def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> Iterable[Finding]:
+def judge_replicas(facts: Mapping[str, TopicFacts], in_sync: int) -> list[Finding]:
     """Check each partition's leader, and its replicas in sync.
 
     There must be enough replicas in sync to accept writes, also while one broker is down.
     """
     if not facts:
-        yield fail("in sync", "none of the declared topics exists", "run `bridge topics apply`")
-        return
-    troubled = False
+        return [fail("in sync", "none of the declared topics exists", "run `bridge topics apply`")]
+    troubles = []
     for name, fact in sorted(facts.items()):
         stuck = [number for number, synced in fact.in_sync.items() if synced < in_sync]
         lagging = [number for number, synced in fact.in_sync.items() if in_sync <= synced < fact.replication]
         if stuck:
             few = f"partitions {listed(stuck, _MOST_PARTITIONS)} have fewer than {in_sync} replicas in sync"
             mend = "start the brokers that have the replicas"
-            yield fail("in sync", f"{name}: {few}, so no write succeeds", mend)
+            troubles.append(fail("in sync", f"{name}: {few}, so no write succeeds", mend))
         if lagging:
             found = f"{name}: partitions {listed(lagging, _MOST_PARTITIONS)} lack a replica in sync"
-            yield warn("in sync", found, "find the broker that is unreachable or slow")
-        troubled = troubled or bool(stuck or lagging)
-    if not troubled:
-        yield ok("in sync", f"all replicas of {len(facts)} topics")
+            troubles.append(warn("in sync", found, "find the broker that is unreachable or slow"))
+    return troubles or [ok("in sync", f"all replicas of {len(facts)} topics")]
 
 
 CHECKS: Final = (

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.live import Live
 
@@ -14,27 +14,24 @@ from telemetry.terminal import say
 _LINE_SECONDS = 1.0
 
 
-class Display:
-    """A context that displays each state that it is given."""
+@contextmanager
+def displaying(total: int) -> Iterator["Display"]:
+    """Yield a display of a run of `total` events. Within the block, a terminal shows the live table."""
+    if not sys.stderr.isatty():
+        yield Display(total, None)
+        return
+    with Live(console=SafeConsole(stderr=True), transient=True, auto_refresh=False) as live:
+        yield Display(total, live)
 
-    def __init__(self, total: int) -> None:
+
+class Display:
+    """Displays each state that it is given, in the live table `live` if there is one."""
+
+    def __init__(self, total: int, live: Live | None) -> None:
         self._total = total
-        self._live: Live | None = None
+        self._live = live
         self._last: tuple[float, int] = (time.monotonic(), 0)
         self._rate = 0
-        if sys.stderr.isatty():
-            self._live = Live(console=SafeConsole(stderr=True), transient=True, auto_refresh=False)
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def show(self, sent: int, progress: Counts) -> None:
         """Display the run's progress: on a terminal at every call, otherwise as one line each second.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bridge.dev.demo.display import Display
+from bridge.dev.demo.display import Display, displaying
 from bridge.dev.demo.environment import worker_environment
 from bridge.dev.demo.figures import Counts, Figures
 from bridge.dev.demo.mix import Mix
@@ -87,14 +87,12 @@ class Scenario:
                 await self._worker.drain()
             self._say("auditing")
             outcome = await figures.outcome()
-        report = await audit(settings)
         return DemoResult(
             events=self._mix.count,
             seconds=seconds,
             outcome=outcome,
             by_http=pages.acknowledged,
-            balanced=report.balanced,
-            audit_problems=list(report.problems),
+            audit=await audit(settings),
             differences=differences(self._mix.expectation(), outcome),
             worker_exit_code=exit_code,
             gateway_exit_code=gateway_exit_code,
@@ -112,7 +110,7 @@ class Scenario:
         started = time.monotonic()
         sending = asyncio.create_task(self._send(pages))
         try:
-            with Display(self._mix.count) as display:
+            with displaying(self._mix.count) as display:
                 read_at = await self._until_settled(figures, pages, sending, display)
         finally:
             sending.cancel()
