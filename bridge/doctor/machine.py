@@ -42,30 +42,26 @@ def judge_clock(whose: str, seconds: float, uncertainty: float) -> Finding:
 async def _database_disk(settings: Settings) -> Findings:
     facts = await server(settings.dsn)
     here = all(map(is_local, database_address(settings.dsn).hosts))
-    directory = Path(facts.data_directory) if here and facts.data_directory else None
-    usage = None if directory is None else await asyncio.to_thread(_usage, directory)
-    if usage is None:
-        yield [ok("database's disk", f"not visible from here; the size of the database is {facts.size}")]
+    unseen = ok("database's disk", f"not visible from here; the size of the database is {facts.size}")
+    if here and facts.data_directory:
+        yield [await _disk(Path(facts.data_directory), unseen)]
     else:
-        yield [judge_disk("database's disk", *usage)]
+        yield [unseen]
 
 
 async def _own_disk(_settings: Settings) -> Findings:
     directory = Path(tempfile.gettempdir())
-    usage = await asyncio.to_thread(_usage, directory)
-    if usage is None:
-        yield [fail("own disk", f"{directory} can't be examined", "set TMPDIR to a writable directory")]
-    else:
-        yield [judge_disk("own disk", *usage)]
+    unseen = fail("own disk", f"{directory} can't be examined", "set TMPDIR to a writable directory")
+    yield [await _disk(directory, unseen)]
 
 
-def _usage(directory: Path) -> tuple[int, int] | None:
-    """Return the total and the free bytes of the directory's volume; None if this machine has no such directory."""
+async def _disk(directory: Path, unseen: Finding) -> Finding:
+    """Judge the directory's volume; return `unseen` if this machine has no such directory."""
     try:
-        usage = shutil.disk_usage(directory)
+        usage = await asyncio.to_thread(shutil.disk_usage, directory)
     except OSError:
-        return None
-    return usage.total, usage.free
+        return unseen
+    return judge_disk(unseen.check, usage.total, usage.free)
 
 
 def judge_disk(name: str, total: int, free: int) -> Finding:

@@ -52,7 +52,7 @@ def _shifted(by_ms: int) -> Callable[[Document], Document]:
 
     def shift(document: Document) -> Document:
         at = int(document["event_id"].replace("-", "")[:12], 16) + by_ms
-        return {field: value for field, value in document.items() if field != "sent_at"} | {"occurred_at": at}
+        return _without("sent_at")(document) | {"occurred_at": at}
 
     return shift
 
