@@ -30,9 +30,10 @@ class Migration(NamedTuple):
 def migrations() -> list[Migration]:
     """Return all migrations in the installed package, in order."""
     found = []
-    for entry in Path(__file__).with_name("migrations").glob("[0-9][0-9][0-9][0-9]_*.sql"):
-        text = entry.read_text()
-        found.append(Migration(int(entry.name[:4]), entry.name, text, hashlib.sha256(text.encode()).hexdigest()))
+    for entry in Path(__file__).with_name("migrations").iterdir():
+        if entry.suffix == ".sql":
+            text = entry.read_text()
+            found.append(Migration(int(entry.name[:4]), entry.name, text, hashlib.sha256(text.encode()).hexdigest()))
     return sorted(found)
 
 
