@@ -75,7 +75,6 @@ class MixRecord(NamedTuple):
 class Expectation(NamedTuple):
     """The expected result: rows, drops by reason, and the largest number of rows that need a retry."""
 
-    records: int
     normalized: int
     late: int
     dropped: dict[DroppedReason, int]
@@ -121,7 +120,6 @@ class Mix:
             DroppedReason.RETRY_EXHAUSTED: quotas[Kind.UNKNOWN],
         }
         return Expectation(
-            self.count,
             quotas[Kind.GOOD] + quotas[Kind.LATE],
             quotas[Kind.LATE],
             {reason: count for reason, count in dropped.items() if count},
