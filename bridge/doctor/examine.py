@@ -67,14 +67,12 @@ async def _made(
     found: list[Finding] = []
     try:
         async with asyncio.timeout(timeout_sec), place:
-            async for one in check.look(given):
-                found.append(one)  # noqa: PERF401  # findings before an error are kept
+            # Findings before an error are kept.
+            async for some in check.look(given):
+                found.extend(some)
     except TimeoutError:
-        found.append(
-            fail(
-                check.name, f"no answer within {timeout_sec:g} s", "check that the service runs, and the network to it"
-            )
-        )
+        mend = "check that the service runs, and the network to it"
+        found.append(fail(check.name, f"no answer within {timeout_sec:g} s", mend))
     except BridgeError as error:
         found.append(fail(check.name, " ".join(str(error).split()), "correct that, then run `bridge doctor` again"))
     return found

@@ -1,10 +1,10 @@
 """Checks of a running gateway: requests for scripts that are disabled or not registered."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from bridge.doctor.check import Check, Finding, each, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, each, ok, warn
 from bridge.gateway.refusals import Refusal, address_in, refusals_at
 from bridge.http.problems import Code
 from schemas.config.settings import Settings
@@ -20,7 +20,7 @@ def refused_check(url: str | None = None) -> Check:
     return Check("gateway", "refused", partial(_look, url), connects=True)
 
 
-async def _look(url: str | None, settings: Settings) -> AsyncIterator[Finding]:
+async def _look(url: str | None, settings: Settings) -> Findings:
     asked = url or address_in(settings)
     if asked is None:
         return
@@ -28,8 +28,7 @@ async def _look(url: str | None, settings: Settings) -> AsyncIterator[Finding]:
         found = await refusals_at(asked)
     except BridgeError:
         return
-    for finding in judge_refused(asked, found, await _enabled(settings)):
-        yield finding
+    yield judge_refused(asked, found, await _enabled(settings))
 
 
 async def _enabled(settings: Settings) -> Collection[str]:
@@ -53,11 +52,9 @@ def judge_refused(url: str, refused: Sequence[Refusal], enabled: Collection[str]
     yield from each(warn, "refused", lines, "see `bridge refused`; run `bridge script enable`, or stop the sender")
     unknown = sum(one.requests for one in refused if one.error_code == Code.UNKNOWN_SCRIPT)
     if unknown:
-        yield warn(
-            "refused",
-            f"{url} has refused {unknown} requests of scripts that are not registered since its start",
-            "see `bridge refused`; the gateway's log line `requests_refused` names the last one",
-        )
+        said = f"{url} has refused {unknown} requests of scripts that are not registered since its start"
+        mend = "see `bridge refused`; the gateway's log line `requests_refused` names the last one"
+        yield warn("refused", said, mend)
     if not lines and not unknown:
         yield ok("refused", f"{url} has refused no request of a script that is disabled or not registered")
 

@@ -3,13 +3,12 @@
 import asyncio
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from bridge.doctor.check import Check, Finding, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, fail, ok, warn
 from schemas.config.settings import Settings
 
 _SECONDS: Final = 5.0
@@ -21,8 +20,8 @@ def ready_check(url: str) -> Check:
     return Check("health", url, partial(_look, url.rstrip("/")))
 
 
-async def _look(url: str, _settings: Settings) -> AsyncIterator[Finding]:
-    yield judge_ready(url, *await asyncio.to_thread(_ask, f"{url}/ready"))
+async def _look(url: str, _settings: Settings) -> Findings:
+    yield [judge_ready(url, *await asyncio.to_thread(_ask, f"{url}/ready"))]
 
 
 def judge_ready(url: str, status: int, body: Any) -> Finding:

@@ -3,11 +3,10 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
 
-from bridge.doctor.check import Check, Finding, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, fail, graded, ok
 from schemas.config.addresses import database_address, is_local
 from schemas.config.settings import Settings
 from sinks.kafka.admin import newest_after
@@ -18,77 +17,58 @@ SKEW_WARN, SKEW_FAIL = 1.0, 30.0
 USED_WARN, USED_FAIL = 0.8, 0.9
 
 
-async def _postgres_clock(settings: Settings) -> AsyncIterator[Finding]:
+async def _postgres_clock(settings: Settings) -> Findings:
     skew = await clock_skew(settings.dsn)
-    for finding in judge_clock("Postgres", skew.seconds, skew.uncertainty):
-        yield finding
+    yield [judge_clock("Postgres", skew.seconds, skew.uncertainty)]
 
 
-async def _kafka_clock(settings: Settings) -> AsyncIterator[Finding]:
+async def _kafka_clock(settings: Settings) -> Findings:
     # Only timestamps of records show Kafka's clock, so a slow clock can't be detected without a write.
     ahead = await newest_after(settings, [settings.topics.raw], seconds=SKEW_WARN)
     if ahead is None:
-        yield ok("Kafka's clock", "no record of the raw topic has a timestamp in this machine's future")
+        yield [ok("Kafka's clock", "no record of the raw topic has a timestamp in this machine's future")]
     else:
-        for finding in judge_clock("Kafka", ahead, 0.0):
-            yield finding
+        yield [judge_clock("Kafka", ahead, 0.0)]
 
 
-def judge_clock(whose: str, seconds: float, uncertainty: float) -> Iterable[Finding]:
+def judge_clock(whose: str, seconds: float, uncertainty: float) -> Finding:
     """Compare another clock with this machine's clock; `seconds` is how far the other clock is ahead."""
     off = max(0.0, abs(seconds) - uncertainty)
     name, found = f"{whose}'s clock", f"{abs(seconds):.2f} s {'ahead of' if seconds > 0 else 'behind'} this machine's"
     mend = "check that NTP runs on both machines"
-    if off >= SKEW_FAIL:
-        yield fail(name, found, mend)
-    elif off >= SKEW_WARN:
-        yield warn(name, found, mend)
-    else:
-        yield ok(name, found)
+    return graded(name, found, mend, warns=off >= SKEW_WARN, fails=off >= SKEW_FAIL)
 
 
-async def _database_disk(settings: Settings) -> AsyncIterator[Finding]:
+async def _database_disk(settings: Settings) -> Findings:
     facts = await server(settings.dsn)
     here = all(map(is_local, database_address(settings.dsn).hosts))
-    directory = Path(facts.data_directory) if here and facts.data_directory else None
-    usage = None if directory is None else await asyncio.to_thread(_usage, directory)
-    if usage is None:
-        yield ok("database's disk", f"not visible from here; the size of the database is {facts.size}")
-        return
-    for finding in judge_disk("database's disk", *usage):
-        yield finding
+    unseen = ok("database's disk", f"not visible from here; the size of the database is {facts.size}")
+    if here and facts.data_directory:
+        yield [await _disk(Path(facts.data_directory), unseen)]
+    else:
+        yield [unseen]
 
 
-async def _own_disk(_settings: Settings) -> AsyncIterator[Finding]:
+async def _own_disk(_settings: Settings) -> Findings:
     directory = Path(tempfile.gettempdir())
-    usage = await asyncio.to_thread(_usage, directory)
-    if usage is None:
-        yield fail("own disk", f"{directory} can't be examined", "set TMPDIR to a writable directory")
-        return
-    for finding in judge_disk("own disk", *usage):
-        yield finding
+    unseen = fail("own disk", f"{directory} can't be examined", "set TMPDIR to a writable directory")
+    yield [await _disk(directory, unseen)]
 
 
-def _usage(directory: Path) -> tuple[int, int] | None:
-    """Return the total and the free bytes of the directory's volume; None if this machine has no such directory."""
+async def _disk(directory: Path, unseen: Finding) -> Finding:
+    """Judge the directory's volume; return `unseen` if this machine has no such directory."""
     try:
-        usage = shutil.disk_usage(directory)
+        usage = await asyncio.to_thread(shutil.disk_usage, directory)
     except OSError:
-        return None
-    return usage.total, usage.free
+        return unseen
+    return judge_disk(unseen.check, usage.total, usage.free)
 
 
-def judge_disk(name: str, total: int, free: int) -> Iterable[Finding]:
+def judge_disk(name: str, total: int, free: int) -> Finding:
     """Judge a disk volume by the share of its bytes that is used."""
     used = 1 - free / total if total else 1.0
     found = f"{used:.0%} used, {free / 2**30:.1f} GiB free"
-    mend = "make room, or enlarge the volume"
-    if used > USED_FAIL:
-        yield fail(name, found, mend)
-    elif used > USED_WARN:
-        yield warn(name, found, mend)
-    else:
-        yield ok(name, found)
+    return graded(name, found, "make room, or enlarge the volume", warns=used > USED_WARN, fails=used > USED_FAIL)
 
 
 CHECKS: Final = (

@@ -1,9 +1,9 @@
 """Checks of Postgres: a writable server with free connections, and a schema that fits the code."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from functools import partial
 
-from bridge.doctor.check import Check, Finding, each, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, each, fail, ok, warn
 from schemas.config.addresses import database_address
 from schemas.config.service import PROCESSES, Service
 from schemas.config.settings import Settings
@@ -19,15 +19,11 @@ _OTHER_CONNECTIONS = 6
 _FULL_QUEUE = 0.5
 
 
-async def _server(settings: Settings) -> AsyncIterator[Finding]:
+async def _server(settings: Settings) -> Findings:
     facts = await server(settings.dsn)
-    for finding in (
-        *judge_server(facts),
-        *judge_account(settings, facts),
-        *judge_connections(settings, facts),
-        *judge_notifications(facts),
-    ):
-        yield finding
+    yield judge_server(facts)
+    yield judge_account(settings, facts)
+    yield [judge_connections(settings, facts), judge_notifications(facts)]
 
 
 def judge_server(facts: Server) -> Iterable[Finding]:
@@ -60,44 +56,39 @@ def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
         mend = "give each service a separate account, with `bridge db grants ROLE --service ...`"
         yield warn("account", f"{facts.role} is a superuser, or passes row-level security", mend)
     if not database_address(settings.dsn).sslmode.startswith("verify"):
-        mend = "add sslmode=verify-full and sslrootcert to BRIDGE_DATABASE_URL"
-        yield warn(
-            "certificate", "the certificate of the server is not verified, so the server is not authenticated", mend
-        )
+        found = "the certificate of the server is not verified, so the server is not authenticated"
+        yield warn("certificate", found, "add sslmode=verify-full and sslrootcert to BRIDGE_DATABASE_URL")
 
 
-def judge_connections(settings: Settings, facts: Server) -> Iterable[Finding]:
+def judge_connections(settings: Settings, facts: Server) -> Finding:
     """Check that one more worker could connect."""
     wanted = settings.lanes + _OTHER_CONNECTIONS
     found = f"{facts.connections_left} connections left"
     if facts.connections_left < wanted:
         mend = "close idle connections, raise max_connections or the role's limit, or lower BRIDGE_LANES"
-        yield warn("connections", f"{found}; one more worker needs {wanted}", mend)
-    else:
-        yield ok("connections", found)
+        return warn("connections", f"{found}; one more worker needs {wanted}", mend)
+    return ok("connections", found)
 
 
-def judge_notifications(facts: Server) -> Iterable[Finding]:
+def judge_notifications(facts: Server) -> Finding:
     """Check the notification queue, which every account can fill. When it is full, processes see changes later."""
     found = f"the queue of notifications is {facts.notifications:.0%} full"
     if facts.notifications > _FULL_QUEUE:
         mend = "end the listening session with the longest transaction; until then, changes are found within BRIDGE_REGISTRY_REFRESH"
-        yield warn("notifications", found, mend)
-    else:
-        yield ok("notifications", found)
+        return warn("notifications", found, mend)
+    return ok("notifications", found)
 
 
-async def _pooler(settings: Settings) -> AsyncIterator[Finding]:
+async def _pooler(settings: Settings) -> Findings:
     if await shares_sessions(settings.dsn):
         found, _, mend = POOLED.partition(": ")
-        yield fail("sessions", found, mend)
+        yield [fail("sessions", found, mend)]
     else:
-        yield ok("sessions", "each stays with its connection")
+        yield [ok("sessions", "each stays with its connection")]
 
 
-async def _transactions(settings: Settings) -> AsyncIterator[Finding]:
-    for finding in judge_transactions(await long_transactions(settings.dsn, LONG_SECONDS)):
-        yield finding
+async def _transactions(settings: Settings) -> Findings:
+    yield judge_transactions(await long_transactions(settings.dsn, LONG_SECONDS))
 
 
 def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
@@ -106,13 +97,11 @@ def judge_transactions(found: list[LongTransaction]) -> Iterable[Finding]:
         state = f"{one.who} is open for {one.seconds / 60:.0f} min ({one.state})"
         yield warn("transactions", state, one.remedy)
     if not found:
-        yield ok(
-            "transactions",
-            f"none is open for more than {LONG_SECONDS / 60:.0f} min, among those that this account can see",
-        )
+        none = f"none is open for more than {LONG_SECONDS / 60:.0f} min, among those that this account can see"
+        yield ok("transactions", none)
 
 
-async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[Finding]:
+async def _schema(service: Service | None, settings: Settings) -> Findings:
     """Compare the database's schema with the code, and the account's privileges with those that `service` needs.
 
     If `service` is not known, compare with the first service for which the privileges are enough, or else with the
@@ -124,8 +113,7 @@ async def _schema(service: Service | None, settings: Settings) -> AsyncIterator[
         for one in wanted
     }
     fitting = next((one for one, differences in found.items() if not differences.privileges), wanted[0])
-    for finding in judge_schema(found[fitting], fitting):
-        yield finding
+    yield judge_schema(found[fitting], fitting)
 
 
 def judge_schema(found: Differences, service: Service) -> Iterable[Finding]:

@@ -2,10 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from bridge.doctor.check import Check, Finding, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, fail, ok, warn
 from schemas.config.addresses import broker_hosts, database_address, is_local
 from schemas.config.environment import unknown_variables
 from schemas.config.production import refusals
@@ -13,58 +13,56 @@ from schemas.config.service import Service
 from schemas.config.settings import Settings
 
 
-async def _environment(service: Service, settings: Settings) -> AsyncIterator[Finding]:
-    lines = refusals(settings, unknown=(), service=service) if settings.env == "production" else []
+async def _environment(service: Service, settings: Settings) -> Findings:
+    if settings.env == "production":
+        lines = refusals(settings, unknown=(), service=service)
+        yield _told(fail, "environment", lines, none="production: the guards of production are met")
+    else:
+        yield [ok("environment", f"{settings.env}: the guards of production don't apply")]
+
+
+async def _variables(settings: Settings) -> Findings:
+    kind = fail if settings.env == "production" else warn
+    yield _told(kind, "variables", unknown_variables(), none="every BRIDGE_* variable is a setting")
+
+
+def _told(
+    kind: Callable[[str, str, str], Finding], check: str, lines: Sequence[str], *, none: str
+) -> Iterable[Finding]:
     for line in lines:
         found, _, mend = line.partition(": ")
-        yield fail("environment", found, mend)
+        yield kind(check, found, mend)
     if not lines:
-        guarded = (
-            "the guards of production are met"
-            if settings.env == "production"
-            else "the guards of production don't apply"
-        )
-        yield ok("environment", f"{settings.env}: {guarded}")
+        yield ok(check, none)
 
 
-async def _variables(settings: Settings) -> AsyncIterator[Finding]:
-    lines = unknown_variables()
-    for line in lines:
-        found, _, mend = line.partition(": ")
-        yield (fail if settings.env == "production" else warn)("variables", found, mend)
-    if not lines:
-        yield ok("variables", "every BRIDGE_* variable is a setting")
-
-
-async def _durability(settings: Settings) -> AsyncIterator[Finding]:
-    for one in judge_replicas(settings.topic_replication, settings.topic_min_insync):
-        yield one
+async def _durability(settings: Settings) -> Findings:
+    yield judge_replicas(settings.topic_replication, settings.topic_min_insync)
 
 
 def judge_replicas(replication: int, in_sync: int) -> Iterable[Finding]:
     """Check that topics still accept writes while one broker is down."""
+    mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
     if in_sync > replication:
-        mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
         yield fail("replicas", f"{in_sync} of {replication} replicas must be in sync, so nothing can be written", mend)
     elif in_sync == replication > 1:
-        mend = "set BRIDGE_TOPIC_MIN_INSYNC to one less than BRIDGE_TOPIC_REPLICATION"
-        yield warn(
-            "replicas", f"all {replication} replicas must be in sync, so the loss of one broker stops every write", mend
-        )
+        found = f"all {replication} replicas must be in sync, so the loss of one broker stops every write"
+        yield warn("replicas", found, mend)
     else:
         yield ok("replicas", f"{replication} of each topic, {in_sync} in sync for a write")
 
 
-async def _names(settings: Settings) -> AsyncIterator[Finding]:
+async def _names(settings: Settings) -> Findings:
     places = {"BRIDGE_KAFKA_BOOTSTRAP_SERVERS": broker_hosts(settings.brokers)}
     places["BRIDGE_DATABASE_URL"] = database_address(settings.dsn).hosts
     for name, hosts in places.items():
         wrong = [host for host in hosts if not host.startswith("/") and not await _resolves(host)]
         if wrong:
-            yield fail("names", f"{name}: {', '.join(wrong)} does not resolve", "correct the name, or the DNS settings")
+            found = f"{name}: {', '.join(wrong)} does not resolve"
+            yield [fail("names", found, "correct the name, or the DNS settings")]
         else:
             here = " (this machine)" if all(map(is_local, hosts)) else ""
-            yield ok("names", f"{name}: {', '.join(hosts) or 'a Unix socket'}{here}")
+            yield [ok("names", f"{name}: {', '.join(hosts) or 'a Unix socket'}{here}")]
 
 
 async def _resolves(host: str) -> bool:

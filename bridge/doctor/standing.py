@@ -1,9 +1,9 @@
 """Checks of lasting states: the circuit breaker, operators' pauses, and the gate's last verdicts."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from bridge.doctor.check import Check, Finding, each, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, each, fail, listed, ok, warn
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import rfc3339
 from schemas.pipeline.breaker import BreakerState
@@ -15,8 +15,8 @@ from sinks.postgres.registry.pauses import list_pauses
 _MOST_TARGETS: Final = 5
 
 
-async def _brake(settings: Settings) -> AsyncIterator[Finding]:
-    yield judge_brake(await breaker_state(settings.dsn, settings.group))
+async def _brake(settings: Settings) -> Findings:
+    yield [judge_brake(await breaker_state(settings.dsn, settings.group))]
 
 
 def judge_brake(state: BreakerState) -> Finding:
@@ -31,17 +31,13 @@ def judge_brake(state: BreakerState) -> Finding:
         return fail("brake", f"on{since}, {who}", "see `bridge breaker status`; more workers don't help")
     if state.released:
         until = "" if state.released_until is None else f" until {rfc3339(state.released_until)}"
-        return warn(
-            "brake",
-            f"released{until}, {who}",
-            "workers dead-letter events whatever their share is; see `bridge dlq groups`",
-        )
+        mend = "workers dead-letter events whatever their share is; see `bridge dlq groups`"
+        return warn("brake", f"released{until}, {who}", mend)
     return ok("brake", "off")
 
 
-async def _pauses(settings: Settings) -> AsyncIterator[Finding]:
-    for finding in judge_pauses(await list_pauses(settings.dsn)):
-        yield finding
+async def _pauses(settings: Settings) -> Findings:
+    yield judge_pauses(await list_pauses(settings.dsn))
 
 
 def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
@@ -54,9 +50,8 @@ def judge_pauses(paused: Sequence[Pause]) -> Iterable[Finding]:
         yield ok("pauses", "nothing is paused by hand")
 
 
-async def _gate(settings: Settings) -> AsyncIterator[Finding]:
-    for finding in judge_gate(await failing(settings.dsn)):
-        yield finding
+async def _gate(settings: Settings) -> Findings:
+    yield judge_gate(await failing(settings.dsn))
 
 
 def judge_gate(standing: Sequence[Standing]) -> Iterable[Finding]:
@@ -68,11 +63,10 @@ def judge_gate(standing: Sequence[Standing]) -> Iterable[Finding]:
     if not standing:
         yield ok("gate", "no target fails")
         return
-    named = ", ".join(one.target for one in standing[:_MOST_TARGETS])
-    more = f" and {len(standing) - _MOST_TARGETS} more" if len(standing) > _MOST_TARGETS else ""
+    named = listed([one.target for one in standing], _MOST_TARGETS)
     count = "1 target fails" if len(standing) == 1 else f"{len(standing)} targets fail"
     since = rfc3339(min(one.changed_at for one in standing))
-    yield warn("gate", f"{count} since {since}: {named}{more}", "see `bridge gate check` and `bridge dlq groups`")
+    yield warn("gate", f"{count} since {since}: {named}", "see `bridge gate check` and `bridge dlq groups`")
 
 
 CHECKS: Final = (

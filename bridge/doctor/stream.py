@@ -1,10 +1,10 @@
 """Checks of the stream: workers, lag, overdue retries, unacknowledged losses, and the running totals."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from bridge.doctor.check import Check, Finding, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, fail, ok, warn
 from bridge.sites import site_in_words
 from schemas.config.settings import Settings
 from schemas.documents.audit_report import AuditReport, PartitionAccount
@@ -25,14 +25,14 @@ WAITING_WARN = 1000
 MOST_SCRIPTS: Final = 3
 
 
-async def _workers(settings: Settings) -> AsyncIterator[Finding]:
+async def _workers(settings: Settings) -> Findings:
     if await group_has_members(settings):
-        yield ok("workers", f"the group {settings.group} has members")
+        yield [ok("workers", f"the group {settings.group} has members")]
     else:
-        yield warn("workers", f"the group {settings.group} has no members", "start `bridge worker`")
+        yield [warn("workers", f"the group {settings.group} has no members", "start `bridge worker`")]
 
 
-async def _lag(settings: Settings) -> AsyncIterator[Finding]:
+async def _lag(settings: Settings) -> Findings:
     report = await audit(settings, deep=False)
     behind = {TopicPartition(one.topic, one.partition): one for one in report.partitions if one.unread}
     now_ms = time.time_ns() // 1_000_000
@@ -43,8 +43,8 @@ async def _lag(settings: Settings) -> AsyncIterator[Finding]:
     stored = await stored_offsets(settings, ask_kafka=False) if behind else []
     held = {TopicPartition(one.topic, one.partition): one.held for one in stored if one.held}
     brake = await breaker_state(settings.dsn, settings.group) if behind else BreakerState()
-    for finding in (judge_lag(behind, since, held, brake), *judge_books(report)):
-        yield finding
+    yield [judge_lag(behind, since, held, brake)]
+    yield judge_books(report)
 
 
 def judge_lag(
@@ -87,10 +87,9 @@ def judge_books(report: AuditReport) -> Iterable[Finding]:
     """Report unacknowledged losses (raw records deleted unread), and whether the running totals balance."""
     lost = [one for one in report.partitions if one.lost > one.lost_acknowledged]
     for one in lost:
-        found = f"{one.topic}:{one.partition}: {one.lost - one.lost_acknowledged} records were deleted before they were read"
-        yield fail(
-            "loss", found, f"when you know the cause, run `bridge audit --acknowledge-lost {one.topic}:{one.partition}`"
-        )
+        place = f"{one.topic}:{one.partition}"
+        found = f"{place}: {one.lost - one.lost_acknowledged} records were deleted before they were read"
+        yield fail("loss", found, f"when you know the cause, run `bridge audit --acknowledge-lost {place}`")
     if not lost:
         yield ok("loss", f"none unacknowledged, {report.totals.lost} in all")
     if report.balanced:
@@ -99,9 +98,9 @@ def judge_books(report: AuditReport) -> Iterable[Finding]:
         yield fail("audit", f"{len(report.problems)} problems, first: {report.problems[0]}", "`bridge audit` names all")
 
 
-async def _retries(settings: Settings) -> AsyncIterator[Finding]:
+async def _retries(settings: Settings) -> Findings:
     found = await retries(settings.dsn)
-    yield judge_retries(found, await waiting_scripts(settings.dsn, MOST_SCRIPTS) if found.waiting else ())
+    yield [judge_retries(found, await waiting_scripts(settings.dsn, MOST_SCRIPTS) if found.waiting else ())]
 
 
 def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Finding:
@@ -116,9 +115,8 @@ def judge_retries(found: Retries, scripts: Sequence[WaitingScript] = ()) -> Find
 
 def _waiting(one: WaitingScript) -> str:
     """Describe the events of one script that wait for a retry: site, error class, and the time of the first failure."""
-    return f"{site_in_words(one.site_id, one.org_id)} {one.script_id or ''}".rstrip() + (
-        f": {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
-    )
+    whose = f"{site_in_words(one.site_id, one.org_id)} {one.script_id or ''}".rstrip()
+    return f"{whose}: {one.waiting} {one.error_class} since {rfc3339(one.first_failed_at)}"
 
 
 def _judge_waiting(found: Retries) -> Finding:
@@ -129,11 +127,8 @@ def _judge_waiting(found: Retries) -> Finding:
         late = f"{found.overdue} past their time, the longest by {found.longest_overdue_seconds:.0f} s"
         return verdict("retries", f"{told}, {late}", mend)
     if found.waiting > WAITING_WARN:
-        return warn(
-            "retries",
-            f"{told}, more than {WAITING_WARN}",
-            "`bridge gate show` lists more of the scripts; see docs/runbooks/retries-up.md",
-        )
+        mend = "`bridge gate show` lists more of the scripts; see docs/runbooks/retries-up.md"
+        return warn("retries", f"{told}, more than {WAITING_WARN}", mend)
     return ok("retries", f"{told}, none past its time")
 
 

@@ -1,10 +1,10 @@
 """`bridge doctor --upgrade`: what this release, and what the next release, refuses of an older installation."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from bridge.doctor import kafka, settings
-from bridge.doctor.check import Check, Finding, fail, ok, warn
+from bridge.doctor.check import Check, Finding, Findings, fail, ok, warn
 from bridge.doctor.postgres import judge_catalogue
 from schemas.config.overlap import ENDS_WITH
 from schemas.config.service import Service
@@ -14,12 +14,9 @@ from sinks.postgres.schema.check import Differences, database_differences, privi
 
 def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
     """Return the checks for these services; BRIDGE_DATABASE_URL contains the database account that they use."""
+    asked = settings.checks(services[0] if len(services) == 1 else None)
     return (
-        *(
-            one
-            for one in settings.checks(services[0] if len(services) == 1 else None)
-            if one.name in ("environment", "variables")
-        ),
+        *(one for one in asked if one.name in ("environment", "variables")),
         Check("settings", "webhook", _webhook),
         Check("postgres", "schema", _schema, connects=True),
         *(one for one in kafka.CHECKS if one.name == "topics"),
@@ -27,8 +24,8 @@ def upgrade_checks(services: Sequence[Service]) -> tuple[Check, ...]:
     )
 
 
-async def _webhook(given: Settings) -> AsyncIterator[Finding]:
-    yield judge_webhook(given)
+async def _webhook(given: Settings) -> Findings:
+    yield [judge_webhook(given)]
 
 
 def judge_webhook(given: Settings) -> Finding:
@@ -37,17 +34,13 @@ def judge_webhook(given: Settings) -> Finding:
         return ok("webhook", "no webhook is called")
     if given.worker_alert_webhook_secret is not None:
         return ok("webhook", "a separate secret signs, as before")
-    return warn(
-        "webhook",
-        f"receivers verify with BRIDGE_SECRET_KEY, which only signs before {ENDS_WITH}",
-        "give them the secret that `bridge keys show webhook` prints, and set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it",
-    )
+    found = f"receivers verify with BRIDGE_SECRET_KEY, which only signs before {ENDS_WITH}"
+    printed = "the secret that `bridge keys show webhook` prints"
+    return warn("webhook", found, f"give them {printed}, and set BRIDGE_WORKER_ALERT_WEBHOOK_SECRET to it")
 
 
-async def _schema(given: Settings) -> AsyncIterator[Finding]:
-    found = await database_differences(given.dsn, months_ahead=0)
-    for finding in judge_upgrade(given, found):
-        yield finding
+async def _schema(given: Settings) -> Findings:
+    yield judge_upgrade(given, await database_differences(given.dsn, months_ahead=0))
 
 
 def judge_upgrade(given: Settings, found: Differences) -> Iterable[Finding]:
@@ -65,11 +58,10 @@ def judge_upgrade(given: Settings, found: Differences) -> Iterable[Finding]:
             yield fail("schema", line, "run `bridge db migrate` of this release as the owner, before a service starts")
 
 
-async def _account(service: Service, given: Settings) -> AsyncIterator[Finding]:
+async def _account(service: Service, given: Settings) -> Findings:
     found = await database_differences(given.dsn, months_ahead=0, service=service)
     later = await privileges_to_come(given.dsn, service)
-    for finding in judge_account(given, service, [*found.privileges, *later], found.excess):
-        yield finding
+    yield judge_account(given, service, [*found.privileges, *later], found.excess)
 
 
 def judge_account(

@@ -15,7 +15,8 @@ from bridge.dev.stack.kafka import JavaTuning, KafkaNode
 from bridge.dev.stack.owner import Owner
 from bridge.dev.stack.ports import LOOPBACK, choose
 from bridge.dev.stack.postgres import PostgresServer
-from bridge.dev.stack.process import Identity, log_size, wait_until_ready
+from bridge.dev.stack.process import Identity
+from bridge.dev.stack.starting import start_server
 from schemas.config.settings import Settings
 from sinks.postgres.schema.migrate import migrate
 
@@ -27,18 +28,14 @@ def launch(
     owner: Owner, running: dict[str, Identity], name: str, server: KafkaNode | PostgresServer, seconds: float
 ) -> None:
     """Start a server, add it to `running`, and return when it is ready, within so many seconds."""
-    prepared = server.prepare(lambda _message: None)
-    begin = log_size(prepared.log)
-    identity = running[name] = owner.launch(prepared)
-    wait_until_ready(
-        name=name,
-        identity=identity,
-        ready=server.ready,
+    start_server(
+        name,
+        server,
+        owner,
+        launched=lambda identity: running.update({name: identity}),
         cancelled=lambda: False,
-        port=server.port,
-        log=prepared.log,
-        log_start=begin,
         timeout_seconds=seconds,
+        progress=lambda _message: None,
     )
 
 

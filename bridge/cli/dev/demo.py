@@ -117,7 +117,7 @@ def _show(found: DemoResult) -> None:
     table.add_row("events/s", f"{found.events_per_second:,}")
     table.add_row("produce to row, p50", _milliseconds(outcome.p50_ms))
     table.add_row("produce to row, p99", _milliseconds(outcome.p99_ms))
-    table.add_row("audit", "balanced" if found.balanced else "NOT balanced")
+    table.add_row("audit", "balanced" if found.audit.balanced else "NOT balanced")
     table.add_row("the mix's own expectation", "met" if not found.differences else "NOT met")
     print_table(table)
     for problem in found.problems:

@@ -44,12 +44,11 @@ class DemoScript(NamedTuple):
 
     script_id: str
     site_id: int
-    org_id: int
 
-
-def org_of(site_id: int) -> int:
-    """Return the organisation of the site."""
-    return (site_id - 1) // _SITES_PER_ORG + 1
+    @property
+    def org_id(self) -> int:
+        """Return the organisation of the site."""
+        return (self.site_id - 1) // _SITES_PER_ORG + 1
 
 
 def written_time(epoch_ms: int, random: Random) -> str | int:

@@ -1,7 +1,6 @@
 """Settings for an embedded stack, for this process and for the workers that it starts."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import bridge
@@ -25,7 +24,7 @@ def own_settings(addresses: StackAddresses, **changes: object) -> Settings:
     return load_settings(**(own | changes))
 
 
-def worker_environment(settings: Settings, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+def worker_environment(settings: Settings) -> dict[str, str]:
     """Return the environment variables of a worker that has these settings and runs the same code as this process."""
     own = {
         "BRIDGE_ENV": settings.env,
@@ -40,5 +39,5 @@ def worker_environment(settings: Settings, inherited: Mapping[str, str] = os.env
         "BRIDGE_GATEWAY_VISITOR_REFUSED_PER_MINUTE": str(settings.gateway_visitor_refused_per_minute),
     }
     here = str(Path(bridge.__file__).resolve().parent.parent)
-    paths = [here, *filter(None, [inherited.get("PYTHONPATH")])]
-    return {**inherited, **own, "PYTHONPATH": os.pathsep.join(paths)}
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, **own, "PYTHONPATH": os.pathsep.join(paths)}

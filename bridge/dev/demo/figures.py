@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import sub
 from typing import NamedTuple
 
 from schemas.config.settings import Settings
@@ -10,21 +11,13 @@ from sinks.postgres.statements import sql
 
 
 class Counts(NamedTuple):
-    """Running totals over all raw partitions; `read` is the sum of the partitions' stored offsets."""
+    """Totals over all raw partitions: events read, attempts by outcome, waiting events.
+
+    `read` is the sum of the partitions' stored offsets. `epochs` is how often workers have taken over a partition.
+    """
 
     read: int
     epochs: int
-    normalized: int
-    retried: int
-    dropped: int
-    waiting: int
-
-
-class Progress(NamedTuple):
-    """The progress of a run: events that Kafka has acknowledged, events read, attempts by outcome, waiting events."""
-
-    sent: int
-    read: int
     normalized: int
     retried: int
     dropped: int
@@ -62,21 +55,9 @@ class Figures:
     async def _counts(self) -> Counts:
         return Counts(*await self._conn.fetchrow(sql("demo_counts"), *self._names, self._since))
 
-    async def claimed(self) -> int:
-        """Return how often workers have taken over a raw partition since the beginning."""
-        return (await self._counts()).epochs - self._before.epochs
-
-    async def progress(self, sent: int) -> Progress:
-        """Return the progress of the run now; `sent` is the number of events that Kafka has acknowledged."""
-        now, before = await self._counts(), self._before
-        return Progress(
-            sent,
-            now.read - before.read,
-            now.normalized - before.normalized,
-            now.retried - before.retried,
-            now.dropped - before.dropped,
-            now.waiting,
-        )
+    async def progress(self) -> Counts:
+        """Return the totals since the beginning."""
+        return Counts(*map(sub, await self._counts(), self._before))
 
     async def waiting_scripts(self, script_ids: list[str]) -> set[str]:
         """Return which of these scripts (registered sources of a site's events) have events that wait for a retry."""
@@ -86,9 +67,7 @@ class Figures:
     async def outcome(self) -> Outcome:
         """Return the numbers at the end."""
         events = await self._conn.fetchrow(sql("demo_events"), self._since)
-        ledger = {
-            row["dropped_reason"]: row["events"] for row in await self._conn.fetch(sql("demo_ledger"), self._since)
-        }
+        ledger = dict(await self._conn.fetch(sql("demo_ledger"), self._since))
         healed = ledger.pop(None, 0)
         return Outcome(events["normalized"], healed, ledger, _milliseconds(events["p50"]), _milliseconds(events["p99"]))
 

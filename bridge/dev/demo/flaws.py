@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from random import Random
 from typing import Final
 
 from bridge.dev.demo.documents import SITES, Document
@@ -16,16 +15,8 @@ def encode(document: Document) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _not_a_number(document: Document) -> bytes:
-    return encode(document | {"properties": {"load_seconds": float("nan")}})
-
-
 def _too_deep(document: Document) -> bytes:
     return encode(document)[:-1] + b',"tree":' + b"[" * (MAX_DEPTH + 8) + b"]" * (MAX_DEPTH + 8) + b"}"
-
-
-def _too_large(document: Document) -> bytes:
-    return encode(document | {"properties": {"html": "x" * MAX_BYTES}})
 
 
 INVALID: Final[tuple[Callable[[Document], bytes | None], ...]] = (
@@ -38,9 +29,9 @@ INVALID: Final[tuple[Callable[[Document], bytes | None], ...]] = (
     lambda _document: b"hello",
     lambda _document: b"",
     lambda _document: None,
-    _not_a_number,
+    lambda document: encode(document | {"properties": {"load_seconds": float("nan")}}),
     _too_deep,
-    _too_large,
+    lambda document: encode(document | {"properties": {"html": "x" * MAX_BYTES}}),
 )
 """Functions that turn a valid document into a value that is not an acceptable JSON object; None is a null value."""
 
@@ -61,13 +52,9 @@ def _shifted(by_ms: int) -> Callable[[Document], Document]:
 
     def shift(document: Document) -> Document:
         at = int(document["event_id"].replace("-", "")[:12], 16) + by_ms
-        return {field: value for field, value in document.items() if field != "sent_at"} | {"occurred_at": at}
+        return _without("sent_at")(document) | {"occurred_at": at}
 
     return shift
-
-
-def _of_another_site(document: Document) -> Document:
-    return document | {"site_id": document["site_id"] % SITES + 1}
 
 
 def _bad_amount(document: Document) -> Document:
@@ -89,17 +76,7 @@ VIOLATIONS: Final[tuple[Callable[[Document], Document], ...]] = (
     _with("schema_version", "1"),
     _shifted(-_YEAR_MS),
     _shifted(2 * 86_400_000),
-    _of_another_site,
+    lambda document: document | {"site_id": document["site_id"] % SITES + 1},
     _bad_amount,
 )
 """Functions that turn a valid document into one that violates the contract, each in another way."""
-
-
-def pick_invalid(document: Document, random: Random) -> bytes | None:
-    """Return a record value that is not an acceptable JSON object."""
-    return random.choice(INVALID)(document)
-
-
-def pick_violation(document: Document, random: Random) -> bytes:
-    """Return a record value that is valid JSON and violates the contract."""
-    return encode(random.choice(VIOLATIONS)(document))

@@ -2,13 +2,13 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from random import Random
 from typing import Final, NamedTuple
 
-from bridge.dev.demo.documents import SITES, DemoScript, Document, make_document, org_of
-from bridge.dev.demo.flaws import encode, pick_invalid, pick_violation
+from bridge.dev.demo.documents import SITES, DemoScript, Document, make_document
+from bridge.dev.demo.flaws import INVALID, VIOLATIONS, encode
 from schemas.errors import InvalidInput
 from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
 from schemas.kafka.headers import EVENT_ID, PROOF, REQUEST_ID, SCRIPT_ID, SENDER, SITE_ID, TRACEPARENT
@@ -75,7 +75,6 @@ class MixRecord(NamedTuple):
 class Expectation(NamedTuple):
     """The expected result: rows, drops by reason, and the largest number of rows that need a retry."""
 
-    records: int
     normalized: int
     late: int
     dropped: dict[DroppedReason, int]
@@ -96,15 +95,10 @@ class Mix:
         self.seed = seed
         self.start_ms = start_ms
         self._keys = keys
-        sites = range(1, SITES + 1)
-        self.scripts = tuple(DemoScript(f"shop-{site}", site, org_of(site)) for site in sites)
+        self.scripts = _scripts("shop", SITES)
         # The names contain the start time, so that another run on the same database does not find them registered.
-        self.late_scripts = tuple(
-            DemoScript(f"late-{start_ms}-{number}", number, org_of(number)) for number in range(1, _LATE_SCRIPTS + 1)
-        )
-        self.unknown_scripts = tuple(
-            DemoScript(f"unknown-{number}", number, org_of(number)) for number in range(1, _UNKNOWN_SCRIPTS + 1)
-        )
+        self.late_scripts = _scripts(f"late-{start_ms}", _LATE_SCRIPTS)
+        self.unknown_scripts = _scripts("unknown", _UNKNOWN_SCRIPTS)
 
     def quotas(self) -> dict[Kind, int]:
         """Return the number of records of each kind."""
@@ -126,7 +120,6 @@ class Mix:
             DroppedReason.RETRY_EXHAUSTED: quotas[Kind.UNKNOWN],
         }
         return Expectation(
-            self.count,
             quotas[Kind.GOOD] + quotas[Kind.LATE],
             quotas[Kind.LATE],
             {reason: count for reason, count in dropped.items() if count},
@@ -162,33 +155,31 @@ class Mix:
         key: bytes | None = f"{document['site_id']}:{document['event_id']}".encode()
         headers = _headers(random)
         if kind is Kind.INVALID:
-            value = pick_invalid(document, random)
+            value = random.choice(INVALID)(document)
         elif kind is Kind.VIOLATION:
-            value = pick_violation(document, random)
+            value = encode(random.choice(VIOLATIONS)(document))
         else:
-            gateway = _stated(document, self._keys) if random.random() < 0.03 else None
-            value = encode(document)
-            if gateway is not None:
-                headers += gateway(value)
+            value, stated = _stated(document, self._keys) if random.random() < 0.03 else (encode(document), [])
+            headers += stated
             if random.random() < 0.02:
                 key = None
         return MixRecord(key, value, headers, kind, script.script_id)
 
 
-def _stated(document: Document, keys: ProofKeys) -> Callable[[bytes], Headers]:
-    """Move the fields that a gateway would add from the event into record headers.
+def _scripts(name: str, count: int) -> tuple[DemoScript, ...]:
+    return tuple(DemoScript(f"{name}-{site}", site) for site in range(1, count + 1))
+
+
+def _stated(document: Document, keys: ProofKeys) -> tuple[bytes, Headers]:
+    """Return a record's value and headers, to which the fields are moved that a gateway would add to the event.
 
     The headers also get a proof: the signature by `keys` over these fields and the record's value.
     """
     site_id, script_id, event_id = (document.pop(name) for name in ("site_id", "script_id", "event_id"))
-    seal = keys.seal(site_id, script_id, Sender.SERVER, None)
-
-    def headers(value: bytes) -> Headers:
-        stated = {SITE_ID: site_id, SCRIPT_ID: script_id, EVENT_ID: event_id, SENDER: Sender.SERVER.value}
-        own: Headers = [(name, str(text).encode()) for name, text in stated.items()]
-        return [*own, (PROOF, seal.proof(event_id.encode(), value))]
-
-    return headers
+    value = encode(document)
+    proof = keys.seal(site_id, script_id, Sender.SERVER, None).proof(event_id.encode(), value)
+    stated = {SITE_ID: site_id, SCRIPT_ID: script_id, EVENT_ID: event_id, SENDER: Sender.SERVER.value}
+    return value, [*((name, str(text).encode()) for name, text in stated.items()), (PROOF, proof)]
 
 
 def _headers(random: Random) -> Headers:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bridge.dev.demo.display import Display
+from bridge.dev.demo.display import Display, displaying
 from bridge.dev.demo.environment import worker_environment
-from bridge.dev.demo.figures import Figures, Progress
+from bridge.dev.demo.figures import Counts, Figures
 from bridge.dev.demo.mix import Mix
 from bridge.dev.demo.pages import Pages, origin_of
 from bridge.dev.demo.verdict import DemoResult, differences
@@ -87,14 +87,12 @@ class Scenario:
                 await self._worker.drain()
             self._say("auditing")
             outcome = await figures.outcome()
-        report = await audit(settings)
         return DemoResult(
             events=self._mix.count,
             seconds=seconds,
             outcome=outcome,
             by_http=pages.acknowledged,
-            balanced=report.balanced,
-            audit_problems=list(report.problems),
+            audit=await audit(settings),
             differences=differences(self._mix.expectation(), outcome),
             worker_exit_code=exit_code,
             gateway_exit_code=gateway_exit_code,
@@ -112,7 +110,7 @@ class Scenario:
         started = time.monotonic()
         sending = asyncio.create_task(self._send(pages))
         try:
-            with Display(self._mix.count) as display:
+            with displaying(self._mix.count) as display:
                 read_at = await self._until_settled(figures, pages, sending, display)
         finally:
             sending.cancel()
@@ -121,7 +119,7 @@ class Scenario:
 
     async def _until_ready(self, figures: Figures) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while await figures.claimed() < self._settings.topic_partitions:
+        while (await figures.progress()).epochs < self._settings.topic_partitions:
             self._check()
             if time.monotonic() > deadline:
                 raise WorkerDied(f"the worker has taken no partitions within {_READY_SECONDS:g} s")
@@ -145,13 +143,13 @@ class Scenario:
         self, figures: Figures, pages: Pages, sending: "asyncio.Task[None]", display: Display
     ) -> float:
         """Wait until the worker has read all events and no event waits for a retry; returns when all were read."""
-        last: Progress | None = None
+        last: tuple[int, Counts] | None = None
         moved_at = time.monotonic()
         read_at: float | None = None
         while True:
-            progress = await figures.progress(pages.acknowledged + self._publisher.acknowledged)
+            sent, progress = pages.acknowledged + self._publisher.acknowledged, await figures.progress()
             now = time.monotonic()
-            display.show(progress)
+            display.show(sent, progress)
             if sending.done():
                 sending.result()
                 if read_at is None and progress.read >= self._mix.count:
@@ -159,8 +157,8 @@ class Scenario:
                 if read_at is not None and progress.waiting == 0:
                     return read_at
             self._check()
-            if progress != last:
-                last, moved_at = progress, now
+            if (sent, progress) != last:
+                last, moved_at = (sent, progress), now
             elif now - moved_at > _STANDSTILL_SECONDS:
                 raise WorkerDied(
                     f"nothing has moved for {_STANDSTILL_SECONDS:g} s: {progress.read} of {self._mix.count} events "

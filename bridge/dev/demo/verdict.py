@@ -1,9 +1,10 @@
 """The result of the demonstration, compared with the expectation of its mix."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.dev.demo.figures import Outcome
 from bridge.dev.demo.mix import Expectation
+from schemas.documents.audit_report import AuditReport
 from schemas.documents.run_summary import TargetError
 
 
@@ -18,11 +19,10 @@ class DemoResult:
     seconds: float
     outcome: Outcome
     by_http: int
-    balanced: bool
-    audit_problems: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
-    worker_exit_code: int = 0
-    gateway_exit_code: int = 0
+    audit: AuditReport
+    differences: list[str]
+    worker_exit_code: int
+    gateway_exit_code: int
 
     @property
     def events_per_second(self) -> int:
@@ -33,8 +33,8 @@ class DemoResult:
     def problems(self) -> list[TargetError]:
         """Return the run's deviations from the mix's expected result, one line each; an empty list if none."""
         found = [TargetError(target="mix", reason=line) for line in self.differences]
-        found += [TargetError(target="audit", reason=line) for line in self.audit_problems]
-        if not self.balanced and not self.audit_problems:
+        found += [TargetError(target="audit", reason=line) for line in self.audit.problems]
+        if not self.audit.balanced and not self.audit.problems:
             found.append(TargetError(target="audit", reason="not balanced"))
         for target, code in (("worker", self.worker_exit_code), ("gateway", self.gateway_exit_code)):
             if code:
@@ -76,7 +76,7 @@ def counters(result: DemoResult) -> dict[str, object]:
         "events_per_second": result.events_per_second,
         "seconds": round(result.seconds, 3),
         "produce_to_row_ms": {"p50": outcome.p50_ms, "p99": outcome.p99_ms},
-        "audit_balanced": result.balanced,
+        "audit_balanced": result.audit.balanced,
         "as_expected": not result.differences,
         "worker_exit_code": result.worker_exit_code,
     }

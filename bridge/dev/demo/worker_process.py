@@ -59,7 +59,7 @@ class WorkerProcess:
     def check(self) -> None:
         """Check that the process runs; raises WorkerDied, with the reason, if it has ended."""
         if self._process is not None and (code := self._process.returncode) is not None:
-            raise WorkerDied(f"the {self._command[0]} ended with exit code {code}{self._last_words()}")
+            raise self._died(f"ended with exit code {code}")
 
     async def listening(self, port: int) -> None:
         """Wait until the process accepts connections on this loopback port.
@@ -73,9 +73,7 @@ class WorkerProcess:
                 _, writer = await asyncio.open_connection(LOOPBACK, port)
             except OSError:
                 if time.monotonic() > deadline:
-                    raise WorkerDied(
-                        f"the {self._command[0]} does not listen after {_START_SECONDS:g} s{self._last_words()}"
-                    ) from None
+                    raise self._died(f"does not listen after {_START_SECONDS:g} s") from None
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 writer.close()
@@ -100,11 +98,9 @@ class WorkerProcess:
             return await asyncio.wait_for(process.wait(), _DRAIN_SECONDS)
         except TimeoutError:
             process.kill()
-            raise WorkerDied(
-                f"the {self._command[0]} did not end within {_DRAIN_SECONDS:g} s{self._last_words()}"
-            ) from None
+            raise self._died(f"did not end within {_DRAIN_SECONDS:g} s") from None
 
-    def _last_words(self) -> str:
-        """Return the log's line with the error that ended the process, if there is one."""
+    def _died(self, how: str) -> WorkerDied:
+        """Return the error, with the log's line that has the cause, if there is one."""
         line = "" if self._log is None else decisive_line(self._log, 0)
-        return f": {line}" if _TELLING.search(line) else ""
+        return WorkerDied(f"the {self._command[0]} {how}" + (f": {line}" if _TELLING.search(line) else ""))

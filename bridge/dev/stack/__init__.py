@@ -1,5 +1,5 @@
 """A real Kafka and a real Postgres on this machine, without Docker, in one directory."""
 
-from bridge.dev.stack.stack import Stack, StackAddresses, StackStatus
+from bridge.dev.stack.stack import Stack, StackAddresses
 
-__all__ = ["Stack", "StackAddresses", "StackStatus"]
+__all__ = ["Stack", "StackAddresses"]

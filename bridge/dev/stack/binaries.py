@@ -75,10 +75,8 @@ def _system() -> list[Path]:
     on_path = shutil.which("pg_ctl")
     if on_path is not None:
         found.append(Path(on_path).resolve().parent)
-    packaged = Path("/usr/lib/postgresql")
-    if packaged.is_dir():
-        versions = [path for path in packaged.iterdir() if path.name.isdigit() and (path / "bin" / "initdb").exists()]
-        found += [path / "bin" for path in sorted(versions, key=lambda path: int(path.name), reverse=True)]
+    packaged = [one.parent for one in Path("/usr/lib/postgresql").glob("*/bin/initdb") if one.parts[-3].isdigit()]
+    found += sorted(packaged, key=lambda path: int(path.parent.name), reverse=True)
     return list(dict.fromkeys(found))
 
 

@@ -1,5 +1,7 @@
 """Databases and roles of the stack's Postgres. The product's role owns its database and is no superuser."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,14 +32,13 @@ async def answers(port: int, credentials: Credentials) -> bool:
     Raises asyncpg.InvalidAuthorizationSpecificationError if the server refuses the superuser or the password.
     """
     try:
-        connection = await _administrator(port, credentials, _MAINTENANCE, timeout=5)
+        async with _administrator(port, credentials, _MAINTENANCE, timeout=5):
+            return True
     except asyncpg.InvalidAuthorizationSpecificationError:
         raise
     # The connection was refused or reset, was too slow, or the server is still starting: it is not ready.
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
-    await connection.close()
-    return True
 
 
 async def ensure_database(port: int, credentials: Credentials) -> None:
@@ -45,8 +46,7 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
 
     If the call is interrupted, the next call completes the work. Raises the errors of asyncpg.
     """
-    connection = await _administrator(port, credentials, _MAINTENANCE)
-    try:
+    async with _administrator(port, credentials, _MAINTENANCE) as connection:
         if not credentials.applied:
             await _ensure_role(connection, credentials)
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
@@ -66,8 +66,6 @@ async def ensure_database(port: int, credentials: Credentials) -> None:
                 # This is the last step, because a database with the new owner counts as complete.
                 await connection.execute(f"ALTER DATABASE {_quoted(name)} OWNER TO {_quoted(PRODUCT)}")
         await _guard(port, credentials)
-    finally:
-        await connection.close()
 
 
 async def _ensure_role(connection: asyncpg.Connection, credentials: Credentials) -> None:
@@ -86,27 +84,21 @@ async def _guard(port: int, credentials: Credentials) -> None:
 
     Each database has its own privileges on functions.
     """
-    connection = await _administrator(port, credentials, DATABASE)
-    try:
+    async with _administrator(port, credentials, DATABASE) as connection:
         await connection.execute(_GUARD.read_text(encoding="utf-8"))
-    finally:
-        await connection.close()
 
 
 async def _hand_over(port: int, credentials: Credentials, database: str) -> None:
-    connection = await _administrator(port, credentials, database)
-    try:
-        async with connection.transaction():
-            await connection.execute("SELECT set_config('ghostlink.heir', $1, true)", PRODUCT)
-            await connection.execute(_HAND_OVER.read_text(encoding="utf-8"))
-    finally:
-        await connection.close()
+    async with _administrator(port, credentials, database) as connection, connection.transaction():
+        await connection.execute("SELECT set_config('ghostlink.heir', $1, true)", PRODUCT)
+        await connection.execute(_HAND_OVER.read_text(encoding="utf-8"))
 
 
+@asynccontextmanager
 async def _administrator(
     port: int, credentials: Credentials, database: str, *, timeout: float = _CONNECT_SECONDS
-) -> asyncpg.Connection:
-    return await server_proof.connect(
+) -> AsyncIterator[asyncpg.Connection]:
+    connection = await server_proof.connect(
         host=LOOPBACK,
         port=port,
         user=SUPERUSER,
@@ -115,6 +107,10 @@ async def _administrator(
         timeout=timeout,
         ssl=False,
     )
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _quoted(name: str) -> str:

@@ -52,11 +52,9 @@ class Jars:
 
     def read_lock(self) -> list[LockedJar]:
         """Return the jars of the lock file, in its order."""
-        jars = []
-        for line in self.lock.read_text(encoding="ascii").splitlines():
-            if line and not line.startswith("#"):
-                sha256, size, name = line.split()
-                jars.append(LockedJar(sha256=sha256, size=int(size), name=name))
+        lines = self.lock.read_text(encoding="ascii").splitlines()
+        entries = (line.split() for line in lines if line and not line.startswith("#"))
+        jars = [LockedJar(sha256=sha256, size=int(size), name=name) for sha256, size, name in entries]
         if not jars:
             raise InvariantViolation(f"{self.lock.name} names no jar")
         return jars

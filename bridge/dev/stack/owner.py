@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from bridge.dev.stack.process import Identity, Launch
@@ -41,16 +43,8 @@ class Owner:
 
     def launch(self, launch: Launch) -> Identity:
         """Launch a server; returns the identity of its process."""
-        request = {
-            "argv": launch.argv,
-            "cwd": str(launch.cwd),
-            "log": str(launch.log),
-            "stop_signal": launch.stop_signal,
-            "uid": launch.uid,
-            "gid": launch.gid,
-            "environment": launch.environment,
-        }
-        reply = self._ask(json.dumps(request).encode() + b"\n")
+        request = json.dumps(asdict(launch), default=str)
+        reply = self._ask(request.encode() + b"\n")
         if "error" in reply:
             raise PreconditionFailed(f"can't run {launch.argv[0]}: {reply['error']}")
         pid = int(str(reply["pid"]))
@@ -76,12 +70,9 @@ class Owner:
     def let_go(self) -> None:
         """Close the pipe to the supervisor. The supervisor then ends the servers that it owns, and itself."""
         atexit.unregister(self.let_go)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue
+        for pipe in filter(None, (self._process.stdin, self._process.stdout)):
+            with suppress(OSError):
+                pipe.close()
         try:
             self._process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:

@@ -3,7 +3,8 @@
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.errors import PreconditionFailed
@@ -47,6 +48,26 @@ def close_if_own(path: Path, names: Iterable[str], *, group: int | None = None) 
         close_directory(path, group=group)
 
 
+@contextmanager
+def accessible(path: Path) -> Iterator[None]:
+    """Raise PreconditionFailed if the block lacks a permission, which this account then lacks on `path`."""
+    try:
+        yield
+    except PermissionError as error:
+        raise PreconditionFailed(
+            f"{path} is not accessible to this account; use the account that started the stack"
+        ) from error
+
+
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Raise PreconditionFailed for a file system's error in the block, in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise PreconditionFailed(f"can't use {path} for the stack: {error.strerror or error}") from error
+
+
 def refuse_strangers(directory: Path, names: Collection[str]) -> None:
     """Raise PreconditionFailed if another account could redirect the stack's files.
 
@@ -60,7 +81,7 @@ def refuse_strangers(directory: Path, names: Collection[str]) -> None:
     entries = [above / name for above in (directory, real) for name in names]
     entries += [Path(os.path.realpath(entry)) for entry in entries]
     passed = dict.fromkeys(path for entry in entries for path in reversed(entry.parents))
-    try:
+    with usable(directory), accessible(directory):
         for path in dict.fromkeys((*passed, *entries)):
             try:
                 found = path.lstat()
@@ -72,12 +93,6 @@ def refuse_strangers(directory: Path, names: Collection[str]) -> None:
                     f"{path} can be changed by every account, which could redirect the stack's files; "
                     "remove this permission (chmod o-w), or choose another directory"
                 )
-    except PermissionError as error:
-        raise PreconditionFailed(
-            f"{directory} is not accessible to this account; use the account that started the stack"
-        ) from error
-    except OSError as error:
-        raise PreconditionFailed(f"can't use {directory} for the stack: {error.strerror or error}") from error
 
 
 def refuse_stranger(path: Path, found: os.stat_result) -> None:

@@ -3,13 +3,11 @@
 import os
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-from bridge.dev.stack.ports import held_by_another
 from schemas.errors import PreconditionFailed
 
 _PROC = Path("/proc")
@@ -126,36 +124,6 @@ def _gone(identity: Identity, seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def wait_until_ready(
-    *,
-    name: str,
-    identity: Identity,
-    ready: Callable[[int], bool],
-    cancelled: Callable[[], bool],
-    port: int,
-    log: Path,
-    log_start: int,
-    timeout_seconds: float,
-) -> None:
-    """Wait until `ready(pid)` returns True.
-
-    Raises an error if the server dies, takes too long, or `cancelled` returns True.
-    """
-    deadline = time.monotonic() + timeout_seconds
-    # If the server is dead, another program on the port may answer.
-    while not ready(identity.pid) or not identity.alive():
-        if not identity.alive():
-            why = f"{decisive_line(log, log_start)}{held_by_another(port)}"
-            raise PreconditionFailed(f"{name} died at start: {why} (log: {log})")
-        if cancelled():
-            raise PreconditionFailed(f"the start of {name} was cancelled")
-        if time.monotonic() > deadline:
-            raise PreconditionFailed(
-                f"{name} did not answer within {timeout_seconds:g} s: {decisive_line(log, log_start)} (log: {log})"
-            )
-        time.sleep(0.03)
 
 
 def log_size(log: Path) -> int:

@@ -4,22 +4,24 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from bridge.dev.stack import kafka, postgres, state
 from bridge.dev.stack.accounts import postgres_account
 from bridge.dev.stack.credentials import Credentials
-from bridge.dev.stack.databases import DATABASE, PRODUCT, SUPERUSER, database_url
+from bridge.dev.stack.databases import DATABASE, SUPERUSER
 from bridge.dev.stack.kafka import JavaTuning, KafkaNode
 from bridge.dev.stack.owner import Owner
 from bridge.dev.stack.ports import LOOPBACK, choose
 from bridge.dev.stack.postgres import PostgresServer
-from bridge.dev.stack.private import close_directory, close_if_own, make_directory, refuse_strangers, remove
-from bridge.dev.stack.process import Identity, Launch, end, log_size, wait_until_ready
+from bridge.dev.stack.private import close_directory, close_if_own, make_directory, refuse_strangers, remove, usable
+from bridge.dev.stack.process import Identity, end
+from bridge.dev.stack.starting import start_server
 from bridge.dev.stack.state import ServerState, StackState
 from schemas.errors import InvalidInput, PreconditionFailed
 
@@ -53,13 +55,13 @@ class StackStatus:
 
     running: bool
     directory: str
-    kafka: str | None
-    database_url: str | None = field(repr=False)
-    admin_database_url: str | None = field(repr=False)
-    kafka_pid: int | None
-    postgres_pid: int | None
-    owner_pid: int | None
-    supervisor_pid: int | None
+    kafka: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    admin_database_url: str | None = field(default=None, repr=False)
+    kafka_pid: int | None = None
+    postgres_pid: int | None = None
+    owner_pid: int | None = None
+    supervisor_pid: int | None = None
 
 
 class Stack:
@@ -83,11 +85,6 @@ class Stack:
         self._progress = progress
         self._owner: Owner | None = None
 
-    @property
-    def owns(self) -> bool:
-        """Return whether this object started the servers so that they end with it."""
-        return self._owner is not None
-
     def start(self, *, owned: bool = True) -> StackAddresses:
         """Start both servers, unless they run already.
 
@@ -106,7 +103,7 @@ class Stack:
                 self._refuse_other_ports(before)
                 owner = f", as long as its owner (pid {before.owner.pid})" if before.owner else ""
                 self._progress(f"the stack in {self.directory} already runs{owner}")
-                return _addresses(before)
+                return self._addresses(before)
             if before is not None:
                 _end_servers(before)
             return self._start(self._choose_ports(before), owned=owned)
@@ -119,7 +116,8 @@ class Stack:
                 found = state.read(self.directory)
                 if found is not None:
                     _end_servers(found)
-                    self._forget_processes(found)
+                    servers = ServerState(found.kafka.port), ServerState(found.postgres.port)
+                    state.write(self.directory, StackState(*servers, found.controller_port, found.credentials))
         if self._owner is not None:
             self._owner.let_go()
             self._owner = None
@@ -135,32 +133,23 @@ class Stack:
                 remove(self.directory / name, ignore_errors=True)
             for name in (state.FILE_NAME, state.LOCK_NAME):
                 (self.directory / name).unlink(missing_ok=True)
-        try:
+        # The directory may contain other files too.
+        with suppress(OSError):
             self.directory.rmdir()
-        except OSError:
-            # The directory contains other files too.
-            return
 
     def status(self) -> StackStatus:
         """Return the current status."""
         self._refuse_strangers()
         found = state.read(self.directory)
-        if found is None or not found.running():
-            left = {name: one.pid for name, one in ({} if found is None else found.servers()).items() if one.alive()}
-            pids = (left.get("kafka"), left.get("postgres"))
-            return StackStatus(False, str(self.directory), None, None, None, *pids, None, None)
-        addresses = _addresses(found)
-        return StackStatus(
-            True,
-            str(self.directory),
-            addresses.kafka,
-            addresses.database_url,
-            addresses.admin_database_url,
-            found.kafka.pid,
-            found.postgres.pid,
-            found.owner.pid if found.owner else None,
-            found.supervisor_pid,
-        )
+        status = StackStatus(running=False, directory=str(self.directory))
+        if found is None:
+            return status
+        status = replace(status, kafka_pid=found.kafka.alive_pid(), postgres_pid=found.postgres.alive_pid())
+        if not found.running():
+            return status
+        addresses = asdict(self._addresses(found))
+        owner_pid = found.owner.pid if found.owner else None
+        return replace(status, running=True, **addresses, owner_pid=owner_pid, supervisor_pid=found.supervisor_pid)
 
     def __enter__(self) -> StackAddresses:
         return self.start()
@@ -191,7 +180,7 @@ class Stack:
                 f"the stack's directory {str(self.directory)!r} has a comma, backslash or line break, "
                 "which Kafka's settings do not allow; choose another directory"
             )
-        try:
+        with usable(self.directory):
             make_directory(self.directory / "logs")
             # Another account may have created entries since the earlier check.
             self._refuse_strangers()
@@ -199,8 +188,6 @@ class Stack:
             account = postgres_account(self.directory / "postgres" / "data")
             close_if_own(self.directory, _OWN_NAMES, group=account.gid)
             free = shutil.disk_usage(self.directory).free
-        except OSError as error:
-            raise PreconditionFailed(f"can't use {self.directory} for the stack: {error.strerror or error}") from error
         if free < _FREE_BYTES:
             raise PreconditionFailed(
                 f"only {free >> 20} MiB are free for {self.directory} and the stack needs {_FREE_BYTES >> 20} MiB; "
@@ -219,26 +206,21 @@ class Stack:
                 )
 
     def _choose_ports(self, before: StackState | None) -> StackState:
-        kafka_last = before.kafka.port if before else None
-        postgres_last = before.postgres.port if before else None
-        controller_last = before.controller_port if before else None
-        kafka_port = choose(asked=self._kafka_port, remembered=kafka_last, taken=(), purpose="Kafka")
-        taken = [kafka_port]
-        postgres_port = choose(asked=self._postgres_port, remembered=postgres_last, taken=taken, purpose="Postgres")
-        taken.append(postgres_port)
-        controller_port = choose(asked=None, remembered=controller_last, taken=taken, purpose="Kafka's controller")
-        return StackState(
-            kafka=ServerState(kafka_port),
-            postgres=ServerState(postgres_port),
-            controller_port=controller_port,
-            credentials=before.credentials if before else Credentials.new(),
-        )
+        last = (before.kafka.port, before.postgres.port, before.controller_port) if before else (None, None, None)
+        wanted = (("Kafka", self._kafka_port), ("Postgres", self._postgres_port), ("Kafka's controller", None))
+        taken: list[int] = []
+        for (purpose, asked), remembered in zip(wanted, last, strict=True):
+            taken.append(choose(asked=asked, remembered=remembered, taken=taken, purpose=purpose))
+        kafka_port, postgres_port, controller_port = taken
+        credentials = before.credentials if before else Credentials.new()
+        return StackState(ServerState(kafka_port), ServerState(postgres_port), controller_port, credentials)
 
     def _start(self, planned: StackState, *, owned: bool) -> StackAddresses:
         owner = Owner(owned=owned)
-        starter = _Starter(self.directory, planned, owner, self._timeout, self._progress, self._tuning)
+        start = partial(start_server, owner=owner, timeout_seconds=self._timeout, progress=self._progress)
+        starter = _Starter(self.directory, planned, start)
         try:
-            started = starter.run()
+            started = starter.run(*self._servers(planned))
             if owned:
                 started = replace(started, owner=Identity.of(os.getpid()), supervisor_pid=owner.pid)
             started = replace(started, ready=True, credentials=replace(started.credentials, applied=True))
@@ -251,50 +233,37 @@ class Stack:
             self._owner = owner
         else:
             owner.let_go()
-        return _addresses(started)
+        return self._addresses(started)
 
-    def _forget_processes(self, found: StackState) -> None:
-        state.write(
-            self.directory,
-            StackState(
-                ServerState(found.kafka.port),
-                ServerState(found.postgres.port),
-                found.controller_port,
-                found.credentials,
-            ),
-        )
+    def _servers(self, found: StackState) -> tuple[KafkaNode, PostgresServer]:
+        logs, ports = self.directory / "logs", (found.kafka.port, found.controller_port)
+        node = KafkaNode(self.directory / "kafka", logs / "kafka.log", *ports, self._tuning)
+        return node, PostgresServer(self.directory, logs / "postgres.log", found.postgres.port, found.credentials)
+
+    def _addresses(self, found: StackState) -> StackAddresses:
+        node, server = self._servers(found)
+        if found.ready and not found.credentials.applied:
+            # An earlier release started this server, whose only role needs no password.
+            url = f"postgresql://{SUPERUSER}@{LOOPBACK}:{server.port}/{DATABASE}"
+            return StackAddresses(node.address, url, url)
+        return StackAddresses(node.address, server.url, server.admin_url)
 
 
 class _Starter:
     """Starts Kafka and Postgres at the same time, and writes each process to the stack's state when it is launched."""
 
-    def __init__(
-        self,
-        directory: Path,
-        planned: StackState,
-        owner: Owner,
-        timeout: float,
-        progress: Callable[[str], None],
-        tuning: JavaTuning,
-    ) -> None:
+    def __init__(self, directory: Path, planned: StackState, start: Callable[..., None]) -> None:
         self.state = planned
         self._directory = directory
-        self._owner = owner
-        self._timeout = timeout
-        self._progress = progress
+        self._start_server = start
         self._mutex = threading.Lock()
         self._cancelled = threading.Event()
-        logs = directory / "logs"
-        self._kafka = KafkaNode(
-            directory / "kafka", logs / "kafka.log", planned.kafka.port, planned.controller_port, tuning
-        )
-        self._postgres = PostgresServer(directory, logs / "postgres.log", planned.postgres.port, planned.credentials)
 
-    def run(self) -> StackState:
+    def run(self, kafka: KafkaNode, postgres: PostgresServer) -> StackState:
         """Start both servers. Returns when both answer; raises the error of the first server that does not answer."""
         state.write(self._directory, self.state)
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-start") as pool:
-            futures: list[Future[None]] = [pool.submit(self._start_kafka), pool.submit(self._start_postgres)]
+            futures = [pool.submit(self._start_kafka, kafka), pool.submit(self._start_postgres, postgres)]
             try:
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
                 for future in done:
@@ -303,72 +272,31 @@ class _Starter:
                 self._cancelled.set()
         return self.state
 
-    def _start_kafka(self) -> None:
-        launch = self._kafka.prepare(self._progress)
-        identity = self._launch("kafka", launch)
-        self._wait("Kafka", identity, self._kafka, launch)
+    def _start_kafka(self, server: KafkaNode) -> None:
+        self._start("Kafka", server, lambda found: replace(self.state, kafka=found))
 
-    def _start_postgres(self) -> None:
-        launch = self._postgres.prepare(self._progress)
-        identity = self._launch("postgres", launch)
-        self._wait("Postgres", identity, self._postgres, launch)
-        self._postgres.ensure_database()
+    def _start_postgres(self, server: PostgresServer) -> None:
+        self._start("Postgres", server, lambda found: replace(self.state, postgres=found))
+        server.ensure_database()
 
-    def _launch(self, name: str, launch: Launch) -> tuple[Identity, int]:
-        if self._cancelled.is_set():
-            raise PreconditionFailed(f"the start of {name} was called off")
-        log_start = log_size(launch.log)
-        identity = self._owner.launch(launch)
-        with self._mutex:
-            port = self.state.kafka.port if name == "kafka" else self.state.postgres.port
-            server = ServerState(port, identity.pid, identity.created, identity.started)
-            changed = replace(self.state, kafka=server) if name == "kafka" else replace(self.state, postgres=server)
-            self.state = changed
-            state.write(self._directory, changed)
-        return identity, log_start
-
-    def _wait(
-        self, name: str, launched: tuple[Identity, int], server: KafkaNode | PostgresServer, launch: Launch
+    def _start(
+        self, name: str, server: KafkaNode | PostgresServer, changed: Callable[[ServerState], StackState]
     ) -> None:
-        identity, log_start = launched
-        wait_until_ready(
-            name=name,
-            identity=identity,
-            ready=server.ready,
-            cancelled=self._cancelled.is_set,
-            port=server.port,
-            log=launch.log,
-            log_start=log_start,
-            timeout_seconds=self._timeout,
-        )
+        def launched(identity: Identity) -> None:
+            with self._mutex:
+                self.state = changed(ServerState(server.port, identity.pid, identity.created, identity.started))
+                state.write(self._directory, self.state)
 
-
-def _addresses(found: StackState) -> StackAddresses:
-    if found.ready and not found.credentials.applied:
-        # An earlier release started this server, whose only role needs no password.
-        url = f"postgresql://{SUPERUSER}@{LOOPBACK}:{found.postgres.port}/{DATABASE}"
-        return StackAddresses(f"{LOOPBACK}:{found.kafka.port}", url, url)
-    port, credentials = found.postgres.port, found.credentials
-    return StackAddresses(
-        kafka=f"{LOOPBACK}:{found.kafka.port}",
-        database_url=database_url(port, PRODUCT, credentials.product),
-        admin_database_url=database_url(port, SUPERUSER, credentials.admin),
-    )
+        self._start_server(name, server, launched=launched, cancelled=self._cancelled.is_set)
 
 
 def _end_servers(found: StackState) -> None:
-    ends = [
-        (identity, stop_signal)
-        for identity, stop_signal in (
-            (found.kafka.identity(), kafka.STOP_SIGNAL),
-            (found.postgres.identity(), postgres.STOP_SIGNAL),
-        )
-        if identity is not None
-    ]
+    servers = (found.kafka.identity(), kafka.STOP_SIGNAL), (found.postgres.identity(), postgres.STOP_SIGNAL)
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stack-stop") as pool:
         futures = [
             pool.submit(end, identity, stop_signal=stop_signal, grace_seconds=_STOP_SECONDS)
-            for identity, stop_signal in ends
+            for identity, stop_signal in servers
+            if identity is not None
         ]
         for future in futures:
             future.result()

@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from bridge.dev.stack.credentials import Credentials
-from bridge.dev.stack.private import refuse_stranger, write_private
+from bridge.dev.stack.private import accessible, refuse_stranger, write_private
 from bridge.dev.stack.process import Identity
 from schemas.errors import PreconditionFailed
 
@@ -37,6 +38,10 @@ class ServerState:
         identity = self.identity()
         return identity is not None and identity.alive()
 
+    def alive_pid(self) -> int | None:
+        """Return the pid of the launched process if it still runs."""
+        return self.pid if self.alive() else None
+
 
 @dataclass(frozen=True)
 class StackState:
@@ -45,14 +50,11 @@ class StackState:
     kafka: ServerState
     postgres: ServerState
     controller_port: int
-    credentials: Credentials
+    # An earlier release recorded no passwords. Its server trusts every client until the next start.
+    credentials: Credentials = field(default_factory=Credentials.new)
     owner: Identity | None = None
     supervisor_pid: int | None = None
     ready: bool = False
-
-    def servers(self) -> dict[str, ServerState]:
-        """Return the servers by name."""
-        return {"kafka": self.kafka, "postgres": self.postgres}
 
     def running(self) -> bool:
         """Return whether both servers were started completely, still run, and are not being stopped."""
@@ -68,50 +70,37 @@ def read(directory: Path) -> StackState | None:
     """
     path = directory / FILE_NAME
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, encoding="utf-8") as file:
-            refuse_stranger(path, os.fstat(handle))
-            content = json.load(file)
-        return StackState(
-            kafka=_living(content["kafka"], directory / "kafka" / "server.properties"),
-            postgres=_living(content["postgres"], directory / "postgres" / "data"),
-            controller_port=content["controller_port"],
-            # An earlier release recorded no passwords. Its server trusts every client until the next start.
-            credentials=Credentials(**content["credentials"]) if "credentials" in content else Credentials.new(),
-            owner=Identity(**content["owner"]) if content["owner"] else None,
-            supervisor_pid=content["supervisor_pid"],
-            ready=content["ready"],
-        )
+        with accessible(path):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(handle, encoding="utf-8") as file:
+                refuse_stranger(path, os.fstat(handle))
+                found = msgspec.json.decode(file.read(), type=StackState)
     except FileNotFoundError:
         return None
-    except PermissionError as error:
-        raise PreconditionFailed(
-            f"{path} is not accessible to this account; use the account that started the stack"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise PreconditionFailed(
             f"can't read {path} ({error}); end the stack's processes, then delete this file"
         ) from error
+    return replace(
+        found,
+        kafka=_living(found.kafka, directory / "kafka" / "server.properties"),
+        postgres=_living(found.postgres, directory / "postgres" / "data"),
+    )
 
 
-def _living(content: dict[str, Any], own: Path) -> ServerState:
+def _living(saved: ServerState, own: Path) -> ServerState:
     """Remove the recorded process unless it lives and its command line contains the path `own`.
 
     The file of the state is not trusted.
     """
-    saved = ServerState(**content)
     identity = saved.identity()
     return saved if identity is not None and identity.was_given(own) else ServerState(saved.port)
 
 
 def exists(directory: Path) -> bool:
     """Return whether a state is recorded; raises PreconditionFailed if this account can't read the directory."""
-    try:
+    with accessible(directory):
         return (directory / FILE_NAME).exists()
-    except PermissionError as error:
-        raise PreconditionFailed(
-            f"{directory} is not accessible to this account; use the account that started the stack"
-        ) from error
 
 
 def write(directory: Path, state: StackState) -> None:

@@ -96,14 +96,10 @@ def _open_log(path: str) -> int:
         raise
 
 
-def _terminate(_number: int, _frame: object) -> None:
-    raise SystemExit(0)
-
-
 def main() -> None:
     """Run `supervisor.py OWNER_PID owned|detached`."""
     owner_pid, mode = int(sys.argv[1]), sys.argv[2]
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     supervisor = Supervisor(owner_pid)
     try:
         supervisor.serve()

@@ -3,21 +3,14 @@
 import json
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from schemas.config.service import Service
-from schemas.errors import PreconditionFailed
 from sinks.postgres.connection import Connection, connection
-from sinks.postgres.schema.migrate import applied, migrations
-from sinks.postgres.schema.monthly_partitions import (
-    bounds_of,
-    default_complaint,
-    default_partition,
-    months_attached,
-    needed,
-)
+from sinks.postgres.schema.migrate import applied, migrations, missing
+from sinks.postgres.schema.monthly_partitions import bounds_of, default_complaint, default_partition, months_missing
 from sinks.postgres.schema.privileges import GUARDED, needed_functions, needed_own_functions, needed_privileges
 from sinks.postgres.statements import sql
 
@@ -53,15 +46,10 @@ def expected_catalogue() -> Catalogue:
     return catalogue
 
 
-def render(catalogue: Catalogue) -> str:
-    """Return the text of a snapshot of the catalogue."""
-    return json.dumps(catalogue, indent=2, sort_keys=True, ensure_ascii=False)
-
-
 async def snapshot(dsn: str) -> str:
     """Return the text of a snapshot of this database's catalogue."""
     async with connection(dsn, "db snapshot") as conn:
-        return render(await read_catalogue(conn))
+        return json.dumps(await read_catalogue(conn), indent=2, sort_keys=True, ensure_ascii=False)
 
 
 class Differences(NamedTuple):
@@ -86,17 +74,11 @@ async def database_differences(dsn: str, *, months_ahead: int, service: Service 
     expected = expected_catalogue()
     async with connection(dsn, "db check") as conn:
         have = await applied(conn)
-        return Differences(
-            [*_behind(have), *compare(expected, await read_catalogue(conn))],
-            _ahead(have),
-            await _months(conn, months_ahead),
-            await _privileges(conn, expected, service),
-            [
-                *await _excess(conn, expected, service),
-                *await _functions_excess(conn, service),
-                *await _schema_excess(conn, expected),
-            ],
-        )
+        schema = [*_behind(have), *compare(expected, await read_catalogue(conn))]
+        months = await _months(conn, months_ahead)
+        lacking = await _privileges(conn, expected, service)
+        excess = await _excess(conn, expected, service) + await _functions_excess(conn, service)
+        return Differences(schema, _ahead(have), months, lacking, excess + await _schema_excess(conn, expected))
 
 
 async def check_database(dsn: str, *, months_ahead: int, service: Service = Service.OWNER) -> list[str]:
@@ -188,26 +170,31 @@ def _ahead(have: dict[str, str]) -> list[str]:
 
 
 async def _months(conn: Connection, ahead: int, *, blocking: bool = False) -> list[str]:
-    is_attached = await months_attached(conn)
-    lines = []
-    for first in needed(datetime.now(UTC).date(), ahead):
-        wanted = bounds_of(first)
-        if not is_attached(first):
-            lines.append(f"partition bridge_event_{first:%Y_%m}: missing; expected {wanted}; run `bridge db migrate`")
+    lines = [
+        f"partition bridge_event_{first:%Y_%m}: missing; expected {bounds_of(first)}; run `bridge db migrate`"
+        for first in await months_missing(conn, ahead)
+    ]
     if (default := await default_partition(conn)) and (lines or not blocking):
         lines.append(f"partition {default}: not expected; {default_complaint(default)}")
     return lines
 
 
 async def _privileges(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
-    wanted = sorted(needed_privileges(expected, service))
-    role = await conn.fetchval("SELECT current_user")
-    tables = await conn.fetch(sql("privileges_missing"), *map(list, zip(*wanted, strict=True)))
+    tables = await conn.fetch(sql("privileges_missing"), *_needed_columns(expected, service))
     functions = sorted(needed_functions(service) | needed_own_functions(expected, service))
     others = await conn.fetch(sql("execute_missing"), functions)
-    return [f"role {role}: lacks {row['privilege']} on {row['relation']}" for row in tables] + [
-        f"role {role}: lacks {row['missing']}" for row in others
-    ]
+    lacking = [f"{row['privilege']} on {row['relation']}" for row in tables] + [row["missing"] for row in others]
+    return await _of_role(conn, (f"lacks {one}" for one in lacking))
+
+
+def _needed_columns(expected: Catalogue, service: Service) -> list[list[str]]:
+    """Return relations, names and columns of the privileges that the service needs, as a statement's arguments."""
+    return [list(column) for column in zip(*sorted(needed_privileges(expected, service)), strict=True)]
+
+
+async def _of_role(conn: Connection, lines: Iterable[str]) -> list[str]:
+    role = await conn.fetchval("SELECT current_user")
+    return [f"role {role}: {line}" for line in lines]
 
 
 async def privileges_to_come(dsn: str, service: Service) -> list[str]:
@@ -220,23 +207,17 @@ async def privileges_to_come(dsn: str, service: Service) -> list[str]:
     async with connection(dsn, "db check") as conn:
         if await conn.fetchval(sql("migrations_owned")):
             return []
-        wanted = sorted(needed_privileges(expected, service))
-        rows = await conn.fetch(sql("relations_missing"), *map(list, zip(*wanted, strict=True)))
-        role = await conn.fetchval("SELECT current_user")
-    return [
-        f"role {role}: will lack {row['privilege']} on {row['relation']}, which a pending migration creates"
-        for row in rows
-    ]
+        rows = await conn.fetch(sql("relations_missing"), *_needed_columns(expected, service))
+        lacking = [f"will lack {row['privilege']} on {row['relation']}" for row in rows]
+        return await _of_role(conn, (f"{one}, which a pending migration creates" for one in lacking))
 
 
 async def _excess(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
     """Return the privileges that the account has and its service does not need; none for the schema's owner."""
     if service is Service.OWNER:
         return []
-    wanted = sorted(needed_privileges(expected, service))
-    role = await conn.fetchval("SELECT current_user")
-    rows = await conn.fetch(sql("privileges_excess"), list(expected), *map(list, zip(*wanted, strict=True)))
-    return [f"role {role}: {row['line']}" for row in rows]
+    rows = await conn.fetch(sql("privileges_excess"), list(expected), *_needed_columns(expected, service))
+    return await _of_role(conn, (row["line"] for row in rows))
 
 
 async def _functions_excess(conn: Connection, service: Service) -> list[str]:
@@ -246,9 +227,8 @@ async def _functions_excess(conn: Connection, service: Service) -> list[str]:
     """
     if service is Service.OWNER:
         return []
-    role = await conn.fetchval("SELECT current_user")
     rows = await conn.fetch(sql("functions_excess"), sorted(GUARDED), sorted(needed_functions(service)))
-    return [f"role {role}: {row['line']}" for row in rows]
+    return await _of_role(conn, (row["line"] for row in rows))
 
 
 async def _schema_excess(conn: Connection, expected: Catalogue) -> list[str]:
@@ -268,11 +248,5 @@ async def migration_status(dsn: str) -> tuple[list[tuple[str, datetime]], list[s
     async with connection(dsn, "db status") as conn:
         have = await applied(conn)
         rows = await conn.fetch(sql("migrations_applied")) if have else []
-    changed = [one.name for one in migrations() if have.get(one.name, one.checksum) != one.checksum]
-    if changed:
-        raise PreconditionFailed(
-            f"migration {changed[0]} was changed after it was applied; restore the file and add a new migration"
-        )
-    return [(row["name"], row["applied_at"]) for row in rows], [
-        one.name for one in migrations() if one.name not in have
-    ]
+    pending = [one.name for one in missing(have)]
+    return [(row["name"], row["applied_at"]) for row in rows], pending

@@ -24,7 +24,8 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
 
     The role's other privileges on the schema are revoked.
     """
-    rows = await conn.fetch(sql("grants_objects"), list(expected_catalogue()), role)
+    expected = expected_catalogue()
+    rows = await conn.fetch(sql("grants_objects"), list(expected), role)
     place = await conn.fetchrow(sql("grants_names"), role)
     to = f"TO {place['role']}"
     lines = [f"GRANT CONNECT ON DATABASE {place['database']} {to}"]
@@ -56,11 +57,9 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
         *(f"REVOKE ALL ON FUNCTION {row['name']} FROM {place['role']}" for row in functions),
         *(f"REVOKE ALL ON FUNCTION {one['signature']} FROM {place['role']}" for one in guarded),
     ]
-    for relation, needed in groupby(
-        sorted(needed_privileges(expected_catalogue(), service)), key=lambda one: one.relation
-    ):
+    for relation, needed in groupby(sorted(needed_privileges(expected, service)), key=lambda one: one.relation):
         lines.append(f"GRANT {', '.join(_by_column(needed))} ON {relation} {to}")
-    called = needed_own_functions(expected_catalogue(), service)
+    called = needed_own_functions(expected, service)
     wanted = [row["name"] for row in functions if row["name"].partition("(")[0] in called]
     wanted += [one["signature"] for one in guarded if {one["name"], one["signature"]} & needed_functions(service)]
     return lines + [f"GRANT EXECUTE ON FUNCTION {name} {to}" for name in wanted]

@@ -1,7 +1,6 @@
 """Migrations: SQL files that are applied in order, each in its own transaction, under one advisory lock."""
 
 import hashlib
-import re
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +10,12 @@ import asyncpg
 from schemas.errors import PreconditionFailed
 from sinks.postgres.connection import Connection, connection
 from sinks.postgres.poolers import demand_sessions
-from sinks.postgres.schema.monthly_partitions import make_partitions, months_made, summarize_months
+from sinks.postgres.schema.monthly_partitions import make_partitions, months_missing, summarize_months
 from sinks.postgres.statements import sql
 from sinks.postgres.table_locks import PATIENCE_SECONDS, Tell, locking, log_awaited
 
 LOCK_KEY = 0x6768_6F73_746C  # the text "ghostl" as a number, which no other lock in the database uses
 DEFAULT_MONTHS_AHEAD = 2
-_FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
 
 class Migration(NamedTuple):
@@ -33,10 +31,9 @@ def migrations() -> list[Migration]:
     """Return all migrations in the installed package, in order."""
     found = []
     for entry in Path(__file__).with_name("migrations").iterdir():
-        match = _FILE.fullmatch(entry.name)
-        if match:
+        if entry.suffix == ".sql":
             text = entry.read_text()
-            found.append(Migration(int(match[1]), entry.name, text, hashlib.sha256(text.encode()).hexdigest()))
+            found.append(Migration(int(entry.name[:4]), entry.name, text, hashlib.sha256(text.encode()).hexdigest()))
     return sorted(found)
 
 
@@ -60,10 +57,11 @@ async def applied(conn: Connection) -> dict[str, str]:
 async def pending(database_url: str) -> list[str]:
     """Return the names of pending migrations; raises PreconditionFailed if an applied one was changed."""
     async with connection(database_url, "migrate") as conn:
-        return [one.name for one in _missing(await applied(conn))]
+        return [one.name for one in missing(await applied(conn))]
 
 
-def _missing(have: dict[str, str]) -> list[Migration]:
+def missing(have: dict[str, str]) -> list[Migration]:
+    """Return the migrations that are not among the applied ones; raises PreconditionFailed if one of these was changed."""
     known = migrations()
     for one in known:
         if have.get(one.name, one.checksum) != one.checksum:
@@ -91,20 +89,20 @@ async def migrate(
     async with connection(database_url, "migrate") as conn:
         if await conn.fetchval("SELECT current_setting('transaction_read_only')") == "on":
             raise PreconditionFailed("the database is read-only, probably a replica: connect to the primary")
-        if not _missing(await applied(conn)) and await months_made(conn, months_ahead):
+        if not missing(await applied(conn)) and not await months_missing(conn, months_ahead):
             await summarize_months(conn)
             return []
         await _lock(conn, lock_seconds)
         try:
             await conn.execute(sql("migrations_table"))
-            missing = _missing(await applied(conn))
-            for one in missing:
+            todo = missing(await applied(conn))
+            for one in todo:
                 work = partial(_apply, conn, one)
                 await locking(database_url, conn, f"migration {one.name}", work, seconds=lock_seconds, tell=tell)
             await make_partitions(database_url, conn, months_ahead, lock_seconds=lock_seconds, tell=tell)
         finally:
             await conn.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
-        return [one.name for one in missing]
+        return [one.name for one in todo]
 
 
 async def _apply(conn: Connection, one: Migration) -> None:

@@ -34,33 +34,29 @@ async def make_partitions(
     dsn: str,
     connection: Connection,
     ahead: int,
-    today: date | None = None,
     *,
     lock_seconds: float = PATIENCE_SECONDS,
     tell: Tell = log_awaited,
-) -> list[str]:
-    """Create the missing monthly partitions of `bridge_event`; return the names of all partitions that are needed.
+) -> None:
+    """Create the missing monthly partitions of `bridge_event`.
 
     `connection` is a connection to the database `dsn`. To create a partition locks `bridge_event`, which is tried
     repeatedly; `tell` is called with a line for each try that times out. Raises PreconditionFailed if the lock is not
     free within `lock_seconds`, or if a default partition has events of a missing month.
     """
-    names = []
-    for first in needed(today or datetime.now(UTC).date(), ahead):
+    for first in needed(datetime.now(UTC).date(), ahead):
         name = f"bridge_event_{first:%Y_%m}"
+        if await connection.fetchval("SELECT to_regclass($1)", name) is not None:
+            continue
         bounds = {"name": name, "first": f"{first} 00:00:00+00", "after": f"{month(first, 1)} 00:00:00+00"}
-        exists = await connection.fetchval("SELECT to_regclass($1)", name)
-        if exists is None:
-            make = partial(_make_month, connection, sql("event_partition_create") % bounds)
-            try:
-                await locking(dsn, connection, name, make, seconds=lock_seconds, tell=tell)
-            except asyncpg.CheckViolationError as error:
-                if not (default := await default_partition(connection)):
-                    raise
-                raise PreconditionFailed(f"{name} can't be created: {default_complaint(default)}") from error
-        names.append(name)
+        make = partial(_make_month, connection, sql("event_partition_create") % bounds)
+        try:
+            await locking(dsn, connection, name, make, seconds=lock_seconds, tell=tell)
+        except asyncpg.CheckViolationError as error:
+            if not (default := await default_partition(connection)):
+                raise
+            raise PreconditionFailed(f"{name} can't be created: {default_complaint(default)}") from error
     await summarize_months(connection)
-    return names
 
 
 async def _make_month(connection: Connection, statement: str) -> None:
@@ -99,10 +95,10 @@ def default_complaint(name: str) -> str:
     )
 
 
-async def months_made(connection: Connection, ahead: int) -> bool:
-    """Return whether all needed monthly partitions exist."""
+async def months_missing(connection: Connection, ahead: int) -> list[date]:
+    """Return the first days of the months that need a partition and have none."""
     is_attached = await months_attached(connection)
-    return all(is_attached(first) for first in needed(datetime.now(UTC).date(), ahead))
+    return [first for first in needed(datetime.now(UTC).date(), ahead) if not is_attached(first)]
 
 
 def bounds_of(first: date) -> str:

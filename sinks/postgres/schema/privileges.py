@@ -138,12 +138,18 @@ def updated_columns(text: str) -> list[tuple[str, str]]:
     found = []
     for match in _UPDATED.finditer(text):
         relation = match[1] or _INSERTED.findall(text, 0, match.start())[-1]
-        rest, flat = text[match.end() :], ""
-        while rest != flat:
-            rest, flat = _PARENTHESES.sub(" ", rest), rest
+        flat = _without_parentheses(text[match.end() :])
         assigned = _ASSIGNED_END.split(flat, maxsplit=1)[0].split(",")
         found += [(relation, one.partition("=")[0].strip()) for one in assigned]
     return found
+
+
+def _without_parentheses(text: str) -> str:
+    """Return the text without its closed parentheses and what they contain."""
+    replaced = 1
+    while replaced:
+        text, replaced = _PARENTHESES.subn(" ", text)
+    return text
 
 
 def needed_privileges(relations: Collection[str], service: Service) -> set[Privilege]:
@@ -169,10 +175,8 @@ def needed_privileges(relations: Collection[str], service: Service) -> set[Privi
 
 def _form(text: str, opened: int) -> str:
     """Return the argument types of the advisory-lock function that is called at `opened`: a bigint, or two integers."""
-    rest, flat = text[opened:], ""
-    while rest != flat:
-        rest, flat = _PARENTHESES.sub(" ", rest), rest
-    return "(integer,integer)" if "," in rest.partition(")")[0] else "(bigint)"
+    flat = _without_parentheses(text[opened:])
+    return "(integer,integer)" if "," in flat.partition(")")[0] else "(bigint)"
 
 
 def needed_functions(service: Service) -> set[str]:

@@ -187,13 +187,12 @@ async def test_months_are_made_by_many_at_once(empty_database: str) -> None:
     """Workers that create the same month at the same time don't fail one another."""
     await migrate(empty_database)
 
-    async def make() -> list[str]:
+    async def make() -> None:
         async with connection(empty_database, "test") as conn:
-            return await make_partitions(empty_database, conn, 12)
+            await make_partitions(empty_database, conn, 12)
 
-    made = await asyncio.gather(*(make() for _ in range(8)))
+    await asyncio.gather(*(make() for _ in range(8)))
 
-    assert all(names == made[0] for names in made)
     assert await check_database(empty_database, months_ahead=12) == []
 
 

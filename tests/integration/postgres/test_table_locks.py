@@ -35,9 +35,9 @@ async def an_analyst(database_url: str, table: str = "bridge_event") -> AsyncIte
         await conn.close()
 
 
-async def new_month(url: str, **options: object) -> object:
+async def new_month(url: str, **options: object) -> None:
     async with connection(url, "test") as conn:
-        return await make_partitions(url, conn, 30, **options)
+        await make_partitions(url, conn, 30, **options)
 
 
 async def test_a_long_query_delays_a_new_month_and_nobody_else(

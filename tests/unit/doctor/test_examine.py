@@ -1,15 +1,15 @@
 """The doctor's scheduling: all checks run concurrently, except those that connect to Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
-from bridge.doctor.check import Check, Finding, ok
+from bridge.doctor.check import Check, Findings, ok
 from bridge.doctor.examine import CONNECTIONS, examine
 from schemas.config.settings import Settings
 
-Look = Callable[[Settings], AsyncIterator[Finding]]
+Look = Callable[[Settings], Findings]
 
 
 class Counted:
@@ -22,13 +22,13 @@ class Counted:
     def look(self, name: str, turns: int = 5) -> Look:
         """A check that lasts `turns` iterations of the loop."""
 
-        async def made(_: Settings) -> AsyncIterator[Finding]:
+        async def made(_: Settings) -> Findings:
             self.looking += 1
             self.most = max(self.most, self.looking)
             for _turn in range(turns):
                 await asyncio.sleep(0)
             self.looking -= 1
-            yield ok(name, "as it should be")
+            yield [ok(name, "as it should be")]
 
         return made
 
@@ -46,9 +46,9 @@ async def test_few_checks_are_connected_at_once(connects: bool, most: int) -> No
 async def test_a_check_that_gets_no_place_in_time_is_told() -> None:
     """Other checks hang, and the report still has a line for each."""
 
-    async def hang(_: Settings) -> AsyncIterator[Finding]:
+    async def hang(_: Settings) -> Findings:
         await asyncio.Event().wait()
-        yield ok("never", "")
+        yield [ok("never", "")]
 
     checks = [Check("group", f"check {number}", hang, connects=True) for number in range(CONNECTIONS + 2)]
     report = await examine(Settings(), timeout_sec=0.05, checks=checks)

@@ -36,7 +36,7 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 
 
 async def found_at(url: str) -> Finding:
-    (found,) = [one async for one in ready_check(url).look(Settings())]
+    (found,) = [one async for some in ready_check(url).look(Settings()) for one in some]
     return found
 
 

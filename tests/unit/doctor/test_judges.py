@@ -69,7 +69,7 @@ def test_declared_replicas(replication: int, in_sync: int, health: str) -> None:
 def test_the_cluster(brokers: int, controller: bool, replication: int, health: str) -> None:
     """There must be enough brokers for the replicas, and a controller."""
     cluster = ClusterFacts("id", [Broker(number, "h", 1) for number in range(brokers)], controller)
-    assert healths(judge_cluster(cluster, replication)) == [health]
+    assert healths([judge_cluster(cluster, replication)]) == [health]
 
 
 async def test_a_broker_that_advertises_what_leads_nowhere() -> None:
@@ -137,13 +137,13 @@ def test_the_account() -> None:
 @pytest.mark.parametrize(("left", "health"), [(10, "ok"), (9, "warn"), (0, "warn"), (-1, "warn")])
 def test_connections_left(left: int, health: str) -> None:
     """One more worker needs its lanes and six further connections."""
-    assert healths(judge_connections(SETTINGS, SERVER._replace(connections_left=left))) == [health]
+    assert healths([judge_connections(SETTINGS, SERVER._replace(connections_left=left))]) == [health]
 
 
 @pytest.mark.parametrize(("full", "health"), [(0.0, "ok"), (0.5, "ok"), (0.51, "warn")])
 def test_the_queue_of_notifications(full: float, health: str) -> None:
     """A full queue delays the effects of changes to the registry."""
-    assert healths(judge_notifications(SERVER._replace(notifications=full))) == [health]
+    assert healths([judge_notifications(SERVER._replace(notifications=full))]) == [health]
 
 
 def test_long_transactions() -> None:
@@ -173,7 +173,7 @@ def test_the_schema_behind_says_only_that() -> None:
 )  # fmt: skip
 def test_clocks(seconds: float, uncertainty: float, health: str) -> None:
     """A second apart warns and half a minute fails; the network's delay does not count."""
-    assert healths(judge_clock("Postgres", seconds, uncertainty)) == [health]
+    assert healths([judge_clock("Postgres", seconds, uncertainty)]) == [health]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_clocks(seconds: float, uncertainty: float, health: str) -> None:
 )
 def test_disks(free: int, health: str) -> None:
     """Above 80 % warns and above 90 % fails."""
-    assert healths(judge_disk("disk", 100 * 2**30, free * 2**30)) == [health]
+    assert healths([judge_disk("disk", 100 * 2**30, free * 2**30)]) == [health]
 
 
 def account(**changed: Any) -> PartitionAccount:
@@ -321,15 +321,15 @@ async def test_a_check_that_fails_leaves_the_others_alone() -> None:
     import asyncio
 
     async def sound(_settings: Settings) -> Any:
-        yield ok("sound", "fine")
+        yield [ok("sound", "fine")]
 
     async def breaking(_settings: Settings) -> Any:
-        yield ok("breaking", "half of it")
+        yield [ok("breaking", "half of it")]
         raise SinkUnavailable("the service\nis away")
 
     async def hanging(_settings: Settings) -> Any:
         await asyncio.Event().wait()
-        yield ok("hanging", "never")
+        yield [ok("hanging", "never")]
 
     checks = [Check("g", "breaking", breaking), Check("g", "hanging", hanging), Check("g", "sound", sound)]
     report = await examine(SETTINGS, timeout_sec=0.05, checks=checks)
