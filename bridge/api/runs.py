@@ -16,7 +16,19 @@ from bridge.api.authentication import Caller
 from bridge.api.failures import Failures
 from bridge.api.places import Place, Places
 from bridge.http.problems import Code, Problem
-from bridge.jobs.frame import DONE, GaveWay, Job, Performed, RunContext, RunOptions, S, Stop, Stopped, perform_within
+from bridge.jobs.frame import (
+    DONE,
+    GaveWay,
+    Job,
+    Performed,
+    RunContext,
+    RunOptions,
+    S,
+    Stop,
+    Stopped,
+    TimedOut,
+    perform_within,
+)
 from bridge.jobs.replay import FINISH_SECONDS
 from bridge.jobs.run import Run
 from schemas import errors
@@ -75,13 +87,14 @@ class Runs:
     async def forecast(self, job: Job[S], caller: Caller, scope: str, *, dry_run: bool) -> Performed[S]:
         """Run a job that forecasts what today's code would do with dead letters if they were replayed.
 
-        The number of these jobs is limited. A job counts until its end, even if its client disconnects before.
+        Their number and their time are limited. A job counts until its end, even if its client disconnects before.
+        Meanwhile its transaction keeps Postgres from removing dead rows.
         """
         if (problem := self._plans.refusal(caller)) is not None:
             raise problem
         place = Place(job, caller, scope)
         self._plans.take(place)
-        task = self._started(place, dry_run=dry_run)
+        task = self._started(place, dry_run=dry_run, timeout_sec=self._settings.api_plan_timeout.seconds)
         task.add_done_callback(lambda _task: self._plans.free(place))
         return _whole(await asyncio.shield(task))
 
@@ -167,8 +180,11 @@ class Runs:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=FINISH_SECONDS + _NOTE_SECONDS)
 
-    def _started(self, place: Place[S], *, dry_run: bool = False) -> asyncio.Task[Performed[S]]:
-        task = asyncio.create_task(self._performed(place, RunOptions(place.scope, dry_run)))
+    def _started(
+        self, place: Place[S], *, dry_run: bool = False, timeout_sec: float | None = None
+    ) -> asyncio.Task[Performed[S]]:
+        options = RunOptions(place.scope, dry_run, timeout_sec=timeout_sec)
+        task = asyncio.create_task(self._performed(place, options))
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -231,6 +247,7 @@ _PROBLEMS: Final = (
     (errors.LimitReached, Code.TOO_MANY_PLANS, "{error}"),
     (errors.InvalidInput, Code.INVALID_REQUEST, "{error}"),
     (errors.RowRejected, Code.INVALID_REQUEST, "Postgres does not accept one of the values (run {run_id})"),
+    (TimedOut, Code.QUERY_TIMEOUT, "the time limit is BRIDGE_API_PLAN_TIMEOUT (run {run_id})"),
     (Stopped, Code.SERVICES_AWAY, "{error} (run {run_id})"),
     (errors.SinkUnavailable, Code.SERVICES_AWAY, "run {run_id}"),
     (errors.PreconditionFailed, Code.SERVICES_AWAY, "run {run_id}"),

@@ -128,6 +128,10 @@ class Stopped(BridgeError):
     """The run was stopped before its work was complete."""
 
 
+class TimedOut(Stopped):
+    """The run was stopped at its time limit."""
+
+
 class GaveWay(Stopped):
     """The run was stopped so that another organisation's run could start.
 
@@ -221,7 +225,7 @@ async def _within(timeout_sec: float | None, around: RunContext, run: Run[S]) ->
             async with asyncio.timeout(timeout_sec):
                 yield
     except TimeoutError:
-        raise Stopped(f"stopped after --timeout-sec {timeout_sec:g}; what was committed stays") from None
+        raise TimedOut(f"stopped after --timeout-sec {timeout_sec:g}; what was committed stays") from None
     except asyncio.CancelledError:
         if not run.stopped_by or task is None:
             raise

@@ -51,10 +51,10 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
 
     async def work(run: Run[PlanSummary]) -> None:
         async with planning(settings.dsn, keep=not run.dry_run) as conn:
-            await _check_limits(run, conn, options, Held(1, 1, 1))
+            most = await _check_limits(run, conn, options, Held(1, 1, 1))
             last = await freeze(
                 conn, name, options.chosen, reason=options.reason, corrections=options.correction.operations,
-                limit=options.limit, org_id=options.org_id,
+                limit=_least(options.limit, most), org_id=options.org_id,
             )  # fmt: skip
             if not last:
                 raise NoSuchThing("no dead letter matches the filter; see `bridge dlq list` with the same options")
@@ -103,20 +103,26 @@ def _names_replayed(options: PlanOptions) -> bool:
     return options.chosen.disposition is None or "replayed" in options.chosen.disposition
 
 
-async def _check_limits(run: Run[PlanSummary], conn: Connection, options: PlanOptions, more: Held) -> None:
+async def _check_limits(run: Run[PlanSummary], conn: Connection, options: PlanOptions, more: Held) -> int | None:
     """Raise LimitReached if an organisation's replay plans and `more` exceed one of the organisation's limits.
 
-    A dry run keeps no plan, so the limits don't hold for it.
+    Returns one item more than the plan may have, so that a plan with too many is found without all of them being
+    stored; None without a limit. A dry run keeps no plan, so the plans that are kept don't count for it.
     """
-    if run.dry_run or options.org_id is None or options.most is None:
-        return
-    now = await held(conn, options.org_id)
+    if options.org_id is None or options.most is None:
+        return None
+    now = Held(0, 0, 0) if run.dry_run else await held(conn, options.org_id)
     for what, have, add, most in zip(Held._fields, now, more, options.most, strict=True):
         if have + add > most:
             raise LimitReached(
                 f"the plans of organisation {options.org_id} hold {have} {what}; the limit is {most}. Plan fewer dead letters, wait "
                 f"until old plans are removed (BRIDGE_REPLAY_KEEP), or ask the operator for a larger {_SETTINGS[what]}"
             )
+    return options.most.items - now.items + 1
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((one for one in limits if one is not None), default=None)
 
 
 def _check_some_pass(report: PlanReport) -> None:

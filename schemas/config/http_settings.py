@@ -128,6 +128,9 @@ class HttpSettings(BaseSettings):
     )
     api_requests_per_second: int = limit(50, "API requests per second of each token, and of each address")
     api_query_timeout: Duration = duration("30s", "time limit of the API's queries")
+    api_plan_timeout: Duration = duration(
+        "10m", "time limit of a plan or dry run; meanwhile Postgres can't remove dead rows"
+    )
     api_drain_timeout: Duration = duration("15s", "how long SIGTERM waits for the API's requests in flight")
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ from bridge.jobs.frame import Job
 from bridge.jobs.plan import PlanOptions, plan_job
 from bridge.jobs.replay import ReplayOptions, replay_job
 from bridge.jobs.run import Run
+from schemas.config.duration import Duration
 from schemas.config.settings import Settings
 from schemas.documents.replay import ReplaySummary
 from sinks.cooperative import Share
@@ -118,6 +119,24 @@ async def test_a_plan_whose_session_is_gone_ends_at_once(two_orgs: Settings, mon
     with pytest.raises(Problem) as caught:
         await asyncio.wait_for(asked, 30)
     assert caught.value.code is Code.SERVICES_AWAY
+
+
+async def test_a_plan_ends_at_its_time_limit(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its transaction, which keeps dead rows from being removed, ends with it."""
+    monkeypatch.setattr(dry_run, "judge", endless)
+    settings = two_orgs.model_copy(update={"api_plan_timeout": Duration("1s")})
+    options = PlanOptions(OF_SITE_1, Correction([]), "", None, passing=False)
+    with pytest.raises(Problem) as caught:
+        await asyncio.wait_for(
+            Runs(settings, 1, 1).forecast(plan_job(settings, options, uuid4()), ALICE, "a plan", dry_run=True), 60
+        )
+
+    assert caught.value.code is Code.QUERY_TIMEOUT
+    assert "BRIDGE_API_PLAN_TIMEOUT" in str(caught.value)
+    assert not await fetch(
+        two_orgs,
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL",
+    )
 
 
 async def test_a_plan_is_not_idle_while_it_computes(two_orgs: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,12 @@ async def history(settings: Settings) -> list[str]:
     return [row["summary"] for row in await fetch(settings, "SELECT summary::text AS summary FROM script_run")]
 
 
+async def inserted(settings: Settings) -> int:
+    """The number of items of plans that were inserted, also by transactions that were rolled back."""
+    (row,) = await fetch(settings, "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'replay_item'")
+    return int(row["n_tup_ins"])
+
+
 async def test_a_discard_of_nothing_leaves_no_history(bound: httpx.AsyncClient, two_orgs: Settings) -> None:
     """A discard of nothing, a plan of nothing and a second cancellation write no history."""
     body = {"filter": {"event_id": LONG}, "reason": "there are none"}
@@ -71,7 +77,7 @@ async def full(two_orgs: Settings, tmp_path: Path, request: pytest.FixtureReques
 async def test_plans_that_an_organisation_keeps_are_bounded(full: httpx.AsyncClient, two_orgs: Settings) -> None:
     """A further plan is refused with the setting to raise and writes nothing.
 
-    Dry runs and other organisations' plans are accepted.
+    Dry runs of at most as many dead letters and other organisations' plans are accepted.
     """
     before = len(await history(two_orgs))
     reason = "x" * 500
@@ -81,7 +87,21 @@ async def test_plans_that_an_organisation_keeps_are_bounded(full: httpx.AsyncCli
     assert "organisation 10" in said
     assert "BRIDGE_API_KEPT_PLAN" in said
     assert (len(await fetch(two_orgs, "SELECT 1 FROM replay")), len(await history(two_orgs))) == (1, before)
-    ok(await full.post("/v1/plans", json=more | {"dry_run": True}))
+    ok(await full.post("/v1/plans", json=more | {"dry_run": True, "filter": ONE}))
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["plan", "dry run"])
+async def test_a_plan_of_too_many_dead_letters_stores_few_of_them(
+    two_orgs: Settings, tmp_path: Path, dry: bool
+) -> None:
+    """One item beyond the limit is enough to refuse the plan, and rows that are rolled back take room too."""
+    with api(two_orgs, tmp_path / "api.log", api_kept_plan_items_per_org=2) as found:
+        async with client(found, await token(two_orgs, "full", Role.ADMIN, 10)) as one:
+            answer = await one.post("/v1/plans", json={"all": True, "dry_run": dry})
+
+    assert "the limit is 2" in refused(answer, 409, "too_many_plans")
+    await wait_until(lambda: inserted(two_orgs), budget_seconds=30, describe="the count of the rows")
+    assert await inserted(two_orgs) == 3
 
 
 BEYOND = ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]

@@ -116,4 +116,16 @@ MUTANTS = [
         (Edit("bridge/jobs/plan.py::_check_limits", "have + add > most", "have < 0"),),
         (f"{KEPT}::test_plans_that_an_organisation_keeps_are_bounded",),
     ),
+    Mutant(
+        "plan-items-stored",
+        "the limit on the items that a plan stores before it is refused",
+        (Edit("bridge/jobs/plan.py::plan_job", "_least(options.limit, most)", "options.limit"),),
+        (f"{KEPT}::test_a_plan_of_too_many_dead_letters_stores_few_of_them",),
+    ),
+    Mutant(
+        "plan-time",
+        "the time limit of a plan",
+        (Edit("bridge/api/runs.py::Runs.forecast", "self._settings.api_plan_timeout.seconds", "None"),),
+        ("tests/integration/api/test_computing.py::test_a_plan_ends_at_its_time_limit",),
+    ),
 ]
