@@ -3,7 +3,7 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
-PROCESSES ?= 3
+PROCESSES ?= 4
 SEED ?= 1
 SEEDS ?= 1
 EVENTS ?= 100000
