@@ -48,8 +48,10 @@ class ProofKeys:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         # The key is hashed first, because BLAKE2b accepts at most 64 bytes.
-        states = [blake2b(key=sha256(key).digest(), digest_size=_DIGEST_BYTES) for key in keys]
-        self._by_id = {key_id(key): state for key, state in zip(keys, states, strict=True)}
+        self._digests = {key_id(key): sha256(key).digest() for key in keys}
+        self._by_id = {
+            name: blake2b(key=digest, digest_size=_DIGEST_BYTES) for name, digest in self._digests.items()
+        }
 
     def __bool__(self) -> bool:
         return bool(self._by_id)
@@ -58,6 +60,11 @@ class ProofKeys:
     def ids(self) -> list[str]:
         """The public ids of the keys, the signing one first."""
         return [one.decode() for one in self._by_id]
+
+    @property
+    def digests(self) -> Mapping[bytes, bytes]:
+        """The secret keys of BLAKE2b by the public ids of their keys."""
+        return self._digests
 
     def seal(self, site_id: int, script_id: str, sender: Sender, origin: str | None) -> Seal:
         """Return the seal that signs the records of one request; raises StopIteration if there is no key."""

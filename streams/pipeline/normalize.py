@@ -40,7 +40,7 @@ from streams.pipeline.rejection import Identity, Rejection
 from streams.pipeline.violations import quoted, unit_hint
 
 _NO_TIME = timedelta(0)
-_TRANSIT = timedelta(seconds=10)
+TRANSIT = timedelta(seconds=10)
 """The longest time that a request is expected to take, in seconds.
 
 Only a larger difference between sent_at and received_at shows that the producer's clock is wrong.
@@ -114,7 +114,7 @@ def normalize(
     url = url_host = url_path = None
     utm: _Utm = _NO_UTM
     if fields.url:
-        url, url_host, url_path, utm = _page(fields.url)
+        url, url_host, url_path, utm = page_parts(fields.url)
     referrer = fields.referrer or None
     value, exact = _amount(fields) if fields.value is not ABSENT else (None, None)
     if exact is not None:
@@ -136,7 +136,7 @@ def normalize(
         url_path,
         *utm,
         referrer,
-        _referrer_host(referrer) if referrer else None,
+        referrer_host(referrer) if referrer else None,
         fields.user_agent or None,
         value,
         _currency(fields) if fields.currency else None,
@@ -210,7 +210,7 @@ def _times(fields: Identity, received_at: datetime, bounds: Bounds) -> tuple[dat
     age = received_at - occurred
     if age > bounds.max_age:
         raise _too_far(occurred, f"more than {written(bounds.max_age)} before", fields)
-    if sent is not None and _TRANSIT < abs(received_at - sent) <= bounds.max_skew:
+    if sent is not None and TRANSIT < abs(received_at - sent) <= bounds.max_skew:
         # An event can't be sent before it occurs. If it seems so, the producer's clock was set back between the two.
         return received_at - max(sent - occurred, _NO_TIME), sent, utc_text(occurred)
     if -age > bounds.max_ahead:
@@ -223,7 +223,7 @@ def _too_far(occurred: datetime, how: str, fields: Identity) -> Rejection:
     return _violation(f"occurred_at: {hint or f'{utc_text(occurred)} is {how} it was received'}", fields)
 
 
-def _page(url: str) -> tuple[str, str | None, str | None, _Utm]:
+def page_parts(url: str) -> tuple[str, str | None, str | None, _Utm]:
     """Return the URL of the page where the event happened, its host, its path, and its campaign parameters.
 
     The URL is returned without its fragment. If it is not absolute, only its text is returned. If escapes would make it
@@ -281,7 +281,7 @@ def _unquoted(value: str) -> str:
     )
 
 
-def _referrer_host(referrer: str) -> str | None:
+def referrer_host(referrer: str) -> str | None:
     """Return the host of the referrer's URL.
 
     The result is cached by the URL without path and query, so that few different texts fill the cache.
@@ -324,7 +324,7 @@ def _is_beyond_dns(host: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _host(url: str) -> str | None:
-    return _page(url)[1]
+    return page_parts(url)[1]
 
 
 def _amount(fields: RawFields) -> tuple[Decimal | None, str | None]:

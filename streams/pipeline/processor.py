@@ -30,9 +30,10 @@ from streams.pipeline.trust import Headers as TrustOf
 from streams.rules.retry_policy import RetryPolicy
 
 _MINUTE_MS = 60_000
-_CLAMP_PAST_MS = 7 * 24 * 60 * _MINUTE_MS
-_CLAMP_FUTURE_MS = 5 * _MINUTE_MS
-_GATEWAY_TRUST_MS = 5 * _MINUTE_MS
+CLAMP_PAST_MS = 7 * 24 * 60 * _MINUTE_MS
+CLAMP_FUTURE_MS = 5 * _MINUTE_MS
+GATEWAY_TRUST_MS = 5 * _MINUTE_MS
+"""The largest difference between the gateway's time and that of the record for which the gateway's time is used."""
 _PRODUCER_TIME = 0
 _TIME_DIGITS = 19
 MOST_BESIDE_VALUE = 64 * 1024
@@ -125,7 +126,7 @@ def _record_time(record: RawRecord, context: Context, outcomes: Outcomes) -> int
     timestamp = record.timestamp
     if record.timestamp_type != _PRODUCER_TIME:
         return timestamp
-    held = min(max(timestamp, context.now_ms - _CLAMP_PAST_MS), context.now_ms + _CLAMP_FUTURE_MS)
+    held = min(max(timestamp, context.now_ms - CLAMP_PAST_MS), context.now_ms + CLAMP_FUTURE_MS)
     outcomes.clamped += held != timestamp
     return held
 
@@ -176,7 +177,7 @@ def _received_at_ms(said: Said, time_ms: int) -> int:
     given = said.get(names.RECEIVED_AT) or b""
     if not given.isdigit() or len(given) > _TIME_DIGITS:
         return time_ms
-    return int(given) if abs(int(given) - time_ms) <= _GATEWAY_TRUST_MS else time_ms
+    return int(given) if abs(int(given) - time_ms) <= GATEWAY_TRUST_MS else time_ms
 
 
 def _claimed(said: Said) -> ReplayClaim | None:

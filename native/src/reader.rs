@@ -1,0 +1,307 @@
+//! The reader: from raw consumer records to encoded rows.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+
+use crate::document::{self, Document, Text};
+use crate::gateway::{ProofKeys, Said, Sender, Vouched};
+use crate::page::{self, Page};
+use crate::row::Row;
+use crate::rows::{Rows, Taken};
+use crate::{key, moment, Left};
+
+const MOST_TYPES: usize = 4096;
+const LONGEST_TYPE: usize = 256;
+const MINUTE_MS: i64 = 60_000;
+const PRODUCER_TIME: i64 = 0;
+
+/// Why a record has not become a row: it is left to Python, or Python's own code was interrupted.
+enum Stop {
+    Left,
+    Raised(PyErr),
+}
+
+impl From<Left> for Stop {
+    fn from(_: Left) -> Self {
+        Stop::Left
+    }
+}
+
+impl From<PyErr> for Stop {
+    fn from(error: PyErr) -> Self {
+        Python::attach(|py| if error.is_instance_of::<PyException>(py) { Stop::Left } else { Stop::Raised(error) })
+    }
+}
+
+struct Script {
+    place: usize,
+    site_id: i64,
+    org_id: Option<i64>,
+    shared: bool,
+}
+
+/// The limits of times. Those of records are in milliseconds, the others in microseconds.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Limits {
+    max_age: i64,
+    max_ahead: i64,
+    max_skew: i64,
+    transit: i64,
+    clamp_past_ms: i64,
+    clamp_future_ms: i64,
+    gateway_trust_ms: i64,
+}
+
+/// An event type's canonical name, and the JSON of the name that was sent if it differs.
+type Named = (Vec<u8>, Option<Vec<u8>>);
+
+/// Reads records of the raw topic by one version of the registry.
+#[pyclass(module = "ghostlink_native")]
+pub struct Reader {
+    scripts: HashMap<Vec<u8>, Script>,
+    currencies: HashSet<Vec<u8>>,
+    keys: ProofKeys,
+    limits: Limits,
+    /// Python's rule for event types; returns the canonical name, and the JSON of the given name if it differs.
+    name_type: Py<PyAny>,
+    /// Python's rule for the parts of a page's URL.
+    split_url: Py<PyAny>,
+    /// Python's rule for the host of a referrer.
+    find_host: Py<PyAny>,
+    types: HashMap<Vec<u8>, Named>,
+}
+
+#[pymethods]
+impl Reader {
+    #[new]
+    fn new(
+        scripts: Vec<(String, i64, Option<i64>, bool)>,
+        currencies: Vec<String>,
+        keys: Vec<(Vec<u8>, Vec<u8>)>,
+        limits: Limits,
+        rules: (Py<PyAny>, Py<PyAny>, Py<PyAny>),
+    ) -> Self {
+        let numbered = scripts.into_iter().enumerate();
+        let known = numbered.map(|(place, (id, site_id, org_id, shared))| {
+            (id.into_bytes(), Script { place, site_id, org_id, shared })
+        });
+        let (name_type, split_url, find_host) = rules;
+        Self {
+            scripts: known.collect(),
+            currencies: currencies.into_iter().map(String::into_bytes).collect(),
+            keys: ProofKeys::new(keys),
+            limits,
+            name_type,
+            split_url,
+            find_host,
+            types: HashMap::new(),
+        }
+    }
+
+    /// Read records from `start` on until their values exceed `budget` bytes; return the index after the last one.
+    ///
+    /// `records` is a list or a tuple. Each record becomes a row, or is left to Python.
+    fn read(
+        &mut self,
+        rows: &mut Rows,
+        records: &Bound<'_, PyAny>,
+        start: usize,
+        now_ms: i64,
+        budget: usize,
+    ) -> PyResult<usize> {
+        let count = records.len()?;
+        let (mut at, mut size) = (start, 0);
+        while at < count && size <= budget {
+            let record = records.get_item(at)?;
+            let mark = rows.out.len();
+            match catch_unwind(AssertUnwindSafe(|| self.one(rows, &record, at, now_ms))) {
+                Ok(Ok(bytes)) => size += bytes,
+                Ok(Err(Stop::Raised(error))) => return Err(error),
+                Ok(Err(Stop::Left)) | Err(_) => {
+                    rows.out.truncate(mark);
+                    rows.left.push(at);
+                    // How long the record was read before it was left is not known.
+                    size += budget / 64;
+                }
+            }
+            at += 1;
+        }
+        Ok(at)
+    }
+}
+
+impl Reader {
+    /// Append the row of one record; return the size of its value.
+    fn one(&mut self, rows: &mut Rows, record: &Bound<PyAny>, index: usize, now_ms: i64) -> Result<usize, Stop> {
+        let py = record.py();
+        let value = record.getattr(intern!(py, "value"))?;
+        let value = value.cast::<PyBytes>().map_err(|_| Left)?.as_bytes();
+        let time_ms = self.time(record, now_ms)?;
+        let said = Said::read(&record.getattr(intern!(py, "headers"))?)?;
+        let vouched = self.keys.vouched(&said, value)?;
+        let document = document::read(value)?;
+        let trust = self.limits.gateway_trust_ms;
+        let received_ms = if vouched.is_some() { said.received_at(time_ms, trust) } else { time_ms };
+        if !(0..moment::EXACT_MS).contains(&received_ms) || time_ms < 0 {
+            return Err(Stop::Left);
+        }
+        let received_at = received_ms * 1000;
+        let (occurred_at, stated) = self.times(&document, received_at)?;
+        let (site_id, script_id, event_id) = filled(&document, vouched.as_ref())?;
+        let sender = vouched.as_ref().map_or(Sender::Direct, |found| found.sender);
+        let event_type = self.named(py, &document.event_type)?;
+        let original = original(event_type.1.as_deref(), stated);
+        let page = self.page(py, &document.url)?;
+        let referrer_host = self.host(py, &document.referrer)?;
+        let currency = document.currency.to_ascii_uppercase();
+        if !currency.is_empty() && !self.currencies.contains(&currency) {
+            return Err(Stop::Left);
+        }
+        let script = self.scripts.get(script_id).filter(|script| script.site_id == site_id).ok_or(Left)?;
+        let mut key = key::event_key(site_id, event_id);
+        key[15] ^= [0, 1, 2][sender as usize];
+        Row {
+            document: &document,
+            page: &page,
+            received_at,
+            occurred_at,
+            site_id,
+            org_id: script.org_id,
+            script_id,
+            event_id,
+            event_type: &event_type.0,
+            referrer_host: &referrer_host,
+            currency: &currency,
+            topic: &rows.topic,
+            partition: rows.partition,
+            offset: record.getattr(intern!(py, "offset"))?.extract()?,
+            sender,
+            original: &original,
+        }
+        .write(&mut rows.out);
+        let minute = time_ms / MINUTE_MS;
+        let (end, script, shared) = (rows.out.len(), script.place, script.shared);
+        let sender = sender as u8;
+        rows.taken.push(Taken { index, end, key, site_id, script, minute, received_at, sender, shared });
+        Ok(value.len())
+    }
+
+    /// Return the record's time in milliseconds; leaves a producer's time that is far from now to Python.
+    fn time(&self, record: &Bound<PyAny>, now_ms: i64) -> Result<i64, Stop> {
+        let py = record.py();
+        let time: i64 = record.getattr(intern!(py, "timestamp"))?.extract()?;
+        let whose: i64 = record.getattr(intern!(py, "timestamp_type"))?.extract()?;
+        let near = now_ms - self.limits.clamp_past_ms..=now_ms + self.limits.clamp_future_ms;
+        if whose == PRODUCER_TIME && !near.contains(&time) {
+            return Err(Stop::Left);
+        }
+        Ok(time)
+    }
+
+    /// Return when the event occurred, and the producer's time if it was corrected.
+    fn times(&self, document: &Document, received_at: i64) -> Result<(i64, Option<i64>), Stop> {
+        let (limits, occurred) = (&self.limits, document.occurred_at);
+        if received_at - occurred > limits.max_age {
+            return Err(Stop::Left);
+        }
+        if let Some(sent) = document.sent_at {
+            let skew = (received_at - sent).abs();
+            if limits.transit < skew && skew <= limits.max_skew {
+                return Ok((received_at - (sent - occurred).max(0), Some(occurred)));
+            }
+        }
+        if occurred - received_at > limits.max_ahead {
+            return Err(Stop::Left);
+        }
+        Ok((occurred, None))
+    }
+
+    fn named(&mut self, py: Python, given: &[u8]) -> Result<Named, Stop> {
+        if let Some(found) = self.types.get(given) {
+            return Ok(found.clone());
+        }
+        let named: Named = self.name_type.call1(py, (text(py, given)?,))?.extract(py)?;
+        if given.len() <= LONGEST_TYPE {
+            if self.types.len() >= MOST_TYPES {
+                self.types.clear();
+            }
+            self.types.insert(given.to_vec(), named.clone());
+        }
+        Ok(named)
+    }
+
+    fn page<'a>(&self, py: Python, url: &'a [u8]) -> Result<Page<'a>, Stop> {
+        if url.is_empty() {
+            return Ok(Page::default());
+        }
+        if let Some(page) = page::plain(url) {
+            return Ok(page);
+        }
+        let parts = self.split_url.call1(py, (text(py, url)?,))?;
+        let (url, host, path, utm): (String, Option<String>, Option<String>, Bound<PyTuple>) = parts.extract(py)?;
+        let mut page = Page { url: owned(Some(url)), host: owned(host), path: owned(path), ..Page::default() };
+        for (column, value) in page.utm.iter_mut().zip(utm.iter()) {
+            *column = owned(value.extract()?);
+        }
+        Ok(page)
+    }
+
+    fn host<'a>(&self, py: Python, referrer: &'a [u8]) -> Result<Text<'a>, Stop> {
+        if referrer.is_empty() {
+            return Ok(Cow::Borrowed(b""));
+        }
+        if let Some(host) = page::plain_host(referrer) {
+            return Ok(Cow::Borrowed(host));
+        }
+        Ok(owned(self.find_host.call1(py, (text(py, referrer)?,))?.extract(py)?))
+    }
+}
+
+fn owned<'a>(value: Option<String>) -> Text<'a> {
+    Cow::Owned(value.unwrap_or_default().into_bytes())
+}
+
+fn text<'py>(py: Python<'py>, given: &[u8]) -> Result<Bound<'py, PyString>, Left> {
+    Ok(PyString::new(py, std::str::from_utf8(given).map_err(|_| Left)?))
+}
+
+/// Return site, script and event id, with absent ones from the proven identity; leaves a contradiction to Python.
+fn filled<'a>(document: &'a Document, vouched: Option<&'a Vouched>) -> Result<(i64, &'a [u8], &'a [u8]), Left> {
+    let site = agreed(document.site_id, vouched.map(|found| found.site_id))?;
+    let script = agreed(document.script_id.as_deref(), vouched.map(|found| found.script_id))?;
+    let event = agreed(document.event_id.as_deref(), vouched.and_then(|found| found.event_id))?;
+    Ok((site, script, event))
+}
+
+fn agreed<T: PartialEq>(own: Option<T>, proven: Option<T>) -> Result<T, Left> {
+    match (own, proven) {
+        (Some(own), Some(proven)) if own != proven => Err(Left),
+        (own, proven) => own.or(proven).ok_or(Left),
+    }
+}
+
+/// Return the JSON of what was sent, of the fields that were changed; empty if none was.
+fn original(event_type: Option<&[u8]>, occurred_at: Option<i64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Some(sent) = event_type {
+        out.extend_from_slice(b"{\"event_type\":");
+        out.extend_from_slice(sent);
+    }
+    if let Some(stated) = occurred_at {
+        out.extend_from_slice(if out.is_empty() { &b"{"[..] } else { b"," });
+        out.extend_from_slice(b"\"occurred_at\":\"");
+        moment::write(stated, &mut out);
+        out.push(b'"');
+    }
+    if !out.is_empty() {
+        out.push(b'}');
+    }
+    out
+}

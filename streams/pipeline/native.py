@@ -1,0 +1,144 @@
+"""The compiled reader, which reads ordinary raw events and encodes their rows as the Python path would.
+
+It owns no rule: Python passes the rules to it, and reads every record for which it is not certain of the same result.
+Without the compiled module, Python reads all records.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib import import_module
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from schemas.events.currencies import CURRENCIES
+from schemas.events.event_types import canonical_type
+from schemas.kafka.gateway_proof import ProofKeys
+from schemas.pipeline.record import Batch, RawRecord
+from schemas.pipeline.registry import Registry
+from schemas.pipeline.sender import Sender
+from streams.pipeline.normalize import TRANSIT, Bounds, page_parts, referrer_host
+
+MODULE: Final = "ghostlink_native"
+SENDERS: Final = (Sender.DIRECT, Sender.VISITOR, Sender.SERVER)
+"""The sender classes by the bytes of `Rows.senders`."""
+
+_LONGEST: Final = timedelta(days=36_500)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_encode = msgspec.json.encode
+
+
+class Rows(Protocol):
+    """The rows that were encoded from one batch, in the order of its records. A place is a position among the rows."""
+
+    @property
+    def left(self) -> list[int]:
+        """The indexes of the records that are left to Python."""
+
+    @property
+    def indexes(self) -> list[int]:
+        """The indexes of the records that have become rows."""
+
+    @property
+    def keys(self) -> list[bytes]:
+        """The keys of the events with their sender classes."""
+
+    @property
+    def sites(self) -> list[int]: ...
+    @property
+    def scripts(self) -> list[int]:
+        """The positions of the events' scripts in the registry."""
+
+    @property
+    def minutes(self) -> list[int]:
+        """The starts of the gate windows that count the events, in minutes since the epoch."""
+
+    @property
+    def senders(self) -> bytes:
+        """The positions of the events' sender classes in SENDERS."""
+
+    @property
+    def shared(self) -> bytes:
+        """For each event 1 if the senders of its script share their ids, else 0."""
+
+    @property
+    def latest(self) -> int | None:
+        """The latest time at which an event was received, in microseconds since the epoch."""
+
+    def __len__(self) -> int: ...
+    def body(self, without: set[int]) -> bytes:
+        """Return the encoded rows of all events but those at these places."""
+
+    def counts(self, without: set[int]) -> dict[tuple[int, int], int]:
+        """Return the numbers of events by minute and site, without those at these places."""
+
+
+class Reader(Protocol):
+    """Reads records of the raw topic by one version of the registry. Several threads must not share it."""
+
+    def read(self, rows: Rows, records: Sequence[RawRecord], start: int, now_ms: int, budget: int) -> int:
+        """Read records from `start` on until their values exceed `budget` bytes; return the index after the last one."""
+
+
+def _load() -> Any:
+    try:
+        return import_module(MODULE)
+    except ImportError:
+        return None
+
+
+_module = _load()
+AVAILABLE: Final = _module is not None
+"""Whether the compiled module is installed."""
+
+
+def reader(
+    registry: Registry, keys: ProofKeys, bounds: Bounds, clamp_ms: tuple[int, int], gateway_trust_ms: int
+) -> Reader | None:
+    """Return a reader for this registry; None without the compiled module.
+
+    `clamp_ms` are the limits of a producer's time before and after now. `gateway_trust_ms` is how far the gateway's time
+    may be from that of the record.
+    """
+    if _module is None:
+        return None
+    scripts = [
+        # A disabled or paused script is left out, so that its events are left to Python.
+        (script_id, script.site_id, script.org_id, script.shared_ids)
+        for script_id, script in registry.items()
+        if script.enabled and not script.paused
+    ]
+    times = [_micros(span) for span in (bounds.max_age, bounds.max_ahead, bounds.max_skew, TRANSIT)]
+    limits = dict(zip(_LIMITS, (*times, *clamp_ms, gateway_trust_ms), strict=True))
+    rules = (_type_namer(aliases=bounds.aliases), page_parts, referrer_host)
+    made: Reader = _module.Reader(scripts, sorted(CURRENCIES), list(keys.digests.items()), limits, rules)
+    return made
+
+
+def rows_of(batch: Batch) -> Rows:
+    """Return empty rows for a batch; raises AttributeError without the compiled module."""
+    made: Rows = _module.Rows(batch.source.topic, batch.source.partition)
+    return made
+
+
+_LIMITS: Final = (
+    "max_age", "max_ahead", "max_skew", "transit", "clamp_past_ms", "clamp_future_ms", "gateway_trust_ms",
+)  # fmt: skip
+
+
+class _TypeNamer(Protocol):
+    def __call__(self, event_type: str) -> tuple[bytes, bytes | None]: ...
+
+
+def _type_namer(*, aliases: bool) -> _TypeNamer:
+    """Return the rule for event types: the canonical name, and the JSON of the given name if it differs."""
+
+    def named(event_type: str) -> tuple[bytes, bytes | None]:
+        name = canonical_type(event_type, aliases)
+        return name.encode(), None if name == event_type else _encode(event_type)
+
+    return named
+
+
+def _micros(span: timedelta) -> int:
+    return min(span, _LONGEST) // _MICROSECOND
