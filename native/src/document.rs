@@ -12,6 +12,8 @@ const MAX_DEPTH: usize = 32;
 const MAX_ID: usize = 128;
 const MAX_EVENT_TYPE: usize = 64;
 const MOST_DIGITS: usize = 100;
+/// Python sums the exponents of more numbers than this.
+const MOST_EXPONENTS: usize = 1000;
 const MOST_MEMBERS: usize = 64;
 /// Postgres sorts the names of larger objects slowly, so Python sorts them.
 const MOST_NAMES: usize = 128;
@@ -88,20 +90,21 @@ pub fn read(value: &[u8]) -> Sure<Document<'_>> {
     let mut fields: Fields = [const { None }; 17];
     let mut unknown: Vec<Member> = Vec::new();
     let mut json = Jiter::new(value);
+    let mut exponents = 0;
     if json.peek()? != Peek::Object {
         return Err(Left);
     }
     let mut place = json.known_object()?.map(place_of);
     while let Some(found) = place {
-        let item = item(&mut json, value, MAX_DEPTH - 1)?;
+        let item = item(&mut json, value, MAX_DEPTH - 1, &mut exponents)?;
         match found {
             Ok(at) => {
                 if fields[at].is_some() {
                     return Err(Left);
                 }
-                if at == PAGE {
-                    // Its position among the unknown fields counts, if a part of it is left.
-                    unknown.push((b"page".to_vec(), Cow::Borrowed(b"")));
+                if at == AMOUNT || at == PAGE {
+                    // In version 1 it is unknown. In version 2 a part of the page may be.
+                    unknown.push((NAMES[at].as_bytes().to_vec(), Cow::Borrowed(item.raw)));
                 }
                 fields[at] = Some(item);
             }
@@ -115,8 +118,13 @@ pub fn read(value: &[u8]) -> Sure<Document<'_>> {
         Some(item) => moment::integer(number(item)?)?,
     };
     let rewritten = match version {
-        1 if fields[AMOUNT].is_some() || fields[PAGE].is_some() => return Err(Left),
-        1 => !unknown.is_empty(),
+        1 => {
+            if let Some(Item { raw, kind: Kind::Object }) = &fields[PAGE] {
+                let inner = members(raw)?.into_iter().map(|(name, item)| (name, Cow::Borrowed(item.raw)));
+                put_page(&mut unknown, joined(&inner.collect::<Vec<_>>())?);
+            }
+            !unknown.is_empty()
+        }
         2 => {
             upcast(&mut fields, &mut unknown)?;
             true
@@ -177,14 +185,23 @@ fn upcast<'a>(fields: &mut Fields<'a>, unknown: &mut Vec<Member<'a>>) -> Sure<()
             }
         }
     }
-    if rest.is_empty() {
-        unknown.retain(|(name, _)| name != b"page");
-    } else if let Some(place) = unknown.iter().position(|(name, _)| name == b"page") {
-        unknown[place].1 = Cow::Owned(joined(&rest)?);
+    unknown.retain(|(name, _)| name != b"amount" && (name != b"page" || !rest.is_empty()));
+    if !rest.is_empty() {
+        put_page(unknown, joined(&rest)?);
     }
     others.append(unknown);
     *unknown = others;
     Ok(())
+}
+
+/// Replace the JSON of the unknown field `page`.
+fn put_page(unknown: &mut [Member], text: Vec<u8>) {
+    for (name, raw) in unknown {
+        if name == b"page" {
+            *raw = Cow::Owned(text);
+            return;
+        }
+    }
 }
 
 /// Return the properties with the unknown fields in `_extra`.
@@ -231,7 +248,7 @@ fn members(raw: &[u8]) -> Sure<Vec<(Vec<u8>, Item<'_>)>> {
         if found.len() >= MOST_MEMBERS || found.iter().any(|(other, _)| *other == each) {
             return Err(Left);
         }
-        let item = item(&mut json, raw, MAX_DEPTH - 2)?;
+        let item = item(&mut json, raw, MAX_DEPTH - 2, &mut 0)?;
         found.push((each, item));
         name = json.next_key()?.map(|name| name.as_bytes().to_vec());
     }
@@ -243,7 +260,7 @@ fn place_of(name: &str) -> Result<usize, Vec<u8>> {
 }
 
 /// Read one value, nested at most `depth` deep.
-fn item<'a>(json: &mut Jiter<'a>, value: &'a [u8], depth: usize) -> Sure<Item<'a>> {
+fn item<'a>(json: &mut Jiter<'a>, value: &'a [u8], depth: usize, exponents: &mut usize) -> Sure<Item<'a>> {
     let peek = json.peek()?;
     let start = json.current_index();
     if peek == Peek::String {
@@ -258,7 +275,7 @@ fn item<'a>(json: &mut Jiter<'a>, value: &'a [u8], depth: usize) -> Sure<Item<'a
         };
         return Ok(Item { raw, kind: Kind::Text(text) });
     }
-    walk(json, peek, depth)?;
+    walk(json, peek, depth, exponents)?;
     let kind = match peek {
         Peek::Null => Kind::Null,
         Peek::Object => Kind::Object,
@@ -268,8 +285,8 @@ fn item<'a>(json: &mut Jiter<'a>, value: &'a [u8], depth: usize) -> Sure<Item<'a
     Ok(Item { raw: &value[start..json.current_index()], kind })
 }
 
-/// Check a value that is only copied. Numbers with an exponent, and very long ones, are left to Python.
-fn walk(json: &mut Jiter, peek: Peek, depth: usize) -> Sure<()> {
+/// Check a value that is only copied. Numbers that may not fit a double are left to Python.
+fn walk(json: &mut Jiter, peek: Peek, depth: usize, exponents: &mut usize) -> Sure<()> {
     match peek {
         Peek::String => json.known_str().map(drop)?,
         Peek::Null => json.known_null()?,
@@ -279,21 +296,28 @@ fn walk(json: &mut Jiter, peek: Peek, depth: usize) -> Sure<()> {
             let mut more = json.known_object()?.is_some();
             while more {
                 let next = json.peek()?;
-                walk(json, next, depth - 1)?;
+                walk(json, next, depth - 1, exponents)?;
                 more = json.next_key()?.is_some();
             }
         }
         Peek::Array => {
             let mut next = json.known_array()?;
             while let Some(peek) = next {
-                walk(json, peek, depth - 1)?;
+                walk(json, peek, depth - 1, exponents)?;
                 next = json.array_step()?;
             }
         }
         _ => {
-            let digits = json.known_number_bytes(peek)?;
-            let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'-');
-            if digits.len() > MOST_DIGITS || !digits.iter().all(plain) {
+            let text = json.known_number_bytes(peek)?;
+            if let Some(place) = memchr::memchr2(b'e', b'E', text) {
+                let exponent = &text[place + 1..];
+                let signed = exponent.starts_with(b"-") || exponent.starts_with(b"+");
+                *exponents += 1;
+                if exponent.len() - usize::from(signed) > 2 || *exponents > MOST_EXPONENTS {
+                    return Err(Left);
+                }
+            }
+            if text.len() > MOST_DIGITS {
                 return Err(Left);
             }
         }
