@@ -26,7 +26,7 @@ from bench.rig import stand
 from bench.rig.load import SITES, records, script_of
 from bench.rig.product import fresh_schema
 from schemas.config.settings import Settings
-from schemas.pipeline.outcome import Candidate, Outcomes
+from schemas.pipeline.outcome import Candidate, Normalized, Outcomes
 from schemas.pipeline.record import Batch, TopicPartition
 from schemas.pipeline.registry import Script
 from sinks.commit_rules import first_of_each_key
@@ -169,7 +169,7 @@ def with_digest(work: list[list[Candidate]]) -> list[list[Candidate]]:
     """Return the same candidates with keys without time: 128 bits of digest."""
     return [
         [
-            Candidate(one.event, blake2b(one.key, digest_size=16).digest(), one.attempt)
+            Normalized(one.event, blake2b(one.key, digest_size=16).digest(), one.attempt)
             for one in batch
         ]
         for batch in work

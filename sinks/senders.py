@@ -10,7 +10,7 @@ from schemas.pipeline.sender import Sender
 Senders = Mapping[Sender, int]
 """The number of events by sender class."""
 
-_sender_of: Final = attrgetter("event.sender")
+_sender_of: Final = attrgetter("sender")
 _CLASSES: Final = tuple(Sender)
 
 

@@ -33,11 +33,7 @@ Windows = dict[WindowKey, list[int]]
 
 def count_windows(normalized: list[Candidate], failures: list[Failure]) -> Windows:
     """Return the counts of each gate window (one minute): normalized, retried, then one count for each drop reason."""
-    quick = Counter(
-        (each.minute, one.event.site_id, each.record.topic, each.record.partition, each.replay is not None)
-        for one in normalized
-        for each in (one.attempt,)
-    )
+    quick = Counter([one.window for one in normalized])
     windows: Windows = defaultdict(lambda: [0] * _COUNTS)
     for key, count in quick.items():
         windows[WindowKey(*key)][_NORMALIZED] = count

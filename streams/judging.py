@@ -9,8 +9,16 @@ from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import Batch
 from schemas.pipeline.registry import Registry
 from sinks.cooperative import TURN_SECONDS, in_turns
+from streams.pipeline.native import Readers
 from streams.pipeline.normalize import Bounds
-from streams.pipeline.processor import Context, LedgerStates, processing
+from streams.pipeline.processor import (
+    CLAMP_FUTURE_MS,
+    CLAMP_PAST_MS,
+    GATEWAY_TRUST_MS,
+    Context,
+    LedgerStates,
+    processing,
+)
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import RetryPolicy
 
@@ -29,15 +37,22 @@ class Judging:
     raw_topic: str
     now_ms: Callable[[], int] = field(default=now_ms, kw_only=True)
     monotonic: Callable[[], float] = field(default=time.monotonic, kw_only=True)
+    _readers: Readers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        readers = Readers(self.bounds, (CLAMP_PAST_MS, CLAMP_FUTURE_MS), GATEWAY_TRUST_MS)
+        object.__setattr__(self, "_readers", readers)
 
     async def judge(self, batches: Sequence[Batch], known: Container[bytes], ledger: LedgerStates) -> list[Outcomes]:
         """Return the outcomes of the batches of one commit. Other tasks run meanwhile.
 
         `known` are the event keys that Postgres certainly has, and `ledger` the states of failed events.
         """
+        registry, trust = self.registry(), self.trust()
         context = Context(
-            self.now_ms(), self.registry(), known, ledger, self.bounds, self.policy, self.raw_topic, self.trust()
-        )
+            self.now_ms(), registry, known, ledger, self.bounds, self.policy, self.raw_topic, trust,
+            native=self._readers.current(registry, trust.keys),
+        )  # fmt: skip
         outcomes = [Outcomes(batch) for batch in batches]
         for one in outcomes:
             await in_turns(processing(one, context, self.monotonic, TURN_SECONDS))

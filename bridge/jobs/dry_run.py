@@ -17,7 +17,7 @@ from bridge.jobs.looks import Look, looked_after
 from bridge.jobs.replacements import Replacements
 from schemas.config.settings import Settings
 from schemas.documents.replay import DeadLetterItem, Example, Forecast, Plan, PlanReport
-from schemas.pipeline.outcome import Attempt, Candidate, Outcomes
+from schemas.pipeline.outcome import Attempt, Candidate, Normalized, Outcomes
 from schemas.pipeline.record import LEDGER_TOPIC, Batch, CarriedRecord, TopicPartition
 from schemas.pipeline.registry import Registry
 from schemas.reasons import DroppedReason, ErrorClass
@@ -158,7 +158,7 @@ def _candidate(judged: Judgement) -> Candidate:
     event, claim, body = judged.event, judged.claim, judged.body
     assert event is not None and claim is not None  # noqa: S101, PT018  # only normalised items are inserted
     record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
-    return Candidate(event, claim.key, Attempt(record, event.provenance, 1, event.received_at, 0, 0), claim.shared)
+    return Normalized(event, claim.key, Attempt(record, event.provenance, 1, event.received_at, 0, 0), claim.shared)
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:

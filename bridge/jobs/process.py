@@ -109,8 +109,9 @@ class _Process:
             source = await stack.enter_async_context(taking(settings, partitions))
             backlog = RawTopicReader(source, sink, partitions)
         brake = BreakerJudge(settings.brake_limits, time.monotonic, registry.owner_of)
+        proof_keys = settings.proof_keys
         one_shot = OneShot(
-            lambda: registry.current, lambda: GatewayTrust(settings.proof_keys, registry.legacy_until_ms),
+            lambda: registry.current, lambda: GatewayTrust(proof_keys, registry.legacy_until_ms),
             retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw, sink,
             BatchCommitter(sink, publisher, brake),
         )  # fmt: skip

@@ -121,14 +121,13 @@ impl Reader {
         while at < count && size <= budget {
             let record = records.get_item(at)?;
             let mark = rows.out.len();
+            size += length(&record);
             match catch_unwind(AssertUnwindSafe(|| self.one(rows, &record, at, now_ms))) {
-                Ok(Ok(bytes)) => size += bytes,
+                Ok(Ok(())) => {}
                 Ok(Err(Stop::Raised(error))) => return Err(error),
                 Ok(Err(Stop::Left)) | Err(_) => {
                     rows.out.truncate(mark);
                     rows.left.push(at);
-                    // How long the record was read before it was left is not known.
-                    size += budget / 64;
                 }
             }
             at += 1;
@@ -138,8 +137,8 @@ impl Reader {
 }
 
 impl Reader {
-    /// Append the row of one record; return the size of its value.
-    fn one(&mut self, rows: &mut Rows, record: &Bound<PyAny>, index: usize, now_ms: i64) -> Result<usize, Stop> {
+    /// Append the row of one record.
+    fn one(&mut self, rows: &mut Rows, record: &Bound<PyAny>, index: usize, now_ms: i64) -> Result<(), Stop> {
         let py = record.py();
         let value = record.getattr(intern!(py, "value"))?;
         let value = value.cast::<PyBytes>().map_err(|_| Left)?.as_bytes();
@@ -165,6 +164,7 @@ impl Reader {
             return Err(Stop::Left);
         }
         let script = self.scripts.get(script_id).filter(|script| script.site_id == site_id).ok_or(Left)?;
+        let offset = record.getattr(intern!(py, "offset"))?.extract()?;
         let mut key = key::event_key(site_id, event_id);
         key[15] ^= [0, 1, 2][sender as usize];
         Row {
@@ -181,7 +181,7 @@ impl Reader {
             currency: &currency,
             topic: &rows.topic,
             partition: rows.partition,
-            offset: record.getattr(intern!(py, "offset"))?.extract()?,
+            offset,
             sender,
             original: &original,
         }
@@ -189,8 +189,8 @@ impl Reader {
         let minute = time_ms / MINUTE_MS;
         let (end, script, shared) = (rows.out.len(), script.place, script.shared);
         let sender = sender as u8;
-        rows.taken.push(Taken { index, end, key, site_id, script, minute, received_at, sender, shared });
-        Ok(value.len())
+        rows.taken.push(Taken { index, end, key, site_id, script, minute, received_ms, offset, sender, shared });
+        Ok(())
     }
 
     /// Return the record's time in milliseconds; leaves a producer's time that is far from now to Python.
@@ -262,6 +262,13 @@ impl Reader {
         }
         Ok(owned(self.find_host.call1(py, (text(py, referrer)?,))?.extract(py)?))
     }
+}
+
+/// Return the size of the record's value, which limits the time that reading takes.
+fn length(record: &Bound<PyAny>) -> usize {
+    const LEAST: usize = 64;
+    let value = record.getattr(intern!(record.py(), "value"));
+    LEAST + value.and_then(|value| value.len()).unwrap_or(0)
 }
 
 fn owned<'a>(value: Option<String>) -> Text<'a> {

@@ -1,9 +1,10 @@
 //! The rows that were encoded from one batch, and the records that are left to Python.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::hash_map::{Entry, HashMap};
 
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 /// What a batch's ordinary records have become. Rows have the order of their records.
 #[pyclass(module = "ghostlink_native")]
@@ -25,7 +26,8 @@ pub struct Taken {
     pub site_id: i64,
     pub script: usize,
     pub minute: i64,
-    pub received_at: i64,
+    pub received_ms: i64,
+    pub offset: i64,
     pub sender: u8,
     pub shared: bool,
 }
@@ -81,44 +83,49 @@ impl Rows {
         PyBytes::new(py, &self.taken.iter().map(|one| u8::from(one.shared)).collect::<Vec<_>>())
     }
 
-    /// The latest time at which one of the events was received, in microseconds since the epoch.
+    /// When the events were received, in milliseconds since the epoch.
     #[getter]
-    fn latest(&self) -> Option<i64> {
-        self.taken.iter().map(|one| one.received_at).max()
+    fn received(&self) -> Vec<i64> {
+        self.taken.iter().map(|one| one.received_ms).collect()
     }
 
-    /// Return the encoded rows of all events but those at these places.
-    fn body<'py>(&self, py: Python<'py>, without: BTreeSet<usize>) -> Bound<'py, PyBytes> {
-        if without.is_empty() {
-            return PyBytes::new(py, &self.out);
-        }
-        let mut kept = Vec::with_capacity(self.out.len());
-        for (place, one) in self.taken.iter().enumerate() {
-            if !without.contains(&place) {
-                kept.extend_from_slice(&self.out[self.start(place)..one.end]);
-            }
-        }
-        PyBytes::new(py, &kept)
+    #[getter]
+    fn offsets(&self) -> Vec<i64> {
+        self.taken.iter().map(|one| one.offset).collect()
     }
 
-    /// Count all events but those at these places by minute and site.
-    fn counts<'py>(&self, py: Python<'py>, without: BTreeSet<usize>) -> PyResult<Bound<'py, PyDict>> {
-        let mut counts: HashMap<(i64, i64), u64> = HashMap::new();
-        for (place, one) in self.taken.iter().enumerate() {
-            if !without.contains(&place) {
-                *counts.entry((one.minute, one.site_id)).or_default() += 1;
-            }
-        }
-        let found = PyDict::new(py);
-        for (key, count) in counts {
-            found.set_item(key, count)?;
+    /// Return the encoded rows of these places.
+    fn slice<'py>(&self, py: Python<'py>, start: usize, end: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let (first, last) = (self.start(start), self.start(end));
+        let rows = first.zip(last).and_then(|(first, last)| self.out.get(first..last));
+        Ok(PyBytes::new(py, rows.ok_or_else(|| PyIndexError::new_err("no such rows"))?))
+    }
+
+    /// Return the gate windows that count the events. Events of one minute and site share one object.
+    fn windows<'py>(&self, py: Python<'py>, topic: &str, partition: i32) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let topic = PyString::new(py, topic);
+        let mut known: HashMap<(i64, i64), Bound<'py, PyTuple>> = HashMap::new();
+        let mut found = Vec::with_capacity(self.taken.len());
+        for one in &self.taken {
+            let window = match known.entry((one.minute, one.site_id)) {
+                Entry::Occupied(entry) => entry.get().clone(),
+                Entry::Vacant(entry) => {
+                    let window = (one.minute, one.site_id, &topic, partition, false).into_pyobject(py)?;
+                    entry.insert(window).clone()
+                }
+            };
+            found.push(window);
         }
         Ok(found)
     }
 }
 
 impl Rows {
-    fn start(&self, place: usize) -> usize {
-        place.checked_sub(1).map_or(0, |before| self.taken[before].end)
+    /// Return where the row at this place begins.
+    fn start(&self, place: usize) -> Option<usize> {
+        match place.checked_sub(1) {
+            None => Some(0),
+            Some(before) => self.taken.get(before).map(|one| one.end),
+        }
     }
 }

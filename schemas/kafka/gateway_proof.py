@@ -49,9 +49,7 @@ class ProofKeys:
     def __init__(self, keys: Sequence[bytes]) -> None:
         # The key is hashed first, because BLAKE2b accepts at most 64 bytes.
         self._digests = {key_id(key): sha256(key).digest() for key in keys}
-        self._by_id = {
-            name: blake2b(key=digest, digest_size=_DIGEST_BYTES) for name, digest in self._digests.items()
-        }
+        self._by_id = {name: blake2b(key=digest, digest_size=_DIGEST_BYTES) for name, digest in self._digests.items()}
 
     def __bool__(self) -> bool:
         return bool(self._by_id)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import msgspec
 
@@ -58,17 +58,113 @@ class Attempt(msgspec.Struct, gc=False):
     replay: ReplayClaim | None = None
 
 
-class Candidate(msgspec.Struct, gc=False):
+WindowOf = tuple[int, int, str, int, bool]
+"""What selects the gate window that counts an event: its minute, site, topic and partition, and whether it is a replay."""
+
+
+class Candidate(Protocol):
     """A normalised event that becomes a row, unless the key table (of persisted events) shows that it is a duplicate.
 
     `key` is the 16-byte key of site, event id and sender class. `shared` is True if its script's ids are one name space
-    for all classes.
+    for all classes. `number` is that of the attempt, `offset` that of the record. `event` and `attempt` take the time of
+    the whole Python path if the event was encoded natively.
     """
+
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def shared(self) -> bool: ...
+    @property
+    def site_id(self) -> int: ...
+    @property
+    def sender(self) -> Sender: ...
+    @property
+    def received_at(self) -> datetime: ...
+    @property
+    def window(self) -> WindowOf: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def event(self) -> BridgeEvent: ...
+    @property
+    def attempt(self) -> Attempt: ...
+
+
+class Normalized(msgspec.Struct, gc=False):
+    """A candidate (an event to become a row) that the Python path has normalised."""
 
     event: BridgeEvent
     key: bytes
     attempt: Attempt
     shared: bool = False
+
+    @property
+    def site_id(self) -> int:
+        return self.event.site_id
+
+    @property
+    def sender(self) -> Sender:
+        return self.event.sender
+
+    @property
+    def received_at(self) -> datetime:
+        return self.event.received_at
+
+    @property
+    def window(self) -> WindowOf:
+        attempt = self.attempt
+        record = attempt.record
+        return attempt.minute, self.event.site_id, record.topic, record.partition, attempt.replay is not None
+
+    @property
+    def number(self) -> int:
+        return self.attempt.number
+
+    @property
+    def offset(self) -> int:
+        return self.attempt.record.offset
+
+
+class EncodedRows(Protocol):
+    """The rows that were encoded natively from one batch. A place is a position among them."""
+
+    def encoded(self, start: int, end: int) -> bytes:
+        """Return the rows of these places in the binary form of COPY."""
+
+    def normalized(self, place: int) -> Normalized:
+        """Return the candidate at this place as the Python path makes it."""
+
+
+class Encoded(msgspec.Struct, gc=False):
+    """A candidate (an event to become a row) whose row was encoded natively, at a place of `rows`."""
+
+    key: bytes
+    shared: bool
+    site_id: int
+    sender: Sender
+    received_at: datetime
+    window: WindowOf
+    offset: int
+    rows: EncodedRows
+    place: int
+    kept: Normalized | None = None
+    number: ClassVar[int] = 1
+
+    @property
+    def _normalized(self) -> Normalized:
+        if self.kept is None:
+            self.kept = self.rows.normalized(self.place)
+        return self.kept
+
+    @property
+    def event(self) -> BridgeEvent:
+        return self._normalized.event
+
+    @property
+    def attempt(self) -> Attempt:
+        return self._normalized.attempt
 
 
 @dataclass(slots=True)

@@ -1,15 +1,23 @@
 """Rows encoded in the binary form of a COPY statement, for a batch of which a part was encoded natively."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
 from typing import Final
 
 from schemas.events.bridge_event import BridgeEvent
+from schemas.pipeline.outcome import Candidate, Encoded
+from sinks.cooperative import Turn
 
-HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-TRAILER: Final = b"\xff\xff"
+OPTIONS: Final = {"format": "binary"}
+"""The options of the COPY statement."""
+
+_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER: Final = b"\xff\xff"
+# Postgres reads one part while the next part is encoded.
+_BYTES: Final = 100_000
+_ROWS: Final = 128
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -32,9 +40,39 @@ def row(event: BridgeEvent) -> bytes:
     return _COLUMNS + b"".join([_column(name, getattr(event, name)) for name in fields])
 
 
-def rows(events: Iterable[BridgeEvent]) -> bytes:
-    """Return the rows of events, one after another."""
-    return b"".join(map(row, events))
+async def parts(candidates: Sequence[Candidate]) -> AsyncIterator[bytes]:
+    """Yield the body of the COPY statement in parts. Other tasks run between two parts.
+
+    Raises UnicodeEncodeError for a text with a lone surrogate.
+    """
+    turn = Turn()
+    part, size = [_HEADER], 0
+    for rows in _pieces(candidates):
+        part.append(rows)
+        size += len(rows)
+        if size >= _BYTES:
+            yield b"".join(part)
+            part, size = [], 0
+            await turn.let_others()
+    yield b"".join([*part, _TRAILER])
+
+
+def _pieces(candidates: Sequence[Candidate]) -> Iterator[bytes]:
+    """Yield the rows in their order, natively encoded ones that follow each other together."""
+    at = 0
+    while at < len(candidates):
+        one = candidates[at]
+        if not isinstance(one, Encoded):
+            yield row(one.event)
+            at += 1
+            continue
+        rows, place, first = one.rows, one.place, at
+        while at < len(candidates) and at < first + _ROWS:
+            next_one = candidates[at]
+            if not isinstance(next_one, Encoded) or next_one.rows is not rows or next_one.place != place + at - first:
+                break
+            at += 1
+        yield rows.encoded(place, place + at - first)
 
 
 def _column(name: str, value: object) -> bytes:

@@ -13,7 +13,7 @@ from schemas.errors import RowRejected, SinkUnavailable
 from schemas.events.bridge_event import BridgeEvent
 from schemas.instants import instant
 from schemas.kafka.headers import bounded_text
-from schemas.pipeline.outcome import Candidate, Failure, Outcomes, duplicate
+from schemas.pipeline.outcome import Candidate, Encoded, Failure, Outcomes, duplicate
 from schemas.pipeline.record import LEDGER_TOPIC, Provenance, TopicPartition
 from schemas.pipeline.sender import Sender, sender_named
 from sinks.commit_rules import (
@@ -27,7 +27,7 @@ from sinks.commit_rules import (
     tally,
 )
 from sinks.ports import CommitResult
-from sinks.postgres import copy_encoder
+from sinks.postgres import binary_rows, copy_encoder
 from sinks.postgres.connection import Connection
 from sinks.postgres.dedup.key_claims import first_claims, second_claims
 from sinks.postgres.errors import TRANSLATED, UNENCODABLE, translate
@@ -104,12 +104,12 @@ async def claim_keys(
     """
     if not winners:
         return []
-    latest = max(candidate.event.received_at for candidate in winners.values())
+    latest = max(candidate.received_at for candidate in winners.values())
     plain, others = first_claims(winners, only)
     if contested:
         claimed = await _insert_keys(connection, sql("keys_claim"), plain, latest, only)
         # A holder that is gone by now counts as one of the event's own class, so that no event is without a key.
-        held = {key: plain[key].event.sender for key in claimed} | await key_holders(connection, claimed)
+        held = {key: plain[key].sender for key in claimed} | await key_holders(connection, claimed)
     else:
         # Checking every key first and then inserting takes half the time of an insert with ON CONFLICT.
         held = await key_holders(connection, plain)
@@ -117,7 +117,7 @@ async def claim_keys(
         await _insert_keys(connection, sql("keys_insert"), free, latest, only)
     if not (held or others):
         return []
-    holders = {key: candidate.event.sender for key, candidate in plain.items()} | held
+    holders = {key: candidate.sender for key, candidate in plain.items()} | held
     slots, duplicates = second_claims([*(plain[key] for key in held), *others], holders)
     taken = set(await _insert_keys(connection, sql("keys_claim"), slots, latest, None))
     superseding = [one for key, one in slots.items() if one.shared and key not in taken]
@@ -139,7 +139,7 @@ async def _insert_keys(
     if not claims:
         return []
     keys = sorted(claims)
-    senders = [claims[key].event.sender for key in keys] if only is None else [only]
+    senders = [claims[key].sender for key in keys] if only is None else [only]
     rows = await connection.fetch(statement, b"".join(keys), latest, bytes(map(SENDERS.index, senders)), SENDERS)
     return [row["event_key"] for row in rows]
 
@@ -153,7 +153,7 @@ async def key_holders(connection: Connection, keys: Collection[bytes]) -> dict[b
 async def _write_ledger(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
     first = [failure for failure in failures if failure.attempt.number == 1]
     later = [failure for failure in failures if failure.attempt.number > 1]
-    healed = [one.event.provenance for one in normalized if one.event.attempt > 1]
+    healed = [one.event.provenance for one in normalized if one.number > 1]
     try:
         if first:
             records = list(map(ledger.row, first))
@@ -194,8 +194,12 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     """Write the events of the candidates by COPY; raises RowRejected when Postgres refuses one of the events."""
     if not normalized:
         return
-    source = copy_encoder.parts([candidate.event for candidate in normalized])
+    if any(type(candidate) is Encoded for candidate in normalized):
+        source, options = binary_rows.parts(normalized), binary_rows.OPTIONS
+    else:
+        source = copy_encoder.parts([candidate.event for candidate in normalized])
+        options = copy_encoder.OPTIONS
     try:
-        await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **copy_encoder.OPTIONS)
+        await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **options)
     except (asyncpg.PostgresError, *UNENCODABLE) as error:
         raise translate(error, "writing events") from error

@@ -68,6 +68,10 @@ class DedupHints:
     def __contains__(self, key: object) -> bool:
         return key in self._young or key in self._old
 
+    def among(self, keys: list[bytes]) -> set[bytes]:
+        """Return those of the keys that the set contains."""
+        return self._young.intersection(keys) | self._old.intersection(keys)
+
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 

@@ -4,19 +4,23 @@ It owns no rule: Python passes the rules to it, and reads every record for which
 Without the compiled module, Python reads all records.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import timedelta
 from importlib import import_module
+from itertools import repeat
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from schemas.events.currencies import CURRENCIES
 from schemas.events.event_types import canonical_type
+from schemas.instants import instant
 from schemas.kafka.gateway_proof import ProofKeys
+from schemas.pipeline.outcome import Encoded, Normalized, Outcomes, WindowOf, duplicate
 from schemas.pipeline.record import Batch, RawRecord
 from schemas.pipeline.registry import Registry
 from schemas.pipeline.sender import Sender
+from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.normalize import TRANSIT, Bounds, page_parts, referrer_host
 
 MODULE: Final = "ghostlink_native"
@@ -62,15 +66,17 @@ class Rows(Protocol):
         """For each event 1 if the senders of its script share their ids, else 0."""
 
     @property
-    def latest(self) -> int | None:
-        """The latest time at which an event was received, in microseconds since the epoch."""
+    def received(self) -> list[int]:
+        """When the events were received, in milliseconds since the epoch."""
 
+    @property
+    def offsets(self) -> list[int]: ...
     def __len__(self) -> int: ...
-    def body(self, without: set[int]) -> bytes:
-        """Return the encoded rows of all events but those at these places."""
+    def slice(self, start: int, end: int) -> bytes:
+        """Return the encoded rows of these places."""
 
-    def counts(self, without: set[int]) -> dict[tuple[int, int], int]:
-        """Return the numbers of events by minute and site, without those at these places."""
+    def windows(self, topic: str, partition: int) -> list[WindowOf]:
+        """Return the gate windows that count the events, for this topic and partition."""
 
 
 class Reader(Protocol):
@@ -115,10 +121,84 @@ def reader(
     return made
 
 
+class Readers:
+    """The reader of one process. It is made again when the registry or the keys of proofs are replaced.
+
+    The other arguments are those of `reader`.
+    """
+
+    def __init__(self, bounds: Bounds, clamp_ms: tuple[int, int], gateway_trust_ms: int) -> None:
+        self._rest = bounds, clamp_ms, gateway_trust_ms
+        self._made_for: tuple[Registry, ProofKeys] | None = None
+        self._reader: Reader | None = None
+
+    def current(self, registry: Registry, keys: ProofKeys) -> Reader | None:
+        """Return the reader for this registry and these keys; None without the compiled module."""
+        known = self._made_for
+        if known is None or known[0] is not registry or known[1] is not keys:
+            self._reader = reader(registry, keys, *self._rest)
+            self._made_for = registry, keys
+        return self._reader
+
+
 def rows_of(batch: Batch) -> Rows:
     """Return empty rows for a batch; raises AttributeError without the compiled module."""
     made: Rows = _module.Rows(batch.source.topic, batch.source.partition)
     return made
+
+
+class NativeRows:
+    """The rows that were encoded from one batch. `normalize` makes a candidate of a record by the Python path."""
+
+    def __init__(self, batch: Batch, normalize: Callable[[RawRecord], Normalized]) -> None:
+        self._batch = batch
+        self._normalize = normalize
+        self._rows = rows_of(batch)
+        self._indexes: list[int] = []
+        self.left: list[RawRecord] = []
+        """The records that are left to Python, in their order."""
+
+    def reading(self, reader: Reader, now_ms: int, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
+        """Read the batch; a generator that yields after about every `slice_seconds`, by the clock `now`."""
+        records, at = self._batch.records, 0
+        ends = now() + slice_seconds
+        while at < len(records):
+            if now() >= ends:
+                yield
+                ends = now() + slice_seconds
+            at = reader.read(self._rows, records, at, now_ms, _BYTES_AT_ONCE)
+        self._indexes = self._rows.indexes
+        self.left = [records[index] for index in self._rows.left]
+
+    def add_to(self, outcomes: Outcomes, known: Container[bytes]) -> None:
+        """Add the events that were encoded to the outcomes. Those with a known key are duplicates."""
+        rows, source = self._rows, self._batch.source.in_kafka
+        keys = rows.keys
+        senders = map(SENDERS.__getitem__, rows.senders)
+        times = map(instant, rows.received)
+        windows = rows.windows(*source)
+        numbers = range(len(keys))
+        made = list(
+            map(
+                Encoded, keys, map(bool, rows.shared), rows.sites, senders, times, windows, rows.offsets, repeat(self), numbers
+            )
+        )  # fmt: skip
+        held = known.among(keys) if isinstance(known, DedupHints) else {key for key in keys if key in known}
+        if held:
+            outcomes.failures += [duplicate(one) for one in made if one.key in held]
+            made = [one for one in made if one.key not in held]
+        outcomes.candidates += made
+
+    def encoded(self, start: int, end: int) -> bytes:
+        """Return the rows of these places in the binary form of COPY."""
+        return self._rows.slice(start, end)
+
+    def normalized(self, place: int) -> Normalized:
+        """Return the candidate at this place as the Python path makes it."""
+        return self._normalize(self._batch.records[self._indexes[place]])
+
+
+_BYTES_AT_ONCE: Final = 100_000
 
 
 _LIMITS: Final = (

@@ -209,7 +209,7 @@ class BreakerJudge:
 
     def _counted(self, one: Outcomes, dead: Iterable[Failure], now: float) -> Counts:
         """Return the counts of a batch, and remember which sites' events pass."""
-        good = Counter([candidate.event.site_id for candidate in one.candidates])
+        good = Counter([candidate.site_id for candidate in one.candidates])
         self._passed.update(dict.fromkeys(good, now))
         return self._failed(dead)._replace(good=good)
 
@@ -289,7 +289,7 @@ class BreakerJudge:
         if not counts.good:
             after = longest = before.followed_by(counts, now)
         elif before.counts.bad.total() + len(dead) < self._needed(self._limits.run_length):
-            last_good = one.candidates[-1].attempt.record.offset
+            last_good = one.candidates[-1].offset
             trailing = [failure for failure in dead if failure.attempt.record.offset > last_good]
             after = longest = _Streak(self._failed(trailing), now)
         else:
@@ -302,7 +302,7 @@ class BreakerJudge:
         failures = {failure.attempt.record.offset: failure for failure in dead}
         last = longest = before
         following: list[Failure] = []
-        for offset in sorted([*failures, *(candidate.attempt.record.offset for candidate in one.candidates)]):
+        for offset in sorted([*failures, *(candidate.offset for candidate in one.candidates)]):
             if offset in failures:
                 following.append(failures[offset])
                 continue
@@ -357,8 +357,9 @@ def _first_attempts(one: Outcomes) -> bool:
 
     On retry topics most events may fail without any fault of the product.
     """
-    first = next(one.results(), None)
-    return first is None or first.attempt.number == 1
+    if one.candidates:
+        return one.candidates[0].number == 1
+    return not one.failures or one.failures[0].attempt.number == 1
 
 
 def _cause(reason: str, counts: Counts, failure: Failure, *, quiet: bool) -> BreakerCause:

@@ -53,12 +53,12 @@ def first_claims(winners: Mapping[bytes, Candidate], only: Sender | None) -> Fir
     plain: dict[bytes, Candidate] = {}
     others: list[Candidate] = []
     for candidate in winners.values():
-        sender = candidate.event.sender
+        sender = candidate.sender
         key = class_key(candidate.key, sender)
         held = plain.setdefault(key, candidate)
         if held is candidate:
             continue
-        if supersedes(sender, held.event.sender, shared=candidate.shared):
+        if supersedes(sender, held.sender, shared=candidate.shared):
             plain[key], candidate = candidate, held
         others.append(candidate)
     return FirstClaims(plain, others)
@@ -71,7 +71,7 @@ def second_claims(contested: Iterable[Candidate], holders: Holders) -> SecondCla
     """
     found = SecondClaims({}, [])
     for candidate in contested:
-        sender = candidate.event.sender
+        sender = candidate.sender
         plain = class_key(candidate.key, sender)
         slot = second_key(plain, sender, holders.get(plain), shared=candidate.shared)
         if slot is None or found.slots.setdefault(slot, candidate) is not candidate:

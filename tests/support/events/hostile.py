@@ -18,7 +18,7 @@ SCRIPTS: Final[Registry] = {
     "paused": Script("paused", 1, 10, enabled=True, paused=True),
     "käse": Script("käse", LARGEST, None, enabled=True),
 }
-MARKS = [*"aé€😀\"\\/\n\t\x7f %+&=#?.", "\x00", "\ud800", "\u2028", "ß", "ＡＢ", "日本語"]
+MARKS = [*'aé€😀"\\/\n\t\x7f %+&=#?.', "\x00", "\ud800", "\u2028", "ß", "ＡＢ", "日本語"]
 IDS = [
     "e-1", "0199c5a4-1c3a-7abc-8def-0123456789ab", "0199C5A4-1C3A-7ABC-8DEF-0123456789AB", "é" * 128, "x" * 128, "x" * 129, "é" * 129,
     "0199c5a4-1c3a-7abc-8def-0123456789aé", "0199c5a4 1c3a-7abc-8def-0123456789ab", "019 c5a4-1c3a-7abc-8def-0123456789ab", "é199c5a4-1c3a7abc-8def-0123456789ab",
@@ -40,8 +40,42 @@ PIECES = [
     "utm_content=%00", "&utm_source=ä", "&utm_source=b", "'", '"', "<", ">", "\\", "^", "|", "{", "}", "`", "~", "\t", "\n", ";", "utm_source=%%41", "utm_term=a%2bb%26", "😀", "\x7f", "utm_", "xutm_source=1",
     "&", "%c3%a4", "?q=1", "/p/1", "index.html", "/.", "/..a", "a.", "utm_campaign=%e2%82%ac", "utm_source=%5c", "utm_content=%e2%82", "@", ":", "//", "!$()*,", "[", "]",
 ]  # fmt: skip
-SCHEMES = ["https://"] * 6 + ["http://", "HTTPS://", "https:/", "https:", "ftp://", "ws://", "file://", "//", "", " https://", "android-app://", "https:\\\\", "about:"]
-TYPES = ["click", "pageview", "addToCart", "Add To Cart", "HTMLLoaded", "öffnen", "ORDER", " ", "a" * 64, "a" * 65, "é" * 64, "", "İ", "a-b", "ſ", "page_view", 'a"b', "a\\b", "\u001c"]
+SCHEMES = ["https://"] * 6 + [
+    "http://",
+    "HTTPS://",
+    "https:/",
+    "https:",
+    "ftp://",
+    "ws://",
+    "file://",
+    "//",
+    "",
+    " https://",
+    "android-app://",
+    "https:\\\\",
+    "about:",
+]
+TYPES = [
+    "click",
+    "pageview",
+    "addToCart",
+    "Add To Cart",
+    "HTMLLoaded",
+    "öffnen",
+    "ORDER",
+    " ",
+    "a" * 64,
+    "a" * 65,
+    "é" * 64,
+    "",
+    "İ",
+    "a-b",
+    "ſ",
+    "page_view",
+    'a"b',
+    "a\\b",
+    "\u001c",
+]
 AMOUNTS = [
     0, -0.0, 1, -1, 12.5, "12.50", "+3", "007.5", "-0", "-0.0", "", "1e3", 1e3, 1e-7, 0.1234567, "0.0000001", ".5", "5.", 999999999999999, -999999999999999.5, 10**15, 9999.9999, 10000, 0.0001, 100000000,
     "12,5", True, None, [], {}, "٣", 0.000001, "1_0", " 1", 99990000, "-12.345678", "--1", "+-1", "0x1", "NaN", 123456.789,
@@ -81,10 +115,45 @@ def _headers(random: Random, value: bytes) -> list[tuple[str, bytes | None]]:
         "received_at_ms": random.choice([None, NOW_MS, NOW_MS - random.randrange(500_000), 5]),
     }  # fmt: skip
     signed = value if random.random() < 0.97 else value + b" "
-    headers = [*gateway_headers(signed, **given), ("x-request-id", b"r"), ("x-trace-id", b"t"), (names.TRACEPARENT, b"00")]
+    headers = [
+        *gateway_headers(signed, **given),
+        ("x-request-id", b"r"),
+        ("x-trace-id", b"t"),
+        (names.TRACEPARENT, b"00"),
+    ]
     if random.random() < 0.08:
-        name = random.choice([names.PROOF, names.SITE_ID, names.SENDER, names.EVENT_ID, names.RECEIVED_AT, names.REPLAY_ID, names.REPLAY_OF, names.SCRIPT_ID, "other", names.ORIGIN])
-        text = random.choice([None, b"", b"\xff", b"visitor", b"direct", b"1", b"01", b"a\x00", b"1:00000000:abc", b"1", b"2:", b"9" * 30, str(NOW_MS).encode(), b"+1"])
+        name = random.choice(
+            [
+                names.PROOF,
+                names.SITE_ID,
+                names.SENDER,
+                names.EVENT_ID,
+                names.RECEIVED_AT,
+                names.REPLAY_ID,
+                names.REPLAY_OF,
+                names.SCRIPT_ID,
+                "other",
+                names.ORIGIN,
+            ]
+        )
+        text = random.choice(
+            [
+                None,
+                b"",
+                b"\xff",
+                b"visitor",
+                b"direct",
+                b"1",
+                b"01",
+                b"a\x00",
+                b"1:00000000:abc",
+                b"1",
+                b"2:",
+                b"9" * 30,
+                str(NOW_MS).encode(),
+                b"+1",
+            ]
+        )
         headers.insert(random.randrange(len(headers) + 1), (name, text))
     if random.random() < 0.04:
         del headers[random.randrange(len(headers))]
@@ -105,7 +174,11 @@ STYLES: Final[list[dict[str, Any]]] = [{}, {"indent": 1}, {"separators": (",", "
 
 def _document(random: Random) -> dict[str, Any]:
     version = 1 if random.random() < 0.7 else 2
-    changed = {name: _field(random, name) for name in random.sample(NAMED, random.choice([0, 1, 2, 3, 4, 6, 9])) if _fits(random, name, version)}
+    changed = {
+        name: _field(random, name)
+        for name in random.sample(NAMED, random.choice([0, 1, 2, 3, 4, 6, 9]))
+        if _fits(random, name, version)
+    }
     fields = document(**changed)
     if version == 2 and "schema_version" not in fields:
         fields["schema_version"] = 2
@@ -123,7 +196,7 @@ def _fits(random: Random, name: str, version: int) -> bool:
     return name not in other or random.random() < 0.1
 
 
-def _field(random: Random, name: str) -> Any:  # noqa: C901
+def _field(random: Random, name: str) -> Any:
     match name:
         case "event_id":
             return random.choice(IDS)
@@ -135,14 +208,25 @@ def _field(random: Random, name: str) -> Any:  # noqa: C901
             return random.choice([*TYPES, _text(random)])
         case "occurred_at" | "sent_at":
             if random.random() < 0.6:
-                return NOW_MS - random.choice([1, 10_000, 10_001, 60_000, 86_400_000, 86_400_001, 10**9, -(10**6), -(10**7)]) + random.randrange(-100_000, 100_000)
+                return (
+                    NOW_MS
+                    - random.choice([1, 10_000, 10_001, 60_000, 86_400_000, 86_400_001, 10**9, -(10**6), -(10**7)])
+                    + random.randrange(-100_000, 100_000)
+                )
             return random.choice(INSTANTS)
         case "session_id" | "visitor_id" | "user_agent":
             return random.choice([None, "", 1, *[_text(random) for _ in range(5)]])
         case "url" | "referrer":
             return random.choice([None, "", 1, _text(random), *[_url(random) for _ in range(9)]])
         case "value" | "amount":
-            return random.choice([*AMOUNTS, random.randrange(10**17) / 10 ** random.randrange(8), f"{random.randrange(10**12)}.{random.randrange(10**6):06d}", random.randrange(10**6)])
+            return random.choice(
+                [
+                    *AMOUNTS,
+                    random.randrange(10**17) / 10 ** random.randrange(8),
+                    f"{random.randrange(10**12)}.{random.randrange(10**6):06d}",
+                    random.randrange(10**6),
+                ]
+            )
         case "currency":
             return random.choice(CURRENCIES)
         case "properties":
@@ -150,7 +234,16 @@ def _field(random: Random, name: str) -> Any:  # noqa: C901
         case "schema_version":
             return random.choice([1] * 5 + [2] * 5 + [3, 0, "1", None, 1.0])
     page = {"url": _url(random), "referrer": _url(random), "title": _text(random), "": 1, "nested": _object(random, 2)}
-    return random.choice([None, [], {}, "x", 1, *[{name: page[name] for name in random.sample(list(page), random.randrange(5))} for _ in range(8)]])
+    return random.choice(
+        [
+            None,
+            [],
+            {},
+            "x",
+            1,
+            *[{name: page[name] for name in random.sample(list(page), random.randrange(5))} for _ in range(8)],
+        ]
+    )
 
 
 def _url(random: Random) -> str:
@@ -174,7 +267,15 @@ def _object(random: Random, depth: int) -> dict[str, Any]:
 
 def _value(random: Random, depth: int) -> Any:
     kind = random.randrange(9 if depth > 0 else 7)
-    plain = [None, True, _text(random), random.randrange(-(10**9), 10**9), random.random() * 1000, 2 ** random.randrange(90), random.choice([1e300, 1e-300, 5e22, 1e15, 0.1])]
+    plain = [
+        None,
+        True,
+        _text(random),
+        random.randrange(-(10**9), 10**9),
+        random.random() * 1000,
+        2 ** random.randrange(90),
+        random.choice([1e300, 1e-300, 5e22, 1e15, 0.1]),
+    ]
     if kind < 7:
         return plain[kind]
     return _object(random, depth) if kind == 7 else [_value(random, depth - 1) for _ in range(random.randrange(4))]

@@ -1,6 +1,7 @@
 """The compiled reader's rows beside the outcomes of the Python path."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import RawRecord
@@ -38,11 +39,10 @@ def assert_equal(records: Sequence[RawRecord], rows: native.Rows, given: Context
     outcomes = process(batch(*records), given)
     found = {id(one.attempt.record): one for one in outcomes.candidates}
     scripts = [one.script_id for one in given.registry.values() if one.enabled and not one.paused]
-    everything = set(range(len(rows)))
     for place, index in enumerate(rows.indexes):
         assert id(records[index]) in found, f"Python refuses {records[index]}"
         one = found[id(records[index])]
-        assert rows.body(everything - {place}) == binary_rows.row(one.event), f"{records[index]}: {one.event}"
+        assert rows.slice(place, place + 1) == binary_rows.row(one.event), f"{records[index]}: {one.event}"
         assert rows.keys[place] == one.key
         assert rows.sites[place] == one.event.site_id
         assert scripts[rows.scripts[place]] == one.event.script_id
@@ -50,3 +50,8 @@ def assert_equal(records: Sequence[RawRecord], rows: native.Rows, given: Context
         assert native.SENDERS[rows.senders[place]] is one.event.sender
         assert bool(rows.shared[place]) == one.shared
     return outcomes
+
+
+def natively(given: Context) -> Context:
+    """Return the context with a reader."""
+    return replace(given, native=reader(given), seen=set())

@@ -222,7 +222,7 @@ class MemorySink:
         self._check_first_attempts(failures)
         self._check_rows(normalized)
         self._write_ledger(normalized, failures, replayed)
-        store.keys |= {key: candidate.event.sender for key, candidate in (claims | slots).items()}
+        store.keys |= {key: candidate.sender for key, candidate in (claims | slots).items()}
         store.superseded |= {(one.event.site_id, one.event.event_id) for one in slots.values() if one.shared}
         store.events.extend(candidate.event for candidate in normalized)
         windows = count_windows(normalized, failures)
@@ -268,7 +268,7 @@ class MemorySink:
         """Return the claimed plain keys and slots by their candidates, and the duplicates."""
         held = self._store.keys
         plain, others = first_claims(winners, only)
-        holders = {key: candidate.event.sender for key, candidate in plain.items()} | held
+        holders = {key: candidate.sender for key, candidate in plain.items()} | held
         contested = [candidate for key, candidate in plain.items() if key in held] + others
         slots, duplicates = second_claims(contested, holders)
         duplicates += [candidate for key, candidate in slots.items() if key in held]
