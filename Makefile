@@ -15,6 +15,9 @@ export PYTHONDONTWRITEBYTECODE =
 BIN := .venv/bin
 PYTHON_BIN := $(BIN)/python
 INSTALLED := .venv/.installed
+NATIVE := .venv/.native
+# `required` fails without the compiled module, as CI does; otherwise Python reads all events then.
+WITH_NATIVE ?= if-possible
 
 PYTEST = $(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/alerts/test_live.py
 OPENAPI := tests/integration/gateway/test_openapi.py
@@ -35,7 +38,7 @@ help: ## List the targets
 	@echo
 	@echo "  PYTHON=python3.12 chooses the Python for .venv; ARGS='...' is passed on to the command."
 
-install: $(INSTALLED) ## Make .venv with the locked dependencies and the project, editable
+install: $(INSTALLED) $(NATIVE) ## Make .venv with the locked dependencies, the project, editable, and the native module if cargo is there
 
 demo: install ## Send a known mix of events through a real Kafka and Postgres, and audit the result
 	@$(BIN)/bridge demo $(ARGS)
@@ -116,4 +119,8 @@ $(INSTALLED): requirements.lock pyproject.toml | $(PYTHON_BIN)
 	@$(PYTHON_BIN) -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r requirements.lock
 	@echo "installing the project, editable"
 	@$(PYTHON_BIN) -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(NATIVE): $(wildcard native/src/*.rs) native/Cargo.toml native/Cargo.lock scripts/install_native.py | $(INSTALLED)
+	@$(PYTHON_BIN) scripts/install_native.py $(WITH_NATIVE)
 	@touch $@

@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.metrics import MetricWrapperBase
 
+from schemas.native_module import READS
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
@@ -67,8 +68,12 @@ gauge = partial(Gauge, registry=REGISTRY)
 histogram = partial(Histogram, registry=REGISTRY)
 partition_gauge = partial(gauge, labelnames=["topic", "partition"])
 
-BUILD = Info("bridge_build", "1, with the version of the running process as a label.", registry=REGISTRY)
-BUILD.info({"version": product_version()})
+BUILD = Info(
+    "bridge_build",
+    "1, with the version of the running process, and whether ordinary events are read by the `native` module or by `python`.",
+    registry=REGISTRY,
+)
+BUILD.info({"version": product_version(), "reads": READS})
 
 EVENTS = counter("bridge_events", "Attempts, by outcome and sender class.", ["outcome", "sender"])
 SITE_EVENTS = counter(
@@ -283,7 +288,7 @@ def defined() -> Iterator[Definition]:
         elif isinstance(one, MetricWrapperBase):
             kind = type(one)
             (family,) = one.describe()
-            labels = ("version",) if kind is Info else one._labelnames  # noqa: SLF001  # no public method returns them
+            labels = ("version", "reads") if kind is Info else one._labelnames  # noqa: SLF001  # no public method returns them
             name = family.name + suffixes.get(kind, "")
             yield Definition(name, kind.__name__.lower(), labels, family.documentation)
 

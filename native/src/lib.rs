@@ -15,7 +15,7 @@ mod reader;
 mod row;
 mod rows;
 
-use pyo3::prelude::*;
+use pyo3::prelude::pymodule;
 
 /// The record is left to the Python path.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ pub type Sure<T> = Result<T, Left>;
 
 #[pymodule]
 mod ghostlink_native {
+    /// The number of the contract with Python, which uses no module with another number.
+    #[pymodule_export]
+    const CONTRACT: u32 = 1;
     #[pymodule_export]
     use super::reader::Reader;
     #[pymodule_export]

@@ -6,9 +6,8 @@ Without the compiled module, Python reads all records.
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import timedelta
-from importlib import import_module
 from itertools import repeat
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -16,6 +15,7 @@ from schemas.events.currencies import CURRENCIES
 from schemas.events.event_types import canonical_type
 from schemas.instants import instant
 from schemas.kafka.gateway_proof import ProofKeys
+from schemas.native_module import module
 from schemas.pipeline.outcome import Encoded, Normalized, Outcomes, WindowOf, duplicate
 from schemas.pipeline.record import Batch, RawRecord
 from schemas.pipeline.registry import Registry
@@ -23,7 +23,6 @@ from schemas.pipeline.sender import Sender
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.normalize import TRANSIT, Bounds, page_parts, referrer_host
 
-MODULE: Final = "ghostlink_native"
 SENDERS: Final = (Sender.DIRECT, Sender.VISITOR, Sender.SERVER)
 """The sender classes by the bytes of `Rows.senders`."""
 
@@ -86,15 +85,7 @@ class Reader(Protocol):
         """Read records from `start` on until their values exceed `budget` bytes; return the index after the last one."""
 
 
-def _load() -> Any:
-    try:
-        return import_module(MODULE)
-    except ImportError:
-        return None
-
-
-_module = _load()
-AVAILABLE: Final = _module is not None
+AVAILABLE: Final = module is not None
 """Whether the compiled module is installed."""
 
 
@@ -106,7 +97,7 @@ def reader(
     `clamp_ms` are the limits of a producer's time before and after now. `gateway_trust_ms` is how far the gateway's time
     may be from that of the record.
     """
-    if _module is None:
+    if module is None:
         return None
     scripts = [
         # A disabled or paused script is left out, so that its events are left to Python.
@@ -117,7 +108,7 @@ def reader(
     times = [_micros(span) for span in (bounds.max_age, bounds.max_ahead, bounds.max_skew, TRANSIT)]
     limits = dict(zip(_LIMITS, (*times, *clamp_ms, gateway_trust_ms), strict=True))
     rules = (_type_namer(aliases=bounds.aliases), page_parts, referrer_host)
-    made: Reader = _module.Reader(scripts, sorted(CURRENCIES), list(keys.digests.items()), limits, rules)
+    made: Reader = module.Reader(scripts, sorted(CURRENCIES), list(keys.digests.items()), limits, rules)
     return made
 
 
@@ -143,7 +134,7 @@ class Readers:
 
 def rows_of(batch: Batch) -> Rows:
     """Return empty rows for a batch; raises AttributeError without the compiled module."""
-    made: Rows = _module.Rows(batch.source.topic, batch.source.partition)
+    made: Rows = module.Rows(batch.source.topic, batch.source.partition)
     return made
 
 

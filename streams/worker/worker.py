@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError, InvariantViolation, PreconditionFailed
+from schemas.native_module import READS
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import BrokerLog
 from sinks.kafka.producer import make_producer
@@ -111,7 +112,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             task.add_done_callback(self._ended)
             self._tasks.append(task)
         self._consumer.subscribe([self._topics.raw, *self._topics.retries], listener=self)
-        log.info("worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries])
+        log.info(
+            "worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries], reads=READS
+        )
 
     async def stop(self) -> None:
         """Finish and commit the batches in flight, and leave the consumer group."""

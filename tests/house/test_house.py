@@ -66,6 +66,7 @@ REGISTRY_HOSTS = [
         ("crates", "io"),
     )
 ]
+CARGO_INDEX = "registry+https://github.com/rust-lang/" + ".".join(("crates", "io-index"))
 REGISTRY_PATHS = re.compile(r"https?://\S+/(simple|maven2?|artifactory|nexus)(/|\b)|--(extra-)?index-url|--find-links")
 
 
@@ -235,6 +236,9 @@ def test_no_file_names_a_package_registry() -> None:
             text = path.read_text()
         except UnicodeDecodeError:
             continue
+        if path.name == "Cargo.lock":
+            # Cargo writes the same name of the index, whichever server it uses.
+            text = text.replace(CARGO_INDEX, "")
         found += [f"{name_of(path)}: {host}" for host in REGISTRY_HOSTS if host in text]
         if path != Path(__file__):
             found += [f"{name_of(path)}: {match[0]}" for match in REGISTRY_PATHS.finditer(text)]
