@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import asyncpg
 import pytest
 from support.events.making import BRAKE_LIMITS, DLQ, RAW, REGISTRY, RETRY_1, SOURCE, batch, context, process, record
+from support.events.native import native_context
 from support.memory.publisher import MemoryPublisher
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord
@@ -22,6 +23,7 @@ from sinks.ports import CommitResult, Sink
 from sinks.postgres.breaker.state import release_breaker, trip_by_operator
 from sinks.postgres.sink import PostgresSink
 from sinks.windows import WindowKey
+from streams.pipeline.native import AVAILABLE
 from streams.rules.breaker import BreakerJudge
 from streams.worker.committer import BatchCommitter
 
@@ -255,8 +257,9 @@ async def world(request: pytest.FixtureRequest) -> World:
 class Bench:
     """A sink with claimed partitions, and a lane's steps on a batch."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, natively: bool = False) -> None:
         self.world = world
+        self._context = native_context if natively else context
         self.sink: Sink = world.sink()
         self.publisher = MemoryPublisher(DLQ)
         self.registry: Registry = REGISTRY
@@ -270,7 +273,7 @@ class Bench:
         """Process batches against the attempts that the retry records name, so that a test chooses the outcome."""
         named = [Provenance(RAW, 0, offset) for offset in range(20)]
         states = await self.sink.ledger(named)
-        judged_by = context(now_ms=self.world.now_ms, ledger=states, registry=self.registry)
+        judged_by = self._context(now_ms=self.world.now_ms, ledger=states, registry=self.registry)
         return [process(one, judged_by) for one in batches]
 
     async def commit(self, *records: RawRecord, **given: Any) -> CommitResult:
@@ -294,10 +297,12 @@ class Bench:
         )
 
 
-@pytest.fixture
-async def bench(world: World) -> AsyncIterator[Bench]:
-    """A bench on each kind of store."""
-    made = Bench(world)
+@pytest.fixture(params=["python", "native"])
+async def bench(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    """A bench on each kind of store, whose batches each of both paths reads."""
+    if request.param == "native" and not AVAILABLE:
+        pytest.skip("the native module is not installed")
+    made = Bench(world, natively=request.param == "native")
     await made.sink.claim({SOURCE: 0, OTHER: 0, RETRY: 0})
     yield made
     await made.sink.close()

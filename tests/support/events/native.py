@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import RawRecord
@@ -50,6 +51,11 @@ def assert_equal(records: Sequence[RawRecord], rows: native.Rows, given: Context
         assert native.SENDERS[rows.senders[place]] is one.event.sender
         assert bool(rows.shared[place]) == one.shared
     return outcomes
+
+
+def native_context(**given: Any) -> Context:
+    """Make the context in which the native module reads ordinary events."""
+    return natively(context(**given))
 
 
 def natively(given: Context) -> Context:
