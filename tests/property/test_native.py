@@ -11,6 +11,8 @@ from support.events.making import NOW_MS, RAW, batch, body, context, process
 from support.events.native import assert_equal, natively, read
 from support.memory.source import MemoryRecord
 
+from bench import native as bench_native
+from bench.rig import mixed
 from schemas.pipeline.outcome import Candidate, Encoded, Outcomes
 from sinks.commit_rules import first_of_each_key, progress
 from sinks.postgres import binary_rows
@@ -76,3 +78,13 @@ def _facts(one: Candidate) -> tuple[object, ...]:
     return (
         one.key, one.shared, one.site_id, one.sender, one.received_at, one.window, one.number, one.offset, one.event, one.attempt,
     )  # fmt: skip
+
+
+def test_at_least_95_percent_of_the_mixed_load_is_taken() -> None:
+    made = bench_native.as_records(mixed.records(5000, 3))
+    python, given = bench_native.context(), bench_native.with_native(bench_native.context())
+    found = bench_native.outcomes_of(made, given)
+    rows = bench_native.outcomes_of(made, python).candidates
+    assert len(found.candidates) == len(rows)
+    assert sum(type(one) is Encoded for one in found.candidates) >= 0.95 * len(rows)
+    _assert_same(bench_native.outcomes_of(made, python), found)
