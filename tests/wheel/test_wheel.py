@@ -74,7 +74,8 @@ def test_top_level_is_the_four_packages(wheel: Path) -> None:
         top = {name.split("/")[0] for name in archive.namelist()}
     (metadata,) = (name for name in top if name.endswith(".dist-info"))
 
-    assert top == {*PACKAGES, metadata}
+    # Where cargo is, the wheel has the native module too.
+    assert top - {"ghostlink_native.abi3.so"} == {*PACKAGES, metadata}
 
 
 def test_every_tracked_module_and_data_file_is_in_the_wheel(wheel: Path) -> None:
