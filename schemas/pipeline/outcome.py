@@ -87,6 +87,8 @@ class Candidate(Protocol):
     @property
     def offset(self) -> int: ...
     @property
+    def record(self) -> RawRecord: ...
+    @property
     def event(self) -> BridgeEvent: ...
     @property
     def attempt(self) -> Attempt: ...
@@ -126,12 +128,19 @@ class Normalized(msgspec.Struct, gc=False):
     def offset(self) -> int:
         return self.attempt.record.offset
 
+    @property
+    def record(self) -> RawRecord:
+        return self.attempt.record
+
 
 class EncodedRows(Protocol):
     """The rows that were encoded natively from one batch. A place is a position among them."""
 
     def encoded(self, start: int, end: int) -> bytes:
         """Return the rows of these places in the binary form of COPY."""
+
+    def record(self, place: int) -> RawRecord:
+        """Return the record from which the row at this place was encoded."""
 
     def normalized(self, place: int) -> Normalized:
         """Return the candidate at this place as the Python path makes it."""
@@ -151,6 +160,10 @@ class Encoded(msgspec.Struct, gc=False):
     place: int
     kept: Normalized | None = None
     number: ClassVar[int] = 1
+
+    @property
+    def record(self) -> RawRecord:
+        return self.rows.record(self.place)
 
     @property
     def _normalized(self) -> Normalized:

@@ -184,9 +184,13 @@ class NativeRows:
         """Return the rows of these places in the binary form of COPY."""
         return self._rows.slice(start, end)
 
+    def record(self, place: int) -> RawRecord:
+        """Return the record from which the row at this place was encoded."""
+        return self._batch.records[self._indexes[place]]
+
     def normalized(self, place: int) -> Normalized:
         """Return the candidate at this place as the Python path makes it."""
-        return self._normalize(self._batch.records[self._indexes[place]])
+        return self._normalize(self.record(place))
 
 
 _BYTES_AT_ONCE: Final = 100_000

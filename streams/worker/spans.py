@@ -1,6 +1,6 @@
 """OpenTelemetry spans of commits and of attempts at events, by OpenTelemetry's conventions for messaging."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from opentelemetry.context import Context
@@ -44,11 +44,7 @@ class SettlementSpans:
 
     def tell(self, committed: CommitResult, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
         """Record the spans of one commit. `began_ms` and `ended_ms` are in milliseconds since the epoch."""
-        traced = [
-            (context, attempt, failure)
-            for attempt, failure in _attempts(committed, outcomes)
-            if (context := _sampled(attempt.record)) is not None
-        ]
+        traced = list(_traced(committed, outcomes))
         topics = ",".join(sorted({one.batch.source.in_kafka.topic for one in outcomes}))
         details: _Details = {f"bridge.{name}": count for name, count in committed.tally._asdict().items()}
         details["messaging.batch.message_count"] = sum(len(one.batch.records) for one in outcomes)
@@ -103,15 +99,21 @@ def _outcome(failure: Failure | None) -> str:
     return "retried" if failure.dropped_reason is None else "dropped"
 
 
-def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[tuple[Attempt, Failure | None]]:
-    """Return each attempt of a commit with its failure, or with None if its event became a row. Failed ones come first.
+def _traced(
+    committed: CommitResult, outcomes: Sequence[Outcomes]
+) -> Iterator[tuple[SpanContext, Attempt, Failure | None]]:
+    """Yield each attempt of a commit whose trace is sampled, with its failure, or with None if its event became a row.
 
-    The attempt at an event that is a duplicate has failed.
+    Failed ones come first. The attempt at an event that is a duplicate has failed.
     """
-    failed: list[tuple[Attempt, Failure | None]] = [(one.attempt, one) for one in committed.failures]
-    late = {id(attempt) for attempt, _ in failed}
-    good = (one.attempt for batch in outcomes for one in batch.candidates)
-    return failed + [(attempt, None) for attempt in good if id(attempt) not in late]
+    for failure in committed.failures:
+        if (context := _sampled(failure.attempt.record)) is not None:
+            yield context, failure.attempt, failure
+    late = {id(failure.attempt.record) for failure in committed.failures}
+    for one in (candidate for batch in outcomes for candidate in batch.candidates):
+        # The attempt at an event that was encoded natively is made only for a span.
+        if id(one.record) not in late and (context := _sampled(one.record)) is not None:
+            yield context, one.attempt, None
 
 
 def _sampled(record: RawRecord) -> SpanContext | None:
