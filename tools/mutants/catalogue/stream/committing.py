@@ -151,9 +151,14 @@ MUTANTS = [
         "the rule that the cache of persisted keys is filled after a commit only",
         (
             Edit(
-                "streams/pipeline/processor.py::processing",
+                "streams/pipeline/processor.py::_by_python",
                 "outcomes.candidates.append(candidate)",
                 "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
+            ),
+            Edit(
+                "streams/pipeline/native.py::NativeRows.add_to",
+                "outcomes.candidates += made",
+                "outcomes.candidates += made\nknown.add(keys)",
             ),
         ),
         (f"{LANE}::test_a_sound_copy_of_a_refused_event_counts",),

@@ -12,7 +12,7 @@ MUTANTS = [
         (
             Edit(
                 "streams/pipeline/normalize.py::_times",
-                "_TRANSIT < abs(received_at - sent) <= bounds.max_skew",
+                "TRANSIT < abs(received_at - sent) <= bounds.max_skew",
                 "sent.year > 0",
             ),
         ),
@@ -45,13 +45,17 @@ MUTANTS = [
     Mutant(
         "odd-url",
         "the text of a url that is no absolute one",
-        (Edit("streams/pipeline/normalize.py::_page", "return url, None, None, _NO_UTM", "raise ValueError(url)"),),
+        (
+            Edit(
+                "streams/pipeline/normalize.py::page_parts", "return url, None, None, _NO_UTM", "raise ValueError(url)"
+            ),
+        ),
         (f"{NORMALIZE}::test_what_is_no_absolute_url_is_kept",),
     ),
     Mutant(
         "url-growth",
         "the limit on what escapes add to a URL",
-        (Edit("streams/pipeline/normalize.py::_page", "len(href) > len(url) + MAX_URL_GROWTH", "False"),),
+        (Edit("streams/pipeline/normalize.py::page_parts", "len(href) > len(url) + MAX_URL_GROWTH", "False"),),
         ("tests/unit/streams/pipeline/test_normalize.py::test_a_url_that_escapes_make_much_longer_keeps_its_text",),
     ),
     Mutant(

@@ -75,7 +75,7 @@ MUTANTS = [
     Mutant(
         "batch-slices",
         "the slices in which a batch is judged",
-        (Edit("streams/pipeline/processor.py::processing", "now() >= ends", "now() < 0"),),
+        (Edit("streams/pipeline/processor.py::_by_python", "now() >= ends", "now() < 0"),),
         (
             "tests/unit/streams/pipeline/test_processor.py::test_a_batch_in_slices_comes_to_the_same",
             "tests/unit/streams/test_lane_turns.py::test_others_have_their_turn_while_a_batch_is_judged",
