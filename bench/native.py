@@ -17,7 +17,7 @@ from bench.rig import load, mixed
 from schemas.instants import now_ms
 from schemas.pipeline.outcome import Candidate, Encoded, Outcomes
 from schemas.pipeline.record import Batch, RawRecord, TopicPartition
-from schemas.pipeline.registry import Registry, Script
+from schemas.pipeline.registry import Script
 from sinks.postgres import binary_rows, copy_encoder
 from streams.pipeline import native
 from streams.pipeline.normalize import Bounds
@@ -46,7 +46,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def registry() -> Registry:
+def registry() -> dict[str, Script]:
     """Return the scripts of the load."""
     names = {load.script_of(site): site for site in range(1, load.SITES + 1)}
     return {name: Script(name, site, 1, enabled=True) for name, site in names.items()}

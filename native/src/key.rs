@@ -21,19 +21,24 @@ pub fn event_key(site_id: i64, event_id: &[u8]) -> [u8; 16] {
     key
 }
 
-/// Return the bytes of time of an id that looks like a UUIDv7.
+/// Return the bytes of time of an id that looks like a UUIDv7. Its positions count characters.
 fn time_of(event_id: &[u8]) -> Option<[u8; 6]> {
-    // The first 15 characters are ASCII where they matter, so that bytes and characters have the same positions there.
-    if event_id.len() < UUID_LENGTH || !event_id[..15].is_ascii() || event_id[14] != b'7' {
+    if event_id.len() < UUID_LENGTH || crate::document::characters(event_id) != UUID_LENGTH {
         return None;
     }
-    if crate::document::characters(event_id) != UUID_LENGTH {
+    let mut marks = ['-'; 15];
+    if event_id.is_ascii() {
+        marks.iter_mut().zip(event_id).for_each(|(mark, byte)| *mark = *byte as char);
+    } else {
+        let text = std::str::from_utf8(event_id).ok()?;
+        marks.iter_mut().zip(text.chars()).for_each(|(mark, found)| *mark = found);
+    }
+    if marks[14] != '7' {
         return None;
     }
     let mut time = [0; 6];
     for (byte, place) in time.iter_mut().zip(TIME_DIGITS) {
-        let (high, low) = ((event_id[place] as char).to_digit(16)?, (event_id[place + 1] as char).to_digit(16)?);
-        *byte = (high * 16 + low) as u8;
+        *byte = (marks[place].to_digit(16)? * 16 + marks[place + 1].to_digit(16)?) as u8;
     }
     Some(time)
 }

@@ -76,6 +76,9 @@ pub struct Reader {
     /// Python's rule for the host of a referrer.
     find_host: Py<PyAny>,
     types: HashMap<Vec<u8>, Named>,
+    /// The number of records that are left to Python because reading them has panicked, which is a defect.
+    #[pyo3(get)]
+    panics: usize,
 }
 
 #[pymethods]
@@ -102,6 +105,7 @@ impl Reader {
             split_url,
             find_host,
             types: HashMap::new(),
+            panics: 0,
         }
     }
 
@@ -122,7 +126,9 @@ impl Reader {
             let record = records.get_item(at)?;
             let mark = rows.out.len();
             size += length(&record);
-            match catch_unwind(AssertUnwindSafe(|| self.one(rows, &record, at, now_ms))) {
+            let read = catch_unwind(AssertUnwindSafe(|| self.one(rows, &record, at, now_ms)));
+            self.panics += usize::from(read.is_err());
+            match read {
                 Ok(Ok(())) => {}
                 Ok(Err(Stop::Raised(error))) => return Err(error),
                 Ok(Err(Stop::Left)) | Err(_) => {

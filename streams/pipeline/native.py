@@ -81,6 +81,10 @@ class Rows(Protocol):
 class Reader(Protocol):
     """Reads records of the raw topic by one version of the registry. Several threads must not share it."""
 
+    @property
+    def panics(self) -> int:
+        """The number of records that were left to Python because of a defect of the module."""
+
     def read(self, rows: Rows, records: Sequence[RawRecord], start: int, now_ms: int, budget: int) -> int:
         """Read records from `start` on until their values exceed `budget` bytes; return the index after the last one."""
 

@@ -5,14 +5,14 @@ from random import Random
 from typing import Any, Final
 
 from schemas.kafka import headers as names
-from schemas.pipeline.registry import Registry, Script
+from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from support.events.making import NOW_MS, RAW, REGISTRY, document
 from support.events.sealed import gateway_headers
 from support.memory.source import MemoryRecord
 
 LARGEST = 2**63 - 1
-SCRIPTS: Final[Registry] = {
+SCRIPTS: Final[dict[str, Script]] = {
     **REGISTRY,
     "shared": Script("shared", 1, 10, enabled=True, shared_ids=True),
     "paused": Script("paused", 1, 10, enabled=True, paused=True),
@@ -22,6 +22,7 @@ MARKS = [*'aé€😀"\\/\n\t\x7f %+&=#?.', "\x00", "\ud800", "\u2028", "ß", "�
 IDS = [
     "e-1", "0199c5a4-1c3a-7abc-8def-0123456789ab", "0199C5A4-1C3A-7ABC-8DEF-0123456789AB", "é" * 128, "x" * 128, "x" * 129, "é" * 129,
     "0199c5a4-1c3a-7abc-8def-0123456789aé", "0199c5a4 1c3a-7abc-8def-0123456789ab", "019 c5a4-1c3a-7abc-8def-0123456789ab", "é199c5a4-1c3a7abc-8def-0123456789ab",
+    "0199c5a4é1c3a-7abc-8def-0123456789ab", "0199c5a4-1c3aé7abc-8def-0123456789ab", "0199c5a4😀1c3a-7abc-8def-0123456789ab",
     "0199c5a4-1c3a-4abc-8def-0123456789ab", "", None, 1,
 ]  # fmt: skip
 INSTANTS = [

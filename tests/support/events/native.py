@@ -44,7 +44,7 @@ def assert_equal(records: Sequence[RawRecord], rows: native.Rows, given: Context
         assert id(records[index]) in found, f"Python refuses {records[index]}"
         one = found[id(records[index])]
         assert rows.slice(place, place + 1) == binary_rows.row(one.event), f"{records[index]}: {one.event}"
-        assert rows.keys[place] == one.key
+        assert rows.keys[place] == one.key, f"{records[index]}: {one.event}"
         assert rows.sites[place] == one.event.site_id
         assert scripts[rows.scripts[place]] == one.event.script_id
         assert rows.minutes[place] == one.attempt.minute

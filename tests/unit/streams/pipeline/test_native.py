@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 from support.events.making import BOUNDS, NOW_MS, REGISTRY, batch, body, context, process, record
-from support.events.native import native_context, read
+from support.events.native import assert_equal, native_context, read
 from support.events.sealed import KEYS, gateway_headers
 
 from bridge.doctor.machine import judge_native
@@ -66,6 +66,15 @@ def test_what_is_not_certain_is_left_to_python(given: dict[str, object]) -> None
 @pytest.mark.parametrize("headers", [(), gateway_headers(VALUE), [("x-request-id", b"r")]])
 def test_an_ordinary_event_is_encoded(headers: list[tuple[str, bytes | None]]) -> None:
     assert read([record(0, VALUE, headers=headers)]).left == []
+
+
+@needs_native
+@pytest.mark.parametrize("event_id", ["0199c5a4é1c3a-7abc-8def-0123456789ab", "0199c5a4-1c3aé7abc-8def-0123456789ab"])
+def test_the_positions_in_an_id_count_characters(event_id: str) -> None:
+    """The key of an id that looks like a UUIDv7 begins with its time, whatever is between the digits."""
+    made = [record(0, event_id=event_id)]
+    assert read(made).left == []
+    assert_equal(made, read(made))
 
 
 @needs_native
