@@ -1,6 +1,6 @@
 """Builds the native module with cargo, and installs it into this Python's environment.
 
-Without cargo, or if the build fails, Python reads all events. With the argument `required` that is an error.
+Without cargo, or if the build fails, it ends with 1, and Python reads all events.
 """
 
 import os
@@ -41,7 +41,7 @@ def main() -> int:
         return 0
     INSTALLED.unlink(missing_ok=True)  # an older one may differ from today's Python
     sys.stderr.write(f"no native module, so that Python reads all events: {built}\n")
-    return int(sys.argv[1:] == ["required"])
+    return 1
 
 
 if __name__ == "__main__":
