@@ -147,23 +147,6 @@ MUTANTS = [
         (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved", "tests/unit/streams/pipeline/test_dedup_key.py"),
     ),
     Mutant(
-        "hints-after-commit",
-        "the rule that the cache of persisted keys is filled after a commit only",
-        (
-            Edit(
-                "streams/pipeline/processor.py::_by_python",
-                "outcomes.candidates.append(candidate)",
-                "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
-            ),
-            Edit(
-                "streams/pipeline/native.py::NativeRows.add_to",
-                "outcomes.candidates += made",
-                "outcomes.candidates += made\nknown.add(keys)",
-            ),
-        ),
-        (f"{LANE}::test_a_sound_copy_of_a_refused_event_counts",),
-    ),
-    Mutant(
         "stands",
         "the check that all of a lane's partitions are at the offsets where it left them",
         (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_positions(...)"),),

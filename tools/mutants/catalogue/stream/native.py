@@ -3,6 +3,7 @@
 from tools.mutants.mutant import Edit, Mutant
 
 UNIT = "tests/unit/streams/pipeline/test_native.py"
+LANE = "tests/unit/streams/worker/test_lane.py"
 PROPERTY = "tests/property/test_native.py"
 
 MUTANTS = [
@@ -41,5 +42,22 @@ MUTANTS = [
         "the rows that are not written although they were encoded",
         (Edit("sinks/postgres/binary_rows.py::_pieces", "next_one.place != place + at - first", "False"),),
         (f"{PROPERTY}::test_a_batch_has_the_outcomes_of_python",),
+    ),
+    Mutant(
+        "hints-after-commit",
+        "the rule that the cache of persisted keys is filled after a commit only",
+        (
+            Edit(
+                "streams/pipeline/processor.py::_by_python",
+                "outcomes.candidates.append(candidate)",
+                "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
+            ),
+            Edit(
+                "streams/pipeline/native.py::NativeRows.add_to",
+                "outcomes.candidates += made",
+                "outcomes.candidates += made\nknown.add(keys)",
+            ),
+        ),
+        (f"{LANE}::test_a_sound_copy_of_a_refused_event_counts",),
     ),
 ]
