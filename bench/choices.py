@@ -169,7 +169,9 @@ def with_digest(work: list[list[Candidate]]) -> list[list[Candidate]]:
     """Return the same candidates with keys without time: 128 bits of digest."""
     return [
         [
-            Normalized(one.event, blake2b(one.key, digest_size=16).digest(), one.attempt)
+            Normalized(
+                one.event, blake2b(one.key, digest_size=16).digest(), one.attempt, one.shared, one.site_id, one.sender
+            )
             for one in batch
         ]
         for batch in work

@@ -158,7 +158,14 @@ def _candidate(judged: Judgement) -> Candidate:
     event, claim, body = judged.event, judged.claim, judged.body
     assert event is not None and claim is not None  # noqa: S101, PT018  # only normalised items are inserted
     record = CarriedRecord(LEDGER_TOPIC, 0, 0, 0, 1, body.key, body.value, body.headers)
-    return Normalized(event, claim.key, Attempt(record, event.provenance, 1, event.received_at, 0, 0), claim.shared)
+    return Normalized(
+        event,
+        claim.key,
+        Attempt(record, event.provenance, 1, event.received_at, 0, 0),
+        claim.shared,
+        event.site_id,
+        event.sender,
+    )
 
 
 async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:

@@ -95,20 +95,17 @@ class Candidate(Protocol):
 
 
 class Normalized(msgspec.Struct, gc=False):
-    """A candidate (an event to become a row) that the Python path has normalised."""
+    """A candidate (an event to become a row) that the Python path has normalised.
+
+    `site_id` and `sender` are the event's. Reading them from here takes less time than from a property.
+    """
 
     event: BridgeEvent
     key: bytes
     attempt: Attempt
-    shared: bool = False
-
-    @property
-    def site_id(self) -> int:
-        return self.event.site_id
-
-    @property
-    def sender(self) -> Sender:
-        return self.event.sender
+    shared: bool
+    site_id: int
+    sender: Sender
 
     @property
     def received_at(self) -> datetime:
@@ -118,7 +115,7 @@ class Normalized(msgspec.Struct, gc=False):
     def window(self) -> WindowOf:
         attempt = self.attempt
         record = attempt.record
-        return attempt.minute, self.event.site_id, record.topic, record.partition, attempt.replay is not None
+        return attempt.minute, self.site_id, record.topic, record.partition, attempt.replay is not None
 
     @property
     def number(self) -> int:

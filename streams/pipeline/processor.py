@@ -146,6 +146,8 @@ def _by_python(
             plain if found is None else class_key(plain, event.sender),
             attempt,
             registry[event.script_id].shared_ids,
+            event.site_id,
+            event.sender,
         )
         if candidate.key in known:
             outcomes.failures.append(duplicate(candidate))
