@@ -12,7 +12,7 @@ from sinks.senders import count_senders, only_sender
 def of(*senders: Sender) -> list[Candidate]:
     (one,) = judged(record()).candidates
     replace = msgspec.structs.replace
-    return [replace(one, event=replace(one.event, sender=sender)) for sender in senders]
+    return [replace(one, event=replace(one.event, sender=sender), sender=sender) for sender in senders]
 
 
 @pytest.mark.parametrize("sender", Sender)

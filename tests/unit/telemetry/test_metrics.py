@@ -37,7 +37,9 @@ def sites(count: int) -> list[Outcomes]:
     one = judged(record())
     (candidate,) = one.candidates
     one.candidates = [
-        msgspec.structs.replace(candidate, event=msgspec.structs.replace(candidate.event, site_id=site + 1000))
+        msgspec.structs.replace(
+            candidate, event=msgspec.structs.replace(candidate.event, site_id=site + 1000), site_id=site + 1000
+        )
         for site in range(count)
     ]
     return [one]
@@ -97,7 +99,9 @@ def test_each_attempt_counts_for_its_sender_s_class() -> None:
     """Rows, retries, drops and dead letters count; a missing class counts as a Kafka producer."""
     outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""), record(3, script_id="nobody"))]
     row, late = outcomes[0].candidates
-    visitors = msgspec.structs.replace(row, event=msgspec.structs.replace(row.event, sender=Sender.VISITOR))
+    visitors = msgspec.structs.replace(
+        row, event=msgspec.structs.replace(row.event, sender=Sender.VISITOR), sender=Sender.VISITOR
+    )
     second = duplicate(msgspec.structs.replace(late, event=msgspec.structs.replace(late.event, sender=Sender.SERVER)))
     dropped, retried = outcomes[0].failures
     dropped.sender, retried.sender = Sender.VISITOR, None
