@@ -1,7 +1,7 @@
 """The order in which Postgres stores the names of a `jsonb` object: shorter names first, then by their bytes in UTF-8.
 
-Postgres sorts names by a quicksort, which takes quadratic time for an order that a sender has chosen for this: half a
-second for 9,000 names. It recognises sorted names in one pass.
+Postgres sorts names by a quicksort, which takes quadratic time for an order that a sender has chosen for this: 30 ms for
+9,200 names, against 3 ms. It recognises sorted names in one pass.
 """
 
 from typing import Final
