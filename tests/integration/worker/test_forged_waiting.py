@@ -1,4 +1,4 @@
-"""Waiting rows that no worker has written: they stop no other event's retry."""
+"""Waiting rows that no worker has written: they stop no other event's retry, and fill no memory."""
 
 import asyncio
 import json
@@ -13,9 +13,12 @@ from support.wait import wait_until
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.instants import now_ms
+from schemas.pipeline.ledger import Scope
 from schemas.pipeline.pause import PauseKind
+from sinks.postgres import sink as postgres_sink
 from sinks.postgres.registry.admin import add_script
 from sinks.postgres.registry.pauses import start_pause
+from sinks.postgres.sink import PostgresSink
 from streams.worker.retry_reaper import sweep
 
 OTHERS = 6
@@ -122,3 +125,19 @@ async def test_what_waits_is_no_more_than_a_worker_writes(settings: Settings) ->
     for name, value in beyond.items():
         with pytest.raises(asyncpg.CheckViolationError, match="bridge_event_raw_retried"):
             await forge(settings, FORGED + 1, **{name: value})
+
+
+async def test_what_is_due_is_read_in_pages(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page has a limit in bytes as well as in rows, and at least one row."""
+    await fetch(settings, UNBOUNDED)
+    for number in range(5):
+        await forge(settings, FORGED + number, payload=b"x" * 700 * KIB, record_key=b"x" * 200 * KIB, headers=b"[]")
+    sink = PostgresSink(settings.dsn, settings.group)
+    try:
+        for most, rows in ((4 * 1024 * KIB, 4), (901 * KIB, 1), (KIB, 1), (16 * 1024 * KIB, 5)):
+            monkeypatch.setattr(postgres_sink, "DUE_BYTES", most)
+            page = await sink.due(now_ms(), Scope(), 1000)
+            assert [one.provenance.offset for one in page] == [FORGED + number for number in range(rows)]
+        assert len(await sink.due(now_ms(), Scope(), 3)) == 3
+    finally:
+        await sink.close()

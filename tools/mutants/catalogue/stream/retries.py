@@ -38,4 +38,10 @@ MUTANTS = [
         (Edit("migrations/0032_bounded_retries.sql", "normalized OR (", "true OR ("),),
         (f"{FORGED}::test_what_waits_is_no_more_than_a_worker_writes",),
     ),
+    Mutant(
+        "due-in-memory",
+        "the limit on the bytes of waiting events that are read at once",
+        (Edit("ledger_due.sql", "bytes <= $6::bigint OR number = 1", "number > 0"),),
+        (f"{FORGED}::test_what_is_due_is_read_in_pages",),
+    ),
 ]
