@@ -1,4 +1,4 @@
-"""The mechanisms that keep a waiting row which no worker has written from stopping retries, or filling memory."""
+"""The mechanisms that keep rows which no worker has written from stopping retries or commits, or filling memory."""
 
 from tools.mutants.mutant import Edit, Mutant
 
@@ -43,5 +43,11 @@ MUTANTS = [
         "the limit on the bytes of waiting events that are read at once",
         (Edit("ledger_due.sql", "bytes <= $6::bigint OR number = 1", "number > 0"),),
         (f"{FORGED}::test_what_is_due_is_read_in_pages",),
+    ),
+    Mutant(
+        "full-window",
+        "the rule that a window at its limit is not counted further",
+        (Edit("windows_add.sql", "<= 1000000000000 - excluded.processed", "IS NOT NULL"),),
+        ("tests/integration/postgres/test_bounded_rows.py::test_a_full_window_stops_no_commit",),
     ),
 ]
