@@ -1,8 +1,2 @@
--- At most 1000 changes that are not known to be published, the oldest first, of the targets that are evaluated. A change
--- that is longer than any evaluation writes is returned empty.
-SELECT target, passed, change_id::text AS change_id, changed_at,
-       CASE WHEN octet_length(change::text) <= 10000 THEN change ELSE '{}' END AS change
-FROM gate_state
-WHERE NOT published AND target IN (SELECT 'site:' || site_id FROM site UNION ALL VALUES ('site:0'), ('total'))
-ORDER BY changed_at
-LIMIT 1000
+-- Changes that are not known to be published, the oldest first.
+SELECT target, passed, change_id::text AS change_id, changed_at, change FROM gate_state WHERE NOT published ORDER BY changed_at

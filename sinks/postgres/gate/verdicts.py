@@ -1,7 +1,7 @@
 """The quality gate's windows and verdicts in Postgres.
 
 The gate is the rule for which share of retried and dropped events is acceptable. It is evaluated for each target: every
-registered site, site 0 (events without a readable site), and the total of all events. A verdict is the result, pass or fail. Each change of a verdict is published once.
+site, and the total. A verdict is the result, pass or fail. Each change of a verdict is published once.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,6 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.documents.gate import GateChange, Verdict, WindowSums
-from sinks.cooperative import Turn
 from sinks.postgres.connection import Connection, connection, fetch
 from sinks.postgres.kept_json import kept_object
 from sinks.postgres.statements import sql
@@ -23,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 
 async def window_sums(dsn: str, window_seconds: float) -> list[WindowSums]:
-    """Return the numbers of events by outcome in the last `window_seconds`, for each target of the gate."""
+    """Return the numbers of events by outcome in the last `window_seconds`, for each site and for all sites."""
     return [WindowSums(**row) for row in await fetch(dsn, "gate", sql("gate_sums"), window_seconds)]
 
 
 async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, bool], Verdict]) -> list[GateChange]:
     """Evaluate the quality gate for every target, and return the changes of verdicts that are not published yet.
 
-    A target is one registered site, or the total of all sites. `rule` is called for each target with its numbers of events in the
+    A target is one site, or the total of all sites. `rule` is called for each target with its numbers of events in the
     last `window_seconds` (zero if there were none), and with True if the target's last verdict is a fail. `rule`
     returns the new verdict, pass or fail. While another worker evaluates the gate, [] is returned.
     """
@@ -39,30 +38,13 @@ async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, boo
             return []
         stood = {row["target"]: bool(row["passed"]) for row in await conn.fetch(sql("gate_states"))}
         sums = {row["target"]: WindowSums(**row) for row in await conn.fetch(sql("gate_sums"), window_seconds)}
-        turn = Turn()
         for target in sorted(sums.keys() | stood.keys()):
-            await turn.let_others()
             found = sums.get(target, WindowSums(target, 0, 0, 0, 0, 0))
             verdict = rule(found, not stood.get(target, True))
             if verdict.passed != stood.get(target, True):
                 await _change(conn, found, verdict, window_seconds)
-        return await _unpublished(conn)
-
-
-async def _unpublished(conn: Connection) -> list[GateChange]:
-    """Return changes that are not published yet.
-
-    An unreadable one is marked as published. It would otherwise be read and logged again by each evaluation, and very
-    many would keep the others from being read.
-    """
-    turn, changes = Turn(), []
-    for row in await conn.fetch(sql("gate_unpublished")):
-        await turn.let_others()
-        if (change := _read(row)) is None:
-            await conn.execute(sql("gate_published"), row["target"], row["change_id"])
-        else:
-            changes.append(change)
-    return changes
+        rows = await conn.fetch(sql("gate_unpublished"))
+        return [change for row in rows if (change := _read(row)) is not None]
 
 
 async def _change(conn: Connection, sums: WindowSums, verdict: Verdict, window_seconds: float) -> None:
@@ -103,12 +85,8 @@ async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange
     An announcement is left out if no stored change has its id, as it is then forged, or if a later change of the same
     target is stored. Raises SinkUnavailable.
     """
-    turn, changes = Turn(), []
-    for row in await fetch(dsn, "gate", sql("gate_changes_standing"), *map(list, zip(*claims, strict=True))):
-        await turn.let_others()
-        if (change := _read(row)) is not None:
-            changes.append(change)
-    return changes
+    rows = await fetch(dsn, "gate", sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
+    return [change for row in rows if (change := _read(row)) is not None]
 
 
 async def published(dsn: str, changes: list[GateChange]) -> None:

@@ -4,9 +4,7 @@ SELECT (SELECT saturated(coalesce(sum(greatest(0, lost::numeric - lost_acknowled
         WHERE next_offset::numeric - base_offset <> live::numeric + stale + skipped + lost
        ) AS unbalanced_partitions,
        coalesce((SELECT NOT passed FROM gate_state WHERE target = 'total'), false) AS gate_failing,
-       (SELECT count(*) FROM gate_state
-        WHERE NOT passed AND target IN (SELECT 'site:' || site_id FROM site UNION ALL VALUES ('site:0'))
-       ) AS gate_failing_sites,
+       (SELECT count(*) FROM gate_state WHERE target <> 'total' AND NOT passed) AS gate_failing_sites,
        (SELECT extract(epoch FROM max(substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz))
         FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
         WHERE i.inhparent = to_regclass('bridge_event'))::float8 AS partitions_end,

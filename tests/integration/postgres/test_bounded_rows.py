@@ -219,7 +219,6 @@ async def test_sums_out_of_range_stop_at_their_bound(database_url: str) -> None:
             for group in ("a", "b")
         ),
         "INSERT INTO org (org_id) VALUES (7)",
-        "INSERT INTO site (site_id) VALUES (1), (2)",
         PLANNED[0].replace("1'", "2'", 1),
         f"UPDATE replay SET planned = {MOST}, state = 'stopped', org_id = 7",
     )
@@ -236,7 +235,6 @@ async def test_sums_out_of_range_stop_at_their_bound(database_url: str) -> None:
 
 async def test_a_window_that_has_not_begun_counts_for_nothing(database_url: str) -> None:
     """A window of the future doesn't count, beyond an hour for differing clocks."""
-    await execute(database_url, "INSERT INTO site (site_id) VALUES (1)")
     for later, count in (("0 s", 1), ("59 min", 10), ("61 min", 100), ("40 d", 1000)):
         await execute(database_url, WINDOW.format(later=later, site=1, count=count))
     assert {one.processed for one in await window_sums(database_url, 300)} == {11}

@@ -143,7 +143,6 @@ async def test_rows_of_another_form_from_before_break_no_listing(database_url: s
 async def test_a_change_of_verdict_that_no_judge_wrote_keeps_no_other_from_being_told(database_url: str) -> None:
     """A worker's account may write any object as a change; others are still sent."""
     settings = Settings(database_url=SecretStr(database_url))
-    await execute(database_url, "INSERT INTO site (site_id) VALUES (1), (2)")
     with account(database_url, Service.WORKER) as url:
         for number, odd in enumerate(("{}", '{"target": 1}', '{"reasons": 1}')):
             await execute(

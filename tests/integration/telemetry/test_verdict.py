@@ -35,7 +35,6 @@ async def add(settings: Settings, site: int, normalized: int, retried: int, drop
     conn = await asyncpg.connect(settings.dsn)
     number, replay = more.get("partition", 0), more.get("replay", False)
     try:
-        await conn.execute("INSERT INTO site (site_id) VALUES ($1) ON CONFLICT DO NOTHING", site)
         await conn.execute(WINDOW, site, normalized, retried, dropped, number, replay)
     finally:
         await conn.close()
