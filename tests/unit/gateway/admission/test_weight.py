@@ -91,6 +91,18 @@ async def test_an_event_counts_as_the_time_of_its_check(
         assert before - events._level("s1") == (server if who is Sender.SERVER else visitor)
 
 
+async def test_a_first_check_that_takes_long_charges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may load code, or be interrupted by a garbage collection; the second one shows what the event costs."""
+    ticks = itertools.chain([0.0, 0.005], itertools.count(1, 0.00001))
+    monkeypatch.setattr(refused_events, "thread_time", lambda: next(ticks))
+    async with lone_gateway() as gateway:
+        events = unrefilled(gateway, Sender.VISITOR)
+        before = events._level("s1")
+
+        assert (await gateway.post(gateway.visitor(), sent(1))).status == 202
+        assert before - events._level("s1") == 1
+
+
 async def test_an_ordinary_event_counts_as_one() -> None:
     """Events of 4 KB and with fifty properties count as one, alone or among others."""
     fifty = json.dumps({f"property_{number}": f"value {number}, of it" + "x" * 30 for number in range(50)}).encode()

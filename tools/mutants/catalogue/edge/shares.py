@@ -122,11 +122,17 @@ MUTANTS = [
         ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
     ),
     Mutant(
+        "check-again",
+        "the second check of an event whose first check took long",
+        (Edit("bridge/gateway/admission/refused_events.py::_checked", "seconds > _SECONDS_OF_ONE", "False"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_a_first_check_that_takes_long_charges_nothing",),
+    ),
+    Mutant(
         "rejection-freed",
         "the end of a rejection with its request",
         (
             Edit(
-                "bridge/gateway/admission/refused_events.py::_checked",
+                "bridge/gateway/admission/refused_events.py::_timed",
                 "_Refusal(rejection.error_class, rejection.message)",
                 "rejection",
             ),
