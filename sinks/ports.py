@@ -83,7 +83,10 @@ class Sink(Protocol):
         """
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
-        """Return at most `limit` raw events whose next attempt is due, those due for longest first, without a lock."""
+        """Return raw events whose next attempt is due, those due for longest first, without a lock.
+
+        They are at most `limit`, and only as many as fit into memory together, but at least one if one is due.
+        """
 
     async def keep_claims(self) -> bool:
         """Keep other sessions from claiming (reserving for a replay), releasing and discarding dead letters.

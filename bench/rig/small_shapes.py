@@ -168,3 +168,6 @@ def _nested() -> Iterator[tuple[str, bytes]]:
             unit = opened * depth + b"1" + closed * depth + b","
             for last in (b"1]}", b'"\\u0000"]}', b"9e999]}", b""):
                 yield f"{name} {depth} deep, {last.decode()}", full(b'"properties":{"a":[', unit, last)
+    for depth in (1, 8, 28):
+        inside = b'"properties":{"s":"' + b"\\u0001" * 60 + b'","a":' + b'{"a":' * (depth - 1) + b"{"
+        yield f"names {depth} deep", full(inside, lambda number: b'"%x":1,' % number, b'"z":1}' + b"}" * depth)

@@ -22,10 +22,11 @@ from bridge.jobs.pace import Pace
 from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.replay import TopicReplaySummary
-from schemas.errors import InvalidInput, SinkUnavailable
+from schemas.errors import InvalidInput, PreconditionFailed, SinkUnavailable
 from schemas.instants import to_epoch_ms
 from schemas.pipeline.record import Provenance, RawRecord
 from sinks.kafka.admin import partitions_of, started
+from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew
 from sinks.kafka.producer import Copy, deliver, producing, raise_outage
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.sink import PostgresSink
@@ -34,6 +35,7 @@ from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.external_dead_letter import ExternalDeadLetter, original
+from streams.source.kafka import NOT_READABLE
 
 BATCH: Final = 500
 POLL_MS: Final = 500
@@ -88,6 +90,7 @@ def _own(topic: str, settings: Settings) -> str:
 
 @asynccontextmanager
 async def _reading(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    bound_inflation(settings.inflate_max_bytes)
     consumer = AIOKafkaConsumer(
         **settings.kafka_client(),
         group_id=f"{settings.group}.replay.{topic}",
@@ -101,20 +104,47 @@ async def _reading(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaCons
 
 async def _batches(
     consumer: AIOKafkaConsumer, partitions: Sequence[KafkaPartition], pace: Pace
-) -> AsyncIterator[list[RawRecord]]:
+) -> AsyncIterator[Sequence[RawRecord]]:
     """Yield all records up to the end offsets at the start, at the rate of `pace`.
 
-    After the last record, the consumer's positions equal these end offsets.
+    After the last record, the consumer's positions equal these end offsets. A partition is read up to its first
+    unreadable record; PreconditionFailed is then raised after all other records.
     """
     consumer.assign(partitions)
     ends: dict[KafkaPartition, int] = await consumer.end_offsets(partitions)
-    while left := [one for one in partitions if await consumer.position(one) < ends[one]]:
-        found: dict[KafkaPartition, list[Any]] = await consumer.getmany(
-            *left, timeout_ms=POLL_MS, max_records=pace.batch(BATCH)
+    failed: dict[KafkaPartition, str] = {}
+    while left := [one for one in partitions if one not in failed and await consumer.position(one) < ends[one]]:
+        for partition in left:
+            try:
+                records = await _read(consumer, partition, pace.batch(BATCH))
+            except PreconditionFailed as error:
+                failed[partition] = str(error)
+                continue
+            if records:
+                yield records
+            await asyncio.sleep(max(0.0, pace.seconds_to_wait()))
+    if failed:
+        raise PreconditionFailed(
+            f"{'; '.join(failed.values())}. Set the offset of the replay's consumer group past what is not needed, with Kafka's "
+            "tools, and run the same again"
         )
-        if records := [record for batch in found.values() for record in batch]:
-            yield records
-        await asyncio.sleep(max(0.0, pace.seconds_to_wait()))
+
+
+async def _read(consumer: AIOKafkaConsumer, partition: KafkaPartition, most: int) -> Sequence[RawRecord]:
+    """Return the partition's next records, those before an unreadable one; raises PreconditionFailed at this one."""
+    offset = await consumer.position(partition)
+    count_anew()
+    try:
+        found: dict[KafkaPartition, list[Any]] = await consumer.getmany(partition, timeout_ms=POLL_MS, max_records=most)
+    except NOT_READABLE as error:
+        consumer.seek(partition, offset)
+        if most > 1:
+            # A larger read that meets the unreadable record discards the records before it.
+            return await _read(consumer, partition, 1)
+        raise PreconditionFailed(
+            f"{partition.topic}:{partition.partition}: the record at offset {offset} can't be read: {error}"
+        ) from error
+    return found.get(partition, [])
 
 
 async def _replayed(

@@ -24,7 +24,7 @@ _ROWS = 8
 _encode_lines = msgspec.json.Encoder().encode_lines
 _OTHER_ESCAPE = re.compile(rb'\\[^"]')
 _NAMED = ((b"\\n", b"\n"), (b"\\r", b"\r"), (b"\\t", b"\t"), (b"\\b", b"\b"), (b"\\f", b"\f"))
-_CONTROLS = tuple((b"\\u%04x" % code, bytes([code])) for code in range(32))
+_CONTROLS = {b"%02x" % code: bytes([code]) for code in range(32)}
 
 
 async def parts(rows: Sequence[msgspec.Struct]) -> AsyncIterator[bytes]:
@@ -55,7 +55,7 @@ def _plain(lines: bytes) -> bytes:
     if _OTHER_ESCAPE.search(lines):
         for escape, plain in _NAMED:
             lines = lines.replace(escape, plain)
-        if b"\\u00" in lines:
-            for escape, plain in _CONTROLS:
-                lines = lines.replace(escape, plain)
+        # One pass. To replace each of the 32 escapes takes up to 0.1 ms for a row of 4 KiB.
+        before, *escaped = lines.split(b"\\u00")
+        lines = before + b"".join([_CONTROLS[text[:2]] + text[2:] for text in escaped])
     return lines.replace(b"\0", b"\\\\")

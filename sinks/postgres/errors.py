@@ -14,6 +14,8 @@ _OF_THE_EVENT_EXACT = frozenset({"23502", "23503", "23505"})
 _LEDGER_KEY = "bridge_event_raw_pkey"
 
 DATA_EXCEPTION = "22000"
+NO_MONTH = "23514"
+"""The SQLSTATE of a failed check, and without a constraint's name that of a row whose month has no partition."""
 TIMED_OUT = "57014"
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
@@ -52,11 +54,17 @@ def translate(error: Exception, doing: str) -> BridgeError:
     return SinkUnavailable(text, sqlstate=sqlstate)
 
 
+def lacks_month(error: Exception) -> bool:
+    """Return whether Postgres has no partition for a row's month. The error does not name the row."""
+    sqlstate, constraint = getattr(error, "sqlstate", None), getattr(error, "constraint_name", None)
+    return sqlstate == NO_MONTH and not constraint
+
+
 def _is_row(sqlstate: str, constraint: str | None) -> bool:
     if sqlstate.startswith(_OF_THE_EVENT) or sqlstate in _OF_THE_EVENT_EXACT:
         return True
     # An error without a constraint's name means a missing partition, for which the event is not at fault.
-    return sqlstate == "23514" and bool(constraint)
+    return sqlstate == NO_MONTH and bool(constraint)
 
 
 UNENCODABLE = (asyncpg.DataError, ValueError, OverflowError)

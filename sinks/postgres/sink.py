@@ -57,6 +57,9 @@ _KEPT_LOOK_SECONDS = 0.5
 It is shorter than Postgres' deadlock time-out, because other sessions can cause deadlocks.
 """
 
+DUE_BYTES = 16 * 1024 * 1024
+"""How many bytes of waiting events' bodies are read at once, unless a single one has more."""
+
 CONTESTED_SECONDS = 60.0
 """How long a lane expects that other lanes insert the keys of its events, after one did. In seconds."""
 
@@ -117,7 +120,7 @@ class PostgresSink:
 
     async def due(self, now_ms: int, scope: Scope, limit: int) -> list[Waiting]:
         async with self._working("reading the events that are due") as conn:
-            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), *scope, limit)
+            rows = await conn.fetch(sql("ledger_due"), instant(now_ms), *scope, limit, DUE_BYTES)
         return [waiting(row) for row in rows]
 
     async def keep_claims(self) -> bool:

@@ -11,7 +11,7 @@ import asyncpg
 
 from schemas.errors import RowRejected, SinkUnavailable
 from schemas.events.bridge_event import BridgeEvent
-from schemas.instants import instant
+from schemas.instants import instant, now_ms
 from schemas.kafka.headers import bounded_text
 from schemas.pipeline.outcome import Candidate, Encoded, Failure, Outcomes, duplicate
 from schemas.pipeline.record import LEDGER_TOPIC, Provenance, TopicPartition
@@ -30,10 +30,11 @@ from sinks.ports import CommitResult
 from sinks.postgres import binary_rows, copy_encoder
 from sinks.postgres.connection import Connection
 from sinks.postgres.dedup.key_claims import first_claims, second_claims
-from sinks.postgres.errors import TRANSLATED, UNENCODABLE, translate
+from sinks.postgres.errors import NO_MONTH, TRANSLATED, UNENCODABLE, lacks_month, translate
 from sinks.postgres.gate.windows import add_to_windows
 from sinks.postgres.ledger import rows as ledger
 from sinks.postgres.ledger.rows import provenance_columns, state_of
+from sinks.postgres.schema.monthly_partitions import needed
 from sinks.postgres.statements import sql
 from sinks.senders import count_senders, only_sender
 from sinks.windows import count_windows
@@ -191,7 +192,11 @@ async def _settle_replays(connection: Connection, outcomes: Sequence[Outcomes]) 
 
 
 async def write_events(connection: Connection, normalized: Sequence[Candidate]) -> None:
-    """Write the events of the candidates by COPY; raises RowRejected when Postgres refuses one of the events."""
+    """Write the events of the candidates by COPY; raises RowRejected when Postgres refuses one of the events.
+
+    A month without a partition is an outage if workers will create the partition. Otherwise its event is refused: it
+    has waited in the ledger until its month was removed, or its ledger row is forged.
+    """
     if not normalized:
         return
     if any(type(candidate) is Encoded for candidate in normalized):
@@ -202,4 +207,9 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     try:
         await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **options)
     except (asyncpg.PostgresError, *UNENCODABLE) as error:
+        months = {one.event.received_at.date().replace(day=1) for one in normalized} if lacks_month(error) else set()
+        if gone := sorted(months.difference(needed(instant(now_ms()).date(), ahead=1))):
+            # The first may have its partition. The search for the refused row tries each event alone.
+            why = f"writing events: no partition of bridge_event, and none to come, for {gone[0]:%Y-%m}"
+            raise RowRejected(why, sqlstate=NO_MONTH) from error
         raise translate(error, "writing events") from error

@@ -166,7 +166,8 @@ def _parse(text: str) -> dict[str, Any]:
         if "\\" in text:
             _check_nesting(text)
         place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise invalid(f"{getattr(error, 'msg', error)}{place}") from None
+        # Some of Python's messages end in "at" themselves.
+        raise invalid(f"{getattr(error, 'msg', str(error)).removesuffix(' at')}{place}") from None
     if not isinstance(document, dict):
         raise invalid(f"not an object but {json_type(document)}")
     return document

@@ -10,6 +10,10 @@ LATEST_FACTOR = 1.1
 """The longest wait of a retry, as a multiple of its tier's delay, regardless of headers and clocks."""
 
 
+MOST_RETRIES = 999_999_999
+"""How often an event is retried whose retries have no other limit: the largest `retry_count` of a waiting row."""
+
+
 class Tier(NamedTuple):
     """One retry topic and its delay in milliseconds."""
 
@@ -54,7 +58,7 @@ class RetryPolicy(NamedTuple):
 
     def decide(self, error_class: ErrorClass, failed_attempt: int, now_ms: int) -> Retry | None:
         """Return the retry after attempt number `failed_attempt` (from 1) has failed; None when no retry is left."""
-        if failed_attempt > self.max_retries and not ERRORS[error_class].endlessly:
+        if failed_attempt > MOST_RETRIES or (failed_attempt > self.max_retries and not ERRORS[error_class].endlessly):
             return None
         tier = self.tier(error_class, failed_attempt)
         return Retry(tier.topic, now_ms + round(tier.delay_ms * (1 + self.jitter)))

@@ -69,7 +69,11 @@ class _SenderLimits:
         self.address_events.ask(address, count)
         self.events.ask(script_id, count)
         self.visitors_events.ask(_ALL, count, left=_KEPT_FOR_LITTLE if self._little.debt(address) else 0.0)
-        self._script_address_events.charge(pair, count)
+        self.charge_events(script_id, address, count)
+
+    def charge_events(self, script_id: str, address: str, count: int) -> None:
+        """Count `count` events like `take_events`, and refuse none; later events may be refused for it."""
+        self._script_address_events.charge((script_id, address), count)
         self.address_events.charge(address, count)
         self.events.charge(script_id, count)
         self.visitors_events.charge(_ALL, count)

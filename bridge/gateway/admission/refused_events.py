@@ -1,16 +1,19 @@
-"""Events that the stream will refuse. The gateway finds them with the stream's decoder and normaliser.
+"""Events that the stream will refuse, or that cost it much. The gateway checks them with the stream's normaliser.
 
-A limited number of such events from visitors (browsers) is sent. Such events from servers count several times towards
-the rate limits of their scripts.
+A limited number of refused events from visitors (browsers) is sent. Refused events from servers, and events that take
+long to check, count several times towards the rate limits.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from time import thread_time
 from typing import Final, NamedTuple
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import Work
+from bridge.gateway.admission.weight import weight
 from bridge.gateway.elements import Element
 from bridge.gateway.services import Services
 from bridge.http.problems import Code, Problem
@@ -28,6 +31,10 @@ _COST_OF_REFUSED: Final = 12
 _COST_OF_RETRIED: Final = 40
 # One of this many events of servers is checked. A check costs more than all other work of the gateway for an event.
 _ONE_OF: Final = 16
+# A check takes up to 0.05 ms for most events that count as one. The same work takes as long in a worker.
+_SECONDS_OF_ONE: Final = 0.0001
+# The most events that one counts as by its time, because a garbage collection within the check counts in its time.
+_MOST_BY_TIME: Final = 20
 
 
 def vouched_by(grant: Grant, assigned: str | None) -> Vouched:
@@ -54,24 +61,33 @@ def judge(services: Services, value: bytes, vouched: Vouched, received_at_ms: in
     )
 
 
-def charge_refused(
-    services: Services, grant: Grant, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int
+def charge_costs(
+    services: Services,
+    grant: Grant,
+    address: str,
+    values: Sequence[bytes],
+    whose: Sequence[Element],
+    received_at_ms: int,
 ) -> None:
-    """Count an event that a server sent, and that the stream will refuse, as several events in its script's rate limit.
+    """Count a server's event that the stream will refuse, or that takes long to check, as several events.
 
-    Such an event costs the stream more than a valid one. The number of such events is estimated from a sample. Later
-    requests of the script may be refused for it. This way the refused events of a script take no more of the stream's
-    time than its valid events could, and don't delay other scripts.
+    Such an event costs the stream more than another one of its weight. The number of such events is estimated from a
+    sample. Later requests of the script may be refused for it. This way these events of a script take no more of the
+    stream's time than its other events could, and don't delay other scripts.
     """
     stands_for = max(len(values), _ONE_OF)
     # The choice is no secret, so a pseudo-random number is enough.
     index = int(random.random() * stands_for)  # noqa: S311
     if index >= len(values):
         return
-    if refusal := _refusal(services, grant, values[index], whose[index], received_at_ms):
-        ends = ERRORS[refusal.error_class].action is Action.DROP
-        more = (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
-        services.rate_limits.of(grant.sender).events.charge(grant.script.script_id, more * stands_for)
+    check = _checked(services, grant, values[index], whose[index], received_at_ms)
+    more = check.more
+    if check.refusal is not None:
+        ends = ERRORS[check.refusal.error_class].action is Action.DROP
+        more = max(more, (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1)
+    if more:
+        limits = services.rate_limits.of(grant.sender)
+        limits.charge_events(grant.script.script_id, address, more * stands_for)
 
 
 class _Refusal(NamedTuple):
@@ -84,13 +100,32 @@ class _Refusal(NamedTuple):
     message: str
 
 
-def _refusal(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> _Refusal | None:
-    """Return why the stream would reject the event, or None."""
+class _Check(NamedTuple):
+    """The refusal of an event, if the stream would reject it, and the events that it counts as beyond its weight."""
+
+    refusal: _Refusal | None
+    more: int
+
+
+def _checked(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> _Check:
+    vouched = vouched_by(grant, whose.event_id if whose.missing else None)
+    refusal, seconds = _timed(services, value, vouched, received_at_ms)
+    if seconds > _SECONDS_OF_ONE:
+        # A first check may load code, or be interrupted by a garbage collection.
+        seconds = min(seconds, _timed(services, value, vouched, received_at_ms)[1])
+    by_time = min(math.ceil(seconds / _SECONDS_OF_ONE), _MOST_BY_TIME)
+    return _Check(refusal, max(0, by_time - weight(value, 1)) if by_time > 1 else 0)
+
+
+def _timed(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> tuple[_Refusal | None, float]:
+    """Return why the stream would reject the event, or None, and the processor time of the check in seconds."""
+    began = thread_time()
+    refusal = None
     try:
-        judge(services, value, vouched_by(grant, whose.event_id if whose.missing else None), received_at_ms)
+        judge(services, value, vouched, received_at_ms)
     except Rejection as rejection:
-        return _Refusal(rejection.error_class, rejection.message)
-    return None
+        refusal = _Refusal(rejection.error_class, rejection.message)
+    return refusal, thread_time() - began
 
 
 def _is_bounded(error_class: ErrorClass) -> bool:
@@ -128,8 +163,11 @@ class RefusedEvents:
         """
         beyond: dict[int, str] = {}
         let_through = 0
+        limits = self._services.rate_limits.of(self._grant.sender)
         for index, (value, own) in enumerate(zip(values, whose, strict=True)):
-            refusal = _refusal(self._services, self._grant, value, own, received_at_ms)
+            refusal, more = _checked(self._services, self._grant, value, own, received_at_ms)
+            if more:
+                limits.charge_events(*self._whose, more)
             if refusal is not None and _is_bounded(refusal.error_class):
                 if self._let_through():
                     let_through += 1

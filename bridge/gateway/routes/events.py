@@ -12,7 +12,7 @@ from bridge.gateway.admission.access import Grant, KeyRefused, admit
 from bridge.gateway.admission.idempotency import idempotency_key
 from bridge.gateway.admission.line import Work
 from bridge.gateway.admission.rate_limits import Bill
-from bridge.gateway.admission.refused_events import RefusedEvents, charge_refused
+from bridge.gateway.admission.refused_events import RefusedEvents, charge_costs
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.admission.weight import weight
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
@@ -211,7 +211,7 @@ async def _publish(
         refused = RefusedEvents(services, grant, request.address)
         beyond = await refused.beyond_bound(elements.values, whose, received_at_ms, work)
     else:
-        charge_refused(services, grant, elements.values, whose, received_at_ms)
+        charge_costs(services, grant, request.address, elements.values, whose, received_at_ms)
     seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
     shared = record_headers(request, grant, received_at_ms)
     size = sum(map(len, elements.values)) + len(whose) * header_bytes(shared)

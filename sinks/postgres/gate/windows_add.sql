@@ -1,4 +1,5 @@
--- Adds the batch's outcomes to their gate windows.
+-- Adds the batch's outcomes to their gate windows. A window that would exceed its limit was not counted by a worker, and
+-- stays as it is: a refused window would stop the commits of its minute. The audit shows what is missing.
 INSERT INTO gate_window AS w (
     window_start, site_id, topic, partition, replay, processed, normalized, retried, dropped,
     dropped_invalid_payload_json, dropped_schema_violation, dropped_duplicate_event_id,
@@ -19,3 +20,6 @@ SET processed = w.processed + excluded.processed, normalized = w.normalized + ex
     dropped_duplicate_event_id = w.dropped_duplicate_event_id + excluded.dropped_duplicate_event_id,
     dropped_sink_rejected_row = w.dropped_sink_rejected_row + excluded.dropped_sink_rejected_row,
     dropped_retry_exhausted = w.dropped_retry_exhausted + excluded.dropped_retry_exhausted
+WHERE greatest(w.processed, w.normalized, w.retried, w.dropped, w.dropped_invalid_payload_json,
+               w.dropped_schema_violation, w.dropped_duplicate_event_id, w.dropped_sink_rejected_row,
+               w.dropped_retry_exhausted) <= 1000000000000 - excluded.processed

@@ -21,11 +21,13 @@ from sinks.postgres.audit.drops import drops_by, summed
 from sinks.postgres.audit.snapshot import read_snapshot
 from sinks.postgres.connection import connection
 from sinks.postgres.gate.verdicts import days, window_sums
+from sinks.postgres.gate.windows import add_to_windows
 from sinks.postgres.ledger.rows import state_of
 from sinks.postgres.replay_items.items import read_items
 from sinks.postgres.replays.plans import held, outcomes
 from sinks.postgres.statements import sql
 from sinks.postgres.stats.backlog import read_backlog
+from sinks.windows import WindowKey
 
 PLAN = "00000000-0000-4000-8000-000000000001"
 PLANNED = (
@@ -133,6 +135,19 @@ async def test_counts_have_bounds(database_url: str) -> None:
     for column in ("planned", "published", "sent_to"):
         for count in (-1, 10**12 + 1):
             await refused(database_url, f"UPDATE replay SET {column} = {count}")
+
+
+async def test_a_full_window_stops_no_commit(database_url: str) -> None:
+    """A window that another account has filled is not counted further, and the others of the commit are."""
+    places = {1: 10**12, 2: 10**12 - 1, 3: 5}
+    await execute(database_url, *(WINDOW.format(later="0 s", site=site, count=count) for site, count in places.items()))
+    async with connection(database_url, "test") as conn:
+        minute = await conn.fetchval("SELECT (extract(epoch FROM max(window_start)) / 60)::bigint FROM gate_window")
+        await conn.execute("UPDATE gate_window SET window_start = to_timestamp($1::bigint * 60)", minute)
+        await add_to_windows(conn, {WindowKey(minute, site, "t", 0, False): [1, *[0] * 6] for site in (1, 2, 3, 4)})
+        rows = await conn.fetch("SELECT site_id, processed, normalized FROM gate_window ORDER BY site_id")
+    counted = {1: 10**12, 2: 10**12, 3: 6, 4: 1}
+    assert [tuple(row) for row in rows] == [(site, count, count) for site, count in counted.items()]
 
 
 @pytest.mark.parametrize("place", ODD_PLACES)

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import NewTopic
 from support.events.replays import assert_balanced, dead_letters, dlq, late, replay_settings, until
 from support.events.settled import event, fetch, working
@@ -90,3 +90,34 @@ async def test_a_topic_of_the_product_is_refused(stack, database_url, topic_pref
     _, err = await dlq(settings, "replay", "--from-topic", f"{topic_prefix}{name}", "--dry-run", code=3)
     assert f"{topic_prefix}{name} is a topic of this product" in err
     assert "Choose dead letters from the ledger with `bridge dlq plan`" in err
+
+
+async def test_a_batch_that_inflates_too_much_is_not_read(stack, database_url, topic_prefix) -> None:
+    """Its place is named after all other records have been sent; a higher limit reads it."""
+    settings = replay_settings(stack, database_url, topic_prefix)
+    topic = f"{topic_prefix}spring.dlt"
+    async with kafka_admin(settings) as client:
+        await client.create_topics([NewTopic(topic, 3, 1)])
+    large = 9 * 1024 * 1024
+    inflating = b"[" + b" " * large + b"]"
+    async with AIOKafkaProducer(
+        bootstrap_servers=settings.brokers, compression_type="gzip", max_request_size=2 * large
+    ) as producer:
+        values = (
+            (0, inflating),
+            (1, event(1)),
+            (1, event(2)),
+            (1, event(3)),
+            (1, inflating),
+            (1, event(4)),
+            (2, event(5)),
+        )
+        for partition, value in values:
+            await producer.send_and_wait(topic, value, partition=partition)
+    out, err = await dlq(settings, "replay", "--from-topic", topic, code=1)
+    for place in ("0: the record at offset 0", "1: the record at offset 3"):
+        assert f"{topic}:{place} can't be read: a batch that inflates to more than 8388608 bytes" in err
+    assert "4 records read, 4 sent" in out
+    limit = {"BRIDGE_INFLATE_MAX_BYTES": str(2 * large)}
+    out, _ = await dlq(settings, "replay", "--from-topic", topic, "--dry-run", "--json-output", "-", **limit)
+    assert TopicReplaySummary.model_validate_json(out).processed_total == 3

@@ -109,6 +109,23 @@ async def test_a_broken_body_is_answered_once(kind: type[BoundedProtocol]) -> No
         assert late.wire.closed
 
 
+async def begun(_scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    """Begin a response before the body has arrived, and send the rest never."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def test_a_begun_answer_has_no_other_in_it(kind: type[BoundedProtocol]) -> None:
+    """A body that breaks after the beginning of an answer ends the connection without a second answer."""
+    head = b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    one = await spoken(kind, begun, head, b"no number\r\n")
+
+    assert [status for status, _ in one.answers] == [200]
+    assert one.wire.closed
+
+
 async def test_requests_that_come_at_once_are_all_answered(kind: type[BoundedProtocol]) -> None:
     """Pipelined requests are answered in order; few are parsed ahead, and reading pauses meanwhile."""
     ahead, held = [], []

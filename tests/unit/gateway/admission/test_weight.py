@@ -1,11 +1,13 @@
 """The number of events that the good events of a request count as."""
 
+import itertools
 import json
 import time
 
 import pytest
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
+from bridge.gateway.admission import refused_events
 from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.admission.weight import weight
 from bridge.http.token_buckets import Buckets
@@ -63,6 +65,42 @@ def test_a_begun_4_kib_counts(size: int, expected: int) -> None:
 @pytest.mark.parametrize(("marks", "expected"), [(350, 1), (351, 2), (700, 2), (701, 3)])
 def test_begun_350_marks_count(marks: int, expected: int) -> None:
     assert weight(b"," * marks, 1) == expected
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "length", "server", "visitor"),
+    [(0.05, 10, 1, 1), (0.35, 10, 1 + 3 * 16, 4), (0.35, 4100, 2 + 2 * 16, 4), (50, 10, 1 + 19 * 16, 20)],
+    ids=["plain", "dear", "dear and long", "with a pause"],
+)
+@pytest.mark.parametrize("who", list(Sender)[:2], ids=str)
+async def test_an_event_counts_as_the_time_of_its_check(
+    who: Sender, milliseconds: float, length: int, server: int, visitor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server's events one of 16 is checked, and stands for the others; of visitors' events each is checked."""
+    ticks = itertools.count(0, milliseconds / 1000)
+    monkeypatch.setattr(refused_events, "thread_time", lambda: next(ticks))
+    monkeypatch.setattr(refused_events.random, "random", lambda: 0.0)
+    async with lone_gateway() as gateway:
+        events = unrefilled(gateway, who)
+        before = events._level("s1")
+        headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
+
+        answer = await gateway.post(headers, sent(1, json.dumps({"k": "x" * length}).encode()))
+
+        assert answer.status == 202
+        assert before - events._level("s1") == (server if who is Sender.SERVER else visitor)
+
+
+async def test_a_first_check_that_takes_long_charges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may load code, or be interrupted by a garbage collection; the second one shows what the event costs."""
+    ticks = itertools.chain([0.0, 0.005], itertools.count(1, 0.00001))
+    monkeypatch.setattr(refused_events, "thread_time", lambda: next(ticks))
+    async with lone_gateway() as gateway:
+        events = unrefilled(gateway, Sender.VISITOR)
+        before = events._level("s1")
+
+        assert (await gateway.post(gateway.visitor(), sent(1))).status == 202
+        assert before - events._level("s1") == 1
 
 
 async def test_an_ordinary_event_counts_as_one() -> None:

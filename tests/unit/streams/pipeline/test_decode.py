@@ -48,7 +48,8 @@ def spliced(more: bytes) -> bytes:
         (spliced(b'"value":1e99999999999999999999'), "is out of range"),
         (spliced(b'"properties":{"a":' + b"9" * 400 + b"}"), "an integer of 400 digits is out of range"),
         (spliced(b'"value":"\xff"'), "not UTF-8"),
-        (spliced(b'"value":"\x01"'), "control character"),
+        (spliced(b'"value":"\x01"'), "Invalid control character at character "),
+        (b'{"a', "Unterminated string starting at character 1"),
         (spliced(b'"properties":{"a":01}'), "delimiter"),
     ],
 )

@@ -27,6 +27,13 @@ def test_no_retries_at_all() -> None:
     assert retry_policy(settings(max_retries=0), lambda: 0.0).decide(UNKNOWN, 1, 0) is None
 
 
+def test_an_event_that_is_retried_endlessly_has_a_last_attempt() -> None:
+    """A pause uses up no retries, but Postgres' column holds no larger number."""
+    policy = retry_policy(settings(retry_delays=("15s",), max_retries=3), lambda: 0.0)
+    decided = [policy.decide(ErrorClass.SCRIPT_PAUSED, attempt, 0) for attempt in (4, 10**9 - 1, 10**9, 2**31)]
+    assert decided == [Retry("bridge.retry.15s", 15_000), Retry("bridge.retry.15s", 15_000), None, None]
+
+
 def test_the_cap_holds_every_tier() -> None:
     """No retry waits longer than the cap, for any topic name."""
     policy = retry_policy(settings(retry_delays=("10m",), retry_delay_cap="300s"), lambda: 0.0)

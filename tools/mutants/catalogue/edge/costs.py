@@ -286,7 +286,7 @@ MUTANTS = [
         "the charge for a server's refused events",
         (
             Edit(
-                "bridge/gateway/admission/refused_events.py::charge_refused",
+                "bridge/gateway/admission/refused_events.py::charge_costs",
                 "(_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1",
                 "0",
             ),

@@ -110,11 +110,29 @@ MUTANTS = [
         ("tests/unit/gateway/test_figures.py::test_servers_answers_have_a_figure_of_their_own",),
     ),
     Mutant(
+        "check-time",
+        "the charge for an event that takes long to check",
+        (Edit("bridge/gateway/admission/refused_events.py::_checked", "max(0, by_time - weight(value, 1))", "0"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
+    ),
+    Mutant(
+        "check-pause",
+        "the limit on what a check charges when the process pauses within it",
+        (Edit("bridge/gateway/admission/refused_events.py::_MOST_BY_TIME", "20", "10**6"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
+    ),
+    Mutant(
+        "check-again",
+        "the second check of an event whose first check took long",
+        (Edit("bridge/gateway/admission/refused_events.py::_checked", "seconds > _SECONDS_OF_ONE", "False"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_a_first_check_that_takes_long_charges_nothing",),
+    ),
+    Mutant(
         "rejection-freed",
         "the end of a rejection with its request",
         (
             Edit(
-                "bridge/gateway/admission/refused_events.py::_refusal",
+                "bridge/gateway/admission/refused_events.py::_timed",
                 "_Refusal(rejection.error_class, rejection.message)",
                 "rejection",
             ),

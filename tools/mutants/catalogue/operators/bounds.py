@@ -14,6 +14,7 @@ SHADOWED = f"{SCHEMA}::test_a_function_of_others_takes_no_place_of_postgres_own"
 CLOCK = f"{SAID}::test_history_is_as_old_as_the_clock_says"
 OPEN = f"{SAID}::test_a_transaction_that_is_open_makes_no_plan_of_others"
 REFUSED = f"{REPLAYED}::test_a_topic_of_the_product_is_refused"
+INFLATED = f"{REPLAYED}::test_a_batch_that_inflates_too_much_is_not_read"
 
 MUTANTS = [
     Mutant(
@@ -187,5 +188,23 @@ MUTANTS = [
         "the refusal to replay a retry topic that is no longer configured",
         (Edit("schemas/kafka/topics.py::Topics.has", "topic.startswith(f'{self.prefix}retry.')", "False"),),
         (REFUSED,),
+    ),
+    Mutant(
+        "external-inflation",
+        "the limit on what a batch of external dead letters inflates to",
+        (Edit("jobs/replay_topic.py::_reading", "bound_inflation(...)"),),
+        (INFLATED,),
+    ),
+    Mutant(
+        "external-before-unreadable",
+        "the reading of the external dead letters before an unreadable one",
+        (Edit("jobs/replay_topic.py::_read", "most > 1", "False"),),
+        (INFLATED,),
+    ),
+    Mutant(
+        "external-other-partitions",
+        "the rule that an unreadable record keeps no external dead letter of another partition from being replayed",
+        (Edit("jobs/replay_topic.py::_batches", "failed[partition] = str(error)", "raise"),),
+        (INFLATED,),
     ),
 ]

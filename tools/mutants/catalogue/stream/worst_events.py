@@ -127,6 +127,12 @@ MUTANTS = [
         (f"{NAMES}::test_names_are_sorted_and_values_stay",),
     ),
     Mutant(
+        "uncompressed",
+        "the storage of values without compression, whose time a sender can choose",
+        (Edit("migrations/0031_uncompressed.sql", "SET STORAGE EXTERNAL", "SET STORAGE EXTENDED"),),
+        ("tests/integration/postgres/test_stored_values.py",),
+    ),
+    Mutant(
         "org-script",
         "the rule that a correction names no script of another site",
         (Edit("streams/rules/replay_rules.py::corrected", "script_id != item.script_id", "script_id is None"),),
