@@ -308,7 +308,7 @@ fn walk(json: &mut Jiter, peek: Peek, depth: usize, exponents: &mut usize) -> Su
             }
         }
         _ => {
-            let text = json.known_number_bytes(peek)?;
+            let text = json.next_number_bytes()?;
             if let Some(place) = memchr::memchr2(b'e', b'E', text) {
                 let exponent = &text[place + 1..];
                 let signed = exponent.starts_with(b"-") || exponent.starts_with(b"+");
