@@ -2,6 +2,9 @@
 
 The gate is the rule for which share of retried and dropped events is acceptable. It is evaluated for each target: every
 site, and the total. A verdict is the result, pass or fail. Each change of a verdict is published once.
+
+A worker's account may write any number of rows for sites that are not registered. Of these sites, the statements return a
+limited number, after the registered ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from schemas.documents.gate import GateChange, Verdict, WindowSums
+from sinks.cooperative import Turn
 from sinks.postgres.connection import Connection, connection, fetch
 from sinks.postgres.kept_json import kept_object
 from sinks.postgres.statements import sql
@@ -36,15 +40,32 @@ async def judge(dsn: str, window_seconds: float, rule: Callable[[WindowSums, boo
     async with connection(dsn, "gate") as conn, conn.transaction():
         if not await conn.fetchval(sql("gate_judge_lock")):
             return []
-        stood = {row["target"]: bool(row["passed"]) for row in await conn.fetch(sql("gate_states"))}
         sums = {row["target"]: WindowSums(**row) for row in await conn.fetch(sql("gate_sums"), window_seconds)}
+        stood = {row["target"]: bool(row["passed"]) for row in await conn.fetch(sql("gate_states"), list(sums))}
+        turn = Turn()
         for target in sorted(sums.keys() | stood.keys()):
+            await turn.let_others()
             found = sums.get(target, WindowSums(target, 0, 0, 0, 0, 0))
             verdict = rule(found, not stood.get(target, True))
             if verdict.passed != stood.get(target, True):
                 await _change(conn, found, verdict, window_seconds)
-        rows = await conn.fetch(sql("gate_unpublished"))
-        return [change for row in rows if (change := _read(row)) is not None]
+        return await _unpublished(conn)
+
+
+async def _unpublished(conn: Connection) -> list[GateChange]:
+    """Return changes that are not published yet.
+
+    An unreadable one is marked as published. It would otherwise be read and logged again by each evaluation, and very
+    many would keep the others from being read.
+    """
+    turn, changes = Turn(), []
+    for row in await conn.fetch(sql("gate_unpublished")):
+        await turn.let_others()
+        if (change := _read(row)) is None:
+            await conn.execute(sql("gate_published"), row["target"], row["change_id"])
+        else:
+            changes.append(change)
+    return changes
 
 
 async def _change(conn: Connection, sums: WindowSums, verdict: Verdict, window_seconds: float) -> None:
@@ -85,8 +106,12 @@ async def standing_changes(dsn: str, claims: Sequence[Claim]) -> list[GateChange
     An announcement is left out if no stored change has its id, as it is then forged, or if a later change of the same
     target is stored. Raises SinkUnavailable.
     """
-    rows = await fetch(dsn, "gate", sql("gate_changes_standing"), *map(list, zip(*claims, strict=True)))
-    return [change for row in rows if (change := _read(row)) is not None]
+    turn, changes = Turn(), []
+    for row in await fetch(dsn, "gate", sql("gate_changes_standing"), *map(list, zip(*claims, strict=True))):
+        await turn.let_others()
+        if (change := _read(row)) is not None:
+            changes.append(change)
+    return changes
 
 
 async def published(dsn: str, changes: list[GateChange]) -> None:

@@ -2,22 +2,28 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.documents.run_summary import JOBS
 from schemas.pipeline.sender import Sender, sender_named
+from schemas.reasons import DroppedReason, ErrorClass
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import connection
 from sinks.postgres.statements import sql
 from telemetry import metrics
 
+_REASONS: Final = [one.value for one in DroppedReason]
+_MOST_TIERS: Final = 16
+"""The most retry tiers that can be set; all later failures of an event have the last one."""
+_KINDS: Final = ([one.value for one in ErrorClass], [one.value for one in Sender], _MOST_TIERS)
 _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
 
 
 class WaitingRetries(NamedTuple):
     """Events that wait for a retry, with the same sender class, number of failures and class of the last error.
 
-    They have failed `retry_count` times. Ages are in seconds.
+    They have failed `retry_count` times, or more often if it is _MOST_TIERS. Classes of the last error that are unknown
+    to this release count as `other`. Ages are in seconds.
     """
 
     retry_count: int
@@ -30,7 +36,10 @@ class WaitingRetries(NamedTuple):
 
 
 class OpenDeadLetters(NamedTuple):
-    """Open dead letters with one reason. The age of the oldest is in seconds."""
+    """Open dead letters with one reason, or with a reason unknown to this release (`other`).
+
+    The age of the oldest is in seconds.
+    """
 
     dropped_reason: str
     open: int
@@ -83,8 +92,8 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
     """Read the backlog from Postgres; raises SinkUnavailable."""
     async with connection(dsn, "metrics") as conn:
         return Backlog(
-            [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"))],
-            [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"))],
+            [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"), *_KINDS)],
+            [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"), _REASONS)],
             [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS))],
             [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),

@@ -15,6 +15,7 @@ CLOCK = f"{SAID}::test_history_is_as_old_as_the_clock_says"
 OPEN = f"{SAID}::test_a_transaction_that_is_open_makes_no_plan_of_others"
 REFUSED = f"{REPLAYED}::test_a_topic_of_the_product_is_refused"
 INFLATED = f"{REPLAYED}::test_a_batch_that_inflates_too_much_is_not_read"
+MANY = "tests/integration/postgres/test_many_rows.py"
 
 MUTANTS = [
     Mutant(
@@ -206,5 +207,145 @@ MUTANTS = [
         "the rule that an unreadable record keeps no external dead letter of another partition from being replayed",
         (Edit("jobs/replay_topic.py::_batches", "failed[partition] = str(error)", "raise"),),
         (INFLATED,),
+    ),
+    Mutant(
+        "evaluated-sites",
+        "the limit on the unregistered sites whose windows the gate evaluates",
+        (Edit("gate_sums.sql", "LIMIT (SELECT count(*) + 1002 FROM site)"),),
+        (f"{MANY}::test_unregistered_sites_that_are_evaluated_are_limited",),
+    ),
+    Mutant(
+        "evaluated-registered-first",
+        "the rule that the windows of registered sites are evaluated before others",
+        (
+            Edit(
+                "gate_sums.sql",
+                "grouping(site_id) = 0 AND site_id <> 0 AND site_id NOT IN (SELECT site_id FROM site), ",
+            ),
+        ),
+        (f"{MANY}::test_unregistered_sites_that_are_evaluated_are_limited",),
+    ),
+    Mutant(
+        "states-read",
+        "the limit on the failing verdicts of unregistered sites that the gate evaluates again",
+        (Edit("gate_states.sql", "LIMIT (SELECT count(*) + 1002 FROM site)"),),
+        (f"{MANY}::test_unregistered_sites_that_are_evaluated_are_limited",),
+    ),
+    Mutant(
+        "states-registered-first",
+        "the rule that failing verdicts of registered sites are evaluated again before others",
+        (
+            Edit(
+                "gate_states.sql",
+                "target NOT IN (SELECT 'site:' || site_id FROM site UNION ALL VALUES ('site:0'), ('total')), ",
+            ),
+        ),
+        (f"{MANY}::test_verdicts_of_registered_sites_come_first",),
+    ),
+    Mutant(
+        "changes-registered-first",
+        "the rule that changes of verdict of registered sites are published before others",
+        (
+            Edit(
+                "gate_unpublished.sql",
+                "target NOT IN (SELECT 'site:' || site_id FROM site UNION ALL VALUES ('site:0'), ('total')), ",
+            ),
+        ),
+        (f"{MANY}::test_verdicts_of_registered_sites_come_first",),
+    ),
+    Mutant(
+        "failing-sites",
+        "the limit on the failing unregistered sites that `bridge doctor` reads",
+        (Edit("gate_failing.sql", "LIMIT (SELECT count(*) + 1002 FROM site)"),),
+        (f"{MANY}::test_unregistered_sites_that_are_evaluated_are_limited",),
+    ),
+    Mutant(
+        "failing-registered-first",
+        "the rule that `bridge doctor` reads failing registered sites before others",
+        (
+            Edit(
+                "gate_failing.sql",
+                "target NOT IN (SELECT 'site:' || site_id FROM site UNION ALL VALUES ('site:0'), ('total')), ",
+            ),
+        ),
+        (f"{MANY}::test_verdicts_of_registered_sites_come_first",),
+    ),
+    Mutant(
+        "verdicts-in-turns",
+        "the turns in which the gate evaluates its targets",
+        (Edit("gate/verdicts.py::judge", "turn.let_others()"),),
+        (f"{MANY}::test_many_sites_are_evaluated_in_turns",),
+    ),
+    Mutant(
+        "changes-bounded",
+        "the limit on the changes of verdict that one evaluation publishes",
+        (Edit("gate_unpublished.sql", "LIMIT 1000"),),
+        (f"{MANY}::test_changes_that_no_evaluation_wrote_keep_no_other_from_being_published",),
+    ),
+    Mutant(
+        "changes-unreadable",
+        "the mark on a change of verdict that no evaluation wrote",
+        (Edit("gate/verdicts.py::_unpublished", "conn.execute(...)"),),
+        (f"{MANY}::test_changes_that_no_evaluation_wrote_keep_no_other_from_being_published",),
+    ),
+    Mutant(
+        "changes-published-short",
+        "the limit on the length of a change of verdict that is published",
+        (Edit("gate_unpublished.sql", "octet_length(change::text) <= 10000", "true"),),
+        (f"{MANY}::test_changes_that_no_evaluation_wrote_keep_no_other_from_being_published",),
+    ),
+    Mutant(
+        "changes-told-short",
+        "the limit on the length of a change of verdict that is sent to the webhook",
+        (Edit("gate_changes_standing.sql", "octet_length(s.change::text) <= 10000", "true"),),
+        (f"{MANY}::test_a_long_change_is_not_read_for_the_webhook",),
+    ),
+    Mutant(
+        "reasons-known",
+        "the rule that metrics name known reasons of dead letters only",
+        (
+            Edit(
+                "backlog_dead_letters.sql",
+                "CASE WHEN dropped_reason = ANY ($1::text[]) THEN dropped_reason ELSE 'other' END",
+                "CASE WHEN $1::text[] IS NOT NULL THEN dropped_reason END",
+            ),
+        ),
+        (f"{MANY}::test_unknown_reasons_and_classes_are_one_series",),
+    ),
+    Mutant(
+        "failures-counted",
+        "the limit on the number of failures by which waiting events are counted",
+        (Edit("backlog_retries.sql", "least(retry_count, $3::int)", "least(retry_count, 1000 * $3::int)"),),
+        (f"{MANY}::test_unknown_reasons_and_classes_are_one_series",),
+    ),
+    Mutant(
+        "classes-counted",
+        "the rule that waiting events are counted by known error classes only",
+        (
+            Edit(
+                "backlog_retries.sql",
+                "CASE WHEN error_class = ANY ($1::text[]) THEN error_class ELSE 'other' END",
+                "CASE WHEN $1::text[] IS NOT NULL THEN error_class END",
+            ),
+        ),
+        (f"{MANY}::test_unknown_reasons_and_classes_are_one_series",),
+    ),
+    Mutant(
+        "senders-counted",
+        "the rule that waiting events are counted by known sender classes only",
+        (
+            Edit(
+                "backlog_retries.sql",
+                "CASE WHEN sender = ANY ($2::text[]) THEN sender END",
+                "CASE WHEN $2::text[] IS NOT NULL THEN sender END",
+            ),
+        ),
+        (f"{MANY}::test_unknown_reasons_and_classes_are_one_series",),
+    ),
+    Mutant(
+        "overdue-bounded",
+        "the limit on the partitions that the retry reaper considers",
+        (Edit("ledger_overdue.sql", "LIMIT 10000"),),
+        (f"{MANY}::test_the_retry_reaper_considers_as_many_partitions_as_a_topic_may_have",),
     ),
 ]
