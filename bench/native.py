@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench.rig import load, mixed
 from schemas.instants import now_ms
-from schemas.pipeline.outcome import Candidate, Encoded, Outcomes
+from schemas.pipeline.outcome import Candidate, Encoded, Normalized, Outcomes
 from schemas.pipeline.record import Batch, RawRecord, TopicPartition
 from schemas.pipeline.registry import Script
 from sinks.postgres import binary_rows, copy_encoder
@@ -83,11 +83,9 @@ def outcomes_of(records: Sequence[RawRecord], given: Context) -> Outcomes:
 
 
 async def _write(candidates: Sequence[Candidate]) -> None:
-    if any(type(one) is Encoded for one in candidates):
-        async for _ in binary_rows.parts(candidates):
-            pass
-        return
-    async for _ in copy_encoder.parts([one.event for one in candidates]):
+    events = [one.event for one in candidates if isinstance(one, Normalized)]
+    source = copy_encoder.parts(events) if len(events) == len(candidates) else binary_rows.parts(candidates)
+    async for _ in source:
         pass
 
 

@@ -4,7 +4,10 @@ import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from schemas.instants import now_ms
+from schemas.native_module import LeftToPython
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import Batch
 from schemas.pipeline.registry import Registry
@@ -22,12 +25,15 @@ from streams.pipeline.processor import (
 from streams.pipeline.trust import GatewayTrust
 from streams.rules.retry_policy import RetryPolicy
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Judging:
     """What the processing of all batches of one process has in common.
 
-    `now_ms` (since the epoch) and `monotonic` (in seconds) are the clocks.
+    `native` says whether the native module reads ordinary events, if it is installed. `now_ms` (since the epoch) and
+    `monotonic` (in seconds) are the clocks.
     """
 
     registry: Callable[[], Registry]
@@ -35,12 +41,13 @@ class Judging:
     policy: RetryPolicy
     bounds: Bounds
     raw_topic: str
+    native: bool = field(default=True, kw_only=True)
     now_ms: Callable[[], int] = field(default=now_ms, kw_only=True)
     monotonic: Callable[[], float] = field(default=time.monotonic, kw_only=True)
     _readers: Readers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        readers = Readers(self.bounds, (CLAMP_PAST_MS, CLAMP_FUTURE_MS), GATEWAY_TRUST_MS)
+        readers = Readers(self.bounds, (CLAMP_PAST_MS, CLAMP_FUTURE_MS), GATEWAY_TRUST_MS, wanted=self.native)
         object.__setattr__(self, "_readers", readers)
 
     async def judge(self, batches: Sequence[Batch], known: Container[bytes], ledger: LedgerStates) -> list[Outcomes]:
@@ -56,4 +63,6 @@ class Judging:
         outcomes = [Outcomes(batch) for batch in batches]
         for one in outcomes:
             await in_turns(processing(one, context, self.monotonic, TURN_SECONDS))
+            if panics := one.read[LeftToPython.PANIC]:
+                log.error("native_module_panicked", records=panics, source=str(one.batch.source), offset=one.batch.prev)
         return outcomes

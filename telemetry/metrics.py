@@ -17,7 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.metrics import MetricWrapperBase
 
-from schemas.native_module import READS
+from schemas.native_module import ORDINARY, LeftToPython, reads
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
@@ -73,7 +73,14 @@ BUILD = Info(
     "1, with the version of the running process, and whether ordinary events are read by the `native` module or by `python`.",
     registry=REGISTRY,
 )
-BUILD.info({"version": product_version(), "reads": READS})
+
+
+def report_build(read_by: str) -> None:
+    """Report the version of the process, and which code reads ordinary events."""
+    BUILD.info({"version": product_version(), "reads": read_by})
+
+
+report_build(reads(wanted=True))
 
 EVENTS = counter("bridge_events", "Attempts, by outcome and sender class.", ["outcome", "sender"])
 SITE_EVENTS = counter(
@@ -99,6 +106,12 @@ UNPROVEN = counter(
     "Raw records with gateway headers that lack a valid signature: `legacy` headers are trusted until the end of the "
     "migration, `unproven` headers are ignored, and records of an `unknown_key` are retried.",
     ["headers"],
+)
+READ = counter(
+    "bridge_read_records",
+    "Records of the raw topic by the reader: `ordinary` ones are read by the `native` module, all others by `python`, with the "
+    "reason: the part that is not ordinary, `panic` for a defect of the module, `no_module`, or `turned_off` by the setting.",
+    ["reader", "reason"],
 )
 SKIPPED = counter("bridge_skipped_offsets", "Offsets without a record, such as transaction markers.")
 CLAMPED = counter("bridge_clamped_record_times", "Producers' record timestamps outside the limits.")
@@ -293,6 +306,11 @@ def defined() -> Iterator[Definition]:
             yield Definition(name, kind.__name__.lower(), labels, family.documentation)
 
 
+def count_read(reason: str, records: int) -> None:
+    """Count records of the raw topic as read by Python for the reason, or as `ordinary`, by the native module."""
+    READ.labels("native" if reason == ORDINARY else "python", reason).inc(records)
+
+
 # `increase` does not see the first count of a series that begins with this count, so series with known labels begin at 0.
 for _sender in Sender:
     for _reason in DroppedReason:
@@ -303,6 +321,8 @@ for _sender in Sender:
         EVENTS.labels(_outcome, _sender.value)
 for _headers in ("legacy", "unproven", "unknown_key"):
     UNPROVEN.labels(_headers)
+for _why in (ORDINARY, *LeftToPython):
+    count_read(_why, 0)
 
 
 def phase(name: str) -> AbstractContextManager[object]:

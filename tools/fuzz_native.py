@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests:. python -m tools.fuzz_native --seconds 60 --seed 1
 
-It ends with 1 and prints the record if the module panics, takes longer than a second for a record, or makes another row.
+It ends with 1 and prints the record if the module panics, takes longer than a second for some hundred records, or makes another row.
 """
 
 import argparse
@@ -13,15 +13,15 @@ from random import Random
 from typing import NamedTuple
 
 from support.events.hostile import HOSTS, PIECES, SCRIPTS, SPLICES, records
-from support.events.making import NOW_MS, batch, context
-from support.events.native import BUDGET, assert_equal, reader
+from support.events.making import NOW_MS, SOURCE, context
+from support.events.native import EVERYTHING, assert_equal, reader
 from support.events.sealed import gateway_headers
 from support.memory.source import MemoryRecord
 
 from bench import native as bench_native
 from bench.rig import load, mixed
 from schemas.instants import now_ms
-from streams.pipeline import native
+from schemas.native_module import LeftToPython
 
 AT_ONCE = 500
 CORPUS = 3000
@@ -82,19 +82,14 @@ def main(words: list[str]) -> int:
     ends = time.monotonic() + options.seconds
     while time.monotonic() < ends:
         batch_of = [_record(random, at, corpus) for at in range(AT_ONCE)]
-        found, at = native.rows_of(batch(*batch_of)), 0
-        while at < AT_ONCE:
-            began, panics, before = time.monotonic(), made.panics, at
-            at = made.read(found, batch_of, at, NOW_MS, BUDGET)
-            if made.panics > panics or time.monotonic() - began > SLOWEST_SECONDS:
-                sys.stderr.write(f"a panic or a slow record: {batch_of[before:at]}\n")
-                return 1
-        taken = [batch_of[index] for index in found.indexes]
-        if taken:
-            again, at = native.rows_of(batch(*taken)), 0
-            while at < len(taken):
-                at = made.read(again, taken, at, NOW_MS, BUDGET)
-            assert_equal(taken, again, given)
+        began = time.monotonic()
+        found = made.read(SOURCE, batch_of, 0, NOW_MS, EVERYTHING)
+        panicked = [batch_of[index] for index, why in found.left if why == LeftToPython.PANIC]
+        if panicked or time.monotonic() - began > SLOWEST_SECONDS:
+            sys.stderr.write(f"a panic or a slow record: {panicked or batch_of}\n")
+            return 1
+        if taken := [batch_of[index] for index in found.indexes]:
+            assert_equal(taken, made.read(SOURCE, taken, 0, NOW_MS, EVERYTHING), given)
         inputs, rows = inputs + AT_ONCE, rows + len(taken)
     sys.stdout.write(f"{inputs} inputs, {rows} rows, no difference and no panic (seed {options.seed})\n")
     return 0

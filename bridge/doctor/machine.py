@@ -72,16 +72,19 @@ def judge_disk(name: str, total: int, free: int) -> Finding:
     return graded(name, found, "make room, or enlarge the volume", warns=used > USED_WARN, fails=used > USED_FAIL)
 
 
-async def _native(_settings: Settings) -> Findings:
-    yield [judge_native(installed=native_module.module is not None)]
+async def _native(settings: Settings) -> Findings:
+    yield [judge_native(installed=native_module.module is not None, wanted=settings.native_reader)]
 
 
-def judge_native(*, installed: bool) -> Finding:
-    """Judge whether the compiled module is installed, without which each event takes more processor time."""
-    if installed:
+def judge_native(*, installed: bool, wanted: bool = True) -> Finding:
+    """Judge whether the compiled module reads ordinary events. Without it each event takes more processor time."""
+    if installed and wanted:
         return ok("native module", "installed: it reads ordinary events")
-    found = "not installed: Python reads all events, which takes about six times the processor time for each"
-    return warn("native module", found, native_module.BUILD)
+    found = "not installed" if wanted else "turned off by BRIDGE_NATIVE_READER"
+    found += ": Python reads all events, which takes about six times the processor time for each"
+    return warn(
+        "native module", found, native_module.BUILD if wanted else "remove the setting, once its reason is gone"
+    )
 
 
 CHECKS: Final = (

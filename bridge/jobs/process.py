@@ -113,7 +113,7 @@ class _Process:
         one_shot = OneShot(
             lambda: registry.current, lambda: GatewayTrust(proof_keys, registry.legacy_until_ms),
             retry_policy(settings, random.random), bounds_of(settings), settings.topics.raw, sink,
-            BatchCommitter(sink, publisher, brake),
+            BatchCommitter(sink, publisher, brake), native=settings.native_reader,
         )  # fmt: skip
         return cls(options, run, one_shot, backlog)
 

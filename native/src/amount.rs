@@ -16,10 +16,10 @@ pub fn parse(text: &[u8], quoted: bool) -> Sure<i128> {
     let point = memchr::memchr(b'.', digits);
     let (whole, decimals) = point.map_or((digits, &b"0"[..]), |at| (&digits[..at], &digits[at + 1..]));
     if !(1..=MOST_WHOLE).contains(&whole.len()) || !(1..=MOST_DECIMALS).contains(&decimals.len()) {
-        return Err(Left);
+        return Err(Left::Amount);
     }
     if !whole.iter().chain(decimals).all(u8::is_ascii_digit) {
-        return Err(Left);
+        return Err(Left::Amount);
     }
     let padding = std::iter::repeat_n(&b'0', MOST_DECIMALS - decimals.len());
     let millionths = whole.iter().chain(decimals).chain(padding);

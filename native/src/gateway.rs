@@ -8,11 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::document::characters;
+use crate::limits::Limits;
 use crate::{Left, Sure};
 
 const DIGEST: usize = 16;
 const DIGEST_TEXT: usize = 22;
-const MAX_ID: usize = 128;
 const MOST_DIGITS: usize = 19;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl ProofKeys {
     }
 
     /// Return the identity in the headers; None if they state none. Headers without a valid proof are left to Python.
-    pub fn vouched<'a>(&self, said: &'a Said, value: &[u8]) -> Sure<Option<Vouched<'a>>> {
+    pub fn vouched<'a>(&self, said: &'a Said, value: &[u8], limits: &Limits) -> Sure<Option<Vouched<'a>>> {
         let stated = [&said.proof, &said.site, &said.script, &said.sender, &said.event];
         if stated.iter().all(|header| header.is_none()) {
             return Ok(None);
@@ -67,24 +67,26 @@ impl ProofKeys {
         let mut parts = proof.splitn(3, |byte| *byte == b':');
         let (version, id, digest) = (parts.next(), parts.next(), parts.next());
         if version != Some(b"1") {
-            return Err(Left);
+            return Err(Left::Headers);
         }
-        let (_, state) = self.0.iter().find(|(known, _)| Some(&known[..]) == id).ok_or(Left)?;
+        let (_, state) = self.0.iter().find(|(known, _)| Some(&known[..]) == id).ok_or(Left::Headers)?;
         let mut state = state.clone();
         for field in [&said.site, &said.script, &said.sender, &said.origin, &said.event] {
             let text = bytes(field);
             if memchr::memchr(0, text).is_some() {
-                return Err(Left);
+                return Err(Left::Headers);
             }
             state.update(text);
             state.update(b"\0");
         }
         let mut right = [0; DIGEST_TEXT];
-        URL_SAFE_NO_PAD.encode_slice(state.update(value).finalize().as_bytes(), &mut right).map_err(|_| Left)?;
-        if !constant_time_eq(&right, digest.ok_or(Left)?) {
-            return Err(Left);
+        URL_SAFE_NO_PAD
+            .encode_slice(state.update(value).finalize().as_bytes(), &mut right)
+            .map_err(|_| Left::Headers)?;
+        if !constant_time_eq(&right, digest.ok_or(Left::Headers)?) {
+            return Err(Left::Headers);
         }
-        identity(said).map(Some)
+        identity(said, limits).map(Some)
     }
 }
 
@@ -97,7 +99,7 @@ impl<'py> Said<'py> {
                 said.add(&pair)?;
             }
         } else {
-            for pair in headers.cast::<PyList>().map_err(|_| Left)?.iter() {
+            for pair in headers.cast::<PyList>().map_err(|_| Left::Headers)?.iter() {
                 said.add(&pair)?;
             }
         }
@@ -105,9 +107,9 @@ impl<'py> Said<'py> {
     }
 
     fn add(&mut self, pair: &Bound<'py, PyAny>) -> Sure<()> {
-        let pair = pair.cast::<PyTuple>().map_err(|_| Left)?;
-        let name = pair.get_item(0).map_err(|_| Left)?;
-        let field = match name.cast::<PyString>().map_err(|_| Left)?.to_str().map_err(|_| Left)? {
+        let pair = pair.cast::<PyTuple>().map_err(|_| Left::Headers)?;
+        let name = pair.get_item(0).map_err(|_| Left::Headers)?;
+        let field = match name.cast::<PyString>().map_err(|_| Left::Headers)?.to_str().map_err(|_| Left::Headers)? {
             "bridge-proof" => &mut self.proof,
             "bridge-site-id" => &mut self.site,
             "bridge-script-id" => &mut self.script,
@@ -115,11 +117,11 @@ impl<'py> Said<'py> {
             "bridge-origin" => &mut self.origin,
             "bridge-event-id" => &mut self.event,
             "bridge-received-at" => &mut self.received_at,
-            "bridge-replay-id" | "bridge-replay-of" => return Err(Left),
+            "bridge-replay-id" | "bridge-replay-of" => return Err(Left::Headers),
             _ => return Ok(()),
         };
-        let value = pair.get_item(1).map_err(|_| Left)?;
-        *field = Some(value.cast_into::<PyBytes>().map_err(|_| Left)?);
+        let value = pair.get_item(1).map_err(|_| Left::Headers)?;
+        *field = Some(value.cast_into::<PyBytes>().map_err(|_| Left::Headers)?);
         Ok(())
     }
 
@@ -145,21 +147,21 @@ fn digits(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn identity<'a>(said: &'a Said) -> Sure<Vouched<'a>> {
+fn identity<'a>(said: &'a Said, limits: &Limits) -> Sure<Vouched<'a>> {
     let sender = match bytes(&said.sender) {
         b"visitor" => Sender::Visitor,
         b"server" => Sender::Server,
-        _ => return Err(Left),
+        _ => return Err(Left::Headers),
     };
-    let site_id = digits(bytes(&said.site)).filter(|site| *site > 0).ok_or(Left)?;
+    let site_id = digits(bytes(&said.site)).filter(|site| *site > 0).ok_or(Left::Headers)?;
     let (script_id, event_id) = (bytes(&said.script), bytes(&said.event));
-    for text in [script_id, event_id] {
-        if characters(text) > MAX_ID || std::str::from_utf8(text).is_err() {
-            return Err(Left);
+    for (text, most) in [(script_id, limits.max_script_id), (event_id, limits.max_event_id)] {
+        if characters(text) > most || std::str::from_utf8(text).is_err() {
+            return Err(Left::Headers);
         }
     }
     if script_id.is_empty() {
-        return Err(Left);
+        return Err(Left::Headers);
     }
     Ok(Vouched { site_id, script_id, sender, event_id: Some(event_id).filter(|id| !id.is_empty()) })
 }

@@ -13,23 +13,23 @@ const LAST_YEAR: i64 = 9998;
 pub fn parse(text: &[u8]) -> Sure<i64> {
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     if text.len() < 20 || marks.iter().any(|(place, mark)| text[*place] != *mark) {
-        return Err(Left);
+        return Err(Left::Time);
     }
     let year = two(text, 0)? * 100 + two(text, 2)?;
     let (month, day) = (two(text, 5)?, two(text, 8)?);
     let (hour, minute, second) = (two(text, 11)?, two(text, 14)?, two(text, 17)?);
     if !(FIRST_YEAR + 1..LAST_YEAR).contains(&year) || !(1..=12).contains(&month) {
-        return Err(Left);
+        return Err(Left::Time);
     }
     if day < 1 || day > days_of(year, month) || hour > 23 || minute > 59 || second > 59 {
-        return Err(Left);
+        return Err(Left::Time);
     }
     let mut rest = &text[19..];
     let mut micros = 0;
     if rest[0] == b'.' {
         let digits = rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if !(1..=6).contains(&digits) {
-            return Err(Left);
+            return Err(Left::Time);
         }
         for place in 0..6 {
             micros = micros * 10 + if place < digits { i64::from(rest[1 + place] - b'0') } else { 0 };
@@ -42,21 +42,17 @@ pub fn parse(text: &[u8]) -> Sure<i64> {
 
 /// Return the time of milliseconds since the epoch, written as a JSON integer.
 pub fn from_ms(text: &[u8]) -> Sure<i64> {
-    let ms = integer(text)?;
-    if ms < EXACT_MS {
-        Ok(ms * 1000)
-    } else {
-        Err(Left)
-    }
+    let ms = integer(text).filter(|ms| *ms < EXACT_MS).ok_or(Left::Time)?;
+    Ok(ms * 1000)
 }
 
 /// Return a natural number of at most 18 digits, written as a JSON integer.
-pub fn integer(text: &[u8]) -> Sure<i64> {
+pub fn integer(text: &[u8]) -> Option<i64> {
     let leads = text.len() > 1 && text[0] == b'0';
     if text.is_empty() || text.len() > 18 || leads || !text.iter().all(u8::is_ascii_digit) {
-        return Err(Left);
+        return None;
     }
-    Ok(text.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+    Some(text.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
 }
 
 /// Append the time as RFC 3339 text that ends with Z, with microseconds if they are not zero.
@@ -78,23 +74,23 @@ fn offset(text: &[u8]) -> Sure<i64> {
         return Ok(0);
     }
     if text.len() != 6 || text[3] != b':' {
-        return Err(Left);
+        return Err(Left::Time);
     }
     let (hours, minutes) = (two(text, 1)?, two(text, 4)?);
     if hours > 15 || minutes > 59 {
-        return Err(Left);
+        return Err(Left::Time);
     }
     match text[0] {
         b'+' => Ok((hours * 60 + minutes) * 60),
         b'-' if hours + minutes > 0 => Ok(-(hours * 60 + minutes) * 60),
-        _ => Err(Left),
+        _ => Err(Left::Time),
     }
 }
 
 fn two(text: &[u8], place: usize) -> Sure<i64> {
     let (first, second) = (text[place].wrapping_sub(b'0'), text[place + 1].wrapping_sub(b'0'));
     if first > 9 || second > 9 {
-        return Err(Left);
+        return Err(Left::Time);
     }
     Ok(i64::from(first) * 10 + i64::from(second))
 }

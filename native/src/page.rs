@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::document::Text;
+use crate::json::Text;
 
 const MOST_HOST: usize = 253;
 const MOST_LABEL: usize = 63;
@@ -24,11 +24,8 @@ pub fn plain(url: &[u8]) -> Option<Page<'_>> {
         return None;
     }
     let path_end = path(url, end)?;
-    let mut page = Page {
-        host: Cow::Borrowed(&url[start..end]),
-        path: Cow::Borrowed(&url[end..path_end]),
-        ..Page::default()
-    };
+    let mut page =
+        Page { host: Cow::Borrowed(&url[start..end]), path: Cow::Borrowed(&url[end..path_end]), ..Page::default() };
     let mut href_end = path_end;
     if url.get(path_end) == Some(&b'?') {
         let query = &url[path_end + 1..];
@@ -84,8 +81,26 @@ fn path(url: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     while at < url.len() {
         match url[at] {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
-            | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' | b'/' => {}
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b'-'
+            | b'_'
+            | b'~'
+            | b'!'
+            | b'$'
+            | b'&'
+            | b'\''
+            | b'('
+            | b')'
+            | b'*'
+            | b'+'
+            | b','
+            | b';'
+            | b'='
+            | b':'
+            | b'@'
+            | b'/' => {}
             b'.' if url[at - 1] == b'/' => return None,
             b'.' => {}
             b'%' if matches!(url.get(at + 1..at + 3), Some([b'2', b'e' | b'E'])) => return None,

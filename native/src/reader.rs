@@ -9,8 +9,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
-use crate::document::{self, Document, Text};
+use crate::document::{self, Document};
 use crate::gateway::{ProofKeys, Said, Sender, Vouched};
+use crate::json::Text;
+use crate::limits::Limits;
 use crate::page::{self, Page};
 use crate::row::Row;
 use crate::rows::{Rows, Taken};
@@ -23,40 +25,32 @@ const PRODUCER_TIME: i64 = 0;
 
 /// Why a record has not become a row: it is left to Python, or Python's own code was interrupted.
 enum Stop {
-    Left,
+    Left(Left),
     Raised(PyErr),
 }
 
 impl From<Left> for Stop {
-    fn from(_: Left) -> Self {
-        Stop::Left
+    fn from(why: Left) -> Self {
+        Stop::Left(why)
     }
 }
 
 impl From<PyErr> for Stop {
     fn from(error: PyErr) -> Self {
-        Python::attach(|py| if error.is_instance_of::<PyException>(py) { Stop::Left } else { Stop::Raised(error) })
+        Python::attach(|py| {
+            if error.is_instance_of::<PyException>(py) {
+                Stop::Left(Left::Rule)
+            } else {
+                Stop::Raised(error)
+            }
+        })
     }
 }
 
 struct Script {
-    place: usize,
     site_id: i64,
     org_id: Option<i64>,
     shared: bool,
-}
-
-/// The limits of times. Those of records are in milliseconds, the others in microseconds.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct Limits {
-    max_age: i64,
-    max_ahead: i64,
-    max_skew: i64,
-    transit: i64,
-    clamp_past_ms: i64,
-    clamp_future_ms: i64,
-    gateway_trust_ms: i64,
 }
 
 /// An event type's canonical name, and the JSON of the name that was sent if it differs.
@@ -76,9 +70,6 @@ pub struct Reader {
     /// Python's rule for the host of a referrer.
     find_host: Py<PyAny>,
     types: HashMap<Vec<u8>, Named>,
-    /// The number of records that are left to Python because reading them has panicked, which is a defect.
-    #[pyo3(get)]
-    panics: usize,
 }
 
 #[pymethods]
@@ -91,13 +82,12 @@ impl Reader {
         limits: Limits,
         rules: (Py<PyAny>, Py<PyAny>, Py<PyAny>),
     ) -> Self {
-        let numbered = scripts.into_iter().enumerate();
-        let known = numbered.map(|(place, (id, site_id, org_id, shared))| {
-            (id.into_bytes(), Script { place, site_id, org_id, shared })
-        });
+        let scripts = scripts
+            .into_iter()
+            .map(|(id, site_id, org_id, shared)| (id.into_bytes(), Script { site_id, org_id, shared }));
         let (name_type, split_url, find_host) = rules;
         Self {
-            scripts: known.collect(),
+            scripts: scripts.collect(),
             currencies: currencies.into_iter().map(String::into_bytes).collect(),
             keys: ProofKeys::new(keys),
             limits,
@@ -105,57 +95,68 @@ impl Reader {
             split_url,
             find_host,
             types: HashMap::new(),
-            panics: 0,
         }
     }
 
-    /// Read records from `start` on until their values exceed `budget` bytes; return the index after the last one.
+    /// Read records from `start` on until their values exceed `budget` bytes.
     ///
-    /// `records` is a list or a tuple. Each record becomes a row, or is left to Python.
+    /// `records` is a list or a tuple of records of one partition, whose name and number the rows get.
+    /// Each record becomes a row, or is left to Python.
     fn read(
         &mut self,
-        rows: &mut Rows,
+        source: (String, i32),
         records: &Bound<'_, PyAny>,
         start: usize,
         now_ms: i64,
         budget: usize,
-    ) -> PyResult<usize> {
+    ) -> PyResult<Rows> {
         let count = records.len()?;
-        let (mut at, mut size) = (start, 0);
-        while at < count && size <= budget {
-            let record = records.get_item(at)?;
+        let mut rows = Rows { out: Vec::new(), taken: Vec::new(), left: Vec::new(), end: start };
+        let mut size = 0;
+        while rows.end < count && size <= budget {
+            let record = records.get_item(rows.end)?;
             let mark = rows.out.len();
             size += length(&record);
-            let read = catch_unwind(AssertUnwindSafe(|| self.one(rows, &record, at, now_ms)));
-            self.panics += usize::from(read.is_err());
-            match read {
-                Ok(Ok(())) => {}
-                Ok(Err(Stop::Raised(error))) => return Err(error),
-                Ok(Err(Stop::Left)) | Err(_) => {
+            let read = catch_unwind(AssertUnwindSafe(|| self.one(&mut rows, &source, &record, now_ms)));
+            match read.unwrap_or(Err(Stop::Left(Left::Panic))) {
+                Ok(()) => {}
+                Err(Stop::Raised(error)) => return Err(error),
+                Err(Stop::Left(why)) => {
                     rows.out.truncate(mark);
-                    rows.left.push(at);
+                    rows.left.push((rows.end, why));
                 }
             }
-            at += 1;
+            rows.end += 1;
         }
-        Ok(at)
+        // The rows are kept until the commit.
+        rows.out.shrink_to_fit();
+        Ok(rows)
     }
 }
 
 impl Reader {
     /// Append the row of one record.
-    fn one(&mut self, rows: &mut Rows, record: &Bound<PyAny>, index: usize, now_ms: i64) -> Result<(), Stop> {
+    fn one(
+        &mut self,
+        rows: &mut Rows,
+        (topic, partition): &(String, i32),
+        record: &Bound<PyAny>,
+        now_ms: i64,
+    ) -> Result<(), Stop> {
         let py = record.py();
         let value = record.getattr(intern!(py, "value"))?;
-        let value = value.cast::<PyBytes>().map_err(|_| Left)?.as_bytes();
+        let value = value.cast::<PyBytes>().map_err(|_| Left::Size)?.as_bytes();
+        if value.len() > self.limits.max_bytes {
+            return Err(Left::Size.into());
+        }
         let time_ms = self.time(record, now_ms)?;
         let said = Said::read(&record.getattr(intern!(py, "headers"))?)?;
-        let vouched = self.keys.vouched(&said, value)?;
-        let document = document::read(value)?;
+        let vouched = self.keys.vouched(&said, value, &self.limits)?;
+        let document = document::read(value, &self.limits)?;
         let trust = self.limits.gateway_trust_ms;
         let received_ms = if vouched.is_some() { said.received_at(time_ms, trust) } else { time_ms };
         if !(0..moment::EXACT_MS).contains(&received_ms) || time_ms < 0 {
-            return Err(Stop::Left);
+            return Err(Left::Time.into());
         }
         let received_at = received_ms * 1000;
         let (occurred_at, stated) = self.times(&document, received_at)?;
@@ -167,12 +168,12 @@ impl Reader {
         let referrer_host = self.host(py, &document.referrer)?;
         let currency = document.currency.to_ascii_uppercase();
         if !currency.is_empty() && !self.currencies.contains(&currency) {
-            return Err(Stop::Left);
+            return Err(Left::Currency.into());
         }
-        let script = self.scripts.get(script_id).filter(|script| script.site_id == site_id).ok_or(Left)?;
+        let script = self.scripts.get(script_id).filter(|script| script.site_id == site_id).ok_or(Left::Script)?;
         let offset = record.getattr(intern!(py, "offset"))?.extract()?;
         let mut key = key::event_key(site_id, event_id);
-        key[15] ^= [0, 1, 2][sender as usize];
+        key[15] ^= sender as u8;
         Row {
             document: &document,
             page: &page,
@@ -185,17 +186,24 @@ impl Reader {
             event_type: &event_type.0,
             referrer_host: &referrer_host,
             currency: &currency,
-            topic: &rows.topic,
-            partition: rows.partition,
+            topic: topic.as_bytes(),
+            partition: *partition,
             offset,
             sender,
             original: &original,
         }
         .write(&mut rows.out);
-        let minute = time_ms / MINUTE_MS;
-        let (end, script, shared) = (rows.out.len(), script.place, script.shared);
-        let sender = sender as u8;
-        rows.taken.push(Taken { index, end, key, site_id, script, minute, received_ms, offset, sender, shared });
+        rows.taken.push(Taken {
+            index: rows.end,
+            end: rows.out.len(),
+            key,
+            site_id,
+            minute: time_ms / MINUTE_MS,
+            received_ms,
+            offset,
+            sender: sender as u8,
+            shared: script.shared,
+        });
         Ok(())
     }
 
@@ -206,7 +214,7 @@ impl Reader {
         let whose: i64 = record.getattr(intern!(py, "timestamp_type"))?.extract()?;
         let near = now_ms - self.limits.clamp_past_ms..=now_ms + self.limits.clamp_future_ms;
         if whose == PRODUCER_TIME && !near.contains(&time) {
-            return Err(Stop::Left);
+            return Err(Left::Time.into());
         }
         Ok(time)
     }
@@ -215,7 +223,7 @@ impl Reader {
     fn times(&self, document: &Document, received_at: i64) -> Result<(i64, Option<i64>), Stop> {
         let (limits, occurred) = (&self.limits, document.occurred_at);
         if received_at - occurred > limits.max_age {
-            return Err(Stop::Left);
+            return Err(Left::Time.into());
         }
         if let Some(sent) = document.sent_at {
             let skew = (received_at - sent).abs();
@@ -224,7 +232,7 @@ impl Reader {
             }
         }
         if occurred - received_at > limits.max_ahead {
-            return Err(Stop::Left);
+            return Err(Left::Time.into());
         }
         Ok((occurred, None))
     }
@@ -282,7 +290,7 @@ fn owned<'a>(value: Option<String>) -> Text<'a> {
 }
 
 fn text<'py>(py: Python<'py>, given: &[u8]) -> Result<Bound<'py, PyString>, Left> {
-    Ok(PyString::new(py, std::str::from_utf8(given).map_err(|_| Left)?))
+    Ok(PyString::new(py, std::str::from_utf8(given).map_err(|_| Left::Field)?))
 }
 
 /// Return site, script and event id, with absent ones from the proven identity; leaves a contradiction to Python.
@@ -295,8 +303,8 @@ fn filled<'a>(document: &'a Document, vouched: Option<&'a Vouched>) -> Result<(i
 
 fn agreed<T: PartialEq>(own: Option<T>, proven: Option<T>) -> Result<T, Left> {
     match (own, proven) {
-        (Some(own), Some(proven)) if own != proven => Err(Left),
-        (own, proven) => own.or(proven).ok_or(Left),
+        (Some(own), Some(proven)) if own != proven => Err(Left::Identity),
+        (own, proven) => own.or(proven).ok_or(Left::Identity),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::page::Page;
 use crate::{amount, moment};
 
 const COLUMNS: i16 = 31;
+const COLUMNS_BEFORE_IDS: usize = 5;
 const EPOCH_OF_POSTGRES: i64 = 946_684_800 * moment::SECOND;
 const JSONB_VERSION: u8 = 1;
 const FIRST_ATTEMPT: i32 = 1;
@@ -63,6 +64,23 @@ impl Row<'_> {
         text(out, self.sender.name());
         jsonb(out, self.original);
     }
+}
+
+/// Return script and event id of an encoded row.
+pub fn ids(row: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = row.get(2..)?;
+    for _ in 0..COLUMNS_BEFORE_IDS {
+        column(&mut rest)?;
+    }
+    Some((column(&mut rest)?, column(&mut rest)?))
+}
+
+/// Take one column from the rest of a row. One that is NULL has no bytes.
+fn column<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk()?;
+    let (content, after) = after.split_at_checked(usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0))?;
+    *rest = after;
+    Some(content)
 }
 
 fn null(out: &mut Vec<u8>) {

@@ -1,21 +1,23 @@
-//! The rows that were encoded from one batch, and the records that are left to Python.
+//! The rows that were encoded from some records of a batch, and the records that are left to Python.
 
+use std::borrow::Cow;
 use std::collections::hash_map::{Entry, HashMap};
 
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
-/// What a batch's ordinary records have become. Rows have the order of their records.
-#[pyclass(module = "ghostlink_native")]
+use crate::{row, Left};
+
+/// What some records of a batch have become. Rows have the order of their records.
+#[pyclass(module = "ghostlink_native", frozen)]
 pub struct Rows {
-    pub topic: Vec<u8>,
-    pub partition: i32,
     pub out: Vec<u8>,
     pub taken: Vec<Taken>,
-    /// The indexes of the records that are left to Python.
+    pub left: Vec<(usize, Left)>,
+    /// The index after the last record that was read.
     #[pyo3(get)]
-    pub left: Vec<usize>,
+    pub end: usize,
 }
 
 /// One encoded row: the index of its record, where its bytes end, and what a commit needs beside them.
@@ -24,7 +26,6 @@ pub struct Taken {
     pub end: usize,
     pub key: [u8; 16],
     pub site_id: i64,
-    pub script: usize,
     pub minute: i64,
     pub received_ms: i64,
     pub offset: i64,
@@ -34,13 +35,14 @@ pub struct Taken {
 
 #[pymethods]
 impl Rows {
-    #[new]
-    fn new(topic: String, partition: i32) -> Self {
-        Self { topic: topic.into_bytes(), partition, out: Vec::new(), taken: Vec::new(), left: Vec::new() }
-    }
-
     fn __len__(&self) -> usize {
         self.taken.len()
+    }
+
+    /// The indexes of the records that are left to Python, with the reason for each.
+    #[getter]
+    fn left(&self) -> Vec<(usize, &'static str)> {
+        self.left.iter().map(|(index, why)| (*index, why.name())).collect()
     }
 
     /// The indexes of the records that have become rows.
@@ -58,12 +60,6 @@ impl Rows {
     #[getter]
     fn sites(&self) -> Vec<i64> {
         self.taken.iter().map(|one| one.site_id).collect()
-    }
-
-    /// The scripts, as positions in the list that the reader was made with.
-    #[getter]
-    fn scripts(&self) -> Vec<usize> {
-        self.taken.iter().map(|one| one.script).collect()
     }
 
     #[getter]
@@ -94,11 +90,15 @@ impl Rows {
         self.taken.iter().map(|one| one.offset).collect()
     }
 
+    /// Return script and event id of the row at this place.
+    fn ids(&self, place: usize) -> PyResult<(Cow<'_, str>, Cow<'_, str>)> {
+        let (script, event) = self.row(place).and_then(row::ids).ok_or_else(no_such_row)?;
+        Ok((String::from_utf8_lossy(script), String::from_utf8_lossy(event)))
+    }
+
     /// Return the encoded rows of these places.
     fn slice<'py>(&self, py: Python<'py>, start: usize, end: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let (first, last) = (self.start(start), self.start(end));
-        let rows = first.zip(last).and_then(|(first, last)| self.out.get(first..last));
-        Ok(PyBytes::new(py, rows.ok_or_else(|| PyIndexError::new_err("no such rows"))?))
+        Ok(PyBytes::new(py, self.between(start, end).ok_or_else(no_such_row)?))
     }
 
     /// Return the gate windows that count the events. Events of one minute and site share one object.
@@ -121,6 +121,14 @@ impl Rows {
 }
 
 impl Rows {
+    fn row(&self, place: usize) -> Option<&[u8]> {
+        self.between(place, place.checked_add(1)?)
+    }
+
+    fn between(&self, start: usize, end: usize) -> Option<&[u8]> {
+        self.out.get(self.start(start)?..self.start(end)?)
+    }
+
     /// Return where the row at this place begins.
     fn start(&self, place: usize) -> Option<usize> {
         match place.checked_sub(1) {
@@ -128,4 +136,8 @@ impl Rows {
             Some(before) => self.taken.get(before).map(|one| one.end),
         }
     }
+}
+
+fn no_such_row() -> PyErr {
+    PyIndexError::new_err("no such row")
 }

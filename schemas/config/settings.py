@@ -119,6 +119,11 @@ class Settings(HttpSettings):
         "store usual names of event types, such as purchase for order; the table is in "
         "docs/producers/what-becomes-of-an-event.md",
     )
+    native_reader: bool = setting(
+        True,
+        "let the compiled module read ordinary events, if it is installed; without it Python reads all events, with the same "
+        "result and more processor time",
+    )
     registry_refresh: Duration = duration("30s", "interval of reading the registry again, besides after notifications")
     partitions_ahead: int = setting(2, "months of event partitions made ahead of need", ge=1, le=24)
     backup_max_age: Duration = duration("48h", "age of the oldest backup that might be restored")

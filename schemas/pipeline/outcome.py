@@ -62,42 +62,11 @@ WindowOf = tuple[int, int, str, int, bool]
 """What selects the gate window that counts an event: its minute, site, topic and partition, and whether it is a replay."""
 
 
-class Candidate(Protocol):
-    """A normalised event that becomes a row, unless the key table (of persisted events) shows that it is a duplicate.
-
-    `key` is the 16-byte key of site, event id and sender class. `shared` is True if its script's ids are one name space
-    for all classes. `number` is that of the attempt, `offset` that of the record. `event` and `attempt` take the time of
-    the whole Python path if the event was encoded natively.
-    """
-
-    @property
-    def key(self) -> bytes: ...
-    @property
-    def shared(self) -> bool: ...
-    @property
-    def site_id(self) -> int: ...
-    @property
-    def sender(self) -> Sender: ...
-    @property
-    def received_at(self) -> datetime: ...
-    @property
-    def window(self) -> WindowOf: ...
-    @property
-    def number(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def record(self) -> RawRecord: ...
-    @property
-    def event(self) -> BridgeEvent: ...
-    @property
-    def attempt(self) -> Attempt: ...
-
-
 class Normalized(msgspec.Struct, gc=False):
     """A candidate (an event to become a row) that the Python path has normalised.
 
-    `site_id` and `sender` are the event's. Reading them from here takes less time than from a property.
+    `key` is the 16-byte key of site, event id and sender class. `shared` is True if its script's ids are one name space
+    for all classes. `number` is that of the attempt, `offset` that of the record. `site_id` and `sender` are the event's. Reading them from here takes less time than from a property.
     """
 
     event: BridgeEvent
@@ -106,6 +75,14 @@ class Normalized(msgspec.Struct, gc=False):
     shared: bool
     site_id: int
     sender: Sender
+
+    @property
+    def script_id(self) -> str:
+        return self.event.script_id
+
+    @property
+    def event_id(self) -> str:
+        return self.event.event_id
 
     @property
     def received_at(self) -> datetime:
@@ -129,22 +106,32 @@ class Normalized(msgspec.Struct, gc=False):
     def record(self) -> RawRecord:
         return self.attempt.record
 
+    @property
+    def provenance(self) -> Provenance:
+        return self.event.provenance
+
 
 class EncodedRows(Protocol):
-    """The rows that were encoded natively from one batch. A place is a position among them."""
+    """The rows that were encoded natively from a part of a batch. A place is a position among them."""
 
     def encoded(self, start: int, end: int) -> bytes:
         """Return the rows of these places in the binary form of COPY."""
 
+    def ids(self, place: int) -> tuple[str, str]:
+        """Return script and event id of the row at this place."""
+
     def record(self, place: int) -> RawRecord:
         """Return the record from which the row at this place was encoded."""
 
-    def normalized(self, place: int) -> Normalized:
-        """Return the candidate at this place as the Python path makes it."""
+    def attempt(self, event: "Encoded") -> Attempt:
+        """Return the attempt at the event."""
 
 
 class Encoded(msgspec.Struct, gc=False):
-    """A candidate (an event to become a row) whose row was encoded natively, at a place of `rows`."""
+    """A candidate (an event to become a row) whose row was encoded natively, at a place of `rows`.
+
+    It has what a commit needs of a `Normalized`, without its event.
+    """
 
     key: bytes
     shared: bool
@@ -155,26 +142,31 @@ class Encoded(msgspec.Struct, gc=False):
     offset: int
     rows: EncodedRows
     place: int
-    kept: Normalized | None = None
     number: ClassVar[int] = 1
+
+    @property
+    def script_id(self) -> str:
+        return self.rows.ids(self.place)[0]
+
+    @property
+    def event_id(self) -> str:
+        return self.rows.ids(self.place)[1]
 
     @property
     def record(self) -> RawRecord:
         return self.rows.record(self.place)
 
     @property
-    def _normalized(self) -> Normalized:
-        if self.kept is None:
-            self.kept = self.rows.normalized(self.place)
-        return self.kept
-
-    @property
-    def event(self) -> BridgeEvent:
-        return self._normalized.event
+    def provenance(self) -> Provenance:
+        return self.attempt.provenance
 
     @property
     def attempt(self) -> Attempt:
-        return self._normalized.attempt
+        return self.rows.attempt(self)
+
+
+Candidate = Normalized | Encoded
+"""An event that becomes a row, unless the key table (of persisted events) shows that it is a duplicate."""
 
 
 @dataclass(slots=True)
@@ -228,7 +220,8 @@ class Outcomes:
 
     `of_ledger` are the attempts at events that have a row in the ledger, the table of failed events: later attempts and
     replays. `clamped` is the number of records whose producer's time was out of bounds. `unproven` counts the records
-    whose gateway headers have no valid signature, by kind.
+    whose gateway headers have no valid signature, by kind. `read` counts first attempts by the reason for which Python
+    has read them, or as `ordinary` if the native module has.
     """
 
     batch: Batch
@@ -238,6 +231,7 @@ class Outcomes:
     stale: int = 0
     clamped: int = 0
     unproven: Counter[str] = field(default_factory=Counter)
+    read: Counter[str] = field(default_factory=Counter)
 
     def results(self) -> Iterator[Candidate | Failure]:
         """Return the candidates, then the failures, without a copy."""
@@ -261,22 +255,20 @@ class Tally(NamedTuple):
 
 def dropped(candidate: Candidate, error_class: ErrorClass, reason: DroppedReason, error: str) -> Failure:
     """Return a failure in place of the candidate (an event to become a row). Its event is dropped for the reason."""
-    event = candidate.event
     return Failure(
         candidate.attempt,
         error_class,
         error,
-        site_id=event.site_id,
-        script_id=event.script_id,
-        event_id=event.event_id,
+        site_id=candidate.site_id,
+        script_id=candidate.script_id,
+        event_id=candidate.event_id,
         dropped_reason=reason,
-        window_site_id=event.site_id,
-        sender=event.sender,
+        window_site_id=candidate.site_id,
+        sender=candidate.sender,
     )
 
 
 def duplicate(candidate: Candidate) -> Failure:
     """Return a failure in place of an event that is persisted already, or occurs earlier in the same commit."""
-    event = candidate.event
-    message = f"site {event.site_id} has an event {event.event_id!r} already"
+    message = f"site {candidate.site_id} has an event {candidate.event_id!r} already"
     return dropped(candidate, ErrorClass.DUPLICATE_EVENT_ID, DroppedReason.DUPLICATE_EVENT_ID, message)

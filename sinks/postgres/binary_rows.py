@@ -7,7 +7,7 @@ from struct import Struct
 from typing import Final
 
 from schemas.events.bridge_event import BridgeEvent
-from schemas.pipeline.outcome import Candidate, Encoded
+from schemas.pipeline.outcome import Candidate, Normalized
 from sinks.cooperative import Turn
 
 OPTIONS: Final = {"format": "binary"}
@@ -17,7 +17,6 @@ _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
 # Postgres reads one part while the next part is encoded.
 _BYTES: Final = 100_000
-_ROWS: Final = 128
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -58,18 +57,21 @@ async def parts(candidates: Sequence[Candidate]) -> AsyncIterator[bytes]:
 
 
 def _pieces(candidates: Sequence[Candidate]) -> Iterator[bytes]:
-    """Yield the rows in their order, natively encoded ones that follow each other together."""
+    """Yield the rows in their order, natively encoded ones that follow each other together.
+
+    Rows that were encoded together have about as many bytes as are written at once.
+    """
     at = 0
     while at < len(candidates):
         one = candidates[at]
-        if not isinstance(one, Encoded):
+        if isinstance(one, Normalized):
             yield row(one.event)
             at += 1
             continue
         rows, place, first = one.rows, one.place, at
-        while at < len(candidates) and at < first + _ROWS:
+        while at < len(candidates):
             next_one = candidates[at]
-            if not isinstance(next_one, Encoded) or next_one.rows is not rows or next_one.place != place + at - first:
+            if isinstance(next_one, Normalized) or next_one.rows is not rows or next_one.place != place + at - first:
                 break
             at += 1
         yield rows.encoded(place, place + at - first)

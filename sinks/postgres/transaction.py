@@ -13,7 +13,7 @@ from schemas.errors import RowRejected, SinkUnavailable
 from schemas.events.bridge_event import BridgeEvent
 from schemas.instants import instant, now_ms
 from schemas.kafka.headers import bounded_text
-from schemas.pipeline.outcome import Candidate, Encoded, Failure, Outcomes, duplicate
+from schemas.pipeline.outcome import Candidate, Failure, Normalized, Outcomes, duplicate
 from schemas.pipeline.record import LEDGER_TOPIC, Provenance, TopicPartition
 from schemas.pipeline.sender import Sender, sender_named
 from sinks.commit_rules import (
@@ -123,9 +123,8 @@ async def claim_keys(
     taken = set(await _insert_keys(connection, sql("keys_claim"), slots, latest, None))
     superseding = [one for key, one in slots.items() if one.shared and key not in taken]
     if superseding:
-        events = [candidate.event for candidate in superseding]
-        sites, ids = [event.site_id for event in events], [event.event_id for event in events]
-        places = provenance_columns([event.provenance for event in events])
+        sites, ids = [one.site_id for one in superseding], [one.event_id for one in superseding]
+        places = provenance_columns([one.provenance for one in superseding])
         await connection.execute(sql("events_supersede"), sites, ids, *places)
     return duplicates + [slots[key] for key in taken]
 
@@ -154,7 +153,7 @@ async def key_holders(connection: Connection, keys: Collection[bytes]) -> dict[b
 async def _write_ledger(connection: Connection, normalized: list[Candidate], failures: list[Failure]) -> None:
     first = [failure for failure in failures if failure.attempt.number == 1]
     later = [failure for failure in failures if failure.attempt.number > 1]
-    healed = [one.event.provenance for one in normalized if one.number > 1]
+    healed = [one.provenance for one in normalized if one.number > 1]
     try:
         if first:
             records = list(map(ledger.row, first))
@@ -199,15 +198,15 @@ async def write_events(connection: Connection, normalized: Sequence[Candidate]) 
     """
     if not normalized:
         return
-    if any(type(candidate) is Encoded for candidate in normalized):
-        source, options = binary_rows.parts(normalized), binary_rows.OPTIONS
+    events = [one.event for one in normalized if isinstance(one, Normalized)]
+    if len(events) == len(normalized):
+        source, options = copy_encoder.parts(events), copy_encoder.OPTIONS
     else:
-        source = copy_encoder.parts([candidate.event for candidate in normalized])
-        options = copy_encoder.OPTIONS
+        source, options = binary_rows.parts(normalized), binary_rows.OPTIONS
     try:
         await connection.copy_to_table("bridge_event", source=source, columns=EVENT_COLUMNS, **options)
     except (asyncpg.PostgresError, *UNENCODABLE) as error:
-        months = {one.event.received_at.date().replace(day=1) for one in normalized} if lacks_month(error) else set()
+        months = {one.received_at.date().replace(day=1) for one in normalized} if lacks_month(error) else set()
         if gone := sorted(months.difference(needed(instant(now_ms()).date(), ahead=1))):
             # The first may have its partition. The search for the refused row tries each event alone.
             why = f"writing events: no partition of bridge_event, and none to come, for {gone[0]:%Y-%m}"

@@ -5,15 +5,14 @@ the ledger (the table of failed events).
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from operator import attrgetter
 
-from schemas.errors import InvariantViolation
 from schemas.instants import instant, to_epoch_ms
 from schemas.kafka import headers as names
 from schemas.kafka.gateway_proof import Said
 from schemas.kafka.headers import MOST_HEADERS, Headers, last, last_int, length_beside_value
+from schemas.native_module import LeftToPython
 from schemas.pipeline.class_key import class_key
 from schemas.pipeline.ledger import LedgerState
 from schemas.pipeline.outcome import Attempt, Failure, Normalized, Outcomes, ReplayClaim, duplicate
@@ -25,7 +24,7 @@ from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import event_key
 from streams.pipeline.diagnose import too_long
 from streams.pipeline.identity import identify
-from streams.pipeline.native import NativeRows, Reader
+from streams.pipeline.native import AVAILABLE, Reader, reading
 from streams.pipeline.normalize import Bounds, normalize
 from streams.pipeline.reading import in_full
 from streams.pipeline.rejection import Claimed, Rejection
@@ -57,7 +56,8 @@ LedgerStates = Mapping[Provenance, LedgerState]
 class Context:
     """What the processing of all batches of one commit has in common. `now_ms` is in milliseconds since the epoch.
 
-    `known` are event keys that the table for detecting duplicates certainly has. The ledger is the table of events whose first attempt failed. `seen` collects the ledger rows that have an attempt
+    `known` are event keys that the table for detecting duplicates certainly has. The ledger is the table of events whose
+    first attempt failed. `seen` collects the ledger rows that have an attempt
     in this commit. A second record of the same attempt, in whichever batch of the commit, is stale and has no effect.
     `native` reads ordinary records of the raw topic; without it, Python reads all records.
     """
@@ -85,29 +85,17 @@ def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], s
 
     It yields after every `slice_seconds` by the clock `now`, which is in seconds.
     """
-    batch = outcomes.batch
-    if context.native is None or topic_of(batch.source.topic) != context.raw_topic:
+    batch, reader = outcomes.batch, context.native
+    if topic_of(batch.source.topic) != context.raw_topic:
         yield from _by_python(outcomes, batch.records, context, now, slice_seconds)
-        return
-    rows = NativeRows(batch, partial(_normalized, batch, context))
-    yield from rows.reading(context.native, context.now_ms, now, slice_seconds)
-    rows.add_to(outcomes, context.known)
-    if rows.left:
-        yield from _by_python(outcomes, rows.left, context, now, slice_seconds)
+    elif reader is None:
+        outcomes.read[LeftToPython.TURNED_OFF if AVAILABLE else LeftToPython.NO_MODULE] += len(batch.records)
+        yield from _by_python(outcomes, batch.records, context, now, slice_seconds)
+    elif left := (yield from reading(outcomes, reader, context.known, context.now_ms, now, slice_seconds)):
+        yield from _by_python(outcomes, left, context, now, slice_seconds)
         # The first of several copies counts, whichever path it took.
         outcomes.candidates.sort(key=_offset)
-    outcomes.failures.sort(key=_offset_of_failure)
-
-
-def _normalized(batch: Batch, context: Context, record: RawRecord) -> Normalized:
-    """Return the candidate that Python makes of a record that was encoded natively."""
-    alone = Outcomes(Batch(batch.source, record.offset, record.offset + 1, [record]))
-    for _ in _by_python(alone, [record], replace(context, known=frozenset()), lambda: 0.0, 1.0):
-        pass
-    made = alone.candidates[0] if alone.candidates else None
-    if not isinstance(made, Normalized):
-        raise InvariantViolation(f"the native path takes a record that Python refuses: {batch.source}, {record.offset}")
-    return made
+        outcomes.failures.sort(key=_offset_of_failure)
 
 
 def _by_python(

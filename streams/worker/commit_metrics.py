@@ -23,6 +23,8 @@ def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, 
     for one in outcomes:
         for headers, count in one.unproven.items():
             metrics.UNPROVEN.labels(headers).inc(count)
+        for reason, count in one.read.items():
+            metrics.count_read(reason, count)
         if one.batch.source.in_kafka.topic == raw_topic:
             metrics.FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
     # Duplicates that only the key table knew were candidates until the commit.

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError, InvariantViolation, PreconditionFailed
-from schemas.native_module import READS
+from schemas.native_module import reads
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.brokers import BrokerLog
 from sinks.kafka.producer import make_producer
@@ -72,6 +72,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
                 paused=lambda: self._registry.paused_partitions,
                 policy=retry_policy(settings, random.random),
                 bounds=bounds_of(settings),
+                native=settings.native_reader,
                 raw_topic=self._topics.raw,
                 max_records=settings.batch_max_records,
                 dedup_hints=settings.dedup_hints // settings.lanes,
@@ -112,9 +113,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             task.add_done_callback(self._ended)
             self._tasks.append(task)
         self._consumer.subscribe([self._topics.raw, *self._topics.retries], listener=self)
-        log.info(
-            "worker_started", group=self._settings.group, topics=[self._topics.raw, *self._topics.retries], reads=READS
-        )
+        read_by = reads(wanted=self._settings.native_reader)
+        metrics.report_build(read_by)
+        topics = [self._topics.raw, *self._topics.retries]
+        log.info("worker_started", group=self._settings.group, topics=topics, reads=read_by)
 
     async def stop(self) -> None:
         """Finish and commit the batches in flight, and leave the consumer group."""

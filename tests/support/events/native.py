@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from schemas.pipeline.outcome import Outcomes
-from schemas.pipeline.record import RawRecord
+from schemas.pipeline.outcome import Normalized, Outcomes
+from schemas.pipeline.record import RawRecord, TopicPartition
 from sinks.postgres import binary_rows
 from streams.pipeline import native
 from streams.pipeline.processor import CLAMP_FUTURE_MS, CLAMP_PAST_MS, GATEWAY_TRUST_MS, Context
 from support.events.making import NOW_MS, batch, context, process
 
-BUDGET = 100_000
+EVERYTHING = 2**40
+"""A budget that no records exceed."""
 
 
 def reader(given: Context) -> native.Reader:
@@ -24,31 +25,32 @@ def reader(given: Context) -> native.Reader:
 
 
 def read(records: Sequence[RawRecord], given: Context | None = None) -> native.Rows:
-    """Read one batch of these records."""
-    given = given or context()
-    rows = native.rows_of(batch(*records))
-    made, at = reader(given), 0
-    while at < len(records):
-        at = made.read(rows, records, at, NOW_MS, BUDGET)
-    return rows
+    """Read records of one batch, all at once."""
+    source = TopicPartition(records[0].topic, records[0].partition)
+    return reader(given or context()).read(source, records, 0, NOW_MS, EVERYTHING)
+
+
+def left(rows: native.Rows) -> list[int]:
+    """Return the indexes of the records that are left to Python."""
+    return [index for index, _ in rows.left]
 
 
 def assert_equal(records: Sequence[RawRecord], rows: native.Rows, given: Context | None = None) -> Outcomes:
-    """Check that every row is the one that the Python path makes, with its key, site, minute and sender class."""
+    """Check that every row is the one that the Python path makes, with its key, ids, minute and sender class."""
     given = given or context()
-    assert sorted([*rows.indexes, *rows.left]) == list(range(len(records)))
+    assert sorted([*rows.indexes, *left(rows)]) == list(range(len(records)))
     outcomes = process(batch(*records), given)
-    found = {id(one.attempt.record): one for one in outcomes.candidates}
-    scripts = [one.script_id for one in given.registry.values() if one.enabled and not one.paused]
+    found = {id(one.record): one for one in outcomes.candidates}
     for place, index in enumerate(rows.indexes):
         assert id(records[index]) in found, f"Python refuses {records[index]}"
         one = found[id(records[index])]
+        assert isinstance(one, Normalized)
         assert rows.slice(place, place + 1) == binary_rows.row(one.event), f"{records[index]}: {one.event}"
         assert rows.keys[place] == one.key, f"{records[index]}: {one.event}"
-        assert rows.sites[place] == one.event.site_id
-        assert scripts[rows.scripts[place]] == one.event.script_id
+        assert rows.sites[place] == one.site_id
+        assert rows.ids(place) == (one.script_id, one.event_id)
         assert rows.minutes[place] == one.attempt.minute
-        assert native.SENDERS[rows.senders[place]] is one.event.sender
+        assert native.SENDERS[rows.senders[place]] is one.sender
         assert bool(rows.shared[place]) == one.shared
     return outcomes
 

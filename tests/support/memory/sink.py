@@ -30,6 +30,7 @@ from sinks.ports import CommitResult, Rejected
 from sinks.postgres.dedup.key_claims import first_claims, second_claims
 from sinks.senders import count_senders, only_sender
 from sinks.windows import Windows, count_windows
+from support.events.encoded import event_of
 
 CHECK_VIOLATION = "23514"
 
@@ -223,8 +224,8 @@ class MemorySink:
         self._check_rows(normalized)
         self._write_ledger(normalized, failures, replayed)
         store.keys |= {key: candidate.sender for key, candidate in (claims | slots).items()}
-        store.superseded |= {(one.event.site_id, one.event.event_id) for one in slots.values() if one.shared}
-        store.events.extend(candidate.event for candidate in normalized)
+        store.superseded |= {(one.site_id, one.event_id) for one in slots.values() if one.shared}
+        store.events.extend(map(event_of, normalized))
         windows = count_windows(normalized, failures)
         self._add_windows(windows)
         rows = progress(outcomes, late)
@@ -236,7 +237,7 @@ class MemorySink:
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         self._fail("rejected")
         winners, _ = first_of_each_key(outcomes)
-        refused = ((candidate, self._store.refuse(candidate.event)) for candidate in winners.values())
+        refused = ((candidate, self._store.refuse(event_of(candidate))) for candidate in winners.values())
         return [Rejected(candidate, why) for candidate, why in refused if why is not None]
 
     async def brake(self) -> BreakerState:
@@ -292,7 +293,7 @@ class MemorySink:
 
     def _check_rows(self, normalized: Iterable[Candidate]) -> None:
         for candidate in normalized:
-            why = self._store.refuse(candidate.event)
+            why = self._store.refuse(event_of(candidate))
             if why is not None:
                 raise RowRejected(f"writing events: {why}", sqlstate=CHECK_VIOLATION)
 
@@ -309,8 +310,8 @@ class MemorySink:
             else:
                 _advance(ledger[failure.attempt.provenance], failure)
         for candidate in normalized:
-            if candidate.event.attempt > 1:
-                row = ledger[candidate.event.provenance]
+            if candidate.number > 1:
+                row = ledger[candidate.provenance]
                 row.normalized, row.next_retry_at = True, None
         for provenance, (_, successor) in replayed.items():
             ledger[provenance].disposition, ledger[provenance].replayed_as = "replayed", str(successor)
