@@ -63,6 +63,7 @@ lint: install ## Check format, style, types and the rule of imports
 	$(PYTHON_BIN) -m ruff check .
 	$(PYTHON_BIN) -m mypy
 	$(BIN)/lint-imports
+	$(PYTHON_BIN) scripts/install_native.py --lint
 
 format: install ## Format the code and fix what can be fixed automatically
 	$(PYTHON_BIN) -m ruff check --fix .
