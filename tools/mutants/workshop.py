@@ -1,15 +1,31 @@
 """A copy of the checkout in which one mechanism at a time is removed and restored."""
 
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.install_native import LIBRARIES, NAME, find_cargo
 from tools.mutants.anchors import ROOT, Misfit, apply, path_of
 from tools.mutants.mutant import Mutant
 
 _NEEDED = (
-    *("schemas", "telemetry", "sinks", "streams", "bridge", "deploy", "scripts", "tools", "tests", "docs", ".github"),
+    *(
+        "schemas",
+        "telemetry",
+        "sinks",
+        "streams",
+        "bridge",
+        "deploy",
+        "scripts",
+        "tools",
+        "tests",
+        "docs",
+        "native",
+        ".github",
+    ),
     *("pyproject.toml", "Dockerfile", "docker-compose.yml"),
 )
 
@@ -34,7 +50,7 @@ class Workshop:
         directory.mkdir()
         for name in _NEEDED:
             if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", "target"))
             else:
                 shutil.copy(ROOT / name, directory / name)
 
@@ -46,7 +62,19 @@ class Workshop:
         try:
             for path, content in changed.items():
                 path.write_text(content)
+            if any(path.suffix == ".rs" for path in changed):
+                self._compile()
             yield
         finally:
+            (self.directory / NAME).unlink(missing_ok=True)
             for path, content in before.items():
                 path.write_text(content)
+
+    def _compile(self) -> None:
+        """Build the native module of the copy, where Python finds it before the installed one."""
+        cargo, crate = find_cargo(), self.directory / "native"
+        quick = {"CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
+        words = [str(cargo), "build", "--quiet", "--release", "--locked"]
+        subprocess.run(words, cwd=crate, env=os.environ | quick, check=True)
+        built = next(path for name in LIBRARIES if (path := crate / "target" / "release" / name).exists())
+        shutil.copyfile(built, self.directory / NAME)

@@ -1,8 +1,10 @@
 """The native module as the processor uses it: turns, readers, and records that it must leave to Python."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +73,7 @@ def _with(part: bytes) -> bytes:
         ({"value": b"{"}, "json"),
         ({"session_id": "\x00"}, "json"),
         ({"session_id": 1}, "field"),
+        ({"value": _with(b'"session_id":"a","session_id":"b"}')}, "field"),
         ({"event_id": "x" * (MAX_EVENT_ID + 1)}, "field"),
         ({"script_id": "x" * (MAX_SCRIPT_ID + 1)}, "field"),
         ({"event_type": "x" * (MAX_EVENT_TYPE + 1)}, "field"),
@@ -195,6 +198,12 @@ def test_without_the_module_there_is_no_reader(monkeypatch: pytest.MonkeyPatch) 
     outcomes = process(batch(record(0)), context(now_ms=NOW_MS))
     assert [type(one) for one in outcomes.candidates] == [Normalized]
     assert outcomes.read == {LeftToPython.NO_MODULE: 1}
+
+
+def test_a_module_of_another_contract_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, used in ((native_module.CONTRACT, True), (native_module.CONTRACT - 1, False)):
+        monkeypatch.setitem(sys.modules, native_module.MODULE, SimpleNamespace(CONTRACT=number))
+        assert (native_module._load() is not None) is used
 
 
 def test_the_doctor_reports_the_module() -> None:

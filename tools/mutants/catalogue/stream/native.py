@@ -5,6 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 UNIT = "tests/unit/streams/pipeline/test_native.py"
 LANE = "tests/unit/streams/worker/test_lane.py"
 PROPERTY = "tests/property/test_native.py"
+CONTRACT = "tests/contract/test_native_rows.py"
 
 MUTANTS = [
     Mutant(
@@ -16,13 +17,13 @@ MUTANTS = [
     Mutant(
         "native-hints",
         "the look at the cache of persisted keys for events that were encoded natively",
-        (Edit("streams/pipeline/native.py::NativeRows.add_to", "one.key not in held", "True"),),
+        (Edit("streams/pipeline/native.py::EncodedPart.add_to", "one.key not in held", "True"),),
         (f"{UNIT}::test_a_known_key_is_a_duplicate",),
     ),
     Mutant(
         "native-turns",
         "the turns of other tasks while the native module reads a batch",
-        (Edit("streams/pipeline/native.py::NativeRows.reading", "now() >= ends", "False"),),
+        (Edit("streams/pipeline/native.py::reading", "now() >= ends", "False"),),
         (f"{UNIT}::test_other_tasks_run_between_parts_of_a_batch",),
     ),
     Mutant(
@@ -53,11 +54,29 @@ MUTANTS = [
                 "outcomes.candidates.append(candidate)\ncontext.known.add([candidate.key])",
             ),
             Edit(
-                "streams/pipeline/native.py::NativeRows.add_to",
+                "streams/pipeline/native.py::EncodedPart.add_to",
                 "outcomes.candidates += made",
                 "outcomes.candidates += made\nknown.add(keys)",
             ),
         ),
         (f"{LANE}::test_a_sound_copy_of_a_refused_event_counts",),
+    ),
+    Mutant(
+        "native-off",
+        "the setting that turns the native module off",
+        (Edit("streams/pipeline/native.py::Readers.current", "not self._wanted", "False"),),
+        (f"{UNIT}::test_records_are_counted_by_their_reader",),
+    ),
+    Mutant(
+        "native-contract",
+        "the check that the native module was built for this Python code",
+        (Edit("schemas/native_module.py::_load", "getattr(...) == CONTRACT", "True"),),
+        (f"{UNIT}::test_a_module_of_another_contract_is_not_used",),
+    ),
+    Mutant(
+        "native-binary",
+        "the binary form of COPY for a batch with encoded rows",
+        (Edit("sinks/postgres/transaction.py::write_events", "len(events) == len(normalized)", "True"),),
+        (f"{CONTRACT}::test_both_forms_of_copy_make_the_same_rows",),
     ),
 ]
