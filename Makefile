@@ -31,7 +31,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-all test-alerts test-browser test-openapi lint format bench bench-attack bench-flood wheel-test faults \
-	gateway-faults fuzz-native mutants churn pauses lock pin-images
+	gateway-faults fuzz-native native-equality mutants churn pauses lock pin-images
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -92,6 +92,9 @@ gateway-faults: install ## Kill broker and gateway while EVENTS are posted and s
 
 fuzz-native: install ## Give the native module mutated events for SECONDS: no panic, and no row that Python makes otherwise (SEED)
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.fuzz_native --seed $(SEED) --seconds $(SECONDS)
+
+native-equality: install ## Commit EVENTS by Python and natively to two databases, and compare all their tables (SEED)
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.native_equality --events $(EVENTS) --seed $(SEED) $(ARGS)
 
 mutants: install ## Take each mechanism out of a copy, one by one: the tests must notice (ARGS='--only token,chain')
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.mutants $(ARGS)

@@ -45,7 +45,7 @@ def _corpus(random: Random) -> list[Seed]:
     return hostile + [Seed(value, now_ms(), site, load.script_of(site)) for site, value in sites]
 
 
-def _mutated(random: Random, value: bytes, other: bytes) -> bytes:
+def mutated(random: Random, value: bytes, other: bytes) -> bytes:
     """Change the bytes in one to three places."""
     for _ in range(max(1, random.getrandbits(2))):
         at = int(random.random() * (len(value) + 1))
@@ -64,7 +64,7 @@ def _mutated(random: Random, value: bytes, other: bytes) -> bytes:
 def _record(random: Random, offset: int, corpus: Sequence[Seed]) -> MemoryRecord:
     count = len(corpus)
     seed, other = corpus[int(random.random() * count)], corpus[int(random.random() * count)]
-    value = _mutated(random, seed.value, other.value)
+    value = mutated(random, seed.value, other.value)
     stamped = not random.getrandbits(3)
     headers = gateway_headers(value, site_id=seed.site_id, script_id=seed.script_id) if stamped else ()
     return MemoryRecord("t.raw", 0, offset, value, b"k", seed.timestamp, 1, tuple(headers))

@@ -94,18 +94,21 @@ SPLICES = [
 
 
 def records(random: Random, count: int) -> list[MemoryRecord]:
-    """Make records of the raw topic with consecutive offsets."""
+    """Make records of the raw topic with consecutive offsets. Most of the events are copies of each other."""
     first = random.choice([0, 7, 2**40])
-    return [_record(random, first + at) for at in range(count)]
+    return [record_of(random, first + at, body_of(random)) for at in range(count)]
 
 
-def _record(random: Random, offset: int) -> MemoryRecord:
-    value = _body(random)
+def record_of(random: Random, offset: int, value: bytes) -> MemoryRecord:
+    """Make a record of this value."""
     headers = _headers(random, value) if random.random() < 0.5 else []
-    timestamp = NOW_MS - random.randrange(100_000)
+    return MemoryRecord(RAW, 0, offset, value, b"k", _time(random), int(random.random() < 0.3), tuple(headers))
+
+
+def _time(random: Random) -> int:
     if random.random() < 0.05:
-        timestamp = random.choice([NOW_MS - 8 * 86_400_000, NOW_MS + 400_000, -1, 0, LARGEST, 2**43, -LARGEST])
-    return MemoryRecord(RAW, 0, offset, value, b"k", timestamp, int(random.random() < 0.3), tuple(headers))
+        return random.choice([NOW_MS - 8 * 86_400_000, NOW_MS + 400_000, -1, 0, LARGEST, 2**43, -LARGEST])
+    return NOW_MS - random.randrange(100_000)
 
 
 def _headers(random: Random, value: bytes) -> list[tuple[str, bytes | None]]:
@@ -161,7 +164,8 @@ def _headers(random: Random, value: bytes) -> list[tuple[str, bytes | None]]:
     return headers
 
 
-def _body(random: Random) -> bytes:
+def body_of(random: Random) -> bytes:
+    """Make the JSON of an event, or of what is almost one."""
     text = json.dumps(_document(random), **random.choice(STYLES))
     value = text.encode("utf-8", "surrogatepass")
     while random.random() < 0.15:
