@@ -164,14 +164,15 @@ impl Reader {
         let sender = vouched.as_ref().map_or(Sender::Direct, |found| found.sender);
         let event_type = self.named(py, &document.event_type)?;
         let original = original(event_type.1.as_deref(), stated);
-        let page = self.page(py, &document.url)?;
-        let referrer_host = self.host(py, &document.referrer)?;
         let currency = document.currency.to_ascii_uppercase();
         if !currency.is_empty() && !self.currencies.contains(&currency) {
             return Err(Left::Currency.into());
         }
         let script = self.scripts.get(script_id).filter(|script| script.site_id == site_id).ok_or(Left::Script)?;
         let offset = record.getattr(intern!(py, "offset"))?.extract()?;
+        // These may call Python's rules, which can take most of the time. An event that is left would pay for them twice.
+        let page = self.page(py, &document.url)?;
+        let referrer_host = self.host(py, &document.referrer)?;
         let mut key = key::event_key(site_id, event_id);
         key[15] ^= sender as u8;
         Row {

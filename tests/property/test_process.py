@@ -6,7 +6,9 @@ from decimal import Decimal
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.events.encoded import event_of
 from support.events.making import BRAKE_LIMITS, DLQ, NOW_MS, RAW, RETRY_1, batch, body, context, process
+from support.events.native import PATHS, Path
 from support.memory.publisher import MemoryPublisher
 from support.memory.sink import MemorySink, MemoryStore
 from support.memory.source import MemoryRecord
@@ -84,7 +86,7 @@ records = st.builds(
 def assert_writable(outcomes: Outcomes) -> None:
     """Build everything that the sinks and publishers make of an outcome."""
     for candidate in outcomes.candidates:
-        for field in msgspec.structs.astuple(candidate.event):
+        for field in msgspec.structs.astuple(event_of(candidate)):
             assert not isinstance(field, str) or ("\x00" not in field and field.encode())
             assert not isinstance(field, int) or -(2**63) <= field < 2**63
             assert not isinstance(field, datetime) or 1969 <= field.astimezone(UTC).year <= 9999
@@ -98,13 +100,17 @@ def assert_writable(outcomes: Outcomes) -> None:
 
 
 @settings(max_examples=600)
-@given(topic=st.sampled_from([RAW, RETRY_1]), contents=st.lists(records, min_size=1, max_size=6))
-def test_each_record_has_exactly_one_outcome(topic: str, contents: list[tuple[object, ...]]) -> None:
+@given(
+    path=st.sampled_from(PATHS),
+    topic=st.sampled_from([RAW, RETRY_1]),
+    contents=st.lists(records, min_size=1, max_size=6),
+)
+def test_each_record_has_exactly_one_outcome(path: Path, topic: str, contents: list[tuple[object, ...]]) -> None:
     """Records of raw and retry topics become a candidate, a failure or stale, and never raise."""
     source = TopicPartition(topic, 0)
     made = batch(*(MemoryRecord(*source, 10 + at, *content) for at, content in enumerate(contents)))  # type: ignore[arg-type]
     registry = context().registry | {"\x00": Script("\x00", 1, None, enabled=True)}  # type: ignore[operator]
-    outcomes = process(made, context(ledger=LEDGER, registry=registry))
+    outcomes = process(made, path(context(ledger=LEDGER, registry=registry)))
     offsets = [one.attempt.record.offset for one in [*outcomes.candidates, *outcomes.failures]]
     assert len(offsets) == len(set(offsets))
     assert len(offsets) + outcomes.stale == len(contents)

@@ -79,10 +79,10 @@ async def _follow(stream: Stream, plan: list[tuple[Any, ...]]) -> None:
 
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=st.lists(steps, max_size=25), max_records=st.sampled_from([1, 3, 100]))
-def test_each_event_takes_effect_once(plan: list[tuple[Any, ...]], max_records: int) -> None:
+@given(plan=st.lists(steps, max_size=25), max_records=st.sampled_from([1, 3, 100]), native=st.booleans())
+def test_each_event_takes_effect_once(plan: list[tuple[Any, ...]], max_records: int, *, native: bool) -> None:
     """Rows match the distinct valid keys, windows the outcomes, and each offset has one outcome."""
-    stream = Stream(PARTITIONS, max_records=max_records)
+    stream = Stream(PARTITIONS, max_records=max_records, native=native)
     run_virtually(_follow(stream, plan))
     stream.assert_balanced()
     made = [(kind, f"e-{number}") for step, *rest in plan if step == "produce" for _, kind, number in [rest]]

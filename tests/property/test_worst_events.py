@@ -1,26 +1,28 @@
 """No shape of an event costs much more than another of the same length: the cost a sender can cause is bounded."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import pytest
 from support.events.making import judged, record
-from support.events.reading_costs import TRIES, read, seconds
+from support.events.reading_costs import PATHS, TRIES, seconds
 
 from bench.rig.shapes import event, listed, sound, unsound
 from schemas.events.raw_event import MAX_BYTES
 
+Path = Callable[[bytes], None]
 PLAIN = listed(b"1")
 MOST_SOUND, MOST_UNSOUND = 12.0, 20.0
 """Multiples of the json module's time for integers of the same length; measurements on two busy cores are far below."""
 
 
-def too_slow(events: Iterable[tuple[str, bytes]], most: float) -> dict[str, float]:
+def too_slow(path: Path, events: Iterable[tuple[str, bytes]], most: float) -> dict[str, float]:
     """The events that took longer than the allowed multiple of the plain one in every measurement."""
     found = {}
     for name, value in events:
         ratio = float("inf")
         for _ in range(TRIES):
-            ratio = min(ratio, seconds(lambda: read(value)) / seconds(lambda: json.loads(PLAIN)))  # noqa: B023
+            ratio = min(ratio, seconds(lambda: path(value)) / seconds(lambda: json.loads(PLAIN)))  # noqa: B023
             if ratio <= most:
                 break
         else:
@@ -28,14 +30,16 @@ def too_slow(events: Iterable[tuple[str, bytes]], most: float) -> dict[str, floa
     return found
 
 
-def test_no_sound_event_costs_much_more_than_a_plain_one() -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_no_sound_event_costs_much_more_than_a_plain_one(path: Path) -> None:
     """The shapes vary names, values, depth, escapes, numbers, queries, hosts, unknown fields and versions."""
-    assert not too_slow(sound(), MOST_SOUND)
+    assert not too_slow(path, sound(), MOST_SOUND)
 
 
-def test_no_refused_event_costs_much_more_than_a_plain_one() -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_no_refused_event_costs_much_more_than_a_plain_one(path: Path) -> None:
     """The error is at the end of the event or everywhere in it."""
-    assert not too_slow(unsound(), MOST_UNSOUND)
+    assert not too_slow(path, unsound(), MOST_UNSOUND)
 
 
 def test_worst_events_are_what_they_are_called() -> None:

@@ -12,6 +12,7 @@ from support.events.settled import event, prepare, produce, settings_for
 from support.processes.programs import python
 from support.wait import wait_until
 
+from schemas import native_module
 from schemas.config.settings import Settings
 from streams.audit import audit
 
@@ -20,6 +21,9 @@ COMMANDS = {
     "bridge worker": [str(BIN / "bridge"), "worker"],
     "faust": [str(BIN / "faust"), "-A", "streams.app", "worker", "-l", "info"],
 }
+
+NATIVE = native_module.reads(wanted=True)
+RUNS = [("bridge worker", NATIVE), ("bridge worker", "python"), ("faust", NATIVE)]
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
@@ -37,14 +41,18 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
 
 
 async def test_both_commands_settle_and_drain(stack, database_url: str, topic_prefix: str, tmp_path: Path) -> None:
-    """`bridge worker`, then `faust -A streams.app worker`: each commits its events and ends with 0 on SIGTERM."""
+    """`bridge worker`, then `faust -A streams.app worker`: each commits its events and ends with 0 on SIGTERM.
+
+    The first also runs without the native module.
+    """
     settings = settings_for(stack.kafka, database_url, topic_prefix, retry_delays=("100ms", "300ms"))
     await prepare(settings)
     conn = await asyncpg.connect(database_url)
-    for turn, (name, command) in enumerate(COMMANDS.items(), start=1):
+    for turn, (name, reads) in enumerate(RUNS, start=1):
         await produce(settings, [event(number) for number in range(turn * 1000, turn * 1000 + 50)])
         with (tmp_path / f"{turn}.log").open("wb") as log:
-            worker = subprocess.Popen(command, env=environment(settings), stdout=log, stderr=log)
+            by_python = {"BRIDGE_NATIVE_READER": "false"} if reads == "python" else {}
+            worker = subprocess.Popen(COMMANDS[name], env=environment(settings, **by_python), stdout=log, stderr=log)
         try:
             await wait_until(
                 lambda turn=turn: conn.fetchval("SELECT count(*) = $1 FROM bridge_event", 50 * turn),
@@ -60,6 +68,7 @@ async def test_both_commands_settle_and_drain(stack, database_url: str, topic_pr
             # A log shipper rejects every line that is not JSON.
             found = [json.loads(line) for line in (tmp_path / f"{turn}.log").read_text().splitlines()]
             assert not [line for line in found if "Starting..." in line["event"]]
+            assert [line["reads"] for line in found if line["event"] == "worker_started"] == [reads]
     await conn.close()
     assert (await audit(settings)).balanced
 

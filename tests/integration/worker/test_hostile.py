@@ -146,7 +146,7 @@ def odd_but_sound() -> list[Case]:
 class Rig:
     """Topics of its own, a worker on them, and readers of what it wrote."""
 
-    def __init__(self, addresses: StackAddresses, database_url: str, prefix: str) -> None:
+    def __init__(self, addresses: StackAddresses, database_url: str, prefix: str, *, native: bool) -> None:
         self.settings = Settings(
             kafka_bootstrap_servers=addresses.kafka,
             database_url=database_url,
@@ -155,6 +155,7 @@ class Rig:
             retry_delays=("200ms",),
             max_retries=1,
             topic_partitions=2,
+            native_reader=native,
         )
         self.topics = self.settings.topics
         self.placed: dict[Provenance, Case] = {}
@@ -258,11 +259,17 @@ def provenance(row: asyncpg.Record) -> Provenance:
     return Provenance(row["raw_topic"], row["raw_partition"], row["raw_offset"])
 
 
+@pytest.fixture(params=[True, False], ids=["native", "python"])
+def native(request: pytest.FixtureRequest) -> bool:
+    """Whether the native module reads ordinary events."""
+    return bool(request.param)
+
+
 @pytest.fixture
 async def rig(
-    stack: StackAddresses, database_url: str, topic_prefix: str, request: pytest.FixtureRequest
+    stack: StackAddresses, database_url: str, topic_prefix: str, request: pytest.FixtureRequest, *, native: bool
 ) -> AsyncIterator[Rig]:
-    made = Rig(stack, database_url, topic_prefix)
+    made = Rig(stack, database_url, topic_prefix, native=native)
     await made.start(getattr(request, "param", {}))
     yield made
     await made.stop()

@@ -1,8 +1,8 @@
 """The compiled reader's rows beside the outcomes of the Python path."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from schemas.pipeline.outcome import Normalized, Outcomes
 from schemas.pipeline.record import RawRecord, TopicPartition
@@ -60,6 +60,16 @@ def native_context(**given: Any) -> Context:
     return natively(context(**given))
 
 
+def by_python(given: Context) -> Context:
+    """Return the context in which Python reads all events."""
+    return replace(given, native=None, seen=set())
+
+
 def natively(given: Context) -> Context:
     """Return the context with a reader."""
     return replace(given, native=reader(given), seen=set())
+
+
+Path = Callable[[Context], Context]
+PATHS: Final = [by_python, natively] if native.AVAILABLE else [by_python]
+"""The paths of this environment, as changes of a context."""

@@ -28,7 +28,14 @@ REAL_BUDGET_SECONDS = 20
 class Stream:
     """Raw and retry topics of `partitions` partitions each. `failing` counts calls that are still to fail, by seam."""
 
-    def __init__(self, partitions: int = 1, *, max_records: int = 100, limits: BreakerLimits = BRAKE_LIMITS) -> None:
+    def __init__(
+        self,
+        partitions: int = 1,
+        *,
+        max_records: int = 100,
+        limits: BreakerLimits = BRAKE_LIMITS,
+        native: bool = True,
+    ) -> None:
         self.raw = [TopicPartition(RAW, number) for number in range(partitions)]
         self.retries = [TopicPartition(topic, number) for topic in DELAYS_MS for number in range(partitions)]
         self.failing: Counter[str] = Counter()
@@ -50,6 +57,7 @@ class Stream:
             policy=POLICY,
             bounds=BOUNDS,
             raw_topic=RAW,
+            native=native,
             max_records=max_records,
             dedup_hints=1000,
             brake=BreakerJudge(limits, lambda: asyncio.get_running_loop().time()),

@@ -29,6 +29,7 @@ from streams.pipeline.processor import CLAMP_FUTURE_MS, CLAMP_PAST_MS, GATEWAY_T
 
 needs_native = pytest.mark.skipif(not native.AVAILABLE, reason="the native module is not installed")
 CLAMP = (CLAMP_PAST_MS, CLAMP_FUTURE_MS)
+LONG_AGO, SOON = NOW_MS - CLAMP_PAST_MS - 1, NOW_MS + CLAMP_FUTURE_MS + 1
 VALUE = body()
 OTHER = ProofKeys([b"another key"])
 
@@ -89,7 +90,8 @@ def _with(part: bytes) -> bytes:
         ({"value": VALUE, "headers": gateway_headers(VALUE, keys=OTHER)}, "headers"),
         ({"value": VALUE, "headers": gateway_headers(VALUE + b" ")}, "headers"),
         ({"value": VALUE, "headers": gateway_headers(VALUE, site_id=2, script_id="blog")}, "identity"),
-        ({"timestamp": 0, "timestamp_type": 0}, "time"),
+        ({"timestamp": LONG_AGO, "timestamp_type": 0, "occurred_at": LONG_AGO}, "time"),
+        ({"timestamp": SOON, "timestamp_type": 0, "occurred_at": SOON}, "time"),
         ({"occurred_at": 0}, "time"),
     ],
 )
