@@ -73,7 +73,11 @@ class Workshop:
     def _compile(self) -> None:
         """Build the native module of the copy, where Python finds it before the installed one."""
         cargo, crate = find_cargo(), self.directory / "native"
-        quick = {"CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
+        quick = {
+            "CARGO_PROFILE_RELEASE_LTO": "off",
+            "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
+            "RUSTFLAGS": "-A warnings",
+        }
         words = [str(cargo), "build", "--quiet", "--release", "--locked"]
         subprocess.run(words, cwd=crate, env=os.environ | quick, check=True)
         built = next(path for name in LIBRARIES if (path := crate / "target" / "release" / name).exists())
