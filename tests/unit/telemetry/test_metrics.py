@@ -36,12 +36,7 @@ def sites(count: int) -> list[Outcomes]:
     """A batch with one event for each of `count` sites."""
     one = judged(record())
     (candidate,) = one.candidates
-    one.candidates = [
-        msgspec.structs.replace(
-            candidate, event=msgspec.structs.replace(candidate.event, site_id=site + 1000), site_id=site + 1000
-        )
-        for site in range(count)
-    ]
+    one.candidates = [msgspec.structs.replace(candidate, site_id=site + 1000) for site in range(count)]
     return [one]
 
 
@@ -99,10 +94,8 @@ def test_each_attempt_counts_for_its_sender_s_class() -> None:
     """Rows, retries, drops and dead letters count; a missing class counts as a Kafka producer."""
     outcomes = [judged(record(0), record(1, event_id="e-2"), record(2, event_type=""), record(3, script_id="nobody"))]
     row, late = outcomes[0].candidates
-    visitors = msgspec.structs.replace(
-        row, event=msgspec.structs.replace(row.event, sender=Sender.VISITOR), sender=Sender.VISITOR
-    )
-    second = duplicate(msgspec.structs.replace(late, event=msgspec.structs.replace(late.event, sender=Sender.SERVER)))
+    visitors = msgspec.structs.replace(row, sender=Sender.VISITOR)
+    second = duplicate(msgspec.structs.replace(late, sender=Sender.SERVER))
     dropped, retried = outcomes[0].failures
     dropped.sender, retried.sender = Sender.VISITOR, None
     names = {
@@ -225,3 +218,15 @@ def test_names_follow_the_convention() -> None:
         assert one.documentation.endswith(".")
         assert not one.name.endswith(("_ms", "_minutes", "_kb", "_mb", "_count", "_sum"))
         assert (one.kind == "counter") == one.name.endswith("_total")
+
+
+def test_records_are_counted_by_their_reader() -> None:
+    """The share of the native module is that of its series among all."""
+    reads = {("native", "ordinary"): 3, ("python", "headers"): 2, ("python", "panic"): 1}
+    before = {labels: sample("bridge_read_records_total", reader=labels[0], reason=labels[1]) for labels in reads}
+    (outcomes,) = sites(1)
+    outcomes.read.clear()
+    outcomes.read.update({reason: count for (_, reason), count in reads.items()})
+    commit_metrics.settled(committed([outcomes]), [outcomes], NOW_MS, RAW)
+    for labels, count in reads.items():
+        assert sample("bridge_read_records_total", reader=labels[0], reason=labels[1]) == before[labels] + count
