@@ -83,13 +83,13 @@ def main(words: list[str]) -> int:
     while time.monotonic() < ends:
         batch_of = [_record(random, at, corpus) for at in range(AT_ONCE)]
         began = time.monotonic()
-        found = made.read(SOURCE, batch_of, 0, NOW_MS, EVERYTHING)
+        found = made.read(SOURCE, batch_of, 0, NOW_MS, *EVERYTHING)
         panicked = [batch_of[index] for index, why in found.left if why == LeftToPython.PANIC]
         if panicked or time.monotonic() - began > SLOWEST_SECONDS:
             sys.stderr.write(f"a panic or a slow record: {panicked or batch_of}\n")
             return 1
         if taken := [batch_of[index] for index in found.indexes]:
-            assert_equal(taken, made.read(SOURCE, taken, 0, NOW_MS, EVERYTHING), given)
+            assert_equal(taken, made.read(SOURCE, taken, 0, NOW_MS, *EVERYTHING), given)
         inputs, rows = inputs + AT_ONCE, rows + len(taken)
     sys.stdout.write(f"{inputs} inputs, {rows} rows, no difference and no panic (seed {options.seed})\n")
     return 0

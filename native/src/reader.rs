@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::time::Instant;
 
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -47,11 +48,8 @@ impl From<PyErr> for Stop {
     }
 }
 
-struct Script {
-    site_id: i64,
-    org_id: Option<i64>,
-    shared: bool,
-}
+/// A script whose events may become rows: its site, its organisation, and whether its senders share their ids.
+type Script = (i64, Option<i64>, bool);
 
 /// An event type's canonical name, and the JSON of the name that was sent if it differs.
 type Named = (Vec<u8>, Option<Vec<u8>>);
@@ -60,6 +58,8 @@ type Named = (Vec<u8>, Option<Vec<u8>>);
 #[pyclass(module = "ghostlink_native")]
 pub struct Reader {
     scripts: HashMap<Vec<u8>, Script>,
+    /// Python's look-up of a script; None if it is not registered, disabled or paused.
+    find_script: Py<PyAny>,
     currencies: HashSet<Vec<u8>>,
     keys: ProofKeys,
     limits: Limits,
@@ -76,18 +76,16 @@ pub struct Reader {
 impl Reader {
     #[new]
     fn new(
-        scripts: Vec<(String, i64, Option<i64>, bool)>,
+        find_script: Py<PyAny>,
         currencies: Vec<String>,
         keys: Vec<(Vec<u8>, Vec<u8>)>,
         limits: Limits,
         rules: (Py<PyAny>, Py<PyAny>, Py<PyAny>),
     ) -> Self {
-        let scripts = scripts
-            .into_iter()
-            .map(|(id, site_id, org_id, shared)| (id.into_bytes(), Script { site_id, org_id, shared }));
         let (name_type, split_url, find_host) = rules;
         Self {
-            scripts: scripts.collect(),
+            scripts: HashMap::new(),
+            find_script,
             currencies: currencies.into_iter().map(String::into_bytes).collect(),
             keys: ProofKeys::new(keys),
             limits,
@@ -98,7 +96,7 @@ impl Reader {
         }
     }
 
-    /// Read records from `start` on until their values exceed `budget` bytes.
+    /// Read records from `start` on until their values exceed `budget` bytes, or until the time is over.
     ///
     /// `records` is a list or a tuple of records of one partition, whose name and number the rows get.
     /// Each record becomes a row, or is left to Python.
@@ -109,8 +107,9 @@ impl Reader {
         start: usize,
         now_ms: i64,
         budget: usize,
+        seconds: f64,
     ) -> PyResult<Rows> {
-        let count = records.len()?;
+        let (count, began) = (records.len()?, Instant::now());
         let mut rows = Rows { out: Vec::new(), taken: Vec::new(), left: Vec::new(), end: start };
         let mut size = 0;
         while rows.end < count && size <= budget {
@@ -127,6 +126,9 @@ impl Reader {
                 }
             }
             rows.end += 1;
+            if began.elapsed().as_secs_f64() >= seconds {
+                break;
+            }
         }
         // The rows are kept until the commit.
         rows.out.shrink_to_fit();
@@ -168,7 +170,10 @@ impl Reader {
         if !currency.is_empty() && !self.currencies.contains(&currency) {
             return Err(Left::Currency.into());
         }
-        let script = self.scripts.get(script_id).filter(|script| script.site_id == site_id).ok_or(Left::Script)?;
+        let (site_of_script, org_id, shared) = self.script(py, script_id)?;
+        if site_of_script != site_id {
+            return Err(Left::Script.into());
+        }
         let offset = record.getattr(intern!(py, "offset"))?.extract()?;
         // These may call Python's rules, which can take most of the time. An event that is left would pay for them twice.
         let page = self.page(py, &document.url)?;
@@ -181,7 +186,7 @@ impl Reader {
             received_at,
             occurred_at,
             site_id,
-            org_id: script.org_id,
+            org_id,
             script_id,
             event_id,
             event_type: &event_type.0,
@@ -203,7 +208,7 @@ impl Reader {
             received_ms,
             offset,
             sender: sender as u8,
-            shared: script.shared,
+            shared,
         });
         Ok(())
     }
@@ -236,6 +241,17 @@ impl Reader {
             return Err(Left::Time.into());
         }
         Ok((occurred, None))
+    }
+
+    fn script(&mut self, py: Python, id: &[u8]) -> Result<Script, Stop> {
+        if let Some(found) = self.scripts.get(id) {
+            return Ok(*found);
+        }
+        // Only registered scripts are remembered, so that a sender can't fill the memory with others.
+        let found: Option<Script> = self.find_script.call1(py, (text(py, id)?,))?.extract(py)?;
+        let script = found.ok_or(Left::Script)?;
+        self.scripts.insert(id.to_vec(), script);
+        Ok(script)
     }
 
     fn named(&mut self, py: Python, given: &[u8]) -> Result<Named, Stop> {

@@ -95,8 +95,16 @@ class Rows(Protocol):
 class Reader(Protocol):
     """Reads records of the raw topic by one version of the registry. Several threads must not share it."""
 
-    def read(self, source: TopicPartition, records: Sequence[RawRecord], start: int, now_ms: int, budget: int) -> Rows:
-        """Read the source's records from `start` on until their values exceed `budget` bytes."""
+    def read(
+        self,
+        source: TopicPartition,
+        records: Sequence[RawRecord],
+        start: int,
+        now_ms: int,
+        budget: int,
+        seconds: float,
+    ) -> Rows:
+        """Read the source's records from `start` on until their values exceed `budget` bytes, or `seconds` have passed."""
 
 
 AVAILABLE: Final = module is not None
@@ -113,16 +121,10 @@ def reader(
     """
     if module is None:
         return None
-    scripts = [
-        # A disabled or paused script is left out, so that its events are left to Python.
-        (script_id, script.site_id, script.org_id, script.shared_ids)
-        for script_id, script in registry.items()
-        if script.enabled and not script.paused
-    ]
     times = [_micros(span) for span in (bounds.max_age, bounds.max_ahead, bounds.max_skew, TRANSIT)]
     limits = _LIMITS | dict(zip(_TIMES, (*times, *clamp_ms, gateway_trust_ms), strict=True))
     rules = (_type_namer(aliases=bounds.aliases), page_parts, referrer_host)
-    made: Reader = module.Reader(scripts, sorted(CURRENCIES), list(keys.digests.items()), limits, rules)
+    made: Reader = module.Reader(_finder(registry), sorted(CURRENCIES), list(keys.digests.items()), limits, rules)
     return made
 
 
@@ -171,7 +173,7 @@ def reading(
         if now() >= ends:
             yield
             ends = now() + slice_seconds
-        rows = reader.read(batch.source, batch.records, at, now_ms, BYTES_AT_ONCE)
+        rows = reader.read(batch.source, batch.records, at, now_ms, BYTES_AT_ONCE, SECONDS_AT_ONCE)
         EncodedPart(batch, rows, now_ms).add_to(outcomes, known)
         left += [batch.records[index] for index, _ in rows.left]
         at = rows.end
@@ -230,6 +232,8 @@ class EncodedPart:
 BYTES_AT_ONCE: Final = 100_000
 """The module reads about this many bytes at a time, and writes rows of about so many bytes at once. That takes a
 millisecond."""
+SECONDS_AT_ONCE: Final = 0.005
+"""The module ends reading earlier if events take more time, such as those with URLs that Python parses."""
 
 _LIMITS: Final = {
     "max_bytes": MAX_BYTES,
@@ -244,6 +248,19 @@ _LIMITS: Final = {
 _TIMES: Final = (
     "max_age", "max_ahead", "max_skew", "transit", "clamp_past_ms", "clamp_future_ms", "gateway_trust_ms",
 )  # fmt: skip
+
+
+def _finder(registry: Registry) -> Callable[[str], tuple[int, int | None, bool] | None]:
+    """Return the look-up of a script whose events may become rows: its site, its organisation, and if ids are shared."""
+
+    def found(script_id: str) -> tuple[int, int | None, bool] | None:
+        script = registry.get(script_id)
+        # The events of a disabled or paused script are left to Python.
+        if script is None or not script.enabled or script.paused:
+            return None
+        return script.site_id, script.org_id, script.shared_ids
+
+    return found
 
 
 class _TypeNamer(Protocol):

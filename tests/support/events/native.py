@@ -1,5 +1,6 @@
 """The compiled reader's rows beside the outcomes of the Python path."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -11,8 +12,8 @@ from streams.pipeline import native
 from streams.pipeline.processor import CLAMP_FUTURE_MS, CLAMP_PAST_MS, GATEWAY_TRUST_MS, Context
 from support.events.making import NOW_MS, batch, context, process
 
-EVERYTHING = 2**40
-"""A budget that no records exceed."""
+EVERYTHING = 2**40, math.inf
+"""Bytes and seconds that no records exceed."""
 
 
 def reader(given: Context) -> native.Reader:
@@ -27,7 +28,7 @@ def reader(given: Context) -> native.Reader:
 def read(records: Sequence[RawRecord], given: Context | None = None) -> native.Rows:
     """Read records of one batch, all at once."""
     source = TopicPartition(records[0].topic, records[0].partition)
-    return reader(given or context()).read(source, records, 0, NOW_MS, EVERYTHING)
+    return reader(given or context()).read(source, records, 0, NOW_MS, *EVERYTHING)
 
 
 def left(rows: native.Rows) -> list[int]:

@@ -27,7 +27,7 @@ def read(value: bytes) -> None:
 
 def read_natively(value: bytes) -> None:
     """Read the event by the native module, and by Python if the module leaves it."""
-    if _reader().read(SOURCE, [record(value=value)], 0, NOW_MS, EVERYTHING).left:
+    if _reader().read(SOURCE, [record(value=value)], 0, NOW_MS, *EVERYTHING).left:
         read(value)
 
 

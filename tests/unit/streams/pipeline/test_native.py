@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support.events.making import BOUNDS, NOW_MS, POLICY, RAW, REGISTRY, batch, body, context, process, record
-from support.events.native import assert_equal, native_context, read
+from support.events.making import BOUNDS, NOW_MS, POLICY, RAW, REGISTRY, SOURCE, batch, body, context, process, record
+from support.events.native import assert_equal, native_context, read, reader
 from support.events.sealed import KEYS, TRUST, gateway_headers
 
 from bridge.doctor.machine import judge_native
@@ -42,6 +42,16 @@ def test_other_tasks_run_between_parts_of_a_batch() -> None:
     turns = sum(1 for _ in processing(outcomes, native_context(), lambda: float(next(clock)), 1.0))
     assert turns >= 9
     assert [type(one) for one in outcomes.candidates] == [Encoded] * 20
+
+
+@needs_native
+def test_a_call_reads_no_longer_than_its_time() -> None:
+    """A batch of events that take long, such as those with URLs that Python parses, does not hold the event loop."""
+    records = [record(at, event_id=f"e-{at}") for at in range(3)]
+    made = reader(context())
+    assert made.read(SOURCE, records, 0, NOW_MS, native.BYTES_AT_ONCE, 60.0).end == 3
+    assert made.read(SOURCE, records, 1, NOW_MS, native.BYTES_AT_ONCE, 0.0).end == 2
+    assert made.read(SOURCE, records, 0, NOW_MS, 0, 60.0).end == 1
 
 
 @needs_native

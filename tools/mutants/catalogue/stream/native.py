@@ -29,7 +29,13 @@ MUTANTS = [
     Mutant(
         "native-paused",
         "the scripts whose events the native module must leave to Python",
-        (Edit("streams/pipeline/native.py::reader", "script.enabled and not script.paused", "True"),),
+        (
+            Edit(
+                "streams/pipeline/native.py::_finder",
+                "script is None or not script.enabled or script.paused",
+                "script is None",
+            ),
+        ),
         (f"{UNIT}::test_what_is_not_certain_is_left_to_python",),
     ),
     Mutant(

@@ -47,6 +47,12 @@ MUTANTS = [
         Edit("native/src/json.rs", "self.exponents > self.limits.max_exponents", "false"),
     ),
     _of(
+        "seconds",
+        "the native module's limit of time for one call",
+        Edit("native/src/reader.rs", "began.elapsed().as_secs_f64() >= seconds", "false"),
+        f"{_UNIT}::test_a_call_reads_no_longer_than_its_time",
+    ),
+    _of(
         "proof",
         "the native module's check of the gateway's proof",
         Edit("native/src/gateway.rs", "!constant_time_eq(&right, digest.ok_or(Left::Headers)?)", "false"),
@@ -68,7 +74,7 @@ MUTANTS = [
     _of(
         "site",
         "the native module's check that a script is of the site",
-        Edit("native/src/reader.rs", "script.site_id == site_id", "true"),
+        Edit("native/src/reader.rs", "site_of_script != site_id", "false"),
     ),
     _of(
         "clamp",
