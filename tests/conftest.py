@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from support.infrastructure.class_archive import use_class_archive
 from support.infrastructure.databases import as_admin, create_database, drop_database
 from support.infrastructure.servers import SERVERS, given_addresses
 from support.infrastructure.shared_servers import Servers, pytest_configure_node, servers, share_servers
@@ -38,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
         hear_everything()
     if config.getoption("--stack") == "external":
         given_addresses()
+    if not hasattr(config, "workerinput"):
+        use_class_archive()
     share_servers(config)
 
 
