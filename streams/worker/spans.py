@@ -1,10 +1,12 @@
 """OpenTelemetry spans of commits and of attempts at events, by OpenTelemetry's conventions for messaging."""
 
 from collections.abc import Sequence
-from typing import Final
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -20,7 +22,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from schemas.kafka.headers import TRACEPARENT, last
 from schemas.pipeline.outcome import Attempt, Failure, Outcomes
-from schemas.pipeline.record import RawRecord
+from schemas.pipeline.record import Provenance, RawRecord
+from schemas.pipeline.sender import Sender
 from sinks.ports import CommitResult
 from telemetry.metrics import product_version
 
@@ -31,8 +34,22 @@ _Details = dict[str, str | int | bool]
 _propagator = TraceContextTextMapPropagator()
 
 
+class _Tried(NamedTuple):
+    """An attempt with its failure, or with None if its event became a row.
+
+    `by_gateway` says that a gateway has vouched for the record, so that the flag in it is the gateway's own decision.
+    """
+
+    attempt: Attempt
+    failure: Failure | None
+    by_gateway: bool
+
+
 class SettlementSpans:
     """One span for each commit, and one for each attempt at an event whose record has a sampled trace.
+
+    A gateway has decided by OTEL_TRACES_SAMPLER whether the trace of its record is sampled. Whether that of another
+    record is, its producer and OTEL_TRACES_SAMPLER of the worker decide together.
 
     An event keeps its `traceparent` through retries, dead letter and replay. All attempts at the event are therefore in
     the trace of its producer. Each attempt's span is linked with the span of its commit.
@@ -40,14 +57,15 @@ class SettlementSpans:
 
     def __init__(self, provider: TracerProvider, group: str) -> None:
         self._tracer = provider.get_tracer("ghostlink-bridge", product_version())
+        self._sampler = provider.sampler
         self._group = group
 
     def tell(self, committed: CommitResult, outcomes: Sequence[Outcomes], began_ms: int, ended_ms: int) -> None:
         """Record the spans of one commit. `began_ms` and `ended_ms` are in milliseconds since the epoch."""
         traced = [
             (context, attempt, failure)
-            for attempt, failure in _attempts(committed, outcomes)
-            if (context := _sampled(attempt.record)) is not None
+            for attempt, failure, by_gateway in _attempts(committed, outcomes)
+            if (context := _sampled(attempt.record)) is not None and (by_gateway or self._samples(attempt.provenance))
         ]
         topics = ",".join(sorted({one.batch.source.in_kafka.topic for one in outcomes}))
         details: _Details = {f"bridge.{name}": count for name, count in committed.tally._asdict().items()}
@@ -63,6 +81,15 @@ class SettlementSpans:
             if failure is not None:
                 span.set_status(Status(StatusCode.ERROR, failure.error_class.value))
             span.end(ended_ms * _NS)
+
+    def _samples(self, provenance: Provenance) -> bool:
+        """Return whether the sampler would sample a trace that begins with the event: the same for all its attempts.
+
+        A ratio is taken of an id that no producer has chosen.
+        """
+        own_id = int.from_bytes(blake2b(str(provenance).encode(), digest_size=16).digest())
+        found = self._sampler.should_sample(Context(), own_id, "attempt", SpanKind.CONSUMER)
+        return found.decision is Decision.RECORD_AND_SAMPLE
 
     def _started(
         self, operation: str, topics: str, parent: Context, details: _Details, links: Sequence[Link], began_ms: int
@@ -103,15 +130,22 @@ def _outcome(failure: Failure | None) -> str:
     return "retried" if failure.dropped_reason is None else "dropped"
 
 
-def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[tuple[Attempt, Failure | None]]:
-    """Return each attempt of a commit with its failure, or with None if its event became a row. Failed ones come first.
+def _attempts(committed: CommitResult, outcomes: Sequence[Outcomes]) -> list[_Tried]:
+    """Return each attempt of a commit. Failed ones come first.
 
     The attempt at an event that is a duplicate has failed.
     """
-    failed: list[tuple[Attempt, Failure | None]] = [(one.attempt, one) for one in committed.failures]
-    late = {id(attempt) for attempt, _ in failed}
-    good = (one.attempt for batch in outcomes for one in batch.candidates)
-    return failed + [(attempt, None) for attempt in good if id(attempt) not in late]
+    failed = [_Tried(one.attempt, one, _is_vouched(one.sender)) for one in committed.failures]
+    late = {id(one.attempt) for one in failed}
+    good = (one for batch in outcomes for one in batch.candidates)
+    return failed + [
+        _Tried(one.attempt, None, _is_vouched(one.event.sender)) for one in good if id(one.attempt) not in late
+    ]
+
+
+def _is_vouched(sender: Sender | None) -> bool:
+    """Return whether a gateway has vouched for the event's sender class."""
+    return sender in (Sender.VISITOR, Sender.SERVER)
 
 
 def _sampled(record: RawRecord) -> SpanContext | None:
