@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def provider_of_traces(settings: Settings, service: str) -> "TracerProvider | None":
     """Return the provider of a process's spans, which exports them to a collector; None unless the settings ask for it.
 
-    The event's producer decides on sampling. OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter and the sampler. Raises
+    OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure the exporter and the sampler. Raises
     InvalidInput if the extra `traces` is not installed.
     """
     if not settings.traces:

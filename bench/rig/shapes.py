@@ -169,6 +169,7 @@ def unsound() -> Iterator[tuple[str, bytes]]:
     yield "opening brackets", b"[" * MAX_BYTES
     yield "closing brackets", b"]" * MAX_BYTES
     yield "an endless text", b'{"a":"' + b'\\"' * 32_000 + b"[" * 40
+    yield "empty texts, then a NUL", b'{"o":"' + b'"' * 65_400 + b'\\u0000"}'
     yield "NULs", bytes(MAX_BYTES)
     yield "blanks", b" " * MAX_BYTES
     yield "an array", b"[" + b"1," * 32_000 + b"1]"

@@ -121,6 +121,7 @@ def _texts() -> Iterator[tuple[str, bytes]]:
         yield f"{name} in a name", full(b'"properties":{"', unit, b'":1}')
         yield f"{name} behind a host", full(b'"url":"http://x.test/', unit, b'"')
         yield f"{name} before a host", full(b'"url":"http://', unit, b'@x.test/"')
+        yield f"{name} beside a control", full(b'"session_id":"\\u0001","properties":{"a":"', unit, b'"}')
         yield f"{name} in a type", event(event_type=(unit * 64)[:64])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from fastapi import FastAPI
 
+from bridge.gateway.admission.access import has_key
 from bridge.gateway.admission.cors import cors_headers, preflight
 from bridge.gateway.request import Request, script_route
 from bridge.gateway.routes.events import post_events
@@ -89,7 +90,11 @@ class Front:
             return
         address = address_of(scope, self._hops)
         route, script_id = found
-        traced = self.spans.begin(scope["method"], _ROUTES[route][1], script_id, headers, ids) if self.spans else None
+        traced = None
+        if self.spans:
+            # The span begins before the request is admitted, because refused requests have one too.
+            keyed = has_key(self.services.producers, script_id, headers)
+            traced = self.spans.begin(scope["method"], _ROUTES[route][1], script_id, headers, ids, from_server=keyed)
         request = Request(scope, receive, headers, traced.ids if traced else ids, script_id, address)
         status, error_code = await self._scripts_route(self.services, route, request, send, began)
         if traced:
@@ -118,7 +123,9 @@ class Front:
             return self._tell(route, _CLIENT_GONE, "", scope, began, seconds)
         if request.from_server:
             _of_servers(answer.status).inc()
-            metrics.GATEWAY_SERVER_SECONDS.observe(seconds)
+            if route == "events":
+                # This figure pages, so it has no time that a server can lengthen by what it sends.
+                metrics.GATEWAY_SERVER_SECONDS.observe(seconds - request.own_waits)
         if answer.error_code:
             script = services.producers.current.get(request.script_id)
             REFUSED.count(

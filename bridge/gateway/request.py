@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from bridge.gateway.admission.line import Work
 from bridge.http.answer import Receive, Scope
 from bridge.http.ids import RequestIds
 
@@ -32,8 +33,15 @@ class Request:
     """Whether the request has an API key of this installation."""
     waited: float = 0.0
     """Seconds that the request waited for its client to send the body."""
+    work: Work | None = None
+    """Its work on the event loop, once the request is admitted."""
     events: int = 0
     """Number of the request's events, known when its body has arrived."""
+
+    @property
+    def own_waits(self) -> float:
+        """Return for how many seconds the request waited because of what its sender sends."""
+        return 0.0 if self.work is None else self.work.own_waits
 
     @property
     def query(self) -> bytes:

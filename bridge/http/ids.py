@@ -13,7 +13,10 @@ _TRACE_ID = re.compile(rb"(?:trace-)?(?!0{32})([0-9a-f]{32})")
 
 
 class RequestIds(NamedTuple):
-    """Ids of a request. The headers of its response and of its records contain them."""
+    """Ids of a request. The headers of its response and of its records contain them.
+
+    The flag of `traceparent` says that the trace is not sampled: neither a client nor this module decides that it is.
+    """
 
     request_id: bytes
     trace_id: bytes
@@ -45,11 +48,11 @@ def request_ids(headers: Mapping[bytes, bytes]) -> RequestIds:
     traceparent = headers.get(b"traceparent")
     parent = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
     if parent is not None and traceparent is not None:
-        return RequestIds(request_id, trace_id or b"trace-" + parent[1], traceparent, correlation_id)
+        return RequestIds(request_id, trace_id or b"trace-" + parent[1], traceparent[:-2] + b"00", correlation_id)
     known = None if trace_id is None else _TRACE_ID.fullmatch(trace_id)
     # The W3C standard forbids ids of zeros only.
     trace = b"%032x" % (_bits(128) or 1) if known is None else known[1]
-    made = b"00-%b-%016x-01" % (trace, _bits(64) or 1)
+    made = b"00-%b-%016x-00" % (trace, _bits(64) or 1)
     return RequestIds(request_id, trace_id or b"trace-" + trace, made, correlation_id)
 
 

@@ -35,15 +35,20 @@ async def parts(rows: Sequence[msgspec.Struct]) -> AsyncIterator[bytes]:
     turn = Turn()
     part: list[bytes] = []
     for start in range(0, len(rows), _ROWS):
-        lines = _encode_lines(list(map(astuple, rows[start : start + _ROWS])))
-        # A line break within a text is still escaped here, so an unescaped one ends a row.
-        part.append(_plain(b"\n".join([line[1:-1] for line in lines.split(b"\n")])))
+        part.append(encoded(rows[start : start + _ROWS]))
         if sum(map(len, part)) >= _BYTES:
             yield b"".join(part)
             part.clear()
             await turn.let_others()
     if part:
         yield b"".join(part)
+
+
+def encoded(rows: Sequence[msgspec.Struct]) -> bytes:
+    """Return whole lines of the COPY statement's body. Raises UnicodeEncodeError for a text with a lone surrogate."""
+    lines = _encode_lines(list(map(astuple, rows)))
+    # A line break within a text is still escaped here, so an unescaped one ends a row.
+    return _plain(b"\n".join([line[1:-1] for line in lines.split(b"\n")]))
 
 
 def _plain(lines: bytes) -> bytes:

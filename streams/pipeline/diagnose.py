@@ -41,8 +41,10 @@ from streams.pipeline.rejection import Rejection, violated
 from streams.pipeline.violations import contract_violations, json_type, quoted
 
 _KEY = "(key)"
-# The closing quote is optional. Otherwise a string without one would be searched again from each of its escaped quotes.
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+# Strings, and what follows each up to a bracket or another string, are one match, because a loop over many short ones
+# takes as long as 50 events. The closing quote is optional. Otherwise a string without one would be searched again from
+# each of its escaped quotes.
+_STRINGS_OR_BRACKET = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?[^"\[\]{}]*+)++|[\[{]|[\]}]', re.DOTALL)
 _encode = msgspec.json.encode
 
 
@@ -89,7 +91,7 @@ def readable_text(value: bytes | None) -> str:
 def _check_nesting(text: str) -> None:
     """Raise Rejection, with the position, if the text is nested too deep. The text need not be valid JSON."""
     depth = 0
-    for token in _STRING_OR_BRACKET.finditer(text):
+    for token in _STRINGS_OR_BRACKET.finditer(text):
         mark = token[0]
         depth += (mark in "[{") - (mark in "]}") if len(mark) == 1 else 0
         if depth > MAX_DEPTH:

@@ -99,6 +99,18 @@ def admit(
     return Grant(script, origin)
 
 
+def has_key(producers: ProducerRegistry, script_id: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether the request has an API key that is valid for this script."""
+    given = headers.get(b"authorization", b"")
+    if given[: len(_BEARER)].lower() != _BEARER:
+        return False
+    try:
+        _check_key(producers, given[len(_BEARER) :].strip(), script_id)
+    except Problem:
+        return False
+    return True
+
+
 def _from_query(query: bytes) -> bytes:
     """Return the token from the query string. navigator.sendBeacon sends it there, because it can't set headers."""
     for field in query.split(b"&", _MOST_FIELDS)[:_MOST_FIELDS]:

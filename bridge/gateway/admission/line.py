@@ -15,6 +15,8 @@ from bridge.http.wire.cost import Cost
 from sinks.cooperative import Turn
 
 SLICE_SECONDS: Final = 0.005
+_OWN: Final = 2
+"""The number of names, from the widest, that are one party's: sender class, and organisation or address."""
 
 
 class Line:
@@ -30,9 +32,9 @@ class Line:
     """
 
     def __init__(self) -> None:
-        self._first: Turns[asyncio.Future[None]] = Turns()
-        self._long: Turns[asyncio.Future[None]] = Turns()
-        self._served: tuple[Turns[asyncio.Future[None]], Path] | None = None
+        self._first: Turns[asyncio.Future[float]] = Turns()
+        self._long: Turns[asyncio.Future[float]] = Turns()
+        self._served: tuple[Turns[asyncio.Future[float]], Path] | None = None
         self._iteration = Turn(SLICE_SECONDS)
         self._works = False
         """Whether, in this iteration of the loop, a request has worked or waits for a turn."""
@@ -62,15 +64,20 @@ class Line:
         self._begin()
         return True
 
-    async def take(self, sender: Path, *, long: bool = False) -> None:
+    async def take(self, sender: Path, *, long: bool = False) -> float:
         """Wait until a request of the sender may work for one slice, after the sender's earlier requests.
 
-        If the work is `long` (more than one slice), it also waits for the first slices of other requests.
+        If the work is `long` (more than one slice), it also waits for the first slices of other requests. Returns for
+        how many seconds it waited for others: without the time until the last slice of its organisation, or of its
+        address, was over.
         """
-        if not self.gives_at_once(sender):
-            turn = asyncio.get_running_loop().create_future()
-            (self._of_long(sender) if long else self._first.of(sender)).append(turn)
-            await self._given(turn)
+        if self.gives_at_once(sender):
+            return 0.0
+        began = time.perf_counter()
+        turn = asyncio.get_running_loop().create_future()
+        (self._of_long(sender) if long else self._first.of(sender)).append(turn)
+        own = await self._given(turn)
+        return time.perf_counter() - max(began, own)
 
     async def take_turns(self, sender: Path) -> None:
         """End the slice, and wait for the request's next one.
@@ -90,7 +97,7 @@ class Line:
         else:
             self._served = None
 
-    def _of_long(self, sender: Path) -> deque[asyncio.Future[None]]:
+    def _of_long(self, sender: Path) -> deque[asyncio.Future[float]]:
         if not self._long:
             self._firsts.begin()
         return self._long.of(sender)
@@ -98,6 +105,9 @@ class Line:
     def _end(self) -> None:
         if self._served:
             turns, sender = self._served
+            now = time.perf_counter()
+            self._first.worked(sender[:_OWN], now)
+            self._long.worked(sender[:_OWN], now)
             turns.end(sender)
             self._served = None
             if turns is self._long:
@@ -111,7 +121,7 @@ class Line:
                     turn = queue.popleft()
                     if not turn.done():
                         self._served = turns, sender
-                        turn.set_result(None)
+                        turn.set_result(turns.worked_until(sender[:_OWN]))
                         return
                 turns.end(sender)
 
@@ -127,17 +137,18 @@ class Line:
         if not self._served:
             self._give()
 
-    async def _given(self, turn: asyncio.Future[None]) -> None:
+    async def _given(self, turn: asyncio.Future[float]) -> float:
         # The end of a turn starts the next one. If no request has a turn, the end of the iteration starts it.
         self._begin()
         try:
-            await turn
+            own = await turn
         except asyncio.CancelledError:
             # The turn was given to a request that was cancelled meanwhile, so the next request gets it.
             if not turn.cancelled():
                 self.leave()
             raise
         self._begin()
+        return own
 
 
 class Work(Turn):
@@ -148,11 +159,16 @@ class Work(Turn):
 
     def __init__(self, line: Line, bill: Bill, cost: Cost) -> None:
         self.bill = bill
+        self.own_waits = 0.0
+        """Seconds for which the request waited in the line because of what its sender sends.
+
+        These are the waits for its organisation's or address's other requests, and for each slice after its first.
+        """
         self._cost = cost
         self._before = 0.0
         """Cost of the request before its turn, in seconds of processor time."""
         self._line = line
-        self._in_turn = self._is_long = False
+        self._in_turn = self._is_long = self._has_stood = False
         self._used: float | None = None
         super().__init__(SLICE_SECONDS)
 
@@ -184,9 +200,11 @@ class Work(Turn):
         waits = not self._line.gives_at_once(self.bill.turn)
         if waits:
             self._charge()
-            await self._line.take(self.bill.turn, long=long)
+            began = time.perf_counter()
+            for_others = await self._line.take(self.bill.turn, long=long)
+            self.own_waits += time.perf_counter() - began - (0.0 if self._has_stood else for_others)
             self.begin()
-        self._in_turn = True
+        self._in_turn = self._has_stood = True
         self._line.spent(self._before)
         self._before = 0.0
         return waits
@@ -219,5 +237,7 @@ class Work(Turn):
         self._charge()
         # While the request waits it has no turn, so a cancellation must not end one.
         self._in_turn = False
+        began = time.perf_counter()
         await self._line.take_turns(self.bill.turn)
+        self.own_waits += time.perf_counter() - began
         self._in_turn = True

@@ -44,10 +44,18 @@ class Turns(Generic[Item]):
 
     def waiting_of(self, names: Path) -> Iterator[Item]:
         """Yield the waiting items of each sender whose path begins with `names`."""
-        level: _Level[Item] | None = self._root
-        for name in names:
-            level = level and level.names.get(name)
+        level = self._at(names)
         return iter(()) if level is None else level.all()
+
+    def worked(self, names: Path, until: float) -> None:
+        """Note that a sender whose path begins with `names` had a turn until that time, if such senders wait."""
+        if (level := self._at(names)) is not None:
+            level.worked_until = until
+
+    def worked_until(self, names: Path) -> float:
+        """Return when the last turn of the senders whose path begins with `names` ended while one waits; 0 if none."""
+        level = self._at(names)
+        return 0.0 if level is None else level.worked_until
 
     def end(self, sender: Path) -> None:
         """End the sender's turn: put it last, behind those that wait, or remove it if it has no items left."""
@@ -63,15 +71,22 @@ class Turns(Generic[Item]):
             else:
                 del above.names[name]
 
+    def _at(self, names: Path) -> "_Level[Item] | None":
+        level: _Level[Item] | None = self._root
+        for name in names:
+            level = level and level.names.get(name)
+        return level
+
 
 class _Level(Generic[Item]):
     """The names on one level, in the order of their turns. On the lowest level: the waiting items of one sender."""
 
-    __slots__ = ("items", "names")
+    __slots__ = ("items", "names", "worked_until")
 
     def __init__(self) -> None:
         self.names: OrderedDict[Hashable, _Level[Item]] = OrderedDict()
         self.items: deque[Item] = deque()
+        self.worked_until = 0.0
 
     def all(self) -> Iterator[Item]:
         yield from self.items

@@ -114,9 +114,9 @@ def begin(services: Services, request: Request, grant: Grant) -> Work:
 
     The work's processor time, and the request's earlier cost, are charged to the request's script and address.
     """
-    return services.lines[grant.sender].work(
-        Bill(services.rate_limits, grant, request.address), request.scope.get(COST)
-    )
+    bill = Bill(services.rate_limits, grant, request.address)
+    request.work = services.lines[grant.sender].work(bill, request.scope.get(COST))
+    return request.work
 
 
 async def receive_events(

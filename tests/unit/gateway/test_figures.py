@@ -11,8 +11,10 @@ from support.events.making import body
 from support.events.settled import SECRET, settings_for
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
+from bridge.gateway.admission.sender_turns import Path
 from bridge.gateway.app import create_app
 from bridge.http.problems import Code
+from schemas.pipeline.sender import Sender
 from telemetry import metrics
 
 EVENTS = "/api/bridge/s1/events"
@@ -86,6 +88,46 @@ async def test_servers_answers_have_a_figure_of_their_own() -> None:
         await gateway.post(gateway.server(), body())
 
     assert (after_visitor, sample(name)) == (before, before + 1)
+
+
+async def of_servers(
+    gateway: LoneGateway, clock: Clock, held_by: Path, *, script: str = "s1", route: str = "events"
+) -> tuple[float, float]:
+    """The count and the seconds that a server's post adds to that figure, which waits SLOW s behind that sender."""
+    name = "bridge_gateway_server_request_seconds"
+    before, line = (sample(f"{name}_count"), sample(f"{name}_sum")), gateway.services.lines[Sender.SERVER]
+    await line.take(held_by)
+    path = f"/api/bridge/{script}/{route}"
+    post = asyncio.create_task(gateway.post(gateway.server(script), body(), path=path))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not post.done()
+    clock.now += SLOW
+    line.leave()
+    assert (await post).status in (200, 202)
+    return sample(f"{name}_count") - before[0], sample(f"{name}_sum") - before[1]
+
+
+async def test_what_other_servers_let_a_server_wait_is_told(clock: Clock) -> None:
+    """Such a gateway is slow."""
+    async with lone_gateway() as gateway:
+        assert await of_servers(gateway, clock, (Sender.SERVER, 2, "other")) == (1, SLOW)
+
+
+async def test_what_an_organisation_lets_itself_wait_is_not_the_gateway_s_time(clock: Clock) -> None:
+    """A customer that sends many requests at once pages nobody, also if they are of several scripts."""
+    async with lone_gateway() as gateway:
+        count, seconds = told()
+        assert await of_servers(gateway, clock, (Sender.SERVER, 1, "s1")) == (1, 0)
+        assert await of_servers(gateway, clock, (Sender.SERVER, 1, "s1"), script="s2") == (1, 0)
+        # The figure of all requests has the whole time.
+        assert told() == (count + 2, seconds + 2 * SLOW)
+
+
+async def test_what_a_server_validates_is_not_the_gateway_s_time(clock: Clock) -> None:
+    """It chooses how long its events take to check, and the stream does not wait for them."""
+    async with lone_gateway() as gateway:
+        assert await of_servers(gateway, clock, (Sender.SERVER, 2, "other"), route="events:validate") == (0, 0)
 
 
 async def test_a_body_that_never_comes_is_not_the_gateway_s_time(clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """The queue for the event loop's time: scripts take turns, and one that exceeds its share waits behind the others."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -198,6 +199,66 @@ async def test_line_lets_the_loop_go_on_between_works_without_an_await(
     assert max(beside.done) <= 2
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of waits in the line."""
+    made = Clock()
+    monkeypatch.setattr(time, "perf_counter", lambda: made.now)
+    return made
+
+
+async def test_line_tells_how_long_a_request_waited_for_its_own_organisation(
+    gateway: LoneGateway, waits: Clock
+) -> None:
+    """The wait behind the organisation's earlier slices is its own, of first slices and long ones and of any script."""
+    line, own = Line(), {}
+
+    async def work(name: str, script: str, org: int, *, long: bool = False) -> None:
+        grant = Grant(Script(script, org, org, True), None)
+        with line.work(Bill(gateway.services.rate_limits, grant, "9.9.9.9")) as work:
+            await work.stand_in_line(long=long)
+            waits.now += 1
+        own[name] = work.own_waits
+
+    await line.take((Sender.SERVER, 3, "s3"))
+    requests = [
+        work("a", "s1", 1),
+        work("b", "s1", 1),
+        work("x", "s2", 2),
+        work("c", "s9", 1),
+        work("l", "s1", 1, long=True),
+    ]
+    working = [asyncio.create_task(one) for one in requests]
+    await settled()
+    waits.now += 10
+    line.leave()
+    await asyncio.gather(*working)
+    # In the order of their turns: a x c b l, one second each. x is of another organisation.
+    assert own == {"a": 0, "x": 0, "c": 11, "b": 13, "l": 14}
+
+
+async def test_line_tells_that_a_request_waited_because_it_is_long(
+    gateway: LoneGateway, clock: Clock, waits: Clock
+) -> None:
+    """A request chooses how many slices it needs, each of which waits for others."""
+    line, own = Line(), []
+
+    async def work(script: str, org: int) -> None:
+        grant = Grant(Script(script, org, org, True), None)
+        with line.work(Bill(gateway.services.rate_limits, grant, "9.9.9.9")) as work:
+            await work.stand_in_line()
+            await work.stand_in_line(long=True)
+            for _ in range(3):
+                clock.now += 1.1 * SLICE_SECONDS
+                waits.now += 1
+                await work.let_others()
+        own.append((script, work.own_waits))
+
+    await asyncio.gather(work("s1", 1), work("s2", 2))
+    # In the order of their slices: s1 s1 s2 s1 s2 s2, one second each.
+    assert own == [("s1", 2), ("s2", 2)]
+
+
 async def test_line_counts_the_work_of_who_had_to_wait(gateway: LoneGateway, clock: Clock) -> None:
     """No other work runs in the iteration in which a delayed work used up the slice."""
     line = Line()
@@ -233,7 +294,9 @@ async def test_line_takes_many_small_works_in_one_iteration(gateway: LoneGateway
     assert max(beside.done) == 50
 
 
-async def test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices(gateway: LoneGateway) -> None:
+async def test_line_lets_work_that_shows_to_be_long_wait_behind_first_slices(
+    gateway: LoneGateway, clock: Clock
+) -> None:
     """Work that began as small goes behind other small work."""
     line, done = Line(), []
 

@@ -12,6 +12,8 @@ from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.admission.weight import weight
 from bridge.http.token_buckets import Buckets
 from schemas.pipeline.sender import Sender
+from sinks.postgres import copy_encoder
+from streams.pipeline import normalize
 
 
 def good() -> dict[str, object]:
@@ -69,8 +71,14 @@ def test_begun_350_marks_count(marks: int, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("milliseconds", "length", "server", "visitor"),
-    [(0.05, 10, 1, 1), (0.35, 10, 1 + 3 * 16, 4), (0.35, 4100, 2 + 2 * 16, 4), (50, 10, 1 + 19 * 16, 20)],
-    ids=["plain", "dear", "dear and long", "with a pause"],
+    [
+        (0.03, 10, 1, 1),
+        (0.17, 10, 1 + 3 * 16, 4),
+        (0.17, 4100, 2 + 2 * 16, 4),
+        (50, 10, 1 + 19 * 16, 20),
+        (50, 4100, 2 + 38 * 16, 40),
+    ],
+    ids=["plain", "dear", "dear and long", "with a pause", "with a pause and long"],
 )
 @pytest.mark.parametrize("who", list(Sender)[:2], ids=str)
 async def test_an_event_counts_as_the_time_of_its_check(
@@ -101,6 +109,33 @@ async def test_a_first_check_that_takes_long_charges_nothing(monkeypatch: pytest
 
         assert (await gateway.post(gateway.visitor(), sent(1))).status == 202
         assert before - events._level("s1") == 1
+
+
+async def test_the_time_of_a_refused_event_counts_beside_its_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long refused event may take as long to diagnose as a hundred others."""
+    ticks = itertools.count(0, 0.0005)
+    monkeypatch.setattr(refused_events, "thread_time", lambda: next(ticks))
+    monkeypatch.setattr(refused_events.random, "random", lambda: 0.0)
+    async with lone_gateway() as gateway:
+        events = unrefilled(gateway, Sender.SERVER)
+        before = events._level("s1")
+
+        assert (await gateway.post(gateway.server(), b'{"event_type": ""}')).status == 202
+        assert before - events._level("s1") == 1 + (9 + 11) * 16
+
+
+async def test_the_check_takes_as_long_as_the_work_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It includes the encoding of the row, and texts that a cache does not have."""
+    rows = []
+    encoded = copy_encoder.encoded
+    monkeypatch.setattr(copy_encoder, "encoded", lambda found: rows.extend(found) or encoded(found))
+    async with lone_gateway() as gateway:
+        for _ in range(2):
+            body = sent(1).replace(b"{", b'{"referrer": "https://a.example/", ', 1)
+            assert (await gateway.post(gateway.visitor(), body)).status == 202
+
+            assert rows.pop().referrer_host == "a.example"
+            assert normalize._host.cache_info().hits == 0
 
 
 async def test_an_ordinary_event_counts_as_one() -> None:

@@ -1,14 +1,21 @@
 """One event through its retries, its dead letter and its replay, in its producer's trace."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import DEFAULT_OFF, DEFAULT_ON, Decision, Sampler, SamplingResult
 from support.events.making import DLQ, RAW, RETRY_1, RETRY_2, body
+from support.events.sealed import gateway_headers
 from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.kafka.headers import TRACEPARENT
+from schemas.pipeline.sender import Sender
 from streams.worker import tracing
 from streams.worker.spans import SettlementSpans
 
@@ -18,15 +25,21 @@ SAMPLED = f"00-{TRACE:032x}-{PARENT:016x}-01"
 REPLAY_ID = "6f2d1e34-8a53-4a57-9d0b-0d5a3c0f8f11"
 
 
-@pytest.fixture
-def spans():
+@contextmanager
+def traced(sampler: Sampler) -> Iterator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
-    provider = TracerProvider()
+    provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing.trace_by(SettlementSpans(provider, "group").tell)
     yield exporter
     tracing.trace_by(None)
     provider.shutdown()
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    with traced(DEFAULT_ON) as exporter:
+        yield exporter
 
 
 def send(stream: Stream, *headers: tuple[str, bytes], **changed: object) -> int:
@@ -89,6 +102,70 @@ def test_only_what_is_sampled_is_told_apart(spans: InMemorySpanExporter) -> None
 
     assert {span.name for span in spans.get_finished_spans()} == {f"settle {RAW}"}
     assert [span.links for span in spans.get_finished_spans() if span.links] == []
+
+
+def attempts(spans: InMemorySpanExporter) -> list[str]:
+    """The outcomes of the attempts that have a span."""
+    return [
+        str(span.attributes["bridge.outcome"])
+        for span in spans.get_finished_spans()
+        if span.name.startswith("attempt") and span.attributes is not None
+    ]
+
+
+async def sent_by_all(script: str) -> None:
+    """Commit an event of a Kafka producer and one of the gateway, both in sampled traces, with that script id."""
+    stream = Stream()
+    plain = (TRACEPARENT, SAMPLED.encode())
+    async with stream.running():
+        send(stream, plain, event_id="a", script_id=script)
+        value = body(occurred_at=stream.now_ms(), event_id="b", script_id=script)
+        proven = (plain, *gateway_headers(value, script_id=script, sender=Sender.VISITOR))
+        stream.source.append(stream.raw[0], value, key=b"k", headers=proven, timestamp=stream.now_ms())
+        await stream.settled()
+
+
+def test_the_sampler_limits_what_a_kafka_producer_has_traced() -> None:
+    """Otherwise its flag would decide on the spans of each event, of attempts that fail and that do not.
+
+    The gateway's records have the decision of the gateway's sampler.
+    """
+    for script in ("shop", "late"):
+        with traced(DEFAULT_ON) as spans:
+            run_virtually(sent_by_all(script))
+            everything = attempts(spans)
+        with traced(DEFAULT_OFF) as spans:
+            run_virtually(sent_by_all(script))
+            assert len(attempts(spans)) * 2 == len(everything) > 0
+
+
+def test_all_attempts_at_an_event_are_sampled_alike_and_not_by_its_trace_id() -> None:
+    """A producer chooses the trace id, and could choose one that a sampler of ratios selects."""
+    asked = []
+
+    class Asked(Sampler):
+        def should_sample(self, parent_context: Any, trace_id: int, name: str, *_: Any, **__: Any) -> SamplingResult:
+            if name.startswith("attempt"):
+                asked.append(trace_id)
+            return SamplingResult(Decision.DROP)
+
+        def get_description(self) -> str:
+            return "asked"
+
+    async def story() -> None:
+        stream = Stream()
+        async with stream.running():
+            send(stream, (TRACEPARENT, SAMPLED.encode()), script_id="late")
+            await stream.settled()
+            send(stream, (TRACEPARENT, SAMPLED.encode()), event_id="another")
+            await stream.settled()
+
+    with traced(Asked()):
+        run_virtually(story())
+
+    first, second, third, other = asked
+    assert first == second == third
+    assert len({first, other, TRACE}) == 3
 
 
 def test_off_is_off() -> None:

@@ -128,7 +128,7 @@ MUTANTS = [
     Mutant(
         "gateway-line-waited",
         "the count of work that had to wait in the iteration's slice",
-        (Edit("bridge/gateway/admission/line.py::Line._given", "await turn", "return await turn"),),
+        (Edit("bridge/gateway/admission/line.py::Line._given", "own = await turn", "return await turn"),),
         (f"{LINE}::test_line_counts_the_work_of_who_had_to_wait",),
     ),
     Mutant(

@@ -5,6 +5,9 @@ from tools.mutants.mutant import Edit, Mutant
 RULES = "deploy/prometheus/bridge.rules.yml"
 METRICS = "tests/unit/telemetry/test_metrics.py"
 FIGURES = "tests/unit/gateway/test_figures.py"
+LINE = "tests/unit/gateway/admission/test_line.py"
+OWN_WAITS = f"{LINE}::test_line_tells_how_long_a_request_waited_for_its_own_organisation"
+LATER_SLICES = f"{LINE}::test_line_tells_that_a_request_waited_because_it_is_long"
 REFUSED = "tests/unit/gateway/test_refused.py"
 ALERTS = "tests/alerts/test_rules.py"
 VISITOR = (f"{ALERTS}::test_one_visitor_at_his_bounds_pages_nobody",)
@@ -256,5 +259,66 @@ MUTANTS = [
             ),
         ),
         (f"{FIGURES}::test_an_answer_that_is_read_slowly_is_not_the_gateway_s_time",),
+    ),
+    Mutant(
+        "page-validate",
+        "the exclusion of `events:validate` from the figure that pages",
+        (Edit("bridge/gateway/middleware.py::Front._scripts_route", 'route == "events"', "True"),),
+        (f"{FIGURES}::test_what_a_server_validates_is_not_the_gateway_s_time",),
+    ),
+    Mutant(
+        "page-own-waits",
+        "the exclusion of waits that a server causes itself from the figure that pages",
+        (Edit("bridge/gateway/middleware.py::Front._scripts_route", "seconds - request.own_waits", "seconds"),),
+        (f"{FIGURES}::test_what_an_organisation_lets_itself_wait_is_not_the_gateway_s_time",),
+    ),
+    Mutant(
+        "page-others",
+        "the waits for other organisations in the figure that pages",
+        (Edit("bridge/gateway/admission/line.py::Line.take", "time.perf_counter() - max(began, own)", "0.0"),),
+        (f"{FIGURES}::test_what_other_servers_let_a_server_wait_is_told",),
+    ),
+    Mutant(
+        "page-own-first",
+        "the end of an organisation's last slice in the queue of first slices",
+        (Edit("bridge/gateway/admission/line.py::Line._end", "self._first.worked(...)"),),
+        (OWN_WAITS,),
+    ),
+    Mutant(
+        "page-own-long",
+        "the end of an organisation's last slice in the queue of long work",
+        (Edit("bridge/gateway/admission/line.py::Line._end", "self._long.worked(...)"),),
+        (OWN_WAITS,),
+    ),
+    Mutant(
+        "page-own-scripts",
+        "the one sender that an organisation's scripts are",
+        (
+            Edit(
+                "bridge/gateway/admission/line.py::Line._end",
+                "self._first.worked(sender[:_OWN], now)",
+                "self._first.worked(sender, now)",
+            ),
+            Edit("bridge/gateway/admission/line.py::Line._give", "sender[:_OWN]", "sender"),
+        ),
+        (OWN_WAITS,),
+    ),
+    Mutant(
+        "page-longer",
+        "the exclusion of the wait of a request that turns out to be long",
+        (
+            Edit(
+                "bridge/gateway/admission/line.py::Work.stand_in_line",
+                "0.0 if self._has_stood else for_others",
+                "for_others",
+            ),
+        ),
+        (LATER_SLICES,),
+    ),
+    Mutant(
+        "page-later-slices",
+        "the exclusion of the waits for a request's later slices",
+        (Edit("bridge/gateway/admission/line.py::Work._pause", "self.own_waits += time.perf_counter() - began", ""),),
+        (LATER_SLICES,),
     ),
 ]

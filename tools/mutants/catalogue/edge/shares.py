@@ -112,7 +112,13 @@ MUTANTS = [
     Mutant(
         "check-time",
         "the charge for an event that takes long to check",
-        (Edit("bridge/gateway/admission/refused_events.py::_checked", "max(0, by_time - weight(value, 1))", "0"),),
+        (
+            Edit(
+                "bridge/gateway/admission/refused_events.py::_checked",
+                "max(0, min(by_time, _MOST_BY_TIME * weighs) - weighs)",
+                "0",
+            ),
+        ),
         ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
     ),
     Mutant(
@@ -120,6 +126,30 @@ MUTANTS = [
         "the limit on what a check charges when the process pauses within it",
         (Edit("bridge/gateway/admission/refused_events.py::_MOST_BY_TIME", "20", "10**6"),),
         ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
+    ),
+    Mutant(
+        "check-pause-long",
+        "the higher limit on what the check of a long event charges",
+        (Edit("bridge/gateway/admission/refused_events.py::_checked", "_MOST_BY_TIME * weighs", "_MOST_BY_TIME"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
+    ),
+    Mutant(
+        "check-refused",
+        "the time of a refused event in what it counts as",
+        (Edit("bridge/gateway/admission/refused_events.py::charge_costs", "more = check.more", "more = 0"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_the_time_of_a_refused_event_counts_beside_its_refusal",),
+    ),
+    Mutant(
+        "check-encoding",
+        "the encoding of the row in the time of a check",
+        (Edit("bridge/gateway/admission/refused_events.py::_timed", "copy_encoder.encoded", "list"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_the_check_takes_as_long_as_the_work_of_a_worker",),
+    ),
+    Mutant(
+        "check-cold",
+        "the cleared caches of a check",
+        (Edit("bridge/gateway/admission/refused_events.py::_timed", "forget_texts()"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_the_check_takes_as_long_as_the_work_of_a_worker",),
     ),
     Mutant(
         "check-again",
