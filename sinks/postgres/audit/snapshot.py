@@ -46,17 +46,17 @@ async def _read(conn: Connection, settings: Settings, deep: bool) -> Snapshot:
     incomplete: list[str] = []
 
     async def by_partition(table: str, kind: type[N], statement: str, *values: Any) -> dict[TopicPartition, N]:
-        rows = await conn.fetch(sql(statement), *values, topics, MOST_PARTITIONS + 1)
+        rows = await conn.fetch(statement, *values, topics, MOST_PARTITIONS + 1)
         if len(rows) > MOST_PARTITIONS:
             incomplete.append(table)
         return {partition_of(row): named(kind, row) for row in rows[:MOST_PARTITIONS]}
 
     await conn.execute(sql("audit_memory"))
-    offsets = await by_partition("stream_offset", Offsets, "audit_offsets", settings.group)
-    windows = await by_partition("gate_window", Windows, "audit_windows")
+    offsets = await by_partition("stream_offset", Offsets, sql("audit_offsets"), settings.group)
+    windows = await by_partition("gate_window", Windows, sql("audit_windows"))
     if not deep:
         return Snapshot(offsets, windows, incomplete=incomplete)
-    ledgers = await by_partition("bridge_event_raw", Ledgers, "audit_rows")
+    ledgers = await by_partition("bridge_event_raw", Ledgers, sql("audit_rows"))
     drops = await conn.fetch(sql("audit_reasons"), list(DroppedReason), _MOST_REASONS)
     reasons, replays = {row["dropped_reason"]: row["dropped"] for row in drops}, drops[0]["replayed"] if drops else 0
     keys = Keys(**await conn.fetchrow(sql("audit_keys"), datetime.now(UTC) - KEYS_KEPT))

@@ -17,6 +17,7 @@ from bridge.jobs.cancel import cancel_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
 from schemas.documents.gate import Verdict, WindowLimits, WindowSums
+from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.postgres.audit import snapshot
 from sinks.postgres.audit.snapshot import read_snapshot
@@ -226,6 +227,26 @@ async def test_the_retry_reaper_reads_the_current_logs_only(
         async with loop_kept_free(0.1):
             assert await sweep(settings) == 0
     assert not [one for one in logs if one["log_level"] == "warning"]
+
+
+async def test_positions_are_those_of_the_current_logs(database_url: str) -> None:
+    """One for each partition that is asked for."""
+    settings = Settings(database_url=SecretStr(database_url))
+    places = (("t", 0), ("t#2", 0), ("t#10", 0), ("t#x", 0), ("t", 1), ("t", 2), ("u", 0))
+    await execute(
+        database_url,
+        "ALTER TABLE stream_offset DROP CONSTRAINT stream_offset_logs",
+        *(
+            OFFSETS.format(group=settings.group, topic=f"'{topic}'", partition=partition, last=2)
+            for topic, partition in places
+        ),
+        "UPDATE stream_offset SET next_offset = 10 WHERE topic = 't#10'",
+        "UPDATE stream_offset SET held = 'breaker' WHERE partition = 1",
+    )
+    asked = [TopicPartition("t", 0), TopicPartition("t", 1), TopicPartition("v", 0)]
+    async with connection(database_url, "test") as conn:
+        found = await admin.current_positions(conn, settings.group, asked)
+    assert found == {asked[0]: (10, None), asked[1]: (0, "breaker")}
 
 
 async def test_a_cancelled_plan_is_released_in_pages(

@@ -84,7 +84,7 @@ MUTANTS = [
     Mutant(
         "cancels-before-release",
         "the cancellation of a plan marked as sent before its claims are released",
-        (Edit("bridge/jobs/cancel.py::_let_all_go", "await cancel(conn, plan.replay_id, reason, sent=True)", "pass"),),
+        (Edit("bridge/jobs/cancel.py::_let_all_go", "await cancel(conn, replay_id, reason, sent=True)", "pass"),),
         (f"{CRASHED}::test_an_account_cancels_what_another_marked_as_sent",),
     ),
     Mutant(
