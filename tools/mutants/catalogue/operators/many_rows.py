@@ -141,4 +141,10 @@ MUTANTS = [
         (Edit("bridge/api/middleware.py::Front._admitted", "not is_admin(scope, admin_port)", "admin_port + 1"),),
         (PAGES,),
     ),
+    Mutant(
+        "api-connections",
+        "the connections that the API opens at its own limits",
+        (Edit("deploy/postgres/accounts.sql", "THEN 120 ELSE 40", "THEN 40 ELSE 40"),),
+        ("tests/house/test_compose.py::test_the_api_gets_the_connections_that_it_may_open",),
+    ),
 ]
