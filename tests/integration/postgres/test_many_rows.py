@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,19 +13,21 @@ from support.infrastructure.accounts import execute
 from support.infrastructure.databases import as_admin
 
 from bridge.dev.stack import StackAddresses
+from bridge.jobs import cancel
 from bridge.jobs.cancel import cancel_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
 from schemas.documents.gate import Verdict, WindowLimits, WindowSums
-from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.record import Provenance, TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.postgres.audit import snapshot
 from sinks.postgres.audit.snapshot import read_snapshot
-from sinks.postgres.connection import connection
+from sinks.postgres.connection import Connection, connection
 from sinks.postgres.gate.verdicts import Claim, failing, judge, standing_changes, window_sums
 from sinks.postgres.ledger.retry_reaper import overdue_partitions
 from sinks.postgres.offsets import admin
 from sinks.postgres.offsets.admin import stored_offsets
+from sinks.postgres.replay_items.items import let_go as release
 from sinks.postgres.replays import plans
 from sinks.postgres.replays.plans import outcomes
 from sinks.postgres.stats import top
@@ -232,7 +234,7 @@ async def test_the_retry_reaper_reads_the_current_logs_only(
 async def test_positions_are_those_of_the_current_logs(database_url: str) -> None:
     """One for each partition that is asked for."""
     settings = Settings(database_url=SecretStr(database_url))
-    places = (("t", 0), ("t#2", 0), ("t#10", 0), ("t#x", 0), ("t", 1), ("t", 2), ("u", 0))
+    places = (("t", 0), ("t#2", 0), ("t#10", 0), ("t#xyz", 0), ("t", 1), ("t", 2), ("u", 0))
     await execute(
         database_url,
         "ALTER TABLE stream_offset DROP CONSTRAINT stream_offset_logs",
@@ -250,16 +252,24 @@ async def test_positions_are_those_of_the_current_logs(database_url: str) -> Non
 
 
 async def test_a_cancelled_plan_is_released_in_pages(
-    stack: StackAddresses, database_url: str, topic_prefix: str
+    stack: StackAddresses, database_url: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many logs the group has, and however many items of the plan are claimed."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     planned = [one.format(plan=PLAN, last=MANY) for one in PLANNED]
     await execute(database_url, *planned, *forged(settings, settings.topics.raw))
+    pages = []
+
+    async def let_go(conn: Connection, replay_id: str, provenances: Sequence[Provenance]) -> int:
+        pages.append(len(provenances))
+        return await release(conn, replay_id, provenances)
+
+    monkeypatch.setattr(cancel, "let_go", let_go)
     async with loop_kept_free(0.1):
         summary, code = await perform(cancel_job(settings, PLAN, "enough", 5), settings, RunOptions(PLAN))
     assert (code, summary.outcomes) == (0, {"open": MANY})
+    assert max(pages) <= 1000
 
 
 async def test_outcomes_of_very_many_kinds_are_counted(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
