@@ -10,7 +10,7 @@ MUTANTS = [
         "gateway-unread-gives-way",
         "the closing of a connection whose answer is not read, in favour of others",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self.flow.write_paused", "False"),),
-        ("tests/integration/gateway/test_unread.py",),
+        ("tests/unit/gateway/test_unread.py",),
     ),
     Mutant(
         "gateway-unread-midway",
