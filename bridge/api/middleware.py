@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from bridge.api.authentication import Caller, admit
 from bridge.api.services import Services
-from bridge.http.admin_port import is_served
+from bridge.http.admin_port import is_admin, is_served
 from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
 from bridge.http.body import ClientGone
 from bridge.http.exchange import Exchange, identify, serve_page
@@ -26,6 +26,8 @@ from telemetry import metrics
 GUARDED: Final = "/v1/"
 """The prefix of the paths that require a token."""
 
+_COUNTED_PAGES: Final = frozenset({"/metrics", "/docs", "/openapi.json"})
+"""Pages that count in the rate of their address. The others are for probes, which may come through the proxy of all."""
 _BODIES: Final = ("POST", "PUT", "PATCH", "DELETE")
 _SEND_SECONDS: Final = 60.0
 _ANSWER_SECONDS: Final = 3600.0
@@ -76,9 +78,12 @@ class Front:
             _tell(scope, answer, time.perf_counter() - began)
 
     async def _admitted(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
-        if not is_served(scope, self._services.settings.api_admin_port):
+        admin_port = self._services.settings.api_admin_port
+        if not is_served(scope, admin_port):
             raise Problem(Code.NOT_FOUND)
         if not scope["path"].startswith(GUARDED):
+            if scope["path"] in _COUNTED_PAGES and not is_admin(scope, admin_port):
+                self._services.addresses.take(address_of(scope, 0), 1)
             await serve_page(self._rest, scope, receive, answer)
             return
         caller = scope["bridge_caller"] = self._caller(scope, headers)
@@ -95,8 +100,8 @@ class Front:
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
         """Authenticate the request and return its caller; raises Problem.
 
-        The rate limit of a client address only counts requests without a valid token, because all clients behind one
-        proxy share an address.
+        The rate limit of a client address counts requests without a valid token, and pages, because all clients behind
+        one proxy share an address.
         """
         services = self._services
         try:

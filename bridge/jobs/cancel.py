@@ -17,13 +17,14 @@ from schemas.errors import BridgeError, InvalidInput, PreconditionFailed, SinkUn
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.connection import Connection, connection
-from sinks.postgres.offsets.admin import stored_offsets
+from sinks.postgres.offsets.admin import current_positions
 from sinks.postgres.replay_items.items import let_go
-from sinks.postgres.replays.plans import cancel, claims, find_plan, is_left, outcomes, state_of
+from sinks.postgres.replays.plans import cancel, claims, claims_after, find_plan, is_left, outcomes, state_of
 from sinks.postgres.runs.history import is_locked
 
 LOOK_SECONDS: Final = 0.2
 
+_PAGE: Final = 1000
 _OVER: Final = (PlanState.CANCELLED, PlanState.SENT)
 
 
@@ -47,7 +48,7 @@ def cancel_job(settings: Settings, replay_id: str, reason: str, wait: float) -> 
             summary.replay_id, summary.planned_total, summary.state = plan.replay_id, plan.planned, plan.state
             if plan.state is PlanState.SENT and not await is_left(conn, plan.replay_id):
                 raise InvalidInput(_nothing_left(plan))
-            if plan.state is not PlanState.CANCELLED or await claims(conn, plan.replay_id):
+            if plan.state is not PlanState.CANCELLED or (await claims(conn, plan.replay_id)).claimed:
                 await run.begins()
             await cancel(conn, plan.replay_id, reason)
             with run.target(f"replay:{plan.replay_id}"):
@@ -94,11 +95,12 @@ async def _open_again(
     In one case no claim is released: the plan had not ended, and its run recorded every claimed item as sent. The
     workers are then about to commit these items.
     """
-    if not (claimed := await claims(conn, plan.replay_id)):
+    claimed, in_doubt = await claims(conn, plan.replay_id)
+    if not claimed:
         return 0
-    if plan.state not in _OVER and not any(claimed.values()):
+    if plan.state not in _OVER and not in_doubt:
         run.warn(
-            f"{len(claimed)} items that were sent have no outcome yet; if some never get one, cancel the plan again: "
+            f"{claimed} items that were sent have no outcome yet; if some never get one, cancel the plan again: "
             "this reopens the items that were never sent"
         )
         return 0
@@ -109,25 +111,32 @@ async def _open_again(
     except PreconditionFailed as error:
         # A PreconditionFailed would be recorded as an error of this plan, and its text contains names of hosts.
         raise SinkUnavailable(str(error)) from error
-    while not await _read_up_to(settings, ends):
+    while not await _read_up_to(conn, settings.group, ends):
         if time.monotonic() > deadline:
             raise BridgeError(
-                f"it is not known yet whether {len(claimed)} items that the plan's run had claimed were sent; wait until the "
+                f"it is not known yet whether {claimed} items that the plan's run had claimed were sent; wait until the "
                 "workers have read the raw topic up to its present end, then cancel the plan again"
             )
         await asyncio.sleep(LOOK_SECONDS)
-    async with conn.transaction():
-        if not (claimed := await claims(conn, plan.replay_id)):
-            return 0
-        # Postgres lets an account release another's claims only if the plan is cancelled; it may be marked as sent.
-        await cancel(conn, plan.replay_id, reason, sent=True)
-        return await let_go(conn, plan.replay_id, list(claimed))
+    return await _let_all_go(conn, plan.replay_id, reason)
 
 
-async def _read_up_to(settings: Settings, ends: dict[TopicPartition, int]) -> bool:
-    positions = {
-        TopicPartition(one.topic, one.partition): one.next_offset
-        for one in await stored_offsets(settings)
-        if one.log_end is not None
-    }
-    return all(positions.get(source, 0) >= end for source, end in ends.items())
+async def _let_all_go(conn: Connection, replay_id: str, reason: str) -> int:
+    """Release all claims of the plan, in pages, since accounts may write any number of them; return their number."""
+    released = after = 0
+    while True:
+        async with conn.transaction():
+            claimed, after = await claims_after(conn, replay_id, after, _PAGE)
+            if not claimed:
+                return released
+            # Postgres lets an account release another's claims only if the plan is cancelled; it may be marked as sent.
+            await cancel(conn, replay_id, reason, sent=True)
+            released += await let_go(conn, replay_id, claimed)
+
+
+async def _read_up_to(conn: Connection, group: str, ends: dict[TopicPartition, int]) -> bool:
+    positions = await current_positions(conn, group, list(ends))
+    # A partition that was never read has no position, and may be empty.
+    return all(
+        end == 0 or (source in positions and positions[source].next_offset >= end) for source, end in ends.items()
+    )

@@ -85,10 +85,11 @@ class Figures(NamedTuple):
 
 async def look(settings: Settings) -> Look | Glimpse:
     """Read the stream's state once, from Postgres and Kafka or the one that answers; raises PreconditionFailed."""
+    topics = [settings.topics.raw, *settings.topics.retries]
     try:
         (offsets, trouble), activity, backlog, windows, brake = await asyncio.gather(
             _offsets(settings),
-            read_activity(settings.dsn, settings.group),
+            read_activity(settings.dsn, settings.group, topics),
             read_backlog(settings.dsn, settings.group),
             window_sums(settings.dsn, settings.gate_window.seconds),
             breaker_state(settings.dsn, settings.group),
@@ -96,7 +97,6 @@ async def look(settings: Settings) -> Look | Glimpse:
     except SinkUnavailable as error:
         trouble = refusal(error)
         try:
-            topics = [settings.topics.raw, *settings.topics.retries]
             return Glimpse(await committed_lag(settings, topics), trouble)
         except PreconditionFailed as kafka:
             raise PreconditionFailed(f"{trouble}; {kafka}") from error

@@ -121,7 +121,10 @@ FROM pg_roles
 WHERE rolname IN ('bridge_worker', 'bridge_gateway', 'bridge_api', 'monitor') AND current_setting('is_superuser') = 'on'
 \gexec
 ALTER ROLE bridge_gateway CONNECTION LIMIT 20;
-ALTER ROLE bridge_api CONNECTION LIMIT 40;
+-- By its own limits a process of the API opens up to 112 connections. On a server without room for these beside the others', the API gets 40,
+-- which is what BRIDGE_API_MAX_REQUESTS=8 needs.
+SELECT format('ALTER ROLE bridge_api CONNECTION LIMIT %s', CASE WHEN current_setting('max_connections')::int >= 250 THEN 120 ELSE 40 END)
+\gexec
 
 -- Objects that an earlier release created with the administrator's account become the owner's. This database has no other objects.
 SELECT format('ALTER %s public.%I OWNER TO bridge_owner', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)

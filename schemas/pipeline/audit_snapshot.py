@@ -3,7 +3,7 @@
 It consists of rows of Postgres from one snapshot, and the bounds of Kafka's logs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.documents.afterwards import Became
@@ -95,7 +95,10 @@ class Keys(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What the audit has read of Postgres in one snapshot. A quick audit does not count rows, and has no `ledgers`."""
+    """What the audit has read of Postgres in one snapshot. A quick audit does not count rows, and has no `ledgers`.
+
+    `incomplete` names the tables of which the audit has not read all partitions.
+    """
 
     offsets: Mapping[TopicPartition, Offsets]
     windows: Mapping[TopicPartition, Windows]
@@ -104,3 +107,4 @@ class Snapshot(NamedTuple):
     keys: Keys | None = None
     became: Became | None = None
     replays: int | None = None
+    incomplete: Sequence[str] = ()

@@ -18,8 +18,9 @@ from schemas.pipeline.record import CarriedRecord, TopicPartition
 from schemas.reasons import ERRORS, ErrorClass
 from sinks.kafka.admin import offsets_since, partitions_of
 from sinks.kafka.publisher import publishing
+from sinks.postgres.connection import connection
 from sinks.postgres.ledger.retry_reaper import note_published, overdue_partitions
-from sinks.postgres.offsets.admin import StoredOffset, stored_offsets
+from sinks.postgres.offsets.admin import Position, current_positions
 from sinks.postgres.runs.history import run_lock
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.processor import with_token
@@ -78,9 +79,8 @@ async def _copies_gone(settings: Settings, overdue: Iterable[int], cutoff_ms: in
     may differ by up to a retry topic's delay.
     """
     firsts = await offsets_since(settings, await partitions_of(settings, settings.topics.retries), cutoff_ms)
-    stored = await stored_offsets(settings)
-    # An entry with Kafka's end is about the current log.
-    present = {TopicPartition(one.topic, one.partition): one for one in stored if one.log_end is not None}
+    async with connection(settings.dsn, "sweep") as conn:
+        present = await current_positions(conn, settings.group, list(firsts))
     counts = {topic: sum(place.topic == topic for place in firsts) for topic in settings.topics.retries}
     return [
         number
@@ -93,7 +93,7 @@ async def _copies_gone(settings: Settings, overdue: Iterable[int], cutoff_ms: in
     ]
 
 
-def _read_up_to(stored: StoredOffset | None, offset: int) -> bool:
+def _read_up_to(stored: Position | None, offset: int) -> bool:
     return stored is not None and stored.held is None and stored.next_offset >= offset
 
 

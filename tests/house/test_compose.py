@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from schemas.config.service import SERVICES
+from schemas.config.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|WEBHOOK|DATABASE_URL")
@@ -88,6 +89,19 @@ def test_accounts_are_those_that_the_services_name(compose: Compose) -> None:
 
     assert set(re.findall(r"ALTER ROLE bridge_(\w+) PASSWORD", sql)) == set(SERVICES)
     assert "for service in worker gateway api;" in compose["services"]["migrate"]["entrypoint"][-1]
+
+
+def test_the_api_gets_the_connections_that_it_may_open(compose: Compose) -> None:
+    """Up to three for each request and replay, and those of its own; also the smaller number, with the setting that the documentation names."""
+    sql = (CHECKOUT / "deploy" / "postgres" / "accounts.sql").read_text()
+    (room, many, few) = map(int, re.findall(r"max_connections'\)::int >= (\d+) THEN (\d+) ELSE (\d+) END", sql)[0])
+    assert f"max_connections={room}" in compose["services"]["postgres"]["command"]
+    others = sum(map(int, re.findall(r"CONNECTION LIMIT (\d+);", sql)))
+    settings = Settings()
+    assert 3 * (settings.api_max_requests + settings.api_max_replays) + 4 == 112 <= many
+    assert 3 * (8 + settings.api_max_replays) + 4 <= few
+    assert many + others + 4 * (settings.lanes + 6) < room
+    assert few + others < 100
 
 
 def test_admin_ports_are_not_published(compose: Compose) -> None:

@@ -22,8 +22,8 @@ NOT_RUN = {
     for service, names in {
         Service.GATEWAY: "gateway_trust_read migrations_owned pauses_partitions registry_read relations_missing",
         Service.WORKER: """
-            breaker_release gate_failing kpi_days migrations_owned offsets_adopt offsets_skip relations_missing
-            replay_begin replay_canary replay_cancel replay_claims replay_create replay_end replay_find replay_freeze replay_held replay_in_flight
+            breaker_release gate_failing kpi_days migrations_owned offsets_adopt offsets_show offsets_skip relations_missing
+            replay_begin replay_canary replay_cancel replay_claims replay_claims_page replay_create replay_end replay_find replay_freeze replay_held replay_in_flight
             replay_left replay_list replay_outcomes replay_planned replay_state run_show runs_list
         """,
         Service.API: """
@@ -32,7 +32,7 @@ NOT_RUN = {
             end_blockers end_lock_holders events_supersede keys_claim keys_insert
             ledger_advance ledger_due ledger_heal ledger_lock ledger_read lost_acknowledge migrations_owned
             offsets_adopt offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek
-            offsets_skip org_add org_show registry_change_by registry_changes relations_missing replays_prune replays_settle run_show runs_list script_add
+            offsets_show offsets_skip org_add org_show registry_change_by registry_changes relations_missing replays_prune replays_settle run_show runs_list script_add
             script_enable script_known script_lock script_set scripts_list site_add site_lock site_set_org windows_add
         """,
     }.items()

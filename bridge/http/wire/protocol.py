@@ -122,7 +122,7 @@ class BoundedProtocol(ReadingProtocol):
             running.message_event.set()
         self._turns.gone(is_idle=running is None or running.response_complete)
         self.resume_writing()
-        super()._unset_keepalive_if_required()
+        self._unset_keepalive_if_required()
         self.places.leave(self)
         self.open_connections.dec()
         super().connection_lost(exc)
@@ -187,13 +187,11 @@ class BoundedProtocol(ReadingProtocol):
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
-    def _unset_keepalive_if_required(self) -> None:
-        """Do nothing: the beginning of a request stops the idle timer. In uvicorn, any byte does."""
-
     def on_message_begin(self) -> None:
         if self._passes_over:
             return
-        super()._unset_keepalive_if_required()
+        # Only a request stops the idle timer. In uvicorn, any byte does.
+        self._unset_keepalive_if_required()
         super().on_message_begin()
         self._messages += 1
         self._in_headers = True
@@ -230,7 +228,7 @@ class BoundedProtocol(ReadingProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = self._passes_over = False
         self._unwatch()
-        super()._unset_keepalive_if_required()
+        self._unset_keepalive_if_required()
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 self._stop_parsing(Code.INVALID_HEADER, "the method CONNECT is not supported")

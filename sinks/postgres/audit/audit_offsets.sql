@@ -1,5 +1,6 @@
 -- The records read of each partition, and the running totals, over all consumer groups. `next_offset` is that of group
--- $1.
+-- $1. At most $3 partitions, those of the topics $2 first, and of these the current logs, since a worker's account may write
+-- any number of rows.
 SELECT topic, partition,
        min(base_offset) AS base_offset,
        coalesce(max(next_offset) FILTER (WHERE group_id = $1), max(next_offset)) AS next_offset,
@@ -16,4 +17,7 @@ SELECT topic, partition,
        saturated(sum(lost_acknowledged)) AS lost_acknowledged
 FROM stream_offset
 GROUP BY topic, partition
-ORDER BY topic, partition
+ORDER BY split_part(topic, '#', 1) <> ALL ($2::text[]),
+         row_number() OVER (PARTITION BY split_part(topic, '#', 1), partition ORDER BY length(topic) DESC, topic DESC),
+         partition, topic
+LIMIT $3

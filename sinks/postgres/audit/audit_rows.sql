@@ -1,5 +1,6 @@
 -- The outcomes of the raw events of each partition. Events and ledger are each read once, and joined by provenance. The
--- outer grouping runs over a few kinds, so that its many conditions are not evaluated for every event.
+-- outer grouping runs over a few kinds, so that its many conditions are not evaluated for every event. At most $2
+-- partitions, those of the topics $1 first, since a worker's account may write any number of rows.
 WITH event AS (
     SELECT raw_topic, raw_partition, raw_offset, count(*) AS copies, max(attempt) AS attempt
     FROM bridge_event
@@ -45,4 +46,5 @@ SELECT raw_topic AS topic, raw_partition AS partition,
        min(first_offset) FILTER (WHERE is_contradicted) AS contradicted_at
 FROM judged
 GROUP BY raw_topic, raw_partition
-ORDER BY raw_topic, raw_partition
+ORDER BY split_part(raw_topic, '#', 1) <> ALL ($1::text[]), raw_partition, raw_topic
+LIMIT $2

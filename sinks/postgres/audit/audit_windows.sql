@@ -1,4 +1,5 @@
--- The counts of the gate windows, by the partition whose record had the attempt.
+-- The counts of the gate windows, by the partition whose record had the attempt. At most $2 partitions, those of the
+-- topics $1 first, since a worker's account may write any number of rows.
 SELECT topic, partition,
        saturated(sum(normalized)) AS normalized,
        saturated(sum(retried)) AS retried,
@@ -10,4 +11,5 @@ SELECT topic, partition,
        saturated(sum(dropped_retry_exhausted)) AS retry_exhausted
 FROM gate_window
 GROUP BY topic, partition
-ORDER BY topic, partition
+ORDER BY split_part(topic, '#', 1) <> ALL ($1::text[]), partition, topic
+LIMIT $2

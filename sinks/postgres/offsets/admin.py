@@ -3,17 +3,32 @@
 These are to adopt a replaced log (a partition that was truncated or recreated), and to skip a record.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.instants import instant
 from schemas.pipeline.record import TopicPartition, incarnation_of, log_name, topic_of
+from sinks.cooperative import Turn
 from sinks.kafka.admin import log_bounds
-from sinks.postgres.connection import fetch
-from sinks.postgres.records import named
+from sinks.postgres.connection import Connection, fetch
+from sinks.postgres.records import named, partition_of
 from sinks.postgres.statements import sql
+
+MOST_LOGS: Final = 20_000
+"""The most logs whose stored offsets are shown. A worker's account may write any number of rows."""
+
+
+class Position(NamedTuple):
+    """The consumer group's stored offset in the current log of a partition.
+
+    `held` is the reason why a worker does not read the partition, if there is one.
+    """
+
+    next_offset: int
+    held: str | None
 
 
 class StoredOffset(NamedTuple):
@@ -40,17 +55,29 @@ class StoredOffset(NamedTuple):
     lost: int
 
 
+async def current_positions(
+    conn: Connection, group: str, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, Position]:
+    """Return the group's stored offsets in the current logs of these partitions of Kafka, as far as there are any."""
+    columns = [[one.topic for one in partitions], [one.partition for one in partitions]]
+    rows = await conn.fetch(sql("offsets_current"), group, *columns)
+    return {partition_of(row): named(Position, row) for row in rows}
+
+
 async def stored_offsets(settings: Settings, *, ask_kafka: bool = True) -> list[StoredOffset]:
     """Return the group's stored offsets; raises PreconditionFailed without Kafka, SinkUnavailable without Postgres.
 
-    If `ask_kafka` is False, the lag and the logs' first and end offsets are None.
+    If `ask_kafka` is False, the lag and the logs' first and end offsets are None. At most MOST_LOGS are returned, those
+    of the topics in the settings first, and of these the current logs.
     """
-    rows = await fetch(settings.dsn, "offsets", sql("offsets_show"), settings.group)
+    topics = [settings.topics.raw, *settings.topics.retries]
+    rows = await fetch(settings.dsn, "offsets", sql("offsets_show"), settings.group, topics, MOST_LOGS)
     logs = sorted(rows, key=lambda row: incarnation_of(row["topic"]))
     present = {TopicPartition(topic_of(row["topic"]), row["partition"]): row["topic"] for row in logs}
     bounds = await log_bounds(settings, {source.topic for source in present}) if ask_kafka else {}
-    found = []
+    found, turn = [], Turn()
     for row in rows:
+        await turn.let_others()
         source = TopicPartition(topic_of(row["topic"]), row["partition"])
         log = bounds.get(source) if present[source] == row["topic"] else None
         timestamp = row["last_timestamp"]

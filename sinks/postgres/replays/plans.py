@@ -17,18 +17,22 @@ from sinks.postgres.connection import Connection, connection, fetch
 from sinks.postgres.dead_letters.filter import query
 from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only
 from sinks.postgres.kept_json import kept_list, kept_object
-from sinks.postgres.records import named
+from sinks.postgres.records import named, provenance_of
 from sinks.postgres.runs.history import started_by, without_host
 from sinks.postgres.statements import sql
 
 FOREIGN: Final = "its site belongs to another organisation now"
 """Why an item of an organisation's plan counts as skipped, if the item's site has been given to another one since."""
 
+_MOST_COUNTED: Final = 5000
+"""The most combinations of site, outcome and reason by which a plan's items are counted."""
+
 
 class Became(NamedTuple):
     """The number of a site's items (dead letters of a replay plan) with one outcome.
 
-    `why` is the reason of the outcome, for items that were dropped again or skipped.
+    `why` is the reason of the outcome, for items that were dropped again or skipped. The items of rare combinations of
+    site, outcome and reason may be counted together, without a site and with the reason `other`.
     """
 
     site_id: int | None
@@ -46,6 +50,16 @@ class Held(NamedTuple):
     plans: int
     items: int
     bytes: int
+
+
+class Claims(NamedTuple):
+    """The number of dead letters that are claimed (reserved) for a replay plan.
+
+    `in_doubt` of them were not recorded as sent by the plan's run before it ended.
+    """
+
+    claimed: int
+    in_doubt: int
 
 
 @asynccontextmanager
@@ -150,21 +164,26 @@ async def outcomes(conn: Connection, replay_id: str, org_id: int | None = None) 
 
     If `org_id` is given, items whose site does not belong to that organisation now only count as skipped, FOREIGN.
     """
-    return _became(await conn.fetch(sql("replay_outcomes"), replay_id, org_id, FOREIGN))
+    return _became(await conn.fetch(sql("replay_outcomes"), replay_id, org_id, FOREIGN, _MOST_COUNTED))
 
 
 async def canary_outcomes(conn: Connection, replay_id: str, first: int) -> list[Became]:
     """Return the outcomes of the first `first` items that the replay plan has sent (its canary)."""
-    return _became(await conn.fetch(sql("replay_canary"), replay_id, first))
+    return _became(await conn.fetch(sql("replay_canary"), replay_id, first, _MOST_COUNTED))
 
 
-async def claims(conn: Connection, replay_id: str) -> dict[Provenance, bool]:
-    """Return the dead letters that are claimed (reserved) for this replay plan now.
+async def claims(conn: Connection, replay_id: str) -> Claims:
+    """Return the number of dead letters that are claimed (reserved) for this replay plan now."""
+    return Claims(**await conn.fetchrow(sql("replay_claims"), replay_id))
 
-    A dead letter's value is True if the plan's run ended before it recorded the dead letter as sent.
+
+async def claims_after(conn: Connection, replay_id: str, after: int, most: int) -> tuple[list[Provenance], int]:
+    """Return at most `most` of the dead letters that are claimed for this replay plan, and the last one's position.
+
+    Only items after position `after` are considered. The order is that in which workers lock dead letters.
     """
-    rows = await conn.fetch(sql("replay_claims"), replay_id)
-    return {Provenance(*place): in_doubt for *place, in_doubt in rows}
+    rows = await conn.fetch(sql("replay_claims_page"), replay_id, after, most)
+    return sorted(map(provenance_of, rows)), rows[-1]["position"] if rows else after
 
 
 async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) -> bool:

@@ -28,16 +28,16 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
             claims_keep claims_release end_blockers end_lock_holders events_supersede gateway_trust_read keys_claim keys_holders keys_insert registry_read replays_prune replays_settle server_state windows_add
             gate_change gate_changes_standing gate_judge_lock gate_published gate_states gate_sums gate_unpublished
             ledger_advance ledger_due ledger_heal ledger_lock ledger_overdue ledger_published ledger_read
-            offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek offsets_show
+            offsets_advance offsets_claim offsets_current offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek
         """,
         Service.API: f"""
             {_RUNS}
             api_tokens_list api_tokens_read api_tokens_used causes_find
             dead_letter_show dead_letters_count dead_letters_discard dead_letters_discard_sent_again dead_letters_export dead_letters_groups dead_letters_page
             dead_letters_duplicates dead_letters_latest dead_letters_places dead_letters_repeated dead_letters_total event_normalized ledger_missing
-            breaker_read events_present gateway_trust_read keys_holders offsets_show pauses_partitions registry_read
+            breaker_read events_present gateway_trust_read keys_holders offsets_current pauses_partitions registry_read
             replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast
-            replay_claims replay_freeze replay_held replay_in_flight replay_left replay_items replay_items_lock replay_keep_passing
+            replay_claims replay_claims_page replay_freeze replay_held replay_in_flight replay_left replay_items replay_items_lock replay_keep_passing
             replay_let_go replay_list replay_lives replay_outcomes replay_planned replay_reach replay_sent replay_skip
             replay_state
         """,

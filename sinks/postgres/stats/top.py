@@ -3,10 +3,12 @@
 A lane is a worker's task that commits batches of events over a database session of its own.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.pipeline.record import TopicPartition
 from sinks.postgres.connection import APPLICATION_PREFIX, connection
+from sinks.postgres.offsets.admin import MOST_LOGS
 from sinks.postgres.records import named, partition_of
 from sinks.postgres.statements import sql
 
@@ -38,9 +40,10 @@ class Activity(NamedTuple):
     lanes: list[WorkerLanes]
 
 
-async def read_activity(dsn: str, group: str) -> Activity:
-    """Read the figures from Postgres; raises SinkUnavailable."""
+async def read_activity(dsn: str, group: str, topics: Sequence[str]) -> Activity:
+    """Read the figures from Postgres, of at most MOST_LOGS logs, those of `topics` first; raises SinkUnavailable."""
     async with connection(dsn, "top") as conn:
-        counts = {partition_of(row): named(Counts, row) for row in await conn.fetch(sql("top_offsets"), group)}
+        rows = await conn.fetch(sql("top_offsets"), group, topics, MOST_LOGS)
+        counts = {partition_of(row): named(Counts, row) for row in rows}
         lanes = await conn.fetch(sql("top_lanes"), f"{APPLICATION_PREFIX} lane ")
         return Activity(counts, [WorkerLanes(*row.values()) for row in lanes])

@@ -68,8 +68,8 @@ async def test_words_have_lengths(database_url: str) -> None:
     gate = "INSERT INTO gate_state (target, passed, change) VALUES ('total', true, '{}')"
     await execute(database_url, *PLANNED, run, brake, gate, WINDOW.format(later="0 s", site=1, count=1))
     names = {
-        "brake": "group_id, changed_by", "gate_state": "target", "gate_window": "topic", "replay": "requested_by, ended_by",
-        "replay_item": "raw_topic, forecast", "script_run": "run_id, started_by",
+        "brake": "group_id, changed_by", "gate_state": "target", "replay": "requested_by, ended_by",
+        "replay_item": "forecast", "script_run": "run_id, started_by",
     }  # fmt: skip
     bounds = [(relation, name, 1000) for relation, some in names.items() for name in some.split(", ")]
     for relation, name in (
@@ -215,7 +215,7 @@ async def test_sums_out_of_range_stop_at_their_bound(database_url: str) -> None:
         *(WINDOW.format(later="0 s", site=site, count=MOST) for site in (1, 2)),
         *(
             "INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset, live, lost, lost_acknowledged)"
-            f" VALUES ('{group}', 't', 0, -{MOST}, {MOST}, {MOST}, {MOST}, -{MOST})"
+            f" VALUES ('{group}', 't', 0, 0, {MOST}, {MOST}, {MOST}, -{MOST})"
             for group in ("a", "b")
         ),
         "INSERT INTO org (org_id) VALUES (7)",

@@ -42,9 +42,8 @@ ODD_LOGS = (
 )
 UNBOUNDED = "ALTER TABLE stream_offset DROP CONSTRAINT stream_offset_logs"
 NAMES = {
-    "bridge_event_raw": "discarded_by, former_replayed_as, raw_topic, replay_of, replayed_as, sender",
-    "bridge_event_superseded": "raw_topic",
-    "stream_offset": "cluster_id, group_id, topic, worker",
+    "bridge_event_raw": "discarded_by, former_replayed_as, replay_of, replayed_as, sender",
+    "stream_offset": "cluster_id, group_id, worker",
 }
 SENTENCES = {"bridge_event_raw": "event_id, last_error", "stream_offset": "held"}
 
@@ -64,8 +63,7 @@ async def refused(url: str, statement: str) -> None:
 async def test_texts_of_the_ledger_and_of_offsets_have_lengths(database_url: str) -> None:
     """Their length bounds the size of a page of dead letters and of a list of offsets."""
     await add_dropped(database_url, [dropped(0)])
-    superseded = "INSERT INTO bridge_event_superseded VALUES (1, 'e', 't', 0, 0)"
-    await execute(database_url, OFFSET.format("t", 0), superseded)
+    await execute(database_url, OFFSET.format("t", 0))
     for most, columns in ((1000, NAMES), (1024, {"bridge_event_raw": "script_id"}), (10_000, SENTENCES)):
         for relation, names in columns.items():
             for name in names.split(", "):

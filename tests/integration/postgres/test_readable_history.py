@@ -10,12 +10,14 @@ from support.infrastructure.databases import as_admin
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.config.settings import Settings
+from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.documents.gate import WindowLimits
 from schemas.errors import SinkUnavailable
 from schemas.pipeline.record import Provenance
 from sinks.postgres.breaker.state import breaker_state
 from sinks.postgres.connection import connection
 from sinks.postgres.dead_letters.lives import show
+from sinks.postgres.dead_letters.pages import Place, page
 from sinks.postgres.gate.verdicts import judge
 from sinks.postgres.kept_json import UNREADABLE
 from sinks.postgres.ledger.rows import body, state_of
@@ -72,6 +74,59 @@ async def test_no_account_writes_a_time_that_no_client_reads(
             await execute(url, statement.format(**FORMS | {"at": last, "run": last, "plan": PLAN}))
             await execute(database_url, "DELETE FROM bridge_event_raw", "DELETE FROM replay")
     await list_runs(database_url, None, 10)
+
+
+PLACED = {
+    "bridge_event_raw": (DROPPED.format(at="now"), "raw_topic", "raw_partition, raw_offset"),
+    "bridge_event_superseded": (
+        "INSERT INTO bridge_event_superseded VALUES (1, 'e', 't', 0, 0)", "raw_topic", "raw_partition, raw_offset",
+    ),
+    "gate_window": (
+        "INSERT INTO gate_window SELECT now(), 1, 't', 0, false, 0, 0, 0, 0, 0, 0, 0, 0, 0", "topic", "partition",
+    ),
+    "replay_item": (
+        f"INSERT INTO replay_item VALUES ('{PLAN}', 1, 't', 0, 0, 'passes')", "raw_topic", "raw_partition, raw_offset",
+    ),
+    "stream_offset": (
+        "INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset) VALUES ('g', 't', 0, 0, 1)",
+        "topic", "partition, base_offset",
+    ),
+}  # fmt: skip
+LONGEST = "x" * 249
+LAST = (f"{LONGEST}#999999999", 2**31 - 1, 2**63 - 1)
+
+
+@pytest.mark.parametrize("relation", PLACED)
+async def test_no_account_writes_a_place_that_kafka_can_not_have(database_url: str, relation: str) -> None:
+    """Neither a negative partition or offset, nor a longer name of a topic. An old row with a place can be changed."""
+    statement, topic, numbers = PLACED[relation]
+    await execute(database_url, PLANNED.format(**FORMS), statement)
+    for odd in (
+        *(f"{name} = -1" for name in numbers.split(", ")),
+        f"{topic} = '{LONGEST}x'",
+        f"{topic} = '{LONGEST}x#2'",
+    ):
+        with pytest.raises(asyncpg.CheckViolationError, match="_in_kafka"):
+            await execute(database_url, f"UPDATE {relation} SET {odd}")
+    await execute(database_url, f"UPDATE {relation} SET {topic} = '{LAST[0]}'")
+
+
+async def test_pages_go_on_after_each_row_that_an_account_writes(database_url: str) -> None:
+    """Also after the last place of all."""
+    with account(database_url, Service.WORKER) as url:
+        for place in ("'t', 0, 0", "'bridge.raw', 0, 1", "'{}', {}, {}".format(*LAST)):
+            await execute(url, DROPPED.format(at="now").replace("'t', 0, 0", place))
+        for place in ("'t', 0, -1", "'t', -1, 0", f"'{LONGEST}x', 0, 0"):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await execute(url, DROPPED.format(at="now").replace("'t', 0, 0", place))
+    chosen, after, found = DeadLetterFilter(), None, []
+    while True:
+        one = await page(database_url, chosen, limit=1, after=after)
+        found += [line.provenance for line in one.lines]
+        if one.following is None:
+            break
+        after = Place.parse(str(one.following))
+    assert sorted(found) == sorted([("t", 0, 0), ("bridge.raw", 0, 1), LAST])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from telemetry.log_limit import MOST_A_MINUTE
 KEYS = [make_key(lambda count, number=number: bytes([number]) * count) for number in range(4)]
 ORGS = [10, 10, 20, None]
 _BUDGET_SECONDS = 5
+ADMIN_PORT = 9
 FORGED = make_key(lambda count: bytes([99]) * count)
 
 
@@ -35,8 +36,9 @@ class Served:
             for number, key in enumerate(KEYS)
         }
         self.known = tokens
+        self.settings = SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one)
         services: Any = SimpleNamespace(
-            settings=SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one),
+            settings=self.settings,
             tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
             addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), budget=ByteBudget("bytes", 10_000, 1000),
             use=lambda _key_id: None,
@@ -50,7 +52,7 @@ class Served:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    async def ask(self, key: NewKey, method: str = "GET", path: str = "/v1/plans") -> int:
+    async def ask(self, key: NewKey, method: str = "GET", path: str = "/v1/plans", port: int = 8) -> int:
         """The status of the answer; all requests come from one address, as behind a proxy."""
         told: list[int] = []
 
@@ -62,7 +64,10 @@ class Served:
             return {"type": "http.request", "body": b"{}", "more_body": False}
 
         headers = [(b"authorization", b"Bearer " + key.text.encode()), (b"content-length", b"2")]
-        scope = {"type": "http", "method": method, "path": path, "headers": headers, "client": ("10.0.0.1", 1)}
+        scope = {
+            "type": "http", "method": method, "path": path, "headers": headers, "client": ("10.0.0.1", 1), "server": ("s", port),
+        }  # fmt: skip
+        self.settings.api_admin_port = port if port == ADMIN_PORT else 0
         async with asyncio.timeout(_BUDGET_SECONDS):
             await self.front(scope, receive, send)
         return told[0]
@@ -111,6 +116,17 @@ async def test_whoever_tries_tokens_holds_nobody_else_back() -> None:
     assert [await served.ask(FORGED) for _ in range(12)] == [401] * 10 + [429] * 2
     assert [await served.ask(KEYS[0]) for _ in range(12)] == [200] * 10 + [429] * 2
     assert await served.ask(KEYS[2]) == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/docs", "/openapi.json"])
+async def test_pages_count_in_the_rate_of_their_address(path: str) -> None:
+    """Together with requests without a valid token. At the admin port, where Prometheus reads, they do not count."""
+    served = Served(rate=5)
+    served.ended.set()
+    assert [await served.ask(KEYS[0], path=path) for _ in range(12)] == [200] * 10 + [429] * 2
+    assert await served.ask(FORGED) == 429
+    assert [await served.ask(KEYS[0], path=one) for one in ("/", "/health", "/ready", "/v1/plans")] == [200] * 4
+    assert [await served.ask(KEYS[0], path=path, port=ADMIN_PORT) for _ in range(12)] == [200] * 12
 
 
 async def test_refusals_of_strangers_fill_no_log() -> None:

@@ -166,6 +166,25 @@ class Guest:
         return
 
 
+async def test_a_connection_gives_way_during_an_answer_that_is_not_read(
+    kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the client does not read, the request in flight does not protect the connection."""
+    places = Connections(1, 0)
+    monkeypatch.setattr(kind, "places", places)
+    one = Spoken(kind, begun)
+    await one.hear(INNER)
+    one.protocol.pause_writing()
+    one.protocol.resume_writing()
+    assert places.enter(Guest(), "a") is Code.OVERLOADED
+
+    one.protocol.pause_writing()
+
+    assert places.enter(Guest(), "a") is None
+    assert one.wire.closed
+    await one.end()
+
+
 UPLOAD = b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
 
 

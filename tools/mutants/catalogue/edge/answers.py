@@ -9,8 +9,14 @@ MUTANTS = [
     Mutant(
         "gateway-unread-gives-way",
         "the closing of a connection whose answer is not read, in favour of others",
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._take_place", "self.flow.write_paused", "False"),),
+        ("tests/unit/gateway/test_unread.py",),
+    ),
+    Mutant(
+        "gateway-unread-midway",
+        "the closing, in favour of others, of a connection whose client stops reading during an answer",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol.pause_writing", "self._take_place()", ""),),
-        ("tests/integration/gateway/test_unread.py",),
+        (f"{PROTOCOL}::test_a_connection_gives_way_during_an_answer_that_is_not_read",),
     ),
     Mutant(
         "gateway-answer-held",

@@ -40,13 +40,26 @@ MUTANTS = [
         "gateway-inflate",
         "the limit on inflated bytes",
         (
+            Edit("bridge/http/body.py::BodyLimits._inflated", "left < 0", "False"),
+            Edit(
+                "bridge/http/body.py::BodyLimits._inflated",
+                "min(left + 1, _INFLATED_PART_BYTES)",
+                "_INFLATED_PART_BYTES",
+            ),
+        ),
+        (f"{BOUNDS}::test_a_large_body_is_refused_before_it_is_whole",),
+    ),
+    Mutant(
+        "gateway-inflate-step",
+        "the limit on the bytes that one step inflates",
+        (
             Edit(
                 "bridge/http/body.py::BodyLimits._inflated",
                 "inflater.decompress(data, most)",
                 "inflater.decompress(data)",
             ),
         ),
-        (f"{HOSTILE}::test_bombs_and_nesting",),
+        (f"{BOUNDS}::test_what_is_inflated_is_told_piece_by_piece",),
     ),
     Mutant(
         "gateway-lingering",
@@ -87,18 +100,6 @@ MUTANTS = [
         "the time that headers may take",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._late", "self._in_headers", "False"),),
         (f"{HOSTILE}::test_headers_that_trickle_are_not_waited_for",),
-    ),
-    Mutant(
-        "gateway-idle",
-        "the end of a connection that receives only bytes of no request",
-        (
-            Edit(
-                "bridge/http/wire/protocol.py::BoundedProtocol._unset_keepalive_if_required",
-                "...",
-                "super()._unset_keepalive_if_required()",
-            ),
-        ),
-        (f"{HOSTILE}::test_bytes_of_no_request_hold_no_connection",),
     ),
     Mutant(
         "gateway-trailers",

@@ -212,7 +212,7 @@ REPLAYS = [
     Mutant(
         "cancelled-in-doubt",
         "the wait for proof that a killed run's claims were never sent",
-        (Edit("bridge/jobs/cancel.py::_open_again", "await _read_up_to(settings, ends)", "ends"),),
+        (Edit("bridge/jobs/cancel.py::_open_again", "await _read_up_to(conn, settings.group, ends)", "ends"),),
         (f"{CRASH}::test_cancelled_after_it_was_killed",),
     ),
     Mutant(

@@ -84,7 +84,7 @@ MUTANTS = [
     Mutant(
         "cancels-before-release",
         "the cancellation of a plan marked as sent before its claims are released",
-        (Edit("bridge/jobs/cancel.py::_open_again", "await cancel(conn, plan.replay_id, reason, sent=True)", "pass"),),
+        (Edit("bridge/jobs/cancel.py::_let_all_go", "await cancel(conn, replay_id, reason, sent=True)", "pass"),),
         (f"{CRASHED}::test_an_account_cancels_what_another_marked_as_sent",),
     ),
     Mutant(
@@ -297,8 +297,8 @@ MUTANTS = [
         (
             Edit(
                 "replay_claims.sql",
-                "AND l.disposition = 'claimed'",
-                "AND l.disposition = 'claimed' AND i.position > r.sent_to",
+                "count(*) AS claimed",
+                "count(*) FILTER (WHERE i.position > r.sent_to) AS claimed",
             ),
         ),
         (f"{CRASHED}::test_cancelled_whatever_the_plan_says",),
