@@ -1,7 +1,8 @@
 """Errors of Postgres without the values of the rows that they are about.
 
-Postgres adds the refused row to an error's DETAIL, the line of a COPY to its CONTEXT, and a value that it can't read to the message.
-These are contents of events. Errors are printed, logged with their causes, kept in the history of runs and sent to the webhook.
+Postgres adds the refused row to an error's DETAIL, the line of a COPY to its CONTEXT, and a value that it can't read to the message. The
+driver's message has the beginning of a value that it can't encode. These are contents of events. Errors are printed, logged with their
+causes, kept in the history of runs and sent to the webhook.
 """
 
 import re
@@ -18,6 +19,7 @@ _OF_VALUES: Final = "22"
 _OF_SETTINGS: Final = "22023"
 """A setting's invalid value, which the operator has to see."""
 _QUOTED: Final = re.compile(r'".*"(?:: .*)?', re.DOTALL)
+_ENCODED: Final = re.compile(r"(query argument \$\d+): .* \(", re.DOTALL)
 
 Fields = Mapping[str, Any]
 
@@ -34,12 +36,18 @@ def without_row_values(fields: Fields) -> dict[str, Any]:
 
 
 _new = asyncpg.PostgresError.new
+_init = asyncpg.DataError.__init__
 
 
 def _new_without(fields: Fields, query: str | None = None) -> Any:
     return _new(without_row_values(fields), query)
 
 
+def _init_without(self: Any, message: str) -> None:
+    _init(self, _ENCODED.sub(r"\1 (", message))
+
+
 def hide_row_values() -> None:
     """Make the driver raise errors without the values of rows, so that no log of an error's cause has them either."""
     asyncpg.PostgresError.new = _new_without
+    asyncpg.DataError.__init__ = _init_without
