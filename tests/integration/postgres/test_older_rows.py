@@ -22,6 +22,8 @@ from sinks.postgres.statements import sql
 
 WEEK = "UPDATE gateway_trust SET legacy_until = now() + interval '7 days'"
 OVER = "UPDATE gateway_trust SET legacy_until = now()"
+LATER = ("SET session_replication_role = replica", "RESET session_replication_role")
+"""Statements for a superuser before and after a row as it was before the limits."""
 PLACE = (["t"], [0], [0])
 
 
@@ -109,7 +111,7 @@ async def test_a_dead_letter_beyond_a_limit_is_changed_as_others(database_url: s
         f" VALUES ('{plan}', 'x', '{{}}', 1, 'running')",
         f"INSERT INTO replay_item VALUES ('{plan}', 1, 't', 0, 0, 'passes')",
     )
-    await execute(database_url, WEEK, row({column: DROPPED[column]}), OVER, *made)
+    await execute(database_url, LATER[0], row({column: DROPPED[column]}), LATER[1], *made)
     await note_begin(database_url, "mine", "dlq-discard", datetime.now(UTC))
     attribution = Attribution(Provenance("t", 0, 0), 7, "shop", "e", Sender.SERVER, "")
     async with connection(database_url, "test") as conn:
@@ -123,7 +125,7 @@ async def test_a_dead_letter_beyond_a_limit_is_changed_as_others(database_url: s
 @pytest.mark.parametrize("column", WAITING)
 async def test_a_waiting_row_beyond_a_limit_is_retried(database_url: str, column: str) -> None:
     """It is swept, waits again, and ends as an event or as a dead letter, under the account of a worker."""
-    await execute(database_url, WEEK, row({column: WAITING[column]}, waits=True), OVER)
+    await execute(database_url, LATER[0], row({column: WAITING[column]}, waits=True), LATER[1])
     now = datetime.now(UTC)
     count = int(str(await value_of(database_url, "SELECT retry_count FROM bridge_event_raw")))
     with account(database_url, Service.WORKER) as url:
@@ -144,18 +146,27 @@ async def test_a_waiting_row_beyond_a_limit_is_retried(database_url: str, column
 
 
 @pytest.mark.parametrize("waits", [False, True])
-async def test_the_release_before_goes_on_while_it_is_replaced(database_url: str, waits: bool) -> None:
-    """Its account writes what it wrote before, until its time is over; a worker's account with this release's grants does not."""
-    column, value = "record_key", (WAITING if waits else DROPPED)["record_key"]
-    made = row({column: value}, waits=waits)
-    limit = "octet_length\\(record_key\\) <= " + ("65536" if waits else "10000000")
+@pytest.mark.parametrize("column", ["headers", "payload", "record_key"])
+async def test_the_release_before_goes_on_while_it_is_replaced(database_url: str, column: str, waits: bool) -> None:
+    """Its account writes what it wrote before, until its time is over, and an account with this release's grants does not."""
+    made = row({column: (WAITING if waits else DROPPED)[column]}, waits=waits)
+    limit = f"octet_length\\({column}\\) <= "
     with account_of_before(database_url) as before, account(database_url, Service.WORKER) as mine:
         await execute(database_url, WEEK)
         await refused(mine, made, limit)
-        await execute(before, made, "UPDATE bridge_event_raw SET last_error = repeat('x', 10001)")
+        await execute(before, made)
         await execute(database_url, OVER, "DELETE FROM bridge_event_raw")
         for url in (before, mine, database_url):
             await refused(url, made, limit)
+
+
+@pytest.mark.parametrize("column", ["script_id", "last_error", "retry_count"])
+async def test_the_release_before_exceeds_no_other_limit(database_url: str, column: str) -> None:
+    """It has limits of its own within the others."""
+    values = DROPPED | WAITING
+    with account_of_before(database_url) as before:
+        await execute(database_url, WEEK)
+        await refused(before, row({column: values[column]}, waits=True), column)
 
 
 @pytest.mark.parametrize("column", DROPPED)
@@ -178,7 +189,7 @@ async def test_no_new_waiting_row_is_beyond_a_limit(database_url: str, column: s
 
 async def test_an_update_to_another_value_beyond_a_limit_is_refused(database_url: str) -> None:
     """It is refused for a row that is beyond the limit already, too."""
-    await execute(database_url, WEEK, row({"last_error": text_of(10_001)}), OVER)
+    await execute(database_url, LATER[0], row({"last_error": text_of(10_001)}), LATER[1])
     with account(database_url, Service.WORKER) as url:
         await execute(url, "UPDATE bridge_event_raw SET last_error = last_error, updated_at = now()")
         await refused(url, "UPDATE bridge_event_raw SET last_error = last_error || 'x'", "last_error")

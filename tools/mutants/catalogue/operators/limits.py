@@ -34,13 +34,13 @@ MUTANTS = [
     Mutant(
         "limits-after-upgrade",
         "the rows beyond a limit that the release before writes while it is replaced",
-        (Edit(LIMITS, "IF has_table_privilege(session_user, TG_RELID, 'UPDATE') AND", "IF false AND"),),
+        (Edit(LIMITS, ":= has_table_privilege(session_user, TG_RELID, 'UPDATE') AND", ":= false AND"),),
         (REPLACED,),
     ),
     Mutant(
         "limits-of-new-grants",
         "the limits during an upgrade for an account with this release's grants",
-        (Edit(LIMITS, "IF has_table_privilege(session_user, TG_RELID, 'UPDATE') AND", "IF"),),
+        (Edit(LIMITS, ":= has_table_privilege(session_user, TG_RELID, 'UPDATE') AND", ":="),),
         (REPLACED,),
     ),
     Mutant(
@@ -48,6 +48,12 @@ MUTANTS = [
         "the end of the time in which the release before writes rows beyond a limit",
         (Edit(LIMITS, "WHERE legacy_until > clock_timestamp()"),),
         (REPLACED,),
+    ),
+    Mutant(
+        "limits-of-upgrade",
+        "the limits that the release before does not exceed, while it is replaced",
+        (Edit(LIMITS, "upgrading AND one ~ '[(](headers|payload|record_key)[)]'", "upgrading"),),
+        (f"{OLDER}::test_the_release_before_exceeds_no_other_limit",),
     ),
     Mutant(
         "limits-by-owner",
