@@ -106,9 +106,9 @@ async def refused(url: str, statement: str, limit: str) -> None:
 async def test_a_dead_letter_beyond_a_limit_is_changed_as_others(database_url: str, column: str) -> None:
     """It is attributed, claimed, let go and discarded."""
     plan = str(uuid4())
+    columns = "replay_id, requested_by, filter, planned, state"
     made = (
-        "INSERT INTO replay (replay_id, requested_by, filter, planned, state)"
-        f" VALUES ('{plan}', 'x', '{{}}', 1, 'running')",
+        f"INSERT INTO replay ({columns}) VALUES ('{plan}', 'x', '{{}}', 1, 'running')",
         f"INSERT INTO replay_item VALUES ('{plan}', 1, 't', 0, 0, 'passes')",
     )
     await execute(database_url, LATER[0], row({column: DROPPED[column]}), LATER[1], *made)
