@@ -4,6 +4,8 @@ The ledger is the table of failed events, one row for each. The stored gateway h
 sender.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from bridge.jobs.frame import Job
@@ -69,14 +71,22 @@ async def _backfill(
             run.summary.unknown_key_total += 1
         else:
             found.append((row, attribution))
-    if run.dry_run:
-        await _settle(conn, run, found, registry)
-    else:
-        async with conn.transaction():
-            changed = await attribute(conn, [attribution for _, attribution in found])
-            await _settle(conn, run, _of(found, changed), registry)
+    # A dry run writes as well, and rolls back: Postgres refuses then what it would refuse.
+    async with _rolled_back(conn) if run.dry_run else conn.transaction():
+        changed = await attribute(conn, [attribution for _, attribution in found])
+        await _settle(conn, run, _of(found, changed), registry)
     run.summary.processed_total += len(page)
     run.tell(f"{run.summary.processed_total} rows read, {run.summary.changed_total} of them given another site")
+
+
+@asynccontextmanager
+async def _rolled_back(conn: Connection) -> AsyncIterator[None]:
+    transaction = conn.transaction()
+    await transaction.start()
+    try:
+        yield
+    finally:
+        await transaction.rollback()
 
 
 def _of(found: Found, changed: set[Provenance]) -> Found:
@@ -84,15 +94,14 @@ def _of(found: Found, changed: set[Provenance]) -> Found:
 
 
 async def _settle(conn: Connection, run: Run[IdentitySummary], found: Found, registry: Registry) -> None:
-    """Move the counts of these ledger rows to the windows of their new sites; a dry run only reports the moves.
+    """Move the counts of these ledger rows to the windows of their new sites.
 
     A window is a row with the counts of events of one site in one minute.
     """
     moves = [move for row, attribution in found if (move := move_of(row, attribution, registry)) is not None]
     present = await read_windows(conn, sorted({move.window for move in moves}))
     changes, without = window_changes(moves, present)
-    if not run.dry_run:
-        await add_to_windows(conn, changes)
+    await add_to_windows(conn, changes)
     summary = run.summary
     summary.windows_moved_total += sum(count for counts in changes.values() for count in counts if count > 0)
     summary.windows_missing_total += without

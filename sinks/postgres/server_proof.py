@@ -17,6 +17,7 @@ from typing import Any, Final
 import asyncpg
 from asyncpg import protocol
 
+from sinks.postgres.row_values import hide_row_values
 from sinks.scram import problem_of
 
 _OK, _CLEAR_TEXT, _MD5, _SASL, _SASL_CONTINUE, _SASL_FINAL = 0, 3, 5, 10, 11, 12
@@ -138,6 +139,7 @@ class _Proving(protocol.Protocol):  # type: ignore[misc]  # asyncpg's class is u
 
 
 protocol.Protocol = _Proving
+hide_row_values()
 
 
 async def connect(*where: Any, **options: Any) -> asyncpg.Connection:

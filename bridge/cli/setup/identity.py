@@ -56,7 +56,7 @@ def backfill(
 def require_proof(reason: Reason, json_output: JsonOutput = None, verbose: Verbose = False) -> None:
     """Trust no gateway header without a proof from now on.
 
-    Run this when no gateway of the previous release runs any more.
+    Run this when no gateway and no worker of the previous release runs any more.
     """
     settings = command_settings(verbose=verbose)
     job = require_proof_job(settings, reason)

@@ -32,7 +32,7 @@ MUTANTS = [
     ),
     Mutant(
         "texts-bounded",
-        "the limit on texts that accounts write to events, dead letters and offsets",
+        "the limit on texts that accounts write to events and offsets",
         (Edit(ROWS, "ELSE 'octet_length(%I) <= %s' END", "ELSE 'octet_length(%I) + %s > 0' END"),),
         (f"{TEXTS}::test_texts_of_the_ledger_and_of_offsets_have_lengths",),
     ),

@@ -35,7 +35,7 @@ MUTANTS = [
     Mutant(
         "waiting-row-bounded",
         "the limits on a waiting row",
-        (Edit("migrations/0032_bounded_retries.sql", "normalized OR (", "true OR ("),),
+        (Edit("migrations/0034_bounds_of_new_values.sql", "'@normalized OR '", "'true OR @normalized OR '"),),
         (f"{FORGED}::test_what_waits_is_no_more_than_a_worker_writes",),
     ),
     Mutant(
