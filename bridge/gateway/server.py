@@ -1,6 +1,5 @@
 """Runs the gateway until a signal: with one uvicorn server, or with several processes on one port."""
 
-import os
 import random
 import socket
 from functools import partial
@@ -13,7 +12,7 @@ from bridge.http.wire.protocol import BoundedProtocol
 from bridge.processes.link import Answering
 from bridge.processes.supervisor import Supervisor, shared_metrics
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError, RowRejected, SinkUnavailable
+from schemas.errors import BridgeError, PreconditionFailed, RowRejected, SinkUnavailable
 from sinks.kafka.connection import name_closed_connections
 from sinks.refusals import refusal
 from streams.startup_checks import is_lasting
@@ -56,9 +55,9 @@ def _run(settings: Settings, bound: list[socket.socket], number: int, link: Answ
     link.answer({})
 
     def start_failed(error: BridgeError) -> None:
-        text = refusal(error, "at start") if isinstance(error, SinkUnavailable | RowRejected) else str(error)
-        link.start_failed(text, lasting=is_lasting(error))
-        # uvicorn would log the error too, and end with a code of its own.
-        os._exit(error.exit_code)
+        if isinstance(error, SinkUnavailable | RowRejected):
+            refused = PreconditionFailed(refusal(error, "at start"))
+            link.start_failed(refused, lasting=is_lasting(error))
+        link.start_failed(error, lasting=is_lasting(error))
 
     Server(_config(settings, prepared_app(settings, start_failed))).run(sockets=bound)

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
+
+from schemas.errors import BridgeError
 
 PING: Final = "ping"
 """The question that every process answers."""
@@ -91,10 +93,12 @@ class Answering:
         known = {PING: lambda: True, **answers}
         threading.Thread(target=self._answer_all, args=[known], name="link", daemon=True).start()
 
-    def start_failed(self, text: str, *, lasting: bool) -> None:
-        """Report the error that ends this process, which the supervisor prints once for all processes."""
+    def start_failed(self, error: BridgeError, *, lasting: bool) -> NoReturn:
+        """Report why this process can't start, and end it. The supervisor prints the error, once for all processes."""
         with suppress(OSError):
-            self._send(_START_FAILED, StartFailure(text, lasting))
+            self._send(_START_FAILED, StartFailure(str(error), lasting))
+        # The libraries that host a service would log the error too.
+        os._exit(error.exit_code)
 
     def _answer_all(self, answers: Mapping[str, Callable[[], Any]]) -> None:
         try:

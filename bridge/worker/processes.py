@@ -3,6 +3,7 @@
 import random
 import sys
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -12,7 +13,6 @@ from bridge.processes.supervisor import Supervisor, shared_metrics
 from bridge.worker.pages import READY, serving
 from bridge.worker.shares import share_of
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError
 from streams.metrics_port import metrics_listener
 from streams.startup_checks import is_lasting
 from telemetry.error_reports import reporter
@@ -31,13 +31,14 @@ def serve(settings: Settings) -> int:
     later.
     """
     with metrics_listener(settings) as listener, shared_metrics("worker") as directory:
-        supervisor = Supervisor(partial(_run, settings), settings.worker_processes, directory, random.random)
+        target = partial(_run, settings, directory)
+        supervisor = Supervisor(target, settings.worker_processes, directory, random.random)
         log.info("metrics_served", url=f"{address_of(listener)}/metrics")
         with serving(supervisor.seats, listener):
             return supervisor.run()
 
 
-def _run(settings: Settings, number: int, link: Answering) -> None:
+def _run(settings: Settings, shared: Path, number: int, link: Answering) -> None:
     """Run one process, which is a worker with its share of the lanes, until SIGTERM."""
     service = "bridge-worker"
     configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service), process=number)
@@ -48,10 +49,7 @@ def _run(settings: Settings, number: int, link: Answering) -> None:
     from streams.faust_host.host import host
 
     own = share_of(settings, number)
-    app = create_app(own, serves_pages=False)
+    app = create_app(own, shared)
+    app.start_failed = lambda error: link.start_failed(error, lasting=is_lasting(error))
     link.answer({READY: lambda: app.ready_within(_READY_SECONDS)})
-
-    def start_failed(error: BridgeError) -> None:
-        link.start_failed(str(error), lasting=is_lasting(error))
-
-    sys.exit(host(app, own, start_failed))
+    sys.exit(host(app, own))

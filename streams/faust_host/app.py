@@ -5,7 +5,7 @@ import atexit
 import shutil
 import socket
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from schemas.config.service import Service as BridgeService
 from schemas.config.settings import Settings
 from schemas.documents.gate import GateChange
-from schemas.errors import SinkUnavailable
+from schemas.errors import BridgeError, SinkUnavailable
 from sinks.readiness import ALIVE, NOT_READY
 from streams.faust_host.gate_consumer import pass_unreadable
 from streams.faust_host.host import HOST_LOGGER, end_without_rest
@@ -38,6 +38,8 @@ from telemetry import metrics
 _ACKNOWLEDGED_SECONDS = 10.0
 # The web server runs in a thread of its own, so that it answers /health while the worker's loop is busy.
 _WEB_IN_THREAD = True
+# Faust demands a port also if it serves no pages.
+_NO_PORT = 1
 
 T = TypeVar("T")
 
@@ -60,10 +62,11 @@ class App(faust.App):
     """Faust's app, changed to stop the product's worker first, after its batches in flight.
 
     Faust would first stop its own Kafka clients, which may wait long for an unreachable Kafka. `batch_worker` is the
-    product's worker, once it has started.
+    product's worker, once it has started. `start_failed` is called with an error that prevents the start.
     """
 
     batch_worker: Worker | None = None
+    start_failed: Callable[[BridgeError], None] = staticmethod(lambda _: None)
     drained = False
     listener: socket.socket | None = None
     logger = HOST_LOGGER
@@ -96,21 +99,22 @@ class App(faust.App):
             end_without_rest(1 if failed else 0, partial(shutil.rmtree, self.conf.datadir, ignore_errors=True))
 
 
-def create_app(settings: Settings, *, serves_pages: bool = True) -> App:
+def create_app(settings: Settings, shared: Path | None = None) -> App:
     """Create the Faust app: the worker as a service, the consumer of the quality gate's topic, and the page /metrics.
 
-    If the worker is one of several processes, their supervisor serves the pages, and not the app (`serves_pages`).
+    If the worker is one of several processes, `shared` is their directory for temporary files, and their supervisor
+    serves the pages.
 
     The worker reads events with a consumer of its own. Faust's consumer is not used for events, because it also commits
     the offset of a record whose processing has failed.
     """
-    listener = metrics_listener(settings) if serves_pages else None
+    listener = metrics_listener(settings) if shared is None else None
     app = App(
         f"{settings.group}-control",
         broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
-        datadir=_scratch(),
+        datadir=_scratch(shared),
         autodiscover=False,
         topic_replication_factor=settings.topic_replication,
         topic_partitions=1,
@@ -119,11 +123,11 @@ def create_app(settings: Settings, *, serves_pages: bool = True) -> App:
         table_standby_replicas=0,
         # Notifying of a verdict may wait long for Postgres. Verdicts without a notification are read again.
         stream_wait_empty=False,
-        web_enabled=serves_pages,
+        web_enabled=shared is None,
         web_in_thread=_WEB_IN_THREAD,
         web_bind=settings.metrics_host,
         web_host=settings.metrics_host,
-        web_port=settings.metrics_port if listener is None else listener.getsockname()[1],
+        web_port=_NO_PORT if listener is None else listener.getsockname()[1],
         web_tables_enabled=False,
         web_router_enabled=False,
         loghandlers=[],
@@ -136,7 +140,7 @@ def create_app(settings: Settings, *, serves_pages: bool = True) -> App:
     _add_worker(app, settings)
     _add_gate(app, settings)
     _add_sweeper(app, settings)
-    if serves_pages:
+    if shared is None:
         _add_pages(app)
     return app
 
@@ -152,6 +156,13 @@ def _add_worker(app: App, settings: Settings) -> None:
         logger = HOST_LOGGER
 
         async def on_start(self) -> None:
+            try:
+                await self._start()
+            except BridgeError as error:
+                app.start_failed(error)
+                raise
+
+        async def _start(self) -> None:
             await ready(settings, BridgeService.WORKER)
             await warn_of_excess(settings, BridgeService.WORKER)
             configure_traces(settings, "bridge-worker")
@@ -269,8 +280,8 @@ def _credentials(settings: Settings) -> Any:
     )
 
 
-def _scratch() -> Path:
+def _scratch(shared: Path | None) -> Path:
     """Create the temporary directory that Faust requires. Nothing in the directory is needed after the process ends."""
-    made = tempfile.mkdtemp(prefix="ghostlink-bridge-")
+    made = tempfile.mkdtemp(prefix="ghostlink-bridge-", dir=shared)
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return Path(made)

@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import faust
 from aiokafka.errors import KafkaConnectionError
@@ -13,9 +12,6 @@ from schemas.config.settings import Settings
 from schemas.errors import BridgeError, PreconditionFailed
 from telemetry.gc_tuning import search_rarely
 from telemetry.terminal import say
-
-if TYPE_CHECKING:
-    from streams.faust_host.app import App
 
 HOST_LOGGER = logging.getLogger("faust.services")
 """The logger that Faust uses for lines about services, instead of one for each module."""
@@ -39,11 +35,11 @@ def end_without_rest(code: int, cleanup: Callable[[], None]) -> None:
     timer.start()
 
 
-def host(app: "App", settings: Settings, start_failed: Callable[[BridgeError], None] = lambda _: None) -> int:
+def host(app: faust.App, settings: Settings) -> int:
     """Run the worker under Faust until it is stopped, and return the process's exit code.
 
     The code is 0 after a clean stop, 3 if Kafka, Postgres or a port was not available at the start, and 1 after any
-    other failure. `start_failed` is called with the error that ended Faust before the worker had started.
+    other failure.
     """
     search_rarely()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False, quiet=True)
@@ -52,17 +48,18 @@ def host(app: "App", settings: Settings, start_failed: Callable[[BridgeError], N
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        error = _error_of(end) if end.code else None
-        if error is not None and app.batch_worker is None:
-            start_failed(error)
-        return 0 if not end.code else 1 if error is None else error.exit_code
+        return _exit_code(end)
     return 0
 
 
-def _error_of(end: SystemExit) -> BridgeError | None:
-    """Return the BridgeError that ended Faust. Faust itself only returns success or failure."""
+def _exit_code(end: SystemExit) -> int:
+    """Return the exit code of the BridgeError that ended Faust. Faust itself only returns success or failure."""
+    if not end.code:
+        return 0
     error = end.__context__
     while error is not None and not isinstance(error, BridgeError | KafkaConnectionError):
         error = error.__cause__ or error.__context__
+    if error is None:
+        return 1
     # At start, Faust's own clients raise only this error when Kafka is away. Later they wait for Kafka.
-    return PreconditionFailed(f"Kafka is away at start: {error}") if isinstance(error, KafkaConnectionError) else error
+    return error.exit_code if isinstance(error, BridgeError) else PreconditionFailed.exit_code

@@ -47,4 +47,5 @@ def gateway(
         if settings.gateway_processes == 1:
             run(serve(settings, bound))
         else:
-            sys.exit(serve_with_processes(settings, bound))
+            level = {"log_level": "DEBUG"} if verbose else {}
+            sys.exit(serve_with_processes(settings.model_copy(update=level), bound))

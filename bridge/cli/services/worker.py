@@ -39,7 +39,8 @@ def worker(
         from streams.startup_checks import ready
 
         run(ready(settings, Service.WORKER))
-        sys.exit(serve(settings.model_copy(update={"log_level": "DEBUG"}) if verbose else settings))
+        level = {"log_level": "DEBUG"} if verbose else {}
+        sys.exit(serve(settings.model_copy(update=level)))
     from streams.faust_host.event_loop import use_uvloop
 
     use_uvloop()
