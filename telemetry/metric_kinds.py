@@ -9,7 +9,6 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, values
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 MOST_NAMED: Final = 100
 """The most sites, and the most scripts, that have series of their own. All others share one series."""
@@ -46,9 +45,7 @@ class BatchHistogram(Collector):
         self.name, self.documentation = name, documentation
         self._buckets = buckets
         # Values of the client library, which processes may share. A value has the observations of one bucket only.
-        self._counts = [
-            self._value("_bucket", ("le",), (floatToGoString(bound),)) for bound in (*buckets, float("inf"))
-        ]
+        self._counts = [self._value("_bucket", ("le",), (str(float(bound)),)) for bound in (*buckets, float("inf"))]
         self._sum = self._value("_sum", (), ())
         registry.register(self)
 

@@ -26,14 +26,13 @@ def together(answers: Sequence[tuple[int, dict[str, Any]] | None]) -> tuple[int,
 
     A component is `ok` if it is in every process, and its latency is the longest. Partitions are added.
     """
-    found = [(503, NOT_READY) if one is None else one for one in answers]
-    bodies = [body for _, body in found]
+    bodies: list[dict[str, Any]] = [NOT_READY if answer is None else answer[1] for answer in answers]
     # A process without an answer, or that is starting, has no components.
     whole = [body for body in bodies if "components" in body]
     if not whole:
         return 503, {**NOT_READY, "processes": _states(bodies)}
-    ready = all(status == 200 for status, _ in found)
-    body: dict[str, Any] = {
+    ready = all(answer is not None and answer[0] == 200 for answer in answers)
+    merged = {
         **whole[0],
         "status": "ready" if ready else "not_ready",
         "state": min((one["state"] for one in bodies), key=_STATES.index),
@@ -48,7 +47,7 @@ def together(answers: Sequence[tuple[int, dict[str, Any]] | None]) -> tuple[int,
         "partitions": sum(one["partitions"] for one in whole),
         "processes": _states(bodies),
     }
-    return (200 if ready else 503), body
+    return (200 if ready else 503), merged
 
 
 def _states(bodies: Sequence[dict[str, Any]]) -> list[str]:

@@ -12,6 +12,7 @@ from bridge.processes import supervisor
 from bridge.processes.link import PING, Answering
 from bridge.processes.supervisor import Supervisor, shared_metrics
 from schemas.errors import BridgeError, PreconditionFailed
+from telemetry import metrics
 from telemetry.logging import configure_logs
 from telemetry.terminal import say_error
 
@@ -61,6 +62,8 @@ def run(behaviour: str, directory: Path, number: int, link: Answering) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     note(directory / f"started-{number}")
     count = len((directory / f"started-{number}").read_text())
+    if count == 1:
+        metrics.LANES.set(1)
     code = BEHAVIOURS[behaviour](link, count) if number == 2 else 0
     if code > 0:
         sys.exit(code)

@@ -41,9 +41,9 @@ class Run:
         found = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         return [line for line in found if line["event"] == event]
 
-    def restarts(self) -> float:
+    def figure(self, name: str) -> float:
         found = {one.name: one.samples[0].value for one in Together(self._place / "shared").collect()}
-        return float(found["bridge_process_restarts"])
+        return float(found[name])
 
     async def until(self, condition: Callable[[], object]) -> None:
         await wait_until(condition, budget_seconds=BUDGET_SECONDS, describe=self.log)
@@ -90,17 +90,19 @@ async def test_a_process_that_dies_is_replaced(tmp_path: Path) -> None:
         died = run.lines("process_died")
         assert [(line["process"], line["exit_code"]) for line in died] == [(2, 1), (2, 1)]
         assert [line["process"] for line in run.lines("process_restarted")] == [2, 2]
-        assert run.restarts() == 2
+        assert run.figure("bridge_process_restarts") == 2
         assert run.stop() == 0
 
 
 async def test_a_killed_process_is_replaced(tmp_path: Path) -> None:
-    """SIGKILL is an end like others."""
+    """SIGKILL is an end like others. The gauges of an ended process are not those of its replacement."""
     with supervised("steady", tmp_path) as run:
-        await run.has_started()
+        await run.until(lambda: min(run.starts(number, "answered") for number in (1, 2)) >= 1)
+        assert run.figure("bridge_lanes") == 2
         for pid in spawned(run.process.pid):
             os.kill(pid, signal.SIGKILL)
         await run.has_started(2, 2)
+        assert run.figure("bridge_lanes") == 0
         assert {line["exit_code"] for line in run.lines("process_died")} == {137}
         assert run.stop() == 0
 
