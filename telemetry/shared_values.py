@@ -11,7 +11,7 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import Counter, Gauge, Metric, values
+from prometheus_client import Metric, values
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
@@ -46,12 +46,12 @@ def remove_series(metric: MetricWrapperBase, labels: Iterable[str]) -> None:
     """Remove the series with these values of its labels. A shared counter stays, as the sum of all processes."""
     if not are_shared():
         metric.remove(*labels)
-    elif isinstance(metric, Gauge):
+    elif _mode(metric):
         # A file's entry can't be removed. This value marks it.
         metric.labels(*labels).set(math.nan)
 
 
-def shared_counter(counter: Counter) -> Callable[[float], None]:
+def shared_counter(counter: MetricWrapperBase) -> Callable[[float], None]:
     """Return a function that adds to a shared counter, for the supervisor: its own metrics are not shared.
 
     The shared directory must be known.
@@ -88,6 +88,7 @@ class Together(Collector):
 
 
 def _mode(metric: Any) -> str:
+    """Return how a gauge is merged; empty for another metric."""
     return getattr(metric, "_multiprocess_mode", "")
 
 
