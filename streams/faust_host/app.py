@@ -221,8 +221,11 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
 
 
 def _add_sweeper(app: faust.App, settings: Settings) -> None:
+    locked = False
+
     async def sweep_round() -> None:
-        await sweep(settings)
+        nonlocal locked
+        locked = await sweep(settings, locked_before=locked) is None
 
     # Every worker runs this too, and a lock in Postgres admits one at a time.
     app.timer(interval=settings.sweep_interval.seconds)(sweep_round)
