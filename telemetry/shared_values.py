@@ -48,7 +48,8 @@ def remove_series(metric: MetricWrapperBase, labels: Iterable[str]) -> None:
         metric.remove(*labels)
     elif _mode(metric):
         # A file's entry can't be removed. This value marks it.
-        metric.labels(*labels).set(math.nan)
+        series: Any = metric.labels(*labels)
+        series.set(math.nan)
 
 
 def shared_counter(counter: MetricWrapperBase) -> Callable[[float], None]:

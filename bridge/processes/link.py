@@ -31,7 +31,7 @@ class StartFailure(NamedTuple):
 class Asking:
     """The supervisor's end. Several threads may use it.
 
-    `answered` is whether the process has ever answered. `failure` is set if the process has reported a failed start.
+    `answers` is the number of answers, late ones too. `failure` is set if the process has reported a failed start.
     """
 
     def __init__(self, pipe: Connection, now: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +39,7 @@ class Asking:
         self._now = now
         self._turn = threading.Lock()
         self._asked = _START_FAILED
-        self.answered = False
+        self.answers = 0
         self.failure: StartFailure | None = None
 
     def ask(self, question: str, seconds: float) -> Any:
@@ -77,7 +77,7 @@ class Asking:
         if number == _START_FAILED:
             self.failure = StartFailure(*content)
         else:
-            self.answered = True
+            self.answers += 1
         return number, content
 
 

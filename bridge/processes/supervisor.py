@@ -48,7 +48,7 @@ class Seat:
     def __init__(self, number: int) -> None:
         self.number = number
         self.failures = 0
-        self.unanswered = 0
+        self.unanswered = self.answers = 0
         self.process: SpawnProcess | None = None
         self.link: Asking | None = None
         self.began = 0.0
@@ -64,7 +64,7 @@ class Seat:
     def is_healthy(self) -> bool:
         """Whether the place has a process that answers, or that is starting and has not answered before."""
         link = self.link
-        return link is not None and (not link.answered or self.ask(PING, PING_SECONDS) is not None)
+        return link is not None and (not link.answers or self.ask(PING, PING_SECONDS) is not None)
 
 
 def delay(failures: int, random: float) -> float:
@@ -155,7 +155,7 @@ class Supervisor:
         ours, theirs = _SPAWN.Pipe()
         # The name of the process is the name of its files in the shared directory.
         process = _SPAWN.Process(target=_begin, args=(self._target, seat.number, theirs), name=str(seat.number))
-        seat.began, seat.unanswered = time.monotonic(), 0
+        seat.began, seat.unanswered, seat.answers = time.monotonic(), 0, 0
         try:
             process.start()
         except OSError as error:
@@ -189,9 +189,12 @@ class Supervisor:
         for seat in self.seats:
             if seat.process is None or seat.link is None:
                 continue
+            before = seat.answers
             # The answer of a process that starts is read at a later ping.
-            answer = seat.ask(PING, PING_SECONDS if seat.link.answered else 0.0)
-            seat.unanswered = 0 if answer or not seat.link.answered else seat.unanswered + 1
+            seat.ask(PING, PING_SECONDS if seat.link.answers else 0.0)
+            seat.answers = seat.link.answers
+            # A process that is late because of other questions is not hung.
+            seat.unanswered = 0 if seat.answers > before or not seat.answers else seat.unanswered + 1
             if seat.unanswered >= MOST_UNANSWERED:
                 log.error("process_hung", process=seat.number, pid=seat.process.pid, unanswered=seat.unanswered)
                 seat.process.kill()

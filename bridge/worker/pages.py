@@ -4,9 +4,9 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import uvicorn
 
@@ -25,42 +25,47 @@ _KEEP_ALIVE_SECONDS: Final = 65.0
 _STOP_SECONDS: Final = 2.0
 _JSON: Final = "application/json"
 
+T = TypeVar("T")
 Page = tuple[int, bytes, str]
 """Status, body and media type."""
 
 
 class Pages:
-    """The ASGI application. A page is made in a thread, since processes may take seconds to answer."""
+    """The ASGI application. Processes are asked in threads and at the same time, since one may not answer for seconds."""
 
     def __init__(self, seats: list[Seat]) -> None:
         self._seats = seats
         self._exposition = Exposition()
-        self._pages: dict[str, Callable[[], Page]] = {
+        self._pages: dict[str, Callable[[], Awaitable[Page]]] = {
             "/metrics": self.metrics, "/health": self.health, "/ready": self.ready
         }  # fmt: skip
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         page = self._pages.get(scope["path"].rstrip("/"))
-        status, body, kind = (404, b"", "text/plain") if page is None else await asyncio.to_thread(page)
+        status, body, kind = (404, b"", "text/plain") if page is None else await page()
         headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def metrics(self) -> Page:
+    async def metrics(self) -> Page:
         """Return the merged metrics."""
-        text, kind = self._exposition.page()
+        text, kind = await asyncio.to_thread(self._exposition.page)
         return 200, text, kind
 
-    def health(self) -> Page:
+    async def health(self) -> Page:
         """Return 200 if every process runs and answers; a process that is starting counts as healthy."""
-        states = ["healthy" if seat.is_healthy else "unhealthy" for seat in self._seats]
+        healthy = await self._of_each(lambda seat: seat.is_healthy)
+        states = ["healthy" if one else "unhealthy" for one in healthy]
         if "unhealthy" in states:
             return _json(503, {"status": "unhealthy", "processes": states})
         return _json(200, {**ALIVE, "processes": states})
 
-    def ready(self) -> Page:
+    async def ready(self) -> Page:
         """Return the readiness of all processes together."""
-        return _json(*together([_answer_of(seat) for seat in self._seats]))
+        return _json(*together(await self._of_each(_answer_of)))
+
+    async def _of_each(self, ask: Callable[[Seat], T]) -> list[T]:
+        return await asyncio.gather(*(asyncio.to_thread(ask, seat) for seat in self._seats))
 
 
 def _answer_of(seat: Seat) -> tuple[int, dict[str, Any]] | None:

@@ -49,9 +49,9 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ends]:
 def test_questions_are_answered(ends: Ends) -> None:
     """Every process answers a ping; an error and an unknown question have no answer."""
     ends.answering.answer({"ready": lambda: [200, {"a": 1}], "wrong": lambda: 1 / 0})
-    assert not ends.asking.answered
+    assert ends.asking.answers == 0
     assert ends.asking.ask(PING, 10) is True
-    assert ends.asking.answered
+    assert ends.asking.answers == 1
     assert ends.asking.ask("ready", 10) == [200, {"a": 1}]
     assert ends.asking.ask("wrong", 10) is None
     assert ends.asking.ask("other", 10) is None
@@ -87,4 +87,4 @@ def test_a_failed_start_is_reported(ends: Ends, monkeypatch: pytest.MonkeyPatch,
     ends.theirs.close()
     ends.asking.read_failure()
     assert ends.asking.failure == StartFailure("no such database", lasting)
-    assert not ends.asking.answered
+    assert ends.asking.answers == 0

@@ -114,7 +114,7 @@ MUTANTS = [
     Mutant(
         "series-removed",
         "the removal of a series from metrics that processes share",
-        (Edit("telemetry/shared_values.py::remove_series", "metric.labels(*labels).set(math.nan)"),),
+        (Edit("telemetry/shared_values.py::remove_series", "series.set(math.nan)"),),
         (f"{VALUES}::test_a_partition_has_one_series",),
     ),
     Mutant(
