@@ -19,6 +19,8 @@ PING: Final = "ping"
 """The question that every process answers."""
 
 _START_FAILED: Final = 0
+# A process that does not read would fill the pipe, and block the supervisor.
+_MOST_UNREAD: Final = 16
 
 
 class StartFailure(NamedTuple):
@@ -39,6 +41,7 @@ class Asking:
         self._now = now
         self._turn = threading.Lock()
         self._asked = _START_FAILED
+        self._unread = 0
         self.answers = 0
         self.failure: StartFailure | None = None
 
@@ -48,7 +51,9 @@ class Asking:
             self._asked += 1
             deadline = self._now() + seconds
             try:
-                self._pipe.send_bytes(json.dumps([self._asked, question]).encode())
+                if self._unread < _MOST_UNREAD:
+                    self._unread += 1
+                    self._pipe.send_bytes(json.dumps([self._asked, question]).encode())
                 while self._pipe.poll(max(0.0, deadline - self._now())):
                     number, answer = self._receive()
                     # The number of a late answer belongs to an earlier question.
@@ -78,6 +83,7 @@ class Asking:
             self.failure = StartFailure(*content)
         else:
             self.answers += 1
+            self._unread -= 1
         return number, content
 
 

@@ -67,6 +67,15 @@ def test_a_late_answer_is_not_the_next_one(ends: Ends) -> None:
     assert ends.asking.ask("quick", 10) == "quick"
 
 
+@pytest.mark.timeout(30)
+def test_a_process_that_does_not_read_does_not_block_the_supervisor(ends: Ends) -> None:
+    """The pipe holds a few hundred questions. When the process reads again, it is asked again."""
+    for _ in range(2000):
+        assert ends.asking.ask("x" * 100, 0) is None
+    ends.answering.answer({"x" * 100: lambda: False})
+    assert any(ends.asking.ask(PING, 0.5) for _ in range(50))
+
+
 def test_a_process_that_has_ended_does_not_answer(ends: Ends) -> None:
     """A closed pipe is no answer."""
     ends.theirs.close()

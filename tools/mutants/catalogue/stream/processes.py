@@ -88,6 +88,12 @@ MUTANTS = [
         (f"{LINK}::test_a_late_answer_is_not_the_next_one",),
     ),
     Mutant(
+        "process-unread",
+        "the limit of questions that a process has not read",
+        (Edit("bridge/processes/link.py::Asking.ask", "self._unread < _MOST_UNREAD", "True"),),
+        (f"{LINK}::test_a_process_that_does_not_read_does_not_block_the_supervisor",),
+    ),
+    Mutant(
         "process-lanes",
         "the division of lanes and connections among processes",
         (
