@@ -6,7 +6,6 @@ SUPERVISOR = "tests/unit/processes/test_supervisor.py"
 LINK = "tests/unit/processes/test_link.py"
 SHARES = "tests/unit/processes/test_shares.py"
 VALUES = "tests/unit/telemetry/test_shared_values.py"
-PROCESSES = "tests/integration/worker/test_processes.py"
 
 MUTANTS = [
     Mutant(
@@ -115,7 +114,7 @@ MUTANTS = [
         "process-healthy",
         "the liveness of each process in that of all",
         (Edit("bridge/worker/pages.py::Pages.health", "'unhealthy' in states", "False"),),
-        (f"{PROCESSES}::test_a_killed_process_is_replaced",),
+        ("tests/unit/processes/test_pages.py",),
     ),
     Mutant(
         "series-removed",
