@@ -57,11 +57,15 @@ class PreconditionFailed(BridgeError):
 
 
 class StartRefused(PreconditionFailed):
-    """The checks at the start of a process have failed. Each of `lines` has a problem and what to change."""
+    """The checks at the start of a process have failed. Each of `lines` has a problem and what to change.
 
-    def __init__(self, lines: Sequence[str]) -> None:
+    `away` is whether services did not answer, and nothing else was found.
+    """
+
+    def __init__(self, lines: Sequence[str], *, away: bool = False) -> None:
         super().__init__("\n".join(lines))
         self.lines = tuple(lines)
+        self.away = away
 
 
 class RunLocked(BridgeError):

@@ -16,6 +16,9 @@ from telemetry.metrics import product_version
 ALIVE: Final = {"status": "healthy"}
 """The body of `/health`: a process that answers is alive."""
 
+NOT_READY: Final = {"status": "not_ready", "state": "unhealthy"}
+"""The body of `/ready` while no services are known yet, or after the process has failed."""
+
 _KEPT_SECONDS: Final = 1.0
 
 

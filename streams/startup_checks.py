@@ -16,7 +16,7 @@ from schemas.config.overlap import ENDS_WITH
 from schemas.config.production import refusals
 from schemas.config.service import Service
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError, PreconditionFailed, RowRejected, SinkUnavailable, StartRefused
+from schemas.errors import BridgeError, InvalidInput, PreconditionFailed, RowRejected, SinkUnavailable, StartRefused
 from sinks.kafka.admin import KafkaAway, kafka_admin
 from sinks.kafka.topics import apply_topics, check_topics
 from sinks.postgres.connection import connection
@@ -60,9 +60,22 @@ def judge_settings(settings: Settings, service: Service) -> None:
         _refuse(refusals(settings, service=service))
 
 
-def _refuse(lines: Iterable[str]) -> None:
+def _refuse(lines: Iterable[str], *, away: bool = False) -> None:
     if problems := list(lines):
-        raise StartRefused(problems)
+        raise StartRefused(problems, away=away)
+
+
+def is_lasting(error: BridgeError) -> bool:
+    """Return whether a later start would fail with the same error, and not only while a service is away."""
+    if isinstance(error, StartRefused):
+        return not error.away
+    if isinstance(error, InvalidInput):
+        return True
+    return any(_is_hopeless(one) for one in (error, error.__cause__))
+
+
+def _is_hopeless(error: BaseException | None) -> bool:
+    return (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS)
 
 
 async def _answering(settings: Settings) -> None:
@@ -85,7 +98,8 @@ async def _answering(settings: Settings) -> None:
         _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
         _problem(ask_kafka, _budget(settings, for_ever=settings.startup_without_kafka)),
     )
-    _refuse([*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])])
+    lines = [*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])]
+    _refuse(lines, away=not _is_hopeless(postgres))
 
 
 def _budget(settings: Settings, *, for_ever: bool) -> float:
@@ -120,7 +134,7 @@ async def _answer(ask: Callable[[], Awaitable[T]], seconds: float, backoff: Back
             return await ask()
         except repeated as error:
             left = deadline - time.monotonic()
-            if left <= 0 or (getattr(error, "sqlstate", None) or "").startswith(_HOPELESS):
+            if left <= 0 or _is_hopeless(error):
                 raise
             await asyncio.sleep(min(backoff.failed("start", error), left))
 

@@ -67,16 +67,24 @@ def _json_line(event: EventDict, **options: Any) -> str:
 
 
 def configure_logs(
-    level: str = "INFO", form: str = "auto", service: str = "bridge", *, report: Processor | None = None
+    level: str = "INFO",
+    form: str = "auto",
+    service: str = "bridge",
+    *,
+    report: Processor | None = None,
+    process: int | None = None,
 ) -> None:
     """Set up logging for this process. `form` is auto, json or console. `service` is written as a field of every line.
 
-    `report` is a structlog processor that gets each line after its redaction.
+    `report` is a structlog processor that gets each line after its redaction. `process` is the number of this process,
+    a field of every line, if the command has several.
     """
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
 
     def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)
+        if process is not None:
+            event.setdefault("process", process)
         for name, source in _ALSO_AS:
             if source in event:
                 event.setdefault(name, event[source])

@@ -2,10 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, values
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -43,9 +44,13 @@ class BatchHistogram(Collector):
     def __init__(self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
         self.name, self.documentation = name, documentation
         self._buckets = buckets
-        self._within = [0] * len(buckets)
-        self._count, self._sum = 0, 0.0
+        # Values of the client library, which processes may share. A value has the observations of one bucket only.
+        self._counts = [self._value("_bucket", ("le",), (str(float(bound)),)) for bound in (*buckets, float("inf"))]
+        self._sum = self._value("_sum", (), ())
         registry.register(self)
+
+    def _value(self, suffix: str, names: Sequence[str], labels: Sequence[str]) -> Any:
+        return values.ValueClass("histogram", self.name, self.name + suffix, names, labels, self.documentation)
 
     def observe_ages(self, times_ms: Sequence[int], now_ms: int) -> None:
         """Observe the time that has passed since each of `times_ms`, up to `now_ms`; at least 0.
@@ -53,17 +58,19 @@ class BatchHistogram(Collector):
         All times are in milliseconds since the epoch.
         """
         ordered = sorted(times_ms)
-        count = len(ordered)
-        for index, bound in enumerate(self._buckets):
-            self._within[index] += count - bisect_left(ordered, now_ms - bound * 1000)
-        self._count += count
-        self._sum += max(0, count * now_ms - sum(ordered)) / 1000
+        count, before = len(ordered), 0
+        for value, bound in zip(self._counts, self._buckets, strict=False):
+            within = count - bisect_left(ordered, now_ms - bound * 1000)
+            if within != before:
+                value.inc(within - before)
+                before = within
+        self._counts[-1].inc(count - before)
+        self._sum.inc(max(0, count * now_ms - sum(ordered)) / 1000)
 
     def collect(self) -> Iterable[Metric]:
-        found = [(str(float(bound)), float(count)) for bound, count in zip(self._buckets, self._within, strict=True)]
-        yield HistogramMetricFamily(
-            self.name, self.documentation, buckets=[*found, ("+Inf", float(self._count))], sum_value=self._sum
-        )
+        bounds = [*(str(float(bound)) for bound in self._buckets), "+Inf"]
+        found = list(zip(bounds, accumulate(float(one.get()) for one in self._counts), strict=True))
+        yield HistogramMetricFamily(self.name, self.documentation, buckets=found, sum_value=self._sum.get())
 
 
 class NetworkCollector(Collector):

@@ -23,6 +23,9 @@ from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
 from telemetry.metric_kinds import MOST_NAMED, OTHERS, UNKNOWN, BatchHistogram, FirstComers, NetworkCollector
+from telemetry.shared_values import merged_by, remove_series, share_values
+
+share_values()
 
 # No query uses the time at which a counter was created, and it doubles the number of series.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # without a return annotation
@@ -42,7 +45,7 @@ class Replaced:
     def show(self, values: Mapping[Series, float]) -> None:
         """Set these series of the gauges, and remove the series that the last call set and this one does not."""
         for gauge, labels in self._shown - values.keys():
-            gauge.remove(*labels)
+            remove_series(gauge, labels)
         for (gauge, labels), value in values.items():
             (gauge.labels(*labels) if labels else gauge).set(value)
         self._shown = {one for one in values if one[1]}
@@ -64,9 +67,16 @@ REGISTRY.register(NETWORK)
 
 # Each metric is in this registry, and a partition's series have the same two labels.
 counter = partial(Counter, registry=REGISTRY)
-gauge = partial(Gauge, registry=REGISTRY)
 histogram = partial(Histogram, registry=REGISTRY)
-partition_gauge = partial(gauge, labelnames=["topic", "partition"])
+# How the gauges of several processes become one: by the sum, unless another way is named. The processes read the same
+# state from Postgres, so the latest reading counts.
+gauge = partial(Gauge, registry=REGISTRY, multiprocess_mode="livesum")
+highest_gauge = partial(Gauge, registry=REGISTRY, multiprocess_mode="livemax")
+lowest_gauge = partial(Gauge, registry=REGISTRY, multiprocess_mode="livemin")
+latest_gauge = partial(Gauge, registry=REGISTRY, multiprocess_mode="livemostrecent")
+partition_gauge = partial(latest_gauge, labelnames=["topic", "partition"])
+# A flag of a partition is set only when it changes, so the process that sets it last may not be the partition's owner.
+partition_flag = partial(highest_gauge, labelnames=["topic", "partition"])
 
 BUILD = Info(
     "bridge_build",
@@ -82,6 +92,9 @@ def report_build(read_by: str) -> None:
 
 report_build(reads(wanted=True))
 
+RESTARTS = counter(
+    "bridge_process_restarts", "Processes of a command with several processes that ended, and were started again."
+)
 EVENTS = counter("bridge_events", "Attempts, by outcome and sender class.", ["outcome", "sender"])
 SITE_EVENTS = counter(
     "bridge_site_events",
@@ -138,20 +151,18 @@ OPEN_TRANSACTION_SECONDS = partition_gauge(
     "bridge_open_transaction_seconds",
     "Time for which an open transaction of a producer has kept later records from being read, in seconds; 0 if none does.",
 )
-EVENT_LOOP_LAG = gauge(
-    "bridge_event_loop_lag_seconds",
-    "Delay of the event loop, in seconds: how late a timer is called.",
-    multiprocess_mode="livemax",
+EVENT_LOOP_LAG = highest_gauge(
+    "bridge_event_loop_lag_seconds", "Delay of the event loop, in seconds: how late a timer is called."
 )
 PAUSED = gauge("bridge_paused_partitions", "Partitions that are not read, by reason.", ["reason"])
 BRAKED = gauge("bridge_braked_partitions", "Partitions paused by the circuit breaker.", ["lane"])
-PAUSED_BY_HAND = partition_gauge(
+PAUSED_BY_HAND = partition_flag(
     "bridge_partitions_paused_by_hand", "1 while the partition is paused by an operator with `bridge pause`."
 )
-UNREADABLE = partition_gauge(
+UNREADABLE = partition_flag(
     "bridge_unreadable_partitions", "1 while the partition is paused because its next record can't be read."
 )
-FOREIGN = partition_gauge(
+FOREIGN = partition_flag(
     "bridge_foreign_partitions", "1 while the partition is paused because its topic was recreated or truncated."
 )
 ASSIGNED = gauge("bridge_assigned_partitions", "Partitions that are assigned to this worker.")
@@ -162,9 +173,7 @@ CONNECTIONS_OPENED = counter(
 CONNECTIONS_FAILED = counter(
     "bridge_database_connections_failed", "Refused connections to Postgres, by purpose.", ["role"]
 )
-REGISTRY_SCRIPTS = gauge(
-    "bridge_registry_scripts", "Scripts in the process's registry copy.", multiprocess_mode="livemax"
-)
+REGISTRY_SCRIPTS = highest_gauge("bridge_registry_scripts", "Scripts in the process's registry copy.")
 VERDICTS_UNREADABLE = counter("bridge_verdicts_unreadable", "Records of the gate's topic that could not be read.")
 GATEWAY_REQUESTS = counter("bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"])
 GATEWAY_SERVER_REQUESTS = counter(
@@ -201,26 +210,20 @@ GATEWAY_REFUSED_EVENTS = counter(
     f"after the first {MOST_NAMED} share the label `{OTHERS}`.",
     ["site", "script", "outcome"],
 )
-GATEWAY_CONNECTIONS = gauge(
-    "bridge_gateway_connections", "Open connections to the gateway.", multiprocess_mode="livesum"
-)
+GATEWAY_CONNECTIONS = gauge("bridge_gateway_connections", "Open connections to the gateway.")
 HTTP_IDLE_CLOSED = counter(
     "bridge_http_idle_connections_closed",
     "Connections that waited for their clients and were closed so that new connections could be accepted.",
 )
-GATEWAY_REQUESTS_IN_FLIGHT = gauge(
-    "bridge_gateway_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum"
-)
+GATEWAY_REQUESTS_IN_FLIGHT = gauge("bridge_gateway_requests_in_flight", "Requests being answered.")
 GATEWAY_BYTES_IN_FLIGHT = gauge(
     "bridge_gateway_bytes_in_flight",
     "Bytes of request bodies in memory, and of records that Kafka has not acknowledged.",
     ["what"],
-    multiprocess_mode="livesum",
 )
 GATEWAY_BYTES_BOUND = gauge(
     "bridge_gateway_bytes_in_flight_bound",
     "Limit for each label of bridge_gateway_bytes_in_flight; above it, requests are refused.",
-    multiprocess_mode="livesum",
 )
 
 API_REQUESTS = counter("bridge_api_requests", "Requests that the operators' API answered.", ["route", "status"])
@@ -236,47 +239,52 @@ API_REPLAYS_WAITING = gauge(
     "bridge_api_replays_waiting",
     "Replays that were stopped in favour of other organisations' replays, and wait for their turn.",
 )
-GATEWAY_RATE_LIMIT_USED = gauge(
+GATEWAY_RATE_LIMIT_USED = highest_gauge(
     "bridge_gateway_rate_limit_used_ratio",
     "Highest use of a rate limit by one script or address, or by all visitors; above 1, requests were refused.",
     ["what"],
-    multiprocess_mode="livemax",
 )
 
-RETRIES_WAITING = gauge(
+RETRIES_WAITING = latest_gauge(
     "bridge_retries_waiting", "Events that wait for a retry, by retry tier and sender class.", ["tier", "sender"]
 )
-RETRIES_OVERDUE = gauge("bridge_retries_overdue", "Events whose retry is overdue.")
-RETRY_OVERDUE_SECONDS = gauge("bridge_retry_overdue_seconds", "Seconds since the earliest due time of a retry.")
-OLDEST_RETRY_SECONDS = gauge(
+RETRIES_OVERDUE = latest_gauge("bridge_retries_overdue", "Events whose retry is overdue.")
+RETRY_OVERDUE_SECONDS = latest_gauge("bridge_retry_overdue_seconds", "Seconds since the earliest due time of a retry.")
+OLDEST_RETRY_SECONDS = latest_gauge(
     "bridge_oldest_waiting_retry_age_seconds",
     "Time since the first failure of the oldest event that waits for a retry, in seconds.",
 )
-DEAD_LETTERS_OPEN = gauge("bridge_dead_letters_open", "Open dead letters, by reason.", ["reason"])
-OLDEST_DEAD_LETTER_SECONDS = gauge(
+DEAD_LETTERS_OPEN = latest_gauge("bridge_dead_letters_open", "Open dead letters, by reason.", ["reason"])
+OLDEST_DEAD_LETTER_SECONDS = latest_gauge(
     "bridge_oldest_open_dead_letter_age_seconds", "Time since the drop of the oldest open dead letter, in seconds."
 )
-LOST_UNACKNOWLEDGED = gauge("bridge_unacknowledged_lost_records", "Lost records that no operator has acknowledged.")
-UNBALANCED = gauge("bridge_unbalanced_partitions", "Partitions whose totals differ from the records read.")
-BRAKE_ENGAGED = gauge("bridge_brake_engaged", "1 while the circuit breaker is open.")
-GATE_FAILING = gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.")
-GATE_FAILING_SITES = gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.")
-REPLAYS = gauge("bridge_replays", "Replays that have not ended, by state.", ["state"])
-REPLAY_ITEMS = gauge("bridge_replay_items", "Dead letters of running replays: `planned`, and `sent` so far.", ["what"])
-RUNS_RECENT = gauge(
+LOST_UNACKNOWLEDGED = latest_gauge(
+    "bridge_unacknowledged_lost_records", "Lost records that no operator has acknowledged."
+)
+UNBALANCED = latest_gauge("bridge_unbalanced_partitions", "Partitions whose totals differ from the records read.")
+BRAKE_ENGAGED = latest_gauge("bridge_brake_engaged", "1 while the circuit breaker is open.")
+GATE_FAILING = latest_gauge("bridge_gate_failing", "1 while the gate's verdict over all sites is fail.")
+GATE_FAILING_SITES = latest_gauge("bridge_gate_failing_sites", "Sites whose own verdict is fail.")
+REPLAYS = latest_gauge("bridge_replays", "Replays that have not ended, by state.", ["state"])
+REPLAY_ITEMS = latest_gauge(
+    "bridge_replay_items", "Dead letters of running replays: `planned`, and `sent` so far.", ["what"]
+)
+RUNS_RECENT = latest_gauge(
     "bridge_recent_runs",
     "Runs of commands (jobs) that ended within the last hour, by job and result.",
     ["script", "result"],
 )
-RUN_LAST_SUCCESS = gauge("bridge_run_last_success_timestamp_seconds", "When the job last succeeded.", ["script"])
-PARTITIONS_END = gauge("bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events.")
-CONNECTIONS_LEFT = gauge("bridge_database_connections_left", "Connections still available.")
-DATABASE_BYTES = gauge("bridge_database_size_bytes", "Size of the database.")
-LOG_ENDS_READ = gauge(
+RUN_LAST_SUCCESS = latest_gauge("bridge_run_last_success_timestamp_seconds", "When the job last succeeded.", ["script"])
+PARTITIONS_END = latest_gauge(
+    "bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events."
+)
+CONNECTIONS_LEFT = latest_gauge("bridge_database_connections_left", "Connections still available.")
+DATABASE_BYTES = latest_gauge("bridge_database_size_bytes", "Size of the database.")
+LOG_ENDS_READ = lowest_gauge(
     "bridge_log_ends_read_timestamp_seconds",
     "Time at which the end offsets were last read from Kafka, in seconds since the epoch; the lag metrics are of that time.",
 )
-BACKLOG_READ = gauge(
+BACKLOG_READ = latest_gauge(
     "bridge_backlog_read_timestamp_seconds",
     "When retries, dead letters, runs, gate and circuit breaker were last read from Postgres.",
 )
@@ -286,12 +294,16 @@ _scripts = FirstComers()
 
 
 class Definition(NamedTuple):
-    """A documented metric, with its name in a query."""
+    """A documented metric, with its name in a query.
+
+    `merged` is how the series of several processes of one command become one.
+    """
 
     name: str
     kind: str
     labels: tuple[str, ...]
     documentation: str
+    merged: str
 
 
 def defined() -> Iterator[Definition]:
@@ -299,13 +311,14 @@ def defined() -> Iterator[Definition]:
     suffixes = {Counter: "_total", Info: "_info"}
     for one in globals().values():
         if isinstance(one, BatchHistogram):
-            yield Definition(one.name, "histogram", (), one.documentation)
+            yield Definition(one.name, "histogram", (), one.documentation, "sum")
         elif isinstance(one, MetricWrapperBase):
             kind = type(one)
             (family,) = one.describe()
             labels = ("version", "reads") if kind is Info else one._labelnames  # noqa: SLF001  # no public method returns them
             name = family.name + suffixes.get(kind, "")
-            yield Definition(name, kind.__name__.lower(), labels, family.documentation)
+            merged = "same" if kind is Info else merged_by(one)
+            yield Definition(name, kind.__name__.lower(), labels, family.documentation, merged)
 
 
 def count_read(reason: str, records: int) -> None:
@@ -343,7 +356,7 @@ def labels_of(script: Script | None) -> tuple[str, str]:
 def forget_lane(lane: str, sources: Iterable[TopicPartition]) -> None:
     """Remove the series of a lane (a worker's committing task) that has ended, and of the partitions that it owned."""
     for gauge in (BRAKED, DEDUP_HINTS):
-        gauge.remove(lane)
+        remove_series(gauge, [lane])
     for source in sources:
         for metric in (UNREADABLE, PAUSED_BY_HAND, FOREIGN, LOST):
-            metric.remove(source.in_kafka.topic, str(source.partition))
+            remove_series(metric, [source.in_kafka.topic, str(source.partition)])

@@ -62,7 +62,8 @@ def judge_account(settings: Settings, facts: Server) -> Iterable[Finding]:
 
 def judge_connections(settings: Settings, facts: Server) -> Finding:
     """Check that one more worker could connect."""
-    wanted = settings.lanes + _OTHER_CONNECTIONS
+    processes = settings.worker_processes
+    wanted = max(settings.lanes, processes) + _OTHER_CONNECTIONS * processes
     found = f"{facts.connections_left} connections left"
     if facts.connections_left < wanted:
         mend = "close idle connections, raise max_connections or the role's limit, or lower BRIDGE_LANES"

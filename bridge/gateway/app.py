@@ -1,15 +1,11 @@
 """One gateway process: its services, which start and stop with the server, and the routes that belong to no script."""
 
 import asyncio
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import structlog
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -22,68 +18,52 @@ from bridge.http.framework import create_framework
 from bridge.http.refusal_log import REFUSED
 from bridge.http.server import quiet_server
 from bridge.http.wire.protocol import BoundedProtocol
-from schemas.config.settings import Settings, load_settings
+from schemas.config.settings import Settings
 from schemas.errors import BridgeError
-from sinks.kafka.connection import name_closed_connections
 from sinks.readiness import ALIVE
 from telemetry import metrics
-from telemetry.error_reports import reporter
 from telemetry.gc_tuning import REQUESTS, search_now_and_then, search_rarely
-from telemetry.logging import configure_logs
 from telemetry.tracing import provider_of_traces
 
 if TYPE_CHECKING:
     from bridge.gateway.spans import RequestSpans
 
 _GAUGES_SECONDS = 1.0
-_RESTART_SECONDS = 1.0
-
-log = structlog.get_logger(__name__)
 
 
-def process_app() -> Front:
-    """Build the application of a process that uvicorn starts; its settings come from the environment."""
-    settings = load_settings()
-    service = "bridge-gateway"
-    configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service))
-    name_closed_connections()
-    return prepared_app(settings)
+StartFailed = Callable[[BridgeError], None]
+"""Called with the error of services that could not start."""
 
 
-def prepared_app(settings: Settings) -> Front:
+def prepared_app(settings: Settings, start_failed: StartFailed = lambda _: None) -> Front:
     """Build the ASGI application, and set up this process for serving it."""
     quiet_server()
     BoundedProtocol.bound(settings)
-    app = create_app(settings)
+    app = create_app(settings, start_failed)
     search_rarely(REQUESTS)
     return app
 
 
-def create_app(settings: Settings) -> Front:
+def create_app(settings: Settings, start_failed: StartFailed = lambda _: None) -> Front:
     """Build the ASGI application. Its services start and stop with the server, by the ASGI lifespan."""
     rest = create_framework("Ghostlink Bridge gateway", lambda app: completed(app.openapi(), settings))
-    front = Front(rest, settings, lambda front: _running(settings, front))
+    front = Front(rest, settings, lambda front: _running(settings, front, start_failed))
     _add_routes(rest, front)
     return front
 
 
 @asynccontextmanager
-async def _running(settings: Settings, front: Front) -> AsyncIterator[Services]:
+async def _running(settings: Settings, front: Front, start_failed: StartFailed) -> AsyncIterator[Services]:
     try:
         services = Services(settings)
         front.spans = _request_spans(settings)
         await services.producers.load()
         await services.publisher.start()
     except BridgeError as error:
-        if multiprocessing.parent_process() is None:
-            raise
-        # The supervisor restarts this process. uvicorn's own exit after a failed start would end all processes.
-        log.error("process_start_failed", error=str(error))
-        await asyncio.sleep(_RESTART_SECONDS)
-        os._exit(1)
+        start_failed(error)
+        raise
     work = (services.producers.follow(), _keep_gauges(services, front), search_now_and_then())
     tasks = [asyncio.create_task(one) for one in work]
-    _end_with_parent()
     try:
         yield services
     finally:
@@ -101,19 +81,6 @@ def _request_spans(settings: Settings) -> "RequestSpans | None":
     from bridge.gateway.spans import RequestSpans
 
     return RequestSpans(provider)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has ended, for whatever reason."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        loop = asyncio.get_running_loop()
-
-        def end() -> None:
-            loop.remove_reader(parent.sentinel)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        loop.add_reader(parent.sentinel, end)
 
 
 async def _keep_gauges(services: Services, front: Front) -> None:

@@ -1,18 +1,23 @@
 """Runs the gateway until a signal: with one uvicorn server, or with several processes on one port."""
 
-import os
-import shutil
+import random
 import socket
-import tempfile
+from functools import partial
 
 import uvicorn
-from uvicorn.supervisors import multiprocess
 
 from bridge.gateway.app import prepared_app
-from bridge.http.exposition import DIRECTORY
 from bridge.http.server import Server, allow_files, server_config
 from bridge.http.wire.protocol import BoundedProtocol
+from bridge.processes.link import Answering
+from bridge.processes.supervisor import Supervisor, shared_metrics
 from schemas.config.settings import Settings
+from schemas.errors import BridgeError, PreconditionFailed, RowRejected, SinkUnavailable
+from sinks.kafka.connection import name_closed_connections
+from sinks.refusals import refusal
+from streams.startup_checks import is_lasting
+from telemetry.error_reports import reporter
+from telemetry.logging import configure_logs
 
 
 def _config(settings: Settings, application: object) -> uvicorn.Config:
@@ -22,7 +27,6 @@ def _config(settings: Settings, application: object) -> uvicorn.Config:
         drain=settings.gateway_drain_timeout.seconds,
         http=BoundedProtocol,
         lifespan="on",
-        workers=settings.gateway_processes,
     )
 
 
@@ -32,23 +36,28 @@ async def serve(settings: Settings, bound: list[socket.socket]) -> None:
     await Server(_config(settings, prepared_app(settings))).serve(sockets=bound)
 
 
-def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> None:
-    """Serve with several processes, and restart a process that dies. Each reads its settings from the environment."""
+def serve_with_processes(settings: Settings, bound: list[socket.socket]) -> int:
+    """Serve with several processes, and restart a process that dies; return the exit code of the worst end.
+
+    Raises PreconditionFailed if a process can't start, and would not be able to later.
+    """
     allow_files()
-    directory = tempfile.mkdtemp(prefix="bridge-gateway-")
-    os.environ[DIRECTORY] = directory
-    try:
-        multiprocess.Process = _Process  # type: ignore[misc]  # the supervisor has no parameter for it
-        multiprocess.Multiprocess(_config(settings, "bridge.gateway.app:process_app"), sockets=bound).run()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with shared_metrics("gateway") as directory:
+        target = partial(_run, settings, bound)
+        return Supervisor(target, settings.gateway_processes, directory, random.random).run()
 
 
-class _Process(multiprocess.Process):
-    """One of several processes. It accepts connections in the same way as a single process."""
+def _run(settings: Settings, bound: list[socket.socket], number: int, link: Answering) -> None:
+    """Serve in one of several processes until SIGTERM."""
+    service = "bridge-gateway"
+    configure_logs(settings.log_level, settings.log_format, service, report=reporter(settings, service), process=number)
+    name_closed_connections()
+    link.answer({})
 
-    @property
-    def server(self) -> uvicorn.Server:
-        if self._server is None:
-            self._server = Server(self.config)
-        return self._server
+    def start_failed(error: BridgeError) -> None:
+        if isinstance(error, SinkUnavailable | RowRejected):
+            refused = PreconditionFailed(refusal(error, "at start"))
+            link.start_failed(refused, lasting=is_lasting(error))
+        link.start_failed(error, lasting=is_lasting(error))
+
+    Server(_config(settings, prepared_app(settings, start_failed))).run(sockets=bound)

@@ -1,8 +1,7 @@
-"""`/metrics`: the metrics of this process, or of all processes of the gateway together."""
+"""`/metrics`: the metrics of this process, or of all processes of one command together."""
 
 import multiprocessing
 import os
-import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,33 +11,13 @@ from typing import Final
 import psutil
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from bridge.http.token_buckets import Buckets
 from telemetry import metrics
-
-DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable with the directory in which processes share their metrics. It must be set before metrics are imported."""
+from telemetry.shared_values import DIRECTORY, Together
 
 _MOST_AT_ONCE: Final = 10
-_GAUGE_FILE = re.compile(r"gauge_\w+_(\d+)\.db")
-
-
-class _Together(Collector):
-    """The metrics of all processes together, without the gauges of single processes.
-
-    A gauge of a single process has the pid as a label, so every process that ever ran would add a time series.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self._processes = MultiProcessCollector(None, directory)  # type: ignore[no-untyped-call]
-
-    def collect(self) -> Iterable[Metric]:
-        for one in self._processes.collect():  # type: ignore[no-untyped-call]
-            one.samples = [sample for sample in one.samples if "pid" not in sample.labels]
-            if one.samples:
-                yield one
 
 
 class _Resources(Collector):
@@ -84,12 +63,7 @@ def _exposition() -> tuple[bytes, str]:
     directory = os.environ.get(DIRECTORY)
     if not directory:
         return generate_latest(metrics.REGISTRY), CONTENT_TYPE_LATEST
-    for entry in Path(directory).iterdir():
-        match = _GAUGE_FILE.fullmatch(entry.name)
-        if match and not psutil.pid_exists(int(match[1])):
-            # The counters of an ended process are still part of the sum.
-            entry.unlink(missing_ok=True)
     registry = CollectorRegistry()
-    for collector in (_Together(directory), _Resources(), metrics.NETWORK, metrics.BUILD):
+    for collector in (Together(Path(directory)), _Resources(), metrics.NETWORK, metrics.BUILD):
         registry.register(collector)
     return generate_latest(registry), CONTENT_TYPE_LATEST

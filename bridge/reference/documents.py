@@ -145,18 +145,22 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """Return the table of metrics as Markdown, with the names that a Prometheus query uses."""
-    rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.documentation)
+    rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.merged, one.documentation)
             for one in metrics.defined()]  # fmt: skip
     return page(
         "Metrics",
         "Every process serves its own metrics at `/metrics`. A histogram has `_bucket`, `_sum` and `_count`. All workers show the same\n"
         "state of Postgres (waiting retries, open dead letters, gate, circuit breaker, runs), so take the `max` of these. The usual\n"
         "`process_*` metrics of the client library exist too.\n\n"
+        "A command with several processes (`--processes`) serves one page for all. The column *together* is how their series\n"
+        "become one: the `sum`, the `highest` or the `lowest`, or the `latest`, which is the value that was set last. Each\n"
+        "process reads the state of Postgres, so the latest reading counts. A partition belongs to one process, so its series\n"
+        "are that process's.\n\n"
         "Terms: a *lane* is a worker's task that processes the batches of one partition in order. The *ledger* is the table of\n"
         "failed events, one row for each. The *gate* is the rule that judges the share of dropped and retried events; its\n"
         "*verdict* is pass or fail. A *script* is a registered source of a site's events. The *sender* class is `server` (an API\n"
         "key), `visitor` (a browser's token) or `direct` (a Kafka producer).",
-        *table(("metric", "kind", "labels", "what it is"), rows),
+        *table(("metric", "kind", "labels", "together", "what it is"), rows),
     )
 
 

@@ -95,13 +95,20 @@ class Settings(HttpSettings):
     sweep_after: Duration = duration("5m", "a retry record is searched for once it is overdue by this much")
     sweep_limit: int = setting(1000, "most copies that one search publishes again", ge=1, le=100_000)
 
-    lanes: int = setting(8, "lanes per worker, with a database connection each", ge=1, le=64)
+    worker_processes: int = setting(
+        1, "processes of one `bridge worker`, each a member of the consumer group", ge=1, le=64
+    )
+    lanes: int = setting(
+        8, "lanes per worker, with a database connection each; several processes divide them", ge=1, le=64
+    )
     batch_max_records: int = setting(5000, "most records of one batch", ge=1, le=100_000)
     fetch_max_bytes: int = setting(8 * MIB, "most bytes that one fetch brings from a broker", ge=1024)
     inflate_max_bytes: int = setting(
         8 * MIB, "a compressed batch that inflates to more bytes pauses its partition", ge=MIB
     )
-    dedup_hints: int = setting(200_000, "keys remembered per worker to save look-ups", ge=0, le=20_000_000)
+    dedup_hints: int = setting(
+        200_000, "keys remembered per worker to save look-ups; several processes divide them", ge=0, le=20_000_000
+    )
     session_timeout: Duration = duration("10s", "a worker without a heartbeat for this long loses its partitions")
     revoke_budget: Duration = duration("8s", "how long a rebalance waits for the batch in flight")
     lock_timeout: Duration = duration(

@@ -5,7 +5,7 @@ import atexit
 import shutil
 import socket
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,10 +22,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from schemas.config.service import Service as BridgeService
 from schemas.config.settings import Settings
 from schemas.documents.gate import GateChange
-from schemas.errors import PreconditionFailed, SinkUnavailable
-from sinks.readiness import ALIVE
+from schemas.errors import BridgeError, SinkUnavailable
+from sinks.readiness import ALIVE, NOT_READY
 from streams.faust_host.gate_consumer import pass_unreadable
 from streams.faust_host.host import HOST_LOGGER, end_without_rest
+from streams.metrics_port import metrics_listener
 from streams.startup_checks import ready, warn_of_excess
 from streams.worker.gate_evaluator import judge_and_publish
 from streams.worker.gate_notifier import MOST, GateNotifier
@@ -37,7 +38,8 @@ from telemetry import metrics
 _ACKNOWLEDGED_SECONDS = 10.0
 # The web server runs in a thread of its own, so that it answers /health while the worker's loop is busy.
 _WEB_IN_THREAD = True
-_BACKLOG = 128
+# Faust demands a port also if it serves no pages.
+_NO_PORT = 1
 
 T = TypeVar("T")
 
@@ -60,16 +62,24 @@ class App(faust.App):
     """Faust's app, changed to stop the product's worker first, after its batches in flight.
 
     Faust would first stop its own Kafka clients, which may wait long for an unreachable Kafka. `batch_worker` is the
-    product's worker, once it has started.
+    product's worker, once it has started. `start_failed` is called with an error that prevents the start.
     """
 
     batch_worker: Worker | None = None
+    start_failed: Callable[[BridgeError], None] = staticmethod(lambda _: None)
     drained = False
     listener: socket.socket | None = None
     logger = HOST_LOGGER
 
     def _new_web(self) -> Any:
         return MetricsServer(self)
+
+    def ready_within(self, seconds: float) -> tuple[int, dict[str, Any]]:
+        """Return HTTP status and body of /ready, as a call from another thread; raises TimeoutError."""
+        worker = self.batch_worker
+        if worker is None or worker.failed.done():
+            return 503, NOT_READY
+        return asyncio.run_coroutine_threadsafe(worker.readiness.ready(), self.loop).result(seconds)
 
     async def on_stop(self) -> None:
         """Stop the product's worker, after its batches in flight, before Faust stops its own services."""
@@ -89,19 +99,22 @@ class App(faust.App):
             end_without_rest(1 if failed else 0, partial(shutil.rmtree, self.conf.datadir, ignore_errors=True))
 
 
-def create_app(settings: Settings) -> App:
+def create_app(settings: Settings, shared: Path | None = None) -> App:
     """Create the Faust app: the worker as a service, the consumer of the quality gate's topic, and the page /metrics.
+
+    If the worker is one of several processes, `shared` is their directory for temporary files, and their supervisor
+    serves the pages.
 
     The worker reads events with a consumer of its own. Faust's consumer is not used for events, because it also commits
     the offset of a record whose processing has failed.
     """
-    listener = _listen(settings)
+    listener = metrics_listener(settings) if shared is None else None
     app = App(
         f"{settings.group}-control",
         broker=[f"kafka://{server}" for server in settings.brokers.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
-        datadir=_scratch(),
+        datadir=_scratch(shared),
         autodiscover=False,
         topic_replication_factor=settings.topic_replication,
         topic_partitions=1,
@@ -110,11 +123,11 @@ def create_app(settings: Settings) -> App:
         table_standby_replicas=0,
         # Notifying of a verdict may wait long for Postgres. Verdicts without a notification are read again.
         stream_wait_empty=False,
-        web_enabled=True,
+        web_enabled=shared is None,
         web_in_thread=_WEB_IN_THREAD,
         web_bind=settings.metrics_host,
         web_host=settings.metrics_host,
-        web_port=listener.getsockname()[1],
+        web_port=_NO_PORT if listener is None else listener.getsockname()[1],
         web_tables_enabled=False,
         web_router_enabled=False,
         loghandlers=[],
@@ -127,7 +140,8 @@ def create_app(settings: Settings) -> App:
     _add_worker(app, settings)
     _add_gate(app, settings)
     _add_sweeper(app, settings)
-    _add_pages(app)
+    if shared is None:
+        _add_pages(app)
     return app
 
 
@@ -142,10 +156,18 @@ def _add_worker(app: App, settings: Settings) -> None:
         logger = HOST_LOGGER
 
         async def on_start(self) -> None:
+            try:
+                await self._start()
+            except BridgeError as error:
+                app.start_failed(error)
+                raise
+
+        async def _start(self) -> None:
             await ready(settings, BridgeService.WORKER)
             await warn_of_excess(settings, BridgeService.WORKER)
             configure_traces(settings, "bridge-worker")
-            log.info("metrics_served", url=f"http://{app.conf.web_host}:{app.conf.web_port}/metrics")
+            if app.listener is not None:
+                log.info("metrics_served", url=f"http://{app.conf.web_host}:{app.conf.web_port}/metrics")
             worker = Worker(settings)
             await worker.start()
             app.batch_worker = worker
@@ -199,8 +221,11 @@ def _add_gate(app: faust.App, settings: Settings) -> None:
 
 
 def _add_sweeper(app: faust.App, settings: Settings) -> None:
+    locked = False
+
     async def sweep_round() -> None:
-        await sweep(settings)
+        nonlocal locked
+        locked = await sweep(settings, locked_before=locked) is None
 
     # Every worker runs this too, and a lock in Postgres admits one at a time.
     app.timer(interval=settings.sweep_interval.seconds)(sweep_round)
@@ -230,7 +255,7 @@ def _add_pages(app: App) -> None:
     async def ready_page(web: Any, _request: Any) -> Any:
         worker = app.batch_worker
         if worker is None or worker.failed.done():
-            return web.json({"status": "not_ready", "state": "unhealthy"}, status=503)
+            return web.json(NOT_READY, status=503)
         status, body = await _on_loop_of(app, worker.readiness.ready())
         return web.json(body, status=status)
 
@@ -258,31 +283,8 @@ def _credentials(settings: Settings) -> Any:
     )
 
 
-def _scratch() -> Path:
+def _scratch(shared: Path | None) -> Path:
     """Create the temporary directory that Faust requires. Nothing in the directory is needed after the process ends."""
-    made = tempfile.mkdtemp(prefix="ghostlink-bridge-")
+    made = tempfile.mkdtemp(prefix="ghostlink-bridge-", dir=shared)
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     return Path(made)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """Bind the port of /metrics, or any free port if the setting is 0, and return the bound socket.
-
-    Raises PreconditionFailed if another process has the port. The socket stays open until the web server uses it.
-    Therefore, of two processes that start at the same time, one gets the port and the other gets this error.
-    """
-    host = settings.metrics_host
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    # Connections in TIME_WAIT that an earlier process has left don't block the port.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, settings.metrics_port))
-        # Two processes may bind one port at the same time, but only one of them may listen.
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise PreconditionFailed(
-            f"/metrics can't be served at {host}:{settings.metrics_port}: {error.strerror}; set BRIDGE_METRICS_PORT to "
-            "another port, such as 0 for a free one, or correct BRIDGE_METRICS_HOST"
-        ) from None
-    return listener

@@ -10,6 +10,7 @@ import structlog
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError
 from schemas.instants import now_ms
+from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import TopicPartition
 from sinks.postgres.stats.backlog import read_backlog, shown
 from streams.rules.lag import Lag
@@ -61,7 +62,14 @@ class Observation:
             asked = time.monotonic()
             await asyncio.sleep(TICK_SECONDS)
             metrics.EVENT_LOOP_LAG.set(max(0.0, time.monotonic() - asked - TICK_SECONDS))
+            self.show_pauses()
             self.show_lag()
+
+    def show_pauses(self) -> None:
+        """Set the number of paused partitions for processes that share their metrics; others compute it at each request."""
+        lanes = self._lanes()
+        for reason in PauseReason:
+            metrics.PAUSED.labels(reason.value).set(sum(lane.paused(reason) for lane in lanes))
 
     def show_lag(self) -> None:
         """Set the lag metrics of every partition that this worker reads, and remove those of all other partitions."""

@@ -3,6 +3,7 @@
 They are lost, for example, if a retry topic was emptied or removed.
 """
 
+import logging
 import random
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -30,20 +31,21 @@ from telemetry import metrics
 log = structlog.get_logger(__name__)
 
 
-async def sweep(settings: Settings) -> int:
-    """Publish retry records of at most `sweep_limit` overdue events again; return how many.
+async def sweep(settings: Settings, *, locked_before: bool = True) -> int | None:
+    """Publish retry records of at most `sweep_limit` overdue events again; return how many, None if the lock is held.
 
     A timer calls this function, and the next call repeats what has failed. A lock admits one worker at a time. A new
     record has the same retry token as the lost one. If the lost record is read after all, the second of the two is
-    stale and has no effect.
+    stale and has no effect. `locked_before` is whether the lock was held at the last call too.
     """
     try:
         async with run_lock(settings.dsn, f"sweep:{settings.group}", "the sweep"):
             return await _sweep(settings)
     except RunLocked as error:
-        # Two workers rarely run at the same time. If another account holds the lock, no worker can run: the line names
-        # it.
-        log.warning("retry_sweep_locked", error=str(error))
+        # Processes that started together may meet. If another account holds the lock for longer, no worker can run: the
+        # line names it.
+        log.log(logging.WARNING if locked_before else logging.DEBUG, "retry_sweep_locked", error=str(error))
+        return None
     except BridgeError as error:
         log.warning("retry_sweep_failed", error=str(error))
     return 0

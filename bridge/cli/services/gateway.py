@@ -1,7 +1,7 @@
 """`bridge gateway`: receives events over HTTP until a signal."""
 
-import os
 import secrets
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -26,18 +26,13 @@ def gateway(
     settings to change.
     """
     given: dict[str, Any] = {"gateway_host": host, "gateway_port": port, "gateway_processes": processes}
-    if verbose:
-        os.environ["BRIDGE_LOG_LEVEL"] = "DEBUG"
     settings = command_settings(verbose=verbose, guarded=True, service="bridge-gateway", **given)
     if settings.secret_key is None and settings.env != "production":
         say("warning: BRIDGE_SECRET_KEY is not set, so browsers' tokens are valid only until this gateway ends")
-        secret = secrets.token_hex(32)
-        # The gateway's processes read their settings from the environment. Workers don't know this generated secret, so
-        # the proof of headers still uses the development key.
+        # Workers don't know this generated secret, so the proof of headers still uses the development key.
         proof_key = settings.gateway_proof_key or SecretStr(DEVELOPMENT_KEY.decode())
-        os.environ["BRIDGE_SECRET_KEY"] = secret
-        os.environ["BRIDGE_GATEWAY_PROOF_KEY"] = proof_key.get_secret_value()
-        settings = settings.model_copy(update={"secret_key": SecretStr(secret), "gateway_proof_key": proof_key})
+        secret = SecretStr(secrets.token_hex(32))
+        settings = settings.model_copy(update={"secret_key": secret, "gateway_proof_key": proof_key})
     from bridge.gateway.server import serve, serve_with_processes
     from bridge.http.server import address_of, listening
     from streams.startup_checks import ready, warn_of_excess
@@ -52,4 +47,5 @@ def gateway(
         if settings.gateway_processes == 1:
             run(serve(settings, bound))
         else:
-            serve_with_processes(settings, bound)
+            level = {"log_level": "DEBUG"} if verbose else {}
+            sys.exit(serve_with_processes(settings.model_copy(update=level), bound))

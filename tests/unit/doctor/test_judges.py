@@ -140,6 +140,13 @@ def test_connections_left(left: int, health: str) -> None:
     assert healths([judge_connections(SETTINGS, SERVER._replace(connections_left=left))]) == [health]
 
 
+@pytest.mark.parametrize(("left", "health"), [(20, "ok"), (19, "warn")])
+def test_connections_of_a_worker_with_several_processes(left: int, health: str) -> None:
+    """Its processes share the lanes, and each has other connections."""
+    settings = SETTINGS.model_copy(update={"lanes": 8, "worker_processes": 2})
+    assert healths([judge_connections(settings, SERVER._replace(connections_left=left))]) == [health]
+
+
 @pytest.mark.parametrize(("full", "health"), [(0.0, "ok"), (0.5, "ok"), (0.51, "warn")])
 def test_the_queue_of_notifications(full: float, health: str) -> None:
     """A full queue delays the effects of changes to the registry."""

@@ -42,6 +42,17 @@ def test_a_line_has_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     }  # fmt: skip
 
 
+def test_a_line_of_several_processes_names_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """The supervisor's lines, which have no process, may be about one."""
+    configure_logs("INFO", "json", process=2)
+    structlog.get_logger("some.module").warning("something")
+    configure_logs("INFO", "json")
+    structlog.get_logger("other.module").warning("process_died", process=1)
+    structlog.get_logger("third.module").warning("something")
+
+    assert [line.get("process") for line in lines(capsys)] == [2, 1, None]
+
+
 def test_a_run_that_a_request_began_correlates_with_it(capsys: pytest.CaptureFixture[str]) -> None:
     """A search for the request finds the run's lines too."""
     configure_logs("INFO", "json")

@@ -70,13 +70,13 @@ MUTANTS = [
     Mutant(
         "metrics-port-unasked",
         "the binding of the metrics port before the start",
-        (Edit("streams/faust_host/app.py::_listen", "listener.bind((host, settings.metrics_port))", "listener.bind((host, 0))"),),
+        (Edit("streams/metrics_port.py::metrics_listener", "listener.bind((host, settings.metrics_port))", "listener.bind((host, 0))"),),
         (PORT,),
     ),
     Mutant(
         "metrics-port-raced",
         "the bind of the metrics port at the start",
-        (Edit("streams/faust_host/app.py::_listen", "listener.listen(_BACKLOG)", ""),),
+        (Edit("streams/metrics_port.py::metrics_listener", "listener.listen(_BACKLOG)", ""),),
         (f"{PORT}::test_a_port_is_taken_by_the_start_that_looks_at_it",),
     ),
 ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Several processes of one service under one command."""

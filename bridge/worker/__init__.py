@@ -1,0 +1,1 @@
+"""The command `bridge worker` with several processes."""

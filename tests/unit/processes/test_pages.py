@@ -1,0 +1,64 @@
+"""The pages of a worker's supervisor: healthy and ready only if each process is."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bridge.processes.link import PING
+from bridge.processes.supervisor import Seat
+from bridge.worker.pages import READY, Page, Pages
+
+
+class Process:
+    """The link to a process that answers with `known`; `answers` is whether it has answered before."""
+
+    def __init__(self, known: dict[str, Any], *, answers: int = 1) -> None:
+        self._known = known
+        self.answers = answers
+
+    def ask(self, question: str, _seconds: float) -> Any:
+        return self._known.get(question)
+
+
+BODY = {
+    "status": "ready", "state": "healthy", "components": {"kafka": "ok"}, "latency_ms": {"kafka": 1.0}, "partitions": 3
+}  # fmt: skip
+WELL = Process({PING: True, READY: [200, BODY]})
+STARTING = Process({}, answers=0)
+HUNG = Process({})
+
+
+def pages(*links: Process | None) -> Pages:
+    seats = [Seat(number) for number, _ in enumerate(links, start=1)]
+    for seat, link in zip(seats, links, strict=True):
+        seat.link = link  # type: ignore[assignment]  # all that a page uses of it
+    return Pages(seats)
+
+
+def parsed(page: Page) -> tuple[int, dict[str, Any]]:
+    status, body, kind = page
+    assert kind == "application/json"
+    return status, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("other", "status"), [(WELL, 200), (STARTING, 200), (HUNG, 503), (None, 503)],
+    ids=["well", "starting", "hung", "ended"],
+)  # fmt: skip
+async def test_healthy_is_each_process_that_answers_or_starts(other: Process | None, status: int) -> None:
+    """A start may wait for services, as that of a single process."""
+    found, body = parsed(await pages(WELL, other).health())
+    state = "healthy" if status == 200 else "unhealthy"
+    assert (found, body) == (status, {"status": state, "processes": ["healthy", state]})
+
+
+@pytest.mark.parametrize(
+    ("other", "status"), [(WELL, 200), (STARTING, 503), (HUNG, 503), (None, 503)],
+    ids=["well", "starting", "hung", "ended"],
+)  # fmt: skip
+async def test_ready_are_processes_that_say_so(other: Process | None, status: int) -> None:
+    """A process that is starting is not ready."""
+    found, body = parsed(await pages(WELL, other).ready())
+    assert (found, body["partitions"]) == (status, 6 if status == 200 else 3)
+    assert body["processes"] == ["healthy", "healthy" if status == 200 else "unhealthy"]
