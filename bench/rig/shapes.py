@@ -162,6 +162,10 @@ def unsound() -> Iterator[tuple[str, bytes]]:
     yield "unknown fields without a place", filled(b'"properties":1,', _names(b"1"), b'"z":1')
     yield "exponents", listed(b"1e99")
     yield "large exponents", listed(b"1e300")
+    yield (
+        "lists of version 99, then a NUL",
+        filled(b'"schema_version":99,"o":[', b"[" * 10 + b"]" * 10 + b",", b'1],"z":"\\u0000"'),
+    )
     yield "version 3", filled(b'"schema_version":3,"properties":{"a":[', b"1.5,", b"1]}")
     yield "one long number", filled(b'"properties":{"a":', b"9", b"}")
     yield "one long fraction", filled(b'"properties":{"a":0.', b"9", b"}")

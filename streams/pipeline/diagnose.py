@@ -104,10 +104,7 @@ def judge(text: str, vouched: Vouched | None) -> RawFields:
     Raises Rejection with every violation; each has the field and the rule.
     """
     given = _parse(text)
-    whose = identity(given)
-    unsound = _unsound_text(given, text)
-    if unsound:
-        whose = _sound(whose)
+    whose = _sound(identity(given))
     version = given.get("schema_version", 1)
     if type(version) is int and 0 < version <= MAX_INTEGER:
         if version not in UPCASTERS:
@@ -116,6 +113,8 @@ def judge(text: str, vouched: Vouched | None) -> RawFields:
             raise Rejection(ErrorClass.UNSUPPORTED_SCHEMA_VERSION, message, whose)
     else:
         version = 1
+    # This comes after the version, because it may take long, and an event of an unknown version is read again and again.
+    unsound = _unsound_text(given, text)
     document = _filled(upcast(given, version), vouched)
     if isinstance(amount := document.get("value"), msgspec.Raw):
         document["value"] = Decimal(str(amount, "utf-8"))

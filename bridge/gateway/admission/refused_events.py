@@ -84,11 +84,7 @@ def charge_costs(
     if index >= len(values):
         return
     check = _checked(services, grant, values[index], whose[index], received_at_ms)
-    more = check.more
-    if check.refusal is not None:
-        ends = ERRORS[check.refusal.error_class].action is Action.DROP
-        more += (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
-    if more:
+    if more := check.more + check.refused:
         limits = services.rate_limits.of(grant.sender)
         limits.charge_events(grant.script.script_id, address, more * stands_for)
 
@@ -104,10 +100,14 @@ class _Refusal(NamedTuple):
 
 
 class _Check(NamedTuple):
-    """The refusal of an event, if the stream would reject it, and the events that it counts as beyond its weight."""
+    """The refusal of an event, if the stream would reject it, and the events that it counts as beyond its weight.
+
+    `more` is for the time of the check, and `refused` for what the stream does with a refused event beside reading it.
+    """
 
     refusal: _Refusal | None
     more: int
+    refused: int
 
 
 def _checked(services: Services, grant: Grant, value: bytes, whose: Element, received_at_ms: int) -> _Check:
@@ -116,11 +116,17 @@ def _checked(services: Services, grant: Grant, value: bytes, whose: Element, rec
     if seconds > _SECONDS_OF_ONE:
         # A first check may load code, or be interrupted by a garbage collection.
         seconds = min(seconds, _timed(services, value, vouched, received_at_ms)[1])
-    by_time = math.ceil(seconds / _SECONDS_OF_ONE)
+    reads, refused = 1, 0
+    if refusal is not None:
+        ends = ERRORS[refusal.error_class].action is Action.DROP
+        # A worker reads a retried event again at each attempt.
+        reads += 0 if ends else services.settings.max_retries
+        refused = (_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1
+    by_time = reads * math.ceil(seconds / _SECONDS_OF_ONE)
     if by_time <= 1:
-        return _Check(refusal, 0)
+        return _Check(refusal, 0, refused)
     weighs = weight(value, 1)
-    return _Check(refusal, max(0, min(by_time, _MOST_BY_TIME * weighs) - weighs))
+    return _Check(refusal, max(0, min(by_time, reads * _MOST_BY_TIME * weighs) - weighs), refused)
 
 
 def _timed(services: Services, value: bytes, vouched: Vouched, received_at_ms: int) -> tuple[_Refusal | None, float]:
@@ -175,16 +181,20 @@ class RefusedEvents:
         let_through = 0
         limits = self._services.rate_limits.of(self._grant.sender)
         for index, (value, own) in enumerate(zip(values, whose, strict=True)):
-            refusal, more = _checked(self._services, self._grant, value, own, received_at_ms)
-            if more:
-                limits.charge_events(*self._whose, more)
+            refusal, more, refused = _checked(self._services, self._grant, value, own, received_at_ms)
             if refusal is not None and _is_bounded(refusal.error_class):
                 if self._let_through():
                     let_through += 1
                 else:
                     beyond[index] = f"{refusal.error_class}: {refusal.message}"
-                if len(beyond) >= _MOST_BEYOND and not let_through:
-                    raise self._too_many(beyond, len(values))
+            # The bound keeps those that the stream drops from delaying others, and an address can't use up its script's
+            # share by them.
+            if refusal is not None and index not in beyond and ERRORS[refusal.error_class].action is not Action.DROP:
+                more += refused
+            if more:
+                limits.charge_events(*self._whose, more)
+            if len(beyond) >= _MOST_BEYOND and not let_through:
+                raise self._too_many(beyond, len(values))
             await work.let_others()
         if len(beyond) == len(values):
             raise self._too_many(beyond, len(values))

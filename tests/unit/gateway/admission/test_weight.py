@@ -111,17 +111,33 @@ async def test_a_first_check_that_takes_long_charges_nothing(monkeypatch: pytest
         assert before - events._level("s1") == 1
 
 
-async def test_the_time_of_a_refused_event_counts_beside_its_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long refused event may take as long to diagnose as a hundred others."""
+@pytest.mark.parametrize(
+    ("who", "refused", "beyond"),
+    [
+        (Sender.SERVER, b'{"event_type": ""}', 9 + 11),
+        (Sender.SERVER, b'{"schema_version": 99}', 29 + 39),
+        (Sender.VISITOR, b'{"event_type": ""}', 9),
+        (Sender.VISITOR, b'{"schema_version": 99}', 29 + 39),
+    ],
+    ids=["dropped server's", "retried server's", "dropped visitor's", "retried visitor's"],
+)
+async def test_each_read_of_a_refused_event_counts_beside_its_refusal(
+    who: Sender, refused: bytes, beyond: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker reads a retried event three times here, and a long one may take as long to diagnose as a hundred others.
+
+    The dropped events of visitors have a limit of their own.
+    """
     ticks = itertools.count(0, 0.0005)
     monkeypatch.setattr(refused_events, "thread_time", lambda: next(ticks))
     monkeypatch.setattr(refused_events.random, "random", lambda: 0.0)
-    async with lone_gateway() as gateway:
-        events = unrefilled(gateway, Sender.SERVER)
+    async with lone_gateway(max_retries=2) as gateway:
+        events = unrefilled(gateway, who)
         before = events._level("s1")
+        headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
 
-        assert (await gateway.post(gateway.server(), b'{"event_type": ""}')).status == 202
-        assert before - events._level("s1") == 1 + (9 + 11) * 16
+        assert (await gateway.post(headers, refused)).status == 202
+        assert before - events._level("s1") == 1 + beyond * (16 if who is Sender.SERVER else 1)
 
 
 async def test_the_check_takes_as_long_as_the_work_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:

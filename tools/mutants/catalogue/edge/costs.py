@@ -286,7 +286,7 @@ MUTANTS = [
         "the charge for a server's refused events",
         (
             Edit(
-                "bridge/gateway/admission/refused_events.py::charge_costs",
+                "bridge/gateway/admission/refused_events.py::_checked",
                 "(_COST_OF_REFUSED if ends else _COST_OF_RETRIED) - 1",
                 "0",
             ),

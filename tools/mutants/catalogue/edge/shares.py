@@ -115,7 +115,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/admission/refused_events.py::_checked",
-                "max(0, min(by_time, _MOST_BY_TIME * weighs) - weighs)",
+                "max(0, min(by_time, reads * _MOST_BY_TIME * weighs) - weighs)",
                 "0",
             ),
         ),
@@ -130,14 +130,50 @@ MUTANTS = [
     Mutant(
         "check-pause-long",
         "the higher limit on what the check of a long event charges",
-        (Edit("bridge/gateway/admission/refused_events.py::_checked", "_MOST_BY_TIME * weighs", "_MOST_BY_TIME"),),
+        (
+            Edit(
+                "bridge/gateway/admission/refused_events.py::_checked",
+                "reads * _MOST_BY_TIME * weighs",
+                "reads * _MOST_BY_TIME",
+            ),
+        ),
         ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
     ),
     Mutant(
         "check-refused",
         "the time of a refused event in what it counts as",
-        (Edit("bridge/gateway/admission/refused_events.py::charge_costs", "more = check.more", "more = 0"),),
-        ("tests/unit/gateway/admission/test_weight.py::test_the_time_of_a_refused_event_counts_beside_its_refusal",),
+        (
+            Edit(
+                "bridge/gateway/admission/refused_events.py::charge_costs",
+                "check.more + check.refused",
+                "check.refused",
+            ),
+        ),
+        ("tests/unit/gateway/admission/test_weight.py::test_each_read_of_a_refused_event_counts_beside_its_refusal",),
+    ),
+    Mutant(
+        "check-retries",
+        "the retries of an event in the time that it counts as",
+        (
+            Edit(
+                "bridge/gateway/admission/refused_events.py::_checked",
+                "0 if ends else services.settings.max_retries",
+                "0",
+            ),
+        ),
+        ("tests/unit/gateway/admission/test_weight.py::test_each_read_of_a_refused_event_counts_beside_its_refusal",),
+    ),
+    Mutant(
+        "check-visitors-refused",
+        "the cost of visitors' events that the stream retries",
+        (
+            Edit(
+                "bridge/gateway/admission/refused_events.py::RefusedEvents.beyond_bound",
+                "more += refused",
+                "pass",
+            ),
+        ),
+        ("tests/unit/gateway/admission/test_weight.py::test_each_read_of_a_refused_event_counts_beside_its_refusal",),
     ),
     Mutant(
         "check-encoding",
