@@ -27,7 +27,7 @@ MONTHS_AHEAD = 2
 CHANGES = {
     "table": ("DROP TABLE script_run", "table script_run: missing"),
     "column": (
-        "ALTER TABLE bridge_event_raw DROP COLUMN discarded_by",
+        "ALTER TABLE bridge_event_raw DROP COLUMN discarded_by CASCADE",
         "column bridge_event_raw.discarded_by: missing; expected text",
     ),
     "new column": ("ALTER TABLE org ADD COLUMN extra int", "column org.extra: not expected; found integer"),
