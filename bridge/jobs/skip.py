@@ -1,8 +1,9 @@
-"""`bridge offsets skip` as a job: skips the one record at which its partition is blocked."""
+"""`bridge offsets skip` as a job: skips the record, or the batch of records, at which its partition is blocked."""
 
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
@@ -11,7 +12,7 @@ from schemas.documents.run_summary import OffsetsSummary
 from schemas.errors import InvalidInput, PreconditionFailed
 from schemas.pipeline.record import RawRecord, TopicPartition
 from sinks.kafka.admin import log_bounds
-from sinks.postgres.offsets.admin import skip_record
+from sinks.postgres.offsets.admin import skip_records
 from sinks.postgres.sink import PostgresSink
 from streams.source.kafka import KafkaSource, OffsetsGone, taking
 from streams.source.log_identity import examine
@@ -20,37 +21,58 @@ _POLL_MS = 500
 _SECONDS = 20.0
 
 
-def skip_job(
-    settings: Settings, source: TopicPartition, offset: int, reason: str, *, readable: bool = False
-) -> Job[OffsetsSummary]:
-    """Return the job that skips the record at this offset. A record that can be read is skipped only if `readable`.
+class Skipped(NamedTuple):
+    """What is skipped: the records of this log from `offset` to before `end`, and why they can be."""
 
-    The job is safe while a worker runs. It increases the partition's stored offset by one, and only if that offset
-    equals `offset`. The worker can't commit a batch that it read before the skip, because that batch does not begin at
-    the new stored offset. The worker reads the stored offset again within seconds.
+    log: TopicPartition
+    offset: int
+    end: int
+    why: str
+
+
+def skip_job(
+    settings: Settings,
+    source: TopicPartition,
+    offset: int,
+    reason: str,
+    *,
+    readable: bool = False,
+    whole_batch: bool = False,
+) -> Job[OffsetsSummary]:
+    """Return the job that skips the record at this offset, or all records from there to the end of its batch.
+
+    A record that can be read is skipped only if `readable`, and then without the others of its batch.
+
+    The job is safe while a worker runs. It increases the partition's stored offset only if that offset equals `offset`.
+    The worker can't commit a batch that it read before the skip, because that batch does not begin at the new stored
+    offset. The worker reads the stored offset again within seconds.
     """
 
     async def work(run: Run[OffsetsSummary]) -> None:
         run.summary.reason = reason
-        log, why = await _passable(settings, source, offset, readable=readable)
+        if readable and whole_batch:
+            raise InvalidInput("--batch skips only what can't be read; omit --readable, or skip one record at a time")
+        found = await _passable(settings, source, offset, readable=readable, whole_batch=whole_batch)
         with run.target(f"{source.topic}:{source.partition}"):
             await run.begins()
             if not run.dry_run:
-                await skip_record(settings, log, offset)
-            would = "would be " if run.dry_run else ""
-            run.summary.changes.append(f"{log}: offset {offset} {would}skipped; {why}")
-            run.summary.processed_total += 1
+                await skip_records(settings, found.log, offset, found.end)
+            run.summary.changes.append(_told(found, would=run.dry_run))
+            run.summary.processed_total += found.end - offset
 
     return Job("offsets-skip", OffsetsSummary, work, quiet=True)
 
 
-async def _passable(
-    settings: Settings, partition: TopicPartition, offset: int, *, readable: bool
-) -> tuple[TopicPartition, str]:
-    """Return the log's name and a description of the skipped record.
+def _told(found: Skipped, *, would: bool) -> str:
+    count = found.end - found.offset
+    records = f"offset {found.offset}" if count == 1 else f"offsets {found.offset} to {found.end - 1} ({count} records)"
+    return f"{found.log}: {records} {'would be ' if would else ''}skipped; {found.why}"
 
-    Raises InvalidInput if the record must not be skipped.
-    """
+
+async def _passable(
+    settings: Settings, partition: TopicPartition, offset: int, *, readable: bool, whole_batch: bool
+) -> Skipped:
+    """Return what is skipped; raises InvalidInput if it must not be."""
     if partition not in await log_bounds(settings, [partition.topic]):
         raise InvalidInput(f"Kafka has no partition {partition}; see `bridge offsets show`")
     async with aclosing(PostgresSink(settings.dsn, settings.group)) as sink, taking(settings, [partition]) as source:
@@ -64,7 +86,13 @@ async def _passable(
             raise InvalidInput(f"{one.log} has the stored offset {position}, not {offset}; see `bridge offsets show`")
         if offset >= one.end:
             raise InvalidInput(f"{one.log} ends at offset {one.end}: there is no record at {offset} yet")
-        return one.log, await _tried(source, one.log, offset, readable=readable)
+        why = await _tried(source, one.log, offset, readable=readable)
+        if readable:
+            return Skipped(one.log, offset, offset + 1, why)
+        end = await source.batch_end(one.log, offset)
+        if not whole_batch and end > offset + 1:
+            why += f"; the rest of its batch, up to offset {end - 1}, can be skipped at once with --batch"
+        return Skipped(one.log, offset, end if whole_batch else offset + 1, why)
 
 
 async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, readable: bool) -> str:

@@ -24,6 +24,7 @@ from schemas.errors import BridgeError
 from schemas.pipeline.record import Batch, RawRecord, TopicPartition
 from sinks.kafka.admin import started
 from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
+from sinks.kafka.batch_end import batch_end
 from sinks.kafka.brokers import ask_any_broker
 from sinks.kafka.connection import retrieve_commits
 from streams.rules.lag import Head
@@ -177,6 +178,17 @@ class KafkaSource:
             reason = str(error) or f"no answer within {OFFSETS_SECONDS:.0f} s"
             raise SourceUnavailable(f"reading offsets from Kafka: {type(error).__name__}: {reason}") from error
         return {source: found[partition] for source, partition in wanted.items()}
+
+    async def batch_end(self, source: TopicPartition, offset: int) -> int:
+        """Return the offset after the batch that contains `offset`, even if no client can read the batch.
+
+        Raises SourceUnavailable.
+        """
+        try:
+            async with asyncio.timeout(OFFSETS_SECONDS):
+                return await batch_end(self._consumer._client, _kafka(source), offset)  # noqa: SLF001  # as for `cluster`
+        except (KafkaError, OSError) as error:
+            raise SourceUnavailable(f"reading the end of a batch: {type(error).__name__}: {error}") from error
 
     def rewind(self, source: TopicPartition, offset: int) -> None:
         self._chain[source] = offset

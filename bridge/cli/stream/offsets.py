@@ -51,16 +51,20 @@ def skip(
     ],
     reason: Reason,
     readable: Annotated[bool, typer.Option("--readable", help="Skip the record even if it can be read.")] = False,
+    whole_batch: Annotated[
+        bool, typer.Option("--batch", help="Skip all records from this one to the end of its batch.")
+    ] = False,
     dry_run: DryRun = False,
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Skip exactly the one record at which its partition is blocked. Its event is given up.
+    """Skip the one record at which its partition is blocked. Its event is given up.
 
-    A record that can be read is skipped only with --readable.
+    A record that can be read is skipped only with --readable. A batch that can't be read is skipped with --batch.
     """
     settings = command_settings(verbose=verbose)
-    job = skip_job(settings, partition(source, "TOPIC:PARTITION"), offset, given_reason(reason), readable=readable)
+    place, why = partition(source, "TOPIC:PARTITION"), given_reason(reason)
+    job = skip_job(settings, place, offset, why, readable=readable, whole_batch=whole_batch)
     end_with(job, settings, RunOptions(source, dry_run, json_output=json_output), show_changes)
 
 

@@ -1,6 +1,6 @@
 """Stored offsets for operators, and the two changes that an operator can make.
 
-These are to adopt a replaced log (a partition that was truncated or recreated), and to skip a record.
+These are to adopt a replaced log (a partition that was truncated or recreated), and to skip records.
 """
 
 from collections.abc import Sequence
@@ -107,9 +107,12 @@ async def adopt_log(settings: Settings, old: TopicPartition, beginning: int, clu
     return new
 
 
-async def skip_record(settings: Settings, source: TopicPartition, offset: int) -> None:
-    """Skip the record at `offset`; raises InvalidInput unless `offset` is the partition's stored offset."""
-    if not await fetch(settings.dsn, "offsets", sql("offsets_skip"), settings.group, *source, offset):
+async def skip_records(settings: Settings, source: TopicPartition, offset: int, end: int) -> None:
+    """Skip the records from `offset` to before `end`.
+
+    Raises InvalidInput unless `offset` is the partition's stored offset.
+    """
+    if not await fetch(settings.dsn, "offsets", sql("offsets_skip"), settings.group, *source, offset, end):
         raise InvalidInput(
             f"the stored offset of {source} is no longer {offset}, so that no record was skipped; see `bridge offsets show`"
         )

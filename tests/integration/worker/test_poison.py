@@ -200,13 +200,71 @@ async def test_what_stands_before_it_in_its_batch_is_settled(stack, database_url
     async with working(settings):
         await wait_until(lambda: _held_at(settings, 2), budget_seconds=30, describe="the partition held at the third")
         # The client cannot read on in such a batch, so the record behind it is skipped as well.
-        for offset in (2, 3):
-            code, said = await skip(settings, 0, offset)
-            assert code == 0, said
+        code, said = await skip(settings, 0, 2, "--batch")
+        assert (code, "offsets 2 to 3 (2 records) skipped" in said) == (0, True), said
         await produce(settings, [event(1)])
         await wait_until(lambda: _settled(settings, 0, 5), budget_seconds=30, describe="the next batch")
     assert (await fetch(settings, "SELECT count(*) FROM bridge_event_raw"))[0][0] == 2
     assert (await audit(settings)).balanced
+
+
+async def send_crowd(settings: Settings, count: int) -> None:
+    """Send one compressed batch of so many empty records to partition 0."""
+    size = 16 * 1024 * 1024
+    async with AIOKafkaProducer(
+        **settings.kafka_client(), compression_type="gzip", max_batch_size=size, max_request_size=size
+    ) as producer:
+        batch = producer.create_batch()
+        for _ in range(count):
+            assert batch.append(key=None, value=b"", timestamp=None)
+        await (await producer.send_batch(batch, settings.topics.raw, partition=0))
+
+
+async def test_an_operator_skips_a_batch_at_once(stack, database_url, topic_prefix) -> None:
+    """`offsets skip --batch` skips a batch of too many records by one command, and no record behind it.
+
+    The audit balances.
+    """
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    await produce(settings, [event(number) for number in range(4)])
+    await send_crowd(settings, 150_001)
+    await produce(settings, [event(number) for number in range(10, 30)])
+
+    async def held() -> bool:
+        rows = await fetch(
+            settings, "SELECT next_offset FROM stream_offset WHERE held LIKE '%more than 150000 records%'"
+        )
+        return [row["next_offset"] for row in rows] == [2]
+
+    async with working(settings):
+        await wait_until(held, budget_seconds=60, describe="the partition held and noted")
+        code, said = await skip(settings, 0, 2, "--dry-run")
+        assert (code, "up to offset 150002, can be skipped at once with --batch" in said) == (0, True), said
+        code, said = await skip(settings, 0, 2, "--batch", "--readable")
+        assert (code, "omit --readable" in said) == (3, True), said
+        code, said = await skip(settings, 0, 2, "--batch", "--dry-run")
+        assert (code, "offsets 2 to 150002 (150001 records) would be skipped" in said) == (0, True), said
+        assert await held()
+        code, said = await skip(settings, 0, 2, "--batch")
+        assert (code, "offsets 2 to 150002 (150001 records) skipped" in said) == (0, True), said
+        await wait_until(lambda: _settled(settings, 0, 150_013), budget_seconds=30, describe="what stands behind it")
+    report = await audit(settings)
+    assert report.balanced, report.problems
+    assert (report.totals.persisted, report.totals.skipped) == (24, 150_001)
+
+
+async def test_a_batch_that_can_be_read_is_not_skipped(stack, database_url, topic_prefix) -> None:
+    """`offsets skip --batch` refuses a batch whose next record can be read."""
+    settings = settings_for(stack.kafka, database_url, topic_prefix)
+    await prepare(settings)
+    async with working(settings):
+        await wait_until(lambda: _settled(settings, 0, 0), budget_seconds=30, describe="the claim")
+    await send_unreadable(settings, "good", "bad", "good")
+
+    code, said = await skip(settings, 0, 0, "--batch")
+    assert (code, "can be read" in said) == (3, True), said
+    assert not await _settled(settings, 0, 1)
 
 
 async def test_a_verdict_that_cannot_be_read_is_passed_over(stack, database_url, topic_prefix, tmp_path) -> None:

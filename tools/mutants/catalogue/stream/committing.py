@@ -5,6 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 CONTRACT = "tests/contract"
 FENCING = "tests/integration/worker/test_fencing.py"
 LANE = "tests/unit/streams/worker/test_lane.py"
+POISON = "tests/integration/worker/test_poison.py"
 OWNER = "tests/unit/streams/worker/paused/test_pauses.py"
 RETRY_LANE = "tests/unit/streams/worker/test_retry_lane.py"
 SETTLING = f"{CONTRACT}/test_sink.py"
@@ -307,6 +308,12 @@ MUTANTS = [
             ),
         ),
         ("tests/unit/streams/source/test_kafka.py",),
+    ),
+    Mutant(
+        "skip-batch-end",
+        "the end of the batch that an operator skips",
+        (Edit("bridge/jobs/skip.py::_passable", "end if whole_batch else offset + 1", "one.end"),),
+        (f"{POISON}::test_an_operator_skips_a_batch_at_once",),
     ),
     Mutant(
         "inflation",
