@@ -18,7 +18,7 @@ async def publish(settings: Settings, records: Iterable[Record]) -> list[bytes]:
         for key, value, headers in records:
             if value.endswith(b"}"):
                 keys[key] = None
-            pending.append(await producer.send(settings.topics.raw, value, key=key, headers=headers))
+            pending.append(await producer.send(settings.topics.raw, value, key=key, headers=list(headers)))
             if len(pending) >= AT_ONCE:
                 await asyncio.gather(*pending)
                 pending.clear()

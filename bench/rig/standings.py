@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.peers.catalogue import PEERS
 from bench.rig import tables
@@ -61,6 +61,13 @@ class Figures:
 
 
 Found = Mapping[str, Sequence[Figures]]
+
+
+def loaded(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Figures]]:
+    """Return the figures from a stored result."""
+    return {
+        name: [Figures(**{**one, "cpu_us": Cost(**one["cpu_us"])}) for one in found] for name, found in runs.items()
+    }
 
 
 class Bar(NamedTuple):

@@ -11,12 +11,14 @@ WIDTH = 80
 
 def show(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; columns after the first are aligned to the right."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left", no_wrap=bool(number))
     for row in rows:
         table.add_row(*row)
-    Console(width=WIDTH).print(table)
+    console = Console(width=WIDTH)
+    console.print(f"\n{title}", style="bold")
+    console.print(table)
 
 
 def spread(figures: Sequence[float], form: str = ",.0f") -> str:
