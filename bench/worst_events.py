@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import aiohttp
 import asyncpg
+
 from bench.rig import product, shapes, stand, tables
 from bench.rig.small_shapes import small
 from bridge.dev.stack.ports import choose

@@ -36,11 +36,17 @@ CREATE TABLE unsafe_limit (event_id text, site_id bigint, script_id text, event_
 occurred_at timestamptz, url text, referrer text, session_id text, user_agent text, payload jsonb)
 """
 # The columns of the product's table, without its indexes.
-WHOLE_TABLE = "CREATE TABLE unsafe_limit (LIKE bridge_event)"
+WHOLE_TABLE = "CREATE TABLE unsafe_limit (LIKE bridge_event INCLUDING DEFAULTS)"
 # Of the binary form of COPY: the signature, flags and no extension, and the end.
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
-_decode = msgspec.json.Decoder(RawFields).decode
+
+
+class _Fields(RawFields, forbid_unknown_fields=False):
+    """The fields of an event, of which the limit leaves out what it has no column for."""
+
+
+_decode = msgspec.json.Decoder(_Fields).decode
 
 Found = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 Write = Callable[[asyncpg.Connection, Found], Awaitable[None]]

@@ -34,8 +34,8 @@ OURS = {
 LIMITS = {
     "limit": Limit("limit, 1 connection", "python", 1),
     "limit-2": Limit("limit, 2 connections", "python", 2),
-    "native-limit": Limit("native limit, 1 connection", "native", 1),
-    "native-limit-2": Limit("native limit, 2 connections", "native", 2),
+    "native-limit": Limit("native limit, 1 conn.", "native", 1),
+    "native-limit-2": Limit("native limit, 2 conn.", "native", 2),
 }
 TITLES = {name: one.title for group in (OURS, LIMITS, PEERS) for name, one in group.items()}
 LEAST_OF_LIMIT = 0.5
