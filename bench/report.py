@@ -59,7 +59,7 @@ def contest(result: Result) -> list[str]:
         ("contestant", "events/s, median", "range", "one worker is … times", "two are", "rows"),
         *(
             (TITLES[name], tables.middle(speeds[name]), tables.spread(speeds[name]), *standings.times(found, name),
-             standings.rows(runs))
+             standings.rows(found, name))
             for name, runs in found.items()
         ),
     )  # fmt: skip

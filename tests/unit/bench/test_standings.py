@@ -40,10 +40,10 @@ def test_bars_are_of_those_who_ran() -> None:
     assert bars({"flink": found["flink"]}) == []
 
 
-def test_one_wrong_run_makes_the_rows_wrong() -> None:
-    assert rows([figures(0, 1, whole=True), figures(1, 1, whole=False)]) == "WRONG"
-    assert rows([figures(0, 1, whole=True), figures(1, 1)]) == "exact"
-    assert rows([figures(0, 1)]) == ""
+def test_rows_are_those_of_the_worst_run() -> None:
+    exact, wrong, early = (figures(0, 1, whole=whole) for whole in (True, False, None))
+    found = {"flink": [exact, wrong, early], "connect": [exact, early], "product": [exact, exact], "limit": [early]}
+    assert [rows(found, name) for name in found] == ["WRONG", "not all", "exact", ""]
 
 
 def test_stored_figures_are_read_as_they_were() -> None:
