@@ -26,7 +26,7 @@ from schemas.events.raw_event import RawFields
 from schemas.pipeline import record as ours
 from schemas.pipeline.outcome import Normalized, Outcomes
 from sinks.postgres import binary_rows
-from streams.pipeline.native import BYTES_AT_ONCE
+from streams.pipeline.native import BYTES_AT_ONCE, SECONDS_AT_ONCE
 from streams.pipeline.processor import processing
 
 COLUMNS = ("event_id", "site_id", "script_id", "event_type", "occurred_at", "url", "referrer", "session_id",
@@ -78,7 +78,7 @@ def native_writer() -> Write:
         at = 0
         left = []
         while at < len(records):
-            rows = reader.read(source, records, at, python.now_ms, BYTES_AT_ONCE)
+            rows = reader.read(source, records, at, python.now_ms, BYTES_AT_ONCE, SECONDS_AT_ONCE)
             yield rows.slice(0, len(rows))
             left += [records[index] for index, _ in rows.left]
             at = rows.end
