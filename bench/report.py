@@ -77,7 +77,8 @@ def latency(result: Result) -> list[str]:
          f"{tables.spread([run['p99'] for run in runs])} ms")
         for rate, runs in by_rate(result["runs"]).items()
     ]  # fmt: skip
-    page = rows(("events/s", "runs", *names, "range of p99"), *lines)
+    plot = f"![Milliseconds from send to row against the load]({PLOTS['latency'][1].name})"
+    page = [plot, "", *rows(("events/s", "runs", *names, "range of p99"), *lines)]
     for rate, stages in result["stages"].items():
         heading = (f"at {int(rate):,} events/s, one run", "median", "p99", "since the send, median", "p99")
         page += [

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 STAGES: Final = ("acknowledged", "fetched", "taken by a lane", "processed", "committed", "seen")
-"""What happens to an event after it is produced, in this order, but a fetch may be earlier than its acknowledgement."""
+"""What happens to an event after it is produced, in this order.
+
+Two of them can overtake: a consumer may have an event before its producer has read the acknowledgement, and another
+connection may see the row before the worker has read the answer to its commit.
+"""
 
 Place = tuple[str, int]
 """Topic and partition."""
