@@ -11,6 +11,7 @@ import matplotlib as mpl
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "ghostlink"
 from matplotlib import pyplot as plt  # noqa: E402 - the backend is chosen before
+from matplotlib.ticker import LogLocator  # noqa: E402
 
 OURS, LIMIT, THEIRS = "#1b7f5c", "#b8b8b8", "#5b7db1"
 SHADES = {"p50": "#8fc7b2", "p90": "#4aa383", "p99": OURS}
@@ -51,6 +52,7 @@ def latency(found: dict[str, Any], output: Path) -> None:
     axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
     axes.set_xlabel("load in events/s (logarithmic)")
     axes.set_ylabel("ms from send to row (logarithmic)")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.minorticks_off()
     axes.legend(frameon=False)
