@@ -135,8 +135,7 @@ async def _run_product(ring: Ring, ours: Ours, number: int, group: str) -> Figur
     rows = await connection.fetchval("SELECT count(*) FROM bridge_event")
     await product.clear(connection)
     await connection.close()
-    cost = run.cpu_seconds.of_each(run.events)
-    return Figures(number, run.events / run.seconds, cost, run.peak_mb, rows == ring.rows, run.natively)
+    return Figures(number, run.events / run.seconds, run.cost_us, run.peak_mb, rows == ring.rows, run.natively)
 
 
 async def _run_limit(ring: Ring, limit: Limit, number: int) -> Figures:

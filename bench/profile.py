@@ -49,7 +49,7 @@ async def measure(one: stand.Stand, options: argparse.Namespace) -> dict[str, fl
     run = await product.run(dsn, environment, topic, options.events, one.servers)
     await product.fresh_schema(dsn)
     samples = await sample(dsn, environment | {"BRIDGE_GROUP": "profiled"}, topic, options.events)
-    cost, total = run.cpu_seconds.of_each(run.events), sum(samples.values())
+    cost, total = run.cost_us, sum(samples.values())
     stages = {name: cost.worker * samples[name] / total for name in (*(name for name, _ in STAGES), REST)}
     return stages | {"Postgres": cost.postgres, "Kafka's broker": cost.broker}
 

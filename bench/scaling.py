@@ -51,7 +51,7 @@ def main(words: list[str]) -> int:
         runs = asyncio.run(measure(one, options))
     rates = {workers: [run.events / run.seconds for run in found] for workers, found in runs.items()}
     peak_mb = {workers: max(run.peak_mb for run in found) for workers, found in runs.items()}
-    totals = {workers: [run.cpu_seconds.of_each(run.events).total for run in found] for workers, found in runs.items()}
+    totals = {workers: [run.cost_us.total for run in found] for workers, found in runs.items()}
     tables.show(
         f"by worker processes, behind a backlog of {options.events:,} events",
         ("workers", "events/s, median", "range", "CPU us of an event", "peak MB of all"),

@@ -29,14 +29,15 @@ _READ = re.compile(r'^bridge_read_records_total\{reader="(\w+)".*\} (\S+)$', re.
 
 @dataclass(frozen=True)
 class Run:
-    """One run: events and seconds between the first committed batch and the last, and the CPU and memory that it took.
+    """One run: events and seconds between the first committed batch and the last, and what it took.
 
-    `natively` is the share of the records that the native module has read; None if no metrics were asked for.
+    `cost_us` is the CPU of an event since the workers have partitions: before the first commit they have already worked on
+    eight batches. `natively` is the share of the records that the native module has read; None if no metrics were asked for.
     """
 
     events: int
     seconds: float
-    cpu_seconds: Cost
+    cost_us: Cost
     peak_mb: float
     natively: float | None
 
@@ -62,9 +63,9 @@ async def settle(
     try:
         with started(environment, commands(workers)) as processes:
             parties = Parties([Usage(process.pid) for process in processes], servers)
-            events, seconds = await _watch(connection, parties, topic, count, workers)
+            events, seconds, cost_us = await _watch(connection, parties, topic, count, workers)
             natively = await asyncio.to_thread(_natively, environment.get(METRICS_PORT, "0"))
-            return Run(events, seconds, parties.cpu_seconds, parties.peak_mb, natively)
+            return Run(events, seconds, cost_us, parties.peak_mb, natively)
     finally:
         await connection.close()
 
@@ -109,10 +110,11 @@ async def clear(connection: asyncpg.Connection) -> None:
 
 async def _watch(
     connection: asyncpg.Connection, parties: Parties, topic: str, count: int, workers: int
-) -> tuple[int, float]:
-    """Return events and seconds from the time at which every worker has partitions."""
+) -> tuple[int, float, Cost]:
+    """Return events and seconds since the first commit after every worker had partitions, and the CPU of an event."""
     first = settled = 0
     began = 0.0
+    before: int | None = None
     deadline = time.perf_counter() + BUDGET_SECONDS
     query = """
     SELECT coalesce(sum(next_offset), 0)::bigint, count(DISTINCT worker) FROM stream_offset WHERE topic = $1
@@ -124,14 +126,16 @@ async def _watch(
         now = time.perf_counter()
         parties.look()
         # Partitions are reassigned while workers still join.
-        if not began and settled and owners == workers:
-            began, first = now, settled
+        if before is None and owners == workers:
+            before = settled
             parties.begin()
+        if before is not None and settled and not began:
+            began, first = now, settled
         await asyncio.sleep(LOOK_SECONDS)
-    if not began:
+    if before is None:
         raise RuntimeError("the topic was settled before every worker had partitions: take more events")
     parties.end()
-    return settled - first, now - began
+    return settled - first, now - began, parties.cpu_seconds.of_each(settled - before)
 
 
 def _natively(port: str) -> float | None:
