@@ -71,7 +71,7 @@ def contest(result: Result) -> list[str]:
 
 
 def latency(result: Result) -> list[str]:
-    names = [*SHARES, "most"]
+    names = [*SHARES, "most", "late p99"]
     lines = [
         (f"{rate:,}", len(runs), *(f"{tables.middle([run[name] for run in runs])} ms" for name in names),
          f"{tables.spread([run['p99'] for run in runs])} ms")
