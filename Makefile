@@ -69,7 +69,7 @@ format: install ## Format the code and fix what can be fixed automatically
 	$(PYTHON_BIN) -m ruff check --fix .
 	$(PYTHON_BIN) -m ruff format .
 
-bench: install ## Measure beside the peers and the limit, an hour (ARGS='contest --without flink', latency, ... for a part)
+bench: install ## Measure beside the peers and the limits, some hours (ARGS='contest --without faust-agent', latency, ... for a part)
 	$(PYTHON_BIN) -m bench $(ARGS)
 
 bench-attack: install ## Send a gateway what costs it most, as one visitor, and see how another script's server fares

@@ -7,7 +7,6 @@ import argparse
 import io
 import math
 import random
-import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -19,10 +18,8 @@ import msgspec
 import psutil
 import uvloop
 from aiokafka.structs import ConsumerRecord
-from rich.console import Console
-from rich.table import Table
 
-from bench.rig import stand
+from bench.rig import stand, tables
 from bench.rig.load import SITES, records, script_of
 from bench.rig.product import fresh_schema
 from schemas.config.settings import Settings
@@ -190,18 +187,20 @@ async def measure(dsn: str, options: argparse.Namespace) -> None:
     }
     if (by_columns := columnar()) is not None:
         ways["columns by Arrow and pgpq"] = (work, claim, by_columns)
-    table = Table(title=f"µs an event, median of {options.rounds}, {options.events} events, one connection")
-    for heading in ("way", "wall", "client CPU", "database CPU"):
-        table.add_column(heading, justify="left" if heading == "way" else "right")
     figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
     for _ in range(options.rounds):
         for name, (rows, keys, write) in ways.items():
             await fresh_schema(dsn)
             await _columnar_table(dsn)
             figures[name].append(await cost(dsn, rows, keys, write))
-    for name, runs in figures.items():
-        table.add_row(name, *(f"{statistics.median(column):.1f}" for column in zip(*runs, strict=True)))
-    Console().print(table)
+    tables.show(
+        f"us an event, median of {options.rounds}, {options.events} events, one connection",
+        ("way", "wall", "client CPU", "database CPU"),
+        [
+            (name, *(tables.middle(column, ".1f") for column in zip(*runs, strict=True)))
+            for name, runs in figures.items()
+        ],
+    )
 
 
 async def _columnar_table(dsn: str) -> None:

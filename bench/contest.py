@@ -1,78 +1,58 @@
-"""`python -m bench contest`: this product, its peers and the unsafe limit on one topic, in turn, in several rounds.
+"""`python -m bench contest`: this product, its peers and the limits on one topic, in turn, in several rounds.
 
-Every contestant starts with an empty table, and is measured from outside from its first row on. Peers that do not
-finish in time are measured by the rows they wrote until then.
+Every contestant starts with the rows of the month before in its table, reads all events of the topic, and is measured from
+outside from its first row on.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
-from rich.console import Console
-from rich.table import Table
 
-from bench.peers.catalogue import PEERS, Peer
-from bench.peers.environment import peers_python
-from bench.peers.place import Place, without_password
-from bench.rig import load, product, stand
-from bench.rig.usage import Usage
-from bridge.dev.stack.stack import StackAddresses
+from bench.peers.catalogue import PEERS
+from bench.peers.place import without_password
+from bench.rig import earlier, mixed, peer_run, product, stand, standings
+from bench.rig.publish import publish
+from bench.rig.standings import LIMITS, OURS, TITLES, Figures, Limit, Ours
+from bench.rig.usage import Cost
+from bridge.dev.stack.ports import choose
+from schemas.native_module import module
 from sinks.kafka.topics import apply_topics
 
-# Worker processes of this product, connections of the limit.
-OURS = {"product": 1, "product-2": 2}
-LIMITS = {"limit": 1, "limit-2": 2}
-TITLES = {
-    "product": "Ghostlink Bridge, one worker",
-    "product-2": "Ghostlink Bridge, two workers",
-    "limit": "unsafe limit, one connection",
-    "limit-2": "unsafe limit, two connections",
-} | {name: peer.title for name, peer in PEERS.items()}
 CONTESTANTS = tuple(TITLES)
-TABLE = Path(__file__).with_name("peers") / "peer_event.sql"
-LOOK_SECONDS = 0.05
-START_SECONDS = 90.0
-STILL_SECONDS = 4.0
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One run of one contestant; `whole` is whether all rows were there at the end, None if it was stopped early."""
-
-    events_per_second: float
-    cpu_per_100k: float
-    peak_mb: float
-    whole: bool | None
+NATIVE = ("product", "product-2", "native-limit", "native-limit-2")
 
 
 @dataclass(frozen=True)
 class Ring:
-    """Values shared by all runs of a contest."""
+    """Values shared by all runs of a contest; `rows` is how many are in the table at the end."""
 
-    addresses: StackAddresses
+    stand: stand.Stand
     topic: str
     events: int
     rows: int
+    earlier: int
     options: argparse.Namespace
+
+    @property
+    def dsn(self) -> str:
+        return self.stand.addresses.database_url
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench contest", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--earlier", type=int, default=300_000, help="events of the month before, stored in each table")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--slow-rounds", type=int, default=1, help="rounds with the peers that take many minutes")
     parser.add_argument("--lanes", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=45, help="the longest that a peer is watched")
+    parser.add_argument("--seconds", type=float, default=3600, help="the longest that a peer may take")
     parser.add_argument("--seed", type=int, default=7)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--only", nargs="+", choices=CONTESTANTS, default=CONTESTANTS, metavar="NAME")
@@ -85,172 +65,107 @@ def arguments(words: list[str]) -> argparse.Namespace:
 def main(words: list[str]) -> int:
     options = arguments(words)
     names = [name for name in options.only if name not in options.without]
-    with stand.servers() as addresses:
-        found = asyncio.run(hold(addresses, names, options))
-    report(found)
-    summary = {name: [asdict(run) for run in runs] for name, runs in found.items()}
-    stand.keep("contest", {"events": options.events, "lanes": options.lanes, "runs": summary})
-    return 0 if all(bars(found).values()) else 1
+    if module is None and (lacking := [name for name in names if name in NATIVE]):
+        sys.stderr.write(f"the native module is not installed, which {', '.join(lacking)} need\n")
+        return 1
+    with stand.processes() as one:
+        found = asyncio.run(hold(one, names, options))
+    standings.report(found)
+    runs = {name: [asdict(run) | {"cpu_us": run.cpu_us._asdict()} for run in runs] for name, runs in found.items()}
+    stand.keep("contest", {"events": options.events, "earlier": options.earlier, "lanes": options.lanes, "runs": runs})
+    return 0 if all(bar.met for bar in standings.bars(found)) else 1
 
 
-class PeerFailed(Exception):
-    """A peer failed; the end of its output is on standard error."""
-
-
-async def hold(addresses: StackAddresses, names: list[str], options: argparse.Namespace) -> dict[str, list[Figures]]:
+async def hold(one: stand.Stand, names: list[str], options: argparse.Namespace) -> dict[str, list[Figures]]:
     """Run each contestant once in every round; each round starts with another one."""
-    settings = stand.settings_of(addresses)
-    await apply_topics(settings)
-    sys.stderr.write(f"publishing {options.events} events\n")
-    rows = await load.publish(settings, options.events, options.seed)
-    ring = Ring(addresses, settings.topics.raw, options.events, rows, options)
+    ring = await _prepare(one, options)
     found: dict[str, list[Figures]] = defaultdict(list)
     for number in range(options.rounds):
-        turn = number % len(names)
-        for name in [*names[turn:], *names[:turn]]:
+        for name in _order(names, number, options.slow_rounds):
             try:
                 figures = await _run(ring, name, number)
-            except PeerFailed as error:
-                # The peer's result would have fewer rounds than the others', so it is removed and the contest
-                # continues.
+            except peer_run.PeerFailed as error:
+                # It is removed from all rounds, and the contest continues.
                 sys.stderr.write(f"round {number + 1}, {name}: {error}; it is left out\n")
                 names.remove(name)
                 found.pop(name, None)
                 continue
             sys.stderr.write(f"round {number + 1}, {name}: {json.dumps(asdict(figures))}\n")
             found[name].append(figures)
-    return {name: found[name] for name in names}
+    return {name: found[name] for name in names if name in found}
+
+
+async def _prepare(one: stand.Stand, options: argparse.Namespace) -> Ring:
+    """Store the rows of the month before, and publish the events."""
+    sys.stderr.write(f"storing {options.earlier:,} events of the month before\n")
+    stored = await earlier.store(one, options.earlier, options.seed + 1)
+    sys.stderr.write(f"publishing {options.events:,} events\n")
+    settings = stand.settings_of(one.addresses)
+    await apply_topics(settings)
+    keys = await publish(settings, mixed.records(options.events, options.seed, earlier=stored.repeated))
+    old = {f"{site}:{event_id}".encode() for site, event_id in stored.repeated}
+    rows = stored.rows + sum(key not in old for key in keys)
+    return Ring(one, settings.topics.raw, options.events, rows, stored.rows, options)
+
+
+def _order(names: Sequence[str], number: int, slow_rounds: int) -> list[str]:
+    turn = number % len(names)
+    ordered = [*names[turn:], *names[:turn]]
+    return [name for name in ordered if number < slow_rounds or name not in PEERS or not PEERS[name].slow]
 
 
 async def _run(ring: Ring, name: str, number: int) -> Figures:
     if name in OURS:
-        return await _run_product(ring, f"{name}-{number}", OURS[name])
+        return await _run_product(ring, OURS[name], number, f"{name}-{number}")
     if name in LIMITS:
-        return await asyncio.to_thread(_run_limit, ring, LIMITS[name])
-    return await _run_peer(ring, PEERS[name])
+        return await _run_limit(ring, LIMITS[name], number)
+    return await _run_peer(ring, name, number)
 
 
-async def _run_product(ring: Ring, group: str, workers: int) -> Figures:
-    environment = stand.environment_of(ring.addresses, lanes=ring.options.lanes, group=group)
-    dsn = ring.addresses.database_url
-    run = await product.run(dsn, environment, ring.topic, ring.events, workers=workers)
-    connection = await asyncpg.connect(dsn)
+async def _run_product(ring: Ring, ours: Ours, number: int, group: str) -> Figures:
+    # Several processes can't share a port.
+    port = choose(asked=None, remembered=None, taken=(), purpose="metrics") if ours.workers == 1 else 0
+    environment = stand.environment_of(
+        ring.stand.addresses, lanes=ring.options.lanes, group=group, native_reader=ours.native, metrics_port=port
+    )
+    await product.fresh_schema(ring.dsn)
+    await earlier.fill_product(ring.dsn)
+    run = await product.settle(ring.dsn, environment, ring.topic, ring.events, ring.stand.servers, workers=ours.workers)
+    connection = await asyncpg.connect(ring.dsn)
     rows = await connection.fetchval("SELECT count(*) FROM bridge_event")
     await product.clear(connection)
     await connection.close()
-    per_100k = run.cpu_seconds / run.events * 1e5
-    return Figures(run.events / run.seconds, per_100k, run.peak_mb, rows == ring.rows)
+    return Figures(number, run.events / run.seconds, run.cost_us, run.peak_mb, rows == ring.rows, run.natively)
 
 
-def _run_limit(ring: Ring, connections: int) -> Figures:
+async def _run_limit(ring: Ring, limit: Limit, number: int) -> Figures:
     """Run the limit in a process of its own."""
-    url = ring.addresses.database_url
-    words = [ring.addresses.kafka, without_password(url), ring.topic, str(ring.events), str(connections)]
-    command = [sys.executable, "-m", "bench.rig.limit", *words]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, env=_environment(url))
-    run = json.loads(done.stdout)
-    return Figures(run["events"] / run["seconds"], run["cpu_seconds"] / run["events"] * 1e5, run["peak_mb"], None)
-
-
-def _environment(url: str) -> dict[str, str]:
-    """Return this process's environment with the password of the URL."""
-    return os.environ | {"PGPASSWORD": urlsplit(url).password or ""}
-
-
-async def _run_peer(ring: Ring, peer: Peer) -> Figures:
-    connection = await asyncpg.connect(ring.addresses.database_url)
-    await product.clear(connection)
-    await connection.execute(TABLE.read_text())
-    await connection.execute("CHECKPOINT")
-    with tempfile.TemporaryDirectory(prefix="bridge-peer-") as directory, tempfile.TemporaryFile() as log:
-        place = Place(Path(directory), ring.addresses.kafka, ring.addresses.database_url, ring.topic, peers_python())
-        root = str(Path(__file__).parents[1])
-        environment = _environment(place.database_url) | {"PYTHONPATH": root, "PEER_DIRECTORY": directory}
-        process = subprocess.Popen(peer.command(place), cwd=directory, env=environment, stdout=log, stderr=log)
-        try:
-            return await _watch_peer(connection, Usage(process.pid), ring)
-        except BaseException:
-            log.seek(0)
-            sys.stderr.write(log.read().decode()[-4000:])
-            raise
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            await connection.execute("DROP TABLE peer_event")
-            await connection.close()
-
-
-async def _watch_peer(connection: asyncpg.Connection, usage: Usage, ring: Ring) -> Figures:
-    """Measure from the first pages of the table to the last new one, or until the time is up; then count the rows."""
-    size, grown = 0, 0.0
-    started, deadline = 0.0, time.perf_counter() + START_SECONDS
-    while True:
-        usage.look()
-        now = time.perf_counter()
-        found = await connection.fetchval("SELECT pg_relation_size('peer_event')")
-        if found > size:
-            size, grown = found, now
-            if not started:
-                usage.begin()
-                started, deadline = now, now + ring.options.seconds
-        if now > deadline or (started and now > grown + STILL_SECONDS):
-            break
-        if not usage.alive():
-            raise PeerFailed("ended by itself")
-        await asyncio.sleep(LOOK_SECONDS)
-    if not started:
-        raise PeerFailed(f"wrote nothing within {START_SECONDS:.0f} s")
-    usage.end()
-    rows = await connection.fetchval("SELECT count(*) FROM peer_event")
-    whole = rows == ring.rows
-    cut = now > deadline and not whole
-    seconds = (now if cut else grown) - started
-    # Only rows are visible from outside; each row represents the same number of events of this load.
-    events = rows * ring.events / ring.rows
-    return Figures(
-        events / seconds, usage.cpu_seconds / events * 1e5, usage.peak_mb, None if cut else rows == ring.rows
+    # The native one has the columns of the product's table.
+    await product.fresh_schema(ring.dsn)
+    addresses, servers = ring.stand.addresses, ring.stand.servers
+    words = (
+        limit.way,
+        addresses.kafka,
+        without_password(ring.dsn),
+        ring.topic,
+        ring.events,
+        limit.connections,
+        *servers,
     )
+    command = [sys.executable, "-m", "bench.rig.limit", *map(str, words)]
+    done = await asyncio.to_thread(
+        subprocess.run, command, check=True, stdout=subprocess.PIPE, text=True, timeout=600,
+        env=peer_run.environment_of(ring.dsn),
+    )  # fmt: skip
+    run = json.loads(done.stdout)
+    cost = Cost(*run["cpu_seconds"]).of_each(run["events"])
+    return Figures(number, run["events"] / run["seconds"], cost, run["peak_mb"])
 
 
-def bars(found: dict[str, list[Figures]]) -> dict[str, bool]:
-    """Return for each peer whether its bar is met; one that uses both cores is compared to two of our workers."""
-    ours = {name: PEERS[name].against for name in found if name in PEERS}
-    return {name: ratio(found, own, name) >= PEERS[name].bar for name, own in ours.items() if own in found}
-
-
-def ratio(found: dict[str, list[Figures]], ours: str, theirs: str) -> float:
-    """Return how many times faster this product is: the median of the rounds."""
-    pairs = zip(found[ours], found[theirs], strict=True)
-    return statistics.median(mine.events_per_second / other.events_per_second for mine, other in pairs)
-
-
-def report(found: dict[str, list[Figures]]) -> None:
-    table = Table(title="one topic, one table each, durable commits: median (range)")
-    table.add_column("contestant")
-    for heading in ("events/s", "of one worker", "of two", "CPU s per 100k", "peak MB", "rows"):
-        table.add_column(heading, justify="right")
-    for name, runs in found.items():
-        speeds = [run.events_per_second for run in runs]
-        table.add_row(
-            TITLES[name],
-            f"{statistics.median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f})",
-            *(f"{ratio(found, ours, name):.2f}" if ours in found else "" for ours in OURS),
-            f"{statistics.median(run.cpu_per_100k for run in runs):.1f}",
-            f"{statistics.median(run.peak_mb for run in runs):,.0f}",
-            _rows(runs),
-        )
-    Console().print(table)
-    for name, met in bars(found).items():
-        if not met:
-            print(f"behind its bar: {PEERS[name].bar:g} times {PEERS[name].title}")
-
-
-def _rows(runs: list[Figures]) -> str:
-    states = {run.whole for run in runs}
-    if False in states:
-        return "WRONG"
-    return "exact" if True in states else "not all" if states == {None} else ""
+async def _run_peer(ring: Ring, name: str, number: int) -> Figures:
+    expected = ring.rows - ring.earlier
+    run = await peer_run.run(PEERS[name], ring.stand, ring.topic, expected, ring.options.seconds)
+    # Only rows are visible from outside; each row represents the same number of events of this load.
+    events = max(1.0, run.rows * ring.events / expected)
+    whole = run.rows == expected if run.ended else None
+    return Figures(number, events / run.seconds, run.cpu_seconds.of_each(events), run.peak_mb, whole)

@@ -12,11 +12,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
-from bench.rig import load, product, stand
+from bench.rig import mixed, product, stand, tables
 from bench.rig.alternating_worker import PORT, SLICE
+from bench.rig.publish import publish
 from bridge.dev.stack.ports import choose
 from bridge.dev.stack.stack import StackAddresses
 from sinks.kafka.topics import apply_topics
@@ -51,7 +49,7 @@ async def prepare(addresses: StackAddresses, options: argparse.Namespace) -> Non
     """Publish the events, and create a database for them."""
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
-    await load.publish(settings, options.events, options.seed)
+    await publish(settings, mixed.records(options.events, options.seed))
     await product.fresh_schema(addresses.database_url)
 
 
@@ -104,16 +102,15 @@ def measure(addresses: StackAddresses, options: argparse.Namespace) -> list[tupl
 
 
 def show(pairs: Iterable[tuple[float, float]], costs: Sequence[float], median: float) -> None:
-    table = Table(title=f"microseconds of CPU an event, slices of {SLICE_SECONDS:g} s")
-    for heading in ("pair", "with metrics", "without", "cost"):
-        table.add_column(heading, justify="right")
-    for number, ((counted, bare), cost) in enumerate(zip(pairs, costs, strict=True), start=1):
-        table.add_row(str(number), f"{counted:.2f}", f"{bare:.2f}", f"{cost:+.2f} %")
-    console = Console()
-    console.print(table)
-    console.print(
-        f"median {median:+.2f} %, from {min(costs):+.2f} to {max(costs):+.2f} %; at most {MOST_PCT:g} % is allowed"
+    tables.show(
+        f"microseconds of CPU an event, slices of {SLICE_SECONDS:g} s",
+        ("pair", "with metrics", "without", "cost"),
+        [
+            (str(number), f"{counted:.2f}", f"{bare:.2f}", f"{cost:+.2f} %")
+            for number, ((counted, bare), cost) in enumerate(zip(pairs, costs, strict=True), start=1)
+        ],
     )
+    print(f"median {median:+.2f} %, from {min(costs):+.2f} to {max(costs):+.2f} %; at most {MOST_PCT:g} % is allowed")
 
 
 def main(words: list[str]) -> int:

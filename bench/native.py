@@ -10,10 +10,8 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from aiokafka.structs import ConsumerRecord
-from rich.console import Console
-from rich.table import Table
 
-from bench.rig import load, mixed
+from bench.rig import load, mixed, tables
 from schemas.instants import now_ms
 from schemas.pipeline.outcome import Candidate, Encoded, Normalized, Outcomes
 from schemas.pipeline.record import Batch, RawRecord, TopicPartition
@@ -117,17 +115,17 @@ def _shown(runs: Sequence[Run]) -> str:
 
 
 def main(words: list[str]) -> int:
-    options, console = arguments(words), Console()
+    options = arguments(words)
     if not native.AVAILABLE:
-        console.print("the native module is not installed")
+        print("the native module is not installed")
         return 1
-    table = Table("load", "Python, us", "native, us", "natively")
+    rows = []
     for name, made in LOADS.items():
         records = as_records(made(options.events, options.seed))
         python, natively = context(), with_native(context())
         runs = [(run(records, python), run(records, natively)) for _ in range(options.rounds)]
         by_python, by_native = zip(*runs, strict=True)
         share = by_native[0].natively / by_native[0].rows
-        table.add_row(name, _shown(by_python), _shown(by_native), f"{share:.1%}")
-    console.print(table)
+        rows.append((name, _shown(by_python), _shown(by_native), f"{share:.1%}"))
+    tables.show("CPU of an event from record to row", ("load", "Python, us", "native, us", "natively"), rows)
     return 0

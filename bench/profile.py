@@ -1,4 +1,4 @@
-"""`python -m bench profile`: CPU seconds of 100 000 events by stage of the worker and by server."""
+"""`python -m bench profile`: CPU of an event by stage of the worker and by server."""
 
 import argparse
 import asyncio
@@ -9,23 +9,22 @@ from collections import Counter
 from pathlib import Path
 
 import asyncpg
-from rich.console import Console
-from rich.table import Table
 
 from bench.peers.environment import peers_python
-from bench.rig import load, product, stand
-from bench.rig.usage import APART_SECONDS, Usage
+from bench.rig import mixed, product, stand, tables
+from bench.rig.publish import publish
 from sinks.kafka.topics import apply_topics
 
 RATE = 200
 # The first stage that matches a stack, from its innermost frame outwards, is the sample's stage.
 STAGES = (
     ("read from Kafka (aiokafka, lz4)", ("aiokafka/", "streams/source/kafka.py")),
+    ("read natively", ("streams/pipeline/native.py",)),
     ("decode and check", ("streams/pipeline/decode.py", "streams/pipeline/diagnose.py", "schemas/events/raw_event.py")),
     ("normalise", ("streams/pipeline/normalize.py", "schemas/instants.py")),
     ("key", ("streams/pipeline/dedup_key.py",)),
     ("judge: attempts, outcomes", ("streams/pipeline/processor.py", "streams/worker/lane.py", "schemas/")),
-    ("rows as JSON lines", ("sinks/postgres/copy_encoder.py",)),
+    ("rows encoded by Python", ("sinks/postgres/copy_encoder.py", "sinks/postgres/binary_rows.py")),
     ("asyncpg", ("asyncpg/",)),
     ("settle: keys, ledger, windows, offsets", ("sinks/",)),
 )
@@ -39,34 +38,20 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-async def measure(servers: stand.Servers, options: argparse.Namespace) -> dict[str, float]:
-    """Return CPU seconds per 100 000 events: the worker's stages, then the servers."""
-    addresses = servers.addresses
+async def measure(one: stand.Stand, options: argparse.Namespace) -> dict[str, float]:
+    """Return microseconds of each event: the worker's stages, then the servers."""
+    addresses = one.addresses
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
-    await load.publish(settings, options.events, options.seed)
-    await product.fresh_schema(addresses.database_url)
-    topic, environment = settings.topics.raw, stand.environment_of(addresses)
-    usages = {"Postgres": Usage(servers.postgres_pid), "Kafka's broker": Usage(servers.kafka_pid)}
-    looking = asyncio.create_task(look(list(usages.values())))
+    await publish(settings, mixed.records(options.events, options.seed))
+    dsn, topic, environment = addresses.database_url, settings.topics.raw, stand.environment_of(addresses)
     # First without the profiler, which has a cost of its own; then with it, for the distribution of its samples.
-    run = await product.settle(addresses.database_url, environment, topic, options.events)
-    looking.cancel()
-    await product.fresh_schema(addresses.database_url)
-    samples = await sample(addresses.database_url, environment | {"BRIDGE_GROUP": "profiled"}, topic, options.events)
-    worker, total = run.cpu_seconds / run.events * 1e5, sum(samples.values())
-    stages = {name: worker * samples[name] / total for name in (*(name for name, _ in STAGES), REST)}
-    return stages | {name: usage.cpu_seconds / options.events * 1e5 for name, usage in usages.items()}
-
-
-async def look(usages: list[Usage]) -> None:
-    """Poll often enough to include processes that end meanwhile."""
-    for usage in usages:
-        usage.begin()
-    while True:
-        for usage in usages:
-            usage.look()
-        await asyncio.sleep(APART_SECONDS)
+    run = await product.run(dsn, environment, topic, options.events, one.servers)
+    await product.fresh_schema(dsn)
+    samples = await sample(dsn, environment | {"BRIDGE_GROUP": "profiled"}, topic, options.events)
+    cost, total = run.cost_us, sum(samples.values())
+    stages = {name: cost.worker * samples[name] / total for name in (*(name for name, _ in STAGES), REST)}
+    return stages | {"Postgres": cost.postgres, "Kafka's broker": cost.broker}
 
 
 async def sample(dsn: str, environment: dict[str, str], topic: str, count: int) -> Counter[str]:
@@ -112,13 +97,8 @@ def stage(frames: list[str]) -> str:
 
 def main(words: list[str]) -> int:
     options = arguments(words)
-    with stand.processes() as servers:
-        found = asyncio.run(measure(servers, options))
-    table = Table(title="CPU seconds per 100 000 events")
-    table.add_column("stage")
-    table.add_column("seconds", justify="right")
-    for name, seconds in found.items():
-        table.add_row(name, f"{seconds:.2f}")
-    Console().print(table)
-    stand.keep("profile", {"events": options.events, "seconds": found})
+    with stand.processes() as one:
+        found = asyncio.run(measure(one, options))
+    tables.show("CPU of an event", ("stage", "microseconds"), [(name, f"{cost:.2f}") for name, cost in found.items()])
+    stand.keep("profile", {"events": options.events, "microseconds": found})
     return 0

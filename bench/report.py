@@ -1,4 +1,4 @@
-"""`python -m bench report`: writes the stored results of all parts into docs/development/performance.md, as tables and a plot."""
+"""`python -m bench report`: writes the stored results of all parts into docs/development/performance.md, as tables and plots."""
 
 import json
 import re
@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.contest import TITLES
-from bench.peers.catalogue import PEERS
+from bench.latency import SHARES, by_rate
 from bench.peers.environment import peers_python
-from bench.rig import stand
+from bench.rig import stand, standings, tables
+from bench.rig.standings import TITLES
 
 PAGE = Path(__file__).parents[1] / "docs" / "development" / "performance.md"
-PLOT = PAGE.with_suffix(".svg")
+# The plot of each part's result, by the part's name, with the file.
+PLOTS = {"contest": ("throughput", PAGE.with_suffix(".svg")), "latency": ("latency", PAGE.with_name("latency.svg"))}
 Result = dict[str, Any]
 
 
@@ -22,9 +23,11 @@ def main(_words: list[str]) -> int:
     """Write the page; parts without a result keep their text."""
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(filled(page, results()), encoding="utf-8")
-    if (stand.RESULTS / "contest.json").exists():
-        words = [peers_python(), Path(__file__).parent / "rig" / "plot.py", stand.RESULTS / "contest.json", PLOT]
-        subprocess.run(words, check=True)
+    for name, (kind, output) in PLOTS.items():
+        result = stand.RESULTS / f"{name}.json"
+        if result.exists():
+            script = Path(__file__).parent / "rig" / "plot.py"
+            subprocess.run([peers_python(), script, kind, result, output], check=True)
     return 0
 
 
@@ -50,47 +53,39 @@ def rows(*lines: tuple[object, ...]) -> list[str]:
 
 
 def contest(result: Result) -> list[str]:
-    runs: dict[str, list[dict[str, Any]]] = result["runs"]
-
-    def median(name: str, figure: str) -> float:
-        return statistics.median(run[figure] for run in runs[name])
-
-    lines: list[tuple[object, ...]] = [
-        (
-            "contestant",
-            "events/s, median",
-            "range",
-            "one worker is … times",
-            "two are",
-            "CPU s per 100k",
-            "peak MB",
-            "rows",
-        )
-    ]
-    for name, found in runs.items():
-        speeds = [run["events_per_second"] for run in found]
-        times = [_ratio(runs, ours, name) for ours in ("product", "product-2")]
-        whole = {run["whole"] for run in found}
-        state = (
-            "wrong" if False in whole else "exact" if True in whole else "cut short" if name in PEERS else "not kept"
-        )
-        lines.append(
-            (TITLES[name], f"{statistics.median(speeds):,.0f}", f"{min(speeds):,.0f} to {max(speeds):,.0f}", *times,
-             f"{median(name, 'cpu_per_100k'):.1f}", f"{median(name, 'peak_mb'):,.0f}", state)
-        )  # fmt: skip
-    return rows(*lines)
-
-
-def _ratio(runs: dict[str, list[dict[str, Any]]], ours: str, theirs: str) -> str:
-    if ours not in runs:
-        return ""
-    pairs = zip(runs[ours], runs[theirs], strict=True)
-    return f"{statistics.median(a['events_per_second'] / b['events_per_second'] for a, b in pairs):.2f}"
+    found = standings.loaded(result["runs"])
+    speeds = {name: [run.events_per_second for run in runs] for name, runs in found.items()}
+    first = rows(
+        ("contestant", "events/s, median", "range", "one worker is … times", "two are", "rows"),
+        *(
+            (TITLES[name], tables.middle(speeds[name]), tables.spread(speeds[name]), *standings.times(found, name),
+             standings.rows(found, name))
+            for name, runs in found.items()
+        ),
+    )  # fmt: skip
+    second = rows(
+        ("CPU of an event, µs", "worker", "Postgres", "broker", "total", "range", "peak MB"),
+        *((TITLES[name], *standings.costs(runs)) for name, runs in found.items()),
+    )
+    return [*first, "", *second, "", *(f"- {bar}." for bar in standings.bars(found))]
 
 
 def latency(result: Result) -> list[str]:
-    milliseconds = result["milliseconds"]
-    return rows(tuple(milliseconds), tuple(f"{one:.0f} ms" for one in milliseconds.values()))
+    names = [*SHARES, "most", "late p99"]
+    lines = [
+        (f"{rate:,}", len(runs), *(f"{tables.middle([run[name] for run in runs])} ms" for name in names),
+         f"{tables.spread([run['p99'] for run in runs])} ms")
+        for rate, runs in by_rate(result["runs"]).items()
+    ]  # fmt: skip
+    plot = f"![Milliseconds from send to row against the load]({PLOTS['latency'][1].name})"
+    page = [plot, "", *rows(("events/s", "runs", *names, "range of p99"), *lines)]
+    for rate, stages in result["stages"].items():
+        heading = (f"at {int(rate):,} events/s, one run", "median", "p99", "since the send, median", "p99")
+        page += [
+            "",
+            *rows(heading, *((name, *(f"{one:.1f} ms" for one in took.values())) for name, took in stages.items())),
+        ]
+    return page
 
 
 def stored(result: Result) -> list[str]:
@@ -134,7 +129,9 @@ def scaling(result: Result) -> list[str]:
 
 
 def profile(result: Result) -> list[str]:
-    return rows(("stage", "CPU s per 100k"), *((name, f"{one:.2f}") for name, one in result["seconds"].items()))
+    return rows(
+        ("stage", "CPU of an event, µs"), *((name, f"{one:.2f}") for name, one in result["microseconds"].items())
+    )
 
 
 def dead_letters(result: Result) -> list[str]:

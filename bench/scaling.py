@@ -2,14 +2,10 @@
 
 import argparse
 import asyncio
-import statistics
 import sys
 
-from rich.console import Console
-from rich.table import Table
-
-from bench.rig import load, product, stand
-from bridge.dev.stack.stack import StackAddresses
+from bench.rig import mixed, product, stand, tables
+from bench.rig.publish import publish
 from sinks.kafka.topics import apply_topics
 
 Runs = dict[int, list[product.Run]]
@@ -25,17 +21,23 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-async def measure(addresses: StackAddresses, options: argparse.Namespace) -> Runs:
+async def measure(one: stand.Stand, options: argparse.Namespace) -> Runs:
     """Return the runs by the number of workers, each measured from the time when every worker has partitions."""
+    addresses = one.addresses
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
-    await load.publish(settings, options.events, options.seed)
+    await publish(settings, mixed.records(options.events, options.seed))
     runs: Runs = {workers: [] for workers in options.workers}
     for number in range(options.rounds):
         for workers in options.workers:
             environment = stand.environment_of(addresses, lanes=options.lanes, group=f"bench-{number}-{workers}")
             run = await product.run(
-                addresses.database_url, environment, settings.topics.raw, options.events, workers=workers
+                addresses.database_url,
+                environment,
+                settings.topics.raw,
+                options.events,
+                one.servers,
+                workers=workers,
             )
             runs[workers].append(run)
             rate = run.events / run.seconds
@@ -45,16 +47,19 @@ async def measure(addresses: StackAddresses, options: argparse.Namespace) -> Run
 
 def main(words: list[str]) -> int:
     options = arguments(words)
-    with stand.servers() as addresses:
-        runs = asyncio.run(measure(addresses, options))
+    with stand.processes() as one:
+        runs = asyncio.run(measure(one, options))
     rates = {workers: [run.events / run.seconds for run in found] for workers, found in runs.items()}
     peak_mb = {workers: max(run.peak_mb for run in found) for workers, found in runs.items()}
-    table = Table(title=f"by worker processes, behind a backlog of {options.events:,} events")
-    for heading in ("workers", "events/s, median", "least", "most", "peak MB of all"):
-        table.add_column(heading, justify="right")
-    for workers, found in rates.items():
-        figures = (statistics.median(found), min(found), max(found), peak_mb[workers])
-        table.add_row(str(workers), *(f"{one:,.0f}" for one in figures))
-    Console().print(table)
+    totals = {workers: [run.cost_us.total for run in found] for workers, found in runs.items()}
+    tables.show(
+        f"by worker processes, behind a backlog of {options.events:,} events",
+        ("workers", "events/s, median", "range", "CPU us of an event", "peak MB of all"),
+        [
+            (str(workers), tables.middle(found), tables.spread(found), tables.middle(totals[workers], ".1f"),
+             f"{peak_mb[workers]:,.0f}")
+            for workers, found in rates.items()
+        ],
+    )  # fmt: skip
     stand.keep("scaling", {"events": options.events, "lanes": options.lanes, "rates": rates, "peak_mb": peak_mb})
     return 0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import asyncpg
 
-from bench.rig import load, product, stand
-from bridge.dev.stack.stack import StackAddresses
+from bench.rig import mixed, product, stand
+from bench.rig.publish import publish
 from sinks.kafka.topics import apply_topics
 
 MULTIPLY = Path(__file__).with_suffix(".sql")
@@ -27,37 +27,39 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-async def measure(addresses: StackAddresses, options: argparse.Namespace) -> list[dict[str, float]]:
-    full = await fill(addresses, options)
+async def measure(one: stand.Stand, options: argparse.Namespace) -> list[dict[str, float]]:
+    addresses = one.addresses
+    full = await fill(one, options)
     rounds = []
     for number in range(options.rounds):
         prefix = f"round{number}."
         settings = stand.settings_of(addresses, prefix)
         await apply_topics(settings)
-        await load.publish(settings, options.events, seed=number + 1)
+        await publish(settings, mixed.records(options.events, number + 1))
         rates = {}
         for name, dsn in (("empty", addresses.database_url), ("full", full)):
             if name == "empty":
                 await product.fresh_schema(dsn)
             environment = stand.environment_of(addresses, prefix, group=name) | {"BRIDGE_DATABASE_URL": dsn}
-            run = await product.settle(dsn, environment, settings.topics.raw, options.events)
+            run = await product.settle(dsn, environment, settings.topics.raw, options.events, one.servers)
             rates[name] = run.events / run.seconds
         sys.stderr.write(f"round {number + 1}: {rates['empty']:,.0f} empty, {rates['full']:,.0f} full\n")
         rounds.append(rates)
     return rounds
 
 
-async def fill(addresses: StackAddresses, options: argparse.Namespace) -> str:
+async def fill(one: stand.Stand, options: argparse.Namespace) -> str:
     """Create a database with as many rows: the product processes a part of them, the others are copies."""
+    addresses = one.addresses
     connection = await asyncpg.connect(addresses.database_url)
     await connection.execute("CREATE DATABASE bridge_full")
     await connection.close()
     dsn = addresses.database_url.rsplit("/", 1)[0] + "/bridge_full"
     settings = stand.settings_of(addresses)
     await apply_topics(settings)
-    await load.publish(settings, options.events, seed=0)
+    await publish(settings, mixed.records(options.events, 0))
     environment = stand.environment_of(addresses, group="fill") | {"BRIDGE_DATABASE_URL": dsn}
-    await product.run(dsn, environment, settings.topics.raw, options.events)
+    await product.run(dsn, environment, settings.topics.raw, options.events, one.servers)
     connection = await asyncpg.connect(dsn)
     stored = await connection.fetchval("SELECT count(*) FROM bridge_event")
     sys.stderr.write(f"making {options.rows:,} rows of {stored:,}\n")
@@ -74,8 +76,8 @@ async def fill(addresses: StackAddresses, options: argparse.Namespace) -> str:
 
 def main(words: list[str]) -> int:
     options = arguments(words)
-    with stand.servers() as addresses:
-        rounds = asyncio.run(measure(addresses, options))
+    with stand.processes() as one:
+        rounds = asyncio.run(measure(one, options))
     ratios = [one["full"] / one["empty"] for one in rounds]
     median = statistics.median(ratios)
     print(f"with {options.rows:,} rows: {median:.2f} of the throughput on empty tables "

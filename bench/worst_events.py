@@ -10,10 +10,8 @@ from datetime import timedelta
 
 import aiohttp
 import asyncpg
-from rich.console import Console
-from rich.table import Table
 
-from bench.rig import product, shapes, stand
+from bench.rig import product, shapes, stand, tables
 from bench.rig.small_shapes import small
 from bridge.dev.stack.ports import choose
 from bridge.dev.stack.stack import StackAddresses
@@ -100,16 +98,12 @@ def main(words: list[str]) -> int:
         kind: {name: min(milliseconds(value) for _ in range(options.tries)) for name, value in made()}
         for kind, made in (("sound", shapes.sound), ("refused", shapes.unsound), ("small", small))
     }
-    console = Console()
     for kind, costs in found.items():
-        table = Table(title=f"milliseconds of CPU for one {kind} event, the worst of {len(costs)} shapes")
-        table.add_column("shape")
-        table.add_column("ms", justify="right")
-        for name, cost in sorted(costs.items(), key=lambda one: -one[1])[: options.shown]:
-            table.add_row(name, f"{cost:.2f}")
-        console.print(table)
+        worst = sorted(costs.items(), key=lambda one: -one[1])[: options.shown]
+        title = f"milliseconds of CPU for one {kind} event, the worst of {len(costs)} shapes"
+        tables.show(title, ("shape", "ms"), [(name, f"{cost:.2f}") for name, cost in worst])
     with stand.servers() as addresses:
         fed = asyncio.run(feed(addresses, options.events))
-    console.print(f"{options.events} of them, fed to a worker:", {name: round(one, 1) for name, one in fed.items()})
+    print(f"{options.events} of them, fed to a worker:", {name: round(one, 1) for name, one in fed.items()})
     stand.keep("worst_events", {"milliseconds": found, "fed": {"events": options.events, **fed}})
     return int(max(found["sound"].values()) > MOST_MS or fed["health_ms_worst"] > MOST_HEALTH_MS)

@@ -19,14 +19,24 @@ INSERT = (
 Row = tuple[datetime | str | int | Decimal | None, ...]
 
 
-class RawEvent(BaseModel):
-    """The contract of schemas/events/raw_event.py in pydantic's own types, which are faster than Python validators."""
+class Page(BaseModel):
+    """The page of version 2."""
 
-    model_config = ConfigDict(extra="forbid")
+    url: str | None = None
+    referrer: str | None = None
+
+
+class RawEvent(BaseModel):
+    """The contract of schemas/events/raw_event.py in pydantic's own types, which are faster than Python validators.
+
+    The script of an event that came through the gateway is in the record's headers, which no peer reads.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     event_id: str = Field(min_length=1, max_length=128)
     site_id: int = Field(gt=0)
-    script_id: str = Field(min_length=1, max_length=128)
+    script_id: str | None = Field(None, min_length=1, max_length=128)
     event_type: str = Field(min_length=1, max_length=64)
     occurred_at: AwareDatetime
     sent_at: AwareDatetime | None = None
@@ -39,6 +49,8 @@ class RawEvent(BaseModel):
     currency: str | None = Field(None, min_length=3, max_length=3)
     properties: dict[str, Any] = {}
     schema_version: int = Field(1, ge=1)
+    page: Page = Page()
+    amount: Decimal | None = None
 
 
 def row(value: bytes) -> Row | None:
@@ -49,7 +61,8 @@ def row(value: bytes) -> Row | None:
         return None
     return (
         event.occurred_at, event.sent_at, event.site_id, event.script_id, event.event_id, event.event_type,
-        event.session_id, event.visitor_id, event.url, event.referrer, event.user_agent, event.value, event.currency,
+        event.session_id, event.visitor_id, event.url or event.page.url, event.referrer or event.page.referrer,
+        event.user_agent, event.amount if event.value is None else event.value, event.currency,
         json.dumps(event.properties),
     )  # fmt: skip
 

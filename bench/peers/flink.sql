@@ -21,6 +21,9 @@ CREATE TABLE raw_event (
   currency STRING,
   -- An object is read as its text.
   properties STRING,
+  -- Of version 2.
+  page ROW<url STRING, referrer STRING>,
+  amount DECIMAL(21, 6),
   seen_at AS PROCTIME()
 ) WITH (
   'connector' = 'kafka',
@@ -60,8 +63,8 @@ CREATE TABLE peer_event (
 );
 
 INSERT INTO peer_event
-SELECT site_id, event_id, script_id, event_type, occurred_at, sent_at, session_id, visitor_id, url, referrer,
-       user_agent, `value`, currency, properties
+SELECT site_id, event_id, script_id, event_type, occurred_at, sent_at, session_id, visitor_id, COALESCE(url, page.url),
+       COALESCE(referrer, page.referrer), user_agent, COALESCE(`value`, amount), currency, properties
 FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY site_id, event_id ORDER BY seen_at) AS copy
   FROM raw_event

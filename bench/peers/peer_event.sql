@@ -5,7 +5,7 @@ CREATE TABLE peer_event (
     occurred_at timestamptz NOT NULL,
     sent_at timestamptz,
     site_id bigint NOT NULL,
-    script_id text NOT NULL,
+    script_id text,
     event_id text NOT NULL,
     event_type text NOT NULL,
     session_id text,

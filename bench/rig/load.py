@@ -1,19 +1,23 @@
-"""The load: one topic of seeded raw events that every contestant reads."""
+"""Seeded raw events: all in ASCII, of one browser and one form of address; `mixed.py` makes real traffic of them."""
 
-import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
-from schemas.config.settings import Settings
+from schemas.instants import now_ms
 from schemas.uuid7 import uuid7
-from sinks.kafka.producer import make_producer
 
 SITES = 50
 DUPLICATES = 0.05
+EARLIER = 1 / 3
+"""The share of the duplicates that repeat an event of an earlier month."""
 INVALID = 0.01
+
+Identity = tuple[int, str]
+"""Site and id of an event."""
 
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 _TYPES = ("pageview", "page_view", "click", "form_submit", "purchase")
@@ -23,14 +27,20 @@ def script_of(site: int) -> str:
     return f"script-{site}"
 
 
-def records(count: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values of `count` raw events of about 600 bytes with UUIDv7 ids, some repeated, some invalid."""
+def events(
+    count: int, seed: int, start_ms: int, earlier: Sequence[Identity] = ()
+) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+    """Yield keys and fields of `count` raw events with UUIDv7 ids from `start_ms` on; None in place of a broken event.
+
+    Some events are duplicates. Most of them follow their first copies soon, as retries do. If there are `earlier` events,
+    a third are copies of one of those.
+    """
     rng = random.Random(seed)
-    recent: list[tuple[int, str]] = []
-    start_ms = time.time_ns() // 1_000_000
+    recent: list[Identity] = []
     for index in range(count):
         if recent and rng.random() < DUPLICATES:
-            site, event_id = recent[rng.randrange(len(recent))]
+            late = earlier and rng.random() < EARLIER
+            site, event_id = rng.choice(earlier if late else recent)
         else:
             site, event_id = rng.randint(1, SITES), uuid7(start_ms + index // 50, rng.randbytes)
             if len(recent) < 10_000:
@@ -38,17 +48,25 @@ def records(count: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
             else:
                 recent[rng.randrange(10_000)] = (site, event_id)
         key = f"{site}:{event_id}".encode()
-        if rng.random() < INVALID:
-            yield key, b'{"event_id": "' + event_id.encode()
-            continue
-        yield key, msgspec.json.encode(_event(site, event_id, index, rng))
+        yield key, None if rng.random() < INVALID else _event(site, event_id, index, rng)
 
 
-def _event(site: int, event_id: str, index: int, rng: random.Random) -> dict[str, object]:
+def broken(key: bytes) -> bytes:
+    """Return what is left of an event that was cut off."""
+    return b'{"event_id": "' + key.partition(b":")[2]
+
+
+def records(count: int, seed: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values of `count` raw events of about 600 bytes, some repeated, some invalid."""
+    for key, event in events(count, seed, now_ms()):
+        yield key, broken(key) if event is None else msgspec.json.encode(event)
+
+
+def _event(site: int, event_id: str, index: int, rng: random.Random) -> dict[str, Any]:
     kind = _TYPES[index % len(_TYPES)]
     # The time at which the record is made. An event that is sent long before it is received has its time corrected.
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-    event: dict[str, object] = {
+    event: dict[str, Any] = {
         "event_id": event_id,
         "site_id": site,
         "script_id": script_of(site),
@@ -65,23 +83,3 @@ def _event(site: int, event_id: str, index: int, rng: random.Random) -> dict[str
     if kind == "purchase":
         event |= {"value": round(rng.random() * 100, 2), "currency": "eur"}
     return event
-
-
-async def publish(settings: Settings, count: int, seed: int) -> int:
-    """Publish the load, wait until all of it is acknowledged, and return the number of rows that result from it."""
-    producer = make_producer(settings, enable_idempotence=True, linger_ms=50)
-    await producer.start()
-    pending: list[asyncio.Future[object]] = []
-    keys: set[bytes] = set()
-    try:
-        for key, value in records(count, seed):
-            if value.endswith(b"}"):
-                keys.add(key)
-            pending.append(await producer.send(settings.topics.raw, value, key=key))
-            if len(pending) >= 20_000:
-                await asyncio.gather(*pending)
-                pending.clear()
-        await asyncio.gather(*pending)
-    finally:
-        await producer.stop()
-    return len(keys)

@@ -1,7 +1,7 @@
 """The load of `load.py` as mixed as real traffic: texts of several languages, escapes, odd URLs, the gateway's headers."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ STAMPED = 0.5
 """The share of events that a gateway has published."""
 
 Headers = tuple[tuple[str, bytes | None], ...]
+Record = tuple[bytes, bytes, Headers]
+"""Key, value and headers."""
 KEYS = ProofKeys([DEVELOPMENT_KEY])
 
 _AGENTS = (
@@ -40,18 +42,31 @@ _ODD_URLS = (
 _LABELS = ("größe M", "日本語のラベル", 'a "quoted" label', "line\nbreak\ttab", "😀", "путь", "C:\\path")
 
 
-def records(count: int, seed: int) -> Iterator[tuple[bytes, bytes, Headers]]:
-    """Yield keys, values and headers of `count` raw events; duplicates and invalid events are those of the plain load."""
+def records(
+    count: int, seed: int, *, start_ms: int | None = None, earlier: Sequence[load.Identity] = ()
+) -> Iterator[Record]:
+    """Yield `count` raw events; the ids' times begin at `start_ms`, or now.
+
+    Duplicates are those of `load.events`. All copies of an event come from one sender, so that each is a duplicate for
+    every contestant.
+    """
     rng = random.Random(seed)
-    for index, (key, value) in enumerate(load.records(count, seed)):
-        try:
-            event = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            yield key, value, ()
+    start_ms = now_ms() if start_ms is None else start_ms
+    for index, (key, event) in enumerate(load.events(count, seed, start_ms, earlier)):
+        if event is None:
+            yield key, load.broken(key), ()
             continue
-        stamped = rng.random() < STAMPED
-        changed = _encoded(_changed(event, index, rng, stamped=stamped), rng)
-        yield key, changed, _headers(event, changed, rng) if stamped else ()
+        sender = _sender(event["event_id"])
+        site = event["site_id"]
+        value = _encoded(_changed(event, index, rng, stamped=sender is not Sender.DIRECT), rng)
+        yield key, value, () if sender is Sender.DIRECT else _headers(site, sender, value, rng)
+
+
+def _sender(event_id: str) -> Sender:
+    chosen = int(event_id[-2:], 16) / 256
+    if chosen >= STAMPED:
+        return Sender.DIRECT
+    return Sender.VISITOR if chosen < STAMPED / 2 else Sender.SERVER
 
 
 def _changed(event: dict[str, Any], index: int, rng: random.Random, *, stamped: bool) -> dict[str, Any]:
@@ -89,9 +104,8 @@ def _escape(mark: str) -> str:
     return "".join(f"\\u{pairs[at : at + 4]}" for at in range(0, len(pairs), 4))
 
 
-def _headers(event: dict[str, Any], value: bytes, rng: random.Random) -> Headers:
-    site, script = event["site_id"], load.script_of(event["site_id"])
-    sender = rng.choice((Sender.VISITOR, Sender.SERVER))
+def _headers(site: int, sender: Sender, value: bytes, rng: random.Random) -> Headers:
+    script = load.script_of(site)
     origin = f"https://shop{site}.example.com" if sender is Sender.VISITOR else None
     stated = [
         (names.RECEIVED_AT, str(now_ms())), (names.SITE_ID, str(site)), (names.SCRIPT_ID, script),

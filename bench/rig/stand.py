@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from bench.rig.usage import Servers
 from bridge.dev.stack.jars import KAFKA_VERSION
 from bridge.dev.stack.kafka import JavaTuning
 from bridge.dev.stack.stack import Stack, StackAddresses
@@ -25,16 +26,15 @@ PREFIX = "bench."
 
 
 @dataclass(frozen=True)
-class Servers:
+class Stand:
     """Addresses and processes of the servers."""
 
     addresses: StackAddresses
-    kafka_pid: int
-    postgres_pid: int
+    servers: Servers
 
 
 @contextmanager
-def processes() -> Iterator[Servers]:
+def processes() -> Iterator[Stand]:
     """Start Kafka and Postgres for this run alone, with Kafka's Java tuned as in production."""
     tuning = JavaTuning(heap="1g", first_tier_only=False)
     with tempfile.TemporaryDirectory(prefix="bridge-bench-") as directory:
@@ -43,7 +43,7 @@ def processes() -> Iterator[Servers]:
             with stack as addresses:
                 asyncio.run(_let_measure(addresses))
                 status = stack.status()
-                yield Servers(addresses, status.kafka_pid or 0, status.postgres_pid or 0)
+                yield Stand(addresses, Servers(status.kafka_pid or 0, status.postgres_pid or 0))
         finally:
             # Postgres may keep its files in another place, where ten million rows a run would be left behind.
             stack.purge()
