@@ -3,8 +3,10 @@
 If Postgres refuses the rows, the committer finds the one that it refuses.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Final
 
 import structlog
 
@@ -17,6 +19,9 @@ from sinks.ports import CommitResult, Publisher, Rejected, Sink
 from streams.rules.breaker import BreakerJudge
 from telemetry import metrics
 
+CHECK_SECONDS: Final = 1.0
+"""How often the stored offsets are checked before a commit that publishes nothing, at most."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -26,10 +31,15 @@ class BatchCommitter:
     The committer never waits for Kafka while it holds a lock of a row or a table.
     """
 
-    def __init__(self, sink: Sink, publisher: Publisher, judge: BreakerJudge) -> None:
+    def __init__(
+        self, sink: Sink, publisher: Publisher, judge: BreakerJudge, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`monotonic` returns seconds."""
         self._sink = sink
         self._publisher = publisher
         self._judge = judge
+        self._monotonic = monotonic
+        self._check_again_at = 0.0
 
     async def settle(
         self, outcomes: Sequence[Outcomes], positions: Mapping[TopicPartition, int] = MappingProxyType({})
@@ -38,7 +48,8 @@ class BatchCommitter:
 
         `positions` are the stored offsets of all partitions of the calling task, as it last read them. If Postgres has
         another offset for one of them, Postgres was restored or another session has changed the offset, and the commit
-        is refused.
+        is refused. Without copies to publish, they are compared once in CHECK_SECONDS and after an outage: the commit
+        compares those of its own partitions under their lock.
 
         May be called again with the same outcomes after SinkUnavailable. It does not publish a copy twice, and does not
         try again to publish a copy that Kafka has refused. Raises BatchRefused if the batch does not continue the
@@ -47,9 +58,7 @@ class BatchCommitter:
         """
         while True:
             with metrics.phase("check"):
-                stored = await self._sink.stored(sorted({*positions, *(batch.source for batch in logged(outcomes))}))
-                check_offsets(stored, outcomes)
-                check_positions(stored, positions)
+                await self._check_stored(outcomes, positions)
                 await self._check_brake(outcomes)
             with metrics.phase("publish"):
                 await self._publisher.publish([failure for one in outcomes for failure in one.failures])
@@ -65,9 +74,23 @@ class BatchCommitter:
                         f"Postgres refused a row of the batch, but refuses none of the rows alone: {error}"
                     ) from error
                 _drop(found, outcomes)
+            except SinkUnavailable:
+                # Postgres may be a restored copy when it is back.
+                self._check_again_at = 0.0
+                raise
             else:
                 self._judge.committed(outcomes)
                 return committed
+
+    async def _check_stored(self, outcomes: Sequence[Outcomes], positions: Mapping[TopicPartition, int]) -> None:
+        """Raise BatchRefused if Postgres has other offsets than the batches and the positions continue."""
+        now = self._monotonic()
+        if now < self._check_again_at and not any(one.failures for one in outcomes):
+            return
+        stored = await self._sink.stored(sorted({*positions, *(batch.source for batch in logged(outcomes))}))
+        check_offsets(stored, outcomes)
+        check_positions(stored, positions)
+        self._check_again_at = now + CHECK_SECONDS
 
     async def rehearse(self, outcomes: Sequence[Outcomes]) -> Sequence[Outcomes]:
         """Return the outcomes that a commit would have, without writing or publishing anything.

@@ -258,27 +258,6 @@ def test_an_idle_lane_follows_offsets_that_moved() -> None:
     run_virtually(main()).assert_balanced()
 
 
-def test_a_busy_lane_follows_a_partition_that_moved() -> None:
-    """A commit of one partition notices that another one of the lane moved back."""
-
-    async def main() -> Stream:
-        stream = Stream(2)
-        stream.produce(0, event_id="first")
-        async with stream.running():
-            await stream.settled()
-            stream.store.offsets[stream.raw[0]] = MemoryOffset(0, 0)
-            stream.store.events.clear()
-            stream.store.keys.clear()
-            stream.store.windows.clear()
-            before = stream.now_ms()
-            stream.produce(1, event_id="second")
-            await stream.until(lambda: len(stream.store.events) == 2, "both events")
-            assert stream.now_ms() - before < 5_000, "by the settlement, not by the look of an idle lane"
-        return stream
-
-    run_virtually(main()).assert_balanced()
-
-
 def test_a_lane_that_waits_ends_at_once_and_leaves_the_batch_unread() -> None:
     """A rebalance does not wait for an outage; the next owner begins at the same offset."""
 

@@ -4,6 +4,7 @@ from tools.mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
 FENCING = "tests/integration/worker/test_fencing.py"
+COMMITTER = "tests/unit/streams/worker/test_committer.py"
 LANE = "tests/unit/streams/worker/test_lane.py"
 POISON = "tests/integration/worker/test_poison.py"
 OWNER = "tests/unit/streams/worker/paused/test_pauses.py"
@@ -150,8 +151,14 @@ MUTANTS = [
     Mutant(
         "stands",
         "the check that all of a lane's partitions are at the offsets where it left them",
-        (Edit("streams/worker/committer.py::BatchCommitter.settle", "check_positions(...)"),),
-        (f"{LANE}::test_a_busy_lane_follows_a_partition_that_moved",),
+        (Edit("streams/worker/committer.py::BatchCommitter._check_stored", "check_positions(...)"),),
+        (f"{COMMITTER}::test_a_busy_lane_follows_a_partition_that_moved",),
+    ),
+    Mutant(
+        "check-before-copies",
+        "the check of the stored offsets before copies are published",
+        (Edit("streams/worker/committer.py::BatchCommitter._check_stored", "any(...)", "False"),),
+        (f"{COMMITTER}::test_offsets_are_checked_once_a_second_without_copies",),
     ),
     Mutant(
         "idle-look",
