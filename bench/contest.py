@@ -123,8 +123,7 @@ async def _run(ring: Ring, name: str, number: int) -> Figures:
 
 
 async def _run_product(ring: Ring, ours: Ours, number: int, group: str) -> Figures:
-    # Several processes can't share a port.
-    port = choose(asked=None, remembered=None, taken=(), purpose="metrics") if ours.workers == 1 else 0
+    port = choose(asked=None, remembered=None, taken=(), purpose="metrics")
     environment = stand.environment_of(
         ring.stand.addresses, lanes=ring.options.lanes, group=group, native_reader=ours.native, metrics_port=port
     )

@@ -89,12 +89,22 @@ def latency(result: Result) -> list[str]:
 
 
 def stored(result: Result) -> list[str]:
-    rounds = result["rounds"]
+    rounds, sizes = result["rounds"], dict(result["sizes"])
+    number_of_rows = f"{sizes.pop('rows'):,} rows"
     ratios = [one["full"] / one["empty"] for one in rounds]
-    lines = [(number, f"{one['empty']:,.0f}", f"{one['full']:,.0f}", f"{one['full'] / one['empty']:.2f}")
-             for number, one in enumerate(rounds, 1)]  # fmt: skip
-    table = rows(("round", "events/s, empty", f"events/s, {result['rows']:,} rows", "ratio"), *lines)
-    return [*table, "", f"Median ratio {statistics.median(ratios):.2f}."]
+    lines = [(number, f"{one['empty']:,.0f}", f"{one['full']:,.0f}", f"{ratio:.2f}")
+             for number, (one, ratio) in enumerate(zip(rounds, ratios, strict=True), 1)]  # fmt: skip
+    table = rows(("round", "events/s, empty", f"events/s, {number_of_rows}", "ratio"), *lines)
+    costs = [
+        (what, *(tables.middle([one[f"{name}, {where}"] for one in rounds]) for where in ("empty", "full")))
+        for name, what in (("cpu us", "CPU of an event, µs, all parties"), ("wal bytes", "WAL of an event, bytes"))
+    ]
+    heading = (f"bytes of each of {number_of_rows}", "")
+    return [
+        *table, "", f"Median ratio {statistics.median(ratios):.2f}.", "",
+        *rows(("median of the rounds", "empty", number_of_rows), *costs), "",
+        *rows(heading, *((what, f"{one:,.0f}") for what, one in sizes.items())),
+    ]  # fmt: skip
 
 
 def gateway(result: Result) -> list[str]:

@@ -43,8 +43,8 @@ class Run:
 
 
 def commands(workers: int) -> list[list[str]]:
-    """Return the command lines that start so many worker processes."""
-    return [WORKER] * workers
+    """Return the command lines that start so many worker processes: one, which may start several."""
+    return [WORKER if workers == 1 else [*WORKER, "--processes", str(workers)]]
 
 
 async def run(
