@@ -114,6 +114,9 @@ class Sink(Protocol):
     async def brake(self) -> BreakerState:
         """Return the circuit breaker's state, without a lock."""
 
+    async def passes(self, seconds: float) -> bool:
+        """Return whether an event became a row within the last `seconds`, in any worker of the consumer group."""
+
     async def engage(self, cause: BreakerCause) -> BreakerState:
         """Trip the circuit breaker, unless it is open or an operator has bypassed it; return the resulting state."""
 

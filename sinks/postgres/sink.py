@@ -184,6 +184,10 @@ class PostgresSink:
         async with self._working("reading the circuit breaker") as conn:
             return await read_breaker(conn, self._group)
 
+    async def passes(self, seconds: float) -> bool:
+        async with self._working("reading when events last became rows") as conn:
+            return bool(await conn.fetchval(sql("offsets_persisted"), self._group, seconds))
+
     async def engage(self, cause: BreakerCause) -> BreakerState:
         async with self._working("tripping the circuit breaker") as conn:
             return await trip_breaker(conn, self._group, worker_name(), cause, by_hand=False)

@@ -109,9 +109,10 @@ class BreakerJudge:
     - Failures of one site, of the sites of one organisation, or of unknown sites don't trip the breaker if events of
       others pass now, or have passed within the last day.
     - Anyone can send failing events as a visitor, but can't keep the events of others from passing. Failures of
-      visitors therefore count only if no event of any sender has passed for half of the window, or none yet in this
-      process. `clear` keeps the time of the last event that passed. Otherwise the visitors' failures that the breaker
-      has held back would trip it again after a reset.
+      visitors therefore count only if no event of any sender has passed for half of the window, in any process of the
+      consumer group: a sender chooses the partition of its events, and so the process. `clear` keeps the time of the
+      last event that passed. Otherwise the visitors' failures that the breaker has held back would trip it again after
+      a reset.
     """
 
     def __init__(
@@ -141,10 +142,11 @@ class BreakerJudge:
         self._all = _Window(self._limits.window_seconds + self._limits.retry_seconds)
         self._runs: dict[TopicPartition, _Run] = {}
 
-    def weigh(self, outcomes: Sequence[Outcomes]) -> BreakerCause | None:
+    def weigh(self, outcomes: Sequence[Outcomes], *, others_pass: bool = False) -> BreakerCause | None:
         """Count these outcomes of batches, before their dead letters are published.
 
-        Return the cause if the breaker must trip.
+        Return the cause if the breaker must trip. `others_pass` says whether an event has passed in another process of
+        the group for less than `quiet_seconds`.
 
         A batch that is processed again is counted once. Returns None if the breaker need not trip. Otherwise the cause
         lists the errors of these outcomes' dead letters, and the caller must not publish these dead letters.
@@ -157,7 +159,7 @@ class BreakerJudge:
             streak = self._follow(one, dead, counts, now) if _first_attempts(one) else None
             if dead:
                 failing.append((next((failure for failure in dead if not _is_visitors(failure)), dead[0]), streak))
-        quiet = not any(one.candidates for one in outcomes) and self._is_quiet(now)
+        quiet = self.is_quiet(outcomes) and not others_pass
         for failure, streak in failing:
             cause = self._by_share(failure, quiet) or self._by_run(failure, streak, quiet)
             if cause is not None:
@@ -172,8 +174,16 @@ class BreakerJudge:
         if any(one.candidates for one in outcomes):
             self._committed_at = self._now()
 
-    def _is_quiet(self, now: float) -> bool:
-        return self._committed_at is None or now - self._committed_at >= self._limits.window_seconds / 2
+    @property
+    def quiet_seconds(self) -> float:
+        """Return for how long no event may pass until failures of visitors count."""
+        return self._limits.window_seconds / 2
+
+    def is_quiet(self, outcomes: Iterable[Outcomes]) -> bool:
+        """Return whether no event of these outcomes passes, and none has passed in this process for `quiet_seconds`."""
+        if any(one.candidates for one in outcomes):
+            return False
+        return self._committed_at is None or self._now() - self._committed_at >= self.quiet_seconds
 
     def _needed(self, events: int) -> int:
         """Return how many events are needed to trip: `events` of the settings, or fewer while the breaker is sensitive.

@@ -113,7 +113,8 @@ class BatchCommitter:
         if state.released:
             return
         if not state.engaged:
-            cause = self._judge.weigh(outcomes)
+            others_pass = self._judge.is_quiet(outcomes) and await self._sink.passes(self._judge.quiet_seconds)
+            cause = self._judge.weigh(outcomes, others_pass=others_pass)
             if cause is None:
                 return
             state = await self._sink.engage(cause)

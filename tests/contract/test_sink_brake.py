@@ -7,7 +7,7 @@ import pytest
 from schemas.pipeline.breaker import BreakerCause, BreakerState
 from sinks.ports import Sink
 
-from .conftest import World
+from .conftest import Bench, World
 
 CAUSE = BreakerCause("too many", {"topic": "t.raw", "partition": 3, "sites": {"1": 5}})
 OTHER = BreakerCause("something else", {})
@@ -63,3 +63,14 @@ async def test_engaged_by_hand_it_stays_on(world: World, sinks: list[Sink]) -> N
     assert not await sinks[0].probed(passed=True)
     state = await sinks[1].brake()
     assert (state.engaged, state.by_hand, state.released) == (True, True, False)
+
+
+async def test_every_worker_sees_that_an_event_became_a_row(bench: Bench) -> None:
+    """A row of any worker counts, for the asked time; dead letters and duplicates don't."""
+    other = bench.world.sink()
+    await bench.commit(bench.record(0, value=b"{"))
+    assert not await other.passes(3600)
+    await bench.commit(bench.record(1), prev=1)
+    assert await other.passes(3600)
+    assert not await other.passes(0)
+    await other.close()

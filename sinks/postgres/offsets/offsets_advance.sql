@@ -4,7 +4,8 @@ SET next_offset = n.next_offset, live = o.live + n.live, normalized = o.normaliz
     retried = o.retried + n.retried, dropped = o.dropped + n.dropped, stale = o.stale + n.stale,
     skipped = o.skipped + n.skipped, last_offset = coalesce(n.last_offset, o.last_offset),
     last_digest = coalesce(n.last_digest, o.last_digest),
-    last_timestamp = coalesce(n.last_timestamp, o.last_timestamp), held = NULL, updated_at = now()
+    last_timestamp = coalesce(n.last_timestamp, o.last_timestamp), held = NULL, updated_at = now(),
+    persisted_at = CASE WHEN n.normalized > 0 THEN now() ELSE o.persisted_at END
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
             $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[], $13::bigint[])
      AS n (topic, partition, next_offset, live, normalized, retried, dropped, stale, skipped,

@@ -29,6 +29,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
             gate_change gate_changes_standing gate_judge_lock gate_published gate_states gate_sums gate_unpublished
             ledger_advance ledger_due ledger_heal ledger_lock ledger_overdue ledger_published ledger_read
             offsets_advance offsets_claim offsets_current offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek
+            offsets_persisted
         """,
         Service.API: f"""
             {_RUNS}

@@ -1,8 +1,10 @@
 """The sink in memory: a store and a sink that follow the rules of a commit."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 
 from schemas.errors import InvariantViolation, RowRejected
 from schemas.events.bridge_event import BridgeEvent
@@ -118,6 +120,8 @@ class MemoryStore:
     ledger: dict[Provenance, MemoryLedgerRow] = field(default_factory=dict)
     windows: Windows = field(default_factory=dict)
     brake: BreakerState = field(default_factory=BreakerState)
+    persisted_at: float = -inf
+    """By the clock of the event loop."""
 
 
 class MemorySink:
@@ -232,6 +236,8 @@ class MemorySink:
         for row in rows:
             if row.source.topic != LEDGER_TOPIC:
                 store.offsets[row.source].add(row)
+                if row.counts.normalized:
+                    store.persisted_at = asyncio.get_running_loop().time()
         return CommitResult(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
@@ -243,6 +249,10 @@ class MemorySink:
     async def brake(self) -> BreakerState:
         self._fail("brake")
         return self._store.brake
+
+    async def passes(self, seconds: float) -> bool:
+        self._fail("passes")
+        return asyncio.get_running_loop().time() - self._store.persisted_at < seconds
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
         self._fail("engage")

@@ -5,6 +5,7 @@ from tools.mutants.mutant import Edit, Mutant
 VISITORS = "tests/unit/streams/rules/test_breaker_visitors.py"
 OWNERS = "tests/unit/streams/rules/test_breaker_owners.py"
 HOLD = "tests/unit/streams/worker/paused/test_breaker.py"
+HOLD_VISITORS = "tests/unit/streams/worker/paused/test_breaker_visitors.py"
 PAUSES = "tests/unit/streams/test_pauses.py"
 
 MUTANTS = [
@@ -19,6 +20,18 @@ MUTANTS = [
         "the vote of visitors' failures where nothing passes",
         (Edit("streams/rules/breaker.py::Counts.voting", "quiet", "self is None"),),
         (f"{VISITORS}::test_a_bad_deployment_is_noticed_where_only_visitors_send",),
+    ),
+    Mutant(
+        "visitors-elsewhere",
+        "the rule that events which pass in another process keep visitors' failures from counting",
+        (Edit("streams/rules/breaker.py::BreakerJudge.weigh", "not others_pass", "True"),),
+        (f"{HOLD_VISITORS}::test_visitors_junk_does_not_trip_it_while_another_process_passes_events",),
+    ),
+    Mutant(
+        "row-noted",
+        "the time at which a partition's events last became rows",
+        (Edit("offsets_advance.sql", "n.normalized > 0", "false"),),
+        ("tests/contract/test_sink_brake.py::test_every_worker_sees_that_an_event_became_a_row",),
     ),
     Mutant(
         "owners-vote",
@@ -104,7 +117,7 @@ MUTANTS = [
                 "self.positions is None",
             ),
         ),
-        (f"{HOLD}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),
+        (f"{HOLD_VISITORS}::test_visitors_junk_at_every_head_does_not_keep_the_brake_on",),
     ),
     Mutant(
         "held-told",
@@ -122,7 +135,7 @@ MUTANTS = [
         "rehearsal-of-rows",
         "the trial insert of a probe's rows",
         (Edit("streams/worker/committer.py::BatchCommitter.rehearse", "any(...)", "outcomes is None"),),
-        (f"{HOLD}::test_rows_that_the_store_refuses_are_no_proof_for_a_probe",),
+        (f"{HOLD_VISITORS}::test_rows_that_the_store_refuses_are_no_proof_for_a_probe",),
     ),
     Mutant(
         "paused-partition",

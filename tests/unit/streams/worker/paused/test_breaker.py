@@ -1,18 +1,12 @@
 """The circuit breaker on a lane, in virtual time: what it holds, what continues, and how it resets."""
 
-from collections.abc import Sequence
-
-from support.events.making import BRAKE_LIMITS
-from support.events.sealed import gateway_headers
+from support.events.braked import LIMITS, braked, held, waiting
 from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.breaker import BreakerState
-from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Script
-from schemas.pipeline.sender import Sender
 
-LIMITS = BRAKE_LIMITS._replace(min_events=20, run_length=20)
 PROBE_SECONDS = 30.0
 
 
@@ -28,18 +22,6 @@ def moved(stream: Stream) -> None:
         "shop": Script("shop", 7, 10, enabled=True),
         "blog": Script("blog", 8, None, enabled=True),
     }
-
-
-def held(stream: Stream) -> set[TopicPartition]:
-    return set(stream.source.paused) & set(stream.raw)
-
-
-async def braked(stream: Stream) -> None:
-    await stream.until(lambda: stream.store.brake.engaged and held(stream), "the brake on and a partition held")
-
-
-def waiting(stream: Stream, sources: Sequence[TopicPartition]) -> list[int]:
-    return [stream.source._logs[one].end - stream.store.offsets[one].next_offset for one in sources]
 
 
 def test_a_storm_is_held_before_it_is_published() -> None:
@@ -301,97 +283,3 @@ def test_an_outage_while_partitions_are_held() -> None:
     stream = run_virtually(main())
     stream.assert_balanced()
     assert len(stream.dead_letters()) == 40
-
-
-def junk(stream: Stream, count: int, partition: int = 0) -> None:
-    for _ in range(count):
-        stream.produce(partition, value=b"{", headers=gateway_headers(b"{", sender=Sender.VISITOR))
-
-
-def test_visitors_junk_at_every_head_does_not_keep_the_brake_on() -> None:
-    """The probe finds passing events far behind the heads within seconds."""
-
-    async def main() -> tuple[Stream, float]:
-        stream = Stream(3, limits=LIMITS)
-        for partition in range(3):
-            junk(stream, 1200, partition)
-            stream.produce(partition, event_id=f"good-{partition}")
-        async with stream.running():
-            await braked(stream)
-            began = stream.now_ms()
-            await stream.settled()
-            return stream, (stream.now_ms() - began) / 1000
-
-    stream, seconds = run_virtually(main())
-    stream.assert_balanced()
-    assert (len(stream.store.events), len(stream.dead_letters())) == (3, 3600)
-    assert seconds < 10
-    assert stream.calls["engage"] == 1, "it does not go on again for the same"
-
-
-def test_a_probe_looks_behind_the_heads_of_what_is_held() -> None:
-    """The probe covers all partitions at its interval, also if other senders' failures tripped."""
-
-    async def main(good: int, bad: int) -> Stream:
-        stream = Stream(2, limits=LIMITS)
-        stream.store.brake = BreakerState(engaged=True, details={"topic": "other"})
-        for partition in range(2):
-            junk(stream, 700, partition)
-            for number in range(good):
-                stream.produce(partition, event_id=f"good-{partition}-{number}")
-                if number < bad:
-                    stream.produce(partition, event_id=f"bad-{partition}-{number}", event_type="")
-        async with stream.running():
-            await stream.until(lambda: len(held(stream)) == 2, "both held")
-            if good > bad:
-                await stream.settled()
-            else:
-                await stream.until(lambda: stream.calls["probed"] == 3, "three probes")
-        return stream
-
-    passing = run_virtually(main(10, 8))
-    passing.assert_balanced()
-    assert (len(passing.store.events), passing.store.brake.engaged) == (20, False)
-    failing = run_virtually(main(10, 10))
-    assert (failing.store.events, failing.dead_letters(), waiting(failing, failing.raw)) == ([], [], [720, 720])
-    assert failing.store.brake.engaged
-
-
-def test_rows_that_the_store_refuses_are_no_proof_for_a_probe() -> None:
-    """Events behind the heads are tried on the store too, and none is written."""
-
-    async def main() -> Stream:
-        stream = Stream(limits=LIMITS)
-        stream.store.refuse = lambda _event: "no row is wanted"
-        junk(stream, 700)
-        for number in range(30):
-            stream.produce(event_id=f"e-{number}")
-        async with stream.running():
-            await braked(stream)
-            await stream.until(lambda: stream.calls["probed"] >= 3, "probes")
-            assert (stream.store.brake.engaged, waiting(stream, stream.raw)) == (True, [730])
-            stream.store.refuse = lambda _event: None
-            await stream.settled()
-        return stream
-
-    stream = run_virtually(main())
-    stream.assert_balanced()
-    assert (len(stream.store.events), len(stream.dead_letters())) == (30, 700)
-
-
-def test_an_outage_while_a_probe_looks_behind() -> None:
-    """The lane waits for its end, and the held partition continues at its offset."""
-
-    async def main() -> Stream:
-        stream = Stream(limits=LIMITS)
-        junk(stream, 700)
-        async with stream.running():
-            await braked(stream)
-            stream.failing.update(source=3, rejected=3, brake=2, probed=2)
-            stream.produce(event_id="good")
-            await stream.settled()
-        return stream
-
-    stream = run_virtually(main())
-    stream.assert_balanced()
-    assert (len(stream.store.events), len(stream.dead_letters())) == (1, 700)
