@@ -8,6 +8,7 @@ ROWS = "migrations/0028_bounded_rows.sql"
 CLAIMS = "migrations/0029_claims_of_others.sql"
 SAID = "tests/integration/postgres/test_words_of_accounts.py"
 BOUNDED = "tests/integration/postgres/test_bounded_rows.py"
+AT_BOUND = f"{BOUNDED}::test_numbers_at_their_bound_stop_no_command"
 CRASHED = "tests/integration/replays/test_replay_crash.py"
 DROPS = "drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
@@ -220,6 +221,30 @@ MUTANTS = [
         "the limit on sums that exceed a bigint",
         (Edit(WORDS, "greatest(least(total, 9223372036854775807), -9223372036854775808)::bigint", "total::bigint"),),
         (f"{BOUNDED}::test_sums_out_of_range_stop_at_their_bound",),
+    ),
+    Mutant(
+        "attempts-at-their-bound",
+        "the audit's comparison of attempts in bigint",
+        (Edit("audit_rows.sql", "attempt - 1::bigint <> retry_count", "attempt <> retry_count + 1"),),
+        (AT_BOUND,),
+    ),
+    Mutant(
+        "losses-at-their-bound",
+        "the limit on the difference of lost and acknowledged records",
+        (Edit("lost_acknowledge.sql", "saturated(lost::numeric - lost_acknowledged)", "lost - lost_acknowledged"),),
+        (AT_BOUND,),
+    ),
+    Mutant(
+        "claims-at-their-bound",
+        "the limit on the number of a partition's claims",
+        (Edit("offsets_claim.sql", "least(o.epoch, 9223372036854775806) + 1", "o.epoch + 1"),),
+        (AT_BOUND,),
+    ),
+    Mutant(
+        "sent-at-its-bound",
+        "the limit on the number of a plan's sent items",
+        (Edit("replay_sent.sql", "least(published + $3, 1000000000000)", "published + $3"),),
+        (AT_BOUND,),
     ),
     Mutant(
         "windows-begun",
