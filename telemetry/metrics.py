@@ -271,10 +271,14 @@ REPLAY_ITEMS = latest_gauge(
 )
 RUNS_RECENT = latest_gauge(
     "bridge_recent_runs",
-    "Runs of commands (jobs) that ended within the last hour, by job and result.",
+    "Runs of commands (jobs) that ended within the last hour, by job and result, without those requested over the API.",
     ["script", "result"],
 )
-RUN_LAST_SUCCESS = latest_gauge("bridge_run_last_success_timestamp_seconds", "When the job last succeeded.", ["script"])
+RUN_LAST_SUCCESS = latest_gauge(
+    "bridge_run_last_success_timestamp_seconds",
+    "When the job last succeeded, without runs requested over the API.",
+    ["script"],
+)
 PARTITIONS_END = latest_gauge(
     "bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events."
 )

@@ -9,6 +9,7 @@ from schemas.pipeline.sender import Sender, sender_named
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import connection
+from sinks.postgres.runs.history import OF_THE_API
 from sinks.postgres.statements import sql
 from telemetry import metrics
 
@@ -94,7 +95,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
         return Backlog(
             [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"), *_KINDS)],
             [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"), _REASONS)],
-            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS))],
+            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS), OF_THE_API)],
             [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),
             (await read_breaker(conn, group)).engaged,

@@ -9,6 +9,7 @@ CLAIMS = "migrations/0029_claims_of_others.sql"
 SAID = "tests/integration/postgres/test_words_of_accounts.py"
 BOUNDED = "tests/integration/postgres/test_bounded_rows.py"
 AT_BOUND = f"{BOUNDED}::test_numbers_at_their_bound_stop_no_command"
+CALLERS = "tests/integration/api/test_runs.py::test_what_callers_fail_at_is_in_no_figure_that_pages"
 CRASHED = "tests/integration/replays/test_replay_crash.py"
 DROPS = "drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
@@ -245,6 +246,18 @@ MUTANTS = [
         "the limit on the number of a plan's sent items",
         (Edit("replay_sent.sql", "least(published + $3, 1000000000000)", "published + $3"),),
         (AT_BOUND,),
+    ),
+    Mutant(
+        "runs-of-callers",
+        "the rule that metrics leave out runs that were requested over the API",
+        (Edit("backlog_runs.sql", " AND NOT starts_with(started_by, $2::text)", " AND $2::text <> ''"),),
+        (CALLERS,),
+    ),
+    Mutant(
+        "runs-of-commands",
+        "the rule that no process has a name like that of a caller of the API",
+        (Edit("sinks/postgres/runs/history.py::started_by", "getpass.getuser().replace(...)", "getpass.getuser()"),),
+        (CALLERS,),
     ),
     Mutant(
         "windows-begun",
