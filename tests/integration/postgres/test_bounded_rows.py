@@ -264,6 +264,22 @@ async def test_numbers_at_their_bound_stop_no_command(database_url: str) -> None
         assert await conn.fetchval("SELECT sent_to FROM replay") == 1
 
 
+async def test_counts_at_their_bound_stop_no_partition(database_url: str) -> None:
+    """A commit, a loss and a skip move the offset all the same; the audit shows the difference."""
+    names = "live, normalized, retried, dropped, stale, skipped, lost"
+    await execute(
+        database_url,
+        f"INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset, {names})"
+        f" SELECT 'g', 't', 0, 0, 0, {', '.join([str(MOST)] * 7)}",
+    )
+    async with connection(database_url, "test") as conn:
+        row = ["t", 0, 5, *[1] * 6, None, None, None]
+        await conn.execute(sql("offsets_advance"), "g", *([one] for one in row))
+        await conn.execute(sql("offsets_lose"), "g", "t", 0, 7)
+        await conn.execute(sql("offsets_skip"), "g", "t", 0, 7, 9)
+        assert tuple(await conn.fetchrow(f"SELECT next_offset, {names} FROM stream_offset")) == (9, *[MOST] * 7)
+
+
 async def test_a_window_that_has_not_begun_counts_for_nothing(database_url: str) -> None:
     """A window of the future doesn't count, beyond an hour for differing clocks."""
     for later, count in (("0 s", 1), ("59 min", 10), ("61 min", 100), ("40 d", 1000)):

@@ -236,6 +236,12 @@ MUTANTS = [
         (AT_BOUND,),
     ),
     Mutant(
+        "totals-at-their-bound",
+        "the limit on a partition's running totals",
+        (Edit("offsets_advance.sql", "saturated(o.live::numeric + n.live)", "o.live + n.live"),),
+        (f"{BOUNDED}::test_counts_at_their_bound_stop_no_partition",),
+    ),
+    Mutant(
         "claims-at-their-bound",
         "the limit on the number of a partition's claims",
         (Edit("offsets_claim.sql", "least(o.epoch, 9223372036854775806) + 1", "o.epoch + 1"),),
