@@ -20,7 +20,8 @@ class CommitResult(NamedTuple):
     """The result of one commit.
 
     It has the counts, the failures, the keys that are now certainly persisted, the gate windows (counts by minute), and
-    the number of events of each sender class that became rows.
+    the number of events of each sender class that became rows, without replays. `replayed` is the number of replays that
+    became rows.
     """
 
     tally: Tally
@@ -28,6 +29,7 @@ class CommitResult(NamedTuple):
     keys: list[bytes]
     windows: Windows
     senders: Senders
+    replayed: int = 0
 
 
 class Rejected(NamedTuple):

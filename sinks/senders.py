@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
-from schemas.pipeline.outcome import Candidate
+from schemas.pipeline.outcome import Candidate, Outcomes
 from schemas.pipeline.sender import Sender
 
 Senders = Mapping[Sender, int]
@@ -27,3 +27,10 @@ def count_senders(candidates: Sequence[Candidate], only: Sender | None) -> Sende
         return {one: len(candidates) if one is only else 0 for one in _CLASSES}
     senders = list(map(_sender_of, candidates))
     return {one: senders.count(one) for one in _CLASSES}
+
+
+def without_replays(rows: Sequence[Candidate], outcomes: Iterable[Outcomes]) -> Sequence[Candidate]:
+    """Return the events that are no replays. `outcomes` are all of the commit that has written the events."""
+    if all(attempt.replay is None for one in outcomes for attempt in one.of_ledger):
+        return rows
+    return [row for row in rows if not row.window[-1]]

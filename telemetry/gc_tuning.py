@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 # A batch creates thousands of objects, which reference counting frees. Looking for cycles among them took a fifth of
@@ -29,6 +31,16 @@ async def search_now_and_then() -> None:
     while True:
         await asyncio.sleep(_SECONDS)
         gc.collect()
+
+
+@contextmanager
+def collecting_later() -> Iterator[None]:
+    """Leave out collections within this context, which must be short and must not wait."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _keep_what_lives() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -95,6 +95,8 @@ report_build(reads(wanted=True))
 RESTARTS = counter(
     "bridge_process_restarts", "Processes of a command with several processes that ended, and were started again."
 )
+REPLAY: Final = "replay"
+"""The label `sender` of replays, whose failures must not cause alerts that page."""
 EVENTS = counter("bridge_events", "Attempts, by outcome and sender class.", ["outcome", "sender"])
 SITE_EVENTS = counter(
     "bridge_site_events",
@@ -271,10 +273,14 @@ REPLAY_ITEMS = latest_gauge(
 )
 RUNS_RECENT = latest_gauge(
     "bridge_recent_runs",
-    "Runs of commands (jobs) that ended within the last hour, by job and result.",
+    "Runs of commands (jobs) that ended within the last hour, by job and result, without those requested over the API.",
     ["script", "result"],
 )
-RUN_LAST_SUCCESS = latest_gauge("bridge_run_last_success_timestamp_seconds", "When the job last succeeded.", ["script"])
+RUN_LAST_SUCCESS = latest_gauge(
+    "bridge_run_last_success_timestamp_seconds",
+    "When the job last succeeded, without runs requested over the API.",
+    ["script"],
+)
 PARTITIONS_END = latest_gauge(
     "bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events."
 )
@@ -327,13 +333,13 @@ def count_read(reason: str, records: int) -> None:
 
 
 # `increase` does not see the first count of a series that begins with this count, so series with known labels begin at 0.
-for _sender in Sender:
+for _sender in (*(one.value for one in Sender), REPLAY):
     for _reason in DroppedReason:
-        DROPPED.labels(_reason.value, _sender.value)
+        DROPPED.labels(_reason.value, _sender)
         if _reason is not DroppedReason.DUPLICATE_EVENT_ID:
-            DEAD_LETTERS.labels(_reason.value, _sender.value)
+            DEAD_LETTERS.labels(_reason.value, _sender)
     for _outcome in ("normalized", "retried", "dropped"):
-        EVENTS.labels(_outcome, _sender.value)
+        EVENTS.labels(_outcome, _sender)
 for _headers in ("legacy", "unproven", "unknown_key"):
     UNPROVEN.labels(_headers)
 for _why in (ORDINARY, *LeftToPython):

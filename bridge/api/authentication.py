@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from bridge.http.problems import Code, Problem
 from schemas.api_key import read_key
 from schemas.api_token import ApiToken, Role
+from sinks.postgres.runs.history import OF_THE_API
 
 _BEARER: Final = b"bearer "
 
@@ -24,7 +25,7 @@ class Caller(NamedTuple):
     @property
     def in_history(self) -> str:
         """Return the caller's name in the history of runs."""
-        return f"token:{self.name}"
+        return f"{OF_THE_API}{self.name}"
 
     def must_be(self, least: Role) -> None:
         """Check the caller's role; raises Problem unless the role is `least` or a higher one."""

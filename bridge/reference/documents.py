@@ -159,7 +159,8 @@ def metrics_page() -> str:
         "Terms: a *lane* is a worker's task that processes the batches of one partition in order. The *ledger* is the table of\n"
         "failed events, one row for each. The *gate* is the rule that judges the share of dropped and retried events; its\n"
         "*verdict* is pass or fail. A *script* is a registered source of a site's events. The *sender* class is `server` (an API\n"
-        "key), `visitor` (a browser's token) or `direct` (a Kafka producer).",
+        "key), `visitor` (a browser's token), `direct` (a Kafka producer) or, in metrics, `replay` (a dead letter that was sent\n"
+        "again, whoever sent the event).",
         *table(("metric", "kind", "labels", "together", "what it is"), rows),
     )
 

@@ -36,7 +36,7 @@ from sinks.postgres.ledger import rows as ledger
 from sinks.postgres.ledger.rows import provenance_columns, state_of
 from sinks.postgres.schema.monthly_partitions import needed
 from sinks.postgres.statements import sql
-from sinks.senders import count_senders, only_sender
+from sinks.senders import count_senders, only_sender, without_replays
 from sinks.windows import count_windows
 
 SENDERS = list(Sender)
@@ -75,7 +75,9 @@ async def settle_in_transaction(
     ]
     if read:
         await connection.execute(sql("offsets_advance"), group, *map(list, zip(*read, strict=True)))
-    return CommitResult(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
+    fresh = without_replays(normalized, outcomes)
+    replayed = len(normalized) - len(fresh)
+    return CommitResult(tally(rows), failures, list(winners), windows, count_senders(fresh, only), replayed)
 
 
 async def _lock_offsets(connection: Connection, group: str, outcomes: Sequence[Outcomes]) -> None:

@@ -16,6 +16,7 @@ def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, 
     tally = committed.tally
     for sender, count in committed.senders.items():
         metrics.EVENTS.labels("normalized", sender.value).inc(count)
+    metrics.EVENTS.labels("normalized", metrics.REPLAY).inc(committed.replayed)
     metrics.STALE.inc(tally.stale)
     metrics.SKIPPED.inc(tally.skipped)
     metrics.CLAMPED.inc(sum(one.clamped for one in outcomes))
@@ -36,10 +37,13 @@ def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, 
 
 
 def _count_failures(committed: CommitResult) -> None:
-    counts = Tally((one.dropped_reason, one.error_class, one.has_dead_letter, one.sender) for one in committed.failures)
-    for (reason, error_class, dead_letter, known), count in counts.items():
+    counts = Tally(
+        (one.dropped_reason, one.error_class, one.has_dead_letter, one.sender, one.attempt.replay is not None)
+        for one in committed.failures
+    )
+    for (reason, error_class, dead_letter, known, is_replay), count in counts.items():
         # A record whose proof names an unknown key counts as a Kafka producer's.
-        sender = (known or Sender.DIRECT).value
+        sender = metrics.REPLAY if is_replay else (known or Sender.DIRECT).value
         if reason is None:
             metrics.RETRIES.labels(error_class.value).inc(count)
             metrics.EVENTS.labels("retried", sender).inc(count)

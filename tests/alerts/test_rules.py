@@ -209,6 +209,20 @@ def test_one_visitor_at_his_bounds_pages_nobody(
     assert told_by(tmp_path, [unit_test(visitor | servers, asked)]) == ""
 
 
+@pytest.mark.parametrize("servers", [QUIET, BUSY], ids=["quiet", "busy"])
+def test_replays_that_fail_again_page_nobody(servers: dict[str, str], tmp_path: Path) -> None:
+    """An operator of an organisation replays 300 events a second that are dropped or retried again."""
+    replays = {
+        'bridge_events_total{outcome="dropped",sender="replay"}': "0+4500x400",
+        'bridge_events_total{outcome="retried",sender="replay"}': "0+4500x400",
+        'bridge_dropped_events_total{reason="schema_violation",sender="replay"}': "0+4500x400",
+        'bridge_dead_letters_total{reason="schema_violation",sender="replay"}': "0+4500x400",
+        'bridge_retries_waiting{tier="60s",sender="replay",instance="a"}': "90000x400",
+    }
+    asked = [PAGES | {"eval_time": f"{minute}m"} for minute in range(99)]
+    assert told_by(tmp_path, [unit_test(servers | replays, asked)]) == ""
+
+
 def test_a_script_that_is_paused_pages_nobody(tmp_path: Path) -> None:
     """Requests of a paused script get 503 by an operator's decision, in any number."""
     paused = {

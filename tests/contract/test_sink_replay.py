@@ -8,6 +8,7 @@ from support.memory.source import MemoryRecord
 
 from schemas.errors import BatchRefused
 from schemas.pipeline.record import Provenance
+from schemas.pipeline.sender import Sender
 
 from .conftest import OTHER, Bench, Event
 
@@ -31,6 +32,17 @@ async def test_a_claimed_replay_is_honoured_once(bench: Bench) -> None:
     later = await bench.settle(batch(replaying(bench, 3, old, event_id="x")))
     assert later.tally[:5] == (0, 0, 0, 0, 1)
     assert [key.replay for key in await bench.world.windows()].count(True) == 1
+
+
+async def test_rows_of_replays_are_counted_apart(bench: Bench) -> None:
+    """A sender's rows are those of its own events; a replay is an operator's."""
+    old = Provenance(RAW, 0, 0)
+    await bench.commit(bench.record(0, value=b"{"))
+    await bench.world.claim_dead_letter(old, REPLAY_ID)
+    one = await bench.settle(batch(replaying(bench, 1, old, event_id="x"), bench.record(2, event_id="y")))
+    assert (one.senders[Sender.DIRECT], sum(one.senders.values()), one.replayed) == (1, 1, 1)
+    unclaimed = await bench.settle(batch(replaying(bench, 3, Provenance(RAW, 0, 9), event_id="z")))
+    assert (unclaimed.senders[Sender.DIRECT], unclaimed.replayed) == (1, 0)
 
 
 async def test_two_copies_of_a_replay_in_two_partitions_are_one(bench: Bench) -> None:

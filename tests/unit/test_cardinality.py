@@ -128,7 +128,7 @@ def test_what_postgres_knows() -> None:
             WaitingRetries(tries, error.value, sender, 1, 0, 0.0, 1.0)
             for tries in range(1, 500)
             for error in ErrorClass
-            for sender in (*Sender, None, "nobody")
+            for sender in (*Sender, None, "nobody", "replay")
         ],
         [OpenDeadLetters(reason.value, 5, 1.0) for reason in DroppedReason],
         [Runs("process", code, 1, 1.0) for code in range(4)],
@@ -139,4 +139,4 @@ def test_what_postgres_knows() -> None:
         1.0,
     )
 
-    assert len(shown(backlog, lambda _class, tries: ("15s", "30s", "60s")[min(tries, 3) - 1])) < 40
+    assert len(shown(backlog, lambda _class, tries: ("15s", "30s", "60s")[min(tries, 3) - 1])) < 43

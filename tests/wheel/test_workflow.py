@@ -18,6 +18,7 @@ from schemas.documents.run_summary import ProcessSummary
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WORKFLOW = CHECKOUT / ".github" / "workflows" / "bridge-raw-worker.yml"
+NATIVE_LIBRARY = CHECKOUT / "native" / "target" / "release" / "libghostlink_native.so"
 EXPRESSION = re.compile(r"\$\{\{\s*(.+?)\s*\}\}")
 
 
@@ -93,6 +94,10 @@ async def test_its_steps_run(workflow, stack, database_url, topic_prefix, tmp_pa
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     # Values that a site sets beside the workflow's own variables.
     own = {"BRIDGE_TOPIC_PREFIX": topic_prefix, "BRIDGE_TOPIC_PARTITIONS": "2", "BRIDGE_GROUP": settings.group}
+    # The installed packages run once, and the checkout's own native module is the one that the copy would compile.
+    own["PIP_NO_COMPILE"] = "1"
+    if NATIVE_LIBRARY.exists():
+        own["NATIVE_LIBRARY"] = str(NATIVE_LIBRARY)
     codes = [
         subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],

@@ -81,8 +81,14 @@ class _SenderLimits:
 
     def take_validated(self, script_id: str, address: str, count: int) -> None:
         """Take `count` events from the limits of `events:validate`, in the same way as `take_events`."""
-        self._address_validated.take((script_id, address), count)
-        self.validated.take(script_id, count)
+        self._address_validated.ask((script_id, address), count)
+        self.validated.ask(script_id, count)
+        self.charge_validated(script_id, address, count)
+
+    def charge_validated(self, script_id: str, address: str, count: int) -> None:
+        """Count `count` events like `take_validated`, and refuse none; later events may be refused for it."""
+        self._address_validated.charge((script_id, address), count)
+        self.validated.charge(script_id, count)
 
 
 class RateLimits:

@@ -1,7 +1,9 @@
 """Route `POST /api/bridge/{script_id}/events:validate`: shows what the stream would do with events, and sends none."""
 
+import math
 import time
 from contextlib import ExitStack
+from time import thread_time
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +12,7 @@ from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import Work
 from bridge.gateway.admission.refused_events import judge, vouched_by
 from bridge.gateway.admission.shares import shares_of
+from bridge.gateway.admission.weight import weight
 from bridge.gateway.elements import identify
 from bridge.gateway.request import Request
 from bridge.gateway.routes.events import admitted, begin, receive_events
@@ -22,6 +25,8 @@ from schemas.uuid7 import uuid7
 from streams.pipeline.identity import claim_note
 from streams.pipeline.rejection import Rejection
 
+_SECONDS_OF_ONE: Final = 0.00025
+"""The processor time of one event. Most take less, and 64 KiB that can't be stored take 10 ms."""
 _LEFT_OUT: Final = "valid; the response is too long to contain this event: validate fewer events in one request"
 # The place of an event is not known before the event is published.
 _NOT_FROM_AN_EVENT = ("raw_topic", "raw_partition", "raw_offset", "attempt")
@@ -49,12 +54,16 @@ async def post_validate(services: Services, request: Request) -> Answer:
 
 
 async def _judge_all(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
-    _, elements = await receive_events(services, request, place, held, work)
-    services.rate_limits.of(grant.sender).take_validated(request.script_id, request.address, len(elements.values))
+    body, elements = await receive_events(services, request, place, held, work)
+    limits, whose = services.rate_limits.of(grant.sender), (request.script_id, request.address)
+    counted = weight(body, len(elements.values))
+    limits.take_validated(*whose, counted)
+    seconds = 0.0
     now_ms = time.time_ns() // 1_000_000
     results: list[msgspec.Raw] = []
     valid, left = 0, services.settings.gateway_max_body_bytes
     for index, value in enumerate(elements.values):
+        began = thread_time()
         assigned = uuid7(now_ms) if identify(value).missing else None
         judged = {"index": index} | _judged(services, value, vouched_by(grant, assigned), now_ms)
         valid += judged["status"] == "valid"
@@ -63,15 +72,19 @@ async def _judge_all(services: Services, request: Request, grant: Grant, place: 
             encoded = msgspec.json.encode(judged | {"message": _LEFT_OUT})
         left -= len(encoded)
         results.append(msgspec.Raw(encoded))
+        seconds += thread_time() - began
+        if (more := math.ceil(seconds / _SECONDS_OF_ONE) - counted) > 0:
+            limits.charge_validated(*whose, more)
+            counted += more
         await work.let_others()
-    body = {
+    answer = {
         "valid": valid,
         "invalid": len(results) - valid,
         "results": results,
         "request_id": request.ids.request_id.decode(),
         "trace_id": request.ids.trace_id.decode(),
     }
-    return Answer(200, msgspec.json.encode(body), [JSON_TYPE])
+    return Answer(200, msgspec.json.encode(answer), [JSON_TYPE])
 
 
 def _judged(services: Services, value: bytes, vouched: Vouched, now_ms: int) -> dict[str, Any]:

@@ -227,6 +227,7 @@ class BoundedProtocol(ReadingProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_headers = self._passes_over = False
+        self._advanced = True
         self._unwatch()
         self._unset_keepalive_if_required()
         if self.parser.should_upgrade():
@@ -251,6 +252,7 @@ class BoundedProtocol(ReadingProtocol):
         if self._offers_upgrade:
             return
         self._in_body = False
+        self._advanced = True
         self._take_place()
         self.cycle.keep_alive = self._stays
         self.scope[WHOLE_BODY] = True  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add to it
@@ -259,6 +261,7 @@ class BoundedProtocol(ReadingProtocol):
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
+        self._advanced = True
         self._pieces += 1
         self._body_bytes += len(body)
         if self._pieces > _MOST_PIECES and self._body_bytes < _PIECE_BYTES * self._pieces:

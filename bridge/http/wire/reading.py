@@ -8,6 +8,7 @@ from bridge.http.wire.connection_turns import ConnectionTurns
 from bridge.http.wire.intake import Intake, Key
 from bridge.http.wire.lingering_close import LingeringTransport
 from bridge.http.wire.request_pace import Pace
+from bridge.http.wire.slow_heads import SlowHeads
 
 _SLICE_BYTES: Final = 64 * 1024
 """Most bytes of one connection that are parsed before other connections have their turn."""
@@ -25,6 +26,7 @@ class ReadingProtocol(HttpToolsProtocol):
     first = Intake()
     """The queue of the admin port, and of connections whose last request came from a server."""
     others = Intake()
+    slow = SlowHeads()
     _lingering: LingeringTransport
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -34,7 +36,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self._intake = self.others
         self._turns = ConnectionTurns(Pace(0), "")
         self._running: RequestResponseCycle | None = None
-        self._in_body = self._ends = False
+        self._in_body = self._ends = self._advanced = False
         self._announced = self._body_bytes = 0
         self._unparsed = b""
         self._parsed_to = 0
@@ -59,7 +61,8 @@ class ReadingProtocol(HttpToolsProtocol):
             return
         self._intake = intake = self.first if self._turns.goes_first else self.others
         if intake.left > 0 and not self._unparsed and not self.pipeline and self._is_one_piece(data):
-            self._parse_slice(data)
+            if not self._advances(data):
+                self._rests()
             return
         # Reading is paused while bytes are unparsed, but one more read may already have arrived.
         self._unparsed, self._parsed_to = self._unparsed[self._parsed_to :] + data, 0
@@ -68,17 +71,31 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def parse_piece(self) -> bool:
         """Parse some of the bytes; returns whether more bytes can be parsed."""
-        data, begin = self._unparsed, self._parsed_to
+        data, begin, advanced = self._unparsed, self._parsed_to, True
         if self._drops:
             self._lingering.drop(len(data) - begin)
             self._parsed_to = len(data)
         else:
             self._parsed_to = self._end_of_piece(data, begin)
-            self._parse_slice(data[begin : self._parsed_to])
+            advanced = self._advances(data[begin : self._parsed_to])
         if self._parsed_to == len(data):
             self._unparsed, self._parsed_to = b"", 0
-            self._lingering.let_go_reading()
+            if advanced:
+                self._lingering.let_go_reading()
+            else:
+                self._rests()
         return self._may_parse()
+
+    def _rests(self) -> None:
+        """Stop reading for a moment, because the last bytes completed no part of a request."""
+        if not self._drops:
+            self._lingering.hold_reading()
+            self.slow.rests(self)
+
+    def reads_again(self) -> None:
+        """Resume reading after a rest, unless bytes that arrived meanwhile are unparsed."""
+        if not self._unparsed:
+            self._lingering.let_go_reading()
 
     def reads_on(self) -> None:
         """Parse the remaining bytes when it is their turn."""
@@ -88,6 +105,7 @@ class ReadingProtocol(HttpToolsProtocol):
     def reads_no_more(self) -> None:
         """Drop the unparsed bytes, because the connection is closed."""
         self._unparsed = b""
+        self.slow.leave(self)
         if self.waits_in is not None:
             intake, key = self.waits_in
             intake.leave(self, key)
@@ -117,6 +135,12 @@ class ReadingProtocol(HttpToolsProtocol):
         announced = self._announced - self._body_bytes if self._in_body else 0
         found = data.find(_HEAD_END, begin + (announced if announced > 0 else _LEAST_PIECE_BYTES), end)
         return end if found < 0 else found + len(_HEAD_END)
+
+    def _advances(self, data: bytes) -> bool:
+        """Parse the data; return whether it completed the head of a request, or has bytes of a body."""
+        self._advanced = False
+        self._parse_slice(data)
+        return self._advanced
 
     def _parse_slice(self, data: bytes) -> None:
         """Parse the data, and deduct the time from the time for parsing in this iteration of the loop."""

@@ -19,7 +19,7 @@ WITH event AS (
            copies > 1 AS is_doubled,
            healed AND copies IS NULL AS is_healed_without_event,
            attempt > 1 AND retry_count IS NULL AS is_retried_without_ledger,
-           healed AND attempt > 1 AND attempt <> retry_count + 1 AS is_other_attempt,
+           healed AND attempt > 1 AND attempt - 1::bigint <> retry_count AS is_other_attempt,
            copies > 0 AND (NOT healed OR healed AND attempt = 1) AS is_contradicted
     FROM kind
 )

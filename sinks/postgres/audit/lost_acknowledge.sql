@@ -1,6 +1,6 @@
 -- Acknowledges the records of each partition that retention deleted before they were read; returns their numbers.
 WITH known AS (
-    SELECT group_id, topic, partition, lost - lost_acknowledged AS news FROM stream_offset
+    SELECT group_id, topic, partition, saturated(lost::numeric - lost_acknowledged) AS news FROM stream_offset
     WHERE topic = $1 AND partition = $2 AND lost > lost_acknowledged
     FOR UPDATE
 )

@@ -18,13 +18,10 @@ from sinks.postgres.connection import Connection, connection
 from sinks.postgres.registry.cache import tell_of_change
 from sinks.postgres.registry.history import sign_changes
 from sinks.postgres.statements import sql
-from sinks.postgres.table_locks import waiting_briefly
 from sinks.refusals import refusal
 
 _HOST_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_HOST: Final = 253
-LOCK_SECONDS: Final = 10.0
-"""The longest wait for a row that another session has locked, in seconds."""
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -163,13 +160,13 @@ async def list_scripts(dsn: str, *, site_id: int | None = None) -> list[ScriptRo
 async def asking(
     dsn: str, doing: str, *, then: Callable[[Connection], Awaitable[None]] | None = None
 ) -> AsyncIterator[Connection]:
-    """Open a transaction that waits at most LOCK_SECONDS for a lock; Postgres' errors become PreconditionFailed.
+    """Open a transaction; Postgres' errors become PreconditionFailed, also that of a wait for a lock.
 
     `doing` names the action, for error messages. `then` is called with the connection after the commit.
     """
     try:
         async with connection(dsn, "registry admin") as conn:
-            async with waiting_briefly(dsn, conn, doing, LOCK_SECONDS):
+            async with conn.transaction():
                 yield conn
             if then is not None:
                 await then(conn)

@@ -15,6 +15,8 @@ from sinks.postgres.kept_json import kept_object
 from sinks.postgres.statements import sql
 from telemetry.printable import printable
 
+OF_THE_API: Final = "token:"
+"""The beginning of `started_by` of runs that were requested over the API; the name of the token follows."""
 _NOTHING_INSERTED: Final = "INSERT 0 0"
 
 
@@ -51,12 +53,13 @@ def acting_as(who: str) -> Iterator[None]:
 def started_by() -> str:
     """Return, as text, the account that starts runs now and this host: the one of `acting_as`, or the process's own.
 
-    The text has only printable characters.
+    The text has only printable characters. No process's own account has a name like that of a caller of the API.
     """
     who = _acting_as.get()
     if who is None:
         try:
-            who = getpass.getuser()
+            # The name is from the environment, if a variable has one. Names of accounts contain no colon.
+            who = getpass.getuser().replace(":", "_")
         except (OSError, KeyError):
             who = "unknown"
     return printable(f"{who}@{socket.gethostname()}")

@@ -9,20 +9,21 @@ from schemas.pipeline.sender import Sender, sender_named
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import connection
+from sinks.postgres.runs.history import OF_THE_API
 from sinks.postgres.statements import sql
 from telemetry import metrics
 
 _REASONS: Final = [one.value for one in DroppedReason]
 _MOST_TIERS: Final = 16
 """The most retry tiers that can be set; all later failures of an event have the last one."""
-_KINDS: Final = ([one.value for one in ErrorClass], [one.value for one in Sender], _MOST_TIERS)
+_KINDS: Final = ([one.value for one in ErrorClass], [one.value for one in Sender], _MOST_TIERS, metrics.REPLAY)
 _RESULTS = {0: "succeeded", 1: "failed", 2: "partly", 3: "unfit"}
 
 
 class WaitingRetries(NamedTuple):
     """Events that wait for a retry, with the same sender class, number of failures and class of the last error.
 
-    They have failed `retry_count` times, or more often if it is _MOST_TIERS. Classes of the last error that are unknown
+    The sender class of replays is `replay`. They have failed `retry_count` times, or more often if it is _MOST_TIERS. Classes of the last error that are unknown
     to this release count as `other`. Ages are in seconds.
     """
 
@@ -94,7 +95,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
         return Backlog(
             [WaitingRetries(*row.values()) for row in await conn.fetch(sql("backlog_retries"), *_KINDS)],
             [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"), _REASONS)],
-            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS))],
+            [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS), OF_THE_API)],
             [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),
             (await read_breaker(conn, group)).engaged,
@@ -122,8 +123,9 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
     }
     for waiting in found.retries:
         # A row without a sender class may be a server's event.
-        sender = sender_named(waiting.sender) or Sender.DIRECT
-        place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count), sender.value))
+        known = sender_named(waiting.sender) or Sender.DIRECT
+        sender = metrics.REPLAY if waiting.sender == metrics.REPLAY else known.value
+        place = (metrics.RETRIES_WAITING, (tier_of(waiting.error_class, waiting.retry_count), sender))
         series[place] = series.get(place, 0.0) + waiting.waiting
     for letters in found.dead_letters:
         series[metrics.DEAD_LETTERS_OPEN, (letters.dropped_reason,)] = letters.open

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.replay import ReplaySummary
 from schemas.errors import BreakerOpen, BridgeError, InvalidInput, PreconditionFailed, SinkUnavailable
+from sinks.postgres.runs.history import note_end
+from sinks.postgres.stats.backlog import read_backlog
 
 
 def hanging() -> Job[ReplaySummary]:
@@ -75,6 +78,21 @@ async def test_what_goes_wrong_behind_a_request_is_on_record(
     with pytest.raises(Problem) as caught:
         await runs.finish(failing(error), ALICE, "a plan")
     assert caught.value.code is (Code.INVALID_REQUEST if code == 3 else Code.RUN_FAILED)
+
+
+async def test_what_callers_fail_at_is_in_no_figure_that_pages(
+    two_orgs: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metrics count commands' runs only, including those of a process that calls itself a token."""
+    runs = Runs(two_orgs, 1, 1)
+    run_id = await runs.begin_replay(failing(BridgeError("it went wrong")), ALICE, "a plan")
+    assert (await record(two_orgs, run_id))[:2] == (1, "token:alice")
+    assert (await read_backlog(two_orgs.dsn, two_orgs.group)).runs == []
+    monkeypatch.setenv("LOGNAME", "token:alice")
+    await note_end(two_orgs.dsn, "r", "dlq-replay", (datetime.now(UTC), datetime.now(UTC)), 1, '{"errors": []}')
+    assert (await record(two_orgs, "r"))[:2] == (1, "token_alice")
+    (counted,) = (await read_backlog(two_orgs.dsn, two_orgs.group)).runs
+    assert (counted.script, counted.exit_code, counted.recent) == ("dlq-replay", 1, 1)
 
 
 async def test_one_organisation_does_not_take_all_places(two_orgs: Settings) -> None:

@@ -14,7 +14,7 @@ from support.processes.programs import environment
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
 
-EXAMPLES = 40
+EXAMPLES = 20
 # Most requests are for a script that exists, with its key; all other values are generated.
 CONFIGURATION = """
 seed = 20

@@ -16,9 +16,9 @@ from support.processes.command import bridge
 from bridge.dev.stack import StackAddresses
 from schemas.config.settings import Settings
 from schemas.documents.replay import Outcome
-from schemas.pipeline.record import Provenance
+from schemas.pipeline.record import Provenance, TopicPartition
 from sinks.postgres.audit.drops import drops_by, summed
-from sinks.postgres.audit.snapshot import read_snapshot
+from sinks.postgres.audit.snapshot import acknowledge_lost, read_snapshot
 from sinks.postgres.connection import connection
 from sinks.postgres.gate.verdicts import days, window_sums
 from sinks.postgres.gate.windows import add_to_windows
@@ -231,6 +231,53 @@ async def test_sums_out_of_range_stop_at_their_bound(database_url: str) -> None:
     snapshot = await read_snapshot(Settings(database_url=SecretStr(database_url)), deep=True)
     assert [one.normalized for one in snapshot.windows.values()] == [MOST]
     assert [(one.read, one.live) for one in snapshot.offsets.values()] == [(MOST, MOST)]
+
+
+async def test_numbers_at_their_bound_stop_no_command(database_url: str) -> None:
+    """The audit, an acknowledgement, a claim of partitions and a replay's progress do not overflow."""
+    await execute(
+        database_url,
+        "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, record_time, received_at, retry_count,"
+        f" first_failed_at, last_error, error_class, normalized) VALUES ('t', 0, 1, now(), now(), {2**31 - 1}, now(), 'x', 'x', true)",
+        "INSERT INTO bridge_event (received_at, occurred_at, site_id, script_id, event_id, event_type, properties,"
+        f" schema_version, raw_topic, raw_partition, raw_offset, attempt) SELECT now(), now(), 1, 's', 'x', 'x', '{{}}', 2, 't', 0,"
+        f" raw_offset, {2**31 - 1} FROM bridge_event_raw",
+        *(
+            "INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset, epoch, normalized, lost, lost_acknowledged)"
+            f" VALUES ('g', '{topic}', 0, 0, {MOST}, {MOST}, {MOST}, {MOST}, -1)"
+            for topic in ("t", "t#2")
+        ),
+        *PLANNED,
+        f"UPDATE replay SET published = {10**12}",
+    )
+    settings = Settings(database_url=SecretStr(database_url))
+    (ledger,) = ((await read_snapshot(settings, deep=True)).ledgers or {}).values()
+    assert (ledger.retried, ledger.other_attempt) == (2**31 - 1, 1)
+    assert await acknowledge_lost(settings, TopicPartition("t", 0)) == MOST
+    assert await acknowledge_lost(settings, TopicPartition("t", 0)) == 0
+    async with connection(database_url, "test") as conn:
+        counts = await conn.fetchrow(sql("demo_counts"), "g", "t", SINCE)
+        assert (counts["read"], counts["normalized"]) == (MOST, MOST)
+        claimed = await conn.fetch(sql("offsets_claim"), "g", ["t", "u"], [0, 0], [0, 0], "w", None)
+        assert [row["next_offset"] for row in claimed] == [MOST, 0]
+        await conn.execute(sql("replay_sent"), PLAN, 1, 1)
+        assert await conn.fetchval("SELECT sent_to FROM replay") == 1
+
+
+async def test_counts_at_their_bound_stop_no_partition(database_url: str) -> None:
+    """A commit, a loss and a skip move the offset all the same; the audit shows the difference."""
+    names = "live, normalized, retried, dropped, stale, skipped, lost"
+    await execute(
+        database_url,
+        f"INSERT INTO stream_offset (group_id, topic, partition, base_offset, next_offset, {names})"
+        f" SELECT 'g', 't', 0, 0, 0, {', '.join([str(MOST)] * 7)}",
+    )
+    async with connection(database_url, "test") as conn:
+        row = ["t", 0, 5, *[1] * 6, None, None, None]
+        await conn.execute(sql("offsets_advance"), "g", *([one] for one in row))
+        await conn.execute(sql("offsets_lose"), "g", "t", 0, 7)
+        await conn.execute(sql("offsets_skip"), "g", "t", 0, 7, 9)
+        assert tuple(await conn.fetchrow(f"SELECT next_offset, {names} FROM stream_offset")) == (9, *[MOST] * 7)
 
 
 async def test_a_window_that_has_not_begun_counts_for_nothing(database_url: str) -> None:

@@ -204,6 +204,21 @@ async def test_unknown_reasons_and_classes_are_one_series(database_url: str) -> 
     assert sum(metric is metrics.DEAD_LETTERS_OPEN for metric, _ in series) <= len(DroppedReason) + 1
 
 
+async def test_replays_that_wait_are_counted_apart(database_url: str) -> None:
+    """Regardless of who sent the event first."""
+    for sender in ("server", "visitor"):
+        await execute(
+            database_url,
+            "DELETE FROM bridge_event_raw",
+            WAITING.format(last=3),
+            f"UPDATE bridge_event_raw SET sender = '{sender}'",
+            "UPDATE bridge_event_raw SET replay_of = 'bridge.raw:0:0' WHERE raw_partition > 1",
+        )
+        found = shown(await read_backlog(database_url, "g"), lambda *_: "15s")
+        told = {labels[1]: count for (metric, labels), count in found.items() if metric is metrics.RETRIES_WAITING}
+        assert told == {sender: 2, "replay": 1}
+
+
 async def test_the_retry_reaper_considers_as_many_partitions_as_a_topic_may_have(database_url: str) -> None:
     """Those with the lowest numbers, which a topic has."""
     await execute(database_url, WAITING.format(last=10_001))

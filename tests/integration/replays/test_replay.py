@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,6 +26,7 @@ from support.wait import wait_until
 
 from schemas.documents.replay import PlanSummary, ReplaySummary
 from sinks.postgres.registry.admin import add_script
+from telemetry import metrics
 
 
 async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, database_url, topic_prefix) -> None:
@@ -56,12 +58,20 @@ async def test_a_plan_says_what_today_s_code_says_and_changes_nothing(stack, dat
     assert (await fetch(settings, "SELECT count(*) FROM replay"))[0][0] == 3
 
 
+def attempts() -> Counter[tuple[str, str]]:
+    """The attempts so far in this process, by outcome and sender class."""
+    (family,) = [one for one in metrics.REGISTRY.collect() if one.name == "bridge_events"]
+    samples = [one for one in family.samples if one.name.endswith("_total")]
+    return Counter({(one.labels["outcome"], one.labels["sender"]): int(one.value) for one in samples})
+
+
 async def test_a_replay_tells_what_became_of_the_items(stack, database_url, topic_prefix) -> None:
     """Persisted, a duplicate, dropped again with its earlier generation; bytes and headers stay."""
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, [*late(20), event(3, **LATE), event(50, event_type="")])
     await add_script(database_url, "late", 1)
     plan_id, _ = await plan(settings, "--all", "--yes")
+    before_it = attempts()
     async with working(settings):
         out, err = await dlq(settings, "replay", plan_id[:8], "--json-output", "-", code=2)
         again, told = await dlq(settings, "replay", plan_id, "--json-output", "-", code=2)
@@ -85,6 +95,7 @@ async def test_a_replay_tells_what_became_of_the_items(stack, database_url, topi
     )  # fmt: skip
     assert (new["disposition"], before["dropped_reason"]) == ("open", "schema_violation")
     assert (await fetch(settings, "SELECT bool_or(replay) AND NOT bool_and(replay) FROM gate_window"))[0][0]
+    assert attempts() - before_it == {("normalized", "replay"): 20, ("dropped", "replay"): 2}
     runs = await fetch(
         settings, "SELECT script, exit_code FROM script_run WHERE script LIKE 'dlq-%' ORDER BY started_at"
     )

@@ -30,7 +30,7 @@ from sinks.commit_rules import (
 )
 from sinks.ports import CommitResult, Rejected
 from sinks.postgres.dedup.key_claims import first_claims, second_claims
-from sinks.senders import count_senders, only_sender
+from sinks.senders import count_senders, only_sender, without_replays
 from sinks.windows import Windows, count_windows
 from support.events.encoded import event_of
 
@@ -238,7 +238,9 @@ class MemorySink:
                 store.offsets[row.source].add(row)
                 if row.counts.normalized:
                     store.persisted_at = asyncio.get_running_loop().time()
-        return CommitResult(tally(rows), failures, list(winners), windows, count_senders(normalized, only))
+        fresh = without_replays(normalized, outcomes)
+        replayed = len(normalized) - len(fresh)
+        return CommitResult(tally(rows), failures, list(winners), windows, count_senders(fresh, only), replayed)
 
     async def rejected(self, outcomes: Sequence[Outcomes]) -> list[Rejected]:
         self._fail("rejected")

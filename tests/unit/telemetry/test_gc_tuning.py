@@ -1,7 +1,12 @@
 """The thresholds of Python's garbage collection."""
 
+import gc
 import subprocess
 import sys
+
+import pytest
+
+from telemetry.gc_tuning import collecting_later
 
 _PROGRAM = """
 import asyncio, gc
@@ -22,6 +27,15 @@ async def serve():
 
 asyncio.run(serve())
 """
+
+
+def test_a_collection_waits_for_the_end_of_a_short_context() -> None:
+    with collecting_later():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="of the context"), collecting_later():
+        raise ValueError("of the context")
+    assert gc.isenabled()
 
 
 def test_while_requests_wait_python_looks_at_few_objects_together() -> None:

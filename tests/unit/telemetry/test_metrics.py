@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from support.events.making import RAW, judged, record
 
-from schemas.pipeline.outcome import Outcomes, Tally, duplicate
+from schemas.pipeline.outcome import Outcomes, ReplayClaim, Tally, duplicate
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
@@ -133,6 +133,30 @@ def test_each_attempt_counts_for_its_sender_s_class() -> None:
     assert sum(counted().values()) - sum(before.values()) == 7
 
 
+def test_outcomes_of_replays_count_for_no_sender() -> None:
+    """Failures of a replay are an operator's, whoever sent the events first."""
+    outcomes = [judged(record(0), record(1, event_type=""), record(2, script_id="nobody"))]
+    for failure in outcomes[0].failures:
+        failure.attempt.replay = ReplayClaim("r", failure.attempt.provenance)
+    counters = ("bridge_events", "bridge_dropped_events", "bridge_dead_letters")
+
+    def counted() -> dict[tuple[str, ...], float]:
+        families = [one for one in metrics.REGISTRY.collect() if one.name in counters]
+        samples = [each for one in families for each in one.samples if each.name.endswith("_total")]
+        return {(one.name, *sorted(one.labels.values())): one.value for one in samples}
+
+    before = counted()
+    given = committed(outcomes, processed=3, retried=1, dropped=1)._replace(senders={}, replayed=1)
+    commit_metrics.settled(given, outcomes, NOW_MS, RAW)
+    assert {one: count - before[one] for one, count in counted().items() if count != before[one]} == {
+        ("bridge_events_total", "normalized", "replay"): 1,
+        ("bridge_events_total", "dropped", "replay"): 1,
+        ("bridge_events_total", "replay", "retried"): 1,
+        ("bridge_dropped_events_total", "replay", "schema_violation"): 1,
+        ("bridge_dead_letters_total", "replay", "schema_violation"): 1,
+    }
+
+
 def test_freshness_counts_a_batch_as_single_observations_would() -> None:
     """Each record's age is in its buckets."""
     registry = CollectorRegistry()
@@ -187,18 +211,18 @@ def test_a_lane_that_ends_takes_its_series_along() -> None:
 def test_every_reason_has_its_series_from_the_beginning() -> None:
     """`increase` misses the first count of a new series."""
     page = generate_latest(metrics.REGISTRY).decode()
-    for sender in Sender:
+    for sender in (*Sender, "replay"):
         for reason in DroppedReason:
             assert f'bridge_dropped_events_total{{reason="{reason}",sender="{sender}"}}' in page
 
 
 def test_what_waits_is_told_by_its_sender_s_class() -> None:
     """A row with a missing or unknown class counts as a Kafka producer's, because it may be a server's."""
-    named = {"visitor": 1, "server": 2, "direct": 4, None: 8, "made up": 16}
+    named = {"visitor": 1, "server": 2, "direct": 4, None: 8, "made up": 16, "replay": 32}
     waiting = [WaitingRetries(tries, "x", sender, n, 0, 0.0, 1.0) for sender, n in named.items() for tries in (1, 2)]
     found = shown(Backlog(waiting, [], [], [], State(0, 0, False, 0, 1.0, 1), False, 1, 1.0), lambda *_: "15s")
     told = {labels: value for (metric, labels), value in found.items() if metric is metrics.RETRIES_WAITING}
-    assert told == {("15s", "visitor"): 2, ("15s", "server"): 4, ("15s", "direct"): 56}
+    assert told == {("15s", "visitor"): 2, ("15s", "server"): 4, ("15s", "direct"): 56, ("15s", "replay"): 64}
 
 
 def test_the_network_is_told(tmp_path: Path) -> None:

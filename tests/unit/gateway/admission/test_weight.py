@@ -10,6 +10,7 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 from bridge.gateway.admission import refused_events
 from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.admission.weight import weight
+from bridge.gateway.routes import validate
 from bridge.http.token_buckets import Buckets
 from schemas.pipeline.sender import Sender
 from sinks.postgres import copy_encoder
@@ -31,6 +32,7 @@ def unrefilled(gateway: LoneGateway, who: Sender) -> Buckets:
     return rate_limits.of(who).events
 
 
+VALIDATE = "/api/bridge/s1/events:validate"
 LONG = 64 * 1024 - 400
 KEYS = b'{"k": {' + b", ".join(b'"k%d": 1' % number for number in range(LONG // 12)) + b"}}"
 
@@ -169,3 +171,32 @@ async def test_an_ordinary_event_counts_as_one() -> None:
                 events = unrefilled(gateway, Sender.SERVER)
                 assert (await gateway.post(gateway.server(), sent(count, properties))).status == 202
                 assert 10_000 - events._level("s1") == count
+
+
+@pytest.mark.parametrize("who", list(Sender)[:2], ids=str)
+async def test_a_validated_event_counts_as_its_weight(who: Sender) -> None:
+    """64 KiB of empty arrays, refused for the NUL behind them, count as many small events."""
+    worst = b'{"k": [' + b"[]," * (LONG // 3) + b'1], "n": "\\u0000"}'
+    async with lone_gateway(gateway_validate_events_per_second=4000) as gateway:
+        headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
+        unrefilled(gateway, who)
+        validated = gateway.services.rate_limits.of(who).validated
+        full = validated._burst
+        answer = await gateway.post(headers, sent(1, worst), path=VALIDATE)
+
+        assert (answer.status, answer.json()["invalid"]) == (200, 1)
+        assert 80 <= full - validated._level("s1") <= 130
+
+
+async def test_a_validated_event_counts_as_the_time_of_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each begun 0.25 ms counts as one, beyond the weight."""
+    moments = itertools.count()
+    async with lone_gateway() as gateway:
+        unrefilled(gateway, Sender.SERVER)
+        validated = gateway.services.rate_limits.of(Sender.SERVER).validated
+        full = validated._burst
+        monkeypatch.setattr(validate, "thread_time", lambda: next(moments) * 0.0026)
+        assert (await gateway.post(gateway.server(), sent(3), path=VALIDATE)).status == 200
+
+        # Three events of 2.6 ms.
+        assert full - validated._level("s1") == 32

@@ -197,11 +197,29 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/routes/validate.py::_judge_all",
-                "services.rate_limits.of(grant.sender).take_validated(...)",
+                "limits.take_validated(...)",
                 "",
             ),
         ),
         (f"{COSTS}::test_validate_has_a_limit_of_its_own",),
+    ),
+    Mutant(
+        "validate-weight",
+        "the weight of an event that is only validated",
+        (
+            Edit(
+                "bridge/gateway/routes/validate.py::_judge_all",
+                "weight(body, len(elements.values))",
+                "len(elements.values)",
+            ),
+        ),
+        (f"{WEIGHT}::test_a_validated_event_counts_as_its_weight",),
+    ),
+    Mutant(
+        "validate-time",
+        "the count of an event that is only validated by the time of its check",
+        (Edit("bridge/gateway/routes/validate.py::_judge_all", "limits.charge_validated(*whose, more)", ""),),
+        (f"{WEIGHT}::test_a_validated_event_counts_as_the_time_of_its_check",),
     ),
     Mutant(
         "gateway-refused",

@@ -79,13 +79,55 @@ MUTANTS = [
         (f"{METRICS}::test_each_attempt_counts_for_its_sender_s_class",),
     ),
     Mutant(
+        "page-replays",
+        "the counts of replays that fail again without their senders",
+        (
+            Edit(
+                "streams/worker/commit_metrics.py::_count_failures",
+                "metrics.REPLAY if is_replay else ...",
+                "(known or Sender.DIRECT).value",
+            ),
+        ),
+        (f"{METRICS}::test_outcomes_of_replays_count_for_no_sender",),
+    ),
+    Mutant(
+        "page-replayed-rows",
+        "the counts of rows without replays",
+        (Edit("sinks/senders.py::without_replays", "not row.window[-1]", "True"),),
+        ("tests/contract/test_sink_replay.py::test_rows_of_replays_are_counted_apart",),
+    ),
+    Mutant(
+        "page-replays-waiting",
+        "the count of events that wait without replays",
+        (
+            Edit(
+                "backlog_retries.sql", "WHEN replay_of IS NOT NULL THEN $4::text", "WHEN $4::text IS NULL THEN $4::text"
+            ),
+        ),
+        ("tests/integration/postgres/test_many_rows.py::test_replays_that_wait_are_counted_apart",),
+    ),
+    Mutant(
+        "page-replays-ratio",
+        "the ratio of failures without replays",
+        (
+            Edit(
+                RULES,
+                """bridge:failures:rate5m
+        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id",sender!~"visitor|replay"}[5m]))""",
+                """bridge:failures:rate5m
+        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id",sender!="visitor"}[5m]))""",
+            ),
+        ),
+        (f"{ALERTS}::test_replays_that_fail_again_page_nobody",),
+    ),
+    Mutant(
         "page-ratio",
         "the ratio of failures without visitors'",
         (
             Edit(
                 RULES,
                 """bridge:failures:rate5m
-        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id",sender!="visitor"}[5m]))""",
+        expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id",sender!~"visitor|replay"}[5m]))""",
                 """bridge:failures:rate5m
         expr: sum(rate(bridge_dropped_events_total{reason!="duplicate_event_id"}[5m]))""",
             ),
@@ -99,7 +141,7 @@ MUTANTS = [
             Edit(
                 RULES,
                 "(bridge:failures:rate5m or vector(0))",
-                """sum(rate(bridge_events_total{outcome="dropped",sender!="visitor"}[5m]))""",
+                """sum(rate(bridge_events_total{outcome="dropped",sender!~"visitor|replay"}[5m]))""",
             ),
         ),
         SUCCESS,
@@ -111,7 +153,7 @@ MUTANTS = [
             Edit(
                 RULES,
                 "< 70 / 100 and on () (bridge:decided:rate5m * 300 >= 100)",
-                """< 70 / 100 and on () (sum(increase(bridge_events_total{sender!="visitor"}[5m])) >= 100)""",
+                """< 70 / 100 and on () (sum(increase(bridge_events_total{sender!~"visitor|replay"}[5m])) >= 100)""",
             ),
         ),
         SUCCESS,
@@ -122,7 +164,7 @@ MUTANTS = [
         (
             Edit(
                 RULES,
-                'sum(increase(bridge_events_total{outcome="retried",sender!="visitor"}[5m]))',
+                'sum(increase(bridge_events_total{outcome="retried",sender!~"visitor|replay"}[5m]))',
                 'sum(increase(bridge_events_total{outcome="retried"}[5m]))',
             ),
         ),
@@ -131,7 +173,7 @@ MUTANTS = [
     Mutant(
         "page-waiting",
         "the count of events that wait without visitors'",
-        (Edit(RULES, 'bridge_retries_waiting{sender!="visitor"}', "bridge_retries_waiting"),),
+        (Edit(RULES, 'bridge_retries_waiting{sender!~"visitor|replay"}', "bridge_retries_waiting"),),
         VISITOR,
     ),
     Mutant(
@@ -146,12 +188,12 @@ MUTANTS = [
         (
             Edit(
                 RULES,
-                'sum(increase(bridge_dead_letters_total{sender!="visitor"}[10m])) > 5',
+                'sum(increase(bridge_dead_letters_total{sender!~"visitor|replay"}[10m])) > 5',
                 "sum(increase(bridge_dead_letters_total[10m])) > 5",
             ),
             Edit(
                 RULES,
-                'sum(increase(bridge_dead_letters_total{sender!="visitor"}[10m])) <= 1',
+                'sum(increase(bridge_dead_letters_total{sender!~"visitor|replay"}[10m])) <= 1',
                 "sum(increase(bridge_dead_letters_total[10m])) <= 1",
             ),
         ),

@@ -336,8 +336,8 @@ MUTANTS = [
         (
             Edit(
                 "backlog_retries.sql",
-                "CASE WHEN sender = ANY ($2::text[]) THEN sender END",
-                "CASE WHEN $2::text[] IS NOT NULL THEN sender END",
+                "WHEN sender = ANY ($2::text[]) THEN sender END",
+                "WHEN $2::text[] IS NOT NULL THEN sender END",
             ),
         ),
         (f"{MANY}::test_unknown_reasons_and_classes_are_one_series",),

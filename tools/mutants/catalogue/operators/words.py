@@ -8,6 +8,8 @@ ROWS = "migrations/0028_bounded_rows.sql"
 CLAIMS = "migrations/0029_claims_of_others.sql"
 SAID = "tests/integration/postgres/test_words_of_accounts.py"
 BOUNDED = "tests/integration/postgres/test_bounded_rows.py"
+AT_BOUND = f"{BOUNDED}::test_numbers_at_their_bound_stop_no_command"
+CALLERS = "tests/integration/api/test_runs.py::test_what_callers_fail_at_is_in_no_figure_that_pages"
 CRASHED = "tests/integration/replays/test_replay_crash.py"
 DROPS = "drops_became.sql"
 INSERTED = f"{SAID}::test_a_row_that_comes_with_a_change_names_who_wrote_it"
@@ -220,6 +222,48 @@ MUTANTS = [
         "the limit on sums that exceed a bigint",
         (Edit(WORDS, "greatest(least(total, 9223372036854775807), -9223372036854775808)::bigint", "total::bigint"),),
         (f"{BOUNDED}::test_sums_out_of_range_stop_at_their_bound",),
+    ),
+    Mutant(
+        "attempts-at-their-bound",
+        "the audit's comparison of attempts in bigint",
+        (Edit("audit_rows.sql", "attempt - 1::bigint <> retry_count", "attempt <> retry_count + 1"),),
+        (AT_BOUND,),
+    ),
+    Mutant(
+        "losses-at-their-bound",
+        "the limit on the difference of lost and acknowledged records",
+        (Edit("lost_acknowledge.sql", "saturated(lost::numeric - lost_acknowledged)", "lost - lost_acknowledged"),),
+        (AT_BOUND,),
+    ),
+    Mutant(
+        "totals-at-their-bound",
+        "the limit on a partition's running totals",
+        (Edit("offsets_advance.sql", "saturated(o.live::numeric + n.live)", "o.live + n.live"),),
+        (f"{BOUNDED}::test_counts_at_their_bound_stop_no_partition",),
+    ),
+    Mutant(
+        "claims-at-their-bound",
+        "the limit on the number of a partition's claims",
+        (Edit("offsets_claim.sql", "least(o.epoch, 9223372036854775806) + 1", "o.epoch + 1"),),
+        (AT_BOUND,),
+    ),
+    Mutant(
+        "sent-at-its-bound",
+        "the limit on the number of a plan's sent items",
+        (Edit("replay_sent.sql", "least(published + $3, 1000000000000)", "published + $3"),),
+        (AT_BOUND,),
+    ),
+    Mutant(
+        "runs-of-callers",
+        "the rule that metrics leave out runs that were requested over the API",
+        (Edit("backlog_runs.sql", " AND NOT starts_with(started_by, $2::text)", " AND $2::text <> ''"),),
+        (CALLERS,),
+    ),
+    Mutant(
+        "runs-of-commands",
+        "the rule that no process has a name like that of a caller of the API",
+        (Edit("sinks/postgres/runs/history.py::started_by", "getpass.getuser().replace(...)", "getpass.getuser()"),),
+        (CALLERS,),
     ),
     Mutant(
         "windows-begun",

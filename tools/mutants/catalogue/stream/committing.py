@@ -169,7 +169,13 @@ MUTANTS = [
     Mutant(
         "loss",
         "the record of unread offsets that retention deleted",
-        (Edit("offsets_lose.sql", "lost = lost + ($4::bigint - next_offset), next_offset = $4", "next_offset = $4"),),
+        (
+            Edit(
+                "offsets_lose.sql",
+                "lost = saturated(lost::numeric + $4::bigint - next_offset), next_offset = $4",
+                "next_offset = $4",
+            ),
+        ),
         (f"{SETTLING}::test_lose_records_the_gap_once",),
     ),
     Mutant(

@@ -52,7 +52,7 @@ MUTANTS = [
     Mutant(
         "install-untold",
         "the webhook call for a scheduled run whose install failed",
-        (Edit(".github/workflows/bridge-raw-worker.yml", "if: always()\nenv:\nOUTCOME:", "env:\nOUTCOME:"),),
+        (Edit(".github/workflows/bridge-raw-worker.yml", "if: always()\nenv:\nOUTCOME:", "if: success()\n        env:\n          OUTCOME:"),),
         ("tests/house/test_workflows.py",),
     ),
     Mutant(

@@ -7,12 +7,6 @@ ACCOUNT_LOCKS = "tests/integration/postgres/test_account_locks.py"
 
 MUTANTS = [
     Mutant(
-        "change-lock-bound",
-        "the end of a registry change's wait for rows that another session locks",
-        (Edit("registry/admin.py::asking", "waiting_briefly(dsn, conn, doing, LOCK_SECONDS)", "conn.transaction()"),),
-        (f"{ACCOUNT_LOCKS}::test_a_change_says_who_keeps_its_rows",),
-    ),
-    Mutant(
         "token-use-apart",
         "the separate table for the use of tokens: it is written to the tokens' table",
         (
