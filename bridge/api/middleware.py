@@ -109,6 +109,9 @@ class Front:
         except Problem:
             services.addresses.take(address_of(scope, 0), 1)
             raise
+        if not services.tokens.is_current:
+            # Sessions to Postgres can be ended by others, and a revocation would not be noticed.
+            raise Problem(Code.SERVICES_AWAY, "the tokens have not been read from Postgres for too long")
         structlog.contextvars.bind_contextvars(user_id=caller.name, org_id=caller.org_id)
         services.callers.take(caller.key_id, 1)
         return caller
@@ -118,6 +121,8 @@ class Front:
             admit(self._services.tokens.tokens, headers, lambda: datetime.now(UTC))
         except Problem as problem:
             raise _NoLongerGood(problem.code) from None
+        if not self._services.tokens.is_current:
+            raise _NoLongerGood(Code.SERVICES_AWAY)
 
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:

@@ -36,10 +36,11 @@ class Served:
             for number, key in enumerate(KEYS)
         }
         self.known = tokens
+        self.tokens = SimpleNamespace(tokens=tokens, is_current=True)
         self.settings = SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one)
         services: Any = SimpleNamespace(
             settings=self.settings,
-            tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
+            tokens=self.tokens, callers=Buckets("token", rate, lambda: 0.0),
             addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), budget=ByteBudget("bytes", 10_000, 1000),
             use=lambda _key_id: None,
         )  # fmt: skip
@@ -142,6 +143,16 @@ async def test_refusals_of_strangers_fill_no_log() -> None:
     assert events["request"] == 2 * MOST_A_MINUTE
 
 
+@pytest.mark.parametrize(("key", "status"), [(KEYS[0], 503), (FORGED, 401)])
+async def test_tokens_that_were_not_read_for_too_long_open_nothing(key: NewKey, status: int) -> None:
+    """They may have been revoked since; a request without a valid token is refused as before."""
+    served = Served()
+    served.ended.set()
+    served.tokens.is_current = False
+    assert await served.ask(key) == status
+    assert await served.ask(key, path="/health") == 200
+
+
 class Streamed(Served):
     """A front over a route that streams parts of 4 KiB; `part` is called before each."""
 
@@ -201,6 +212,19 @@ def test_streamed_answer_ends_with_its_token(change: dict[str, Any]) -> None:
             if number == 5:
                 key_id = KEYS[0].key_id
                 served.known[key_id] = served.known[key_id]._replace(**change)
+
+        served = Streamed(2000, part)
+        return await served.read(0)
+
+    assert run_virtually(read()) == (5, False)
+
+
+def test_streamed_answer_ends_once_the_tokens_are_too_old() -> None:
+    """A revocation would not be noticed any more."""
+
+    async def read() -> tuple[int, bool]:
+        def part(number: int) -> None:
+            served.tokens.is_current = number < 5
 
         served = Streamed(2000, part)
         return await served.read(0)

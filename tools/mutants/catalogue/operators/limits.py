@@ -115,4 +115,28 @@ MUTANTS = [
         (Edit("jobs/backfill_identity.py::_rolled_back", "transaction.rollback()", "transaction.commit()"),),
         (f"{REFUSED}::test_rows_beyond_a_limit_are_backfilled_and_discarded",),
     ),
+    Mutant(
+        "tokens-unread",
+        "the refusal of tokens that were not read for too long, and whose revocation would not be noticed",
+        (Edit("bridge/api/middleware.py::Front._caller", "not services.tokens.is_current", "False"),),
+        ("tests/unit/api/test_middleware.py",),
+    ),
+    Mutant(
+        "tokens-unread-parts",
+        "the same for the next part of a streamed answer",
+        (Edit("bridge/api/middleware.py::Front._check_still_good", "not self._services.tokens.is_current", "False"),),
+        ("tests/unit/api/test_middleware.py",),
+    ),
+    Mutant(
+        "registry-age-limit",
+        "the age at which a copy of the registry or of tokens is no longer current",
+        (Edit("registry/cache.py::RegistryCache.is_current", "... <= most", "True"),),
+        ("tests/unit/sinks/postgres/test_registry_cache.py",),
+    ),
+    Mutant(
+        "registry-age-told",
+        "the metric of when a process last read the registry",
+        (Edit("registry/cache.py::RegistryCache._read", "metrics.REGISTRY_READ.set_to_current_time()", ""),),
+        ("tests/unit/sinks/postgres/test_registry_cache.py",),
+    ),
 ]
