@@ -139,4 +139,16 @@ MUTANTS = [
         (Edit("registry/cache.py::RegistryCache._read", "metrics.REGISTRY_READ.set_to_current_time()", ""),),
         ("tests/unit/sinks/postgres/test_registry_cache.py",),
     ),
+    Mutant(
+        "excess-own-functions",
+        "the check for functions of the product that run with the owner's rights",
+        (Edit("functions_excess.sql", "p.prosecdef AND", "false AND"),),
+        ("tests/integration/postgres/test_shared_resources.py::test_what_stops_others_is_named",),
+    ),
+    Mutant(
+        "excess-maintain",
+        "the check for MAINTAIN, which permits a lock of a table",
+        (Edit("privileges_excess.sql", "THEN ARRAY['MAINTAIN'] END", "THEN ARRAY[]::text[] END"),),
+        ("tests/integration/postgres/test_shared_resources.py::test_what_stops_others_is_named",),
+    ),
 ]
