@@ -73,6 +73,11 @@ class Served:
             await self.front(scope, receive, send)
         return told[0]
 
+    def become(self, number: int, org_id: int) -> None:
+        """Give the token another organisation."""
+        key_id = KEYS[number].key_id
+        self.known[key_id] = self.known[key_id]._replace(org_id=org_id)
+
     async def hold(self, key: NewKey, **more: str) -> asyncio.Task[int]:
         """Start a request, which is then in flight or refused."""
         task = asyncio.create_task(self.ask(key, **more))
@@ -99,6 +104,27 @@ async def test_one_organisation_does_not_take_all_places() -> None:
     assert await served.ask(KEYS[3]) == 503
     assert await served.end() == [200] * 4
     assert await served.ask(KEYS[0]) == 200
+
+
+async def test_a_few_organisations_do_not_take_all_places() -> None:
+    """A quarter of the places is for callers that have none, and the last one for tokens without an organisation."""
+    served = Served(most=16, most_of_one=8)
+    for key in (KEYS[0], KEYS[1]):
+        for _ in range(8):
+            await served.hold(key)
+    for _ in range(8):
+        await served.hold(KEYS[2])
+    assert served.front._in_hand_of == {10: 8, 20: 4}
+    assert await served.ask(KEYS[2]) == 503
+    for org_id in (30, 31, 32):
+        served.become(2, org_id)
+        await served.hold(KEYS[2])
+    served.become(2, 33)
+    assert await served.ask(KEYS[2]) == 503
+    await served.hold(KEYS[3])
+    assert served.front._in_hand_of.total() == 16
+    await served.end()
+    assert await served.ask(KEYS[2]) == 200
 
 
 async def test_what_asks_for_no_token_takes_no_place() -> None:

@@ -151,4 +151,16 @@ MUTANTS = [
         (Edit("privileges_excess.sql", "THEN ARRAY['MAINTAIN'] END", "THEN ARRAY[]::text[] END"),),
         ("tests/integration/postgres/test_shared_resources.py::test_what_stops_others_is_named",),
     ),
+    Mutant(
+        "org-places-newcomers",
+        "the places for requests that are reserved for callers that have none",
+        (Edit("bridge/api/middleware.py::Front._place", "self._most // _RESERVED_SHARE", "0"),),
+        ("tests/unit/api/test_middleware.py::test_a_few_organisations_do_not_take_all_places",),
+    ),
+    Mutant(
+        "org-places-last",
+        "the last place for a request, which is reserved for tokens without an organisation",
+        (Edit("bridge/api/middleware.py::Front._place", "free == 1 and reserved > 0", "False"),),
+        ("tests/unit/api/test_middleware.py::test_a_few_organisations_do_not_take_all_places",),
+    ),
 ]
