@@ -152,10 +152,15 @@ class Supervisor:
             wakes.close()
 
     def _start(self, seat: Seat) -> None:
-        ours, theirs = _SPAWN.Pipe()
+        seat.began, seat.unanswered, seat.answers = time.monotonic(), 0, 0
+        try:
+            # Without free files, neither a pipe nor a process can be made.
+            ours, theirs = _SPAWN.Pipe()
+        except OSError as error:
+            self._wait_before_restart(seat, "process_not_created", error=str(error))
+            return
         # The name of the process is the name of its files in the shared directory.
         process = _SPAWN.Process(target=_begin, args=(self._target, seat.number, theirs), name=str(seat.number))
-        seat.began, seat.unanswered, seat.answers = time.monotonic(), 0, 0
         try:
             process.start()
         except OSError as error:
