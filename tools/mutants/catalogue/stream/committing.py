@@ -330,7 +330,7 @@ MUTANTS = [
     Mutant(
         "headers-bound",
         "the limit on a record's headers",
-        (Edit("aiokafka_patches/codecs.py::_cut_headers", "stated > _MOST_HEADERS", "False"),),
+        (Edit("aiokafka_patches/many_headers.py::cut_headers", "stated > MOST_HEADERS", "False"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(
