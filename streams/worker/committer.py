@@ -66,7 +66,9 @@ class BatchCommitter:
                     ) from error
                 _drop(found, outcomes)
             else:
-                self._judge.committed(outcomes)
+                if committed.tally.normalized:
+                    # Duplicates that only Postgres knew are among the candidates.
+                    self._judge.committed(outcomes)
                 return committed
 
     async def rehearse(self, outcomes: Sequence[Outcomes]) -> Sequence[Outcomes]:

@@ -28,6 +28,12 @@ MUTANTS = [
         (f"{HOLD_VISITORS}::test_visitors_junk_does_not_trip_it_while_another_process_passes_events",),
     ),
     Mutant(
+        "rows-only",
+        "the rule that only a row shows that events can pass",
+        (Edit("streams/worker/committer.py::BatchCommitter.settle", "committed.tally.normalized", "True"),),
+        (f"{HOLD_VISITORS}::test_a_duplicate_that_only_the_store_knows_shows_nothing",),
+    ),
+    Mutant(
         "row-noted",
         "the time at which a partition's events last became rows",
         (Edit("offsets_advance.sql", "n.normalized > 0", "false"),),
