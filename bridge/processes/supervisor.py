@@ -35,7 +35,7 @@ MOST_UNANSWERED: Final = 8
 _PING_EVERY_SECONDS: Final = 2.0
 PING_SECONDS: Final = 0.5
 _SPAWN: Final = multiprocessing.get_context("spawn")
-_MEMORY: Final = "/dev/shm"
+_MEMORY: Final = "/dev/shm"  # noqa: S108  # only mkdtemp makes files in it
 
 log = structlog.get_logger(__name__)
 
