@@ -61,6 +61,7 @@ class ReadingProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._drops:
             self._lingering.drop(len(data))
+            self._rests()
             return
         self._intake = intake = self.first if self._turns.goes_first else self.others
         if intake.left > 0 and not self._unparsed and not self.pipeline and self._is_one_piece(data):
@@ -91,9 +92,8 @@ class ReadingProtocol(HttpToolsProtocol):
 
     def _rests(self) -> None:
         """Stop reading for a moment, so that the next bytes gather in the socket."""
-        if not self._drops:
-            self._lingering.hold_reading()
-            self.slow.rests(self)
+        self._lingering.hold_reading()
+        self.slow.rests(self)
 
     def reads_again(self) -> None:
         """Resume reading after a rest, unless bytes that arrived meanwhile are unparsed."""

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support.spoken import Spoken, echo, post
+from support.spoken import Spoken, echo, hasty, post
 from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
@@ -73,6 +73,17 @@ async def test_a_body_in_many_small_pieces_rests_after_the_first_ones(kind: type
     await wait_until(lambda: one.wire.reads, budget_seconds=20, describe="reading")
     await one.hear(body)
     assert [status for status, _ in one.answers] == [200]
+    await one.end()
+
+
+async def test_bytes_after_a_refusal_are_dropped_in_turns(kind: type[BoundedProtocol]) -> None:
+    one = Spoken(kind, hasty)
+    one.protocol.data_received(post(b"/a", b"0123456789")[:-10])
+    await wait_until(lambda: one.wire.closed, budget_seconds=20, describe="the close after the refusal")
+    one.wire.reads = True
+    one.protocol.data_received(b"0")
+
+    assert not one.wire.reads
     await one.end()
 
 
