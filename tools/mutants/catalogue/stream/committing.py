@@ -318,7 +318,7 @@ MUTANTS = [
     Mutant(
         "skip-batch-end",
         "the end of the batch that an operator skips",
-        (Edit("bridge/jobs/skip.py::_passable", "end if whole_batch else offset + 1", "one.end"),),
+        (Edit("jobs/skip.py::_passable", "Skipped(..., await ..., why)", "Skipped(one.log, offset, one.end, why)"),),
         (f"{POISON}::test_an_operator_skips_a_batch_at_once",),
     ),
     Mutant(
