@@ -50,7 +50,8 @@ class Services:
             sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()
         }
         self.rate_limits = RateLimits(settings, time.monotonic)
-        self.lines = {sender: Line() for sender in _IDEMPOTENCY_BYTES}
+        shared: list[Line] = []
+        self.lines = {sender: Line(shared) for sender in _IDEMPOTENCY_BYTES}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = bounds_of(settings)
         self.publish_seconds = settings.gateway_publish_timeout.seconds

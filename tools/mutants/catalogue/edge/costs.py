@@ -6,6 +6,7 @@ BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
 LINE = "tests/unit/gateway/admission/test_line.py"
+RATES = "tests/unit/gateway/admission/test_rate_limits.py"
 SHARES = "tests/unit/gateway/admission/test_shares.py"
 KEYS = "tests/unit/gateway/admission/test_idempotency.py"
 ELEMENTS = "tests/unit/gateway/test_elements.py"
@@ -144,14 +145,32 @@ MUTANTS = [
     Mutant(
         "gateway-line-firsts",
         "the half of the time that first slices have before long work",
-        (Edit("bridge/gateway/admission/line.py::Line._give", "self._firsts.is_over", "True"),),
+        (Edit("bridge/gateway/admission/line.py::Line.give", "self._firsts.is_over", "True"),),
         (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
     ),
     Mutant(
         "gateway-line-long",
         "the half of the time that long work has, regardless of the number of waiting first slices",
-        (Edit("bridge/gateway/admission/line.py::Line._give", "self._firsts.is_over", "False"),),
+        (Edit("bridge/gateway/admission/line.py::Line.give", "self._firsts.is_over", "False"),),
         (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
+    ),
+    Mutant(
+        "gateway-line-halves",
+        "the half of the time that each line has while both have requests",
+        (Edit("bridge/gateway/admission/line.py::Line.gives_way", "any(...)", "False"),),
+        (f"{LINE}::test_line_has_half_of_the_time_however_short_its_turns_are",),
+    ),
+    Mutant(
+        "gateway-line-alone",
+        "the limit on the time that a line gives way for what it used alone",
+        (Edit("bridge/gateway/admission/line.py::Line._join", "self.used = max(self.used, min(used))", "pass"),),
+        (f"{LINE}::test_line_has_half_of_the_time_however_short_its_turns_are",),
+    ),
+    Mutant(
+        "gateway-line-passes-on",
+        "the turn of a line that gave way, once the other line has no requests",
+        (Edit("bridge/gateway/admission/line.py::Line.leave", "self._give_next()", "self.give()"),),
+        (f"{LINE}::test_line_that_gave_way_goes_on_where_the_others_requests_end",),
     ),
     Mutant(
         "gateway-cut-small",
@@ -187,7 +206,7 @@ MUTANTS = [
         "gateway-time-debt",
         "the limit on the time that a script owes",
         (Edit("bridge/http/token_buckets.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
-        (f"{LINE}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
+        (f"{RATES}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
     ),
     Mutant(
         "gateway-validate",

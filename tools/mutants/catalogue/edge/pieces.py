@@ -27,4 +27,16 @@ MUTANTS = [
         (Edit("bridge/http/wire/small_pieces.py::SmallPieces._wake", "woken < AT_ONCE", "True"),),
         (f"{SLOW}::test_few_connections_are_read_again_at_once_and_addresses_take_turns",),
     ),
+    Mutant(
+        "small-pieces-dropped",
+        "the rest of a connection whose bytes after a refusal are dropped",
+        (
+            Edit(
+                "bridge/http/wire/reading.py::ReadingProtocol.data_received",
+                "self._lingering.drop(len(data))\nself._rests()",
+                "self._lingering.drop(len(data))",
+            ),
+        ),
+        (f"{SLOW}::test_bytes_after_a_refusal_are_dropped_in_turns",),
+    ),
 ]
