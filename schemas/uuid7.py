@@ -1,4 +1,7 @@
-"""UUIDv7 by RFC 9562: ids whose order is the order of time. Events and requests that have no id get one."""
+"""UUIDv7 by RFC 9562: ids whose order is the order of time. Events and requests that have no id get one.
+
+Under an Idempotency-Key events get ids that are derived from it (bridge/gateway/admission/event_ids.py).
+"""
 
 from collections.abc import Callable
 from os import urandom

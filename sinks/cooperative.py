@@ -40,6 +40,11 @@ class Turn:
         """Whether the work has used its turn."""
         return self._now() >= self._ends
 
+    @property
+    def used(self) -> float:
+        """For how many seconds the work has occupied the event loop since the turn began."""
+        return self._now() - self._ends + self._seconds
+
     def begin(self) -> None:
         """Begin the turn again, now: the work has not occupied the event loop since the turn's former beginning."""
         self._ends = self._now() + self._seconds

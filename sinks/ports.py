@@ -119,6 +119,9 @@ class Sink(Protocol):
     async def passes(self, seconds: float) -> bool:
         """Return whether an event became a row within the last `seconds`, in any worker of the consumer group."""
 
+    async def passing_sites(self, seconds: float) -> list[int]:
+        """Return the sites whose events became rows within the last `seconds`, as far as they are few."""
+
     async def engage(self, cause: BreakerCause) -> BreakerState:
         """Trip the circuit breaker, unless it is open or an operator has bypassed it; return the resulting state."""
 

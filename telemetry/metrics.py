@@ -176,6 +176,10 @@ CONNECTIONS_FAILED = counter(
     "bridge_database_connections_failed", "Refused connections to Postgres, by purpose.", ["role"]
 )
 REGISTRY_SCRIPTS = highest_gauge("bridge_registry_scripts", "Scripts in the process's registry copy.")
+REGISTRY_READ = lowest_gauge(
+    "bridge_registry_read_timestamp_seconds",
+    "When the process last read the registry from Postgres, or the API its tokens, in seconds since the epoch.",
+)
 VERDICTS_UNREADABLE = counter("bridge_verdicts_unreadable", "Records of the gate's topic that could not be read.")
 GATEWAY_REQUESTS = counter("bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"])
 GATEWAY_SERVER_REQUESTS = counter(

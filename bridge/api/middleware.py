@@ -33,6 +33,8 @@ _SEND_SECONDS: Final = 60.0
 _ANSWER_SECONDS: Final = 3600.0
 _LEAST_BYTES_PER_SECOND: Final = 4096
 _SERVER_ERROR: Final = 500
+_RESERVED_SHARE: Final = 4
+"""One place in so many is reserved for callers that have none, and the last one for tokens without an organisation."""
 _HEADERS: Final[HeaderPairs] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 log = structlog.get_logger(__name__)
@@ -109,6 +111,9 @@ class Front:
         except Problem:
             services.addresses.take(address_of(scope, 0), 1)
             raise
+        if not services.tokens.is_current:
+            # Sessions to Postgres can be ended by others, and a revocation would not be noticed.
+            raise Problem(Code.SERVICES_AWAY, "the tokens have not been read from Postgres for too long")
         structlog.contextvars.bind_contextvars(user_id=caller.name, org_id=caller.org_id)
         services.callers.take(caller.key_id, 1)
         return caller
@@ -118,16 +123,21 @@ class Front:
             admit(self._services.tokens.tokens, headers, lambda: datetime.now(UTC))
         except Problem as problem:
             raise _NoLongerGood(problem.code) from None
+        if not self._services.tokens.is_current:
+            raise _NoLongerGood(Code.SERVICES_AWAY)
 
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:
         """Count the request among the requests in flight within the block; raises Problem at their limit.
 
-        Each organisation has a limit, so slow clients of one organisation can't use up the limit for all others.
+        Each organisation has a limit, so slow clients of one organisation can't use up the limit for all others. The
+        last places are reserved, so that slow clients of several organisations can't either.
         """
-        if self._in_hand_of.total() >= self._most:
-            raise Problem(Code.OVERLOADED, "too many requests are in flight; try again later")
         whose = caller.key_id if caller.org_id is None else caller.org_id
+        free, reserved = self._most - self._in_hand_of.total(), self._most // _RESERVED_SHARE
+        is_last = free == 1 and reserved > 0
+        if free <= 0 or (free <= reserved and self._in_hand_of[whose]) or (is_last and caller.org_id is not None):
+            raise Problem(Code.OVERLOADED, "too many requests are in flight; try again later")
         if self._in_hand_of[whose] >= self._most_of_one:
             detail = f"{self._most_of_one} requests of your organisation are in flight; wait for their responses"
             raise Problem(Code.RATE_LIMITED, detail)

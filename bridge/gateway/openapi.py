@@ -53,7 +53,7 @@ _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "a request with the same key and body gets the same response, and its events are not published again",
+    "description": "a request with the same key and body gets the same event ids, so its events count once",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 }
 

@@ -3,6 +3,7 @@
 import time
 from typing import Final
 
+from bridge.gateway.admission.event_ids import EventIds
 from bridge.gateway.admission.idempotency import Idempotency
 from bridge.gateway.admission.ingest_tokens import IngestTokens
 from bridge.gateway.admission.line import Line
@@ -43,12 +44,14 @@ class Services:
         # A body within the size limit fits into each share, if no other request uses the share.
         self.budget = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = ByteBudget("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
+        self.event_ids = EventIds(secret.get_secret_value())
         ttl = settings.gateway_idempotency_ttl.seconds
         self.idempotency = {
             sender: Idempotency(ttl, time.monotonic, most_bytes) for sender, most_bytes in _IDEMPOTENCY_BYTES.items()
         }
         self.rate_limits = RateLimits(settings, time.monotonic)
-        self.lines = {sender: Line() for sender in _IDEMPOTENCY_BYTES}
+        shared: list[Line] = []
+        self.lines = {sender: Line(shared) for sender in _IDEMPOTENCY_BYTES}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = bounds_of(settings)
         self.publish_seconds = settings.gateway_publish_timeout.seconds

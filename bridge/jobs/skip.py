@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import NamedTuple
 
 from bridge.jobs.frame import Job
@@ -14,7 +14,7 @@ from schemas.pipeline.record import RawRecord, TopicPartition
 from sinks.kafka.admin import log_bounds
 from sinks.postgres.offsets.admin import skip_records
 from sinks.postgres.sink import PostgresSink
-from streams.source.kafka import KafkaSource, OffsetsGone, taking
+from streams.source.kafka import KafkaSource, OffsetsGone, SourceUnavailable, taking
 from streams.source.log_identity import examine
 
 _POLL_MS = 500
@@ -89,10 +89,13 @@ async def _passable(
         why = await _tried(source, one.log, offset, readable=readable)
         if readable:
             return Skipped(one.log, offset, offset + 1, why)
-        end = await source.batch_end(one.log, offset)
-        if not whole_batch and end > offset + 1:
-            why += f"; the rest of its batch, up to offset {end - 1}, can be skipped at once with --batch"
-        return Skipped(one.log, offset, end if whole_batch else offset + 1, why)
+        if whole_batch:
+            return Skipped(one.log, offset, await source.batch_end(one.log, offset), why)
+        # One record is skipped also if the header of its batch is damaged.
+        with suppress(SourceUnavailable):
+            if (end := await source.batch_end(one.log, offset)) > offset + 1:
+                why += f"; the rest of its batch, up to offset {end - 1}, can be skipped at once with --batch"
+        return Skipped(one.log, offset, offset + 1, why)
 
 
 async def _tried(source: KafkaSource, log: TopicPartition, offset: int, *, readable: bool) -> str:

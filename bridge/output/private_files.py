@@ -39,15 +39,20 @@ def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
 
     - Anything but a regular file, such as a pipe, is refused without waiting.
     - A file that is opened for writing gets mode 0600.
-    - A file of another account is refused, because its owner could read the content.
+    - A file of another account is refused, because its owner could read the content, or has written it.
     - `x` in `mode` requires a new file. `options` are those of `open`.
     """
     file = open(path, mode, opener=_without_links, **options)  # noqa: SIM115 - closed below or by the caller
     try:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-        if "r" not in mode or "+" in mode:
-            _take(file.fileno(), path)
+        if found.st_uid != os.geteuid():
+            raise OSError(
+                errno.EPERM, f"{path.name} belongs to another account, which can read and write it", str(path)
+            )
+        if ("r" not in mode or "+" in mode) and stat.S_IMODE(found.st_mode) != FILE_MODE:
+            os.fchmod(file.fileno(), FILE_MODE)
     except BaseException:
         file.close()
         raise
@@ -103,14 +108,6 @@ def _open_pipe(path: Path) -> int:
     # Later writes wait for a slow reader.
     os.set_blocking(descriptor, True)
     return descriptor
-
-
-def _take(descriptor: int, path: Path) -> None:
-    found = os.fstat(descriptor)
-    if found.st_uid != os.geteuid():
-        raise OSError(errno.EPERM, "it belongs to another account, which could read the data", str(path))
-    if stat.S_IMODE(found.st_mode) != FILE_MODE:
-        os.fchmod(descriptor, FILE_MODE)
 
 
 def _kind(path: Path) -> int:

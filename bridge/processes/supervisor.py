@@ -35,6 +35,7 @@ MOST_UNANSWERED: Final = 8
 _PING_EVERY_SECONDS: Final = 2.0
 PING_SECONDS: Final = 0.5
 _SPAWN: Final = multiprocessing.get_context("spawn")
+_MEMORY: Final = "/dev/shm"  # noqa: S108  # only mkdtemp makes files in it
 
 log = structlog.get_logger(__name__)
 
@@ -89,8 +90,10 @@ def worst(codes: Iterable[int]) -> int:
 
 @contextmanager
 def shared_metrics(name: str) -> Iterator[Path]:
-    """Within the block, processes that are started share their metrics in a temporary directory."""
-    directory = tempfile.mkdtemp(prefix=f"bridge-{name}-")
+    """Within the block, processes that are started share their metrics in a temporary directory, in memory if possible."""
+    # A process that writes into a mapped file of a full disk is killed (SIGBUS).
+    in_memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    directory = tempfile.mkdtemp(prefix=f"bridge-{name}-", dir=in_memory)
     os.environ[DIRECTORY] = directory
     try:
         yield Path(directory)
@@ -152,10 +155,15 @@ class Supervisor:
             wakes.close()
 
     def _start(self, seat: Seat) -> None:
-        ours, theirs = _SPAWN.Pipe()
+        seat.began, seat.unanswered, seat.answers = time.monotonic(), 0, 0
+        try:
+            # Without free files, neither a pipe nor a process can be made.
+            ours, theirs = _SPAWN.Pipe()
+        except OSError as error:
+            self._wait_before_restart(seat, "process_not_created", error=str(error))
+            return
         # The name of the process is the name of its files in the shared directory.
         process = _SPAWN.Process(target=_begin, args=(self._target, seat.number, theirs), name=str(seat.number))
-        seat.began, seat.unanswered, seat.answers = time.monotonic(), 0, 0
         try:
             process.start()
         except OSError as error:

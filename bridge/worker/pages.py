@@ -12,7 +12,11 @@ import uvicorn
 
 from bridge.http.answer import Receive, Scope, Send
 from bridge.http.exposition import Exposition
+from bridge.http.problems import Code
 from bridge.http.server import quiet_server, server_config
+from bridge.http.wire.connections import Connections
+from bridge.http.wire.protocol import BoundedProtocol
+from bridge.http.wire.request_pace import Pace
 from bridge.processes.supervisor import Seat
 from bridge.worker.shares import together
 from sinks.readiness import ALIVE
@@ -28,6 +32,27 @@ _JSON: Final = "application/json"
 T = TypeVar("T")
 Page = tuple[int, bytes, str]
 """Status, body and media type."""
+
+
+class _Uncounted:
+    """A gauge that keeps nothing."""
+
+    def inc(self) -> None: ...
+
+    def dec(self) -> None: ...
+
+
+class PagesProtocol(BoundedProtocol):
+    """The connections of the pages. Idle ones are closed for new ones, so that they do not use up the process's files."""
+
+    places = Connections(200, 50)
+    # Probes and scrapers may share an address.
+    pace = Pace(0)
+    open_connections: Any = _Uncounted()
+
+    @classmethod
+    def _count_refusal(cls, code: Code) -> None:
+        """Count nothing: the metrics are those of the processes."""
 
 
 class Pages:
@@ -81,7 +106,9 @@ def _json(status: int, body: dict[str, Any]) -> Page:
 def serving(seats: list[Seat], listener: socket.socket) -> Iterator[None]:
     """Serve the pages in a thread within the block."""
     quiet_server()
-    config = server_config(Pages(seats), keep_alive=_KEEP_ALIVE_SECONDS, drain=_STOP_SECONDS, lifespan="off")
+    config = server_config(
+        Pages(seats), keep_alive=_KEEP_ALIVE_SECONDS, drain=_STOP_SECONDS, lifespan="off", http=PagesProtocol
+    )
     # Outside of the main thread, uvicorn leaves the signals to the supervisor.
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=[[listener]], name="pages", daemon=True)

@@ -18,12 +18,14 @@ class Purpose(Enum):
     """The purposes of derived keys. A member's value is the label from which the purpose's key is derived.
 
     A changed label changes the key, and thereby invalidates everything signed with the old key.
+    For EVENT_ID it changes the ids of requests that are repeated.
     """
 
     WEBHOOK = b"ghostlink bridge webhook 1"
     INGEST_TOKEN = b"ghostlink bridge ingest token 1"
     GATEWAY_PROOF = b"ghostlink bridge gateway proof 1"
     SESSION = b"ghostlink bridge session 1"
+    EVENT_ID = b"ghostlink bridge event id 1"
 
 
 def derived_key(secret: str, purpose: Purpose) -> bytes:

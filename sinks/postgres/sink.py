@@ -60,6 +60,9 @@ It is shorter than Postgres' deadlock time-out, because other sessions can cause
 DUE_BYTES = 16 * 1024 * 1024
 """How many bytes of waiting events' bodies are read at once, unless a single one has more."""
 
+MOST_SITES = 10_000
+"""How many sites are read at most. A worker's account may write any number of rows."""
+
 CONTESTED_SECONDS = 60.0
 """How long a lane expects that other lanes insert the keys of its events, after one did. In seconds."""
 
@@ -187,6 +190,11 @@ class PostgresSink:
     async def passes(self, seconds: float) -> bool:
         async with self._working("reading when events last became rows") as conn:
             return bool(await conn.fetchval(sql("offsets_persisted"), self._group, seconds))
+
+    async def passing_sites(self, seconds: float) -> list[int]:
+        async with self._working("reading which sites' events pass") as conn:
+            rows = await conn.fetch(sql("windows_passing"), seconds, MOST_SITES)
+        return [row["site_id"] for row in rows]
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
         async with self._working("tripping the circuit breaker") as conn:

@@ -5,27 +5,25 @@ import atexit
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import faust
 import structlog
-from aiohttp.web import BaseSite, SockSite
 from aiokafka.errors import KafkaError
 from faust.exceptions import FaustError
-from faust.web.drivers.aiohttp import Web
 from mode import Service
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.config.service import Service as BridgeService
 from schemas.config.settings import Settings
 from schemas.documents.gate import GateChange
 from schemas.errors import BridgeError, SinkUnavailable
-from sinks.readiness import ALIVE, NOT_READY
+from sinks.readiness import NOT_READY
 from streams.faust_host.gate_consumer import pass_unreadable
 from streams.faust_host.host import HOST_LOGGER, end_without_rest
+from streams.faust_host.pages import MetricsServer, add_pages
 from streams.metrics_port import metrics_listener
 from streams.startup_checks import ready, warn_of_excess
 from streams.worker.gate_evaluator import judge_and_publish
@@ -33,7 +31,6 @@ from streams.worker.gate_notifier import MOST, GateNotifier
 from streams.worker.retry_reaper import sweep
 from streams.worker.tracing import configure_traces
 from streams.worker.worker import Worker
-from telemetry import metrics
 
 _ACKNOWLEDGED_SECONDS = 10.0
 # The web server runs in a thread of its own, so that it answers /health while the worker's loop is busy.
@@ -41,21 +38,7 @@ _WEB_IN_THREAD = True
 # Faust demands a port also if it serves no pages.
 _NO_PORT = 1
 
-T = TypeVar("T")
-
 log = structlog.get_logger(__name__)
-
-
-class MetricsServer(Web):
-    """Faust's web server for /metrics, /health and /ready.
-
-    It uses the socket that was bound when the app was created.
-    """
-
-    logger = HOST_LOGGER
-
-    def _create_site(self) -> BaseSite:
-        return SockSite(self._runner, self.app.listener)  # type: ignore[attr-defined]  # the app is an App, see below
 
 
 class App(faust.App):
@@ -141,7 +124,7 @@ def create_app(settings: Settings, shared: Path | None = None) -> App:
     _add_gate(app, settings)
     _add_sweeper(app, settings)
     if shared is None:
-        _add_pages(app)
+        add_pages(app)
     return app
 
 
@@ -229,39 +212,6 @@ def _add_sweeper(app: faust.App, settings: Settings) -> None:
 
     # Every worker runs this too, and a lock in Postgres admits one at a time.
     app.timer(interval=settings.sweep_interval.seconds)(sweep_round)
-
-
-async def _on_loop_of(app: faust.App, work: Coroutine[Any, Any, T]) -> T:
-    """Run the coroutine on the app's event loop and return its result. Pages use this, from the web server's thread."""
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, app.loop))
-
-
-def _add_pages(app: App) -> None:
-    """Add the pages /metrics, /health (the process is alive) and /ready (the worker can process events).
-
-    Before the worker has started, and after it has failed, the process is alive but not ready.
-    """
-
-    async def latest() -> bytes:
-        return generate_latest(metrics.REGISTRY)
-
-    async def serve(web: Any, _request: Any) -> Any:
-        # The figures are collected on the worker's loop, so that no batch is counted in part.
-        return web.bytes(await _on_loop_of(app, latest()), content_type=CONTENT_TYPE_LATEST.split(";")[0])
-
-    async def health(web: Any, _request: Any) -> Any:
-        return web.json(ALIVE)
-
-    async def ready_page(web: Any, _request: Any) -> Any:
-        worker = app.batch_worker
-        if worker is None or worker.failed.done():
-            return web.json(NOT_READY, status=503)
-        status, body = await _on_loop_of(app, worker.readiness.ready())
-        return web.json(body, status=status)
-
-    app.page("/metrics")(serve)
-    app.page("/health")(health)
-    app.page("/ready")(ready_page)
 
 
 def _credentials(settings: Settings) -> Any:

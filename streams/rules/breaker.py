@@ -4,8 +4,9 @@ It trips when so many events fail that the events themselves are unlikely to be 
 dead-letter nothing.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import chain
 from math import inf
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ from schemas.pipeline.breaker import BreakerCause, BreakerLimits
 from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
+from streams.rules.breaker_counts import Counts, Window, add, no_counts
 from streams.rules.breaker_errors import top_errors
 from streams.rules.breaker_votes import nearly_all, of_others, worst_of
 
@@ -23,26 +25,8 @@ It is at least _SENSITIVE_EVENTS.
 """
 _SENSITIVE_EVENTS: Final = 5
 _TOLD_SITES: Final = 5
-_TODAY_SECONDS: Final = 86_400.0
-
-
-class Counts(NamedTuple):
-    """Counts of events by site: those that became a row, the failures of visitors, and the failures of other senders.
-
-    Visitors are anonymous senders, such as browsers.
-    """
-
-    good: Counter[int]
-    bad: Counter[int]
-    visitors: Counter[int]
-
-    def voting(self, *, quiet: bool) -> Counter[int]:
-        """Return the failures that count for tripping the breaker.
-
-        Failures of visitors (anonymous senders) count only if `quiet` is True, that is, if no event of any sender
-        passes.
-        """
-        return self.bad + self.visitors if quiet else self.bad
+TODAY_SECONDS: Final = 86_400.0
+_HISTORY_SECONDS: Final = 3600.0
 
 
 class _Streak(NamedTuple):
@@ -72,31 +56,6 @@ class _Run(NamedTuple):
     after: _Streak
 
 
-class _Window:
-    """The counts of all batches that were processed within the last `seconds`, with one entry for each batch."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.sums = no_counts()
-        self._entries: OrderedDict[object, tuple[float, Counts]] = OrderedDict()
-
-    def add(self, key: object, at: float, counts: Counts) -> None:
-        """Add a batch's counts, which replace those of the same batch, and remove entries that are too old."""
-        while self._entries and next(iter(self._entries.values()))[0] <= at - self.seconds:
-            self._subtract(self._entries.popitem(last=False)[1][1])
-        if key in self._entries:
-            self._subtract(self._entries.pop(key)[1])
-        self._entries[key] = (at, counts)
-        _add(self.sums, counts)
-
-    def _subtract(self, counts: Counts) -> None:
-        for total, part in zip(self.sums, counts, strict=True):
-            for site, count in part.items():
-                total[site] -= count
-                if not total[site]:
-                    del total[site]
-
-
 class BreakerJudge:
     """Counts the outcomes of all batches of one process, and decides whether the circuit breaker must trip.
 
@@ -106,8 +65,8 @@ class BreakerJudge:
     - Only decided events count: those that would become a row, and those that would be dead-lettered. Duplicates and
       retries don't count.
     - First attempts are compared with first attempts, retries with all attempts.
-    - Failures of one site, of the sites of one organisation, or of unknown sites don't trip the breaker if events of
-      others pass now, or have passed within the last day.
+    - Failures of one site, or of the sites of one organisation, don't trip the breaker if events of others pass now, or
+      have passed within the last day, in any process. Those of unknown sites don't if any event has passed in this one.
     - Anyone can send failing events as a visitor, but can't keep the events of others from passing. Failures of
       visitors therefore count only if no event of any sender has passed for half of the window, in any process of the
       consumer group: a sender chooses the partition of its events, and so the process. `clear` keeps the time of the
@@ -123,6 +82,9 @@ class BreakerJudge:
         self._owner_of = owner_of
         # The size is bounded by the registry, because only events of its sites become rows.
         self._passed: dict[int, float] = {}
+        # Those of all processes, as last read.
+        self._passed_anywhere: dict[int, float] = {}
+        self._history_ends = -inf
         self._committed_at: float | None = None
         self._sensitive = False
         self._probed = -inf, Counter[int]()
@@ -138,8 +100,8 @@ class BreakerJudge:
         self._begin()
 
     def _begin(self) -> None:
-        self._first = _Window(self._limits.window_seconds)
-        self._all = _Window(self._limits.window_seconds + self._limits.retry_seconds)
+        self._first = Window(self._limits.window_seconds)
+        self._all = Window(self._limits.window_seconds + self._limits.retry_seconds)
         self._runs: dict[TopicPartition, _Run] = {}
 
     def weigh(self, outcomes: Sequence[Outcomes], *, others_pass: bool = False) -> BreakerCause | None:
@@ -169,6 +131,19 @@ class BreakerJudge:
             self._sensitive = False
         return None
 
+    def wants_history(self) -> bool:
+        """Return whether `remember` is due: at the start of the process, and each hour."""
+        return self._now() >= self._history_ends
+
+    def remember(self, sites: Iterable[int]) -> None:
+        """Note the sites whose events have passed within TODAY_SECONDS, in any process.
+
+        A sender chooses the partition of its events, and so the process: in this one no other's event may have passed.
+        """
+        now = self._now()
+        self._history_ends = now + _HISTORY_SECONDS
+        self._passed_anywhere = dict.fromkeys(sites, now)
+
     def committed(self, outcomes: Iterable[Outcomes]) -> None:
         """Record that these outcomes were committed. An event that became a row shows that events can pass."""
         if any(one.candidates for one in outcomes):
@@ -196,7 +171,7 @@ class BreakerJudge:
         """Add a probe's outcomes to the sample; return whether the sample allows a reset of the breaker."""
         now = self._now()
         for one in outcomes:
-            _add(sample, self._counted(one, one.dead_letters(), now))
+            add(sample, self._counted(one, one.dead_letters(), now))
         self.committed(outcomes)
         good = sample.good
         bad = sample.voting(quiet=not good)
@@ -269,15 +244,16 @@ class BreakerJudge:
     def _is_one_of_many(self, bad: Counter[int]) -> bool:
         """Return whether only one organisation, or unknown sites, have failures, while events of other owners pass.
 
-        Events of others pass if one has become a row within the last day. The product's code then works, because it has
-        processed those events, and it reads the events of unknown sites in the same way. If a new release can read
-        nothing, no event has passed since the process started.
+        Events of others pass if one has become a row within the last day. For unknown sites, this process must have
+        written the row: its code works then, and reads their events in the same way. If a new release can read nothing,
+        no event has passed since the process started.
         """
         owners = {self._owner_of(site) for site in bad.keys() - {UNCONFIRMED_SITE}}
         if len(owners) > 1:
             return False
-        since = self._now() - _TODAY_SECONDS
-        return any(at > since and self._owner_of(site) not in owners for site, at in self._passed.items())
+        since = self._now() - TODAY_SECONDS
+        passed = chain(self._passed.items(), self._passed_anywhere.items() if owners else ())
+        return any(at > since and self._owner_of(site) not in owners for site, at in passed)
 
     def _site_of(self, failure: Failure) -> int:
         """Return the site of a failed event if the site is registered or has had a row, else UNCONFIRMED_SITE."""
@@ -346,20 +322,6 @@ class BreakerJudge:
 
 def _is_visitors(failure: Failure) -> bool:
     return failure.sender is Sender.VISITOR
-
-
-def no_counts() -> Counts:
-    """Return counts of no events, to which others are added; also the sample of a probe that has read nothing yet.
-
-    A probe finds out whether events pass again while the breaker is open: workers process some records without
-    dead-lettering. The sample has all partitions that were read so far.
-    """
-    return Counts(Counter(), Counter(), Counter())
-
-
-def _add(sums: Counts, counts: Counts) -> None:
-    for total, part in zip(sums, counts, strict=True):
-        total.update(part)
 
 
 def _first_attempts(one: Outcomes) -> bool:

@@ -16,7 +16,7 @@ from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.commit_rules import check_offsets, check_positions, logged
 from sinks.ports import CommitResult, Publisher, Rejected, Sink
-from streams.rules.breaker import BreakerJudge
+from streams.rules.breaker import TODAY_SECONDS, BreakerJudge
 from telemetry import metrics
 
 CHECK_SECONDS: Final = 1.0
@@ -79,7 +79,9 @@ class BatchCommitter:
                 self._check_again_at = 0.0
                 raise
             else:
-                self._judge.committed(outcomes)
+                if committed.tally.normalized:
+                    # Duplicates that only Postgres knew are among the candidates.
+                    self._judge.committed(outcomes)
                 return committed
 
     async def _check_stored(self, outcomes: Sequence[Outcomes], positions: Mapping[TopicPartition, int]) -> None:
@@ -113,6 +115,8 @@ class BatchCommitter:
         if state.released:
             return
         if not state.engaged:
+            if self._judge.wants_history():
+                self._judge.remember(await self._sink.passing_sites(TODAY_SECONDS))
             others_pass = self._judge.is_quiet(outcomes) and await self._sink.passes(self._judge.quiet_seconds)
             cause = self._judge.weigh(outcomes, others_pass=others_pass)
             if cause is None:

@@ -74,3 +74,13 @@ async def test_every_worker_sees_that_an_event_became_a_row(bench: Bench) -> Non
     assert await other.passes(3600)
     assert not await other.passes(0)
     await other.close()
+
+
+async def test_every_worker_sees_which_sites_events_became_rows(bench: Bench) -> None:
+    """Dead letters don't count."""
+    other = bench.world.sink()
+    await bench.commit(bench.record(0, value=b"{"))
+    assert await other.passing_sites(86_400) == []
+    await bench.commit(bench.record(1), prev=1)
+    assert await other.passing_sites(86_400) == [1]
+    await other.close()

@@ -35,6 +35,7 @@ Make = Callable[[int], bytes]
 QUICK = {
     "BRIDGE_LAG_INTERVAL": "500ms",
     "BRIDGE_BACKLOG_INTERVAL": "500ms",
+    "BRIDGE_REGISTRY_REFRESH": "500ms",
     "BRIDGE_GATE_INTERVAL": "500ms",
     "BRIDGE_GATE_WINDOW": "1m",
     "BRIDGE_BRAKE_MIN_EVENTS": "100",

@@ -34,6 +34,9 @@ def worker(
         verbose=verbose, guarded=True, service="bridge-worker",
         metrics_port=metrics_port, lanes=lanes, worker_processes=processes,
     )  # fmt: skip
+    from bridge.http.server import allow_files
+
+    allow_files()
     if settings.worker_processes > 1:
         from bridge.worker.processes import serve
         from streams.startup_checks import ready

@@ -1,4 +1,7 @@
-"""Idempotency-Key: the response of a batch is kept for a while, and a repeated request gets the same response."""
+"""Idempotency-Key: the response of a batch is kept for a while, and a repeated request gets the same response.
+
+A process that has not kept it derives the same event ids again (bridge/gateway/admission/event_ids.py).
+"""
 
 import hashlib
 import re
@@ -10,7 +13,7 @@ from bridge.http.answer import Answer
 from bridge.http.problems import Code, Problem
 
 _FORM = re.compile(rb"[\x21-\x7e]{1,255}")
-# The size of an entry in bytes, without its response and its ids.
+# The size of an entry in bytes, without its response.
 _FRAME_BYTES = 600
 
 
@@ -24,12 +27,11 @@ def idempotency_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 @dataclass(slots=True)
 class Remembered:
-    """What is kept of one Idempotency-Key: a digest of its request, the assigned event ids, and the response if any."""
+    """What is kept of one Idempotency-Key: a digest of its request, and the response if any."""
 
     digest: bytes
     expires_at: float
     in_hand: bool = False
-    ids: list[str] | None = None
     answer: Answer | None = None
     size: int = _FRAME_BYTES
     forgotten: bool = False
@@ -91,12 +93,12 @@ class Idempotency:
             raise Problem(Code.IDEMPOTENCY_KEY_IN_FLIGHT)
         return found
 
-    def keep(self, sender: Hashable, found: Remembered, ids: list[str], answer: Answer | None) -> None:
-        """Keep the assigned event ids, so that a repeated request assigns the same ids. Keep a successful response."""
-        found.ids, found.answer = ids, answer
-        before, found.size = found.size, _FRAME_BYTES + sum(map(len, ids)) + (0 if answer is None else len(answer.body))
+    def keep(self, sender: Hashable, found: Remembered, answer: Answer) -> None:
+        """Keep the response of a request that was accepted."""
+        found.answer = answer
+        found.size += len(answer.body)
         if not found.forgotten:
-            self._grown(self._shares[sender], found.size - before)
+            self._grown(self._shares[sender], len(answer.body))
 
     def _grown(self, share: _Share, size: int) -> None:
         share.size += size

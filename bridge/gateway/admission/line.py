@@ -29,9 +29,18 @@ class Line:
     - The first slice of a request is enough for most requests. First slices go before long work (the later slices),
       but while long work waits, first slices get at most half of the time.
     - Requests of one sender and kind are processed in the order of their arrival.
+    - While two lines have requests, the next turn is of the line that has used less time. A line therefore has half of
+      the time, also if its turns are much shorter than the other's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lines: "list[Line] | None" = None) -> None:
+        """`lines` are the lines that share the time of the event loop. This line is added to them."""
+        self._lines = [] if lines is None else lines
+        self._lines.append(self)
+        self._turn = Turn(SLICE_SECONDS)
+        """Measures how long the request that works now has worked."""
+        self.used = 0.0
+        """Seconds of this line's turns. They count only in comparison with those of other lines that have requests."""
         self._first: Turns[asyncio.Future[float]] = Turns()
         self._long: Turns[asyncio.Future[float]] = Turns()
         self._served: tuple[Turns[asyncio.Future[float]], Path] | None = None
@@ -52,15 +61,20 @@ class Line:
     def spent(self, seconds: float) -> None:
         """Deduct `seconds`, the earlier cost (such as parsing) of the request that works now, from its slice."""
         self._iteration.spent(seconds)
+        self._turn.spent(seconds)
 
     def gives_at_once(self, sender: Path) -> bool:
         """Let a request of the sender work now if possible; returns whether it may.
 
-        It may if no other request works or waits, and the slice of this iteration is not used up.
+        It may if no other request works or waits, the slice of this iteration is not used up, and no other line goes
+        before.
         """
-        if self._served or self._first or self._long or (self._works and self._iteration.is_over):
+        if self.is_busy or (self._works and self._iteration.is_over):
             return False
-        self._served = self._first, sender
+        self._join()
+        if self.gives_way:
+            return False
+        self._serve(self._first, sender)
         self._begin()
         return True
 
@@ -74,6 +88,7 @@ class Line:
         if self.gives_at_once(sender):
             return 0.0
         began = time.perf_counter()
+        self._join()
         turn = asyncio.get_running_loop().create_future()
         (self._of_long(sender) if long else self._first.of(sender)).append(turn)
         own = await self._given(turn)
@@ -93,18 +108,65 @@ class Line:
         """End the work of a request. The next sender's first request may work in the next iteration of the loop."""
         if self._first or self._long:
             self._end()
-            self._give()
         else:
+            self.used += self._turn.used
             self._served = None
+        self._give_next()
+
+    def give(self) -> None:
+        """Give the next turn, unless a request of this line works or another line goes before."""
+        if self._served or self.gives_way:
+            return
+        for turns in (self._long, self._first) if self._firsts.is_over else (self._first, self._long):
+            while turns:
+                sender, queue = turns.first()
+                while queue:
+                    turn = queue.popleft()
+                    if not turn.done():
+                        self._serve(turns, sender)
+                        turn.set_result(turns.worked_until(sender[:_OWN]))
+                        return
+                turns.end(sender)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request works or waits."""
+        return bool(self._served or self._first or self._long)
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether the next turn is of another line."""
+        return any(line.used < self.used and line.is_busy for line in self._lines)
+
+    def _join(self) -> None:
+        """Begin to share the time with the lines that have requests. What each line used alone does not count."""
+        if self.is_busy:
+            return
+        used = [line.used for line in self._lines if line.is_busy]
+        if used:
+            self.used = max(self.used, min(used))
+        else:
+            for line in self._lines:
+                line.used = 0.0
+
+    def _give_next(self) -> None:
+        """Give the next turn of each line that has requests and may go on, also of those that gave way to this one."""
+        for line in self._lines:
+            line.give()
 
     def _of_long(self, sender: Path) -> deque[asyncio.Future[float]]:
         if not self._long:
             self._firsts.begin()
         return self._long.of(sender)
 
+    def _serve(self, turns: Turns[asyncio.Future[float]], sender: Path) -> None:
+        self._served = turns, sender
+        self._turn.begin()
+
     def _end(self) -> None:
         if self._served:
             turns, sender = self._served
+            self.used += self._turn.used
             now = time.perf_counter()
             self._first.worked(sender[:_OWN], now)
             self._long.worked(sender[:_OWN], now)
@@ -112,18 +174,6 @@ class Line:
             self._served = None
             if turns is self._long:
                 self._firsts.begin()
-
-    def _give(self) -> None:
-        for turns in (self._long, self._first) if self._firsts.is_over else (self._first, self._long):
-            while turns:
-                sender, queue = turns.first()
-                while queue:
-                    turn = queue.popleft()
-                    if not turn.done():
-                        self._served = turns, sender
-                        turn.set_result(turns.worked_until(sender[:_OWN]))
-                        return
-                turns.end(sender)
 
     def _begin(self) -> None:
         """Begin to measure the slice, if this is the first work in this iteration of the event loop."""
@@ -134,8 +184,7 @@ class Line:
 
     def _end_iteration(self) -> None:
         self._works = False
-        if not self._served:
-            self._give()
+        self._give_next()
 
     async def _given(self, turn: asyncio.Future[float]) -> float:
         # The end of a turn starts the next one. If no request has a turn, the end of the iteration starts it.
@@ -147,6 +196,8 @@ class Line:
             if not turn.cancelled():
                 self.leave()
             raise
+        # Until the request goes on, the loop worked for others.
+        self._turn.begin()
         self._begin()
         return own
 

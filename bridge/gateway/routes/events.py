@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -77,7 +78,7 @@ async def post_events(services: Services, request: Request) -> Answer:
         services.rate_limits.of(grant.sender).take_events(request.script_id, request.address, weighed)
         key = idempotency_key(request.headers)
         if key is None:
-            whose, _ = await _assigned(elements, work)
+            whose = await _assigned(elements, work, lambda count: uuid7s(count, time.time_ns() // 1_000_000))
             return await _publish(services, request, grant, elements, whose, work)
         # Every visitor can get a token, so visitors' keys are separate from those of servers and of other origins.
         known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
@@ -86,12 +87,12 @@ async def post_events(services: Services, request: Request) -> Answer:
             return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
         found.in_hand = True
         try:
-            whose, ids = await _assigned(elements, work, found.ids)
-            known.keep(sender, found, ids, None)
+            derive = partial(services.event_ids.derive, grant.sender, *sender, key, found.digest)
+            whose = await _assigned(elements, work, derive)
             answer = await _publish(services, request, grant, elements, whose, work)
         finally:
             found.in_hand = False
-        known.keep(sender, found, ids, answer)
+        known.keep(sender, found, answer)
         return answer
 
 
@@ -170,19 +171,16 @@ async def receive_events(
     return body, elements
 
 
-async def _assigned(elements: Elements, work: Work, ids: list[str] | None = None) -> tuple[list[Element], list[str]]:
-    """Return each event's id, and all ids that the gateway assigned: from `ids` (of a repeated request), or new."""
+async def _assigned(elements: Elements, work: Work, make: Callable[[int], list[str]]) -> list[Element]:
+    """Return each event's id. If an id is missing, `make` makes as many ids as there are events."""
     whose = []
     for value in elements.values:
         whose.append(identify(value))
         await work.let_others()
-    count = sum(one.missing for one in whose)
-    if not count:
-        return whose, []
-    if ids is None:
-        ids = uuid7s(count, time.time_ns() // 1_000_000)
-    more = iter(ids)
-    return [Element(next(more), missing=True) if one.missing else one for one in whose], ids
+    if not any(one.missing for one in whose):
+        return whose
+    made = make(len(whose))
+    return [Element(other, missing=True) if one.missing else one for one, other in zip(whose, made, strict=True)]
 
 
 def record_headers(request: Request, grant: Grant, received_at_ms: int) -> HeaderList:

@@ -196,7 +196,7 @@ class BoundedProtocol(ReadingProtocol):
         self._messages += 1
         self._in_headers = True
         self._header_bytes = self._said_bytes = 0
-        self._pieces = self._body_bytes = self._wire_bytes = self._announced = self._trailers = 0
+        self._pieces = self._small_pieces = self._body_bytes = self._wire_bytes = self._announced = self._trailers = 0
 
     def on_url(self, url: bytes) -> None:
         if self._passes_over:

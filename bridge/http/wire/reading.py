@@ -8,11 +8,14 @@ from bridge.http.wire.connection_turns import ConnectionTurns
 from bridge.http.wire.intake import Intake, Key
 from bridge.http.wire.lingering_close import LingeringTransport
 from bridge.http.wire.request_pace import Pace
-from bridge.http.wire.slow_heads import SlowHeads
+from bridge.http.wire.small_pieces import SmallPieces
 
 _SLICE_BYTES: Final = 64 * 1024
 """Most bytes of one connection that are parsed before other connections have their turn."""
 _LEAST_PIECE_BYTES: Final = 128
+_LARGE_PIECE_BYTES: Final = 16 * 1024
+_SMALL_PIECES: Final = 4
+"""How many small pieces of a body are read one after the other. Most bodies arrive in one or two."""
 _SEARCHED_BYTES: Final = 4096
 _HEAD_END: Final = b"\r\n\r\n"
 
@@ -26,7 +29,7 @@ class ReadingProtocol(HttpToolsProtocol):
     first = Intake()
     """The queue of the admin port, and of connections whose last request came from a server."""
     others = Intake()
-    slow = SlowHeads()
+    slow = SmallPieces()
     _lingering: LingeringTransport
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -37,7 +40,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self._turns = ConnectionTurns(Pace(0), "")
         self._running: RequestResponseCycle | None = None
         self._in_body = self._ends = self._advanced = False
-        self._announced = self._body_bytes = 0
+        self._announced = self._body_bytes = self._small_pieces = 0
         self._unparsed = b""
         self._parsed_to = 0
 
@@ -58,6 +61,7 @@ class ReadingProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._drops:
             self._lingering.drop(len(data))
+            self._rests()
             return
         self._intake = intake = self.first if self._turns.goes_first else self.others
         if intake.left > 0 and not self._unparsed and not self.pipeline and self._is_one_piece(data):
@@ -87,10 +91,9 @@ class ReadingProtocol(HttpToolsProtocol):
         return self._may_parse()
 
     def _rests(self) -> None:
-        """Stop reading for a moment, because the last bytes completed no part of a request."""
-        if not self._drops:
-            self._lingering.hold_reading()
-            self.slow.rests(self)
+        """Stop reading for a moment, so that the next bytes gather in the socket."""
+        self._lingering.hold_reading()
+        self.slow.rests(self)
 
     def reads_again(self) -> None:
         """Resume reading after a rest, unless bytes that arrived meanwhile are unparsed."""
@@ -137,9 +140,16 @@ class ReadingProtocol(HttpToolsProtocol):
         return end if found < 0 else found + len(_HEAD_END)
 
     def _advances(self, data: bytes) -> bool:
-        """Parse the data; return whether it completed the head of a request, or has bytes of a body."""
-        self._advanced = False
+        """Parse the data; return whether the connection may be read on at once.
+
+        That is so if the data completed the head of a request or the request, or is a large piece of its body, or one
+        of the first small ones.
+        """
+        self._advanced, in_body = False, self._in_body
         self._parse_slice(data)
+        if self._advanced and in_body and self._in_body and len(data) < _LARGE_PIECE_BYTES:
+            self._small_pieces += 1
+            return self._small_pieces <= _SMALL_PIECES
         return self._advanced
 
     def _parse_slice(self, data: bytes) -> None:

@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 
 import cramjam
 from aiokafka import codec
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record import default_records, legacy_records
 
-from schemas.kafka.headers import MOST_HEADERS
+from sinks.kafka.aiokafka_patches.many_headers import HEADERS_LEFT, MOST_HEADERS, CutRecords, cut_headers
 
 _FIRST_BYTES: int = 64 * 1024
 _STEP: int = 8
@@ -28,29 +29,9 @@ _LEAST_BLOCK: int = 1024
 
 A flush, and the end of a batch, write shorter blocks.
 """
-_MOST_HEADERS: int = 10_000
-"""The most headers of one record.
-
-A record with more is no event: it keeps just enough headers to be recognised as such. Each empty header takes two bytes
-in the batch, half a microsecond to read, and some seventy bytes of memory.
-"""
-_HEADERS_LEFT: int = MOST_HEADERS + 1
 _HEADERS_AT_ONCE: int = 50_000
 """A read ends when its records have more headers than this."""
-_SHORT_BYTES: int = 2 * _MOST_HEADERS
-_LARGE_BATCH: int = 400_000
-"""The size, in bytes, from which the length of each record is checked. A smaller batch is trusted.
-
-If a length in a smaller batch is wrong, the client refuses the batch within 0.1 s.
-"""
 _FEW_HEADERS: int = 16
-_MOST_RECORDS: int = 150_000
-"""The most records of a batch. An event has at least about 80 bytes, so 8 MiB hold at most 105,000 events.
-
-A batch of 150,000 empty records occupies the loop for two microseconds each, 0.3 s in total.
-"""
-_SHORTEST_RECORD: int = 6
-_SHIFTS = range(7, 70, 7)
 _COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crecords.legacy_records")
 
 Inflate = Callable[[bytes], bytes]
@@ -109,6 +90,7 @@ def bound_inflation(most_bytes: int) -> None:
                 with_headers = module.__name__.endswith("default_records")
                 setattr(module, f"{name}_decode", _of_few_headers(bounded) if with_headers else bounded)
     FetchResult.getall = _until_enough
+    fetcher.MemoryRecords = CutRecords
 
 
 def _modules() -> list[ModuleType]:
@@ -117,18 +99,14 @@ def _modules() -> list[ModuleType]:
 
 
 def _of_few_headers(inflate: Inflate) -> Inflate:
-    def inflate_and_count(payload: bytes) -> bytes:
-        inflated = inflate(payload)
-        return inflated if len(inflated) <= _SHORT_BYTES else _cut_headers(inflated)
-
-    return inflate_and_count
+    return lambda payload: cut_headers(inflate(payload))
 
 
 def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
     """Return records like aiokafka's `getall`, but stop at the limit of the current read (a request for records).
 
     If the read has reached its limit before, no record is returned. Records with too many headers have only the first
-    _HEADERS_LEFT. aiokafka's function makes two calls for each record. This one avoids them, because every record
+    HEADERS_LEFT. aiokafka's function makes two calls for each record. This one avoids them, because every record
     passes through it.
     """
     read = _this_read()
@@ -156,100 +134,14 @@ def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any
 def _has_enough_headers(record: Any, read: _Read | None) -> bool:
     """Cut the record's headers to the limit; return whether the current request for records ends with this record."""
     count = len(record.headers)
-    if count > _MOST_HEADERS:
-        record.headers = record.headers[:_HEADERS_LEFT]
+    if count > MOST_HEADERS:
+        record.headers = record.headers[:HEADERS_LEFT]
     if read is None:
         return False
     read.headers += count
     if read.headers > _HEADERS_AT_ONCE:
         read.enough = True
     return read.enough
-
-
-def _cut_headers(records: bytes) -> bytes:
-    """Return the batch's records, each with at most _HEADERS_LEFT headers if it had more than _MOST_HEADERS.
-
-    Omitted headers are not parsed. Raises ValueError for a batch of more than _MOST_RECORDS records. An invalid batch
-    is returned unchanged, because aiokafka reports the error later. The format of records is described at
-    https://kafka.apache.org/documentation/#record
-    """
-    place = kept = count = 0
-    parts: list[bytes] = []
-    short = _SHORT_BYTES if len(records) < _LARGE_BATCH else 0
-    try:
-        while place < len(records):
-            if (count := count + 1) > _MOST_RECORDS:
-                raise ValueError(f"a batch of more than {_MOST_RECORDS} records")
-            first, second = records[place], records[place + 1]
-            if second < 0x80 <= first:
-                # Most lengths have two bytes; these are decoded inline, which saves a call for each record.
-                length, begin = (first & 0x7F | second << 7) >> 1 if not first & 1 else -1, place + 2
-            else:
-                length, begin = _varint(records, place)
-            if length < _SHORTEST_RECORD:
-                break
-            if length > short:
-                at = _headers_at(records, begin)
-                stated, first = _varint(records, at)
-                if stated > _MOST_HEADERS:
-                    left = records[begin:at] + _as_varint(_HEADERS_LEFT) + _first_headers(records, first)
-                    parts += [records[kept:place], _as_varint(len(left)), left]
-                    kept = begin + length
-            place = begin + length
-    except IndexError:
-        pass
-    return b"".join([*parts, records[kept:]]) if parts else records
-
-
-def _headers_at(records: bytes, begin: int) -> int:
-    """Return the position of a record's header count. `begin` is the position after the record's length field.
-
-    Raises IndexError if the record is cut.
-    """
-    place = begin
-    for _ in range(3):  # attributes, which the client reads as a number too, and the deltas of time and offset
-        place = _varint(records, place)[1]
-    for _ in range(2):  # key and value
-        size, place = _varint(records, place)
-        place += max(0, size)
-    return place
-
-
-def _first_headers(records: bytes, place: int) -> bytes:
-    begin = place
-    for _ in range(2 * _HEADERS_LEFT):  # a name and a value each
-        size, place = _varint(records, place)
-        place += max(0, size)
-    if place > len(records):
-        raise IndexError
-    return records[begin:place]
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Return the zigzag-encoded number at `place`, and the position after the number.
-
-    Raises IndexError if the data ends before, or if the number has too many bytes.
-    """
-    value = data[place]
-    if value < 0x80:  # most have one byte
-        return (value >> 1) ^ -(value & 1), place + 1
-    value &= 0x7F
-    for shift in _SHIFTS:
-        place += 1
-        byte = data[place]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # the last byte of a number
-            return (value >> 1) ^ -(value & 1), place + 1
-    raise IndexError
-
-
-def _as_varint(number: int) -> bytes:
-    """Encode a non-negative number as a zigzag number."""
-    left, written = number << 1, bytearray()
-    while left > 0x7F:
-        written.append(left & 0x7F | 0x80)
-        left >>= 7
-    return bytes([*written, left])
 
 
 def _bounded(name: str, most: int, inflate: Callable[[bytes, int], bytes]) -> Inflate:

@@ -32,6 +32,9 @@ REST_SHARE = 9
 
 Reading a large registry occupies the event loop.
 """
+KEPT_REFRESHES = 3
+"""A copy that is older than this number of refreshes, and than KEPT_SECONDS, may lack a revocation unnoticed."""
+KEPT_SECONDS = 30.0
 MOST_TOLD = 200
 """More notifications than this between two reads are a flood, since the registry never changes so often."""
 
@@ -101,6 +104,12 @@ class RegistryCache:
         """The seconds since the copy was last read; None before the first read."""
         return None if self.read_at is None else round(time.monotonic() - self.read_at, 1)
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the copy is recent enough that what it contains can hardly have been revoked."""
+        most = max(KEPT_SECONDS, KEPT_REFRESHES * self._refresh_seconds)
+        return self.read_at is not None and time.monotonic() - self.read_at <= most
+
     def owner_of(self, site_id: int) -> tuple[str, int]:
         """Return the owner of a site: its organisation, or the site itself if it has no known organisation."""
         if self._owned is not self.current:
@@ -165,6 +174,7 @@ class RegistryCache:
     async def _read(self, conn: Connection) -> None:
         await self._take(conn)
         self.read_at = time.monotonic()
+        metrics.REGISTRY_READ.set_to_current_time()
 
     async def _take(self, conn: Connection) -> None:
         """Replace the copy by what Postgres has now."""

@@ -77,7 +77,7 @@ async def database_differences(dsn: str, *, months_ahead: int, service: Service 
         schema = [*_behind(have), *compare(expected, await read_catalogue(conn))]
         months = await _months(conn, months_ahead)
         lacking = await _privileges(conn, expected, service)
-        excess = await _excess(conn, expected, service) + await _functions_excess(conn, service)
+        excess = await _excess(conn, expected, service) + await _functions_excess(conn, expected, service)
         return Differences(schema, _ahead(have), months, lacking, excess + await _schema_excess(conn, expected))
 
 
@@ -220,14 +220,16 @@ async def _excess(conn: Connection, expected: Catalogue, service: Service) -> li
     return await _of_role(conn, (row["line"] for row in rows))
 
 
-async def _functions_excess(conn: Connection, service: Service) -> list[str]:
+async def _functions_excess(conn: Connection, expected: Catalogue, service: Service) -> list[str]:
     """Return privileges on functions that the account has and its service does not need.
 
     They are listed separately because they don't prevent a start: not every administrator can revoke from PUBLIC.
     """
     if service is Service.OWNER:
         return []
-    rows = await conn.fetch(sql("functions_excess"), sorted(GUARDED), sorted(needed_functions(service)))
+    own = sorted(name.removesuffix("()") for name in expected if name.endswith("()"))
+    needed = sorted(needed_functions(service)), own, sorted(needed_own_functions(expected, service))
+    rows = await conn.fetch(sql("functions_excess"), sorted(GUARDED), *needed)
     return await _of_role(conn, (row["line"] for row in rows))
 
 

@@ -12,6 +12,10 @@ WITH me AS (
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
       AND (c.relname = ANY ($1::text[]) OR i.inhparent = ANY (
           SELECT p.oid FROM pg_class AS p WHERE p.relname = ANY ($1::text[]) AND p.relnamespace = c.relnamespace))
+), known AS (
+    -- Postgres 17 and newer have MAINTAIN, which permits a lock of the whole table. Older versions refuse the name.
+    SELECT unnest(ARRAY['DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'TRIGGER', 'TRUNCATE', 'UPDATE']
+                  || CASE WHEN current_setting('server_version_num')::int >= 170000 THEN ARRAY['MAINTAIN'] END) AS privilege
 ), found AS (
     SELECT 1 AS rank, 'is a superuser' AS line FROM me WHERE rolsuper
     UNION ALL
@@ -38,8 +42,7 @@ WITH me AS (
     FROM (
         SELECT o.relation, p.privilege || CASE WHEN n.partly THEN ' of every column' ELSE '' END AS what
         FROM ours AS o
-        CROSS JOIN unnest(ARRAY['DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'TRIGGER', 'TRUNCATE', 'UPDATE'])
-             AS p (privilege)
+        CROSS JOIN known AS p
         LEFT JOIN (
             SELECT relation, privilege, bool_and(attribute <> '') AS partly FROM wanted GROUP BY relation, privilege
         ) AS n USING (relation, privilege)
@@ -60,7 +63,7 @@ WITH me AS (
     UNION ALL
     SELECT 9, format('may grant %s on %s to others', string_agg(p.privilege, ', ' ORDER BY p.privilege), o.relation)
     FROM ours AS o
-    CROSS JOIN unnest(ARRAY['DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'TRIGGER', 'TRUNCATE', 'UPDATE']) AS p (privilege)
+    CROSS JOIN known AS p
     WHERE NOT o.owned
       AND CASE WHEN p.privilege IN ('INSERT', 'REFERENCES', 'SELECT', 'UPDATE')
                THEN has_any_column_privilege(o.oid, p.privilege || ' WITH GRANT OPTION')

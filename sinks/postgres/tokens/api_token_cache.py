@@ -10,7 +10,7 @@ from sinks.postgres.statements import sql
 
 
 class ApiTokenCache(RegistryCache):
-    """A copy of the API tokens, by their key ids. During an outage of Postgres the last copy stays in use."""
+    """A copy of the API tokens, by their key ids. Once it is no longer current, the API refuses every token."""
 
     def __init__(self, dsn: str, *, refresh_seconds: float) -> None:
         super().__init__(dsn, refresh_seconds=refresh_seconds)

@@ -14,7 +14,7 @@ from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, TopicPartition
-from streams.rules.breaker import no_counts
+from streams.rules.breaker_counts import no_counts
 from streams.source.kafka import Source
 from streams.worker.paused.pauses import Pauses
 

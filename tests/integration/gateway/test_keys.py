@@ -41,6 +41,23 @@ async def test_an_idempotency_key_publishes_once(client: httpx.AsyncClient, sett
     assert len(await raw_records(settings)) == 2
 
 
+async def test_another_process_assigns_the_same_ids(
+    client: httpx.AsyncClient, settings: Settings, key: str, tmp_path: Path
+) -> None:
+    """It has not kept the answer, so it publishes the events again: under the same ids, which count once."""
+    headers = bearer(key) | {"idempotency-key": "batch-1"}
+    content = body(event(), event())
+    first = await client.post(EVENTS, content=content, headers=headers)
+    with gateway(settings, tmp_path / "another.log") as other:
+        async with httpx.AsyncClient(base_url=other.url, timeout=20) as another:
+            second = await another.post(EVENTS, content=content, headers=headers)
+
+    assert first.json()["results"] == second.json()["results"]
+    assert "idempotency-replayed" not in second.headers
+    keys = await raw_records(settings, lambda record: record.key)
+    assert (len(keys), len(set(keys))) == (4, 2)
+
+
 @pytest.mark.parametrize("first_type", ["application/json", "application/x-ndjson"])
 async def test_an_idempotency_key_is_of_events_not_of_bytes(
     client: httpx.AsyncClient, settings: Settings, key: str, first_type: str

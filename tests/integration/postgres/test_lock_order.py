@@ -9,6 +9,7 @@ from support.infrastructure.databases import LOCK_AWAITED
 from support.wait import wait_until
 
 from schemas.pipeline.record import TopicPartition
+from sinks.postgres.statements import sql
 
 OTHER = TopicPartition(SOURCE.topic, 1)
 UNORDERED = ("enable_mergejoin", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
@@ -42,6 +43,18 @@ async def test_offset_rows_are_locked_by_topic_and_partition(database_url: str, 
     for conn in (looking, stranger):
         await conn.close()
     assert free == []
+
+
+async def test_the_order_of_offset_rows_is_that_of_the_statement(database_url: str) -> None:
+    """Rows can come in their order by chance: the plan sorts them before it locks them."""
+    conn = await asyncpg.connect(database_url)
+    for setting in UNORDERED:
+        await conn.execute(f"SET {setting} = off")
+    plan = await conn.fetch(f"EXPLAIN {sql('offsets_lock')}", "any", ["a", "b"], [1, 0])
+    await conn.close()
+    lines = [row[0].strip() for row in plan]
+    assert [lines[0].split()[0], *lines[1].split()[:2]] == ["LockRows", "->", "Sort"]
+    assert lines[2] == "Sort Key: o.topic, o.partition"
 
 
 @pytest.mark.parametrize("larger_first", [False, True], ids=["smaller first", "larger first"])

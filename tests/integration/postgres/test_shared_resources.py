@@ -44,6 +44,25 @@ async def test_no_service_fills_what_all_sessions_share(database_url: str, servi
         assert await check_database(url, months_ahead=MONTHS_AHEAD, service=service) == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("GRANT MAINTAIN ON bridge_event_raw TO {role}", "has MAINTAIN on bridge_event_raw, which it does not need"),
+        ("GRANT MAINTAIN ON script TO {role} WITH GRANT OPTION", "may grant MAINTAIN on script to others"),
+        ("GRANT EXECUTE ON FUNCTION end_blocking_sessions TO {role}", "has EXECUTE on end_blocking_sessions("),
+    ],
+)
+async def test_what_stops_others_is_named(database_url: str, statement: str, named: str) -> None:
+    """MAINTAIN permits LOCK TABLE, and a function with its owner's rights ends others' sessions."""
+    with account(database_url, Service.GATEWAY) as url:
+        role = urlsplit(url).username or ""
+        await execute(database_url, statement.format(role=role))
+        lines = await check_database(url, months_ahead=MONTHS_AHEAD, service=Service.GATEWAY)
+        assert any(line.startswith(f"role {role}: {named}") for line in lines), lines
+        await grants(database_url, role, Service.GATEWAY, apply=True)
+        assert await check_database(url, months_ahead=MONTHS_AHEAD, service=Service.GATEWAY) == []
+
+
 async def test_an_account_keeps_its_runs_lock_until_grants_are_given(database_url: str) -> None:
     """An administrator may revoke the functions from PUBLIC while services of the previous release run."""
     with account(database_url, Service.API) as url:

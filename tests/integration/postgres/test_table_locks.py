@@ -14,6 +14,7 @@ from support.wait import wait_until
 from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.errors import PreconditionFailed
+from sinks.postgres import connection as postgres
 from sinks.postgres import table_locks
 from sinks.postgres.connection import connection
 from sinks.postgres.schema.grants import grants
@@ -67,6 +68,8 @@ async def test_the_wait_for_a_table_ends(
 ) -> None:
     """The error names table and session; no change is partial, and the next run completes them."""
     monkeypatch.setattr(table_locks, "TRY_SECONDS", 1.5)
+    # Every connection has a bound of its own, which is longer.
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 600.0)
     await execute(database_url, *UNDONE)
     async with an_analyst(database_url) as analyst:
         with pytest.raises(PreconditionFailed, match=rf"waits for bridge_event: session {analyst.get_server_pid()} \("):

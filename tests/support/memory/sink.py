@@ -256,6 +256,10 @@ class MemorySink:
         self._fail("passes")
         return asyncio.get_running_loop().time() - self._store.persisted_at < seconds
 
+    async def passing_sites(self, seconds: float) -> list[int]:
+        self._fail("passing_sites")
+        return sorted({key.site_id for key, counts in self._store.windows.items() if counts[0] and not key.replay})
+
     async def engage(self, cause: BreakerCause) -> BreakerState:
         self._fail("engage")
         if not (self._store.brake.engaged or self._store.brake.released):

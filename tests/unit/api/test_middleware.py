@@ -36,10 +36,11 @@ class Served:
             for number, key in enumerate(KEYS)
         }
         self.known = tokens
+        self.tokens = SimpleNamespace(tokens=tokens, is_current=True)
         self.settings = SimpleNamespace(api_admin_port=0, api_max_requests=most, api_max_requests_per_org=most_of_one)
         services: Any = SimpleNamespace(
             settings=self.settings,
-            tokens=SimpleNamespace(tokens=tokens), callers=Buckets("token", rate, lambda: 0.0),
+            tokens=self.tokens, callers=Buckets("token", rate, lambda: 0.0),
             addresses=Buckets("address", rate, lambda: 0.0), body=BodyLimits(1000, 1.0), budget=ByteBudget("bytes", 10_000, 1000),
             use=lambda _key_id: None,
         )  # fmt: skip
@@ -72,6 +73,11 @@ class Served:
             await self.front(scope, receive, send)
         return told[0]
 
+    def become(self, number: int, org_id: int) -> None:
+        """Give the token another organisation."""
+        key_id = KEYS[number].key_id
+        self.known[key_id] = self.known[key_id]._replace(org_id=org_id)
+
     async def hold(self, key: NewKey, **more: str) -> asyncio.Task[int]:
         """Start a request, which is then in flight or refused."""
         task = asyncio.create_task(self.ask(key, **more))
@@ -98,6 +104,27 @@ async def test_one_organisation_does_not_take_all_places() -> None:
     assert await served.ask(KEYS[3]) == 503
     assert await served.end() == [200] * 4
     assert await served.ask(KEYS[0]) == 200
+
+
+async def test_a_few_organisations_do_not_take_all_places() -> None:
+    """A quarter of the places is for callers that have none, and the last one for tokens without an organisation."""
+    served = Served(most=16, most_of_one=8)
+    for key in (KEYS[0], KEYS[1]):
+        for _ in range(8):
+            await served.hold(key)
+    for _ in range(8):
+        await served.hold(KEYS[2])
+    assert served.front._in_hand_of == {10: 8, 20: 4}
+    assert await served.ask(KEYS[2]) == 503
+    for org_id in (30, 31, 32):
+        served.become(2, org_id)
+        await served.hold(KEYS[2])
+    served.become(2, 33)
+    assert await served.ask(KEYS[2]) == 503
+    await served.hold(KEYS[3])
+    assert served.front._in_hand_of.total() == 16
+    await served.end()
+    assert await served.ask(KEYS[2]) == 200
 
 
 async def test_what_asks_for_no_token_takes_no_place() -> None:
@@ -140,6 +167,16 @@ async def test_refusals_of_strangers_fill_no_log() -> None:
     events = Counter(json.loads(line)["event"] for line in written.getvalue().splitlines())
     assert events["request_refused"] == MOST_A_MINUTE
     assert events["request"] == 2 * MOST_A_MINUTE
+
+
+@pytest.mark.parametrize(("key", "status"), [(KEYS[0], 503), (FORGED, 401)])
+async def test_tokens_that_were_not_read_for_too_long_open_nothing(key: NewKey, status: int) -> None:
+    """They may have been revoked since; a request without a valid token is refused as before."""
+    served = Served()
+    served.ended.set()
+    served.tokens.is_current = False
+    assert await served.ask(key) == status
+    assert await served.ask(key, path="/health") == 200
 
 
 class Streamed(Served):
@@ -201,6 +238,19 @@ def test_streamed_answer_ends_with_its_token(change: dict[str, Any]) -> None:
             if number == 5:
                 key_id = KEYS[0].key_id
                 served.known[key_id] = served.known[key_id]._replace(**change)
+
+        served = Streamed(2000, part)
+        return await served.read(0)
+
+    assert run_virtually(read()) == (5, False)
+
+
+def test_streamed_answer_ends_once_the_tokens_are_too_old() -> None:
+    """A revocation would not be noticed any more."""
+
+    async def read() -> tuple[int, bool]:
+        def part(number: int) -> None:
+            served.tokens.is_current = number < 5
 
         served = Streamed(2000, part)
         return await served.read(0)

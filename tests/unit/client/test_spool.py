@@ -339,3 +339,21 @@ def test_spool_follows_no_link(tmp_path: Path) -> None:
     with pytest.raises(PreconditionFailed, match=r"can't be written: .*link"):
         SpoolQueue(tmp_path, 64 * MIB)
     assert (tmp_path / "target").read_text() == "kept"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("name", ["000000000001.events", "mark"])
+def test_spool_sends_nothing_that_another_account_wrote(
+    opened: Callable[..., SpoolQueue], tmp_path: Path, name: str
+) -> None:
+    """Its events would go out with this program's API key, and its mark would pass over events."""
+    first = opened()
+    fill(first, 1, 2)
+    first.settle(first.take(1, MIB), [])
+    first.close()
+    os.chown(tmp_path / "spool" / name, 65534, 65534)
+    if name == "mark":
+        assert [event.event_id for event in opened().take(9, MIB)] == ["1", "2"]
+        return
+    with pytest.raises(PreconditionFailed, match=r"can't be read: 000000000001\.events belongs to another account"):
+        opened()

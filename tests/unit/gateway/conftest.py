@@ -9,7 +9,7 @@ from bridge.http.wire import connection_turns as turns
 from bridge.http.wire import cost
 from bridge.http.wire.intake import Intake
 from bridge.http.wire.reading import ReadingProtocol
-from bridge.http.wire.slow_heads import SlowHeads
+from bridge.http.wire.small_pieces import SmallPieces
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _fresh_intakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reset the parsing budget of the loop's iteration between tests."""
     monkeypatch.setattr(ReadingProtocol, "first", Intake())
     monkeypatch.setattr(ReadingProtocol, "others", Intake())
-    monkeypatch.setattr(ReadingProtocol, "slow", SlowHeads())
+    monkeypatch.setattr(ReadingProtocol, "slow", SmallPieces())
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,19 @@
 """The pages of a worker's supervisor: healthy and ready only if each process is."""
 
+import asyncio
 import json
+import socket
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from bridge.http.wire.connections import Connections
 from bridge.processes.link import PING
 from bridge.processes.supervisor import Seat
-from bridge.worker.pages import READY, Page, Pages
+from bridge.worker.pages import READY, Page, Pages, PagesProtocol, serving
+
+_BUDGET_SECONDS = 20
 
 
 class Process:
@@ -29,11 +35,15 @@ STARTING = Process({}, answers=0)
 HUNG = Process({})
 
 
-def pages(*links: Process | None) -> Pages:
+def seats_of(*links: Process | None) -> list[Seat]:
     seats = [Seat(number) for number, _ in enumerate(links, start=1)]
     for seat, link in zip(seats, links, strict=True):
         seat.link = link  # type: ignore[assignment]  # all that a page uses of it
-    return Pages(seats)
+    return seats
+
+
+def pages(*links: Process | None) -> Pages:
+    return Pages(seats_of(*links))
 
 
 def parsed(page: Page) -> tuple[int, dict[str, Any]]:
@@ -62,3 +72,20 @@ async def test_ready_are_processes_that_say_so(other: Process | None, status: in
     found, body = parsed(await pages(WELL, other).ready())
     assert (found, body["partitions"]) == (status, 6 if status == 200 else 3)
     assert body["processes"] == ["healthy", "healthy" if status == 200 else "unhealthy"]
+
+
+async def test_idle_connections_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They do not use up the supervisor's files, and a probe is answered beside them."""
+    monkeypatch.setattr(PagesProtocol, "places", Connections(3, 0))
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(seats_of(WELL), listener):
+        async with asyncio.timeout(_BUDGET_SECONDS), AsyncExitStack() as stack:
+            idle = []
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection(*listener.getsockname())
+                stack.callback(writer.close)
+                idle.append(reader)
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            stack.callback(writer.close)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200 OK" in await reader.readline()
+            assert await idle[0].read() == b""

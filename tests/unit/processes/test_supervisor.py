@@ -1,12 +1,15 @@
 """The supervisor: restarts with backoff, drains, exit codes, and the one error of a start that would fail again."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from support.processes.programs import CHECKOUT, environment, python
 from support.processes.worker import spawned
 from support.wait import wait_until
 
-from bridge.processes.supervisor import LONGEST_SECONDS, delay, exit_code, worst
+from bridge.processes.supervisor import LONGEST_SECONDS, Supervisor, delay, exit_code, worst
 from telemetry.shared_values import Together
 
 BUDGET_SECONDS = 60
@@ -172,3 +175,19 @@ def test_exit_codes_are_those_of_a_shell(ended: int, terminated: bool, code: int
 def test_the_worst_of_exit_codes(codes: list[int], code: int) -> None:
     """A defect or a signal is worse than a refused start."""
     assert worst(codes) == code
+
+
+def test_a_process_without_a_pipe_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without free files its start fails, and the others go on."""
+    monkeypatch.setattr("bridge.processes.supervisor.shared_counter", lambda _counter: lambda _count: None)
+    supervisor = Supervisor(print, 1, tmp_path, lambda: 1.0)
+
+    def no_pipe() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("bridge.processes.supervisor._SPAWN", SimpleNamespace(Pipe=no_pipe))
+    (seat,) = supervisor.seats
+    supervisor._start(seat)
+    assert seat.process is None
+    assert seat.failures == 1
+    assert seat.restart_at > time.monotonic()

@@ -89,13 +89,14 @@ def test_whole_file_writes_to_a_device_as_it_is() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_private_open_refuses_a_file_of_another_account(tmp_path: Path) -> None:
-    """The file's owner could read the content."""
+@pytest.mark.parametrize("mode", ["ab", "rb"])
+def test_private_open_refuses_a_file_of_another_account(tmp_path: Path, mode: str) -> None:
+    """The file's owner could read the content, or has written it."""
     path = tmp_path / "theirs"
     path.touch()
     os.chown(path, 65534, 65534)
     with pytest.raises(PermissionError, match="another account"):
-        open_private(path, "ab")
+        open_private(path, mode)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a pipe away")

@@ -17,11 +17,11 @@ class Clock:
 
 
 def test_keys_are_remembered_for_a_while() -> None:
-    """Body, ids and answer are cached within a byte limit."""
+    """Body and answer are cached within a byte limit."""
     clock = Clock()
     known = Idempotency(10, clock, most_bytes=5000)
     first = known.find("s", b"k", b"body")
-    known.keep("s", first, ["id"], Answer(202, b"x" * 100))
+    known.keep("s", first, Answer(202, b"x" * 100))
 
     assert known.find("s", b"k", b"body") is first
     assert known.find("other", b"k", b"body").answer is None
@@ -29,7 +29,7 @@ def test_keys_are_remembered_for_a_while() -> None:
         known.find("s", b"k", b"another body")
     assert caught.value.code is Code.IDEMPOTENCY_KEY_REUSED
     for number in range(100):
-        known.keep("s", known.find("s", b"%d" % number, b""), [], Answer(202, b"y" * 500))
+        known.keep("s", known.find("s", b"%d" % number, b""), Answer(202, b"y" * 500))
         assert known._bytes <= 5000
     assert first.forgotten
     clock.now += 11
@@ -56,10 +56,10 @@ def test_a_flood_of_keys_puts_out_the_senders_own() -> None:
     """Finding 15: visitors' keys evicted a server's, so its batch was published twice."""
     known = Idempotency(600, Clock(), most_bytes=50_000)
     for number in range(10):
-        known.keep("server", known.find("server", b"%d" % number, b""), [], Answer(202, b"y" * 500))
+        known.keep("server", known.find("server", b"%d" % number, b""), Answer(202, b"y" * 500))
     for number in range(1000):
         sender = "one visitor" if number % 3 else "another"
-        known.keep(sender, known.find(sender, b"%d" % number, b""), [], Answer(202, b"y" * 900))
+        known.keep(sender, known.find(sender, b"%d" % number, b""), Answer(202, b"y" * 900))
         assert known._bytes <= 50_000
     for number in range(10):
         found = known.find("server", b"%d" % number, b"")
@@ -68,7 +68,7 @@ def test_a_flood_of_keys_puts_out_the_senders_own() -> None:
     # A sender alone has all of the memory.
     assert known._bytes > 45_000
     for number in range(1000):
-        known.keep("greedy", known.find("greedy", b"%d" % number, b""), [], Answer(202, b"y" * 60_000))
+        known.keep("greedy", known.find("greedy", b"%d" % number, b""), Answer(202, b"y" * 60_000))
     assert known._bytes <= 50_000
 
 

@@ -9,7 +9,7 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
-from bridge.gateway.admission.rate_limits import Bill, RateLimits
+from bridge.gateway.admission.rate_limits import Bill
 from bridge.http.wire.cost import Cost
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
@@ -342,16 +342,50 @@ async def test_line_shares_its_time_between_first_slices_and_long_work(gateway: 
     assert "".join(done) == "sssslsssslsssslssssl"
 
 
-async def test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds() -> None:
-    """The debt is capped, because no refusal limits it."""
-    now = 0.0
-    async with lone_gateway() as gateway:
-        rate_limits = RateLimits(gateway.services.settings, lambda: now)
-        own = Bill(rate_limits, Grant(Script("s1", 1, 1, True), None), "9.9.9.9")
-        for second in range(600):
-            now = float(second)
-            own.charge_time(1.0)
-        assert own.exceeds_time
-        now += 2.1
-        assert not own.exceeds_time
-        own.owes_nothing()
+async def test_line_has_half_of_the_time_however_short_its_turns_are(gateway: LoneGateway, clock: Clock) -> None:
+    """Servers' posts that come while visitors use all of the time are done many to a slice of visitors, who go on."""
+    lines: list[Line] = []
+    servers, visitors, done = Line(lines), Line(lines), []
+
+    async def visitor(number: int) -> None:
+        with visitors.work(bill(gateway, "s1", f"10.0.0.{number}")) as own:
+            await own.stand_in_line(long=True)
+            for _ in range(10):
+                done.append("v")
+                clock.now += 1.2 * SLICE_SECONDS
+                await own.let_others()
+
+    async def server() -> None:
+        with servers.work(bill(gateway, "s1")) as own:
+            await own.stand_in_line()
+            done.append("s")
+            clock.now += SLICE_SECONDS / 5
+
+    working = [asyncio.create_task(visitor(number)) for number in range(4)]
+    await settled()
+    assert 5 <= len(done) < 40
+    working += [asyncio.create_task(server()) for _ in range(50)]
+    await asyncio.gather(*working)
+    posts = "".join(done).strip("v")
+    assert max(map(len, posts.split("v"))) <= 7
+    assert 8 <= posts.count("v") <= 11
+
+
+async def test_line_that_gave_way_goes_on_where_the_others_requests_end(gateway: LoneGateway, clock: Clock) -> None:
+    """The other line's last request ends, and the one behind it was cancelled."""
+    lines: list[Line] = []
+    servers, visitors = Line(lines), Line(lines)
+    await servers.take(("s1",))
+    await visitors.take(("v1",))
+    visitor = asyncio.create_task(visitors.take(("v2",)))
+    post = asyncio.create_task(servers.take(("s2",)))
+    await settled()
+    clock.now += SLICE_SECONDS
+    visitors.leave()
+    await settled()
+    assert not visitor.done()
+
+    post.cancel()
+    await settled()
+    servers.leave()
+    await asyncio.wait_for(visitor, 5)

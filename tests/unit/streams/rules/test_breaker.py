@@ -21,7 +21,7 @@ from support.events.making import RAW
 
 from schemas.pipeline.breaker import BreakerLimits
 from schemas.pipeline.record import LEDGER_TOPIC, TopicPartition
-from streams.rules.breaker import no_counts
+from streams.rules.breaker_counts import no_counts
 
 
 @pytest.mark.parametrize(

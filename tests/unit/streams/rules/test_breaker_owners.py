@@ -3,7 +3,7 @@
 import pytest
 from support.events.breaker_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
 
-from streams.rules.breaker import no_counts
+from streams.rules.breaker_counts import no_counts
 
 ONE_CUSTOMER = dict.fromkeys(range(1, 11), "one customer")
 
@@ -25,6 +25,32 @@ def test_sites_of_one_organisation_do_not_stop_the_others(sites: int, others: tu
         for partition in range(2, 6):
             assert not bench.weigh(flood(sites, 40), partition=partition)
         bench.clock.now += 5
+
+
+def test_what_passed_in_other_processes_counts_for_a_day() -> None:
+    """A sender chooses the process: in this one, no event of others has passed yet."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    assert bench.judge.wants_history()
+    bench.judge.remember([3, 21])
+    assert not bench.judge.wants_history()
+    assert not bench.weigh(flood(10, 1500), partition=7)
+    bench.clock.now += 86_400
+    assert bench.judge.wants_history()
+    assert bench.weigh(flood(10, 1500), partition=7)
+
+
+@pytest.mark.parametrize(
+    ("passed", "kinds"),
+    [([3], flood(10, 1500)), ([21], [(0, UNREADABLE)] * 1500), ([21], [*flood(10, 800), (22, BAD)] * 2)],
+    ids=["its own events", "nobody's failures", "another's failures"],
+)
+def test_what_passed_in_other_processes_excuses_only_one_organisation(
+    passed: list[int], kinds: list[tuple[int, str]]
+) -> None:
+    """A release that reads nothing is noticed by what nobody can read, and by several organisations' failures."""
+    bench = Bench(owners=ONE_CUSTOMER)
+    bench.judge.remember(passed)
+    assert bench.weigh(kinds, partition=7)
 
 
 def test_two_sites_without_an_organisation_do_not_stop_a_third() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.events.breaker_bench import BAD, FORGED, GOOD, JUNK, LIMITS, RETRIED, UNREADABLE, Bench, mixed
 
 from schemas.pipeline.breaker import BreakerLimits
-from streams.rules.breaker import no_counts
+from streams.rules.breaker_counts import no_counts
 
 KIND = st.sampled_from([GOOD, BAD, UNREADABLE, RETRIED])
 

@@ -5,9 +5,8 @@ from tools.mutants.mutant import Edit, Mutant
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
-OF_EVENTS = "bridge/gateway/admission/weight.py"
-WEIGHT = "tests/unit/gateway/admission/test_weight.py"
 LINE = "tests/unit/gateway/admission/test_line.py"
+RATES = "tests/unit/gateway/admission/test_rate_limits.py"
 SHARES = "tests/unit/gateway/admission/test_shares.py"
 KEYS = "tests/unit/gateway/admission/test_idempotency.py"
 ELEMENTS = "tests/unit/gateway/test_elements.py"
@@ -146,14 +145,32 @@ MUTANTS = [
     Mutant(
         "gateway-line-firsts",
         "the half of the time that first slices have before long work",
-        (Edit("bridge/gateway/admission/line.py::Line._give", "self._firsts.is_over", "True"),),
+        (Edit("bridge/gateway/admission/line.py::Line.give", "self._firsts.is_over", "True"),),
         (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
     ),
     Mutant(
         "gateway-line-long",
         "the half of the time that long work has, regardless of the number of waiting first slices",
-        (Edit("bridge/gateway/admission/line.py::Line._give", "self._firsts.is_over", "False"),),
+        (Edit("bridge/gateway/admission/line.py::Line.give", "self._firsts.is_over", "False"),),
         (f"{LINE}::test_line_shares_its_time_between_first_slices_and_long_work",),
+    ),
+    Mutant(
+        "gateway-line-halves",
+        "the half of the time that each line has while both have requests",
+        (Edit("bridge/gateway/admission/line.py::Line.gives_way", "any(...)", "False"),),
+        (f"{LINE}::test_line_has_half_of_the_time_however_short_its_turns_are",),
+    ),
+    Mutant(
+        "gateway-line-alone",
+        "the limit on the time that a line gives way for what it used alone",
+        (Edit("bridge/gateway/admission/line.py::Line._join", "self.used = max(self.used, min(used))", "pass"),),
+        (f"{LINE}::test_line_has_half_of_the_time_however_short_its_turns_are",),
+    ),
+    Mutant(
+        "gateway-line-passes-on",
+        "the turn of a line that gave way, once the other line has no requests",
+        (Edit("bridge/gateway/admission/line.py::Line.leave", "self._give_next()", "self.give()"),),
+        (f"{LINE}::test_line_that_gave_way_goes_on_where_the_others_requests_end",),
     ),
     Mutant(
         "gateway-cut-small",
@@ -189,7 +206,7 @@ MUTANTS = [
         "gateway-time-debt",
         "the limit on the time that a script owes",
         (Edit("bridge/http/token_buckets.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
-        (f"{LINE}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
+        (f"{RATES}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
     ),
     Mutant(
         "gateway-validate",
@@ -202,24 +219,6 @@ MUTANTS = [
             ),
         ),
         (f"{COSTS}::test_validate_has_a_limit_of_its_own",),
-    ),
-    Mutant(
-        "validate-weight",
-        "the weight of an event that is only validated",
-        (
-            Edit(
-                "bridge/gateway/routes/validate.py::_judge_all",
-                "weight(body, len(elements.values))",
-                "len(elements.values)",
-            ),
-        ),
-        (f"{WEIGHT}::test_a_validated_event_counts_as_its_weight",),
-    ),
-    Mutant(
-        "validate-time",
-        "the count of an event that is only validated by the time of its check",
-        (Edit("bridge/gateway/routes/validate.py::_judge_all", "limits.charge_validated(*whose, more)", ""),),
-        (f"{WEIGHT}::test_a_validated_event_counts_as_the_time_of_its_check",),
     ),
     Mutant(
         "gateway-refused",
@@ -382,35 +381,5 @@ MUTANTS = [
         "the limit on an address's refused events over all scripts",
         (Edit("bridge/gateway/admission/rate_limits.py::_SCRIPTS_OF_REFUSED", "4", "400"),),
         (f"{SHARES}::test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts",),
-    ),
-    Mutant(
-        "gateway-weight-marks",
-        "the weight of an event by its marks",
-        (Edit(f"{OF_EVENTS}::_MARKS", 'b"[{,:"', 'b""'),),
-        (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
-    ),
-    Mutant(
-        "gateway-weight-bytes",
-        "the weight of an event by its length",
-        (Edit(f"{OF_EVENTS}::_BYTES_OF_ONE", "4096", "10**9"),),
-        (f"{WEIGHT}::test_a_good_event_counts_as_what_it_costs_the_stream",),
-    ),
-    Mutant(
-        "weight-begun",
-        "the count of a begun 4 KiB in a request's weight",
-        (Edit(f"{OF_EVENTS}::weight", "-(-len(body) // _BYTES_OF_ONE)", "len(body) // _BYTES_OF_ONE"),),
-        (f"{WEIGHT}::test_a_begun_4_kib_counts",),
-    ),
-    Mutant(
-        "weight-begun-marks",
-        "the count of begun 350 marks in a request's weight",
-        (Edit(f"{OF_EVENTS}::weight", "-(-marks // _MARKS_OF_ONE)", "marks // _MARKS_OF_ONE"),),
-        (f"{WEIGHT}::test_begun_350_marks_count",),
-    ),
-    Mutant(
-        "gateway-weight-ordinary",
-        "the weight of an ordinary event, which is one",
-        (Edit(f"{OF_EVENTS}::_MARKS_OF_ONE", "350", "100"),),
-        (f"{WEIGHT}::test_an_ordinary_event_counts_as_one",),
     ),
 ]

@@ -341,7 +341,7 @@ MUTANTS = [
                 "self._first.worked(sender[:_OWN], now)",
                 "self._first.worked(sender, now)",
             ),
-            Edit("bridge/gateway/admission/line.py::Line._give", "sender[:_OWN]", "sender"),
+            Edit("bridge/gateway/admission/line.py::Line.give", "sender[:_OWN]", "sender"),
         ),
         (OWN_WAITS,),
     ),

@@ -10,6 +10,8 @@ PROTOCOL = "tests/unit/gateway/test_protocol.py"
 CONNECTIONS = "tests/unit/gateway/test_connections.py"
 CORS = "tests/unit/gateway/admission/test_cors.py"
 PUBLISHER = "tests/unit/gateway/test_publisher.py"
+EVENT_IDS = "bridge/gateway/admission/event_ids.py::EventIds"
+DERIVED = "tests/property/test_derived_ids.py"
 
 MUTANTS = [
     Mutant(
@@ -283,6 +285,24 @@ MUTANTS = [
             ),
         ),
         ("tests/integration/gateway/test_keys.py::test_a_browser_takes_no_idempotency_key_from_a_server",),
+    ),
+    Mutant(
+        "gateway-key-ids",
+        "the ids that follow from a request under an Idempotency-Key",
+        (Edit(f"{EVENT_IDS}.__init__", "derived_key(secret, Purpose.EVENT_ID)", "str(id(self)).encode()"),),
+        ("tests/unit/gateway/admission/test_event_ids.py::test_all_processes_assign_the_same_ids_to_a_request",),
+    ),
+    Mutant(
+        "gateway-key-ids-body",
+        "the body's part in the ids under an Idempotency-Key",
+        (Edit(f"{EVENT_IDS}.derive", "digest", "b''"),),
+        (f"{DERIVED}::test_another_request_has_other_ids",),
+    ),
+    Mutant(
+        "gateway-key-ids-sender",
+        "the sender class's part in the ids under an Idempotency-Key",
+        (Edit(f"{EVENT_IDS}.derive", "sender.value", "''"),),
+        (f"{DERIVED}::test_another_request_has_other_ids",),
     ),
     Mutant(
         "gateway-document",

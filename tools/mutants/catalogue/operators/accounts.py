@@ -221,7 +221,13 @@ MUTANTS = [
     Mutant(
         "excess-functions",
         "the check for functions that fill resources shared by all sessions",
-        (Edit("functions_excess.sql", "has_function_privilege(p.oid, 'EXECUTE')", "false"),),
+        (
+            Edit(
+                "functions_excess.sql",
+                "($2::text[]) AND has_function_privilege(p.oid, 'EXECUTE')",
+                "($2::text[]) AND false",
+            ),
+        ),
         ("tests/integration/postgres/test_shared_resources.py::test_no_service_fills_what_all_sessions_share",),
     ),
     Mutant(

@@ -152,7 +152,10 @@ MUTANTS = [
     Mutant(
         "rows-not-compressed",
         "the storing of an event's texts without compression",
-        (Edit("migrations/0030_quick_rows.sql", "SET STORAGE EXTERNAL", "SET STORAGE EXTENDED"),),
+        (
+            Edit("migrations/0030_quick_rows.sql", "SET STORAGE EXTERNAL", "SET STORAGE EXTENDED"),
+            Edit("migrations/0031_uncompressed.sql", "SET STORAGE EXTERNAL", "SET STORAGE EXTENDED"),
+        ),
         ("tests/integration/postgres/test_bounded_rows.py::test_the_texts_of_an_event_are_stored_as_they_are",),
     ),
 ]

@@ -115,4 +115,52 @@ MUTANTS = [
         (Edit("jobs/backfill_identity.py::_rolled_back", "transaction.rollback()", "transaction.commit()"),),
         (f"{REFUSED}::test_rows_beyond_a_limit_are_backfilled_and_discarded",),
     ),
+    Mutant(
+        "tokens-unread",
+        "the refusal of tokens that were not read for too long, and whose revocation would not be noticed",
+        (Edit("bridge/api/middleware.py::Front._caller", "not services.tokens.is_current", "False"),),
+        ("tests/unit/api/test_middleware.py",),
+    ),
+    Mutant(
+        "tokens-unread-parts",
+        "the same for the next part of a streamed answer",
+        (Edit("bridge/api/middleware.py::Front._check_still_good", "not self._services.tokens.is_current", "False"),),
+        ("tests/unit/api/test_middleware.py",),
+    ),
+    Mutant(
+        "registry-age-limit",
+        "the age at which a copy of the registry or of tokens is no longer current",
+        (Edit("registry/cache.py::RegistryCache.is_current", "... <= most", "True"),),
+        ("tests/unit/sinks/postgres/test_registry_cache.py",),
+    ),
+    Mutant(
+        "registry-age-told",
+        "the metric of when a process last read the registry",
+        (Edit("registry/cache.py::RegistryCache._read", "metrics.REGISTRY_READ.set_to_current_time()", ""),),
+        ("tests/unit/sinks/postgres/test_registry_cache.py",),
+    ),
+    Mutant(
+        "excess-own-functions",
+        "the check for functions of the product that run with the owner's rights",
+        (Edit("functions_excess.sql", "p.prosecdef AND", "false AND"),),
+        ("tests/integration/postgres/test_shared_resources.py::test_what_stops_others_is_named",),
+    ),
+    Mutant(
+        "excess-maintain",
+        "the check for MAINTAIN, which permits a lock of a table",
+        (Edit("privileges_excess.sql", "THEN ARRAY['MAINTAIN'] END", "THEN ARRAY[]::text[] END"),),
+        ("tests/integration/postgres/test_shared_resources.py::test_what_stops_others_is_named",),
+    ),
+    Mutant(
+        "org-places-newcomers",
+        "the places for requests that are reserved for callers that have none",
+        (Edit("bridge/api/middleware.py::Front._place", "self._most // _RESERVED_SHARE", "0"),),
+        ("tests/unit/api/test_middleware.py::test_a_few_organisations_do_not_take_all_places",),
+    ),
+    Mutant(
+        "org-places-last",
+        "the last place for a request, which is reserved for tokens without an organisation",
+        (Edit("bridge/api/middleware.py::Front._place", "free == 1 and reserved > 0", "False"),),
+        ("tests/unit/api/test_middleware.py::test_a_few_organisations_do_not_take_all_places",),
+    ),
 ]

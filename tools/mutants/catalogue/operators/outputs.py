@@ -138,8 +138,17 @@ MUTANTS = [
     Mutant(
         "file-modes",
         "the mode of files, regardless of the umask",
-        (Edit("bridge/output/private_files.py::_take", "os.fchmod(descriptor, FILE_MODE)", "descriptor"),),
+        (Edit("bridge/output/private_files.py::open_private", "os.fchmod(file.fileno(), FILE_MODE)", "pass"),),
         (f"{FILES}::test_private_files_keep_their_modes_under_any_umask",),
+    ),
+    Mutant(
+        "file-owner",
+        "the refusal of another account's file, also for reading",
+        (Edit("bridge/output/private_files.py::open_private", "found.st_uid != os.geteuid()", "False"),),
+        (
+            f"{FILES}::test_private_open_refuses_a_file_of_another_account",
+            "tests/unit/client/test_spool.py::test_spool_sends_nothing_that_another_account_wrote",
+        ),
     ),
     Mutant(
         "file-links",
@@ -171,7 +180,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/output/private_files.py::open_private",
-                "not stat.S_ISREG(os.fstat(file.fileno()).st_mode)",
+                "not stat.S_ISREG(found.st_mode)",
                 "False",
             ),
         ),

@@ -12,13 +12,13 @@ MUTANTS = [
     Mutant(
         "visitors-vote",
         "the rule that visitors' failures count only while nothing passes",
-        (Edit("streams/rules/breaker.py::Counts.voting", "quiet", "self is not None"),),
+        (Edit("streams/rules/breaker_counts.py::Counts.voting", "quiet", "self is not None"),),
         (f"{VISITORS}::test_visitors_failures_do_not_vote_while_anything_passes",),
     ),
     Mutant(
         "visitors-alone",
         "the vote of visitors' failures where nothing passes",
-        (Edit("streams/rules/breaker.py::Counts.voting", "quiet", "self is None"),),
+        (Edit("streams/rules/breaker_counts.py::Counts.voting", "quiet", "self is None"),),
         (f"{VISITORS}::test_a_bad_deployment_is_noticed_where_only_visitors_send",),
     ),
     Mutant(
@@ -26,6 +26,30 @@ MUTANTS = [
         "the rule that events which pass in another process keep visitors' failures from counting",
         (Edit("streams/rules/breaker.py::BreakerJudge.weigh", "not others_pass", "True"),),
         (f"{HOLD_VISITORS}::test_visitors_junk_does_not_trip_it_while_another_process_passes_events",),
+    ),
+    Mutant(
+        "owners-elsewhere",
+        "the rule that events which pass in another process keep one organisation from tripping the breaker",
+        (Edit("streams/worker/committer.py::BatchCommitter._check_brake", "self._judge.wants_history()", "False"),),
+        (f"{HOLD}::test_one_organisation_is_not_held_while_others_pass_in_another_process",),
+    ),
+    Mutant(
+        "owners-elsewhere-nobodys",
+        "the rule that records without a site are judged by what has passed in this process",
+        (
+            Edit(
+                "streams/rules/breaker.py::BreakerJudge._is_one_of_many",
+                "self._passed_anywhere.items() if owners else ()",
+                "self._passed_anywhere.items()",
+            ),
+        ),
+        (f"{OWNERS}::test_what_passed_in_other_processes_excuses_only_one_organisation",),
+    ),
+    Mutant(
+        "rows-only",
+        "the rule that only a row shows that events can pass",
+        (Edit("streams/worker/committer.py::BatchCommitter.settle", "committed.tally.normalized", "True"),),
+        (f"{HOLD_VISITORS}::test_a_duplicate_that_only_the_store_knows_shows_nothing",),
     ),
     Mutant(
         "row-noted",

@@ -325,7 +325,7 @@ MUTANTS = [
     Mutant(
         "skip-batch-end",
         "the end of the batch that an operator skips",
-        (Edit("bridge/jobs/skip.py::_passable", "end if whole_batch else offset + 1", "one.end"),),
+        (Edit("jobs/skip.py::_passable", "Skipped(..., await ..., why)", "Skipped(one.log, offset, one.end, why)"),),
         (f"{POISON}::test_an_operator_skips_a_batch_at_once",),
     ),
     Mutant(
@@ -337,7 +337,7 @@ MUTANTS = [
     Mutant(
         "headers-bound",
         "the limit on a record's headers",
-        (Edit("aiokafka_patches/codecs.py::_cut_headers", "stated > _MOST_HEADERS", "False"),),
+        (Edit("aiokafka_patches/many_headers.py::cut_headers", "stated > MOST_HEADERS", "False"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py",),
     ),
     Mutant(

@@ -199,7 +199,10 @@ MUTANTS = [
         "offsets-order",
         "the order in which offset rows are locked",
         (Edit("offsets_lock.sql", "ORDER BY o.topic, o.partition"),),
-        (f"{ORDER}::test_offset_rows_are_locked_by_topic_and_partition",),
+        (
+            f"{ORDER}::test_offset_rows_are_locked_by_topic_and_partition",
+            f"{ORDER}::test_the_order_of_offset_rows_is_that_of_the_statement",
+        ),
     ),
     Mutant(
         "keys-order",

@@ -117,6 +117,36 @@ MUTANTS = [
         ("tests/unit/processes/test_pages.py",),
     ),
     Mutant(
+        "process-pipe",
+        "the later start of a process for which no pipe can be made",
+        (
+            Edit(
+                "bridge/processes/supervisor.py::Supervisor._start",
+                "try:\n    ours, theirs = _SPAWN.Pipe()\nexcept OSError as error:\n    ...",
+                "ours, theirs = _SPAWN.Pipe()",
+            ),
+        ),
+        ("tests/unit/processes/test_supervisor.py::test_a_process_without_a_pipe_is_started_later",),
+    ),
+    Mutant(
+        "pages-bound",
+        "the limit of connections to the pages of a worker's supervisor",
+        (Edit("bridge/worker/pages.py::serving", "PagesProtocol", "'auto'"),),
+        ("tests/unit/processes/test_pages.py::test_idle_connections_give_way",),
+    ),
+    Mutant(
+        "pages-few",
+        "the limit of connections to the pages of a worker",
+        (Edit("streams/faust_host/pages.py::_opened", "oldest.force_close()", "pass"),),
+        ("tests/unit/streams/worker/test_pages.py::test_idle_connections_give_way",),
+    ),
+    Mutant(
+        "pages-kept",
+        "the number of times that a worker builds a page in a second",
+        (Edit("streams/faust_host/pages.py::Kept.page", "self._left >= 1", "True"),),
+        ("tests/unit/streams/worker/test_pages.py::test_a_page_is_built_seldom_however_many_ask",),
+    ),
+    Mutant(
         "series-removed",
         "the removal of a series from metrics that processes share",
         (Edit("telemetry/shared_values.py::remove_series", "series.set(math.nan)"),),

@@ -4,6 +4,7 @@ from tools.mutants.mutant import Edit, Mutant
 
 CODECS = "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py"
 SOURCE = "tests/unit/streams/source/test_kafka.py"
+MANY_HEADERS = "tests/unit/sinks/kafka/aiokafka_patches/test_many_headers.py"
 
 MUTANTS = [
     Mutant(
@@ -27,8 +28,26 @@ MUTANTS = [
     Mutant(
         "records-bound",
         "the limit on a batch's records",
-        (Edit("aiokafka_patches/codecs.py::_cut_headers", "(count := count + 1) > _MOST_RECORDS", "False"),),
+        (Edit("aiokafka_patches/many_headers.py::cut_headers", "(count := count + 1) > _MOST_RECORDS", "False"),),
         (f"{CODECS}::test_a_batch_of_very_many_records_is_refused",),
+    ),
+    Mutant(
+        "headers-plain",
+        "the limit on the headers of an uncompressed record",
+        (Edit("aiokafka_patches/codecs.py::bound_inflation", "CutRecords", "fetcher.MemoryRecords"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py::test_the_client_reads_uncompressed_batches_cut",),
+    ),
+    Mutant(
+        "headers-plain-length",
+        "the check of each record's length in a large uncompressed batch",
+        (Edit("aiokafka_patches/many_headers.py::CutRecords.next_batch", "_LARGE_PLAIN", "2**31"),),
+        (f"{MANY_HEADERS}::test_a_false_length_hides_no_headers_in_a_batch_larger_than_kafkas_default",),
+    ),
+    Mutant(
+        "headers-plain-checksum",
+        "the check of a batch before its records are cut",
+        (Edit("aiokafka_patches/many_headers.py::CutRecords.next_batch", "not batch.validate_crc()", "False"),),
+        (f"{MANY_HEADERS}::test_a_corrupt_batch_is_still_found_corrupt",),
     ),
     Mutant(
         "headers-rest",

@@ -11,9 +11,10 @@ import cramjam
 import pytest
 from aiokafka import ConsumerRecord, codec
 from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import Assignment
-from aiokafka.record import MemoryRecords, default_records
+from aiokafka.record import default_records
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
@@ -35,8 +36,10 @@ def bounded() -> Iterator[None]:
         for name in (f"{one}_decode" for one in kafka_codecs._INFLATE)
         if hasattr(module, name)
     }
+    batches = fetcher.MemoryRecords
     bound_inflation(MOST)
     yield
+    fetcher.MemoryRecords = batches
     for (module, name), function in before.items():
         setattr(module, name, function)
 
@@ -123,7 +126,7 @@ class Fetched:
 
     def fetch(self) -> None:
         """Fetch the batches from the position on."""
-        log = MemoryRecords(b"".join(self._log[self.position :]))
+        log = fetcher.MemoryRecords(b"".join(self._log[self.position :]))
         found = PartitionRecords(self._partition, log, [], self.position, None, None, False, READ_COMMITTED)
         self._result = FetchResult(self._partition, assignment=self._assignment, partition_records=found, backoff=0)
 
@@ -266,6 +269,12 @@ async def test_a_record_of_very_many_headers_comes_with_few_of_them(
     assert [len(record.headers) for record in found] == [
         1025 if headers > 10_000 else headers for _, headers in records
     ]
+
+
+def test_the_client_reads_uncompressed_batches_cut() -> None:
+    """test_many_headers.py tests how they are cut."""
+    (record,) = fetcher.MemoryRecords(built((b"flood", HUGE))).next_batch()
+    assert len(record.headers) == 1025
 
 
 @pytest.mark.parametrize("name", CODECS)

@@ -6,6 +6,7 @@ from support.virtual_time import run_virtually
 
 from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.registry import Script
+from sinks.windows import WindowKey
 
 PROBE_SECONDS = 30.0
 
@@ -45,6 +46,22 @@ def test_a_storm_is_held_before_it_is_published() -> None:
     assert len(stream.dead_letters()) == 14
     assert waiting(stream, stream.raw) == [26]
     assert stream.store.brake.details["topic"] == stream.raw[0].topic
+
+
+def test_one_organisation_is_not_held_while_others_pass_in_another_process() -> None:
+    """The lane asks the store which sites' events have passed."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        minute = stream.now_ms() // 60_000
+        stream.store.windows[WindowKey(minute, 99, stream.raw[0].topic, 0, False)] = [1] + [0] * 6
+        for number in range(40):
+            stream.produce(event_id=f"s-{number}", event_type="")
+        async with stream.running():
+            await stream.until(lambda: len(stream.dead_letters()) == 40, "the dead letters")
+        return stream
+
+    assert not run_virtually(main()).store.brake.engaged
 
 
 def test_good_events_go_on_up_to_the_first_dead_letter() -> None:

@@ -50,6 +50,25 @@ def test_visitors_junk_does_not_trip_it_while_another_process_passes_events() ->
     assert len(stream.dead_letters()) >= 1200
 
 
+def test_a_duplicate_that_only_the_store_knows_shows_nothing() -> None:
+    """Only rows show that events can pass."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        stream.produce(event_id="old")
+        async with stream.running():
+            await stream.settled()
+        await asyncio.sleep(LIMITS.window_seconds / 2)
+        stream.produce(event_id="old")
+        async with stream.running():
+            await stream.settled()
+            junk(stream, 1200)
+            await braked(stream)
+        return stream
+
+    assert len(run_virtually(main()).store.events) == 1
+
+
 def test_a_probe_looks_behind_the_heads_of_what_is_held() -> None:
     """The probe covers all partitions at its interval, also if other senders' failures tripped."""
 

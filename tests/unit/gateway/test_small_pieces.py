@@ -1,17 +1,17 @@
-"""Reads that complete no part of a request: their connections rest, and are read again in turns."""
+"""Requests in many small pieces: their connections rest, and are read again in turns."""
 
 import asyncio
 
 import pytest
-from support.spoken import Spoken, echo, post
+from support.spoken import Spoken, echo, hasty, post
 from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
-from bridge.http.wire import slow_heads
+from bridge.http.wire import small_pieces
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.protocol import BoundedProtocol
 from bridge.http.wire.request_pace import Pace
-from bridge.http.wire.slow_heads import SlowHeads
+from bridge.http.wire.small_pieces import SmallPieces
 
 AT_ONCE = 10
 CHUNKED = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -21,9 +21,9 @@ CHUNKED = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[BoundedProtocol]:
     """The gateway's and the API's protocol."""
     found: type[BoundedProtocol] = request.param
-    for name, bound in (("places", Connections(1000, 0)), ("pace", Pace(0)), ("slow", SlowHeads())):
+    for name, bound in (("places", Connections(1000, 0)), ("pace", Pace(0)), ("slow", SmallPieces())):
         monkeypatch.setattr(found, name, bound)
-    monkeypatch.setattr(slow_heads, "AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(small_pieces, "AT_ONCE", AT_ONCE)
     return found
 
 
@@ -54,6 +54,36 @@ async def test_a_whole_request_and_a_body_in_pieces_rest_nowhere(kind: type[Boun
         assert one.wire.reads
     await one.hear(post(b"/b", b"x"))
     assert [status for status, _ in one.answers] == [200, 200]
+    await one.end()
+
+
+async def test_a_body_in_many_small_pieces_rests_after_the_first_ones(kind: type[BoundedProtocol]) -> None:
+    """A large piece does not: an upload takes as long as its client needs."""
+    body = b"x" * 100_000
+    one = Spoken(kind, echo)
+    one.protocol.data_received(post(b"/a", body)[: -len(body)])
+    read = []
+    for size in (60, 60, 60, 60, 60, 60, 20_000, 60):
+        await wait_until(lambda: one.wire.reads, budget_seconds=20, describe="reading")
+        one.protocol.data_received(body[:size])
+        read.append(one.wire.reads)
+        body = body[size:]
+
+    assert read == [True, True, True, True, False, False, True, False]
+    await wait_until(lambda: one.wire.reads, budget_seconds=20, describe="reading")
+    await one.hear(body)
+    assert [status for status, _ in one.answers] == [200]
+    await one.end()
+
+
+async def test_bytes_after_a_refusal_are_dropped_in_turns(kind: type[BoundedProtocol]) -> None:
+    one = Spoken(kind, hasty)
+    one.protocol.data_received(post(b"/a", b"0123456789")[:-10])
+    await wait_until(lambda: one.wire.closed, budget_seconds=20, describe="the close after the refusal")
+    one.wire.reads = True
+    one.protocol.data_received(b"0")
+
+    assert not one.wire.reads
     await one.end()
 
 

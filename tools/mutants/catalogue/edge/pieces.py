@@ -1,0 +1,42 @@
+"""The mechanisms that bound how often connections are read whose requests arrive in small pieces."""
+
+from tools.mutants.mutant import Edit, Mutant
+
+SLOW = "tests/unit/gateway/test_small_pieces.py"
+
+MUTANTS = [
+    Mutant(
+        "small-pieces",
+        "the rest of a connection whose bytes complete no part of a request",
+        (Edit("bridge/http/wire/reading.py::ReadingProtocol._rests", "self.slow.rests(...)", "self.reads_again()"),),
+        (f"{SLOW}::test_a_connection_rests_after_a_piece_that_completes_nothing",),
+    ),
+    Mutant(
+        "small-pieces-of-bodies",
+        "the rest of a connection whose body arrives in many small pieces",
+        (
+            Edit(
+                "bridge/http/wire/reading.py::ReadingProtocol._advances", "self._small_pieces <= _SMALL_PIECES", "True"
+            ),
+        ),
+        (f"{SLOW}::test_a_body_in_many_small_pieces_rests_after_the_first_ones",),
+    ),
+    Mutant(
+        "small-pieces-at-once",
+        "the number of connections that are read again at once after their rest",
+        (Edit("bridge/http/wire/small_pieces.py::SmallPieces._wake", "woken < AT_ONCE", "True"),),
+        (f"{SLOW}::test_few_connections_are_read_again_at_once_and_addresses_take_turns",),
+    ),
+    Mutant(
+        "small-pieces-dropped",
+        "the rest of a connection whose bytes after a refusal are dropped",
+        (
+            Edit(
+                "bridge/http/wire/reading.py::ReadingProtocol.data_received",
+                "self._lingering.drop(len(data))\nself._rests()",
+                "self._lingering.drop(len(data))",
+            ),
+        ),
+        (f"{SLOW}::test_bytes_after_a_refusal_are_dropped_in_turns",),
+    ),
+]
