@@ -148,7 +148,7 @@ def main(words: list[str]) -> int:
 
 def _environment(addresses: StackAddresses) -> dict[str, str]:
     limits = {
-        "gateway_script_events_per_second": 0, "gateway_script_bytes_per_second": 0,
+        "gateway_script_events_per_second": 0, "gateway_org_events_per_second": 0, "gateway_script_bytes_per_second": 0,
         "gateway_address_events_per_second": 0, "gateway_visitors_events_per_second": 0,
         "gateway_address_requests_per_second": 0, "gateway_address_bytes_per_second": 0, "log_level": "WARNING",
     }  # fmt: skip

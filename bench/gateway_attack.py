@@ -162,6 +162,7 @@ def main(words: list[str]) -> int:
     limits = dict.fromkeys(
         (
             "script_events_per_second",
+            "org_events_per_second",
             "address_events_per_second",
             "visitors_events_per_second",
             "script_bytes_per_second",

@@ -13,26 +13,40 @@ from typing import Final
 from bridge.http.problems import Code, Problem
 
 MOST_BUCKETS: Final = 20_000
+_RESERVE: Final = 1 / 4
+"""Share of a shared bucket that is reserved for users that used at most `_LITTLE` of its rate."""
+_LITTLE: Final = 1 / 32
+_MINUTE: Final = 60.0
 
 
 class Buckets:
     """A token bucket for each name, such as a script or a client address.
 
     Each bucket holds up to `burst` tokens, by default two seconds' refill, and is refilled with `rate` tokens a second.
-    A rate of 0 means no limit. A bucket's debt (tokens charged that it did not have) is at most `most_debt`. At most
-    20,000 buckets are kept: the least recently used one is removed, and is full if its name is used again. `what` names
-    the tokens in errors. `now` is a monotonic clock in seconds.
+    A rate of 0 means no limit. A bucket's debt (tokens charged that it did not have) is at most `most_debt`. The
+    fraction `reserve` of a full bucket is for the callers that may use it; debt doesn't lower it. At most 20,000 buckets
+    are kept: the least recently used one is removed, and is full if its name is used again. `what` names the tokens in
+    errors. `now` is a monotonic clock in seconds.
     """
 
     def __init__(
-        self, what: str, rate: float, now: Callable[[], float], *, burst: float = 0, most_debt: float = math.inf
+        self,
+        what: str,
+        rate: float,
+        now: Callable[[], float],
+        *,
+        burst: float = 0,
+        most_debt: float = math.inf,
+        reserve: float = 0.0,
     ) -> None:
         self._what = what
         self._rate = rate
         self._burst = burst or 2.0 * rate
         self._most_debt = most_debt
+        self._reserve = reserve * self._burst
         self._now = now
-        self._levels: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[float, float, float]] = OrderedDict()
+        """For each name the bucket's level, its debt, and the time of both."""
         self._asked: dict[Hashable, float] = {}
         self._asked_since = now()
 
@@ -45,63 +59,78 @@ class Buckets:
         self.ask(name, count)
         self.charge(name, count)
 
-    def ask(self, name: Hashable, count: int, *, left: float = 0.0) -> None:
+    def ask(self, name: Hashable, count: int, *, all_of_it: bool = False) -> None:
         """Check whether `take` would succeed, and take nothing; raises Problem if not.
 
-        This caller must leave the fraction `left` of a full bucket in the bucket.
+        With `all_of_it`, the caller may use the reserve.
         """
         if not self._rate:
             return
-        level, kept = self._level(name), left * self._burst
-        lacking = min(count, self._burst - kept) - (level - kept)
+        level, debt = self._now_at(name)
+        reserve = 0.0 if all_of_it else self._reserve
+        lacking = min(count, self._burst - reserve) - (level - reserve - (0.0 if all_of_it else debt))
         if lacking > 0:
-            self._keep(name, level, count)
+            self._keep(name, level, debt, count)
             raise self._problem(lacking)
 
-    def charge(self, name: Hashable, count: float) -> None:
-        """Take tokens for work that is done already.
+    def charge(self, name: Hashable, count: float, *, all_of_it: bool = False) -> None:
+        """Take tokens for work that is done already, with `all_of_it` also from the reserve.
 
         If the bucket has too few tokens, the missing ones become a debt. While the debt exists,
         `owes_nothing` refuses requests.
         """
         if self._rate and count:
-            self._keep(name, self._level(name) - count, count)
+            level, debt = self._now_at(name)
+            taken = min(count, max(0.0, level - (0.0 if all_of_it else self._reserve)))
+            self._keep(name, level - taken, debt + count - taken, count)
 
     def debt(self, name: Hashable) -> float:
         """Return the debt of the bucket: tokens that were charged without being available, and are not refilled yet.
 
         0 means that the bucket has no debt.
         """
-        return max(0.0, -self._level(name)) if self._rate and name in self._levels else 0.0
+        return self._now_at(name)[1] if self._rate and name in self._kept else 0.0
 
-    def owes_nothing(self, name: Hashable, own: float = 0) -> None:
-        """Raise Problem while the bucket has a debt of more than `own`, the part that this request has caused."""
-        if (debt := self.debt(name) - own) > 0:
+    def level(self, name: Hashable) -> float:
+        """Return the tokens in the bucket, less its debt."""
+        level, debt = self._now_at(name)
+        return level - debt
+
+    def owes_nothing(self, name: Hashable, own: float = 0, *, all_of_it: bool = False) -> None:
+        """Raise Problem while the bucket has a debt of more than `own`, the part that this request has caused.
+
+        With `all_of_it`, do so only while the reserve is used up too.
+        """
+        if (debt := self.debt(name) - own) > 0 and not (all_of_it and self._now_at(name)[0] > 0):
             raise self._problem(debt)
 
     def grant(self, name: Hashable) -> bool:
         """Take one token if one is available; returns whether one was."""
         if not self._rate:
             return True
-        level = self._level(name)
-        self._keep(name, level - 1 if level >= 1 else level, 1)
-        return level >= 1
+        level, debt = self._now_at(name)
+        granted = level >= 1
+        self._keep(name, level - granted, debt, 1)
+        return granted
 
     def seconds_until(self, name: Hashable) -> int:
         """Return the whole seconds until a token is available."""
-        return self._seconds(1 - self._level(name))
+        return self._seconds(1 - self.level(name))
 
-    def _level(self, name: Hashable) -> float:
+    def _now_at(self, name: Hashable) -> tuple[float, float]:
+        """Return the bucket's level and debt. The refill pays the debt with what the reserve does not need."""
         now = self._now()
-        level, at = self._levels.get(name, (self._burst, now))
-        return min(self._burst, level + (now - at) * self._rate)
+        level, debt, at = self._kept.get(name, (self._burst, 0.0, now))
+        level += (now - at) * self._rate
+        paid = min(debt, max(0.0, level - self._reserve))
+        return min(self._burst, level - paid), debt - paid
 
-    def _keep(self, name: Hashable, level: float, asked: float) -> None:
-        self._levels[name] = (max(level, -self._most_debt), self._now())
-        self._levels.move_to_end(name)
+    def _keep(self, name: Hashable, level: float, debt: float, asked: float) -> None:
+        self._kept[name] = level, min(debt, self._most_debt), self._now()
+        self._kept.move_to_end(name)
         self._asked[name] = self._asked.get(name, 0) + asked
-        if len(self._levels) > MOST_BUCKETS:
-            forgotten, _ = self._levels.popitem(last=False)
+        if len(self._kept) > MOST_BUCKETS:
+            forgotten, _ = self._kept.popitem(last=False)
             self._asked.pop(forgotten, None)
 
     def _seconds(self, lacking: float) -> int:
@@ -120,3 +149,46 @@ class Buckets:
         seconds, self._asked_since = now - self._asked_since, now
         self._asked.clear()
         return asked / (self._rate * seconds) if asked and seconds > 0 else 0.0
+
+
+class SharedBuckets:
+    """Token buckets from which several users draw, such as a script's, which its visitors' addresses share.
+
+    The last quarter of a bucket is reserved for users that used little of it: at most a thirty-second of its rate,
+    averaged over up to a minute. So a few users can't cause refusals for all others, not even by a debt.
+    """
+
+    def __init__(self, what: str, rate: float, now: Callable[[], float], *, shared: bool = True) -> None:
+        """The arguments are those of Buckets. If the users of a bucket are not `shared`, they are one, without reserve."""
+        self._all = Buckets(what, rate, now, reserve=_RESERVE if shared else 0.0)
+        little = _LITTLE * rate if shared else 0.0
+        self._of_user = Buckets(f"little of the {what}", little, now, most_debt=_MINUTE * little)
+
+    def ask(self, name: Hashable, user: Hashable, count: int) -> None:
+        """Check whether the user may take `count` tokens, and take nothing; raises Problem if not."""
+        self._all.ask(name, count, all_of_it=self._used_little(name, user))
+
+    def charge(self, name: Hashable, user: Hashable, count: float) -> None:
+        """Take tokens for the user's work that is done already; missing tokens become a debt."""
+        little = min(count, max(0.0, self._of_user.level((name, user))))
+        self._all.charge(name, little, all_of_it=True)
+        self._all.charge(name, count - little)
+        self._of_user.charge((name, user), count)
+
+    def owes_nothing(self, name: Hashable, user: Hashable, own: float = 0) -> None:
+        """Raise Problem while the bucket's debt, without `own`, the part that this request has caused, is not paid.
+
+        For a user that used little, do so only while the reserve is used up too.
+        """
+        self._all.owes_nothing(name, own, all_of_it=self._used_little(name, user))
+
+    def level(self, name: Hashable) -> float:
+        """Return the tokens in the bucket, less its debt."""
+        return self._all.level(name)
+
+    def most_used(self) -> float:
+        """Return the highest use of any bucket since the last call, as Buckets does."""
+        return self._all.most_used()
+
+    def _used_little(self, name: Hashable, user: Hashable) -> bool:
+        return not self._of_user.debt((name, user))

@@ -55,6 +55,9 @@ class HttpSettings(BaseSettings):
     gateway_script_events_per_second: int = limit(
         5000, "events per second and process of each script's servers, and of its visitors"
     )
+    gateway_org_events_per_second: int = limit(
+        5000, "events per second and process of the servers of all scripts of each organisation together"
+    )
     gateway_address_events_per_second: int = limit(
         1250, "events per second and process of the visitors at each address, for all scripts together"
     )

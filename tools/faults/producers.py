@@ -42,6 +42,7 @@ DRAIN_SECONDS = 300.0
 ACCEPTED = 202
 UNLIMITED = {
     "gateway_script_events_per_second": 0,
+    "gateway_org_events_per_second": 0,
     "gateway_address_events_per_second": 0,
     "gateway_visitors_events_per_second": 0,
     "gateway_script_bytes_per_second": 0,

@@ -9,17 +9,15 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bridge.gateway.admission.access import Grant
-from bridge.gateway.admission.shares import turn_of
-from bridge.http.token_buckets import Buckets
+from bridge.gateway.admission.shares import organisation_of, turn_of
+from bridge.http.token_buckets import Buckets, SharedBuckets
 from schemas.config.settings import Settings
+from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 
 _VISITORS_SHARE: Final = 0.25
 _ADDRESS_SHARE: Final = 0.25
 """Share of a script's limit of visitors' events that one address may use."""
-_LITTLE: Final = 1 / 32
-_KEPT_FOR_LITTLE: Final = 1 / 4
-"""Share of the limit for all visitors that is reserved for addresses that use at most `_LITTLE` of the limit."""
 _SCRIPTS_OF_REFUSED: Final = 4
 """An address's limit of refused events for all scripts together is its limit for one script times this factor."""
 _ALL: Final = "visitors"
@@ -35,23 +33,28 @@ class _SenderLimits:
         def buckets(what: str, rate: float, most_debt: float = math.inf) -> Buckets:
             return Buckets(f"{what}, {sender}s", rate, now, most_debt=most_debt)
 
+        # A server's address belongs to the owner of the script, so its events only count for the script and organisation.
+        is_visitor = sender is Sender.VISITOR
+
+        def shared(what: str, rate: float) -> SharedBuckets:
+            return SharedBuckets(f"{what}, {sender}s", rate, now, shared=is_visitor)
+
         events = settings.gateway_script_events_per_second
         validated = share * settings.gateway_validate_events_per_second
-        # A server's address belongs to the owner of the script, so its events only count for the script.
-        is_visitor = sender is Sender.VISITOR
         of_an_address = _ADDRESS_SHARE if is_visitor else 0.0
-        self.events = buckets("events of one script", events)
+        self.events = shared("events of one script", events)
         self._script_address_events = buckets("events of one address", of_an_address * events)
         self.address_events = buckets(
             "events of one address for all scripts", settings.gateway_address_events_per_second if is_visitor else 0
         )
+        self.org_events = buckets(
+            "events of one organisation", 0 if is_visitor else settings.gateway_org_events_per_second
+        )
         of_all = settings.gateway_visitors_events_per_second if is_visitor else 0
-        self.visitors_events = Buckets("events of all visitors", of_all, now)
-        little = _LITTLE * of_all
-        self._little = buckets("little of all events", little, most_debt=_MINUTE * little)
-        self.validated = buckets("validated events of one script", validated)
+        self.visitors_events = SharedBuckets("events of all visitors", of_all, now)
+        self.validated = shared("validated events of one script", validated)
         self._address_validated = buckets("validated events of one address", of_an_address * validated)
-        self.script_bytes = buckets("bytes of one script", settings.gateway_script_bytes_per_second)
+        self.script_bytes = shared("bytes of one script", settings.gateway_script_bytes_per_second)
         self.address_bytes = buckets("bytes of one address", share * settings.gateway_address_bytes_per_second)
         # This limit refuses no request: a script may use all the time while no other needs it. Its debt lasts seconds.
         time_share = share * settings.gateway_script_time_share
@@ -59,36 +62,41 @@ class _SenderLimits:
         address_time = settings.gateway_address_time_share if is_visitor else 0.0
         self.address_time = buckets("seconds of work for one address", address_time)
 
-    def take_events(self, script_id: str, address: str, count: int) -> None:
-        """Count `count` events towards the limits of the script, the client address and all visitors (browsers).
+    def take_events(self, script: Script, address: str, count: int) -> None:
+        """Count `count` events towards the limits of the script, its organisation, the address and all visitors.
 
-        Raises Problem if one of these limits is exhausted; then the events count towards none of them.
+        Visitors (browsers) have no limit by organisation; servers have none by address. Raises Problem if one of these
+        limits is exhausted; then the events count towards none of them.
         """
-        pair = script_id, address
-        self._script_address_events.ask(pair, count)
+        self.ask_events(script, address, count)
+        self.charge_events(script, address, count)
+
+    def ask_events(self, script: Script, address: str, count: int) -> None:
+        """Check whether `take_events` would succeed, and count nothing; raises Problem if not."""
+        self._script_address_events.ask((script.script_id, address), count)
         self.address_events.ask(address, count)
-        self.events.ask(script_id, count)
-        self.visitors_events.ask(_ALL, count, left=_KEPT_FOR_LITTLE if self._little.debt(address) else 0.0)
-        self.charge_events(script_id, address, count)
+        self.org_events.ask(organisation_of(script), count)
+        self.events.ask(script.script_id, address, count)
+        self.visitors_events.ask(_ALL, address, count)
 
-    def charge_events(self, script_id: str, address: str, count: int) -> None:
+    def charge_events(self, script: Script, address: str, count: int) -> None:
         """Count `count` events like `take_events`, and refuse none; later events may be refused for it."""
-        self._script_address_events.charge((script_id, address), count)
+        self._script_address_events.charge((script.script_id, address), count)
         self.address_events.charge(address, count)
-        self.events.charge(script_id, count)
-        self.visitors_events.charge(_ALL, count)
-        self._little.charge(address, count)
+        self.org_events.charge(organisation_of(script), count)
+        self.events.charge(script.script_id, address, count)
+        self.visitors_events.charge(_ALL, address, count)
 
-    def take_validated(self, script_id: str, address: str, count: int) -> None:
+    def take_validated(self, script: Script, address: str, count: int) -> None:
         """Take `count` events from the limits of `events:validate`, in the same way as `take_events`."""
-        self._address_validated.ask((script_id, address), count)
-        self.validated.ask(script_id, count)
-        self.charge_validated(script_id, address, count)
+        self._address_validated.ask((script.script_id, address), count)
+        self.validated.ask(script.script_id, address, count)
+        self.charge_validated(script, address, count)
 
-    def charge_validated(self, script_id: str, address: str, count: int) -> None:
+    def charge_validated(self, script: Script, address: str, count: int) -> None:
         """Count `count` events like `take_validated`, and refuse none; later events may be refused for it."""
-        self._address_validated.charge((script_id, address), count)
-        self.validated.charge(script_id, count)
+        self._address_validated.charge((script.script_id, address), count)
+        self.validated.charge(script.script_id, address, count)
 
 
 class RateLimits:
@@ -128,6 +136,7 @@ class RateLimits:
         for what, name in (
             ("script", "events"),
             ("address_events", "address_events"),
+            ("org_events", "org_events"),
             ("visitors_events", "visitors_events"),
             ("validate", "validated"),
             ("script_bytes", "script_bytes"),
@@ -143,37 +152,34 @@ class Bill:
     Both are charged to the limits of the request's script and client address, also if the request is refused.
     """
 
-    __slots__ = ("_bytes", "_charged", "_seconds", "_times", "turn")
+    __slots__ = ("_address", "_charged", "_limits", "_script_id", "_seconds", "turn")
 
     def __init__(self, rate_limits: RateLimits, grant: Grant, address: str) -> None:
-        own, script_id = rate_limits.of(grant.sender), grant.script.script_id
+        self._limits = rate_limits.of(grant.sender)
+        self._script_id, self._address = grant.script.script_id, address
         self.turn = turn_of(grant, address)
         self._charged = 0
         self._seconds = 0.0
-        self._bytes = ((own.script_bytes, script_id), (own.address_bytes, address))
-        self._times = ((own.script_time, script_id), (own.address_time, address))
 
     def owes_nothing(self) -> None:
         """Raise Problem if earlier requests used more bytes, or more of the address's time, than is refilled yet."""
-        for buckets, name in self._bytes:
-            buckets.owes_nothing(name, self._charged)
-        of_address, address = self._times[1]
-        of_address.owes_nothing(address, self._seconds)
+        self._limits.script_bytes.owes_nothing(self._script_id, self._address, self._charged)
+        self._limits.address_bytes.owes_nothing(self._address, self._charged)
+        self._limits.address_time.owes_nothing(self._address, self._seconds)
 
     @property
     def exceeds_time(self) -> bool:
         """Return whether the script has exceeded its share of the event loop's time; then other requests go first."""
-        of_script, script_id = self._times[0]
-        return of_script.debt(script_id) > 0
+        return self._limits.script_time.debt(self._script_id) > 0
 
     def charge(self, size: int) -> None:
         """Charge `size` bytes that were received or inflated."""
         self._charged += size
-        for buckets, name in self._bytes:
-            buckets.charge(name, size)
+        self._limits.script_bytes.charge(self._script_id, self._address, size)
+        self._limits.address_bytes.charge(self._address, size)
 
     def charge_time(self, seconds: float) -> None:
         """Charge `seconds` of the loop's time."""
         self._seconds += seconds
-        for buckets, name in self._times:
-            buckets.charge(name, seconds)
+        self._limits.script_time.charge(self._script_id, seconds)
+        self._limits.address_time.charge(self._address, seconds)

@@ -88,8 +88,7 @@ def charge_costs(
         return
     check = _checked(services, grant, values[index], whose[index], received_at_ms)
     if more := check.more + check.refused:
-        limits = services.rate_limits.of(grant.sender)
-        limits.charge_events(grant.script.script_id, address, more * stands_for)
+        services.rate_limits.of(grant.sender).charge_events(grant.script, address, more * stands_for)
 
 
 class _Refusal(NamedTuple):
@@ -167,7 +166,11 @@ class RefusedEvents:
     def __init__(self, services: Services, grant: Grant, address: str) -> None:
         self._services = services
         self._grant = grant
+        self._address = address
         self._whose = (grant.script.script_id, address)
+        self._limits = services.rate_limits.of(grant.sender)
+        self._exhausted: Problem | None = None
+        """The refusal by a rate limit that an event would have exceeded by its cost to the stream."""
 
     async def beyond_bound(
         self, values: Sequence[bytes], whose: Sequence[Element], received_at_ms: int, work: Work
@@ -182,20 +185,19 @@ class RefusedEvents:
         """
         beyond: dict[int, str] = {}
         let_through = 0
-        limits = self._services.rate_limits.of(self._grant.sender)
         for index, (value, own) in enumerate(zip(values, whose, strict=True)):
             refusal, more, refused = _checked(self._services, self._grant, value, own, received_at_ms)
-            if refusal is not None and _is_bounded(refusal.error_class):
-                if self._let_through():
+            if refusal is not None:
+                # The bound alone keeps those that the stream drops from delaying others, so an address can't use up its
+                # script's share by them.
+                costs = 0 if ERRORS[refusal.error_class].action is Action.DROP else more + refused
+                if self._let_through(refusal, costs):
                     let_through += 1
+                    more = max(more, costs)
                 else:
                     beyond[index] = f"{refusal.error_class}: {refusal.message}"
-            # The bound keeps those that the stream drops from delaying others, and an address can't use up its script's
-            # share by them.
-            if refusal is not None and index not in beyond and ERRORS[refusal.error_class].action is not Action.DROP:
-                more += refused
             if more:
-                limits.charge_events(*self._whose, more)
+                self._limits.charge_events(self._grant.script, self._address, more)
             if len(beyond) >= _MOST_BEYOND and not let_through:
                 raise self._too_many(beyond, len(values))
             await work.let_others()
@@ -206,6 +208,8 @@ class RefusedEvents:
     def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
         # The whole request is refused, so the events that are valid or were not checked are not sent either.
         self._count("with_request", count - len(beyond))
+        if self._exhausted is not None:
+            return self._exhausted
         rate_limits = self._services.rate_limits
         first = next(iter(beyond.values()))
         return Problem(
@@ -215,10 +219,23 @@ class RefusedEvents:
             retry_after=rate_limits.seconds_until_refused(*self._whose),
         )
 
-    def _let_through(self) -> bool:
-        let = self._services.rate_limits.lets_refused(*self._whose)
-        self._count("let_through" if let else "rejected")
+    def _let_through(self, refusal: _Refusal, costs: int) -> bool:
+        """Return whether the event may be sent to Kafka; `costs` are the events that it counts as beyond its weight."""
+        is_bounded = _is_bounded(refusal.error_class)
+        let = self._affords(costs) and (not is_bounded or self._services.rate_limits.lets_refused(*self._whose))
+        if is_bounded or not let:
+            self._count("let_through" if let else "rejected")
         return let
+
+    def _affords(self, costs: int) -> bool:
+        # Charged later, the costs of many requests at once would become a debt that refuses others for a minute.
+        if costs:
+            try:
+                self._limits.ask_events(self._grant.script, self._address, costs)
+            except Problem as exhausted:
+                self._exhausted = exhausted
+                return False
+        return True
 
     def _count(self, outcome: str, count: int = 1) -> None:
         metrics.GATEWAY_REFUSED_EVENTS.labels(*metrics.labels_of(self._grant.script), outcome).inc(count)

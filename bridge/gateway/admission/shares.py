@@ -3,11 +3,13 @@
 Visitors can't use the share of a server.
 """
 
+from collections.abc import Hashable
 from typing import Final
 
 from bridge.gateway.admission import sender_turns as turns
 from bridge.gateway.admission.access import Grant
 from bridge.http.byte_budget import Shares
+from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 
 OF_AN_ORGANISATION: Final = 1 / 4
@@ -16,11 +18,16 @@ OF_A_SCRIPTS_VISITORS: Final = 1 / 8
 OF_A_VISITORS_ADDRESS: Final = 1 / 16
 
 
+def organisation_of(script: Script) -> Hashable:
+    """Return the party that the script's servers are: its organisation, or the script alone if it has none."""
+    return script.script_id if script.org_id is None else script.org_id
+
+
 def turn_of(grant: Grant, address: str) -> turns.Path:
     """Return the sender as a path of names for its turns: sender class, organisation or address, script."""
-    script_id, org_id = grant.script.script_id, grant.script.org_id
+    script_id = grant.script.script_id
     if grant.sender is Sender.SERVER:
-        return Sender.SERVER, script_id if org_id is None else org_id, script_id
+        return Sender.SERVER, organisation_of(grant.script), script_id
     return Sender.VISITOR, address, script_id
 
 

@@ -72,14 +72,16 @@ async def post_events(services: Services, request: Request) -> Answer:
         services.budget.holding(shares) as held,
         begin(services, request, grant) as work,
     ):
-        body, elements = await receive_events(services, request, place, held, work)
+        limits, whose = services.rate_limits.of(grant.sender), (grant.script, request.address)
+        body, elements = await receive_events(
+            services, request, place, held, work, charge=partial(limits.charge_events, *whose)
+        )
         request.events = len(elements.values)
-        weighed = weight(body, len(elements.values))
-        services.rate_limits.of(grant.sender).take_events(request.script_id, request.address, weighed)
+        limits.take_events(*whose, weight(body, len(elements.values)))
         key = idempotency_key(request.headers)
         if key is None:
-            whose = await _assigned(elements, work, lambda count: uuid7s(count, time.time_ns() // 1_000_000))
-            return await _publish(services, request, grant, elements, whose, work)
+            ids = await _assigned(elements, work, lambda count: uuid7s(count, time.time_ns() // 1_000_000))
+            return await _publish(services, request, grant, elements, ids, work)
         # Every visitor can get a token, so visitors' keys are separate from those of servers and of other origins.
         known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
         found = known.find(sender, key, body, map(len, elements.values))
@@ -88,8 +90,8 @@ async def post_events(services: Services, request: Request) -> Answer:
         found.in_hand = True
         try:
             derive = partial(services.event_ids.derive, grant.sender, *sender, key, found.digest)
-            whose = await _assigned(elements, work, derive)
-            answer = await _publish(services, request, grant, elements, whose, work)
+            ids = await _assigned(elements, work, derive)
+            answer = await _publish(services, request, grant, elements, ids, work)
         finally:
             found.in_hand = False
         known.keep(sender, found, answer)
@@ -121,11 +123,11 @@ def begin(services: Services, request: Request, grant: Grant) -> Work:
 
 
 async def receive_events(
-    services: Services, request: Request, place: Held, held: Held, work: Work
+    services: Services, request: Request, place: Held, held: Held, work: Work, *, charge: Callable[[int], None]
 ) -> tuple[bytes, Elements]:
     """Return the inflated body of an admitted request, and the body's events; raises Problem beyond a limit.
 
-    The bytes that were received are charged even if the request is refused. `held` counts them towards the limit of
+    `charge` is called with the weight of a body that is refused because it has no events. The bytes that were received are charged even if the request is refused. `held` counts them towards the limit of
     bytes in memory, `place` counts the request towards the limit of requests in flight. Before its body has arrived,
     the request waits for its client, and may be ended in favour of other senders.
     """
@@ -166,7 +168,11 @@ async def receive_events(
     body = await services.body.read(arrived, headers, held, whole=whole, turn=stand_in_line, took=inflated)
     await stand_in_line(len(body))
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
+    try:
+        elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
+    except Problem:
+        charge(weight(body, 1))
+        raise
     await work.let_others()
     return body, elements
 

@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import ExitStack
+from functools import partial
 from time import thread_time
 from typing import Any, Final
 
@@ -54,8 +55,10 @@ async def post_validate(services: Services, request: Request) -> Answer:
 
 
 async def _judge_all(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
-    body, elements = await receive_events(services, request, place, held, work)
-    limits, whose = services.rate_limits.of(grant.sender), (request.script_id, request.address)
+    limits, whose = services.rate_limits.of(grant.sender), (grant.script, request.address)
+    body, elements = await receive_events(
+        services, request, place, held, work, charge=partial(limits.charge_validated, *whose)
+    )
     counted = weight(body, len(elements.values))
     limits.take_validated(*whose, counted)
     seconds = 0.0

@@ -45,7 +45,7 @@ async def test_no_answer_is_undocumented(settings: Settings, key: str, tmp_path:
     configuration.write_text(CONFIGURATION.format(key=key, origin=ORIGIN, examples=EXAMPLES))
     unlimited = dict.fromkeys(
         (
-            "gateway_script_events_per_second", "gateway_script_bytes_per_second", "gateway_validate_events_per_second",
+            "gateway_script_events_per_second", "gateway_org_events_per_second", "gateway_script_bytes_per_second", "gateway_validate_events_per_second",
             "gateway_address_requests_per_second", "gateway_address_bytes_per_second",
             "gateway_address_events_per_second", "gateway_visitors_events_per_second",
         ),

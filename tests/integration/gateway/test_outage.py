@@ -61,7 +61,9 @@ async def test_no_accepted_event_is_lost_when_kafka_is_killed(
 ) -> None:
     """Kafka is killed twice under load: answers come within 2.5 seconds, and the events of every 202 are in Kafka."""
     servers, settings, key = own
-    with gateway(settings, tmp_path / "log", cold=True, gateway_script_events_per_second=0) as running:
+    with gateway(
+        settings, tmp_path / "log", cold=True, gateway_script_events_per_second=0, gateway_org_events_per_second=0
+    ) as running:
         senders = [Sender(running.url, key, f"s{number}") for number in range(6)]
         tasks = [asyncio.create_task(one.run()) for one in senders]
         try:
@@ -148,7 +150,11 @@ async def test_sigterm_answers_what_was_begun(
 ) -> None:
     """No request in flight under load is cut off, and accepted events are in Kafka."""
     _, settings, key = own
-    unlimited = {"gateway_script_events_per_second": 0, "gateway_processes": processes}
+    unlimited = {
+        "gateway_script_events_per_second": 0,
+        "gateway_org_events_per_second": 0,
+        "gateway_processes": processes,
+    }
     with gateway(settings, tmp_path / "log", **unlimited) as running:
         senders = [Sender(running.url, key, f"d{number}") for number in range(6)]
         tasks = [asyncio.create_task(one.run()) for one in senders]

@@ -19,6 +19,7 @@ EVENTS = "/api/bridge/s1/events"
 AT_ONCE = 250
 UNLIMITED = {
     "gateway_script_events_per_second": 0,
+    "gateway_org_events_per_second": 0,
     "gateway_address_events_per_second": 0,
     "gateway_visitors_events_per_second": 0,
     "gateway_validate_events_per_second": 0,

@@ -20,13 +20,20 @@ ADMIN_VARIABLE = "BRIDGE_TEST_ADMIN_DATABASE_URL"
 KAFKA_IMAGE = image("kafka")
 POSTGRES_IMAGE = image("postgres")
 _CONTAINER_SECONDS = 120
+_MEMORY = Path("/dev/shm")
+_LEAST_MEMORY = 8 * 1024**3
 _HOST_LISTENER = 9092
 
 
 @contextmanager
 def stack_directory() -> Iterator[Path]:
-    """Make a temporary directory that Postgres' account can enter, unlike pytest's own."""
-    directory = Path(tempfile.mkdtemp(prefix="ghostlink-test-"))
+    """Make a temporary directory that Postgres' account can enter, unlike pytest's own.
+
+    It is in memory if there is room. Each database of a test is some 500 files; a disk takes 0.2 s of processor time to
+    create and remove them, memory a tenth of it.
+    """
+    place = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _LEAST_MEMORY else None
+    directory = Path(tempfile.mkdtemp(prefix="ghostlink-test-", dir=place))
     try:
         directory.chmod(0o755)
         yield directory

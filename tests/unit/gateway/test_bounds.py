@@ -319,7 +319,7 @@ def test_buckets_are_bounded_in_number() -> None:
         buckets.take(number, 1)
         with pytest.raises(Problem):
             buckets.take("mine", 1)
-    assert len(buckets._levels) == MOST_BUCKETS
+    assert len(buckets._kept) == MOST_BUCKETS
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,11 @@ async def test_what_a_request_cost_before_is_charged_to_its_sender(
     for sender, headers in ((Sender.SERVER, gateway.server()), (Sender.VISITOR, gateway.visitor())):
         gateway.services.rate_limits = RateLimits(gateway.services.settings, lambda: 10.0)
         times = gateway.services.rate_limits.of(sender).script_time
-        full = times._level("s1")
+        full = times.level("s1")
         one = Spoken(BoundedProtocol, gateway.front)
         await one.hear(sent(headers)[:-1] if hangs_up else sent(headers))
         await one.end()
-        assert full - times._level("s1") == pytest.approx(DEAR_SECONDS - PAID_SECONDS)
+        assert full - times.level("s1") == pytest.approx(DEAR_SECONDS - PAID_SECONDS)
 
 
 async def most_at_once(gateway: LoneGateway, query: bytes) -> int:

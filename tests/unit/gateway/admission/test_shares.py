@@ -373,7 +373,7 @@ async def test_share_that_is_refused_takes_nothing_of_the_others() -> None:
         gateway.services.rate_limits = rate_limits = RateLimits(gateway.services.settings, lambda: 0.0)
         statuses = [(await post_to(gateway, "s1", f"10.0.0.{number}", 20))[0] for number in range(60)]
         assert (statuses.count(202), statuses.count(429)) == (4, 56)
-        assert rate_limits.of(Sender.VISITOR).visitors_events._level("visitors") == 2000 - 80
+        assert rate_limits.of(Sender.VISITOR).visitors_events.level("visitors") == 2000 - 80
 
 
 async def test_share_of_refused_events_of_an_address_is_no_larger_with_more_scripts() -> None:

@@ -57,7 +57,7 @@ async def test_a_good_event_counts_as_what_it_costs_the_stream(who: Sender, prop
         headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
         events = unrefilled(gateway, who)
         assert (await gateway.post(headers, sent(1, properties))).status == 202
-        taken = 800 - events._level("s1")
+        taken = 800 - events.level("s1")
         assert least <= taken <= 130
 
 
@@ -92,13 +92,13 @@ async def test_an_event_counts_as_the_time_of_its_check(
     monkeypatch.setattr(refused_events.random, "random", lambda: 0.0)
     async with lone_gateway() as gateway:
         events = unrefilled(gateway, who)
-        before = events._level("s1")
+        before = events.level("s1")
         headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
 
         answer = await gateway.post(headers, sent(1, json.dumps({"k": "x" * length}).encode()))
 
         assert answer.status == 202
-        assert before - events._level("s1") == (server if who is Sender.SERVER else visitor)
+        assert before - events.level("s1") == (server if who is Sender.SERVER else visitor)
 
 
 async def test_a_first_check_that_takes_long_charges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,10 +107,10 @@ async def test_a_first_check_that_takes_long_charges_nothing(monkeypatch: pytest
     monkeypatch.setattr(refused_events, "thread_time", lambda: next(ticks))
     async with lone_gateway() as gateway:
         events = unrefilled(gateway, Sender.VISITOR)
-        before = events._level("s1")
+        before = events.level("s1")
 
         assert (await gateway.post(gateway.visitor(), sent(1))).status == 202
-        assert before - events._level("s1") == 1
+        assert before - events.level("s1") == 1
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ async def test_each_read_of_a_refused_event_counts_beside_its_refusal(
     monkeypatch.setattr(refused_events.random, "random", lambda: 0.0)
     async with lone_gateway(max_retries=2) as gateway:
         events = unrefilled(gateway, who)
-        before = events._level("s1")
+        before = events.level("s1")
         headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
 
         assert (await gateway.post(headers, refused)).status == 202
-        assert before - events._level("s1") == 1 + beyond * (16 if who is Sender.SERVER else 1)
+        assert before - events.level("s1") == 1 + beyond * (16 if who is Sender.SERVER else 1)
 
 
 async def test_the_check_takes_as_long_as_the_work_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ async def test_an_ordinary_event_counts_as_one() -> None:
             async with lone_gateway() as gateway:
                 events = unrefilled(gateway, Sender.SERVER)
                 assert (await gateway.post(gateway.server(), sent(count, properties))).status == 202
-                assert 10_000 - events._level("s1") == count
+                assert 10_000 - events.level("s1") == count
 
 
 @pytest.mark.parametrize("who", list(Sender)[:2], ids=str)
@@ -181,11 +181,11 @@ async def test_a_validated_event_counts_as_its_weight(who: Sender) -> None:
         headers = gateway.server() if who is Sender.SERVER else gateway.visitor()
         unrefilled(gateway, who)
         validated = gateway.services.rate_limits.of(who).validated
-        full = validated._burst
+        full = validated.level("s1")
         answer = await gateway.post(headers, sent(1, worst), path=VALIDATE)
 
         assert (answer.status, answer.json()["invalid"]) == (200, 1)
-        assert 80 <= full - validated._level("s1") <= 130
+        assert 80 <= full - validated.level("s1") <= 130
 
 
 async def test_a_validated_event_counts_as_the_time_of_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,9 +194,9 @@ async def test_a_validated_event_counts_as_the_time_of_its_check(monkeypatch: py
     async with lone_gateway() as gateway:
         unrefilled(gateway, Sender.SERVER)
         validated = gateway.services.rate_limits.of(Sender.SERVER).validated
-        full = validated._burst
+        full = validated.level("s1")
         monkeypatch.setattr(validate, "thread_time", lambda: next(moments) * 0.0026)
         assert (await gateway.post(gateway.server(), sent(3), path=VALIDATE)).status == 200
 
         # Three events of 2.6 ms.
-        assert full - validated._level("s1") == 32
+        assert full - validated.level("s1") == 32

@@ -63,7 +63,10 @@ MUTANTS = [
     Mutant(
         "gateway-charge",
         "the charge for bytes",
-        (Edit("bridge/gateway/admission/rate_limits.py::Bill.charge", "buckets.charge(name, size)", ""),),
+        (
+            Edit("bridge/gateway/admission/rate_limits.py::Bill.charge", "self._limits.script_bytes.charge(...)", ""),
+            Edit("bridge/gateway/admission/rate_limits.py::Bill.charge", "self._limits.address_bytes.charge(...)", ""),
+        ),
         (f"{COSTS}::test_every_answer_is_charged_by_what_it_inflated",),
     ),
     Mutant(
@@ -205,7 +208,7 @@ MUTANTS = [
     Mutant(
         "gateway-time-debt",
         "the limit on the time that a script owes",
-        (Edit("bridge/http/token_buckets.py::Buckets._keep", "max(level, -self._most_debt)", "level"),),
+        (Edit("bridge/http/token_buckets.py::Buckets._keep", "min(debt, self._most_debt)", "debt"),),
         (f"{RATES}::test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds",),
     ),
     Mutant(
@@ -226,8 +229,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/admission/refused_events.py::RefusedEvents.beyond_bound",
-                "self._let_through()",
-                "self._let_through() is not None",
+                "self._let_through(refusal, costs)",
+                "self._let_through(refusal, costs) is not None",
             ),
         ),
         (f"{COSTS}::test_what_visitors_send_that_will_be_refused_is_bounded",),
@@ -333,7 +336,7 @@ MUTANTS = [
         "the limit on one visitor's address over all scripts",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_SenderLimits.take_events",
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.ask_events",
                 "self.address_events.ask(address, count)",
                 "",
             ),
@@ -345,7 +348,7 @@ MUTANTS = [
         "the limit on all visitors' events",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_SenderLimits.take_events",
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.ask_events",
                 "self.visitors_events.ask(...)",
                 "",
             ),
@@ -355,13 +358,13 @@ MUTANTS = [
     Mutant(
         "gateway-visitors-little",
         "the last quarter of all visitors' events for addresses that send little",
-        (Edit("bridge/gateway/admission/rate_limits.py::_KEPT_FOR_LITTLE", "1 / 4", "0.0"),),
+        (Edit("bridge/http/token_buckets.py::_RESERVE", "1 / 4", "0.0"),),
         (f"{SHARES}::test_share_of_all_visitors_is_bounded_and_has_room_for_who_sends_little",),
     ),
     Mutant(
         "gateway-much-remembered",
         "the minute in which an address that sent much is not taken for one that sends little",
-        (Edit("bridge/gateway/admission/rate_limits.py::_SenderLimits.__init__", "_MINUTE * little", "2.0 * little"),),
+        (Edit("bridge/http/token_buckets.py::SharedBuckets.__init__", "_MINUTE * little", "2.0 * little"),),
         (f"{SHARES}::test_share_for_who_sends_little_remembers_who_sent_much",),
     ),
     Mutant(
@@ -369,9 +372,9 @@ MUTANTS = [
         "the check of all buckets of a visitor before one is charged",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_SenderLimits.take_events",
-                "self.events.ask(script_id, count)",
-                "self.visitors_events.charge(_ALL, count)\nself.events.ask(script_id, count)",
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.ask_events",
+                "self.events.ask(script.script_id, address, count)",
+                "self.visitors_events.charge(_ALL, address, count)\nself.events.ask(script.script_id, address, count)",
             ),
         ),
         (f"{SHARES}::test_share_that_is_refused_takes_nothing_of_the_others",),

@@ -169,7 +169,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/admission/refused_events.py::RefusedEvents.beyond_bound",
-                "more += refused",
+                "more = max(more, costs)",
                 "pass",
             ),
         ),
