@@ -4,7 +4,6 @@ from tools.mutants.mutant import Edit, Mutant
 
 CONTRACT = "tests/contract"
 FENCING = "tests/integration/worker/test_fencing.py"
-COMMITTER = "tests/unit/streams/worker/test_committer.py"
 LANE = "tests/unit/streams/worker/test_lane.py"
 POISON = "tests/integration/worker/test_poison.py"
 OWNER = "tests/unit/streams/worker/paused/test_pauses.py"
@@ -147,24 +146,6 @@ MUTANTS = [
         "the clearing of a lane's cache of persisted keys",
         (Edit("streams/pipeline/dedup_key.py::DedupHints.clear", "self._young.clear()\nself._old.clear()", "return"),),
         (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved", "tests/unit/streams/pipeline/test_dedup_key.py"),
-    ),
-    Mutant(
-        "stands",
-        "the check that all of a lane's partitions are at the offsets where it left them",
-        (Edit("streams/worker/committer.py::BatchCommitter._check_stored", "check_positions(...)"),),
-        (f"{COMMITTER}::test_a_busy_lane_follows_a_partition_that_moved",),
-    ),
-    Mutant(
-        "check-before-copies",
-        "the check of the stored offsets before copies are published",
-        (Edit("streams/worker/committer.py::BatchCommitter._check_stored", "any(...)", "False"),),
-        (f"{COMMITTER}::test_offsets_are_checked_once_a_second_without_copies",),
-    ),
-    Mutant(
-        "idle-look",
-        "an idle lane's check of its offsets",
-        (Edit("streams/worker/lane.py::Lane._prove_idle", "stored != self.positions", "not self.positions"),),
-        (f"{LANE}::test_an_idle_lane_follows_offsets_that_moved",),
     ),
     Mutant(
         "loss",
