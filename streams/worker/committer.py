@@ -8,12 +8,13 @@ from types import MappingProxyType
 
 import structlog
 
-from schemas.errors import BreakerOpen, RowRejected, SinkUnavailable
+from schemas.errors import BreakerOpen, CommitTimedOut, RowRejected, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes, dropped
 from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.commit_rules import check_offsets, check_positions, logged
 from sinks.ports import CommitResult, Publisher, Rejected, Sink
+from sinks.postgres.errors import TIMED_OUT
 from streams.rules.breaker import TODAY_SECONDS, BreakerJudge
 from telemetry import metrics
 
@@ -58,6 +59,10 @@ class BatchCommitter:
             try:
                 with metrics.phase("commit"):
                     committed = await self._sink.commit(outcomes)
+            except SinkUnavailable as error:
+                if error.sqlstate == TIMED_OUT:
+                    raise CommitTimedOut(str(error), sqlstate=error.sqlstate) from error
+                raise
             except RowRejected as error:
                 found = await self._sink.rejected(outcomes)
                 if not found:
