@@ -48,7 +48,7 @@ class Lane:
         self._parts = parts
         self._source = parts.source
         self._sink = parts.make_sink()
-        self._settler = BatchCommitter(self._sink, parts.publisher, parts.brake)
+        self._settler = BatchCommitter(self._sink, parts.publisher, parts.brake, parts.elsewhere)
         self._pauses = Pauses(name, parts.source)
         self._brake = BreakerPause(name, self._pauses, parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)

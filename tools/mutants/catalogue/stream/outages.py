@@ -241,4 +241,10 @@ MUTANTS = [
         (Edit("streams/worker/batch_size.py::BatchSize.committed", "2 * self.records", "self.records"),),
         (SIZES,),
     ),
+    Mutant(
+        "cut-ends",
+        "the end in Postgres of a statement whose connection the worker has closed",
+        (Edit("sinks/postgres/sink.py::PostgresSink._working", "int(LOOK_SECONDS * 1000)", "0"),),
+        ("tests/integration/postgres/test_passing.py::test_what_was_cut_does_not_run_on",),
+    ),
 ]
