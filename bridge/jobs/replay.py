@@ -185,7 +185,8 @@ class _Replay:
 
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
-        up_to = await page_end(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
+        added = self.dry_run.correction.added
+        up_to = await page_end(self.conn, replay_id, self.sent_to, size, added) or self.plan.last_position
         # Slow work is done before the rows are locked: workers that commit these rows wait for the locks.
         bodies, why = await self._sorted_out(await self._read(up_to))
         await self.run.begins()

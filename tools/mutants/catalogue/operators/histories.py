@@ -4,6 +4,7 @@ from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
 BOUNDS = "tests/integration/replays/test_replay_bounds.py"
+LARGE = "tests/integration/replays/test_reach.py::test_a_dry_run_holds_no_more_for_a_large_correction"
 HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 OTHERS = "migrations/0021_history_of_others.sql"
 ROWS = "migrations/0028_bounded_rows.sql"
@@ -148,6 +149,30 @@ MUTANTS = [
         "the wait of a replay without a rate until its sent items are committed",
         (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await plans.in_flight(...)", "False"),),
         ("tests/integration/replays/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
+    ),
+    Mutant(
+        "dry-run-correction",
+        "the correction's bytes in the size of a dry run's page",
+        (Edit("bridge/jobs/dry_run.py::forecast_plan", "dry_run.correction.added", "0"),),
+        (LARGE,),
+    ),
+    Mutant(
+        "dry-run-events",
+        "the removal of a dry run's events from memory",
+        (Edit("bridge/jobs/dry_run.py::DryRun._computed", "one._replace(event=None)", "one"),),
+        (LARGE,),
+    ),
+    Mutant(
+        "dry-run-one-page",
+        "the removal of a dry run's page from memory before the next one",
+        (Edit("bridge/jobs/dry_run.py::forecast_plan", "del judged", "pass"),),
+        (LARGE,),
+    ),
+    Mutant(
+        "dry-run-old-values",
+        "the limit on the old values of a field that a dry run keeps",
+        (Edit("bridge/jobs/replacements.py::Replacements._count", "_MOST_OF_A_FIELD", "_MOST_COUNTED"),),
+        ("tests/unit/bridge/test_replacements.py::test_the_values_that_are_kept_of_a_field_are_limited",),
     ),
     Mutant(
         "rows-not-compressed",
