@@ -82,6 +82,10 @@ class SinkUnavailable(BridgeError):
         self.sqlstate = sqlstate
 
 
+class CommitTimedOut(SinkUnavailable):
+    """Postgres has ended the commit of a batch after a time limit, so the batch may be too large."""
+
+
 class RowRejected(BridgeError):
     """Postgres refuses a row because of its content. The other rows of the batch may be fine."""
 

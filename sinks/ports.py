@@ -7,7 +7,7 @@ whose first attempt failed. A claim reserves a dead letter for one replay.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.pipeline.breaker import BreakerCause, BreakerState
+from schemas.pipeline.breaker import BreakerCause, BreakerState, Passing
 from schemas.pipeline.ledger import LedgerState, Scope, Waiting
 from schemas.pipeline.log_identity import KnownLog
 from schemas.pipeline.outcome import Candidate, Failure, Outcomes, Tally
@@ -116,11 +116,11 @@ class Sink(Protocol):
     async def brake(self) -> BreakerState:
         """Return the circuit breaker's state, without a lock."""
 
-    async def passes(self, seconds: float) -> bool:
-        """Return whether an event became a row within the last `seconds`, in any worker of the consumer group."""
+    async def passing(self, window_seconds: float, quiet_seconds: float) -> Passing | None:
+        """Return whose events became rows within `window_seconds` and within a day, in any process.
 
-    async def passing_sites(self, seconds: float) -> list[int]:
-        """Return the sites whose events became rows within the last `seconds`, as far as they are few."""
+        `just_now` is about the consumer group and `quiet_seconds`. Return None if the answer takes too long.
+        """
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
         """Trip the circuit breaker, unless it is open or an operator has bypassed it; return the resulting state."""

@@ -20,7 +20,8 @@ DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Variable with the directory in which processes share their metrics. It must be set before metrics are imported."""
 
 _LATEST: Final = "livemostrecent"
-_MERGED: Final = {"livesum": "sum", "livemax": "highest", "livemin": "lowest", _LATEST: "latest"}
+_LOWEST: Final = "livemin"
+_MERGED: Final = {"livesum": "sum", "livemax": "highest", _LOWEST: "lowest", _LATEST: "latest"}
 
 
 def are_shared() -> bool:
@@ -79,9 +80,11 @@ class Together(Collector):
     def collect(self) -> Iterable[Metric]:
         found = MultiProcessCollector._read_metrics(_begun(self._directory))  # type: ignore[no-untyped-call]  # noqa: SLF001
         for one in found.values():
-            # For the latest value, the time of the removal counts.
+            # For the latest value, the time of the removal counts. Where the lowest counts, a process that has only
+            # started, and so has 0, would hide the others.
             if _mode(one) != _LATEST:
-                one.samples = [sample for sample in one.samples if not math.isnan(sample.value)]
+                unset = 0 if _mode(one) == _LOWEST else math.nan
+                one.samples = [each for each in one.samples if not math.isnan(each.value) and each.value != unset]
         for one in MultiProcessCollector._accumulate_metrics(found, True):  # type: ignore[no-untyped-call]  # noqa: SLF001
             one.samples = [sample for sample in one.samples if not math.isnan(sample.value)]
             if one.samples:

@@ -172,7 +172,7 @@ class ReplayBody(Body):
         None,
         ge=_LEAST_RATE,
         le=1_000_000,
-        description="most items to send a second; null: each 200 items are sent when the 200 before are committed",
+        description="most items to send a second; at any rate, each 200 items are sent when the 200 before are committed",
     )
     canary: Count = Field(0, description="number of items to send first; the others follow when these have become rows")
     canary_max_failures: Count = Field(

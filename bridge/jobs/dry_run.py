@@ -25,7 +25,13 @@ from sinks.cooperative import Share
 from sinks.postgres.audit.snapshot import KEYS_KEPT
 from sinks.postgres.connection import Connection
 from sinks.postgres.registry.cache import RegistryCache
-from sinks.postgres.replay_items.items import page_end, persisted_events, persisted_keys, read_items
+from sinks.postgres.replay_items.items import (
+    note_forecasts,
+    page_end,
+    persisted_events,
+    persisted_keys,
+    read_items,
+)
 from sinks.postgres.schema.monthly_partitions import months_attached
 from sinks.postgres.sink import PostgresSink
 from streams.pipeline.normalize import bounds_of
@@ -105,7 +111,12 @@ class DryRun:
     async def _computed(self, items: Sequence[DeadLetterItem]) -> list[Judgement]:
         bounds = bounds_of(self.settings)
         terms, registry = self.terms, self.registry
-        return [await self.share.finish(judge(item, self.correction, terms, registry, bounds)) for item in items]
+        judged = []
+        for item in items:
+            one = await self.share.finish(judge(item, self.correction, terms, registry, bounds))
+            # An event's text takes up to four times the memory of its bytes.
+            judged.append(one if _was_rejected(item) else one._replace(event=None))
+        return judged
 
     def is_beyond_horizon(self, item: DeadLetterItem) -> bool:
         """Return whether the dedup keys from the time when the item was received may have been pruned.
@@ -132,11 +143,9 @@ class DryRun:
 
     async def _tried_again(self, judged: list[Judgement]) -> list[Judgement]:
         """Insert the rows that Postgres once rejected, to see if it still does; the transaction always rolls back."""
-        refused_once = [
-            one
-            for one in judged
-            if one.forecast is Forecast.PASSES and one.item.error_class == ErrorClass.SINK_REJECTED_ROW
-        ][: MOST_TRIED - self._tried]
+        refused_once = [one for one in judged if one.forecast is Forecast.PASSES and _was_rejected(one.item)][
+            : MOST_TRIED - self._tried
+        ]
         if not refused_once:
             return judged
         self._tried += len(refused_once)
@@ -154,6 +163,10 @@ class DryRun:
 _NO_BATCH: Final = Batch(TopicPartition(LEDGER_TOPIC, 0), 0, 0, ())
 
 
+def _was_rejected(item: DeadLetterItem) -> bool:
+    return item.error_class == ErrorClass.SINK_REJECTED_ROW
+
+
 def _candidate(judged: Judgement) -> Candidate:
     event, claim, body = judged.event, judged.claim, judged.body
     assert event is not None and claim is not None  # noqa: S101, PT018  # only normalised items are inserted
@@ -168,23 +181,23 @@ def _candidate(judged: Judgement) -> Candidate:
     )
 
 
-async def forecast_plan(dry_run: DryRun, replay_id: str) -> tuple[PlanReport, dict[int, Forecast]]:
-    """Return the report of a replay plan, and, by position, the forecast of each item that would not be persisted.
+async def forecast_plan(dry_run: DryRun, replay_id: str, *, note: bool) -> PlanReport:
+    """Return the report of a replay plan. An item is a dead letter of the plan.
 
-    An item is a dead letter of the plan.
+    With `note`, the forecast of each item that would not be persisted is recorded in the plan.
     """
     counts = _Counts(dry_run.now, dry_run.terms)
-    not_passing: dict[int, Forecast] = {}
-    after = 0
-    while (up_to := await page_end(dry_run.conn, replay_id, after, PAGE)) is not None:
-        items = await read_items(dry_run.conn, replay_id, after, up_to, max_lives=dry_run.settings.replay_max_lives)
-        judged = await dry_run.judge(items)
+    after, added, max_lives = 0, dry_run.correction.added, dry_run.settings.replay_max_lives
+    while (up_to := await page_end(dry_run.conn, replay_id, after, PAGE, added)) is not None:
+        judged = await dry_run.judge(await read_items(dry_run.conn, replay_id, after, up_to, max_lives=max_lives))
         await looked_after(counts.add_all(judged, dry_run.share), dry_run.look)
-        for one in judged:
-            if one.forecast is not Forecast.PASSES:
-                not_passing[one.item.position] = one.forecast
+        if note:
+            fail = {one.item.position: one.forecast.value for one in judged if one.forecast is not Forecast.PASSES}
+            await note_forecasts(dry_run.conn, replay_id, fail)
         after = up_to
-    return counts.report(), not_passing
+        # Otherwise the next page is judged while this one is still in memory.
+        del judged
+    return counts.report()
 
 
 class _Counts:

@@ -1,6 +1,6 @@
 """Send rate of a replay, in items (dead letters) a second. Batches are small, so the replay can stop between two.
 
-A replay without a rate sends turns: batches of at most 200 items. It sends the next turn when the workers have
+With or without a rate, a replay sends turns of at most 200 items. It sends the next turn when the workers have
 committed the previous turn. Events of other senders therefore wait behind at most one turn.
 """
 
@@ -13,19 +13,26 @@ from bridge.jobs.looks import LOOK_SECONDS, Look
 
 _BATCHES_A_SECOND: Final = 4
 TURN: Final = 200
-"""Most items that a replay without a rate has in flight: sent, and not committed yet."""
+"""Most items that a replay has in flight: sent, and not committed yet."""
+TURN_BYTES: Final = 8 * 1024 * 1024
+"""A turn ends with the batch that reaches this size. The batch itself has at most 8 MiB, or one item."""
 TURN_SECONDS: Final = 10.0
-"""Longest wait, in seconds, for the items in flight. It is limited so that one paused partition can't stop the replay."""
+"""Longest wait, in seconds, while none of the items in flight is committed. So one paused partition can't stop the replay."""
 _FIRST_LOOK_SECONDS: Final = 0.02
 
 
-async def turn_ended(is_in_flight: Callable[[], Awaitable[bool]], look: Look) -> None:
-    """Wait until `is_in_flight` returns False, for at most TURN_SECONDS; raises the errors of `look`.
+async def turn_ended(in_flight: Callable[[], Awaitable[int]], look: Look) -> None:
+    """Wait until `in_flight` returns 0, or the same number for TURN_SECONDS; raises the errors of `look`.
 
-    `is_in_flight` returns whether items of the last turn (a batch of a replay) are not committed yet.
+    `in_flight` returns the number of items of the last turn (one or several batches of a replay) that are not committed
+    yet.
     """
-    deadline, seconds = time.monotonic() + TURN_SECONDS, _FIRST_LOOK_SECONDS
-    while time.monotonic() < deadline and await is_in_flight():
+    before, deadline, seconds = 0, 0.0, _FIRST_LOOK_SECONDS
+    while left := await in_flight():
+        if left != before:
+            before, deadline = left, time.monotonic() + TURN_SECONDS
+        elif time.monotonic() > deadline:
+            return
         await asyncio.sleep(seconds)
         seconds = min(2 * seconds, LOOK_SECONDS)
         await look()

@@ -16,7 +16,7 @@ from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.documents.replay import Forecast, PlanReport, PlanSummary
 from schemas.errors import LimitReached, NoSuchThing
 from sinks.postgres.connection import Connection, connection
-from sinks.postgres.replay_items.items import keep_passing, note_forecasts
+from sinks.postgres.replay_items.items import keep_passing
 from sinks.postgres.replays.plans import Held, complete, find_plan, freeze, held, planning
 from streams.rules.correction import Correction
 
@@ -68,8 +68,7 @@ def plan_job(settings: Settings, options: PlanOptions, replay_id: uuid.UUID) -> 
                 force=_names_replayed(options),
                 org_id=options.org_id,
             )
-            report, not_passing = await forecast_plan(dry_run, name)
-            await note_forecasts(conn, name, {position: one.value for position, one in not_passing.items()})
+            report = await forecast_plan(dry_run, name, note=True)
             if options.passing:
                 await keep_passing(conn, name)
                 _check_some_pass(report)
@@ -89,7 +88,7 @@ def rehearsal_job(settings: Settings, replay_id: str, *, force: bool) -> Job[Pla
         async with connection(settings.dsn, "replay") as conn:
             plan = await find_plan(conn, replay_id)
             dry_run = await DryRun.of_plan(settings, conn, plan, run.share, force=force)
-            report, _ = await forecast_plan(dry_run, plan.replay_id)
+            report = await forecast_plan(dry_run, plan.replay_id, note=False)
         _summed(run, plan.replay_id, report)
 
     return Job("dlq-rehearse", PlanSummary, work, service=Service.API)

@@ -13,6 +13,7 @@ from streams.rules.replay_rules import Judgement
 MOST_SAMPLES: Final = 12
 MOST_OF_A_SITE: Final = 4
 _MOST_COUNTED: Final = 10_000
+_MOST_OF_A_FIELD: Final = 100
 _MOST_TOLD: Final = 50
 _REST: Final = "(other values)"
 
@@ -64,7 +65,7 @@ class Replacements:
         found = []
         for field, olds in self._values.items():
             if len(olds) > 1:
-                many = f"at least {_MOST_COUNTED}" if len(olds) >= _MOST_COUNTED else str(len(olds))
+                many = f"at least {len(olds)}" if len(olds) >= _MOST_OF_A_FIELD else str(len(olds))
                 (new, *more) = {old.new for old in olds}
                 by = "a constant" if more else new
                 found.append(
@@ -83,7 +84,7 @@ class Replacements:
 
     def _count(self, old: Old, owner: _Owner) -> None:
         values = self._values.setdefault(old.field, set())
-        if len(values) < _MOST_COUNTED:
+        if len(values) < _MOST_OF_A_FIELD:
             values.add(old)
         key = (old.field, old, owner)
         if len(self._items) >= _MOST_COUNTED and key not in self._items:

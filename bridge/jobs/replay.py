@@ -11,12 +11,13 @@ from typing import Final
 from bridge.jobs.dry_run import DryRun
 from bridge.jobs.frame import GIVES_WAY, Job
 from bridge.jobs.looks import LOOK_SECONDS, looked_after
-from bridge.jobs.pace import TURN, Pace, turn_ended
+from bridge.jobs.pace import TURN, TURN_BYTES, Pace, turn_ended
 from bridge.jobs.run import Run
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
 from schemas.errors import BreakerOpen, BridgeError, CanaryFailed, PreconditionFailed, SinkUnavailable
+from schemas.kafka.headers import length_beside_value
 from schemas.pipeline.record import RawBody
 from sinks.kafka.admin import group_has_members
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
@@ -122,7 +123,9 @@ class _Replay:
         self.settings, self.conn = self.dry_run.settings, self.dry_run.conn
         self.dry_run.look = self._look
         self.pace = Pace(self.options.rate, time.monotonic)
-        self.sent_before = self.sent_to = self.plan.sent_to
+        self.sent_to = self.plan.sent_to
+        # The first turn begins when what an earlier run may have left in flight is committed.
+        self.turn_began, self.items_left, self.bytes_left = self.sent_to - TURN, 0, 0
         self.published = self.plan.published
         self.told_at = time.monotonic()
 
@@ -135,7 +138,7 @@ class _Replay:
         dry_run = await DryRun.of_plan(settings, conn, plan, run.share, force=options.force)
         if not (has_workers := await group_has_members(settings)):
             run.warn("no worker reads the raw topic now: outcomes arrive only when a worker runs")
-        return cls(options, run, to, plan, dry_run, has_workers and not options.rate)
+        return cls(options, run, to, plan, dry_run, has_workers)
 
     async def send(self) -> None:
         """Send the plan's unsent items (dead letters). If a canary is set, its items are sent first, and must pass."""
@@ -147,11 +150,14 @@ class _Replay:
         while self._is_left():
             await self._batch(BATCH)
         await plans.end(self.conn, self.plan.replay_id, _OPEN_AGAIN)
-        if left:
-            self._tell(at_once=True)
-        else:
+        if not left:
             sent = f"{self.published} of {self.plan.planned}"
             self.run.tell(f"every item of the plan was sent by an earlier run ({sent}): nothing is sent again")
+            return
+        self._tell(at_once=True)
+        if self.in_turns:
+            # Otherwise the runs of many small plans, one after another, would send without a limit.
+            await turn_ended(self._in_flight, self._stay)
 
     async def wait(self) -> None:
         """Wait until the workers have committed every dead letter that was sent, for at most `options.wait` seconds."""
@@ -173,7 +179,8 @@ class _Replay:
         """Send the next batch of at most `most` dead letters. A run that is stopped meanwhile finishes the batch."""
         await self._look()
         await self._paced()
-        batch = asyncio.create_task(self._send_batch(min(most, TURN if self.in_turns else self.pace.batch(BATCH))))
+        most = min(most, self.pace.batch(BATCH), self.items_left if self.in_turns else BATCH)
+        batch = asyncio.create_task(self._send_batch(most))
         try:
             await asyncio.shield(batch)
         except asyncio.CancelledError:
@@ -185,7 +192,8 @@ class _Replay:
 
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
-        up_to = await page_end(self.conn, replay_id, self.sent_to, size) or self.plan.last_position
+        added = self.dry_run.correction.added
+        up_to = await page_end(self.conn, replay_id, self.sent_to, size, added) or self.plan.last_position
         # Slow work is done before the rows are locked: workers that commit these rows wait for the locks.
         bodies, why = await self._sorted_out(await self._read(up_to))
         await self.run.begins()
@@ -202,7 +210,9 @@ class _Replay:
         await self._give_up(refused, {item.provenance: item.position for item, _ in ready})
         sent = len(records) - len(refused)
         await note_sent(self.conn, replay_id, up_to, sent + known)
-        self.sent_before, self.sent_to = self.sent_to, up_to
+        self.sent_to = up_to
+        self.items_left -= sent
+        self.bytes_left -= sum(_size(one.body) for one in records)
         self.published += sent + known
         self.run.summary.sent_total += sent
         self.run.summary.processed_total += sent
@@ -263,11 +273,15 @@ class _Replay:
         while (seconds := self.pace.seconds_to_wait()) > 0:
             await asyncio.sleep(min(seconds, LOOK_SECONDS))
             await self._look()
-        if self.in_turns:
-            await turn_ended(self._is_in_flight, self._look)
+        if self.in_turns and min(self.items_left, self.bytes_left) <= 0:
+            await turn_ended(self._in_flight, self._look)
+            self.turn_began, self.items_left, self.bytes_left = self.sent_to, TURN, TURN_BYTES
 
-    async def _is_in_flight(self) -> bool:
-        return await plans.in_flight(self.conn, self.plan.replay_id, self.sent_before, self.sent_to)
+    async def _stay(self) -> None:
+        self.run.check_lock()
+
+    async def _in_flight(self) -> int:
+        return await plans.in_flight(self.conn, self.plan.replay_id, self.turn_began, self.sent_to)
 
     async def _canary_passed(self, canary: int) -> None:
         """Wait, at most `wait` s, for the outcomes of the first items; raises BridgeError if too many were dropped."""
@@ -302,6 +316,10 @@ class _Replay:
         if at_once or time.monotonic() - self.told_at >= 2 * LOOK_SECONDS:
             self.told_at = time.monotonic()
             self.run.tell(message)
+
+
+def _size(body: RawBody) -> int:
+    return len(body.value or b"") + length_beside_value(body.key, body.headers)
 
 
 def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:

@@ -113,7 +113,7 @@ class HttpSettings(BaseSettings):
     )
     api_max_plans: int = setting(
         8,
-        "most plans and dry runs that one API process computes concurrently; each takes up to 100 MB of memory",
+        "most plans and dry runs that one API process computes concurrently; each takes up to 100 MB of memory, and 100 bytes for each dead letter",
         ge=1,
         le=100,
     )

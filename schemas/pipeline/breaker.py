@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class BreakerLimits(NamedTuple):
@@ -27,6 +27,22 @@ class BreakerCause(NamedTuple):
 
     reason: str
     details: Mapping[str, Any]
+
+
+class Passing(NamedTuple):
+    """Whose events have become rows lately in any process, as far as Postgres was asked.
+
+    `in_window` are the sites of about the last window. `in_day` are sites of up to two owners, of the last day.
+    `just_now` says whether any event has passed since failures of visitors last counted.
+    """
+
+    in_window: frozenset[int] = frozenset()
+    in_day: frozenset[int] = frozenset()
+    just_now: bool = False
+
+
+NOBODY: Final = Passing()
+"""Nobody's events, or nobody has asked."""
 
 
 class BreakerState(NamedTuple):

@@ -14,7 +14,7 @@ import structlog
 from schemas.errors import BridgeError, RowRejected, SinkUnavailable
 from schemas.instants import instant
 from schemas.kafka.headers import bounded_text
-from schemas.pipeline.breaker import BreakerCause, BreakerState
+from schemas.pipeline.breaker import BreakerCause, BreakerState, Passing
 from schemas.pipeline.ledger import LedgerState, Scope, Waiting
 from schemas.pipeline.log_identity import KnownLog, LogMark
 from schemas.pipeline.outcome import Candidate, Outcomes
@@ -62,6 +62,10 @@ DUE_BYTES = 16 * 1024 * 1024
 
 MOST_SITES = 10_000
 """How many sites are read at most. A worker's account may write any number of rows."""
+
+PASSING_SECONDS = 2.0
+"""The time limit of the question whose events pass, in seconds. A batch waits for the answer."""
+_WITHIN = ("window", "day", "quiet")
 
 CONTESTED_SECONDS = 60.0
 """How long a lane expects that other lanes insert the keys of its events, after one did. In seconds."""
@@ -187,14 +191,16 @@ class PostgresSink:
         async with self._working("reading the circuit breaker") as conn:
             return await read_breaker(conn, self._group)
 
-    async def passes(self, seconds: float) -> bool:
-        async with self._working("reading when events last became rows") as conn:
-            return bool(await conn.fetchval(sql("offsets_persisted"), self._group, seconds))
-
-    async def passing_sites(self, seconds: float) -> list[int]:
-        async with self._working("reading which sites' events pass") as conn:
-            rows = await conn.fetch(sql("windows_passing"), seconds, MOST_SITES)
-        return [row["site_id"] for row in rows]
+    async def passing(self, window_seconds: float, quiet_seconds: float) -> Passing | None:
+        async with self._working("reading whose events pass") as conn:
+            try:
+                async with conn.transaction():
+                    await conn.execute(f"SET LOCAL statement_timeout = {int(PASSING_SECONDS * 1000)}")
+                    rows = await conn.fetch(sql("passing"), window_seconds, MOST_SITES, self._group, quiet_seconds)
+            except asyncpg.QueryCanceledError:
+                return None
+        found = {within: frozenset(row["site_id"] for row in rows if row["within"] == within) for within in _WITHIN}
+        return Passing(found["window"], found["day"], bool(found["quiet"]))
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
         async with self._working("tripping the circuit breaker") as conn:
@@ -225,9 +231,11 @@ class PostgresSink:
                 self._opened = await connect(self._dsn, "lane")
                 # Behind a pooler the process id that the driver knows is the pooler's.
                 self._pid = await self._opened.fetchval("SELECT pg_backend_pid()")
-                # A plan that is made while a table is almost empty must not scan it whole when it has grown.
+                # A plan that is made while a table is almost empty must not scan it whole when it has grown. What runs
+                # for a connection that was closed must not run on.
                 await self._opened.execute(
-                    f"SET lock_timeout = {int(self._lock_timeout * 1000)}; SET enable_seqscan = off"
+                    f"SET lock_timeout = {int(self._lock_timeout * 1000)}; SET enable_seqscan = off;"
+                    f"SET client_connection_check_interval = {int(LOOK_SECONDS * 1000)}"
                 )
             watch = asyncio.create_task(self._watch(self._opened, doing, since, cut))
             yield self._opened

@@ -10,7 +10,7 @@ from itertools import chain
 from math import inf
 from typing import Final, NamedTuple
 
-from schemas.pipeline.breaker import BreakerCause, BreakerLimits
+from schemas.pipeline.breaker import NOBODY, BreakerCause, BreakerLimits, Passing
 from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
@@ -25,8 +25,7 @@ It is at least _SENSITIVE_EVENTS.
 """
 _SENSITIVE_EVENTS: Final = 5
 _TOLD_SITES: Final = 5
-TODAY_SECONDS: Final = 86_400.0
-_HISTORY_SECONDS: Final = 3600.0
+_TODAY_SECONDS: Final = 86_400.0
 
 
 class _Streak(NamedTuple):
@@ -56,6 +55,13 @@ class _Run(NamedTuple):
     after: _Streak
 
 
+class Weighed(NamedTuple):
+    """Batches that were counted: their outcomes, and a failure and the streak of each batch with dead letters."""
+
+    outcomes: Sequence[Outcomes]
+    failing: Sequence[tuple[Failure, _Streak | None]]
+
+
 class BreakerJudge:
     """Counts the outcomes of all batches of one process, and decides whether the circuit breaker must trip.
 
@@ -67,6 +73,8 @@ class BreakerJudge:
     - First attempts are compared with first attempts, retries with all attempts.
     - Failures of one site, or of the sites of one organisation, don't trip the breaker if events of others pass now, or
       have passed within the last day, in any process. Those of unknown sites don't if any event has passed in this one.
+    - A sender chooses the partition of its events, and so the process. An owner whose events pass elsewhere, and do not
+      fail here, counts as one whose events pass. The caller asks for these only if the breaker would trip without them.
     - Anyone can send failing events as a visitor, but can't keep the events of others from passing. Failures of
       visitors therefore count only if no event of any sender has passed for half of the window, in any process of the
       consumer group: a sender chooses the partition of its events, and so the process. `clear` keeps the time of the
@@ -82,9 +90,6 @@ class BreakerJudge:
         self._owner_of = owner_of
         # The size is bounded by the registry, because only events of its sites become rows.
         self._passed: dict[int, float] = {}
-        # Those of all processes, as last read.
-        self._passed_anywhere: dict[int, float] = {}
-        self._history_ends = -inf
         self._committed_at: float | None = None
         self._sensitive = False
         self._probed = -inf, Counter[int]()
@@ -104,14 +109,14 @@ class BreakerJudge:
         self._all = Window(self._limits.window_seconds + self._limits.retry_seconds)
         self._runs: dict[TopicPartition, _Run] = {}
 
-    def weigh(self, outcomes: Sequence[Outcomes], *, others_pass: bool = False) -> BreakerCause | None:
+    def weigh(self, outcomes: Sequence[Outcomes], passing: Passing = NOBODY) -> BreakerCause | None:
+        """Count these outcomes, and decide about them."""
+        return self.decide(self.count(outcomes), passing)
+
+    def count(self, outcomes: Sequence[Outcomes]) -> Weighed:
         """Count these outcomes of batches, before their dead letters are published.
 
-        Return the cause if the breaker must trip. `others_pass` says whether an event has passed in another process of
-        the group for less than `quiet_seconds`.
-
-        A batch that is processed again is counted once. Returns None if the breaker need not trip. Otherwise the cause
-        lists the errors of these outcomes' dead letters, and the caller must not publish these dead letters.
+        A batch that is processed again is counted once.
         """
         now = self._now()
         failing = []
@@ -121,28 +126,22 @@ class BreakerJudge:
             streak = self._follow(one, dead, counts, now) if _first_attempts(one) else None
             if dead:
                 failing.append((next((failure for failure in dead if not _is_visitors(failure)), dead[0]), streak))
-        quiet = self.is_quiet(outcomes) and not others_pass
-        for failure, streak in failing:
-            cause = self._by_share(failure, quiet) or self._by_run(failure, streak, quiet)
+        return Weighed(outcomes, failing)
+
+    def decide(self, weighed: Weighed, passing: Passing = NOBODY) -> BreakerCause | None:
+        """Return the cause if the breaker must trip, else None. `passing` is what has passed in all processes.
+
+        The cause lists the errors of these outcomes' dead letters, and the caller must not publish these dead letters.
+        """
+        quiet = self._is_quiet(weighed.outcomes) and not passing.just_now
+        for failure, streak in weighed.failing:
+            cause = self._by_share(failure, quiet, passing) or self._by_run(failure, streak, quiet, passing)
             if cause is not None:
-                held = top_errors(one for each in outcomes for one in each.dead_letters())
+                held = top_errors(one for each in weighed.outcomes for one in each.dead_letters())
                 return cause._replace(details={**cause.details, "errors": held})
         if self._all.sums.good.total() + self._all.sums.bad.total() >= self._limits.min_events:
             self._sensitive = False
         return None
-
-    def wants_history(self) -> bool:
-        """Return whether `remember` is due: at the start of the process, and each hour."""
-        return self._now() >= self._history_ends
-
-    def remember(self, sites: Iterable[int]) -> None:
-        """Note the sites whose events have passed within TODAY_SECONDS, in any process.
-
-        A sender chooses the partition of its events, and so the process: in this one no other's event may have passed.
-        """
-        now = self._now()
-        self._history_ends = now + _HISTORY_SECONDS
-        self._passed_anywhere = dict.fromkeys(sites, now)
 
     def committed(self, outcomes: Iterable[Outcomes]) -> None:
         """Record that these outcomes were committed. An event that became a row shows that events can pass."""
@@ -150,11 +149,16 @@ class BreakerJudge:
             self._committed_at = self._now()
 
     @property
+    def window_seconds(self) -> float:
+        """Return for how long an event that passes in another process counts."""
+        return self._limits.window_seconds
+
+    @property
     def quiet_seconds(self) -> float:
         """Return for how long no event may pass until failures of visitors count."""
         return self._limits.window_seconds / 2
 
-    def is_quiet(self, outcomes: Iterable[Outcomes]) -> bool:
+    def _is_quiet(self, outcomes: Iterable[Outcomes]) -> bool:
         """Return whether no event of these outcomes passes, and none has passed in this process for `quiet_seconds`."""
         if any(one.candidates for one in outcomes):
             return False
@@ -213,7 +217,7 @@ class BreakerJudge:
             self._first.add(key, now, counts)
         return counts
 
-    def _by_share(self, failure: Failure, quiet: bool) -> BreakerCause | None:
+    def _by_share(self, failure: Failure, quiet: bool, passing: Passing) -> BreakerCause | None:
         window = self._first if failure.attempt.number == 1 else self._all
         sums = window.sums
         good, bad = sums.good, sums.voting(quiet=quiet)
@@ -222,7 +226,9 @@ class BreakerJudge:
             # After a reset, the failing events at the head of a partition are read before the events that passed in the
             # probe.
             good = good + probed
-        if self._is_one_of_many(bad):
+        # One event each: nobody's failures here are outweighed by its own events that pass elsewhere.
+        good = good + Counter(passing.in_window)
+        if self._is_one_of_many(bad, passing):
             return None
         needed = self._needed(self._limits.min_events)
         if not nearly_all(good, bad, needed, self._limits.ratio_pct, self._owner_of):
@@ -231,29 +237,30 @@ class BreakerJudge:
         reason = f"{bad.total()} of {total} events decided within {window.seconds:g} s would be dead-lettered"
         return _cause(reason, sums, failure, quiet=quiet)
 
-    def _by_run(self, failure: Failure, streak: _Streak | None, quiet: bool) -> BreakerCause | None:
+    def _by_run(self, failure: Failure, streak: _Streak | None, quiet: bool, passing: Passing) -> BreakerCause | None:
         if streak is None:
             return None
         bad = streak.counts.voting(quiet=quiet)
-        if self._is_one_of_many(bad) or not self._too_long(bad, streak.since):
+        if self._is_one_of_many(bad, passing) or not self._too_long(bad, streak.since, passing):
             return None
         place = f"{failure.attempt.record.topic}-{failure.attempt.record.partition}"
         reason = f"{bad.total()} events in a row on {place} would be dead-lettered"
         return _cause(reason, streak.counts, failure, quiet=quiet)
 
-    def _is_one_of_many(self, bad: Counter[int]) -> bool:
+    def _is_one_of_many(self, bad: Counter[int], passing: Passing) -> bool:
         """Return whether only one organisation, or unknown sites, have failures, while events of other owners pass.
 
         Events of others pass if one has become a row within the last day. For unknown sites, this process must have
         written the row: its code works then, and reads their events in the same way. If a new release can read nothing,
         no event has passed since the process started.
         """
-        owners = {self._owner_of(site) for site in bad.keys() - {UNCONFIRMED_SITE}}
+        owners = self._owners(bad.keys() - {UNCONFIRMED_SITE})
         if len(owners) > 1:
             return False
-        since = self._now() - TODAY_SECONDS
-        passed = chain(self._passed.items(), self._passed_anywhere.items() if owners else ())
-        return any(at > since and self._owner_of(site) not in owners for site, at in passed)
+        since = self._now() - _TODAY_SECONDS
+        here = (site for site, at in self._passed.items() if at > since)
+        passed = chain(here, passing.in_window | passing.in_day if owners else ())
+        return any(self._owner_of(site) not in owners for site in passed)
 
     def _site_of(self, failure: Failure) -> int:
         """Return the site of a failed event if the site is registered or has had a row, else UNCONFIRMED_SITE."""
@@ -297,7 +304,7 @@ class BreakerJudge:
         last = last.followed_by(self._failed(following), now)
         return last, max(longest, last, key=_Streak.voting)
 
-    def _too_long(self, bad: Counter[int], since: float) -> bool:
+    def _too_long(self, bad: Counter[int], since: float, passing: Passing) -> bool:
         """Return whether a streak (dead letters in a row on one partition) is long enough to trip the breaker.
 
         `bad` are its dead letters by site, and `since` is when the first of them was processed. If no other site is active, the dead letters of one site suffice. Otherwise at least half of the needed number
@@ -308,16 +315,19 @@ class BreakerJudge:
         if bad.total() < length:
             return False
         recently = self._now() - self._limits.window_seconds / 2
-        about = {site for site, at in self._passed.items() if at >= since or at > recently}
+        here = {site for site, at in self._passed.items() if at >= since or at > recently}
+        about = here | passing.in_window
         worst = worst_of(bad, about)
         if not about - {worst}:
             # Failures of unknown sites are not held against a site whose events pass elsewhere.
             return worst not in about or 2 * (bad.total() - bad[UNCONFIRMED_SITE]) >= length
-        passing = {
-            self._owner_of(site) for site, at in self._passed.items() if site != worst and (at > since or at > recently)
-        }
-        failing = {self._owner_of(site) for site in bad.keys() - {worst, UNCONFIRMED_SITE}} - passing
-        return 2 * of_others(bad, worst) >= length and len(failing) > len(passing)
+        passed = self._owners(site for site in here - {worst} if self._passed[site] > min(since, recently))
+        failing = self._owners(bad.keys() - {worst, UNCONFIRMED_SITE}) - passed
+        passed |= self._owners(passing.in_window - {worst}) - failing
+        return 2 * of_others(bad, worst) >= length and len(failing) > len(passed)
+
+    def _owners(self, sites: Iterable[int]) -> set[Hashable]:
+        return {self._owner_of(site) for site in sites}
 
 
 def _is_visitors(failure: Failure) -> bool:

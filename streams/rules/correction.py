@@ -28,6 +28,7 @@ COMPUTE: Final = "compute"
 _LONGEST_LINE = 500
 _LONGEST_OLD: Final = 60
 _MISSING: Final = b"missing"
+_BYTES_OF_OLD: Final = 500
 _COPIES_TOO_LARGE: Final = f"copies made by the patch, or the event with them, have more than {MAX_BYTES} bytes"
 
 Operations = list[dict[str, Any]]
@@ -171,6 +172,8 @@ class Correction:
             text = _encode(operations)
             self.operations: Operations = _decode(text)
             self._steps = [_STEPS.get(one.get("op"), _Patch)(one) for one in self.operations]
+            copies = any(isinstance(one, _Copy) for one in self._steps)
+            self.added: int = len(text) + len(self._steps) * _BYTES_OF_OLD + copies * MAX_BYTES
         except (
             jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, AttributeError,
             msgspec.MsgspecError, UnicodeEncodeError, RecursionError,

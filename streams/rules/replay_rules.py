@@ -193,9 +193,9 @@ def known_to_the_store(
     if claim.key in keys:
         return judged.instead(Forecast.PERSISTED, "its event is persisted already")
     if (claim.site_id, claim.event_id) in beyond_horizon:
-        forecast = Forecast.PERSISTED if judged.event is None else Forecast.REFUSED
+        forecast = Forecast.PERSISTED if judged.forecast is not Forecast.PASSES else Forecast.REFUSED
         return judged.instead(forecast, "its event is persisted, and its key was pruned")
-    if judged.event is None:
+    if judged.forecast is not Forecast.PASSES:
         return judged
     if claim.key in seen:
         return judged.instead(Forecast.COPY, "an earlier item of the plan has the same event id")

@@ -27,7 +27,9 @@ def settled(committed: CommitResult, outcomes: Sequence[Outcomes], now_ms: int, 
         for reason, count in one.read.items():
             metrics.count_read(reason, count)
         if one.batch.source.in_kafka.topic == raw_topic:
-            metrics.FRESHNESS.observe_ages([record.timestamp for record in one.batch.records], now_ms)
+            replays = {attempt.provenance.offset for attempt in one.of_ledger if attempt.replay is not None}
+            ages = [record.timestamp for record in one.batch.records if record.offset not in replays]
+            metrics.FRESHNESS.observe_ages(ages, now_ms)
     # Duplicates that only the key table knew were candidates until the commit.
     metrics.DEDUP_HITS.inc(
         sum(failure.dropped_reason is DroppedReason.DUPLICATE_EVENT_ID for one in outcomes for failure in one.failures)

@@ -10,13 +10,16 @@ from typing import Final
 
 import structlog
 
-from schemas.errors import BreakerOpen, RowRejected, SinkUnavailable
+from schemas.errors import BreakerOpen, CommitTimedOut, RowRejected, SinkUnavailable
+from schemas.pipeline.breaker import BreakerCause
 from schemas.pipeline.outcome import Outcomes, dropped
 from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.commit_rules import check_offsets, check_positions, logged
 from sinks.ports import CommitResult, Publisher, Rejected, Sink
-from streams.rules.breaker import TODAY_SECONDS, BreakerJudge
+from sinks.postgres.errors import TIMED_OUT
+from streams.rules.breaker import BreakerJudge
+from streams.worker.paused.elsewhere import Elsewhere
 from telemetry import metrics
 
 CHECK_SECONDS: Final = 1.0
@@ -28,16 +31,23 @@ log = structlog.get_logger(__name__)
 class BatchCommitter:
     """The committer of one lane's batches. A lane is a task of the worker that commits the batches of some partitions.
 
-    The committer never waits for Kafka while it holds a lock of a row or a table.
+    The committer never waits for Kafka while it holds a lock of a row or a table. `elsewhere` is shared by the lanes of
+    the process.
     """
 
     def __init__(
-        self, sink: Sink, publisher: Publisher, judge: BreakerJudge, monotonic: Callable[[], float] = time.monotonic
+        self,
+        sink: Sink,
+        publisher: Publisher,
+        judge: BreakerJudge,
+        elsewhere: Elsewhere | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`monotonic` returns seconds."""
         self._sink = sink
         self._publisher = publisher
         self._judge = judge
+        self._elsewhere = elsewhere or Elsewhere()
         self._monotonic = monotonic
         self._check_again_at = 0.0
 
@@ -67,6 +77,12 @@ class BatchCommitter:
             try:
                 with metrics.phase("commit"):
                     committed = await self._sink.commit(outcomes)
+            except SinkUnavailable as error:
+                # Postgres may be a restored copy when it is back.
+                self._check_again_at = 0.0
+                if error.sqlstate == TIMED_OUT:
+                    raise CommitTimedOut(str(error), sqlstate=error.sqlstate) from error
+                raise
             except RowRejected as error:
                 found = await self._sink.rejected(outcomes)
                 if not found:
@@ -74,10 +90,6 @@ class BatchCommitter:
                         f"Postgres refused a row of the batch, but refuses none of the rows alone: {error}"
                     ) from error
                 _drop(found, outcomes)
-            except SinkUnavailable:
-                # Postgres may be a restored copy when it is back.
-                self._check_again_at = 0.0
-                raise
             else:
                 if committed.tally.normalized:
                     # Duplicates that only Postgres knew are among the candidates.
@@ -115,10 +127,7 @@ class BatchCommitter:
         if state.released:
             return
         if not state.engaged:
-            if self._judge.wants_history():
-                self._judge.remember(await self._sink.passing_sites(TODAY_SECONDS))
-            others_pass = self._judge.is_quiet(outcomes) and await self._sink.passes(self._judge.quiet_seconds)
-            cause = self._judge.weigh(outcomes, others_pass=others_pass)
+            cause = await self._cause(outcomes)
             if cause is None:
                 return
             state = await self._sink.engage(cause)
@@ -129,6 +138,18 @@ class BatchCommitter:
         # The records are processed again after the pause. Their counts then begin at zero.
         self._judge.clear()
         raise BreakerOpen(f"the circuit breaker is open: {state.reason}; see `bridge breaker status`")
+
+    async def _cause(self, outcomes: Sequence[Outcomes]) -> BreakerCause | None:
+        """Count the outcomes, and return why the circuit breaker must trip, if it must.
+
+        A sender chooses the partitions of its events, and so the process. Where this process's events alone would trip
+        the breaker, those of all processes decide; nothing trips it while these are unknown.
+        """
+        weighed = self._judge.count(outcomes)
+        if self._judge.decide(weighed) is None:
+            return None
+        passing = await self._elsewhere.ask(self._sink, self._judge.window_seconds, self._judge.quiet_seconds)
+        return None if passing is None else self._judge.decide(weighed, passing)
 
 
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:

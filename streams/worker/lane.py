@@ -7,18 +7,18 @@ from typing import TypeVar
 
 import structlog
 
-from schemas.errors import BatchRefused, BreakerOpen, SinkUnavailable
+from schemas.errors import BatchRefused, BreakerOpen, CommitTimedOut, SinkUnavailable
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Batch, TopicPartition
 from sinks.ports import CommitResult
-from sinks.postgres.errors import TIMED_OUT
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.processor import LedgerStates, replays_claimed
 from streams.source.kafka import OffsetsGone, SourceStopped, SourceUnavailable
 from streams.source.log_identity import Examination, examine
 from streams.worker import commit_metrics, tracing
 from streams.worker.backoff import Backoff
+from streams.worker.batch_size import BatchSize
 from streams.worker.claims_kept import ClaimsKept
 from streams.worker.committer import BatchCommitter
 from streams.worker.kafka_hints import KafkaHints
@@ -48,7 +48,9 @@ class Lane:
         self._parts = parts
         self._source = parts.source
         self._sink = parts.make_sink()
-        self._settler = BatchCommitter(self._sink, parts.publisher, parts.brake, parts.monotonic)
+        self._settler = BatchCommitter(
+            self._sink, parts.publisher, parts.brake, parts.elsewhere, monotonic=parts.monotonic
+        )
         self._pauses = Pauses(name, parts.source)
         self._brake = BreakerPause(name, self._pauses, parts.brake_probe_seconds)
         self._known = DedupHints(parts.dedup_hints)
@@ -58,7 +60,7 @@ class Lane:
         """The stored offset of each partition that this task reads, as of its last start or commit."""
         self._foreign = ReplacedLogs(self._pauses)
         self._stopping = asyncio.Event()
-        self._max_records = parts.max_records
+        self._size = BatchSize(parts.max_records)
         self._claims = ClaimsKept(self._sink)
         self._held_until = 0.0
         self.progressed_at = parts.monotonic()
@@ -101,7 +103,7 @@ class Lane:
         await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
-            batches = await self._source.poll(self._polled(), timeout_ms=POLL_MS, max_records=self._max_records)
+            batches = await self._source.poll(self._polled(), timeout_ms=POLL_MS, max_records=self._size.records)
         except OffsetsGone as error:
             log.warning("offsets_gone", lane=self.name, error=str(error))
             await self._begin()
@@ -171,6 +173,7 @@ class Lane:
         tracing.settled(committed, outcomes, began_ms, self._parts.now_ms())
         log.debug("batch_committed", lane=self.name, **committed.tally._asdict())
         self._claims.refused = False
+        self._size.committed()
         self._known.add(committed.keys)
         metrics.DEDUP_HINTS.labels(self.name).set(len(self._known))
         self.progressed_at = self._parts.monotonic()
@@ -250,11 +253,9 @@ class Lane:
         except SinkUnavailable as error:
             if self._claims.are_kept_away(error, outcomes):
                 raise BatchRefused(str(error)) from error
-            if error.sqlstate == TIMED_OUT and self._max_records > 1:
-                # The batch is too large for one statement. The same records are read again, in batches of half the
-                # size.
-                self._max_records = max(1, self._max_records // 2)
-                raise BatchRefused(f"{error}; from now on a batch has at most {self._max_records} records") from error
+            if isinstance(error, CommitTimedOut) and self._size.halve():
+                # The same records are read again, in smaller batches.
+                raise BatchRefused(f"{error}; the next batches have at most {self._size.records} records") from error
             await note_wait(self._sink, outcomes, self._backoff.failures, error)
             raise
 

@@ -1,13 +1,14 @@
 """The objects that the lanes of one worker (its tasks that commit batches) share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.pipeline.record import TopicPartition
 from sinks.ports import Publisher, Sink
 from streams.judging import Judging
 from streams.rules.breaker import BreakerJudge
 from streams.source.kafka import Source
+from streams.worker.paused.elsewhere import Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,4 @@ class LaneParts(Judging):
     brake: BreakerJudge
     brake_probe_seconds: float
     random: Callable[[], float]
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)

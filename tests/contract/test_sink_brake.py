@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas.pipeline.breaker import BreakerCause, BreakerState
+from schemas.pipeline.breaker import NOBODY, BreakerCause, BreakerState
 from sinks.ports import Sink
 
 from .conftest import Bench, World
@@ -69,18 +69,10 @@ async def test_every_worker_sees_that_an_event_became_a_row(bench: Bench) -> Non
     """A row of any worker counts, for the asked time; dead letters and duplicates don't."""
     other = bench.world.sink()
     await bench.commit(bench.record(0, value=b"{"))
-    assert not await other.passes(3600)
+    assert await other.passing(60, 3600) == NOBODY
     await bench.commit(bench.record(1), prev=1)
-    assert await other.passes(3600)
-    assert not await other.passes(0)
-    await other.close()
-
-
-async def test_every_worker_sees_which_sites_events_became_rows(bench: Bench) -> None:
-    """Dead letters don't count."""
-    other = bench.world.sink()
-    await bench.commit(bench.record(0, value=b"{"))
-    assert await other.passing_sites(86_400) == []
-    await bench.commit(bench.record(1), prev=1)
-    assert await other.passing_sites(86_400) == [1]
+    found = await other.passing(60, 3600)
+    assert found is not None
+    assert (found.in_window, found.just_now) == ({1}, True)
+    assert (await other.passing(60, 0)) == found._replace(just_now=False)
     await other.close()

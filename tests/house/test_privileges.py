@@ -32,8 +32,8 @@ NOT_RUN = {
             end_blockers end_lock_holders events_supersede keys_claim keys_insert
             ledger_advance ledger_due ledger_heal ledger_lock ledger_read lost_acknowledge migrations_owned
             offsets_adopt offsets_advance offsets_claim offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek
-            offsets_persisted offsets_show offsets_skip org_add org_show registry_change_by registry_changes relations_missing replays_prune replays_settle run_show runs_list script_add
-            script_enable script_known script_lock script_set scripts_list site_add site_lock site_set_org windows_add windows_passing
+            offsets_show offsets_skip org_add org_show registry_change_by registry_changes relations_missing replays_prune replays_settle run_show runs_list script_add
+            script_enable script_known script_lock script_set scripts_list site_add site_lock site_set_org passing windows_add
         """,
     }.items()
 }

@@ -30,7 +30,7 @@ def replay(
         str | None,
         typer.Option(
             metavar="N/s",
-            help="Highest rate, such as 500/s or 30/m. Without it, each 200 records are sent when the 200 before are committed.",
+            help="Highest rate, such as 500/s or 30/m. A plan's next 200 records are sent when the 200 before are committed, at any rate.",
         ),
     ] = None,
     canary: Annotated[

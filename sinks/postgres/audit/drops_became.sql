@@ -2,8 +2,11 @@
 -- are given by $3 ('day' in UTC, 'site', or NULL for one group) and the reason of the drop. Each event counts once, by
 -- the last of its replays. It is recovered if one of its replays became a row. If another raw event became that row,
 -- the event was sent again, and the row counts for the other raw event. After a forced replay, the result of the replay
--- before it is stored only in the item of that earlier replay's plan. A chain of replays has at most replay_max_lives
--- lives.
+-- before it is stored only in the item of that earlier replay's plan, which is followed for as many lives as
+-- replay_max_lives may be.
+--
+-- A replay is followed only to a row that names it in `replay_of`. So each row is followed once, also if an account has
+-- forged rows that name each other, and no chain comes back to a row. LATERAL has Postgres find each row by its key.
 WITH RECURSIVE before_forced AS (
     SELECT raw_topic, raw_partition, raw_offset, replayed_as, 1 AS lives FROM replay_item WHERE replayed_as IS NOT NULL
     UNION ALL
@@ -31,26 +34,31 @@ WITH RECURSIVE before_forced AS (
                 WHEN disposition = 'claimed' THEN 'replaying'
                 WHEN sent_again THEN 'sent_again'
                 ELSE coalesce(disposition, 'open') END AS became,
-           dropped_reason, replayed_as
+           dropped_reason, raw_topic || ':' || raw_partition || ':' || raw_offset AS place, replayed_as
     FROM bridge_event_raw
     WHERE dropped_reason IS NOT NULL AND outcome_at >= coalesce($1::timestamptz, '-infinity')
       AND ($2::bigint IS NULL OR coalesce(site_id, 0) = $2)
 ), life AS (
-    SELECT part, dropped_reason, became, replayed_as, 1 AS lives FROM dropped WHERE became = 'replayed'
+    SELECT part, dropped_reason, became, place, replayed_as FROM dropped WHERE became = 'replayed'
     UNION ALL
     SELECT l.part, l.dropped_reason,
-           CASE WHEN l.lives = 100 OR place_offset(l.replayed_as) IS NULL THEN 'replaying'
+           CASE WHEN n.replay_of IS DISTINCT FROM l.place AND n.raw_topic IS NOT NULL THEN 'replaying'
+                WHEN place_offset(l.replayed_as) IS NULL THEN 'replaying'
                 WHEN (n.raw_topic, n.raw_partition, n.raw_offset) IN (SELECT * FROM persisted) THEN 'recovered'
                 WHEN NOT n.normalized OR n.disposition = 'claimed' THEN 'replaying'
                 WHEN n.dropped_reason IS NULL THEN 'recovered'
                 WHEN n.dropped_reason = 'duplicate_event_id' OR n.sent_again THEN 'sent_again'
                 ELSE coalesce(n.disposition, 'open') END,
-           n.replayed_as, l.lives + 1
+           n.raw_topic || ':' || n.raw_partition || ':' || n.raw_offset, n.replayed_as
     FROM life AS l
-    LEFT JOIN bridge_event_raw AS n
-        ON n.raw_topic = split_part(l.replayed_as, ':', 1)
-        AND n.raw_partition = place_partition(l.replayed_as)
-        AND n.raw_offset = place_offset(l.replayed_as)
+    LEFT JOIN LATERAL (
+        SELECT *
+        FROM bridge_event_raw
+        WHERE raw_topic = split_part(l.replayed_as, ':', 1)
+          AND raw_partition = place_partition(l.replayed_as)
+          AND raw_offset = place_offset(l.replayed_as)
+        LIMIT 1
+    ) AS n ON true
     WHERE l.became = 'replayed'
 )
 SELECT part, dropped_reason, became, count(*) AS events

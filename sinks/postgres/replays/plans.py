@@ -186,12 +186,12 @@ async def claims_after(conn: Connection, replay_id: str, after: int, most: int) 
     return sorted(map(provenance_of, rows)), rows[-1]["position"] if rows else after
 
 
-async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) -> bool:
-    """Return whether the replay plan has an item that was sent, and whose outcome is not committed yet.
+async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) -> int:
+    """Return the number of the replay plan's items that were sent, and whose outcome is not committed yet.
 
     Only items after position `after`, up to and including `up_to`, are considered.
     """
-    return bool(await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to))
+    return int(await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to))
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:

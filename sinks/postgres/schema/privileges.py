@@ -25,11 +25,11 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
             {_RUNS}
             backlog_dead_letters backlog_replays backlog_retries backlog_runs backlog_state
             breaker_trip breaker_reset breaker_probed breaker_read pauses_partitions
-            claims_keep claims_release end_blockers end_lock_holders events_supersede gateway_trust_read keys_claim keys_holders keys_insert registry_read replays_prune replays_settle server_state windows_add windows_passing
+            claims_keep claims_release end_blockers end_lock_holders events_supersede gateway_trust_read keys_claim keys_holders keys_insert registry_read replays_prune replays_settle server_state windows_add
             gate_change gate_changes_standing gate_judge_lock gate_published gate_states gate_sums gate_unpublished
             ledger_advance ledger_due ledger_heal ledger_lock ledger_overdue ledger_published ledger_read
             offsets_advance offsets_claim offsets_current offsets_hold offsets_lock offsets_logs offsets_lose offsets_peek
-            offsets_persisted
+            passing
         """,
         Service.API: f"""
             {_RUNS}

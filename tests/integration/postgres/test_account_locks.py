@@ -226,6 +226,7 @@ CLOSED = {
     "claim_dead_letters(gen_random_uuid(), '{}', '{}', '{}', '{}')": Service.API,
     "let_go_dead_letters(gen_random_uuid(), '{}', '{}', '{}')": Service.API,
     "end_blocking_sessions(0, 0)": Service.WORKER,
+    "sites_sending()": Service.WORKER,
 }
 
 
@@ -294,6 +295,16 @@ async def test_an_account_of_the_release_before_starts_this_one(database_url: st
         assert await excess_privileges(url, Service.API) == [
             f"role {role}: has UPDATE (discarded_by, disposition) on bridge_event_raw, which it does not need"
         ]
+
+
+async def test_a_worker_of_the_release_before_starts_this_one(database_url: str) -> None:
+    """Who may end blocking sessions may ask which sites send, without new grants."""
+    with account(database_url, Service.WORKER) as url:
+        await execute(database_url, "DROP FUNCTION sites_sending", "DELETE FROM schema_migration WHERE version = 36")
+        await migrate(database_url)
+
+        assert await blocking_differences(url, Service.WORKER) == []
+        await execute(url, "SELECT sites_sending()")
 
 
 async def test_a_plan_locks_no_row_that_waits(database_url: str) -> None:

@@ -188,12 +188,44 @@ async def test_dead_letters_that_replay_each_other_are_followed_to_an_end(databa
 async def test_the_longest_chain_of_replays_is_followed_to_its_end(database_url: str) -> None:
     """A chain is followed to its end if it is as long as the highest `replay_max_lives`."""
     lives = [
-        dropped(number, disposition="replayed" if number < 99 else "open", replayed_as=f"bridge.raw:0:{number + 1}")
+        dropped(
+            number,
+            disposition="replayed" if number < 99 else "open",
+            replay_of=f"bridge.raw:0:{number - 1}" if number else None,
+            replayed_as=f"bridge.raw:0:{number + 1}",
+        )
         for number in range(100)
     ]
-    await add_dropped(database_url, [lives[0], *(one._replace(replay_of="bridge.raw:0:0") for one in lives[1:])])
+    await add_dropped(database_url, lives)
     found = summed((await drops_by(database_url, "site", SINCE)).values())
     assert found.became == {"open": 1, "replay": 99}
+
+
+@pytest.mark.parametrize("of", ["NULL", "'bridge.raw:0:' || (n + 299) % 300"])
+async def test_each_dead_letter_is_followed_once(database_url: str, of: str) -> None:
+    """Replays that form a cycle, by their successors alone or by both links, cost no more than their number."""
+    forged = (
+        "INSERT INTO bridge_event_raw (raw_topic, raw_partition, raw_offset, record_time, received_at, first_failed_at,"
+        " last_error, error_class, normalized, dropped_reason, disposition, replayed_as, replay_of) SELECT 'bridge.raw', 0, n,"
+        f" now(), now(), now(), 'x', 'x', true, 'x', 'replayed', 'bridge.raw:0:' || (n + 1) % 300, {of}"
+        " FROM generate_series(0, 299) AS n"
+    )
+    await execute(database_url, forged)
+    # Three events whose replays are the same row.
+    await add_dropped(
+        database_url,
+        [dropped(one, disposition="replayed", replayed_as="bridge.raw:0:0") for one in (300, 301, 302)],
+    )
+    async with asyncio.timeout(15), connection(database_url, "test") as conn:
+        told = await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql('drops_became')}", None, None, None)
+    assert 0 < rows_of(json.loads(told)[0]["Plan"], "CTE life") <= 2 * 303
+
+
+def rows_of(node: dict[str, Any], name: str) -> int:
+    """The number of rows that the part of this name had in an executed plan."""
+    if node.get("Subplan Name") == name:
+        return int(node["Actual Rows"])
+    return max((rows_of(one, name) for one in node.get("Plans", ())), default=0)
 
 
 async def test_a_reason_of_a_later_release_is_shown(database_url: str) -> None:

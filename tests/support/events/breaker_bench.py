@@ -5,7 +5,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from schemas.pipeline.breaker import BreakerLimits
+from schemas.pipeline.breaker import NOBODY, BreakerLimits, Passing
 from schemas.pipeline.outcome import Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Script
@@ -73,10 +73,10 @@ class Bench:
             headers = gateway_headers(proven, site_id=site, script_id=f"s{site}", sender=sender)
         return record(offset, value, source=source, key=key, headers=headers)
 
-    def weigh(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> bool:
+    def weigh(self, kinds: Iterable[tuple[int, str]], partition: int = 0, passing: Passing = NOBODY) -> bool:
         """Return whether the breaker trips; if not, the batch counts as committed."""
         outcomes = [self.outcomes(kinds, partition)]
-        engages = self.judge.weigh(outcomes) is not None
+        engages = self.judge.weigh(outcomes, passing) is not None
         if not engages:
             self.judge.committed(outcomes)
         return engages

@@ -10,7 +10,7 @@ from schemas.errors import InvariantViolation, RowRejected
 from schemas.events.bridge_event import BridgeEvent
 from schemas.instants import instant
 from schemas.kafka.headers import bounded_text
-from schemas.pipeline.breaker import BreakerCause, BreakerState
+from schemas.pipeline.breaker import BreakerCause, BreakerState, Passing
 from schemas.pipeline.ledger import LedgerState, Scope, Waiting
 from schemas.pipeline.log_identity import KnownLog, LogMark
 from schemas.pipeline.outcome import Candidate, Failure, Outcomes, Tally, duplicate
@@ -122,6 +122,7 @@ class MemoryStore:
     brake: BreakerState = field(default_factory=BreakerState)
     persisted_at: float = -inf
     """By the clock of the event loop."""
+    answers_in_time: bool = True
 
 
 class MemorySink:
@@ -252,13 +253,17 @@ class MemorySink:
         self._fail("brake")
         return self._store.brake
 
-    async def passes(self, seconds: float) -> bool:
-        self._fail("passes")
-        return asyncio.get_running_loop().time() - self._store.persisted_at < seconds
-
-    async def passing_sites(self, seconds: float) -> list[int]:
-        self._fail("passing_sites")
-        return sorted({key.site_id for key, counts in self._store.windows.items() if counts[0] and not key.replay})
+    async def passing(self, window_seconds: float, quiet_seconds: float) -> Passing | None:
+        self._fail("passing")
+        if not self._store.answers_in_time:
+            return None
+        newest = max((key.minute for key in self._store.windows), default=0)
+        passed = [key for key, counts in self._store.windows.items() if counts[0] and not key.replay]
+        return Passing(
+            frozenset(key.site_id for key in passed if (newest - key.minute) * 60 < window_seconds + 60),
+            frozenset(key.site_id for key in passed),
+            asyncio.get_running_loop().time() - self._store.persisted_at < quiet_seconds,
+        )
 
     async def engage(self, cause: BreakerCause) -> BreakerState:
         self._fail("engage")

@@ -1,6 +1,12 @@
 """The rate limiter of a run, with the test's own clock."""
 
-from bridge.jobs.pace import Pace
+from collections.abc import Iterator
+from itertools import chain, repeat
+from types import SimpleNamespace
+
+import pytest
+
+from bridge.jobs.pace import Pace, turn_ended
 
 
 def test_without_a_rate_nothing_waits() -> None:
@@ -26,3 +32,29 @@ def test_a_rate_is_kept_over_the_whole_run() -> None:
 def test_batches_are_small_enough_to_be_stopped_between() -> None:
     """A batch has a quarter of a second's items, and at least one."""
     assert [Pace(rate, lambda: 0.0).batch(1000) for rate in (1 / 60, 3, 100, 1_000_000)] == [1, 1, 25, 1000]
+
+
+@pytest.mark.parametrize(
+    ("counts", "looks"), [(chain(range(20, 0, -1), repeat(0)), 20), (chain((3, 2), repeat(1)), 5), (repeat(0), 0)]
+)
+async def test_a_turn_ends_when_it_is_committed_or_stands_still(
+    monkeypatch: pytest.MonkeyPatch, counts: Iterator[int], looks: int
+) -> None:
+    """Slow progress is waited for, whatever its time."""
+    now, done = 0.0, 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += 5
+
+    async def in_flight() -> int:
+        return next(counts)
+
+    async def look() -> None:
+        nonlocal done
+        done += 1
+
+    monkeypatch.setattr("bridge.jobs.pace.asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("bridge.jobs.pace.time", SimpleNamespace(monotonic=lambda: now))
+    await turn_ended(in_flight, look)
+    assert done == looks

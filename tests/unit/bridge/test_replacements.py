@@ -83,6 +83,12 @@ def test_many_values_leave_room_for_other_sites() -> None:
     assert "51 different values" in found.warnings()[0]
 
 
+def test_the_values_that_are_kept_of_a_field_are_limited() -> None:
+    """The old values of many fields would fill memory otherwise."""
+    found = counted(EUR, *(item(number, 11, 1, body(currency=str(number))) for number in range(150)))
+    assert "at least 100 different values" in found.warnings()[0]
+
+
 @pytest.mark.parametrize(
     ("operation", "value", "old"),
     [

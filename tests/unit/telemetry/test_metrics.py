@@ -181,6 +181,17 @@ def test_only_raw_records_tell_freshness() -> None:
     assert sample("bridge_event_freshness_seconds_count") == before + 1
 
 
+def test_replays_tell_no_freshness() -> None:
+    """How many of them wait is up to the operator of one organisation."""
+    outcomes = [judged(record(0), record(1, event_type=""))]
+    (failure,) = outcomes[0].failures
+    failure.attempt.replay = ReplayClaim("r", failure.attempt.provenance)
+    outcomes[0].of_ledger.append(failure.attempt)
+    before = sample("bridge_event_freshness_seconds_count")
+    commit_metrics.settled(committed(outcomes, processed=2, normalized=1, dropped=1), outcomes, NOW_MS, RAW)
+    assert sample("bridge_event_freshness_seconds_count") == before + 1
+
+
 def test_series_that_are_not_shown_again_vanish() -> None:
     """A revoked partition has no lag."""
     registry = CollectorRegistry()

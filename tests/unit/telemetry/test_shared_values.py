@@ -56,6 +56,13 @@ def test_gauges_are_merged_by_their_kind(tmp_path: Path) -> None:
     assert found["bridge_database_size_bytes"] == 3
 
 
+def test_a_process_that_has_read_nothing_yet_does_not_hide_the_oldest_reading(tmp_path: Path) -> None:
+    """An alert on the age of a reading would not fire while any process starts."""
+    work(tmp_path, "1", "metrics.REGISTRY_READ.set(7)")
+    work(tmp_path, "2", "metrics.LANES.set(1)")
+    assert merged(tmp_path)["bridge_registry_read_timestamp_seconds"] == 7
+
+
 def test_a_partition_has_one_series(tmp_path: Path) -> None:
     """After a rebalance its new process's series counts, although the old one had the higher value, and removes it."""
     lag = "shown = metrics.Replaced(); shown.show({(metrics.LAG_RECORDS, PARTITION): %s}); "

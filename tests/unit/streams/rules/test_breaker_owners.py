@@ -3,6 +3,7 @@
 import pytest
 from support.events.breaker_bench import BAD, GOOD, LIMITS, UNREADABLE, Bench
 
+from schemas.pipeline.breaker import BreakerLimits, Passing
 from streams.rules.breaker_counts import no_counts
 
 ONE_CUSTOMER = dict.fromkeys(range(1, 11), "one customer")
@@ -27,15 +28,11 @@ def test_sites_of_one_organisation_do_not_stop_the_others(sites: int, others: tu
         bench.clock.now += 5
 
 
-def test_what_passed_in_other_processes_counts_for_a_day() -> None:
+@pytest.mark.parametrize("passing", [Passing(in_window=frozenset({3, 21})), Passing(in_day=frozenset({3, 21}))])
+def test_what_passed_in_other_processes_counts_for_a_day(passing: Passing) -> None:
     """A sender chooses the process: in this one, no event of others has passed yet."""
     bench = Bench(owners=ONE_CUSTOMER)
-    assert bench.judge.wants_history()
-    bench.judge.remember([3, 21])
-    assert not bench.judge.wants_history()
-    assert not bench.weigh(flood(10, 1500), partition=7)
-    bench.clock.now += 86_400
-    assert bench.judge.wants_history()
+    assert not bench.weigh(flood(10, 1500), partition=7, passing=passing)
     assert bench.weigh(flood(10, 1500), partition=7)
 
 
@@ -49,8 +46,26 @@ def test_what_passed_in_other_processes_excuses_only_one_organisation(
 ) -> None:
     """A release that reads nothing is noticed by what nobody can read, and by several organisations' failures."""
     bench = Bench(owners=ONE_CUSTOMER)
-    bench.judge.remember(passed)
-    assert bench.weigh(kinds, partition=7)
+    assert bench.weigh(kinds, partition=7, passing=Passing(in_day=frozenset(passed)))
+
+
+OTHERS = Passing(in_window=frozenset(range(21, 27)))
+
+
+@pytest.mark.parametrize("limits", [LIMITS._replace(run_length=10**6), LIMITS._replace(min_events=10**6)])
+def test_two_organisations_do_not_stop_others_that_pass_in_another_process(limits: BreakerLimits) -> None:
+    """Neither by their share nor by a run. Where the others' events pass no longer, they do."""
+    bench = Bench(limits, owners=ONE_CUSTOMER)
+    two = [(1, BAD), (29, BAD)] * 750
+    assert not bench.weigh(two, passing=OTHERS)
+    assert bench.weigh(two, passing=Passing(in_day=OTHERS.in_window))
+
+
+@pytest.mark.parametrize("limits", [LIMITS._replace(run_length=10**6), LIMITS._replace(min_events=10**6)])
+def test_a_bad_process_is_noticed_while_another_one_works(limits: BreakerLimits) -> None:
+    """Who fails here fails, though others of its events pass elsewhere."""
+    bench = Bench(limits)
+    assert bench.weigh([(number % 4 + 21, BAD) for number in range(1500)], passing=OTHERS)
 
 
 def test_two_sites_without_an_organisation_do_not_stop_a_third() -> None:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 import pytest
 from support.events.making import RAW
 from support.events.stream import Stream
-from support.memory.sink import MemoryOffset, MemorySink
+from support.memory.sink import MemoryOffset
 from support.virtual_time import run_virtually
 
-from schemas.errors import SinkUnavailable
 from schemas.pipeline.record import Provenance, TopicPartition
 
 
@@ -274,32 +273,6 @@ def test_a_lane_that_waits_ends_at_once_and_leaves_the_batch_unread() -> None:
         return stream
 
     run_virtually(main()).assert_balanced()
-
-
-def test_a_statement_that_timed_out_is_tried_with_half_the_records() -> None:
-    """SQLSTATE 57014 splits the batch in halves, down to one record."""
-    sizes: list[int] = []
-
-    class Slow(MemorySink):
-        async def commit(self, outcomes):  # type: ignore[no-untyped-def]
-            size = sum(len(one.batch.records) for one in outcomes)
-            sizes.append(size)
-            if size > 2:
-                raise SinkUnavailable("too slow", sqlstate="57014")
-            return await super().commit(outcomes)
-
-    async def main() -> Stream:
-        stream = Stream(max_records=8)
-        for number in range(8):
-            stream.produce(event_id=f"e-{number}")
-        object.__setattr__(stream.parts, "make_sink", lambda: Slow(stream.store))
-        async with stream.running():
-            await stream.settled()
-        return stream
-
-    stream = run_virtually(main())
-    stream.assert_balanced()
-    assert sizes == [8, 4, 2, 2, 2, 2]
 
 
 def test_an_idle_lane_proves_that_it_is_idle() -> None:

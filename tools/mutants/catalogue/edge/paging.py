@@ -91,6 +91,12 @@ MUTANTS = [
         (f"{METRICS}::test_outcomes_of_replays_count_for_no_sender",),
     ),
     Mutant(
+        "page-late-replays",
+        "the ages of records without those of replays",
+        (Edit("streams/worker/commit_metrics.py::settled", "attempt.replay is not None", "False"),),
+        (f"{METRICS}::test_replays_tell_no_freshness",),
+    ),
+    Mutant(
         "page-replayed-rows",
         "the counts of rows without replays",
         (Edit("sinks/senders.py::without_replays", "not row.window[-1]", "True"),),

@@ -4,6 +4,9 @@ from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
 BOUNDS = "tests/integration/replays/test_replay_bounds.py"
+TURNS = f"{BOUNDS}::test_a_replay_waits_for_what_it_sent"
+EARLIER = f"{BOUNDS}::test_a_run_waits_for_what_it_or_an_earlier_run_sent"
+LARGE = "tests/integration/replays/test_reach.py::test_a_dry_run_holds_no_more_for_a_large_correction"
 HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 OTHERS = "migrations/0021_history_of_others.sql"
 ROWS = "migrations/0028_bounded_rows.sql"
@@ -145,9 +148,69 @@ MUTANTS = [
     ),
     Mutant(
         "replay-turns",
-        "the wait of a replay without a rate until its sent items are committed",
-        (Edit("bridge/jobs/replay.py::_Replay._is_in_flight", "await plans.in_flight(...)", "False"),),
-        ("tests/integration/replays/test_replay_bounds.py::test_a_replay_without_a_rate_waits_for_what_it_sent",),
+        "the wait of a replay until its sent items are committed",
+        (Edit("bridge/jobs/replay.py::_Replay._in_flight", "await plans.in_flight(...)", "0"),),
+        (TURNS,),
+    ),
+    Mutant(
+        "replay-turns-rate",
+        "the limit on the items that a replay with a rate has in flight",
+        (Edit("bridge/jobs/replay.py::_Replay._batch", "self.items_left if self.in_turns else BATCH", "BATCH"),),
+        (TURNS,),
+    ),
+    Mutant(
+        "replay-turns-bytes",
+        "the limit on the bytes that a replay has in flight",
+        (Edit("bridge/jobs/replay.py::_Replay._paced", "min(self.items_left, self.bytes_left)", "self.items_left"),),
+        (TURNS,),
+    ),
+    Mutant(
+        "replay-turns-at-end",
+        "the wait of a replay for its last items before another run may begin",
+        (Edit("bridge/jobs/replay.py::_Replay.send", "self.in_turns", "False"),),
+        (EARLIER,),
+    ),
+    Mutant(
+        "replay-turns-resumed",
+        "the wait of a replay for what an earlier run of its plan has in flight",
+        (Edit("bridge/jobs/replay.py::_Replay.__post_init__", "self.sent_to - TURN, 0, 0", "self.sent_to, 0, 0"),),
+        (EARLIER,),
+    ),
+    Mutant(
+        "replay-turns-slow",
+        "the wait of a replay for items that are committed slowly",
+        (Edit("bridge/jobs/pace.py::turn_ended", "left != before", "not before"),),
+        ("tests/unit/bridge/test_pace.py",),
+    ),
+    Mutant(
+        "replay-correction-sent",
+        "the correction's bytes in the size of a replay's batch",
+        (Edit("bridge/jobs/replay.py::_Replay._send_batch", "self.dry_run.correction.added", "0"),),
+        (f"{BOUNDS}::test_a_batch_of_large_corrections_is_small",),
+    ),
+    Mutant(
+        "dry-run-correction",
+        "the correction's bytes in the size of a dry run's page",
+        (Edit("bridge/jobs/dry_run.py::forecast_plan", "dry_run.correction.added", "0"),),
+        (LARGE,),
+    ),
+    Mutant(
+        "dry-run-events",
+        "the removal of a dry run's events from memory",
+        (Edit("bridge/jobs/dry_run.py::DryRun._computed", "one._replace(event=None)", "one"),),
+        (LARGE,),
+    ),
+    Mutant(
+        "dry-run-one-page",
+        "the removal of a dry run's page from memory before the next one",
+        (Edit("bridge/jobs/dry_run.py::forecast_plan", "del judged", "pass"),),
+        (LARGE,),
+    ),
+    Mutant(
+        "dry-run-old-values",
+        "the limit on the old values of a field that a dry run keeps",
+        (Edit("bridge/jobs/replacements.py::Replacements._count", "_MOST_OF_A_FIELD", "_MOST_COUNTED"),),
+        ("tests/unit/bridge/test_replacements.py::test_the_values_that_are_kept_of_a_field_are_limited",),
     ),
     Mutant(
         "rows-not-compressed",

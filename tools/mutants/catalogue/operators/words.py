@@ -201,8 +201,8 @@ MUTANTS = [
     ),
     Mutant(
         "lives-followed",
-        "the limit on the replays that are followed",
-        (Edit(DROPS, "l.lives = 100 OR ", ""),),
+        "the rule that a replay is followed only to a row that names it",
+        (Edit(DROPS, "n.replay_of IS DISTINCT FROM l.place AND n.raw_topic IS NOT NULL", "false"),),
         (f"{BOUNDED}::test_dead_letters_that_replay_each_other_are_followed_to_an_end",),
     ),
     Mutant(
@@ -210,12 +210,6 @@ MUTANTS = [
         "the limit on the replays that are followed before a forced one",
         (Edit(DROPS, " AND b.lives < 100", ""),),
         (f"{BOUNDED}::test_dead_letters_that_replay_each_other_are_followed_to_an_end",),
-    ),
-    Mutant(
-        "lives-followed-to-the-last",
-        "the last of the possible replays",
-        (Edit(DROPS, "l.lives = 100 OR ", "l.lives = 99 OR "),),
-        (f"{BOUNDED}::test_the_longest_chain_of_replays_is_followed_to_its_end",),
     ),
     Mutant(
         "sums-bounded",

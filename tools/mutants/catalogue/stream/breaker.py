@@ -6,6 +6,8 @@ VISITORS = "tests/unit/streams/rules/test_breaker_visitors.py"
 OWNERS = "tests/unit/streams/rules/test_breaker_owners.py"
 HOLD = "tests/unit/streams/worker/paused/test_breaker.py"
 HOLD_VISITORS = "tests/unit/streams/worker/paused/test_breaker_visitors.py"
+ELSEWHERE = "tests/unit/streams/worker/paused/test_elsewhere.py"
+PASSING = "tests/integration/postgres/test_passing.py"
 PAUSES = "tests/unit/streams/test_pauses.py"
 
 MUTANTS = [
@@ -24,13 +26,19 @@ MUTANTS = [
     Mutant(
         "visitors-elsewhere",
         "the rule that events which pass in another process keep visitors' failures from counting",
-        (Edit("streams/rules/breaker.py::BreakerJudge.weigh", "not others_pass", "True"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge.decide", "not passing.just_now", "True"),),
         (f"{HOLD_VISITORS}::test_visitors_junk_does_not_trip_it_while_another_process_passes_events",),
     ),
     Mutant(
         "owners-elsewhere",
         "the rule that events which pass in another process keep one organisation from tripping the breaker",
-        (Edit("streams/worker/committer.py::BatchCommitter._check_brake", "self._judge.wants_history()", "False"),),
+        (
+            Edit(
+                "streams/worker/committer.py::BatchCommitter._cause",
+                "self._judge.decide(weighed, passing)",
+                "self._judge.decide(weighed)",
+            ),
+        ),
         (f"{HOLD}::test_one_organisation_is_not_held_while_others_pass_in_another_process",),
     ),
     Mutant(
@@ -39,11 +47,101 @@ MUTANTS = [
         (
             Edit(
                 "streams/rules/breaker.py::BreakerJudge._is_one_of_many",
-                "self._passed_anywhere.items() if owners else ()",
-                "self._passed_anywhere.items()",
+                "passing.in_window | passing.in_day if owners else ()",
+                "passing.in_window | passing.in_day",
             ),
         ),
         (f"{OWNERS}::test_what_passed_in_other_processes_excuses_only_one_organisation",),
+    ),
+    Mutant(
+        "owners-elsewhere-share",
+        "the votes of organisations whose events pass in another process, where the share of failures is judged",
+        (Edit("streams/rules/breaker.py::BreakerJudge._by_share", "good + Counter(passing.in_window)", "good"),),
+        (f"{OWNERS}::test_two_organisations_do_not_stop_others_that_pass_in_another_process",),
+    ),
+    Mutant(
+        "owners-elsewhere-run",
+        "the votes of organisations whose events pass in another process, where a run is judged",
+        (
+            Edit(
+                "streams/rules/breaker.py::BreakerJudge._too_long",
+                "self._owners(passing.in_window - {worst}) - failing",
+                "set()",
+            ),
+        ),
+        (f"{OWNERS}::test_two_organisations_do_not_stop_others_that_pass_in_another_process",),
+    ),
+    Mutant(
+        "owners-elsewhere-failing",
+        "the rule that an organisation fails whose events fail in this process and pass in another",
+        (
+            Edit(
+                "streams/rules/breaker.py::BreakerJudge._too_long",
+                "self._owners(passing.in_window - {worst}) - failing",
+                "self._owners(passing.in_window - {worst})",
+            ),
+        ),
+        (f"{OWNERS}::test_a_bad_process_is_noticed_while_another_one_works",),
+    ),
+    Mutant(
+        "elsewhere-asked-late",
+        "the rule that Postgres is asked whose events pass only before the breaker would trip",
+        (
+            Edit(
+                "streams/worker/committer.py::BatchCommitter._cause",
+                "self._judge.decide(weighed) is None",
+                "not weighed",
+            ),
+        ),
+        (f"{HOLD}::test_it_asks_once_and_only_before_it_would_trip",),
+    ),
+    Mutant(
+        "elsewhere-unknown",
+        "the rule that nothing trips the breaker while Postgres takes too long to say whose events pass",
+        (
+            Edit(
+                "streams/worker/committer.py::BatchCommitter._cause",
+                "None if passing is None else self._judge.decide(weighed, passing)",
+                "self._judge.decide(weighed, *filter(None, [passing]))",
+            ),
+        ),
+        (f"{HOLD}::test_it_asks_once_and_only_before_it_would_trip",),
+    ),
+    Mutant(
+        "elsewhere-once",
+        "the use of one answer by all lanes of a process",
+        (Edit("streams/worker/paused/elsewhere.py::Elsewhere.ask", "now >= self._until", "True"),),
+        (f"{ELSEWHERE}::test_lanes_that_ask_together_ask_once",),
+    ),
+    Mutant(
+        "elsewhere-patience",
+        "the limit on how long a lane waits for another lane's answer",
+        (
+            Edit(
+                "streams/worker/paused/elsewhere.py::Elsewhere.ask",
+                "asyncio.timeout(KEPT_SECONDS)",
+                "asyncio.timeout(None)",
+            ),
+        ),
+        (f"{ELSEWHERE}::test_a_lane_does_not_wait_for_an_outage_that_another_one_sees",),
+    ),
+    Mutant(
+        "elsewhere-time",
+        "the time limit of the question whose events pass",
+        (Edit("sinks/postgres/sink.py::PostgresSink.passing", "conn.execute(...)"),),
+        (f"{PASSING}::test_it_ends_in_time_and_the_connection_stays",),
+    ),
+    Mutant(
+        "elsewhere-pages",
+        "the few windows that the question whose events pass reads",
+        (Edit("passing.sql", "($1 + 60)", "($1 + 86400)"),),
+        (f"{PASSING}::test_what_it_reads_does_not_depend_on_the_day",),
+    ),
+    Mutant(
+        "elsewhere-owners",
+        "the second owner whose events pass, since the first may be the one that fails",
+        (Edit("migrations/0036_sites_sending.sql", "(s.org_id = one.org_id) IS NOT TRUE", "true"),),
+        (f"{PASSING}::test_it_names_two_owners_of_the_day",),
     ),
     Mutant(
         "rows-only",
@@ -66,7 +164,7 @@ MUTANTS = [
     Mutant(
         "owners-run",
         "the check of events that pass elsewhere, when a partition's events fail in a row",
-        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "len(failing) > len(passing)", "True"),),
+        (Edit("streams/rules/breaker.py::BreakerJudge._too_long", "len(failing) > len(passed)", "True"),),
         (f"{OWNERS}::test_two_sites_without_an_organisation_do_not_stop_a_third",),
     ),
     Mutant(

@@ -244,12 +244,6 @@ MUTANTS = [
         (f"{RETRY_LANE}::test_a_retry_waits_for_its_ledger_row",),
     ),
     Mutant(
-        "halving",
-        "the smaller batches after a statement time-out",
-        (Edit("streams/worker/lane.py::Lane._settle_once", "self._max_records > 1", "not self._max_records"),),
-        (f"{LANE}::test_a_statement_that_timed_out_is_tried_with_half_the_records",),
-    ),
-    Mutant(
         "brake",
         "the circuit breaker",
         (Edit("streams/worker/committer.py::BatchCommitter._check_brake", "cause is None", "cause is None or cause"),),

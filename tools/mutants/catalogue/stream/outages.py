@@ -8,6 +8,7 @@ TABLES = "tests/integration/postgres/test_table_locks.py"
 ORDER = "tests/integration/postgres/test_lock_order.py"
 BROKERS = "tests/unit/sinks/kafka/test_brokers.py"
 REFUSALS = "tests/integration/commands/test_start_refusals.py"
+SIZES = "tests/unit/streams/worker/test_batch_size.py"
 HINTS = "tests/unit/streams/worker/test_kafka_hints.py"
 
 MUTANTS = [
@@ -221,5 +222,29 @@ MUTANTS = [
         "the rule that a raw event's copies are waited for once",
         (Edit("streams/worker/retry_lane.py::RetryLane._may_wait", "origin not in self._awaited", "True"),),
         ("tests/unit/streams/worker/test_retry_lane.py::test_forged_tokens_of_the_future_hold_their_partition_once",),
+    ),
+    Mutant(
+        "halving",
+        "the smaller batches after a statement time-out",
+        (Edit("streams/worker/batch_size.py::BatchSize.halve", "self.records // 2", "self.records"),),
+        (f"{SIZES}::test_a_statement_that_timed_out_is_tried_with_half_the_records",),
+    ),
+    Mutant(
+        "halving-commits",
+        "the full size of batches after a time-out of another statement than the commit's",
+        (Edit("streams/worker/lane.py::Lane._settle_once", "isinstance(error, CommitTimedOut)", "error.sqlstate"),),
+        (f"{SIZES}::test_only_a_commit_that_timed_out_makes_batches_smaller",),
+    ),
+    Mutant(
+        "halving-ends",
+        "the growth of batches after a time-out, with the commits that follow",
+        (Edit("streams/worker/batch_size.py::BatchSize.committed", "2 * self.records", "self.records"),),
+        (SIZES,),
+    ),
+    Mutant(
+        "cut-ends",
+        "the end in Postgres of a statement whose connection the worker has closed",
+        (Edit("sinks/postgres/sink.py::PostgresSink._working", "int(LOOK_SECONDS * 1000)", "0"),),
+        ("tests/integration/postgres/test_passing.py::test_what_was_cut_does_not_run_on",),
     ),
 ]

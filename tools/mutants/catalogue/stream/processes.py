@@ -165,6 +165,12 @@ MUTANTS = [
         (f"{VALUES}::test_a_flag_is_kept_by_its_owner",),
     ),
     Mutant(
+        "lowest-unset",
+        "the rule that a process which has only started does not hide the lowest value of the others",
+        (Edit("telemetry/shared_values.py::Together.collect", "0 if _mode(one) == _LOWEST else math.nan", "math.nan"),),
+        (f"{VALUES}::test_a_process_that_has_read_nothing_yet_does_not_hide_the_oldest_reading",),
+    ),
+    Mutant(
         "shared-file-empty",
         "the omission of a file that a starting process has just created",
         (Edit("telemetry/shared_values.py::_begun", "path.stat().st_size", "True"),),

@@ -64,6 +64,26 @@ def test_one_organisation_is_not_held_while_others_pass_in_another_process() -> 
     assert not run_virtually(main()).store.brake.engaged
 
 
+def test_it_asks_once_and_only_before_it_would_trip() -> None:
+    """A few dead letters ask nothing. While an answer takes too long nothing trips, and no batch waits again."""
+
+    async def main() -> tuple[Stream, list[int]]:
+        stream, asked = Stream(2, limits=LIMITS, max_records=10), []
+        stream.store.answers_in_time = False
+        for count in (LIMITS.min_events // 2 - 1, 100):
+            for partition in range(2):
+                for number in range(count):
+                    stream.produce(partition, event_id=f"s-{count}-{partition}-{number}", event_type="")
+            async with stream.running():
+                await stream.settled()
+            asked.append(stream.calls["passing"])
+        return stream, asked
+
+    stream, asked = run_virtually(main())
+    assert asked == [0, 1]
+    assert (len(stream.dead_letters()), stream.store.brake.engaged) == (218, False)
+
+
 def test_good_events_go_on_up_to_the_first_dead_letter() -> None:
     """While open, each partition commits up to its first dead letter, and other partitions continue."""
 
