@@ -1,7 +1,6 @@
 """Reading of request bodies within limits of size, time, rate and memory; decompression has the same limits."""
 
 import asyncio
-import random
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -25,12 +24,6 @@ _MOST_MEMBERS = 16
 # A part of this size inflates within a fraction of a millisecond, even the slowest kind: empty blocks.
 _PART_BYTES = 4 * 1024
 _INFLATED_PART_BYTES = 64 * 1024
-_SPREAD = 0.2
-"""Part of the total time by which a body's times are longer, at random up to this part.
-
-Otherwise thousands of bodies that begin at the same moment, and do not arrive, would be refused in one iteration of the
-event loop.
-"""
 
 Took = Callable[[int], Awaitable[None]]
 """Called with a number of bytes: compressed ones before, or inflated ones after a part. It can yield to other tasks."""
@@ -87,9 +80,7 @@ class BodyLimits:
         - `took` is awaited after each inflated part, with its size.
         """
         self.check_announced(headers)
-        # The moment is no secret, so a pseudo-random number is enough.
-        spread = random.random() * _SPREAD * self.seconds  # noqa: S311
-        began = 0.0 if whole else asyncio.get_running_loop().time() + spread
+        began = 0.0 if whole else asyncio.get_running_loop().time()
         parts: list[bytes] = []
         size, more = 0, True
         while more:

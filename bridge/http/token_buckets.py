@@ -160,6 +160,7 @@ class SharedBuckets:
 
     def __init__(self, what: str, rate: float, now: Callable[[], float], *, shared: bool = True) -> None:
         """The arguments are those of Buckets. If the users of a bucket are not `shared`, they are one, without reserve."""
+        self._shared = shared
         self._all = Buckets(what, rate, now, reserve=_RESERVE if shared else 0.0)
         little = _LITTLE * rate if shared else 0.0
         self._of_user = Buckets(f"little of the {what}", little, now, most_debt=_MINUTE * little)
@@ -170,7 +171,7 @@ class SharedBuckets:
 
     def charge(self, name: Hashable, user: Hashable, count: float) -> None:
         """Take tokens for the user's work that is done already; missing tokens become a debt."""
-        little = min(count, max(0.0, self._of_user.level((name, user))))
+        little = min(count, max(0.0, self._of_user.level((name, user)))) if self._shared else 0.0
         self._all.charge(name, little, all_of_it=True)
         self._all.charge(name, count - little)
         self._of_user.charge((name, user), count)
@@ -191,4 +192,4 @@ class SharedBuckets:
         return self._all.most_used()
 
     def _used_little(self, name: Hashable, user: Hashable) -> bool:
-        return not self._of_user.debt((name, user))
+        return self._shared and not self._of_user.debt((name, user))

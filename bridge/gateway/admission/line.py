@@ -151,7 +151,8 @@ class Line:
 
     def _give_next(self) -> None:
         """Give the next turn of each line that has requests and may go on, also of those that gave way to this one."""
-        for line in self._lines:
+        # Twice, because a line whose requests are all given up lets others go on only after it has looked.
+        for line in 2 * self._lines:
             line.give()
 
     def _of_long(self, sender: Path) -> deque[asyncio.Future[float]]:

@@ -87,10 +87,14 @@ class _SenderLimits:
         self.events.charge(script.script_id, address, count)
         self.visitors_events.charge(_ALL, address, count)
 
-    def take_validated(self, script: Script, address: str, count: int) -> None:
-        """Take `count` events from the limits of `events:validate`, in the same way as `take_events`."""
+    def ask_validated(self, script: Script, address: str, count: int) -> None:
+        """Check whether `take_validated` would succeed, and count nothing; raises Problem if not."""
         self._address_validated.ask((script.script_id, address), count)
         self.validated.ask(script.script_id, address, count)
+
+    def take_validated(self, script: Script, address: str, count: int) -> None:
+        """Take `count` events from the limits of `events:validate`, in the same way as `take_events`."""
+        self.ask_validated(script, address, count)
         self.charge_validated(script, address, count)
 
     def charge_validated(self, script: Script, address: str, count: int) -> None:

@@ -74,7 +74,13 @@ async def post_events(services: Services, request: Request) -> Answer:
     ):
         limits, whose = services.rate_limits.of(grant.sender), (grant.script, request.address)
         body, elements = await receive_events(
-            services, request, place, held, work, charge=partial(limits.charge_events, *whose)
+            services,
+            request,
+            place,
+            held,
+            work,
+            ask=partial(limits.ask_events, *whose),
+            charge=partial(limits.charge_events, *whose),
         )
         request.events = len(elements.values)
         limits.take_events(*whose, weight(body, len(elements.values)))
@@ -123,11 +129,19 @@ def begin(services: Services, request: Request, grant: Grant) -> Work:
 
 
 async def receive_events(
-    services: Services, request: Request, place: Held, held: Held, work: Work, *, charge: Callable[[int], None]
+    services: Services,
+    request: Request,
+    place: Held,
+    held: Held,
+    work: Work,
+    *,
+    ask: Callable[[int], None],
+    charge: Callable[[int], None],
 ) -> tuple[bytes, Elements]:
     """Return the inflated body of an admitted request, and the body's events; raises Problem beyond a limit.
 
-    `charge` is called with the weight of a body that is refused because it has no events. The bytes that were received are charged even if the request is refused. `held` counts them towards the limit of
+    `ask` raises Problem if the limits have no room for a body of this weight, and `charge` counts the weight of one that
+    is refused because it has no events. The bytes that were received are charged even if the request is refused. `held` counts them towards the limit of
     bytes in memory, `place` counts the request towards the limit of requests in flight. Before its body has arrived,
     the request waits for its client, and may be ended in favour of other senders.
     """
@@ -168,10 +182,13 @@ async def receive_events(
     body = await services.body.read(arrived, headers, held, whole=whole, turn=stand_in_line, took=inflated)
     await stand_in_line(len(body))
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    # To split a body may take longer than all else, also if it has no events.
+    least = weight(body, 1)
+    ask(least)
     try:
         elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
     except Problem:
-        charge(weight(body, 1))
+        charge(least)
         raise
     await work.let_others()
     return body, elements

@@ -57,7 +57,13 @@ async def post_validate(services: Services, request: Request) -> Answer:
 async def _judge_all(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
     limits, whose = services.rate_limits.of(grant.sender), (grant.script, request.address)
     body, elements = await receive_events(
-        services, request, place, held, work, charge=partial(limits.charge_validated, *whose)
+        services,
+        request,
+        place,
+        held,
+        work,
+        ask=partial(limits.ask_validated, *whose),
+        charge=partial(limits.charge_validated, *whose),
     )
     counted = weight(body, len(elements.values))
     limits.take_validated(*whose, counted)

@@ -87,12 +87,17 @@ def test_users_of_a_bucket_without_a_reserve_are_one(clock: Clock) -> None:
     """A server's addresses are its owner's."""
     buckets = SharedBuckets("events", 320, clock, shared=False)
     assert lets(buckets, "a", 640)
-    buckets.charge("s1", "a", 320)
-    clock.now = 1.0
+    buckets.charge("s1", "a", 320 * 10)
+    with pytest.raises(Problem) as refused:
+        buckets.ask("s1", "b", 320)
+    assert refused.value.retry_after == 11
+    clock.now = 10.0
 
-    assert not lets(buckets, "b", 1)
+    with pytest.raises(Problem) as refused:
+        buckets.ask("s1", "b", 320)
+    assert refused.value.retry_after == 1
     buckets.owes_nothing("s1", "b")
-    clock.now = 1.1
+    clock.now = 10.1
     assert lets(buckets, "b", 1)
 
 

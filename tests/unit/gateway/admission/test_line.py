@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-from support.processes.lone_gateway import LoneGateway, lone_gateway
+from support.line import Clock, bill, settled
+from support.processes.lone_gateway import LoneGateway
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
@@ -13,45 +13,8 @@ from bridge.gateway.admission.rate_limits import Bill
 from bridge.http.wire.cost import Cost
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
-from sinks import cooperative
 
 EVENT = b'{"event_id":"1","event_type":"click"}'
-
-
-class Clock:
-    """A clock that only work advances."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the cooperative slices."""
-    made = Clock()
-    monkeypatch.setattr(cooperative, "time", made)
-    return made
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[LoneGateway]:
-    async with lone_gateway() as made:
-        yield made
-
-
-def bill(gateway: LoneGateway, script: str, visitor: str = "") -> Bill:
-    """The bill of a request by the script's server, or by a visitor at that address."""
-    grant = Grant(Script(script, 1, 1, True), "https://o.test" if visitor else None)
-    return Bill(gateway.services.rate_limits, grant, visitor or "9.9.9.9")
-
-
-async def settled() -> None:
-    """Run the loop until every task waits."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("before", "gives"), [(0.0, True), (2 * SLICE_SECONDS, False)], ids=["plain", "dear"])
@@ -340,52 +303,3 @@ async def test_line_shares_its_time_between_first_slices_and_long_work(gateway: 
     line.leave()
     await asyncio.gather(*working)
     assert "".join(done) == "sssslsssslsssslssssl"
-
-
-async def test_line_has_half_of_the_time_however_short_its_turns_are(gateway: LoneGateway, clock: Clock) -> None:
-    """Servers' posts that come while visitors use all of the time are done many to a slice of visitors, who go on."""
-    lines: list[Line] = []
-    servers, visitors, done = Line(lines), Line(lines), []
-
-    async def visitor(number: int) -> None:
-        with visitors.work(bill(gateway, "s1", f"10.0.0.{number}")) as own:
-            await own.stand_in_line(long=True)
-            for _ in range(10):
-                done.append("v")
-                clock.now += 1.2 * SLICE_SECONDS
-                await own.let_others()
-
-    async def server() -> None:
-        with servers.work(bill(gateway, "s1")) as own:
-            await own.stand_in_line()
-            done.append("s")
-            clock.now += SLICE_SECONDS / 5
-
-    working = [asyncio.create_task(visitor(number)) for number in range(4)]
-    await settled()
-    assert 5 <= len(done) < 40
-    working += [asyncio.create_task(server()) for _ in range(50)]
-    await asyncio.gather(*working)
-    posts = "".join(done).strip("v")
-    assert max(map(len, posts.split("v"))) <= 7
-    assert 8 <= posts.count("v") <= 11
-
-
-async def test_line_that_gave_way_goes_on_where_the_others_requests_end(gateway: LoneGateway, clock: Clock) -> None:
-    """The other line's last request ends, and the one behind it was cancelled."""
-    lines: list[Line] = []
-    servers, visitors = Line(lines), Line(lines)
-    await servers.take(("s1",))
-    await visitors.take(("v1",))
-    visitor = asyncio.create_task(visitors.take(("v2",)))
-    post = asyncio.create_task(servers.take(("s2",)))
-    await settled()
-    clock.now += SLICE_SECONDS
-    visitors.leave()
-    await settled()
-    assert not visitor.done()
-
-    post.cancel()
-    await settled()
-    servers.leave()
-    await asyncio.wait_for(visitor, 5)

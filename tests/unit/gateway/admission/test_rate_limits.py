@@ -146,6 +146,22 @@ async def test_a_body_that_is_refused_while_it_is_split_counts_as_its_weight(pat
         assert full - counted.level("s1") == weight(body, 1) == 32
 
 
+async def test_bodies_that_are_refused_while_they_are_split_owe_nothing() -> None:
+    """Their weight is asked for before, so that one address can't use up what larger senders of other scripts need."""
+    clock = Clock()
+    async with lone_gateway() as gateway:
+        limits = limits_of(gateway, clock).of(Sender.VISITOR)
+        heavy = b"[" * 1_000_000
+        statuses = [(await gateway.post(gateway.visitor(), heavy)).status for _ in range(20)]
+        limits.visitors_events.charge("visitors", "10.0.1.1", 600)
+        office = await gateway.post(
+            gateway.visitor("s2"), events(1)[0], path="/api/bridge/s2/events", address="10.0.1.1"
+        )
+
+    assert set(statuses) == {400, 429}
+    assert office.status == 202
+
+
 async def test_script_that_used_all_of_the_time_is_served_at_once_again_within_seconds() -> None:
     """The debt is capped, because no refusal limits it."""
     now = 0.0

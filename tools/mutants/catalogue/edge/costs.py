@@ -6,6 +6,7 @@ BOUNDS = "tests/unit/gateway/test_bounds.py"
 FLOOD = "tests/unit/gateway/test_flood.py"
 COSTS = "tests/unit/gateway/test_costs.py"
 LINE = "tests/unit/gateway/admission/test_line.py"
+LINES = "tests/unit/gateway/admission/test_lines.py"
 RATES = "tests/unit/gateway/admission/test_rate_limits.py"
 SHARES = "tests/unit/gateway/admission/test_shares.py"
 KEYS = "tests/unit/gateway/admission/test_idempotency.py"
@@ -161,19 +162,25 @@ MUTANTS = [
         "gateway-line-halves",
         "the half of the time that each line has while both have requests",
         (Edit("bridge/gateway/admission/line.py::Line.gives_way", "any(...)", "False"),),
-        (f"{LINE}::test_line_has_half_of_the_time_however_short_its_turns_are",),
+        (f"{LINES}::test_line_has_half_of_the_time_however_short_its_turns_are",),
     ),
     Mutant(
         "gateway-line-alone",
         "the limit on the time that a line gives way for what it used alone",
         (Edit("bridge/gateway/admission/line.py::Line._join", "self.used = max(self.used, min(used))", "pass"),),
-        (f"{LINE}::test_line_has_half_of_the_time_however_short_its_turns_are",),
+        (f"{LINES}::test_line_has_half_of_the_time_however_short_its_turns_are",),
     ),
     Mutant(
         "gateway-line-passes-on",
         "the turn of a line that gave way, once the other line has no requests",
         (Edit("bridge/gateway/admission/line.py::Line.leave", "self._give_next()", "self.give()"),),
-        (f"{LINE}::test_line_that_gave_way_goes_on_where_the_others_requests_end",),
+        (f"{LINES}::test_line_that_gave_way_goes_on_where_the_others_requests_end",),
+    ),
+    Mutant(
+        "gateway-line-looks-twice",
+        "the turn of a line that gave way, once the other line's requests are all given up",
+        (Edit("bridge/gateway/admission/line.py::Line._give_next", "2 * self._lines", "self._lines"),),
+        (f"{LINES}::test_line_goes_on_where_the_others_that_go_before_are_given_up",),
     ),
     Mutant(
         "gateway-cut-small",

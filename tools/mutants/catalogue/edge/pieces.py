@@ -39,10 +39,4 @@ MUTANTS = [
         ),
         (f"{SLOW}::test_bytes_after_a_refusal_are_dropped_in_turns",),
     ),
-    Mutant(
-        "bodies-end-together",
-        "the random part of a body's times",
-        (Edit("bridge/http/body.py::_SPREAD", "0.2", "0.0"),),
-        ("tests/unit/gateway/test_bounds.py::test_bodies_that_begin_together_do_not_end_together",),
-    ),
 ]

@@ -54,8 +54,20 @@ MUTANTS = [
     Mutant(
         "refused-split-charged",
         "the charge for a body that is refused while it is split",
-        (Edit("bridge/gateway/routes/events.py::receive_events", "charge(weight(body, 1))", ""),),
+        (Edit("bridge/gateway/routes/events.py::receive_events", "charge(least)", ""),),
         (f"{RATES}::test_a_body_that_is_refused_while_it_is_split_counts_as_its_weight",),
+    ),
+    Mutant(
+        "refused-split-asked",
+        "the question for a body's weight before it is split",
+        (Edit("bridge/gateway/routes/events.py::receive_events", "ask(least)", ""),),
+        (f"{RATES}::test_bodies_that_are_refused_while_they_are_split_owe_nothing",),
+    ),
+    Mutant(
+        "reserve-servers",
+        "the debt that counts for all users of a bucket without a reserve",
+        (Edit(f"{BUCKETS}::SharedBuckets._used_little", "self._shared", "True"),),
+        (f"{SHARED}::test_users_of_a_bucket_without_a_reserve_are_one",),
     ),
     Mutant(
         "org-events",

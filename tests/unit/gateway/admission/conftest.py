@@ -1,0 +1,23 @@
+"""Fixtures of the tests of the line."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.line import Clock
+from support.processes.lone_gateway import LoneGateway, lone_gateway
+
+from sinks import cooperative
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the cooperative slices."""
+    made = Clock()
+    monkeypatch.setattr(cooperative, "time", made)
+    return made
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[LoneGateway]:
+    async with lone_gateway() as made:
+        yield made
