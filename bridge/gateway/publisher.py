@@ -201,6 +201,8 @@ class Publisher:
         self._filling: Iterator[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._replacing = False
+        self._closing = False
+        """Whether no more batches are sent, because the connections are being closed."""
         self._keyless = 0
 
     def _make(self) -> AIOKafkaProducer:
@@ -219,6 +221,7 @@ class Publisher:
             done, _ = await asyncio.wait(sending, timeout=_CLOSE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 break
+        self._closing = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -312,7 +315,7 @@ class Publisher:
             if one.in_flight is not None and now - one.in_flight.sent_at < _TOGETHER_SECONDS
         }
         for partition in self._partitions:
-            if self._replacing:
+            if self._replacing or self._closing:
                 return
             if partition.in_flight is not None or not partition.waiting:
                 continue

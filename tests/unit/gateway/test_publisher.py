@@ -209,6 +209,22 @@ async def test_memory_is_bounded(made: tuple[Publisher, list[Producer]]) -> None
     assert producer.sent == []
 
 
+async def test_nothing_begins_to_send_after_the_close(
+    made: tuple[Publisher, list[Producer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The close waits a short time, also where filling the batches takes several turns of the event loop."""
+    publisher, (producer,) = made
+    monkeypatch.setattr(module, "_FILL_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.0)
+    add(publisher, 100, lambda number: b"%d" % number)
+    await publisher.close()
+    begun = len(producer.sent)
+    await asyncio.sleep(0.02)
+
+    assert len(producer.sent) == begun
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_headers_count_as_memory(made: tuple[Publisher, list[Producer]]) -> None:
     """A small event's headers may be many times its size."""
     publisher, (producer,) = made
