@@ -141,9 +141,9 @@ async def receive_events(
     """Return the inflated body of an admitted request, and the body's events; raises Problem beyond a limit.
 
     `ask` raises Problem if the limits have no room for a body of this weight, and `charge` counts the weight of one that
-    is refused because it has no events. The bytes that were received are charged even if the request is refused. `held` counts them towards the limit of
-    bytes in memory, `place` counts the request towards the limit of requests in flight. Before its body has arrived,
-    the request waits for its client, and may be ended in favour of other senders.
+    is refused because it has no events. The bytes that were received are charged even if the request is refused. `held`
+    counts them towards the limit of bytes in memory, `place` counts the request towards the limit of requests in flight.
+    Before its body has arrived, the request waits for its client, and may be ended in favour of other senders.
     """
     headers = request.headers
     bill = work.bill

@@ -8,6 +8,17 @@ from schemas.errors import SinkUnavailable
 from streams.worker.batch_size import COMMITS_TO_GROW, BatchSize
 
 
+async def settled_by(make: type[MemorySink]) -> Stream:
+    """A stream of eight events that a lane with such a sink has settled, in batches of at most eight."""
+    stream = Stream(max_records=8)
+    for number in range(8):
+        stream.produce(event_id=f"e-{number}")
+    object.__setattr__(stream.parts, "make_sink", lambda: make(stream.store))
+    async with stream.running():
+        await stream.settled()
+    return stream
+
+
 def test_it_is_halved_by_time_outs_and_grows_again_by_commits() -> None:
     """It never exceeds the setting, and a time-out begins the count of commits anew."""
     size = BatchSize(5)
@@ -38,17 +49,7 @@ def test_a_statement_that_timed_out_is_tried_with_half_the_records() -> None:
                 raise SinkUnavailable("too slow", sqlstate="57014")
             return await super().commit(outcomes)
 
-    async def main() -> Stream:
-        stream = Stream(max_records=8)
-        for number in range(8):
-            stream.produce(event_id=f"e-{number}")
-        object.__setattr__(stream.parts, "make_sink", lambda: Slow(stream.store))
-        async with stream.running():
-            await stream.settled()
-        return stream
-
-    stream = run_virtually(main())
-    stream.assert_balanced()
+    run_virtually(settled_by(Slow)).assert_balanced()
     assert sizes == [8, 4, 2, 2, 2, 2]
 
 
@@ -67,14 +68,5 @@ def test_only_a_commit_that_timed_out_makes_batches_smaller() -> None:
             sizes.append(sum(len(one.batch.records) for one in outcomes))
             return await super().commit(outcomes)
 
-    async def main() -> Stream:
-        stream = Stream(max_records=8)
-        for number in range(8):
-            stream.produce(event_id=f"e-{number}")
-        object.__setattr__(stream.parts, "make_sink", lambda: Slow(stream.store))
-        async with stream.running():
-            await stream.settled()
-        return stream
-
-    run_virtually(main()).assert_balanced()
+    run_virtually(settled_by(Slow)).assert_balanced()
     assert sizes == [0, 8]
