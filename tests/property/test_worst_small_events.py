@@ -20,7 +20,7 @@ def too_dear(path: Path) -> Iterator[tuple[str, float]]:
     for name, value in small():
         ratio = float("inf")
         for _ in range(TRIES):
-            cost = seconds(lambda: path(value)) / weight(value, 1)  # noqa: B023
+            cost = seconds(lambda: path(value)) / weight(value)  # noqa: B023
             ratio = min(ratio, cost / min(seconds(lambda: read(PLAIN)) for _ in range(PLAIN_TRIES)))
             if ratio <= MOST:
                 break
@@ -48,4 +48,4 @@ def test_a_plain_small_event_is_sound_and_counts_as_few() -> None:
     """The baseline of the measurements is a valid event of a small weight."""
     assert judged(record(value=PLAIN)).candidates
     assert MOST_BYTES - 50 < len(PLAIN) <= MOST_BYTES
-    assert weight(PLAIN, 1) <= 3
+    assert weight(PLAIN) <= 3

@@ -5,7 +5,7 @@ the limits of servers.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from bridge.gateway.admission.access import Grant
@@ -24,6 +24,42 @@ _ALL: Final = "visitors"
 _MINUTE: Final = 60.0
 _MOST_SECONDS: Final = 2.0
 """Seconds without work after which a script that exceeded its share of the time has no debt any more."""
+
+
+class EventLimits:
+    """The limits that the events of one request count towards: all of them, or none."""
+
+    __slots__ = ("_address", "_own", "_shared")
+
+    def __init__(
+        self,
+        address: str,
+        own: tuple[tuple[Buckets, Hashable], ...],
+        shared: tuple[tuple[SharedBuckets, Hashable], ...],
+    ) -> None:
+        """`own` and `shared` are the buckets with the name of the request's bucket; `address` uses the shared ones."""
+        self._address = address
+        self._own = own
+        self._shared = shared
+
+    def ask(self, count: int) -> None:
+        """Check whether each limit has room for `count` events, and count nothing; raises Problem if one has not."""
+        for buckets, name in self._own:
+            buckets.ask(name, count)
+        for shared, name in self._shared:
+            shared.ask(name, self._address, count)
+
+    def charge(self, count: int) -> None:
+        """Count `count` events, and refuse none; later events may be refused for it."""
+        for buckets, name in self._own:
+            buckets.charge(name, count)
+        for shared, name in self._shared:
+            shared.charge(name, self._address, count)
+
+    def take(self, count: int) -> None:
+        """Count `count` events towards each limit. Raises Problem if one is exhausted; then they count towards none."""
+        self.ask(count)
+        self.charge(count)
 
 
 class _SenderLimits:
@@ -62,45 +98,28 @@ class _SenderLimits:
         address_time = settings.gateway_address_time_share if is_visitor else 0.0
         self.address_time = buckets("seconds of work for one address", address_time)
 
-    def take_events(self, script: Script, address: str, count: int) -> None:
-        """Count `count` events towards the limits of the script, its organisation, the address and all visitors.
+    def events_of(self, script: Script, address: str) -> EventLimits:
+        """Return the limits of the script's events from this client address.
 
-        Visitors (browsers) have no limit by organisation; servers have none by address. Raises Problem if one of these
-        limits is exhausted; then the events count towards none of them.
+        Visitors (browsers) have no limit by organisation; servers have none by address.
         """
-        self.ask_events(script, address, count)
-        self.charge_events(script, address, count)
+        return EventLimits(
+            address,
+            (
+                (self._script_address_events, (script.script_id, address)),
+                (self.address_events, address),
+                (self.org_events, organisation_of(script)),
+            ),
+            ((self.events, script.script_id), (self.visitors_events, _ALL)),
+        )
 
-    def ask_events(self, script: Script, address: str, count: int) -> None:
-        """Check whether `take_events` would succeed, and count nothing; raises Problem if not."""
-        self._script_address_events.ask((script.script_id, address), count)
-        self.address_events.ask(address, count)
-        self.org_events.ask(organisation_of(script), count)
-        self.events.ask(script.script_id, address, count)
-        self.visitors_events.ask(_ALL, address, count)
-
-    def charge_events(self, script: Script, address: str, count: int) -> None:
-        """Count `count` events like `take_events`, and refuse none; later events may be refused for it."""
-        self._script_address_events.charge((script.script_id, address), count)
-        self.address_events.charge(address, count)
-        self.org_events.charge(organisation_of(script), count)
-        self.events.charge(script.script_id, address, count)
-        self.visitors_events.charge(_ALL, address, count)
-
-    def ask_validated(self, script: Script, address: str, count: int) -> None:
-        """Check whether `take_validated` would succeed, and count nothing; raises Problem if not."""
-        self._address_validated.ask((script.script_id, address), count)
-        self.validated.ask(script.script_id, address, count)
-
-    def take_validated(self, script: Script, address: str, count: int) -> None:
-        """Take `count` events from the limits of `events:validate`, in the same way as `take_events`."""
-        self.ask_validated(script, address, count)
-        self.charge_validated(script, address, count)
-
-    def charge_validated(self, script: Script, address: str, count: int) -> None:
-        """Count `count` events like `take_validated`, and refuse none; later events may be refused for it."""
-        self._address_validated.charge((script.script_id, address), count)
-        self.validated.charge(script.script_id, address, count)
+    def validated_of(self, script: Script, address: str) -> EventLimits:
+        """Return the limits of the script's events from this client address that are only validated."""
+        return EventLimits(
+            address,
+            ((self._address_validated, (script.script_id, address)),),
+            ((self.validated, script.script_id),),
+        )
 
 
 class RateLimits:

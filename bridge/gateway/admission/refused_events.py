@@ -88,7 +88,7 @@ def charge_costs(
         return
     check = _checked(services, grant, values[index], whose[index], received_at_ms)
     if more := check.more + check.refused:
-        services.rate_limits.of(grant.sender).charge_events(grant.script, address, more * stands_for)
+        services.rate_limits.of(grant.sender).events_of(grant.script, address).charge(more * stands_for)
 
 
 class _Refusal(NamedTuple):
@@ -127,7 +127,7 @@ def _checked(services: Services, grant: Grant, value: bytes, whose: Element, rec
     by_time = reads * math.ceil(seconds / _SECONDS_OF_ONE)
     if by_time <= 1:
         return _Check(refusal, 0, refused)
-    weighs = weight(value, 1)
+    weighs = weight(value)
     return _Check(refusal, max(0, min(by_time, reads * _MOST_BY_TIME * weighs) - weighs), refused)
 
 
@@ -166,9 +166,8 @@ class RefusedEvents:
     def __init__(self, services: Services, grant: Grant, address: str) -> None:
         self._services = services
         self._grant = grant
-        self._address = address
         self._whose = (grant.script.script_id, address)
-        self._limits = services.rate_limits.of(grant.sender)
+        self._limits = services.rate_limits.of(grant.sender).events_of(grant.script, address)
         self._exhausted: Problem | None = None
         """The refusal by a rate limit that an event would have exceeded by its cost to the stream."""
 
@@ -197,7 +196,7 @@ class RefusedEvents:
                 else:
                     beyond[index] = f"{refusal.error_class}: {refusal.message}"
             if more:
-                self._limits.charge_events(self._grant.script, self._address, more)
+                self._limits.charge(more)
             if len(beyond) >= _MOST_BEYOND and not let_through:
                 raise self._too_many(beyond, len(values))
             await work.let_others()
@@ -231,7 +230,7 @@ class RefusedEvents:
         # Charged later, the costs of many requests at once would become a debt that refuses others for a minute.
         if costs:
             try:
-                self._limits.ask_events(self._grant.script, self._address, costs)
+                self._limits.ask(costs)
             except Problem as exhausted:
                 self._exhausted = exhausted
                 return False

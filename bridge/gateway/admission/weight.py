@@ -11,12 +11,12 @@ _MARKS: Final = b"[{,:"
 """The marks of JSON: about one for each value and each property. Marks within strings don't count."""
 
 
-def weight(body: bytes, count: int) -> int:
-    """Return the number of events that an inflated body counts as.
+def weight(body: bytes) -> int:
+    """Return the least number of events that an inflated body counts as: more than one if it is long or has many marks.
 
-    This is `count`, the number of its events, or more if the body is long or has many marks (quotes and brackets).
+    A body that has more events than this counts as their number.
     """
-    if len(body) <= _MARKS_OF_ONE * count:
-        return count
+    if len(body) <= _MARKS_OF_ONE:
+        return 1
     marks = len(body) - len(body.translate(None, _MARKS))
-    return max(count, -(-len(body) // _BYTES_OF_ONE), -(-marks // _MARKS_OF_ONE))
+    return max(-(-len(body) // _BYTES_OF_ONE), -(-marks // _MARKS_OF_ONE))

@@ -12,7 +12,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from bridge.gateway.admission.access import Grant, KeyRefused, admit
 from bridge.gateway.admission.idempotency import idempotency_key
 from bridge.gateway.admission.line import Work
-from bridge.gateway.admission.rate_limits import Bill
+from bridge.gateway.admission.rate_limits import Bill, EventLimits
 from bridge.gateway.admission.refused_events import RefusedEvents, charge_costs
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.admission.weight import weight
@@ -72,18 +72,10 @@ async def post_events(services: Services, request: Request) -> Answer:
         services.budget.holding(shares) as held,
         begin(services, request, grant) as work,
     ):
-        limits, whose = services.rate_limits.of(grant.sender), (grant.script, request.address)
-        body, elements = await receive_events(
-            services,
-            request,
-            place,
-            held,
-            work,
-            ask=partial(limits.ask_events, *whose),
-            charge=partial(limits.charge_events, *whose),
-        )
+        limits = services.rate_limits.of(grant.sender).events_of(grant.script, request.address)
+        body, elements, counted = await receive_events(services, request, place, held, work, limits)
         request.events = len(elements.values)
-        limits.take_events(*whose, weight(body, len(elements.values)))
+        limits.take(counted)
         key = idempotency_key(request.headers)
         if key is None:
             ids = await _assigned(elements, work, lambda count: uuid7s(count, time.time_ns() // 1_000_000))
@@ -134,14 +126,12 @@ async def receive_events(
     place: Held,
     held: Held,
     work: Work,
-    *,
-    ask: Callable[[int], None],
-    charge: Callable[[int], None],
-) -> tuple[bytes, Elements]:
-    """Return the inflated body of an admitted request, and the body's events; raises Problem beyond a limit.
+    limits: EventLimits,
+) -> tuple[bytes, Elements, int]:
+    """Return the body of an admitted request, its events, and how many they count as; raises Problem beyond a limit.
 
-    `ask` raises Problem if the limits have no room for a body of this weight, and `charge` counts the weight of one that
-    is refused because it has no events. The bytes that were received are charged even if the request is refused. `held`
+    The caller takes that number from `limits`, which have room for a body of this weight before it is split. A body that
+    is refused because it has no events is charged to them. The bytes that were received are charged even if the request is refused. `held`
     counts them towards the limit of bytes in memory, `place` counts the request towards the limit of requests in flight.
     Before its body has arrived, the request waits for its client, and may be ended in favour of other senders.
     """
@@ -183,15 +173,15 @@ async def receive_events(
     await stand_in_line(len(body))
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     # To split a body may take longer than all else, also if it has no events.
-    least = weight(body, 1)
-    ask(least)
+    least = weight(body)
+    limits.ask(least)
     try:
         elements = split(body, lines=media_type in LINES_TYPES, most=services.settings.gateway_max_events)
     except Problem:
-        charge(least)
+        limits.charge(least)
         raise
     await work.let_others()
-    return body, elements
+    return body, elements, max(least, len(elements.values))
 
 
 async def _assigned(elements: Elements, work: Work, make: Callable[[int], list[str]]) -> list[Element]:

@@ -13,7 +13,7 @@ async def post_token(services: Services, request: Request) -> Answer:
     """Issue a token for this script and the request's origin; raises Problem. The request's body is not read."""
     script = known_script(services.producers, request.script_id)
     origin = allowed_origin(services.producers, request.script_id, request.headers)
-    services.rate_limits.of(Sender.VISITOR).take_events(script, request.address, 1)
+    services.rate_limits.of(Sender.VISITOR).events_of(script, request.address).take(1)
     token = services.tokens.issue(script.script_id, origin)
     body = {
         "token": token.text,

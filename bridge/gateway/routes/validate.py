@@ -3,7 +3,6 @@
 import math
 import time
 from contextlib import ExitStack
-from functools import partial
 from time import thread_time
 from typing import Any, Final
 
@@ -13,7 +12,6 @@ from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import Work
 from bridge.gateway.admission.refused_events import judge, vouched_by
 from bridge.gateway.admission.shares import shares_of
-from bridge.gateway.admission.weight import weight
 from bridge.gateway.elements import identify
 from bridge.gateway.request import Request
 from bridge.gateway.routes.events import admitted, begin, receive_events
@@ -55,18 +53,9 @@ async def post_validate(services: Services, request: Request) -> Answer:
 
 
 async def _judge_all(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
-    limits, whose = services.rate_limits.of(grant.sender), (grant.script, request.address)
-    body, elements = await receive_events(
-        services,
-        request,
-        place,
-        held,
-        work,
-        ask=partial(limits.ask_validated, *whose),
-        charge=partial(limits.charge_validated, *whose),
-    )
-    counted = weight(body, len(elements.values))
-    limits.take_validated(*whose, counted)
+    limits = services.rate_limits.of(grant.sender).validated_of(grant.script, request.address)
+    _, elements, counted = await receive_events(services, request, place, held, work, limits)
+    limits.take(counted)
     seconds = 0.0
     now_ms = time.time_ns() // 1_000_000
     results: list[msgspec.Raw] = []
@@ -83,7 +72,7 @@ async def _judge_all(services: Services, request: Request, grant: Grant, place: 
         results.append(msgspec.Raw(encoded))
         seconds += thread_time() - began
         if (more := math.ceil(seconds / _SECONDS_OF_ONE) - counted) > 0:
-            limits.charge_validated(*whose, more)
+            limits.charge(more)
             counted += more
         await work.let_others()
     answer = {

@@ -124,8 +124,8 @@ async def test_servers_of_an_organisation_share_its_limit_over_all_scripts() -> 
         first = await gateway.post(gateway.server("s1"), body)
         second = await gateway.post(gateway.server("s2"), body, path="/api/bridge/s2/events")
         visitor = await gateway.post(gateway.visitor("s2"), body, path="/api/bridge/s2/events")
-        limits.of(Sender.SERVER).take_events(Script("s3", 3, 2, True), "9.9.9.9", 100)
-        limits.of(Sender.SERVER).take_events(Script("s4", 4, None, True), "9.9.9.9", 100)
+        limits.of(Sender.SERVER).events_of(Script("s3", 3, 2, True), "9.9.9.9").take(100)
+        limits.of(Sender.SERVER).events_of(Script("s4", 4, None, True), "9.9.9.9").take(100)
 
     assert (first.status, second.status, visitor.status) == (202, 429, 202)
     assert second.json()["detail"] == "events of one organisation, servers: 50 a second"
@@ -143,7 +143,7 @@ async def test_a_body_that_is_refused_while_it_is_split_counts_as_its_weight(pat
         answer = await gateway.post(gateway.visitor(), body, path=path)
 
         assert answer.status == 400
-        assert full - counted.level("s1") == weight(body, 1) == 32
+        assert full - counted.level("s1") == weight(body) == 32
 
 
 async def test_bodies_that_are_refused_while_they_are_split_owe_nothing() -> None:

@@ -63,12 +63,12 @@ async def test_a_good_event_counts_as_what_it_costs_the_stream(who: Sender, prop
 
 @pytest.mark.parametrize(("size", "expected"), [(4096, 1), (4097, 2), (8192, 2), (8193, 3)])
 def test_a_begun_4_kib_counts(size: int, expected: int) -> None:
-    assert weight(b"x" * size, 1) == expected
+    assert weight(b"x" * size) == expected
 
 
 @pytest.mark.parametrize(("marks", "expected"), [(350, 1), (351, 2), (700, 2), (701, 3)])
 def test_begun_350_marks_count(marks: int, expected: int) -> None:
-    assert weight(b"," * marks, 1) == expected
+    assert weight(b"," * marks) == expected
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/routes/validate.py::_judge_all",
-                "limits.take_validated(...)",
+                "limits.take(counted)",
                 "",
             ),
         ),
@@ -343,8 +343,8 @@ MUTANTS = [
         "the limit on one visitor's address over all scripts",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_SenderLimits.ask_events",
-                "self.address_events.ask(address, count)",
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.events_of",
+                "(self.address_events, address)",
                 "",
             ),
         ),
@@ -355,8 +355,8 @@ MUTANTS = [
         "the limit on all visitors' events",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_SenderLimits.ask_events",
-                "self.visitors_events.ask(...)",
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.events_of",
+                "(self.visitors_events, _ALL)",
                 "",
             ),
         ),
@@ -379,9 +379,9 @@ MUTANTS = [
         "the check of all buckets of a visitor before one is charged",
         (
             Edit(
-                "bridge/gateway/admission/rate_limits.py::_SenderLimits.ask_events",
-                "self.events.ask(script.script_id, address, count)",
-                "self.visitors_events.charge(_ALL, address, count)\nself.events.ask(script.script_id, address, count)",
+                "bridge/gateway/admission/rate_limits.py::EventLimits.ask",
+                "shared.ask(name, self._address, count)",
+                "shared.ask(name, self._address, count) or shared.charge(name, self._address, count)",
             ),
         ),
         (f"{SHARES}::test_share_that_is_refused_takes_nothing_of_the_others",),

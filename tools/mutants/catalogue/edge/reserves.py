@@ -54,13 +54,13 @@ MUTANTS = [
     Mutant(
         "refused-split-charged",
         "the charge for a body that is refused while it is split",
-        (Edit("bridge/gateway/routes/events.py::receive_events", "charge(least)", ""),),
+        (Edit("bridge/gateway/routes/events.py::receive_events", "limits.charge(least)", ""),),
         (f"{RATES}::test_a_body_that_is_refused_while_it_is_split_counts_as_its_weight",),
     ),
     Mutant(
         "refused-split-asked",
         "the question for a body's weight before it is split",
-        (Edit("bridge/gateway/routes/events.py::receive_events", "ask(least)", ""),),
+        (Edit("bridge/gateway/routes/events.py::receive_events", "limits.ask(least)", ""),),
         (f"{RATES}::test_bodies_that_are_refused_while_they_are_split_owe_nothing",),
     ),
     Mutant(
@@ -72,7 +72,13 @@ MUTANTS = [
     Mutant(
         "org-events",
         "the limit on the events of an organisation's servers over all scripts",
-        (Edit("bridge/gateway/admission/rate_limits.py::_SenderLimits.ask_events", "self.org_events.ask(...)", ""),),
+        (
+            Edit(
+                "bridge/gateway/admission/rate_limits.py::_SenderLimits.events_of",
+                "(self.org_events, organisation_of(script))",
+                "",
+            ),
+        ),
         (f"{RATES}::test_servers_of_an_organisation_share_its_limit_over_all_scripts",),
     ),
 ]

@@ -12,8 +12,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/routes/validate.py::_judge_all",
-                "weight(body, len(elements.values))",
-                "len(elements.values)",
+                "limits.take(counted)",
+                "limits.take(len(elements.values))",
             ),
         ),
         (f"{WEIGHT}::test_a_validated_event_counts_as_its_weight",),
@@ -21,7 +21,7 @@ MUTANTS = [
     Mutant(
         "validate-time",
         "the count of an event that is only validated by the time of its check",
-        (Edit("bridge/gateway/routes/validate.py::_judge_all", "limits.charge_validated(*whose, more)", ""),),
+        (Edit("bridge/gateway/routes/validate.py::_judge_all", "limits.charge(more)", ""),),
         (f"{WEIGHT}::test_a_validated_event_counts_as_the_time_of_its_check",),
     ),
     Mutant(
