@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, Final
 
 MODULE: Final = "ghostlink_native"
-CONTRACT: Final = 2
+CONTRACT: Final = 3
 """The number of the contract between Python and the module. A module with another number is not used."""
 ORDINARY: Final = "ordinary"
 """In place of a reason of `LeftToPython`, for a record that the module has read."""

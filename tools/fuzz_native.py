@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from support.events.hostile import HOSTS, PIECES, SCRIPTS, SPLICES, records
 from support.events.making import NOW_MS, SOURCE, context
-from support.events.native import EVERYTHING, assert_equal, reader
+from support.events.native import EVERYTHING, as_fetched, assert_equal, reader
 from support.events.sealed import gateway_headers
 from support.memory.source import MemoryRecord
 
@@ -22,6 +22,7 @@ from bench import native as bench_native
 from bench.rig import load, mixed
 from schemas.instants import now_ms
 from schemas.native_module import LeftToPython
+from schemas.pipeline.record import RawRecord
 
 AT_ONCE = 500
 CORPUS = 3000
@@ -61,13 +62,13 @@ def mutated(random: Random, value: bytes, other: bytes) -> bytes:
     return value
 
 
-def _record(random: Random, offset: int, corpus: Sequence[Seed]) -> MemoryRecord:
+def _record(random: Random, offset: int, corpus: Sequence[Seed]) -> RawRecord:
     count = len(corpus)
     seed, other = corpus[int(random.random() * count)], corpus[int(random.random() * count)]
     value = mutated(random, seed.value, other.value)
     stamped = not random.getrandbits(3)
     headers = gateway_headers(value, site_id=seed.site_id, script_id=seed.script_id) if stamped else ()
-    return MemoryRecord("t.raw", 0, offset, value, b"k", seed.timestamp, 1, tuple(headers))
+    return as_fetched(MemoryRecord("t.raw", 0, offset, value, b"k", seed.timestamp, 1, tuple(headers)))
 
 
 def main(words: list[str]) -> int:

@@ -26,7 +26,8 @@ from schemas.errors import InvalidInput, PreconditionFailed, SinkUnavailable
 from schemas.instants import to_epoch_ms
 from schemas.pipeline.record import Provenance, RawRecord
 from sinks.kafka.admin import partitions_of, started
-from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew
+from sinks.kafka.aiokafka_patches.codecs import bound_inflation
+from sinks.kafka.aiokafka_patches.reads import count_anew
 from sinks.kafka.producer import Copy, deliver, producing, raise_outage
 from sinks.postgres.registry.cache import RegistryCache
 from sinks.postgres.sink import PostgresSink

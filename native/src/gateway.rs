@@ -4,8 +4,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine;
 use blake2b_simd::{Params, State};
 use constant_time_eq::constant_time_eq;
-use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::document::characters;
 use crate::limits::Limits;
@@ -38,14 +36,14 @@ pub struct Vouched<'a> {
 
 /// The values of those headers that matter. Of several with one name this is the last one.
 #[derive(Default)]
-pub struct Said<'py> {
-    proof: Option<Bound<'py, PyBytes>>,
-    site: Option<Bound<'py, PyBytes>>,
-    script: Option<Bound<'py, PyBytes>>,
-    sender: Option<Bound<'py, PyBytes>>,
-    origin: Option<Bound<'py, PyBytes>>,
-    event: Option<Bound<'py, PyBytes>>,
-    received_at: Option<Bound<'py, PyBytes>>,
+pub struct Said<'a> {
+    proof: Option<&'a [u8]>,
+    site: Option<&'a [u8]>,
+    script: Option<&'a [u8]>,
+    sender: Option<&'a [u8]>,
+    origin: Option<&'a [u8]>,
+    event: Option<&'a [u8]>,
+    received_at: Option<&'a [u8]>,
 }
 
 /// The keys that verify proofs, by their ids.
@@ -58,12 +56,12 @@ impl ProofKeys {
     }
 
     /// Return the identity in the headers; None if they state none. Headers without a valid proof are left to Python.
-    pub fn vouched<'a>(&self, said: &'a Said, value: &[u8], limits: &Limits) -> Sure<Option<Vouched<'a>>> {
+    pub fn vouched<'a>(&self, said: &Said<'a>, value: &[u8], limits: &Limits) -> Sure<Option<Vouched<'a>>> {
         let stated = [&said.proof, &said.site, &said.script, &said.sender, &said.event];
         if stated.iter().all(|header| header.is_none()) {
             return Ok(None);
         }
-        let proof = bytes(&said.proof);
+        let proof = said.proof.unwrap_or_default();
         let mut parts = proof.splitn(3, |byte| *byte == b':');
         let (version, id, digest) = (parts.next(), parts.next(), parts.next());
         if version != Some(b"1") {
@@ -71,8 +69,8 @@ impl ProofKeys {
         }
         let (_, state) = self.0.iter().find(|(known, _)| Some(&known[..]) == id).ok_or(Left::Headers)?;
         let mut state = state.clone();
-        for field in [&said.site, &said.script, &said.sender, &said.origin, &said.event] {
-            let text = bytes(field);
+        for field in [said.site, said.script, said.sender, said.origin, said.event] {
+            let text = field.unwrap_or_default();
             if memchr::memchr(0, text).is_some() {
                 return Err(Left::Headers);
             }
@@ -90,54 +88,36 @@ impl ProofKeys {
     }
 }
 
-impl<'py> Said<'py> {
-    /// Read the headers; leaves those of replays, and those that are no plain bytes, to Python.
-    pub fn read(headers: &Bound<'py, PyAny>) -> Sure<Self> {
+impl<'a> Said<'a> {
+    /// Read names and values of the headers; leaves those of replays, and those without a value, to Python.
+    pub fn read(headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Sure<Self> {
         let mut said = Self::default();
-        if let Ok(pairs) = headers.cast::<PyTuple>() {
-            for pair in pairs.iter() {
-                said.add(&pair)?;
-            }
-        } else {
-            for pair in headers.cast::<PyList>().map_err(|_| Left::Headers)?.iter() {
-                said.add(&pair)?;
-            }
+        for (name, value) in headers {
+            let field = match name {
+                b"bridge-proof" => &mut said.proof,
+                b"bridge-site-id" => &mut said.site,
+                b"bridge-script-id" => &mut said.script,
+                b"bridge-sender" => &mut said.sender,
+                b"bridge-origin" => &mut said.origin,
+                b"bridge-event-id" => &mut said.event,
+                b"bridge-received-at" => &mut said.received_at,
+                b"bridge-replay-id" | b"bridge-replay-of" => return Err(Left::Headers),
+                _ => continue,
+            };
+            *field = Some(value.ok_or(Left::Headers)?);
         }
         Ok(said)
-    }
-
-    fn add(&mut self, pair: &Bound<'py, PyAny>) -> Sure<()> {
-        let pair = pair.cast::<PyTuple>().map_err(|_| Left::Headers)?;
-        let name = pair.get_item(0).map_err(|_| Left::Headers)?;
-        let field = match name.cast::<PyString>().map_err(|_| Left::Headers)?.to_str().map_err(|_| Left::Headers)? {
-            "bridge-proof" => &mut self.proof,
-            "bridge-site-id" => &mut self.site,
-            "bridge-script-id" => &mut self.script,
-            "bridge-sender" => &mut self.sender,
-            "bridge-origin" => &mut self.origin,
-            "bridge-event-id" => &mut self.event,
-            "bridge-received-at" => &mut self.received_at,
-            "bridge-replay-id" | "bridge-replay-of" => return Err(Left::Headers),
-            _ => return Ok(()),
-        };
-        let value = pair.get_item(1).map_err(|_| Left::Headers)?;
-        *field = Some(value.cast_into::<PyBytes>().map_err(|_| Left::Headers)?);
-        Ok(())
     }
 
     /// Return when the gateway received the event, in milliseconds since the epoch.
     ///
     /// If the gateway's time differs from that of the record by more than `most_ms`, return that of the record.
     pub fn received_at(&self, time_ms: i64, most_ms: i64) -> i64 {
-        match digits(bytes(&self.received_at)) {
+        match digits(self.received_at.unwrap_or_default()) {
             Some(given) if given.abs_diff(time_ms) <= most_ms.unsigned_abs() => given,
             _ => time_ms,
         }
     }
-}
-
-fn bytes<'a>(header: &'a Option<Bound<PyBytes>>) -> &'a [u8] {
-    header.as_ref().map_or(b"", |value| value.as_bytes())
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
@@ -147,14 +127,14 @@ fn digits(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn identity<'a>(said: &'a Said, limits: &Limits) -> Sure<Vouched<'a>> {
-    let sender = match bytes(&said.sender) {
+fn identity<'a>(said: &Said<'a>, limits: &Limits) -> Sure<Vouched<'a>> {
+    let sender = match said.sender.unwrap_or_default() {
         b"visitor" => Sender::Visitor,
         b"server" => Sender::Server,
         _ => return Err(Left::Headers),
     };
-    let site_id = digits(bytes(&said.site)).filter(|site| *site > 0).ok_or(Left::Headers)?;
-    let (script_id, event_id) = (bytes(&said.script), bytes(&said.event));
+    let site_id = digits(said.site.unwrap_or_default()).filter(|site| *site > 0).ok_or(Left::Headers)?;
+    let (script_id, event_id) = (said.script.unwrap_or_default(), said.event.unwrap_or_default());
     for (text, most) in [(script_id, limits.max_script_id), (event_id, limits.max_event_id)] {
         if characters(text) > most || std::str::from_utf8(text).is_err() {
             return Err(Left::Headers);

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod amount;
+mod batch;
 mod document;
 mod gateway;
 mod json;
@@ -70,7 +71,9 @@ pub type Sure<T> = Result<T, Left>;
 mod ghostlink_native {
     /// The number of the contract with Python, which uses no module with another number.
     #[pymodule_export]
-    const CONTRACT: u32 = 2;
+    const CONTRACT: u32 = 3;
+    #[pymodule_export]
+    use super::batch::{batch, naming, Batch, Record};
     #[pymodule_export]
     use super::reader::Reader;
     #[pymodule_export]

@@ -8,8 +8,10 @@ use std::time::Instant;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
+use crate::batch::Record;
 use crate::document::{self, Document};
 use crate::gateway::{ProofKeys, Said, Sender, Vouched};
 use crate::json::Text;
@@ -50,6 +52,9 @@ impl From<PyErr> for Stop {
 
 /// A script whose events may become rows: its site, its organisation, and whether its senders share their ids.
 type Script = (i64, Option<i64>, bool);
+
+/// A header of a record of the Kafka client.
+type Header = (PyBackedStr, Option<PyBackedBytes>);
 
 /// An event type's canonical name, and the JSON of the name that was sent if it differs.
 type Named = (Vec<u8>, Option<Vec<u8>>);
@@ -138,21 +143,41 @@ impl Reader {
 
 impl Reader {
     /// Append the row of one record.
-    fn one(
-        &mut self,
-        rows: &mut Rows,
-        (topic, partition): &(String, i32),
-        record: &Bound<PyAny>,
-        now_ms: i64,
-    ) -> Result<(), Stop> {
+    fn one(&mut self, rows: &mut Rows, source: &(String, i32), record: &Bound<PyAny>, now_ms: i64) -> Result<(), Stop> {
         let py = record.py();
+        if let Ok(record) = record.cast::<Record>() {
+            let record = record.get();
+            let value = record.content(py).ok_or(Left::Size)?;
+            let stamp = (record.timestamp(), record.timestamp_type(), record.offset());
+            return self.row(py, rows, source, value, stamp, record.pairs(py), now_ms);
+        }
         let value = record.getattr(intern!(py, "value"))?;
         let value = value.cast::<PyBytes>().map_err(|_| Left::Size)?.as_bytes();
+        let headers = record.getattr(intern!(py, "headers"))?.extract::<Vec<Header>>().map_err(|_| Left::Headers)?;
+        let number = |name| record.getattr(name)?.extract::<i64>();
+        let stamp =
+            (number(intern!(py, "timestamp"))?, number(intern!(py, "timestamp_type"))?, number(intern!(py, "offset"))?);
+        let pairs = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref()));
+        self.row(py, rows, source, value, stamp, pairs, now_ms)
+    }
+
+    /// Append the row of a record with this value and these headers; `stamp` has its time, whose time it is, and its offset.
+    #[allow(clippy::too_many_arguments)] // They are what a record has.
+    fn row<'a>(
+        &mut self,
+        py: Python,
+        rows: &mut Rows,
+        (topic, partition): &(String, i32),
+        value: &[u8],
+        (time_ms, whose, offset): (i64, i64, i64),
+        headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+        now_ms: i64,
+    ) -> Result<(), Stop> {
         if value.len() > self.limits.max_bytes {
             return Err(Left::Size.into());
         }
-        let time_ms = self.time(record, now_ms)?;
-        let said = Said::read(&record.getattr(intern!(py, "headers"))?)?;
+        self.check_time(time_ms, whose, now_ms)?;
+        let said = Said::read(headers)?;
         let vouched = self.keys.vouched(&said, value, &self.limits)?;
         let document = document::read(value, &self.limits)?;
         let trust = self.limits.gateway_trust_ms;
@@ -174,7 +199,6 @@ impl Reader {
         if site_of_script != site_id {
             return Err(Left::Script.into());
         }
-        let offset = record.getattr(intern!(py, "offset"))?.extract()?;
         // These may call Python's rules, which can take most of the time. An event that is left would pay for them twice.
         let page = self.page(py, &document.url)?;
         let referrer_host = self.host(py, &document.referrer)?;
@@ -213,16 +237,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Return the record's time in milliseconds; leaves a producer's time that is far from now to Python.
-    fn time(&self, record: &Bound<PyAny>, now_ms: i64) -> Result<i64, Stop> {
-        let py = record.py();
-        let time: i64 = record.getattr(intern!(py, "timestamp"))?.extract()?;
-        let whose: i64 = record.getattr(intern!(py, "timestamp_type"))?.extract()?;
+    /// Leave a producer's time that is far from now to Python.
+    fn check_time(&self, time_ms: i64, whose: i64, now_ms: i64) -> Result<(), Left> {
         let near = now_ms - self.limits.clamp_past_ms..=now_ms + self.limits.clamp_future_ms;
-        if whose == PRODUCER_TIME && !near.contains(&time) {
-            return Err(Left::Time.into());
+        if whose == PRODUCER_TIME && !near.contains(&time_ms) {
+            return Err(Left::Time);
         }
-        Ok(time)
+        Ok(())
     }
 
     /// Return when the event occurred, and the producer's time if it was corrected.
@@ -298,7 +319,11 @@ impl Reader {
 /// Return the size of the record's value, which limits the time that reading takes.
 fn length(record: &Bound<PyAny>) -> usize {
     const LEAST: usize = 64;
-    let value = record.getattr(intern!(record.py(), "value"));
+    let py = record.py();
+    if let Ok(record) = record.cast::<Record>() {
+        return LEAST + record.get().content(py).map_or(0, <[u8]>::len);
+    }
+    let value = record.getattr(intern!(py, "value"));
     LEAST + value.and_then(|value| value.len()).unwrap_or(0)
 }
 

@@ -153,6 +153,14 @@ class Readers:
         return self._reader
 
 
+def naming(records: Sequence[RawRecord], header: str) -> Sequence[RawRecord]:
+    """Return those records that may have this header: a few more than those that have it."""
+    if module is None:
+        return [record for record in records if record.headers]
+    found: Sequence[RawRecord] = module.naming(records, header)
+    return found
+
+
 def reading(
     outcomes: Outcomes,
     reader: Reader,

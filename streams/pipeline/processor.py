@@ -24,7 +24,7 @@ from streams.pipeline.decode import decode
 from streams.pipeline.dedup_key import event_key
 from streams.pipeline.diagnose import too_long
 from streams.pipeline.identity import identify
-from streams.pipeline.native import AVAILABLE, Reader, reading
+from streams.pipeline.native import AVAILABLE, Reader, naming, reading
 from streams.pipeline.normalize import Bounds, normalize
 from streams.pipeline.reading import in_full
 from streams.pipeline.rejection import Claimed, Rejection
@@ -226,7 +226,7 @@ def replays_claimed(batches: Iterable[Batch]) -> list[Provenance]:
 
     The headers are not verified.
     """
-    claims = (_claimed(dict(record.headers)) for batch in batches for record in batch.records if record.headers)
+    claims = (_claimed(dict(record.headers)) for batch in batches for record in naming(batch.records, names.REPLAY_OF))
     return sorted({claim.replay_of for claim in claims if claim is not None})
 
 

@@ -23,7 +23,8 @@ from schemas.config.settings import Settings
 from schemas.errors import BridgeError
 from schemas.pipeline.record import Batch, RawRecord, TopicPartition
 from sinks.kafka.admin import started
-from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
+from sinks.kafka.aiokafka_patches.codecs import bound_inflation
+from sinks.kafka.aiokafka_patches.reads import count_anew, had_enough
 from sinks.kafka.batch_end import batch_end
 from sinks.kafka.brokers import ask_any_broker
 from sinks.kafka.connection import retrieve_commits
@@ -139,11 +140,13 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
 class KafkaSource:
     """The reader of records with aiokafka's consumer. It stores the offset at which each partition's next batch begins.
 
-    `heads` has, for each partition, the first record of the last batch that was read.
+    `heads` has, for each partition, the first record of the last batch that was read. With `natively`, the native module
+    makes the records if this process has it.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, *, natively: bool = True) -> None:
         self._consumer = consumer
+        self._natively = natively
         self._chain: dict[TopicPartition, int] = {}
         self._unreadable: dict[TopicPartition, str] = {}
         self._look_again_at = 0.0
@@ -280,7 +283,7 @@ class KafkaSource:
 
     async def _fetch(self, sources: Sequence[TopicPartition], timeout_ms: int, max_records: int) -> list[Batch]:
         partitions = [_kafka(source) for source in sources]
-        count_anew()
+        count_anew(natively=self._natively)
         try:
             async with asyncio.timeout(timeout_ms / 1000 + _LATE_SECONDS):
                 for partition, source in zip(partitions, sources, strict=True):
@@ -376,4 +379,4 @@ async def taking(settings: Settings, partitions: Sequence[TopicPartition]) -> As
     consumer = make_consumer(settings)
     async with started(settings, consumer):
         consumer.assign([_kafka(one) for one in partitions])
-        yield KafkaSource(consumer)
+        yield KafkaSource(consumer, natively=settings.native_reader)

@@ -58,7 +58,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
         self._producer = make_producer(settings)
         self._registry = RegistryCache(settings.dsn, refresh_seconds=settings.registry_refresh.seconds)
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        source = KafkaSource(self._consumer)
+        source = KafkaSource(self._consumer, natively=settings.native_reader)
         proof_keys = settings.proof_keys
         self._lanes = Lanes(
             LaneParts(

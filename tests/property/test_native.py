@@ -93,7 +93,8 @@ def _failure(one: Failure) -> tuple[object, ...]:
 
 def test_at_least_95_percent_of_the_mixed_load_is_taken() -> None:
     made = bench_native.as_records(mixed.records(5000, 3))
-    python, given = bench_native.context(), bench_native.with_native(bench_native.context())
+    python = bench_native.context()
+    given = bench_native.with_native(python)
     found = bench_native.outcomes_of(made, given)
     rows = bench_native.outcomes_of(made, python).candidates
     assert len(found.candidates) == len(rows)

@@ -4,13 +4,10 @@ aiokafka inflates batches without a limit, and a compressed batch of a megabyte 
 applies to each batch. Another applies to all batches that a task gets by one request for records.
 """
 
-import asyncio
 import sys
 import zlib
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import cramjam
 from aiokafka import codec
@@ -18,7 +15,10 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record import default_records, legacy_records
 
-from sinks.kafka.aiokafka_patches.many_headers import HEADERS_LEFT, MOST_HEADERS, CutRecords, cut_headers
+from schemas.native_module import module
+from sinks.kafka.aiokafka_patches.many_headers import CutRecords, cut_headers
+from sinks.kafka.aiokafka_patches.native_batches import ReadRecords, records_of
+from sinks.kafka.aiokafka_patches.reads import EnoughError, this_read, until_enough
 
 _FIRST_BYTES: int = 64 * 1024
 _STEP: int = 8
@@ -29,53 +29,9 @@ _LEAST_BLOCK: int = 1024
 
 A flush, and the end of a batch, write shorter blocks.
 """
-_HEADERS_AT_ONCE: int = 50_000
-"""A read ends when its records have more headers than this."""
-_FEW_HEADERS: int = 16
 _COMPILED = ("aiokafka.record._crecords.default_records", "aiokafka.record._crecords.legacy_records")
 
 Inflate = Callable[[bytes], bytes]
-
-
-class _Read:
-    """What one read (a request for records) has inflated so far."""
-
-    __slots__ = ("bytes", "enough", "headers", "largest")
-
-    def __init__(self) -> None:
-        self.bytes = self.largest = self.headers = 0
-        self.enough = False
-
-
-_reads: "WeakKeyDictionary[asyncio.Task[Any], _Read]" = WeakKeyDictionary()
-
-
-class _EnoughError(Exception):
-    """Raised to end a read (a request for records) before its next batch is inflated."""
-
-
-def count_anew() -> None:
-    """Begin a new read (one request for records) of the current task, with nothing inflated yet.
-
-    A read that reaches the limit of inflated bytes or headers ends, and returns the records that it has read. The next
-    read returns the remaining records. Every read returns at least one record, and inflates at least one batch.
-    """
-    if (task := asyncio.current_task()) is not None:
-        _reads[task] = _Read()
-
-
-def had_enough() -> bool:
-    """Return whether the current task's last read (request for records) ended at the limit of inflated data."""
-    read = _this_read()
-    return read is not None and read.enough
-
-
-def _this_read() -> _Read | None:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return None
-    return None if task is None else _reads.get(task)
 
 
 def bound_inflation(most_bytes: int) -> None:
@@ -83,14 +39,20 @@ def bound_inflation(most_bytes: int) -> None:
 
     Reading the records of a refused or corrupt batch raises ValueError, as for any other unreadable record.
     """
-    for name, inflate in _INFLATE.items():
-        bounded = _bounded(name, most_bytes, inflate)
-        for module in _modules():
-            if hasattr(module, f"{name}_decode"):
-                with_headers = module.__name__.endswith("default_records")
-                setattr(module, f"{name}_decode", _of_few_headers(bounded) if with_headers else bounded)
-    FetchResult.getall = _until_enough
+    bounded = {
+        number: _bounded(name, most_bytes, inflate) for number, (name, inflate) in enumerate(_INFLATE.items(), 1)
+    }
+    for name, inflate in zip(_INFLATE, bounded.values(), strict=True):
+        for part in _modules():
+            if hasattr(part, f"{name}_decode"):
+                with_headers = part.__name__.endswith("default_records")
+                setattr(part, f"{name}_decode", _of_few_headers(inflate) if with_headers else inflate)
+    FetchResult.getall = until_enough
     fetcher.MemoryRecords = CutRecords
+    if module is not None:
+        PartitionRecords._consumer_record = records_of  # noqa: SLF001
+        ReadRecords.inflate = bounded
+        fetcher.MemoryRecords = ReadRecords
 
 
 def _modules() -> list[ModuleType]:
@@ -102,55 +64,13 @@ def _of_few_headers(inflate: Inflate) -> Inflate:
     return lambda payload: cut_headers(inflate(payload))
 
 
-def _until_enough(self: FetchResult, max_records: int | None = None) -> list[Any]:
-    """Return records like aiokafka's `getall`, but stop at the limit of the current read (a request for records).
-
-    If the read has reached its limit before, no record is returned. Records with too many headers have only the first
-    HEADERS_LEFT. aiokafka's function makes two calls for each record. This one avoids them, because every record
-    passes through it.
-    """
-    read = _this_read()
-    if (read is not None and read.enough) or not self.check_assignment(self._topic_partition) or not self.has_more():
-        return []
-    most = sys.maxsize if max_records is None else max_records
-    records: PartitionRecords = self._partition_records
-    found: list[Any] = []
-    more = False
-    try:
-        for record in records._records_iterator:  # noqa: SLF001
-            found.append(record)
-            if (len(record.headers) > _FEW_HEADERS and _has_enough_headers(record, read)) or len(found) >= most:
-                # The iterator keeps the remaining records, which are already inflated.
-                more = True
-                break
-    except _EnoughError:
-        pass
-    self._update_position()
-    if not more:
-        self._partition_records = None
-    return found
-
-
-def _has_enough_headers(record: Any, read: _Read | None) -> bool:
-    """Cut the record's headers to the limit; return whether the current request for records ends with this record."""
-    count = len(record.headers)
-    if count > MOST_HEADERS:
-        record.headers = record.headers[:HEADERS_LEFT]
-    if read is None:
-        return False
-    read.headers += count
-    if read.headers > _HEADERS_AT_ONCE:
-        read.enough = True
-    return read.enough
-
-
 def _bounded(name: str, most: int, inflate: Callable[[bytes, int], bytes]) -> Inflate:
     def inflate_or_say(payload: bytes) -> bytes:
-        read = _this_read()
+        read = this_read()
         # The next batch is likely as large as the largest so far.
         if read is not None and read.bytes and read.bytes + read.largest > most:
             read.enough = True
-            raise _EnoughError
+            raise EnoughError
         try:
             inflated = inflate(payload, most)
         except (cramjam.DecompressionError, zlib.error, OSError, EOFError) as error:
@@ -241,4 +161,4 @@ _INFLATE: dict[str, Callable[[bytes, int], bytes]] = {
     "lz4": lambda payload, most: _growing(cramjam.lz4.decompress_into, payload, most),
     "zstd": lambda payload, most: _growing(cramjam.zstd.decompress_into, payload, most),
 }
-"""The decompressors by their names, with the payload and the limit as arguments."""
+"""The decompressors by their names, in the order of their numbers from 1, with the payload and the limit as arguments."""

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from schemas.native_module import module
 from schemas.pipeline.outcome import Normalized, Outcomes
 from schemas.pipeline.record import RawRecord, TopicPartition
 from sinks.postgres import binary_rows
 from streams.pipeline import native
 from streams.pipeline.processor import CLAMP_FUTURE_MS, CLAMP_PAST_MS, GATEWAY_TRUST_MS, Context
 from support.events.making import NOW_MS, batch, context, process
+from support.memory.fetched import batch_of
 
 EVERYTHING = 2**40, math.inf
 """Bytes and seconds that no records exceed."""
@@ -26,9 +28,26 @@ def reader(given: Context) -> native.Reader:
 
 
 def read(records: Sequence[RawRecord], given: Context | None = None) -> native.Rows:
-    """Read records of one batch, all at once."""
+    """Read records of one batch, all at once. Check that the module's own records have the same rows."""
     source = TopicPartition(records[0].topic, records[0].partition)
-    return reader(given or context()).read(source, records, 0, NOW_MS, *EVERYTHING)
+    made = reader(given or context())
+    rows = made.read(source, records, 0, NOW_MS, *EVERYTHING)
+    again = made.read(source, [as_fetched(record) for record in records], 0, NOW_MS, *EVERYTHING)
+    assert (again.indexes, again.left, again.keys) == (rows.indexes, rows.left, rows.keys)
+    assert again.slice(0, len(rows)) == rows.slice(0, len(rows))
+    return rows
+
+
+def as_fetched(record: RawRecord) -> RawRecord:
+    """Return the record as the module makes it from a batch; the record itself if the module leaves the batch."""
+    packed = bytearray(batch_of([(record.key, record.value, list(record.headers))], time_ms=record.timestamp))
+    packed[:8] = record.offset.to_bytes(8, "big")
+    packed[22] |= 8 * record.timestamp_type
+    found = module.batch(bytes(packed[:61]), bytes(packed[61:]))
+    if found is None:
+        return record
+    (made,) = found.records(record.topic, record.partition, 0)
+    return cast("RawRecord", made)
 
 
 def left(rows: native.Rows) -> list[int]:

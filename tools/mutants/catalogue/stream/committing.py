@@ -318,7 +318,7 @@ MUTANTS = [
     Mutant(
         "headers-at-once",
         "the limit on the headers of one read",
-        (Edit("aiokafka_patches/codecs.py::_has_enough_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
+        (Edit("aiokafka_patches/reads.py::_has_enough_headers", "read.headers > _HEADERS_AT_ONCE", "False"),),
         (
             "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py::test_headers_of_one_read_are_bounded_whatever_the_batch",
         ),

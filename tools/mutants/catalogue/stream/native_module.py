@@ -62,8 +62,8 @@ MUTANTS = [
         "the replays that the native module leaves to Python",
         Edit(
             "native/src/gateway.rs",
-            "return Err(Left::Headers),\n            _ => return Ok(()),",
-            "return Ok(()),\n            _ => return Ok(()),",
+            "return Err(Left::Headers),\n                _ => continue,",
+            "continue,\n                _ => continue,",
         ),
     ),
     _of(
@@ -79,7 +79,7 @@ MUTANTS = [
     _of(
         "clamp",
         "the native module's limits of a producer's time",
-        Edit("native/src/reader.rs", "whose == PRODUCER_TIME && !near.contains(&time)", "false"),
+        Edit("native/src/reader.rs", "whose == PRODUCER_TIME && !near.contains(&time_ms)", "false"),
     ),
     _of(
         "repeated",

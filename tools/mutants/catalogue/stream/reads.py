@@ -22,7 +22,7 @@ MUTANTS = [
     Mutant(
         "enough-for-all",
         "the records of other partitions that were fetched when a read reached its limit",
-        (Edit("aiokafka_patches/codecs.py::_until_enough", "read is not None and read.enough", "False"),),
+        (Edit("aiokafka_patches/reads.py::until_enough", "read is not None and read.enough", "False"),),
         (f"{CODECS}::test_a_read_inflates_less_than_two_batches_may",),
     ),
     Mutant(
@@ -34,7 +34,7 @@ MUTANTS = [
     Mutant(
         "headers-plain",
         "the limit on the headers of an uncompressed record",
-        (Edit("aiokafka_patches/codecs.py::bound_inflation", "CutRecords", "fetcher.MemoryRecords"),),
+        (Edit("aiokafka_patches/many_headers.py::CutRecords.next_batch", "size <= _SHORT_BYTES", "True"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py::test_the_client_reads_uncompressed_batches_cut",),
     ),
     Mutant(
@@ -52,7 +52,7 @@ MUTANTS = [
     Mutant(
         "headers-rest",
         "the inflated rest of a batch whose headers end a read",
-        (Edit("aiokafka_patches/codecs.py::_until_enough", "not more", "read is None or read.enough"),),
+        (Edit("aiokafka_patches/reads.py::until_enough", "not more", "read is None or read.enough"),),
         (f"{CODECS}::test_headers_of_one_read_are_bounded_whatever_the_batch",),
     ),
     Mutant(

@@ -9,16 +9,14 @@ from collections.abc import Iterator
 
 import cramjam
 import pytest
-from aiokafka import ConsumerRecord, codec
-from aiokafka import TopicPartition as KafkaPartition
+from aiokafka import codec
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
-from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.record import default_records
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from support.memory.fetched import Fetched, built
 
 from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
-from sinks.kafka.aiokafka_patches.codecs import bound_inflation, count_anew, had_enough
+from sinks.kafka.aiokafka_patches.codecs import bound_inflation
+from sinks.kafka.aiokafka_patches.reads import count_anew, had_enough
 from streams.pipeline.decode import decode
 
 MOST = 1024 * 1024
@@ -89,51 +87,6 @@ def test_forms_that_other_clients_write() -> None:
     assert inflate("gzip", gzip.compress(b"one", mtime=0) + gzip.compress(b"two", mtime=0)) == b"onetwo"
     with pytest.raises(ValueError, match="inflates to more than"):
         inflate("gzip", gzip.compress(bytes(MOST), mtime=0) + gzip.compress(b"x", mtime=0))
-
-
-def built(*records: tuple[bytes, int], compression: int = 0) -> bytes:
-    """A batch of values, each with a number of empty headers."""
-    builder = DefaultRecordBatchBuilder(
-        magic=2, compression_type=compression, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
-        batch_size=2**24,
-    )  # fmt: skip
-    for offset, (value, headers) in enumerate(records):
-        builder.append(offset, 0, b"k", value, [("", None)] * headers)
-    return bytes(builder.build())
-
-
-class Fetched:
-    """The client's fetched data of one partition, and consecutive reads of it."""
-
-    def __init__(self, *batches: bytes) -> None:
-        self._partition = KafkaPartition("t", 0)
-        self._log = list(map(bytearray, batches))
-        for offset, batch in enumerate(self._log):
-            batch[:8] = offset.to_bytes(8, "big")
-        self._assignment = Assignment({self._partition})
-        self._state = self._assignment.state_value(self._partition)
-        self._state.seek(0)
-        self.fetch()
-
-    @property
-    def position(self) -> int:
-        return int(self._state.position)
-
-    @property
-    def holds(self) -> bool:
-        """Whether any fetched record is unread."""
-        return bool(self._result.has_more())
-
-    def fetch(self) -> None:
-        """Fetch the batches from the position on."""
-        log = fetcher.MemoryRecords(b"".join(self._log[self.position :]))
-        found = PartitionRecords(self._partition, log, [], self.position, None, None, False, READ_COMMITTED)
-        self._result = FetchResult(self._partition, assignment=self._assignment, partition_records=found, backoff=0)
-
-    def read(self, most: int = 1000) -> list[ConsumerRecord]:
-        if not self._result.has_more():
-            self.fetch()
-        return self._result.getall(most)
 
 
 ZSTD = 4
