@@ -18,11 +18,9 @@ from bridge.http.wire.connections import Connections
 from bridge.http.wire.protocol import BoundedProtocol
 from bridge.http.wire.request_pace import Pace
 from bridge.processes.supervisor import Seat
+from bridge.worker.process import READY
 from bridge.worker.shares import together
 from sinks.readiness import ALIVE
-
-READY: Final = "ready"
-"""The question for a process's status and body of `/ready`."""
 
 _READY_SECONDS: Final = 4.0
 _KEEP_ALIVE_SECONDS: Final = 65.0
