@@ -24,6 +24,7 @@ from schemas.errors import BridgeError
 from schemas.pipeline.record import Batch, RawRecord, TopicPartition
 from sinks.kafka.admin import started
 from sinks.kafka.aiokafka_patches.codecs import bound_inflation
+from sinks.kafka.aiokafka_patches.fetch_wait import hold_fetches
 from sinks.kafka.aiokafka_patches.reads import count_anew, had_enough
 from sinks.kafka.batch_end import batch_end
 from sinks.kafka.brokers import ask_any_broker
@@ -34,6 +35,11 @@ from streams.source.read_turns import ReadTurns
 
 COMMIT_SECONDS = 5.0
 OFFSETS_SECONDS = 10.0
+# While a broker holds a fetch, the client sends it no other one, for partitions whose records were read meanwhile. So a
+# fetch is held for long only while no partition has records.
+HELD_MS = 50
+IDLE_HELD_MS = 250
+IDLE_SECONDS = 2.0
 _APART_MS = 100
 _UP_TO_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 60.0
@@ -122,7 +128,7 @@ def make_consumer(settings: Settings) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=HELD_MS,
         fetch_max_bytes=settings.fetch_max_bytes,
         max_partition_fetch_bytes=min(1024 * 1024, settings.fetch_max_bytes),
         session_timeout_ms=int(settings.session_timeout.seconds * 1000),
@@ -150,6 +156,7 @@ class KafkaSource:
         self._chain: dict[TopicPartition, int] = {}
         self._unreadable: dict[TopicPartition, str] = {}
         self._look_again_at = 0.0
+        self._records_at = 0.0
         self._turns: ReadTurns[KafkaPartition] = ReadTurns()
         self.heads: dict[TopicPartition, Head] = {}
 
@@ -225,10 +232,13 @@ class KafkaSource:
         if not readable:
             await asyncio.sleep(timeout_ms / 1000)
             return []
+        hold_fetches(self._consumer, HELD_MS if time.monotonic() < self._records_at + IDLE_SECONDS else IDLE_HELD_MS)
         try:
             batches = await self._fetch(readable, timeout_ms, max_records)
         except NOT_READABLE:
             batches = await self._find_unreadable(readable, max_records)
+        if batches:
+            self._records_at = time.monotonic()
         for batch in batches:
             self._chain[batch.source] = batch.next
             if batch.records:

@@ -14,7 +14,7 @@ from schemas.pipeline.record import Batch, TopicPartition
 from sinks.ports import CommitResult
 from streams.pipeline.dedup_key import DedupHints
 from streams.pipeline.processor import LedgerStates, replays_claimed
-from streams.source.kafka import OffsetsGone, SourceStopped, SourceUnavailable
+from streams.source.kafka import IDLE_SECONDS, OffsetsGone, SourceStopped, SourceUnavailable
 from streams.source.log_identity import Examination, examine
 from streams.worker import commit_metrics, tracing
 from streams.worker.backoff import Backoff
@@ -30,6 +30,8 @@ from streams.worker.wait_note import note_wait
 from telemetry import metrics
 
 POLL_MS = 200
+# Each poll takes time, of which a worker without events should take little.
+IDLE_POLL_MS = 500
 # How often an idle lane compares its positions with Kafka's end offsets, to show that it is idle and not stuck.
 PROOF_SECONDS = 10.0
 # Longer than any single call of Postgres or Kafka may take.
@@ -63,6 +65,7 @@ class Lane:
         self._size = BatchSize(parts.max_records)
         self._claims = ClaimsKept(self._sink)
         self._held_until = 0.0
+        self._records_at = 0.0
         self.progressed_at = parts.monotonic()
 
     @property
@@ -103,7 +106,9 @@ class Lane:
         await self._mind_foreign_logs()
         await self._mind_the_brake()
         try:
-            batches = await self._source.poll(self._polled(), timeout_ms=POLL_MS, max_records=self._size.records)
+            batches = await self._source.poll(
+                self._polled(), timeout_ms=self._poll_ms(), max_records=self._size.records
+            )
         except OffsetsGone as error:
             log.warning("offsets_gone", lane=self.name, error=str(error))
             await self._begin()
@@ -116,7 +121,9 @@ class Lane:
             return
         self._recovered()
         await self._note_unreadable()
-        if not batches:
+        if batches:
+            self._records_at = self._parts.monotonic()
+        else:
             await self._prove_idle()
             return
         async with self._claims.around(batches, self._with_backoff):
@@ -307,6 +314,11 @@ class Lane:
         found = await self._with_backoff(lambda: examine(self._source, self._sink, replaced))
         if found is not None and any(one.foreign is None for one in found.logs):
             await self._begin()
+
+    def _poll_ms(self) -> int:
+        """Return how long to wait for records: longer if none came for seconds, and no paused partition is to resume."""
+        is_idle = self._parts.monotonic() > self._records_at + IDLE_SECONDS
+        return IDLE_POLL_MS if is_idle and not any(self._pauses[reason] for reason in PauseReason) else POLL_MS
 
     def _polled(self) -> list[TopicPartition]:
         return self._pauses.unpaused(self.sources, NOT_POLLED)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition as KafkaPartition
@@ -9,7 +10,8 @@ from aiokafka.errors import CorruptRecordException, KafkaConnectionError
 from support.memory.source import MemoryRecord
 
 from schemas.pipeline.record import TopicPartition
-from streams.source.kafka import KafkaSource, SourceUnavailable
+from streams.source import kafka
+from streams.source.kafka import HELD_MS, IDLE_HELD_MS, KafkaSource, SourceUnavailable
 
 ONE, TWO = TopicPartition("t", 0), TopicPartition("t", 1)
 COUNT = 6
@@ -26,6 +28,12 @@ class Client:
         self.silent: asyncio.Event | None = None
         self.sought = 0
         self.most = COUNT
+        self._fetcher = SimpleNamespace(_fetch_max_wait_ms=HELD_MS)
+
+    @property
+    def held_ms(self) -> int:
+        """How long brokers hold the next fetch."""
+        return int(self._fetcher._fetch_max_wait_ms)
 
     def assignment(self) -> set[KafkaPartition]:
         return {KafkaPartition(*ONE), KafkaPartition(*TWO)}
@@ -150,3 +158,16 @@ async def test_a_partition_that_ends_a_read_before_its_time_comes_after_the_othe
     for _ in range(6):
         read += [batch.source.partition for batch in await source.poll([ONE, TWO], timeout_ms=0, max_records=2)]
     assert read == [0, 1, 0, 1, 0, 1]
+
+
+async def test_brokers_hold_fetches_for_long_only_while_no_records_come(
+    client: Client, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker without events takes little time, and a busy one waits for no partition."""
+    held = []
+    for idle_seconds in (0.0, 100.0, 100.0, 0.0):
+        monkeypatch.setattr(kafka, "IDLE_SECONDS", idle_seconds)
+        await source.poll([ONE, TWO], timeout_ms=0, max_records=4)
+        held.append(client.held_ms)
+
+    assert held == [IDLE_HELD_MS, HELD_MS, HELD_MS, IDLE_HELD_MS]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from support.events.making import RAW
@@ -9,7 +10,9 @@ from support.events.stream import Stream
 from support.memory.sink import MemoryOffset
 from support.virtual_time import run_virtually
 
+from schemas.pipeline.pause import PauseReason
 from schemas.pipeline.record import Provenance, TopicPartition
+from streams.source.kafka import IDLE_SECONDS
 
 
 def test_events_are_settled_and_kafka_is_told() -> None:
@@ -350,3 +353,22 @@ def test_a_sound_copy_of_a_refused_event_counts(max_records: int) -> None:
     stream = run_virtually(main())
     stream.assert_balanced()
     assert ([event.event_type for event in stream.store.events], len(stream.dead_letters())) == (["click"], 1)
+
+
+@pytest.mark.parametrize(("paused", "polls"), [(False, 40), (True, 70)])
+def test_lanes_without_events_poll_seldom(*, paused: bool, polls: int) -> None:
+    """There are two lanes. One with a paused partition polls oftener, because the time to resume may come."""
+
+    async def main() -> int:
+        stream = Stream()
+        stream.produce()
+        async with stream.running() as lanes:
+            await stream.settled()
+            if paused:
+                lanes[0]._pauses.pause(PauseReason.RETRY_DUE, stream.raw[0], inf)
+            await asyncio.sleep(IDLE_SECONDS + 1)
+            polled = stream.calls["source"]
+            await asyncio.sleep(10)
+            return stream.calls["source"] - polled
+
+    assert run_virtually(main()) == pytest.approx(polls, abs=3)

@@ -67,4 +67,22 @@ MUTANTS = [
         (Edit("streams/source/kafka.py::KafkaSource._fetch", "return []", "return [self._seek_all(sources)][1:]"),),
         (f"{SOURCE}::test_a_poll_that_is_over_leaves_what_was_fetched",),
     ),
+    Mutant(
+        "idle-polls",
+        "the longer polls of lanes without events",
+        (Edit("streams/worker/lane.py::IDLE_POLL_MS", "500", "200"),),
+        ("tests/unit/streams/worker/test_lane.py::test_lanes_without_events_poll_seldom",),
+    ),
+    Mutant(
+        "busy-fetches",
+        "the short fetches of a worker with events",
+        (
+            Edit(
+                "streams/source/kafka.py::KafkaSource.poll",
+                "time.monotonic() < self._records_at + IDLE_SECONDS",
+                "False",
+            ),
+        ),
+        (f"{SOURCE}::test_brokers_hold_fetches_for_long_only_while_no_records_come",),
+    ),
 ]
