@@ -21,6 +21,7 @@ from schemas.errors import PreconditionFailed, SinkUnavailable
 from schemas.kafka.headers import Headers
 from sinks.cooperative import Turn
 from sinks.kafka.admin import started, unfit
+from sinks.kafka.aiokafka_patches.codecs import compress_fast
 
 MAX_RECORD: Final = 4 * 1024 * 1024
 """The largest size of a record before compression, in bytes. The broker's own limit applies after compression.
@@ -65,6 +66,7 @@ def make_producer(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
     The product itself detects records that Kafka has stored twice: an event by its id, a retry or a dead letter by the
     ledger (the table of failed events).
     """
+    compress_fast()
     options: dict[str, Any] = {
         "acks": "all",
         "compression_type": "lz4",

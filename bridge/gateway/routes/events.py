@@ -16,8 +16,9 @@ from bridge.gateway.admission.rate_limits import Bill, EventLimits
 from bridge.gateway.admission.refused_events import RefusedEvents, charge_costs
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.admission.weight import weight
+from bridge.gateway.delivery import Delivery
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
-from bridge.gateway.publisher import Delivery, HeaderList, Publisher, header_bytes
+from bridge.gateway.publisher import HeaderList, header_bytes
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer, Message
@@ -264,7 +265,7 @@ async def _receipt(
     if not await delivery.acknowledged(services.publish_seconds):
         if isinstance(delivery.error, MessageSizeTooLargeError):
             raise Problem(Code.EVENT_TOO_LARGE, "the event is larger than the limit of Kafka's topic")
-        raise _unacknowledged(services.publisher, grant, delivery)
+        raise _unacknowledged(services, grant, delivery)
     _ACCEPTED.inc(accepted)
     if rejected:
         _REJECTED.inc(rejected)
@@ -275,12 +276,13 @@ async def _receipt(
     return Answer(202, _encode(receipt), [JSON_TYPE])
 
 
-def _unacknowledged(publisher: Publisher, grant: Grant, delivery: Delivery) -> Problem:
+def _unacknowledged(services: Services, grant: Grant, delivery: Delivery) -> Problem:
     """Return the refusal of a request whose records Kafka has not acknowledged in time.
 
     A sender can choose the partition of its events and fill the partition's queue. A 503 would page the operators.
     """
-    if delivery.queued and not publisher.stuck:
+    publisher = services.publisher
+    if not publisher.stuck and delivery.waited_in_queue(services.publish_seconds / 2):
         if grant.sender is Sender.VISITOR:
             return Problem(Code.RATE_LIMITED, "visitors' events arrive faster than Kafka accepts them; send them again")
         # The first two names are the sender class and the organisation.

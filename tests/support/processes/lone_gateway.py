@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
 from bridge.gateway.app import create_app
+from bridge.gateway.delivery import Delivery
 from bridge.gateway.middleware import Front
-from bridge.gateway.publisher import Delivery, HeaderList, Publisher
+from bridge.gateway.publisher import HeaderList, Publisher
 from bridge.gateway.services import Services
 from bridge.http.answer import CLOSE, Message, Receive, Send
 from bridge.http.byte_budget import ByteBudget, Shares

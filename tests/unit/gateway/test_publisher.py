@@ -11,7 +11,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from support.wait import wait_until
 
 from bridge.gateway import publisher as module
-from bridge.gateway.publisher import Delivery, Publisher, header_bytes
+from bridge.gateway.delivery import Delivery
+from bridge.gateway.publisher import Publisher, header_bytes
 from bridge.http.problems import Code, Problem
 from schemas.config.settings import Settings
 
@@ -379,3 +380,15 @@ async def test_what_comes_between_two_turns_is_not_left(
     assert [partition for partition, _, _ in producer.sent] == [1, 2, 0]
     assert await delivery.acknowledged(5)
     assert await late[1].acknowledged(5)
+
+
+async def test_a_delivery_knows_how_long_it_waited_in_a_queue(made: tuple[Publisher, list[Producer]]) -> None:
+    """Behind its own records it is late by itself; a batch that Kafka has for long is late by Kafka."""
+    publisher, (producer,) = made
+    first = add(publisher, 1, lambda _: b"same")
+    await sent(producer, 1)
+    behind = add(publisher, 1, lambda _: b"same")
+
+    assert behind.waited_in_queue(0.0)
+    assert not first.waited_in_queue(0.0)
+    assert first.waited_in_queue(60.0)

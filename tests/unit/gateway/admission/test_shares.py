@@ -17,7 +17,7 @@ from bridge.gateway.admission import refused_events as judging
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.admission.shares import shares_of
-from bridge.gateway.publisher import Delivery
+from bridge.gateway.delivery import Delivery
 from bridge.http.byte_budget import ByteBudget, Held
 from bridge.http.problems import Code, Problem
 from schemas.pipeline.registry import Script
@@ -259,19 +259,22 @@ async def test_refused_events_beyond_the_bound_are_judged_no_further(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("sender", "queued", "stuck", "behind", "status"),
+    ("sender", "queued", "age", "stuck", "behind", "status"),
     [
-        ("visitor", True, False, False, 429),
-        ("visitor", True, True, True, 503),
-        ("visitor", False, False, False, 503),
-        ("server", True, False, True, 429),
-        ("server", True, True, True, 503),
-        ("server", True, False, False, 503),
-        ("server", False, False, True, 503),
+        ("visitor", True, 60, False, False, 429),
+        ("visitor", True, 60, True, True, 503),
+        ("visitor", False, 60, False, False, 503),
+        ("visitor", False, -0.9, False, False, 429),
+        ("visitor", False, -0.9, True, False, 503),
+        ("server", True, 60, False, True, 429),
+        ("server", True, 60, True, True, 503),
+        ("server", True, 60, False, False, 503),
+        ("server", False, 60, False, True, 503),
+        ("server", False, -0.9, False, True, 429),
     ],
 )
 async def test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway(
-    sender: str, queued: bool, stuck: bool, behind: bool, status: int, monkeypatch: pytest.MonkeyPatch
+    sender: str, queued: bool, age: float, stuck: bool, behind: bool, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sender fills its partition's queue at will, and a 503 pages; a batch without an answer is Kafka's."""
     async with lone_gateway() as gateway:
@@ -280,11 +283,12 @@ async def test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway(
         def waits(delivery: Delivery, *_: object) -> None:
             delivery.joins()
             delivery.queued = int(queued)
+            delivery.batched_at = asyncio.get_running_loop().time() - age
 
         monkeypatch.setattr(publisher, "add", waits)
         monkeypatch.setattr(type(publisher), "stuck", stuck)
         monkeypatch.setattr(publisher, "is_behind", lambda names: behind and len(names) == 2)
-        gateway.services.publish_seconds = 0.01
+        gateway.services.publish_seconds = 1.0
         headers = gateway.visitor() if sender == "visitor" else gateway.server()
         event = {"event_type": "click", "occurred_at": time.time_ns() // 1_000_000}
 

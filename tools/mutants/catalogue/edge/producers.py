@@ -331,7 +331,7 @@ MUTANTS = [
     Mutant(
         "gateway-all-batches",
         "the wait for every batch that contains an event of the request",
-        (Edit("bridge/gateway/publisher.py::Delivery.acknowledged", "self._left == 0", "True"),),
+        (Edit("bridge/gateway/delivery.py::Delivery.acknowledged", "self._left == 0", "True"),),
         (f"{PUBLISHER}::test_all_batches_of_a_request_are_waited_for",),
     ),
     Mutant(

@@ -56,10 +56,16 @@ MUTANTS = [
     Mutant(
         "gateway-own-queue",
         "the 429 of a sender whose events wait behind its own events",
-        (Edit("bridge/gateway/routes/events.py::_unacknowledged", "delivery.queued", "False"),),
+        (Edit("bridge/gateway/delivery.py::Delivery.waited_in_queue", "self.queued > 0", "False"),),
         (
             "tests/unit/gateway/admission/test_shares.py::test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway",
         ),
+    ),
+    Mutant(
+        "gateway-young-batch",
+        "the 429 of a sender whose events left its own queue a moment before",
+        (Edit("bridge/gateway/publisher.py::_Batch.append", "delivery.batched_at = self.sent_at", ""),),
+        ("tests/unit/gateway/test_publisher.py::test_a_delivery_knows_how_long_it_waited_in_a_queue",),
     ),
     Mutant(
         "gateway-behind",

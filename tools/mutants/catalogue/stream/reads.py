@@ -85,4 +85,10 @@ MUTANTS = [
         ),
         (f"{SOURCE}::test_brokers_hold_fetches_for_long_only_while_no_records_come",),
     ),
+    Mutant(
+        "fast-level",
+        "the fast level of lz4, whose time does not depend on the content",
+        (Edit("sinks/kafka/producer.py::make_producer", "compress_fast()", ""),),
+        (f"{CODECS}::test_producers_compress_by_the_fast_level",),
+    ),
 ]

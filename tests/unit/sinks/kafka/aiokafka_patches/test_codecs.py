@@ -14,9 +14,11 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import default_records
 from support.memory.fetched import Fetched, built
 
+from schemas.config.settings import Settings
 from sinks.kafka.aiokafka_patches import codecs as kafka_codecs
 from sinks.kafka.aiokafka_patches.codecs import bound_inflation
 from sinks.kafka.aiokafka_patches.reads import count_anew, had_enough
+from sinks.kafka.producer import make_producer
 from streams.pipeline.decode import decode
 
 MOST = 1024 * 1024
@@ -275,3 +277,16 @@ def test_a_batch_of_very_many_records_is_refused() -> None:
     shortest = b'{"event_id":"1","site_id":1,"script_id":"a","event_type":"a","occurred_at":0}'
     assert decode(shortest, None).event_id == "1"
     assert 8 * 1024 * 1024 / len(a_record(0, shortest)) < 0.7 * 150_000
+
+
+@pytest.mark.parametrize("part", ["aiokafka.record.default_records", "aiokafka.record._crecords.default_records"])
+async def test_producers_compress_by_the_fast_level(part: str) -> None:
+    """The level of aiokafka takes a hundred times as long for text of two letters, which anyone can send."""
+    compiled = pytest.importorskip(part)
+    await make_producer(Settings(kafka_bootstrap_servers="127.0.0.1:1")).stop()
+    letters = bytes(random.Random(1).choices(b"ab", k=256 * 1024))
+    fast = cramjam.lz4.Compressor(level=1, content_checksum=False, block_linked=False)
+    fast.compress(letters)
+
+    assert compiled.lz4_encode(letters) == bytes(fast.finish())
+    assert inflate("lz4", compiled.lz4_encode(letters)) == letters
