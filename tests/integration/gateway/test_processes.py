@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 from pydantic import SecretStr
 from support.infrastructure.accounts import account, execute
 from support.infrastructure.databases import as_admin
@@ -27,6 +28,8 @@ async def test_a_refused_login_ends_the_gateway(stack: StackAddresses, settings:
         with gateway(own, log, gateway_processes=2, env="staging") as found:
             name = urlsplit(url).username
             await wait_until(lambda: len(spawned(found.process.pid)) == 2, budget_seconds=60, describe=log.read_text)
+            # The connection that the other process keeps leaves none for the next one.
+            await wait_until(lambda: both_connected(admin, name), budget_seconds=60, describe=log.read_text)
             await execute(admin, f"ALTER ROLE {name} CONNECTION LIMIT 1")
             os.kill(spawned(found.process.pid)[0], signal.SIGKILL)
             await wait_until(lambda: lines(log, "process_start_failed"), budget_seconds=60, describe=log.read_text)
@@ -35,6 +38,16 @@ async def test_a_refused_login_ends_the_gateway(stack: StackAddresses, settings:
         printed = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
         assert len(printed) == 1
         assert "not permitted to log in" in printed[0]
+
+
+async def both_connected(admin: str, role: str | None) -> bool:
+    """Whether the role has two connections that are kept; those of start checks are closed at once."""
+    conn = await asyncpg.connect(admin)
+    try:
+        kept = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND backend_start < now() - interval '1 s'"
+        return bool(await conn.fetchval(kept, role) == 2)
+    finally:
+        await conn.close()
 
 
 def lines(log: Path, event: str) -> list[dict[str, object]]:
