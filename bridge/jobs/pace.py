@@ -13,29 +13,42 @@ from bridge.jobs.looks import LOOK_SECONDS, Look
 
 _BATCHES_A_SECOND: Final = 4
 TURN: Final = 200
-"""Most items that a replay has in flight: sent, and not committed yet."""
-TURN_BYTES: Final = 8 * 1024 * 1024
-"""A turn ends with the batch that reaches this size. The batch itself has at most 8 MiB, or one item."""
+"""Most items that the replays of an organisation have in flight: claimed, and not committed yet."""
+TURN_BYTES: Final = 1024 * 1024
+"""Most bytes of the items that are read for one turn, if it has more than one."""
 TURN_SECONDS: Final = 10.0
-"""Longest wait, in seconds, while none of the items in flight is committed. So one paused partition can't stop the replay."""
+"""Time, in seconds, in which none of the items in flight is committed before the run asks whether they stand still."""
 _FIRST_LOOK_SECONDS: Final = 0.02
 
 
-async def turn_ended(in_flight: Callable[[], Awaitable[int]], look: Look) -> None:
-    """Wait until `in_flight` returns 0, or the same number for TURN_SECONDS; raises the errors of `look`.
+async def _ends(_left: int) -> bool:
+    return True
 
-    `in_flight` returns the number of items of the last turn (one or several batches of a replay) that are not committed
-    yet.
+
+async def turn_ended(
+    in_flight: Callable[[], Awaitable[int]], look: Look, stands_still: Callable[[int], Awaitable[bool]] = _ends
+) -> int:
+    """Wait until `in_flight` returns 0, or the same number for TURN_SECONDS if that `stands_still`; return the number.
+
+    `in_flight` returns the number of items that are not committed yet. Raises the errors of `look`.
     """
     before, deadline, seconds = 0, 0.0, _FIRST_LOOK_SECONDS
+    asked = time.monotonic()
     while left := await in_flight():
+        now = time.monotonic()
+        # To count takes database time that the workers need to commit the items.
+        pause = max(seconds, 3 * (now - asked))
         if left != before:
-            before, deadline = left, time.monotonic() + TURN_SECONDS
-        elif time.monotonic() > deadline:
-            return
-        await asyncio.sleep(seconds)
+            before, deadline = left, now + TURN_SECONDS
+        elif now > deadline:
+            if await stands_still(left):
+                return left
+            deadline = now + TURN_SECONDS
+        await asyncio.sleep(pause)
         seconds = min(2 * seconds, LOOK_SECONDS)
         await look()
+        asked = time.monotonic()
+    return 0
 
 
 class Pace:
@@ -48,8 +61,11 @@ class Pace:
         self._sent = 0
 
     def batch(self, most: int) -> int:
-        """Return the number of items that the next batch may contain."""
-        return most if not self._rate else max(1, min(most, int(self._rate / _BATCHES_A_SECOND)))
+        """Return the number of items that the next batch may contain; more if the replay is behind its rate."""
+        if not self._rate:
+            return most
+        behind = (self._monotonic() - self._began) * self._rate - self._sent
+        return max(1, min(most, int(max(self._rate / _BATCHES_A_SECOND, behind))))
 
     def sent(self, count: int) -> None:
         """Count items that were sent."""

@@ -6,24 +6,24 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from bridge.jobs.dry_run import DryRun
 from bridge.jobs.frame import GIVES_WAY, Job
 from bridge.jobs.looks import LOOK_SECONDS, looked_after
-from bridge.jobs.pace import TURN, TURN_BYTES, Pace, turn_ended
+from bridge.jobs.pace import TURN_BYTES, Pace, turn_ended
 from bridge.jobs.run import Run
+from bridge.jobs.turns import Turns, items_of
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from schemas.documents.replay import CANARY_FAILED, DeadLetterItem, Forecast, Outcome, Plan, PlanState, ReplaySummary
 from schemas.errors import BreakerOpen, BridgeError, CanaryFailed, PreconditionFailed, SinkUnavailable
-from schemas.kafka.headers import length_beside_value
 from schemas.pipeline.record import RawBody
 from sinks.kafka.admin import group_has_members
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher, publishing_replays
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import Connection, connection
-from sinks.postgres.replay_items.items import claim, let_go, note_sent, page_end, read_items, skip
+from sinks.postgres.replay_items.items import MOST_BYTES, claim, let_go, note_sent, page_end, read_items, skip
 from sinks.postgres.replays import plans
 from sinks.postgres.replays.plans import Became, find_plan, outcomes, state_of, summed
 from streams.rules.correction import CorrectionFailed
@@ -46,6 +46,7 @@ _KINDS: Final = {
     SinkUnavailable: "Postgres or Kafka did not answer",
     PreconditionFailed: "Postgres or Kafka is unreachable, or does not meet a requirement",
 }
+_Sorted: TypeAlias = tuple[dict[int, RawBody], dict[int, str], int]
 _UNFINISHED: Final = (Outcome.UNSETTLED, Outcome.WAITING)
 
 
@@ -117,15 +118,14 @@ class _Replay:
     publisher: ReplayPublisher
     plan: Plan
     dry_run: DryRun
-    in_turns: bool
+    turns: Turns | None
 
     def __post_init__(self) -> None:
         self.settings, self.conn = self.dry_run.settings, self.dry_run.conn
         self.dry_run.look = self._look
         self.pace = Pace(self.options.rate, time.monotonic)
         self.sent_to = self.plan.sent_to
-        # The first turn begins when what an earlier run may have left in flight is committed.
-        self.turn_began, self.items_left, self.bytes_left = self.sent_to - TURN, 0, 0
+        self.turn_began = self.sent_to
         self.published = self.plan.published
         self.told_at = time.monotonic()
 
@@ -138,7 +138,8 @@ class _Replay:
         dry_run = await DryRun.of_plan(settings, conn, plan, run.share, force=options.force)
         if not (has_workers := await group_has_members(settings)):
             run.warn("no worker reads the raw topic now: outcomes arrive only when a worker runs")
-        return cls(options, run, to, plan, dry_run, has_workers)
+        turns = Turns(settings, conn, plan, run.tell) if has_workers else None
+        return cls(options, run, to, plan, dry_run, turns)
 
     async def send(self) -> None:
         """Send the plan's unsent items (dead letters). If a canary is set, its items are sent first, and must pass."""
@@ -155,8 +156,7 @@ class _Replay:
             self.run.tell(f"every item of the plan was sent by an earlier run ({sent}): nothing is sent again")
             return
         self._tell(at_once=True)
-        if self.in_turns:
-            # Otherwise the runs of many small plans, one after another, would send without a limit.
+        if self.turns is not None:
             await turn_ended(self._in_flight, self._stay)
 
     async def wait(self) -> None:
@@ -179,7 +179,8 @@ class _Replay:
         """Send the next batch of at most `most` dead letters. A run that is stopped meanwhile finishes the batch."""
         await self._look()
         await self._paced()
-        most = min(most, self.pace.batch(BATCH), self.items_left if self.in_turns else BATCH)
+        # A turn is one batch.
+        most = min(most, self.pace.batch(BATCH if self.turns is None else self.turns.share))
         batch = asyncio.create_task(self._send_batch(most))
         try:
             await asyncio.shield(batch)
@@ -193,11 +194,14 @@ class _Replay:
     async def _send_batch(self, size: int) -> None:
         replay_id = self.plan.replay_id
         added = self.dry_run.correction.added
-        up_to = await page_end(self.conn, replay_id, self.sent_to, size, added) or self.plan.last_position
+        most_bytes = MOST_BYTES if self.turns is None else TURN_BYTES
+        up_to = await page_end(self.conn, replay_id, self.sent_to, size, added, most_bytes) or self.plan.last_position
         # Slow work is done before the rows are locked: workers that commit these rows wait for the locks.
-        bodies, why = await self._sorted_out(await self._read(up_to))
+        bodies, why, up_to = await self._sorted_out(await self._read(up_to), up_to)
         await self.run.begins()
         async with self.conn.transaction():
+            if self.turns is not None and not await self.turns.may_claim():
+                return
             items = await self._read(up_to, lock=True)
             why |= {one.position: said for one in items if (said := refusal(one, self.dry_run.terms)) is not None}
             ready = [(one, bodies[one.position]) for one in items if one.position in bodies and one.position not in why]
@@ -210,9 +214,7 @@ class _Replay:
         await self._give_up(refused, {item.provenance: item.position for item, _ in ready})
         sent = len(records) - len(refused)
         await note_sent(self.conn, replay_id, up_to, sent + known)
-        self.sent_to = up_to
-        self.items_left -= sent
-        self.bytes_left -= sum(_size(one.body) for one in records)
+        self.turn_began, self.sent_to = self.sent_to, up_to
         self.published += sent + known
         self.run.summary.sent_total += sent
         self.run.summary.processed_total += sent
@@ -226,30 +228,39 @@ class _Replay:
         """Return whether a run of this plan has sent the dead letter already, perhaps without a record of that."""
         return item.replay_id == self.plan.replay_id and item.disposition == "replayed"
 
-    async def _sorted_out(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return the bodies of the items to send, and why other items are not sent, both by position in the plan."""
-        bodies, why = await looked_after(self._corrected(items), self._look)
+    async def _sorted_out(self, items: Sequence[DeadLetterItem], up_to: int) -> _Sorted:
+        """Return the bodies of the items to send, why other items are not sent, and the last position of the turn.
+
+        This is `up_to`, or less if the items count as more than a turn has.
+        """
+        bodies, why, up_to = await looked_after(self._corrected(items, up_to), self._look)
         # An item may be so old that the key table can't detect a duplicate. Then the events are searched for it.
         old = [one for one in items if one.position in bodies and self.dry_run.is_beyond_horizon(one)]
         for judged in await self.dry_run.judge(old):
             if judged.forecast is Forecast.REFUSED:
                 why[judged.item.position] = judged.why
-        return bodies, why
+        return bodies, why, up_to
 
-    async def _corrected(self, items: Sequence[DeadLetterItem]) -> tuple[dict[int, RawBody], dict[int, str]]:
-        """Return corrected bodies, and why other items are not sent, by position; does not search for duplicates."""
+    async def _corrected(self, items: Sequence[DeadLetterItem], up_to: int) -> _Sorted:
+        """Do what `_sorted_out` does, without a search for duplicates."""
         why: dict[int, str] = {}
         bodies: dict[int, RawBody] = {}
+        counted = 0
         correction, terms, registry = self.dry_run.correction, self.dry_run.terms, self.dry_run.registry
         for item in (one for one in items if not self._was_sent(one)):
             if (problem := refusal(item, terms)) is not None:
                 why[item.position] = problem
                 continue
             try:
-                bodies[item.position] = await self.run.share.finish(corrected(item, correction, terms, registry))
+                body = await self.run.share.finish(corrected(item, correction, terms, registry))
             except CorrectionFailed as error:
                 why[item.position] = str(error)
-        return bodies, why
+                continue
+            counted += items_of(body)
+            if self.turns is not None and bodies and counted > self.turns.share:
+                return bodies, why, item.position - 1
+            bodies[item.position] = body
+        return bodies, why, up_to
 
     async def _give_up(self, refused: Sequence[Replayed], positions: dict[object, int]) -> None:
         if refused:
@@ -273,9 +284,8 @@ class _Replay:
         while (seconds := self.pace.seconds_to_wait()) > 0:
             await asyncio.sleep(min(seconds, LOOK_SECONDS))
             await self._look()
-        if self.in_turns and min(self.items_left, self.bytes_left) <= 0:
-            await turn_ended(self._in_flight, self._look)
-            self.turn_began, self.items_left, self.bytes_left = self.sent_to, TURN, TURN_BYTES
+        if self.turns is not None:
+            await self.turns.begin(self._look)
 
     async def _stay(self) -> None:
         self.run.check_lock()
@@ -316,10 +326,6 @@ class _Replay:
         if at_once or time.monotonic() - self.told_at >= 2 * LOOK_SECONDS:
             self.told_at = time.monotonic()
             self.run.tell(message)
-
-
-def _size(body: RawBody) -> int:
-    return len(body.value or b"") + length_beside_value(body.key, body.headers)
 
 
 def _told_to_all(error: BridgeError, run: Run[ReplaySummary]) -> str:

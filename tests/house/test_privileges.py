@@ -24,7 +24,7 @@ NOT_RUN = {
         Service.WORKER: """
             breaker_release gate_failing kpi_days migrations_owned offsets_adopt offsets_show offsets_skip relations_missing
             replay_begin replay_canary replay_cancel replay_claims replay_claims_page replay_create replay_end replay_find replay_freeze replay_held replay_in_flight
-            replay_left replay_list replay_outcomes replay_planned replay_state run_show runs_list
+            replay_left replay_list replay_outcomes replay_planned replay_state replay_turn replay_turn_lock run_show runs_list
         """,
         Service.API: """
             api_token_add api_token_revoke audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows

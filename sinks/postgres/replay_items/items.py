@@ -20,16 +20,19 @@ from sinks.postgres.records import named, provenance_of
 from sinks.postgres.statements import sql
 from sinks.postgres.transaction import key_holders
 
-_MOST_BYTES: Final = 8 * 1024 * 1024
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""Most bytes of the items that are read together, if there are several."""
 
 
-async def page_end(conn: Connection, replay_id: str, after: int, most: int, added: int) -> int | None:
+async def page_end(
+    conn: Connection, replay_id: str, after: int, most: int, added: int, most_bytes: int = MOST_BYTES
+) -> int | None:
     """Return the position, in a replay plan, of the last item to read next; None if no item is left.
 
-    An item is a dead letter of the plan. Items are read from after position `after`: at most `most`, and only as many
-    as fit into memory together, where `added` is the number of bytes that the plan's correction adds to each.
+    An item is a dead letter of the plan. Items are read from after position `after`: at most `most`, and with
+    at most `most_bytes` together unless it is one, where `added` is the number of bytes that the plan's correction adds to each.
     """
-    position: int | None = await conn.fetchval(sql("replay_reach"), replay_id, after, most, _MOST_BYTES, added)
+    position: int | None = await conn.fetchval(sql("replay_reach"), replay_id, after, most, most_bytes, added)
     return position
 
 

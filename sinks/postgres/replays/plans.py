@@ -5,6 +5,7 @@ A replay plan is a stored list of dead letters, its items, that `bridge dlq repl
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -60,6 +61,19 @@ class Claims(NamedTuple):
 
     claimed: int
     in_doubt: int
+
+
+class InFlight(NamedTuple):
+    """What an organisation has in flight (claimed, and not committed by a worker) over all its plans, in items.
+
+    `own` are those of one plan and of plans that do not run, `others` those of the `running` other plans that run. `at`
+    is the time of the count.
+    """
+
+    at: datetime
+    running: int
+    own: int
+    others: int
 
 
 @asynccontextmanager
@@ -192,6 +206,23 @@ async def in_flight(conn: Connection, replay_id: str, after: int, up_to: int) ->
     Only items after position `after`, up to and including `up_to`, are considered.
     """
     return int(await conn.fetchval(sql("replay_in_flight"), replay_id, after, up_to))
+
+
+async def org_in_flight(conn: Connection, plan: Plan, since: datetime | None) -> InFlight:
+    """Return what the plan's organisation has in flight. Plans without an organisation count together.
+
+    Plans that neither run nor were changed after `since` are left out.
+    """
+    return InFlight(**await conn.fetchrow(sql("replay_turn"), plan.replay_id, plan.org_id, since))
+
+
+async def lock_turn(conn: Connection, plan: Plan) -> PlanState:
+    """Wait until no other run of the plan's organisation claims items; none does until the transaction ends.
+
+    Return the plan's state.
+    """
+    rows = await conn.fetch(sql("replay_turn_lock"), plan.replay_id, plan.org_id)
+    return next(PlanState(row["state"]) for row in rows if row["own"])
 
 
 async def is_left(conn: Connection, replay_id: str) -> bool:

@@ -40,7 +40,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
             replay_begin replay_canary replay_cancel replay_claim replay_create replay_end replay_find replay_forecast
             replay_claims replay_claims_page replay_freeze replay_held replay_in_flight replay_left replay_items replay_items_lock replay_keep_passing
             replay_let_go replay_list replay_lives replay_outcomes replay_planned replay_reach replay_sent replay_skip
-            replay_state
+            replay_state replay_turn replay_turn_lock
         """,
     }.items()
 }

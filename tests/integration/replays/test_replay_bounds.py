@@ -17,18 +17,14 @@ from support.infrastructure.databases import LOCK_AWAITED, as_admin
 from support.processes.command import bridge
 
 from bridge.jobs.frame import RunOptions, perform
-from bridge.jobs.pace import TURN, TURN_BYTES
 from bridge.jobs.plan import PlanOptions, plan_job
 from bridge.jobs.replay import ReplayOptions, replay_job
 from schemas.config.service import Service
-from schemas.config.settings import Settings
 from schemas.documents.dead_letter_filter import DeadLetterFilter
 from schemas.documents.replay import ReplaySummary
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher
-from sinks.postgres.connection import Connection
 from sinks.postgres.registry.admin import add_script
-from sinks.postgres.replay_items.items import claim, read_items
-from sinks.postgres.replays import plans
+from sinks.postgres.replay_items.items import MOST_BYTES, claim, read_items
 from streams.rules.correction import read_correction
 
 
@@ -148,83 +144,6 @@ async def test_a_replay_whose_items_are_opened_again_is_not_sent(stack, database
     assert (await fetch(settings, "SELECT count(*) FROM bridge_event"))[0][0] == 3
 
 
-SETTLE = "UPDATE bridge_event_raw SET disposition = 'replayed', replayed_as = 'raw:0:1' WHERE disposition = 'claimed'"
-
-
-def act_as_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test itself commits what is sent, by SETTLE."""
-
-    async def has_members(_: Settings) -> bool:
-        return True
-
-    monkeypatch.setattr("bridge.jobs.replay.group_has_members", has_members)
-    monkeypatch.setattr("bridge.jobs.pace.TURN_SECONDS", 3600.0)
-
-
-@pytest.mark.parametrize(
-    ("rate", "most_bytes", "expected"),
-    [
-        (0, TURN_BYTES, [TURN, TURN, 1]),
-        (1_000_000, TURN_BYTES, [TURN, TURN, 1]),
-        (2 * TURN, TURN_BYTES, [TURN // 2, TURN] * 2 + [1]),
-        (2 * TURN, 1, [TURN // 2] * 4 + [1]),
-    ],
-)
-async def test_a_replay_waits_for_what_it_sent(
-    stack, database_url, topic_prefix, monkeypatch: pytest.MonkeyPatch, rate: int, most_bytes: int, expected: list[int]
-) -> None:  # type: ignore[no-untyped-def]  # as above
-    """At most one turn of items is in flight at any rate; they are committed when the run asks for them."""
-    act_as_worker(monkeypatch)
-    monkeypatch.setattr("bridge.jobs.replay.TURN_BYTES", most_bytes)
-    settings = replay_settings(stack, database_url, topic_prefix)
-    await dead_letters(settings, late(2 * TURN + 1))
-    plan_id, _ = await plan(settings, "--script-id", "late")
-    flights: list[int] = []
-    publish, in_flight = ReplayPublisher.publish, plans.in_flight
-
-    async def published(self: ReplayPublisher, replay_id: str, records: Sequence[Replayed]) -> list[Replayed]:
-        claimed = "SELECT count(*) FROM bridge_event_raw WHERE disposition = 'claimed'"
-        flights.append((await fetch(settings, claimed))[0][0])
-        return await publish(self, replay_id, records)
-
-    async def committed(conn: Connection, replay_id: str, after: int, up_to: int) -> int:
-        await fetch(settings, SETTLE)
-        return await in_flight(conn, replay_id, after, up_to)
-
-    monkeypatch.setattr(ReplayPublisher, "publish", published)
-    monkeypatch.setattr(plans, "in_flight", committed)
-    await perform(replay_job(settings, ReplayOptions(plan_id, rate)), settings, RunOptions(plan_id))
-    assert flights == expected
-
-
-async def test_a_run_waits_for_what_it_or_an_earlier_run_sent(
-    stack, database_url, topic_prefix, monkeypatch: pytest.MonkeyPatch
-) -> None:  # type: ignore[no-untyped-def]  # as above
-    """Many runs, one after another, have no more in flight than one."""
-    act_as_worker(monkeypatch)
-    settings = replay_settings(stack, database_url, topic_prefix)
-    await dead_letters(settings, late(5))
-    plan_id, _ = await plan(settings, "--script-id", "late")
-
-    def begun(rate: float) -> asyncio.Task[object]:
-        job = replay_job(settings, ReplayOptions(plan_id, rate))
-        return asyncio.create_task(perform(job, settings, RunOptions(plan_id)))
-
-    replay = begun(rate=0.1)
-    await until(settings, "SELECT published = 1 FROM replay")
-    replay.cancel()
-    await asyncio.wait({replay})
-    replay = begun(rate=0)
-    await until(settings, "SELECT state = 'running' FROM replay")
-    assert not (await asyncio.wait({replay}, timeout=1))[0]
-    assert (await fetch(settings, "SELECT published FROM replay"))[0][0] == 1
-    await fetch(settings, SETTLE)
-    await until(settings, "SELECT state = 'sent' FROM replay")
-    assert not (await asyncio.wait({replay}, timeout=1))[0]
-    await fetch(settings, SETTLE)
-    await replay
-
-
 async def test_a_batch_of_large_corrections_is_small(
     stack, database_url, topic_prefix, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # type: ignore[no-untyped-def]  # as above
@@ -247,4 +166,4 @@ async def test_a_batch_of_large_corrections_is_small(
     job = replay_job(settings, ReplayOptions(str(plan_id), 1_000_000))
     summary, _ = await perform(job, settings, RunOptions(str(plan_id)))
     assert summary.sent_total == 300
-    assert max(sizes) <= TURN_BYTES
+    assert max(sizes) <= MOST_BYTES

@@ -4,8 +4,10 @@ from tools.mutants.catalogue.operators.words import WORDS
 from tools.mutants.mutant import Edit, Mutant
 
 BOUNDS = "tests/integration/replays/test_replay_bounds.py"
-TURNS = f"{BOUNDS}::test_a_replay_waits_for_what_it_sent"
-EARLIER = f"{BOUNDS}::test_a_run_waits_for_what_it_or_an_earlier_run_sent"
+IN_TURNS = "tests/integration/replays/test_replay_turns.py"
+TURNS = f"{IN_TURNS}::test_a_replay_waits_for_what_it_sent"
+EARLIER = f"{IN_TURNS}::test_a_run_waits_for_what_an_earlier_run_sent"
+TURNS_OF = "bridge/jobs/turns.py"
 LARGE = "tests/integration/replays/test_reach.py::test_a_dry_run_holds_no_more_for_a_large_correction"
 HISTORY_WRITERS = "tests/integration/postgres/test_history_writers.py"
 OTHERS = "migrations/0021_history_of_others.sql"
@@ -149,32 +151,86 @@ MUTANTS = [
     Mutant(
         "replay-turns",
         "the wait of a replay until its sent items are committed",
-        (Edit("bridge/jobs/replay.py::_Replay._in_flight", "await plans.in_flight(...)", "0"),),
-        (TURNS,),
+        (Edit(f"{TURNS_OF}::Turns._too_many", "found.own", "0"),),
+        (EARLIER,),
     ),
     Mutant(
-        "replay-turns-rate",
-        "the limit on the items that a replay with a rate has in flight",
-        (Edit("bridge/jobs/replay.py::_Replay._batch", "self.items_left if self.in_turns else BATCH", "BATCH"),),
-        (TURNS,),
+        "replay-turns-size",
+        "the limit on the items of a turn",
+        (Edit("bridge/jobs/replay.py::_Replay._batch", "BATCH if self.turns is None else self.turns.share", "BATCH"),),
+        (f"{IN_TURNS}::test_plans_that_are_cancelled_leave_no_more_in_flight_than_one",),
+    ),
+    Mutant(
+        "replay-turns-weight",
+        "the weight of the items of a turn",
+        (Edit("bridge/jobs/replay.py::_Replay._corrected", "counted > self.turns.share", "False"),),
+        (f"{IN_TURNS}::test_costly_items_make_a_small_turn",),
     ),
     Mutant(
         "replay-turns-bytes",
-        "the limit on the bytes that a replay has in flight",
-        (Edit("bridge/jobs/replay.py::_Replay._paced", "min(self.items_left, self.bytes_left)", "self.items_left"),),
-        (TURNS,),
+        "the limit on the bytes that a replay reads for a turn",
+        (
+            Edit(
+                "bridge/jobs/replay.py::_Replay._send_batch",
+                "MOST_BYTES if self.turns is None else TURN_BYTES",
+                "MOST_BYTES",
+            ),
+        ),
+        (f"{IN_TURNS}::test_a_turn_reads_few_bytes",),
     ),
     Mutant(
         "replay-turns-at-end",
-        "the wait of a replay for its last items before another run may begin",
-        (Edit("bridge/jobs/replay.py::_Replay.send", "self.in_turns", "False"),),
+        "the wait of a replay for its last items before it ends",
+        (Edit("bridge/jobs/replay.py::_Replay.send", "self.turns is not None", "False"),),
         (EARLIER,),
     ),
     Mutant(
         "replay-turns-resumed",
         "the wait of a replay for what an earlier run of its plan has in flight",
-        (Edit("bridge/jobs/replay.py::_Replay.__post_init__", "self.sent_to - TURN, 0, 0", "self.sent_to, 0, 0"),),
+        (Edit("replay_turn.sql", "DESC LIMIT 200", "DESC LIMIT 0"),),
         (EARLIER,),
+    ),
+    Mutant(
+        "replay-turns-ended",
+        "the count of what an organisation's plans that do not run have in flight",
+        (
+            Edit(
+                "replay_turn.sql",
+                "OR state <> 'planned' AND updated_at > greatest($3::timestamptz, now() - interval '1 hour')",
+                "",
+            ),
+        ),
+        (f"{IN_TURNS}::test_plans_that_are_cancelled_leave_no_more_in_flight_than_one",),
+    ),
+    Mutant(
+        "replay-turns-others",
+        "the count of what an organisation's other replays have in flight",
+        (Edit(f"{TURNS_OF}::Turns._too_many", "max(...)", "0"),),
+        (f"{IN_TURNS}::test_plans_at_once_share_a_turn",),
+    ),
+    Mutant(
+        "replay-turns-orgs",
+        "the turn that each organisation has",
+        (Edit("replay_turn.sql", "org_id IS NOT DISTINCT FROM $2", "$2 IS NULL OR true"),),
+        (f"{IN_TURNS}::test_plans_of_another_organisation_are_not_waited_for",),
+    ),
+    Mutant(
+        "replay-turns-locked",
+        "the rule that an organisation's replays claim items one after another",
+        (Edit("replay_turn_lock.sql", "FOR UPDATE"),),
+        (f"{IN_TURNS}::test_runs_claim_one_after_another",),
+    ),
+    Mutant(
+        "replay-turns-again",
+        "the second count of what is in flight, when no other replay claims",
+        (Edit(f"{TURNS_OF}::Turns.may_claim", "self._too_many(...) <= self._standing", "True"),),
+        (f"{IN_TURNS}::test_runs_claim_one_after_another",),
+    ),
+    Mutant(
+        "replay-turns-standing",
+        "the rule that a replay goes on only beside items that no worker will commit",
+        (Edit(f"{TURNS_OF}::Turns._stands_still", "not behind", "True"),),
+        (f"{IN_TURNS}::test_a_slow_worker_is_waited_for_and_what_stands_still_is_not",),
     ),
     Mutant(
         "replay-turns-slow",
