@@ -5,7 +5,7 @@ A turn is a short time during which one task's work occupies the event loop.
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from copy import copy
 from typing import Final, TypeVar
 
@@ -63,6 +63,7 @@ class Share:
     The work runs in turns, each one short step. The next turn goes to the waiting organisation that has used the least
     time, and within the organisation to the waiting task that has used the least time. Work without an organisation
     counts as one more organisation. Organisations with many tasks, or with long steps, therefore don't delay others.
+    In a worker, partitions take the place of organisations.
     """
 
     def __init__(self, now: Callable[[], float] | None = None, *, rest: float = 1.0) -> None:
@@ -192,10 +193,3 @@ def unshared() -> Share:
 def in_pieces(things: Sequence[T]) -> Iterator[Sequence[T]]:
     """Return slices of some hundred items; work on one item is expected to take about ten microseconds."""
     return (things[start : start + _PIECE] for start in range(0, len(things), _PIECE))
-
-
-async def in_turns(work: Iterable[None]) -> None:
-    """Run the generator to its end; after each step, other tasks run if the work has used its turn of the loop."""
-    for _ in work:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -41,6 +41,7 @@ from streams.pipeline.rejection import Rejection, violated
 from streams.pipeline.violations import contract_violations, json_type, quoted
 
 _KEY = "(key)"
+_WITH_TEXT = (list, dict, str)
 # Strings, and what follows each up to a bracket or another string, are one match, because a loop over many short ones
 # takes as long as 50 events. The closing quote is optional. Otherwise a string without one would be searched again from
 # each of its escaped quotes.
@@ -208,33 +209,34 @@ def _unsound_text(document: dict[str, Any], text: str) -> list[str]:
     return [] if found is None else [f"{_path(found[1]) or 'value'}: holds a {found[0]}"]
 
 
-def _find_unsound(value: Any) -> tuple[str, list[str | int]] | None:
+def _find_unsound(value: object) -> tuple[str, list[str | int]] | None:
     """Find the first string or key that can't be stored: one with a NUL or a lone surrogate.
 
     Returns which of both it contains, and the path to it, with the innermost step first.
     """
+    # A document may have 60,000 values, so there is no call for those that can't hold a string.
     if isinstance(value, str):
         if "\x00" in value:
             return "NUL", []
         try:
-            value.encode()
+            if not value.isascii():
+                value.encode()
         except UnicodeEncodeError:
             return "lone surrogate", []
-        return None
-    for step, part in _parts(value):
-        if (found := _find_unsound(part)) is not None:
-            found[1].append(step)
-            return found
-    return None
-
-
-def _parts(value: Any) -> Iterator[tuple[str | int, Any]]:
-    """Yield the keys and values of an object, or the elements of an array, each with the step of a path to it."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from ((_KEY, name), (name, item))
     elif isinstance(value, list):
-        yield from enumerate(value)
+        for index, part in enumerate(value):
+            if part and isinstance(part, _WITH_TEXT) and (found := _find_unsound(part)) is not None:
+                found[1].append(index)
+                return found
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if (found := _find_unsound(name)) is not None:
+                found[1].append(_KEY)
+                return found
+            if part and isinstance(part, _WITH_TEXT) and (found := _find_unsound(part)) is not None:
+                found[1].append(name)
+                return found
+    return None
 
 
 def _path(steps: list[str | int]) -> str:

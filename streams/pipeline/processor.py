@@ -4,7 +4,7 @@ The functions are pure. Their arguments are the registry of scripts, the known e
 the ledger (the table of failed events).
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -80,7 +80,9 @@ class _Attempt(Attempt, gc=False):
     found: Finding = NOTHING
 
 
-def processing(outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float) -> Iterator[None]:
+def processing(
+    outcomes: Outcomes, context: Context, now: Callable[[], float], slice_seconds: float
+) -> Generator[None, None, None]:
     """Add the outcome of every record of the batch to `outcomes`, in order; a generator that lets other tasks run.
 
     It yields after every `slice_seconds` by the clock `now`, which is in seconds.

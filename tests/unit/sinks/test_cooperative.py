@@ -2,12 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 import pytest
 from support.virtual_time import VirtualTimeLoop, run_virtually
 
-from sinks.cooperative import TURN_SECONDS, Share, Turn, in_turns
+from sinks.cooperative import TURN_SECONDS, Share, Turn
 
 
 async def turns_of_others(during: "asyncio.Task[None]") -> int:
@@ -29,19 +29,6 @@ async def test_others_wait_until_a_turn_is_over() -> None:
             await turn.let_others()
 
     assert await turns_of_others(asyncio.create_task(work())) == 2
-
-
-async def test_work_is_done_in_turns() -> None:
-    """Other tasks run at each yield and at the end."""
-    done: list[int] = []
-
-    def work() -> Iterator[None]:
-        for number in range(5):
-            done.append(number)
-            yield
-
-    assert await turns_of_others(asyncio.create_task(in_turns(work()))) >= 6
-    assert done == list(range(5))
 
 
 def test_several_share_half_of_the_loop() -> None:

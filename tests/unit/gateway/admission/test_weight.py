@@ -114,6 +114,26 @@ async def test_a_first_check_that_takes_long_charges_nothing(monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
+    ("milliseconds", "length", "checks"),
+    [(0.03, 10, 1), (0.17, 10, 2), (4, 60_000, 1), (50, 60_000, 2)],
+    ids=["plain", "dear", "long", "long with a pause"],
+)
+async def test_a_long_event_is_checked_once_if_its_time_is_usual(
+    milliseconds: float, length: int, checks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All requests wait for a check, and a second one of a costly event takes as long as the first."""
+    ticks = itertools.count()
+    monkeypatch.setattr(refused_events, "thread_time", lambda: next(ticks) * milliseconds / 1000)
+    async with lone_gateway() as gateway:
+        unrefilled(gateway, Sender.VISITOR)
+
+        answer = await gateway.post(gateway.visitor(), sent(1, json.dumps({"k": "x" * length}).encode()))
+
+        assert answer.status == 202
+        assert next(ticks) == 2 * checks
+
+
+@pytest.mark.parametrize(
     ("who", "refused", "beyond"),
     [
         (Sender.SERVER, b'{"event_type": ""}', 9 + 11),

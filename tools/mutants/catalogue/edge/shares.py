@@ -134,6 +134,12 @@ MUTANTS = [
         ("tests/unit/gateway/admission/test_weight.py::test_an_event_counts_as_the_time_of_its_check",),
     ),
     Mutant(
+        "check-once",
+        "the single check of a long event whose check takes the usual time of its weight",
+        (Edit("bridge/gateway/admission/refused_events.py::_USUAL", "8", "0"),),
+        ("tests/unit/gateway/admission/test_weight.py::test_a_long_event_is_checked_once_if_its_time_is_usual",),
+    ),
+    Mutant(
         "check-pause-long",
         "the higher limit on what the check of a long event charges",
         (

@@ -6,6 +6,7 @@ TEXT = "tests/unit/streams/pipeline/test_json_text.py"
 SMALL = "tests/property/test_worst_small_events.py"
 NAMES = "tests/unit/streams/pipeline/test_name_order.py"
 HOSTS = "tests/unit/streams/pipeline/test_hosts.py"
+LANE_TURNS = "tests/unit/streams/test_lane_turns.py"
 
 MUTANTS = [
     Mutant(
@@ -78,8 +79,20 @@ MUTANTS = [
         (Edit("streams/pipeline/processor.py::_by_python", "now() >= ends", "now() < 0"),),
         (
             "tests/unit/streams/pipeline/test_processor.py::test_a_batch_in_slices_comes_to_the_same",
-            "tests/unit/streams/test_lane_turns.py::test_others_have_their_turn_while_a_batch_is_judged",
+            f"{LANE_TURNS}::test_others_have_their_turn_while_a_batch_is_judged",
         ),
+    ),
+    Mutant(
+        "batch-share",
+        "the common turn of all lanes in an iteration of the worker's event loop",
+        (Edit("streams/judging.py::Judging.judge", "self._share", "Share(self.monotonic, rest=0.0)"),),
+        (f"{LANE_TURNS}::test_all_lanes_together_take_one_turn_in_an_iteration_of_the_loop",),
+    ),
+    Mutant(
+        "batch-share-least",
+        "the next turn in the worker's event loop for the partition that has used the least time",
+        (Edit("streams/judging.py::Judging.judge", "self._share.of(one.batch.source)", "self._share.of(None)"),),
+        (f"{LANE_TURNS}::test_a_single_event_does_not_wait_for_a_turn_of_each_costly_lane",),
     ),
     Mutant(
         "row-parts",
