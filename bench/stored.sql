@@ -1,7 +1,7 @@
 -- Adds $3 copies of each row of the table `base` to the month from $1 to $2, spread evenly over it, with keys in the order of
 -- their time. The index of keys of the load is in this order too, because its ids are UUIDv7.
 WITH copy AS (
-    SELECT b.*, n, $1::timestamptz + ((n - 1) * b.whole + b.place) * ($2::timestamptz - $1) / ($3::integer * b.whole) AS earlier
+    SELECT b.*, n, $1::timestamptz + ((n - 1) * b.whole + b.place - 1) * ($2::timestamptz - $1) / ($3::integer * b.whole) AS earlier
     FROM generate_series(1, $3) AS n CROSS JOIN base AS b
 ), key AS (
     INSERT INTO bridge_event_key (event_key, received_at, sender)

@@ -49,7 +49,7 @@ TABLES: Final = {
     "bridge_event_key": (),
     "bridge_event_superseded": ("superseded_at",),
     "gate_window": (),
-    "stream_offset": ("updated_at",),
+    "stream_offset": ("persisted_at", "updated_at"),
 }
 COLUMNS: Final = """
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
