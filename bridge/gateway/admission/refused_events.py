@@ -210,8 +210,9 @@ class RefusedEvents:
     def _too_many(self, beyond: dict[int, str], count: int) -> Problem:
         # The whole request is refused, so the events that are valid or were not checked are not sent either.
         self._count("with_request", count - len(beyond))
-        if self._exhausted is not None:
-            return self._exhausted
+        if (exhausted := self._exhausted) is not None:
+            self._exhausted = None
+            return exhausted
         rate_limits = self._services.rate_limits
         first = next(iter(beyond.values()))
         return Problem(
@@ -235,7 +236,8 @@ class RefusedEvents:
             try:
                 self._limits.ask(costs)
             except Problem as exhausted:
-                self._exhausted = exhausted
+                # The exception's traceback refers to this object, and would keep the request until a garbage collection.
+                self._exhausted = Problem(exhausted.code, exhausted.detail, retry_after=exhausted.retry_after)
                 return False
         return True
 

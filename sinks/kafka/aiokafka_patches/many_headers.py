@@ -7,6 +7,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import calc_crc32c
 
 from schemas.kafka import headers
+from sinks.kafka.aiokafka_patches.rising_offsets import RisingBatch
 
 MOST_HEADERS: int = 10_000
 """The most headers of one record.
@@ -39,7 +40,7 @@ _RECORDS: int = 61
 
 
 class CutRecords:
-    """Fetched batches, like aiokafka's `MemoryRecords`, whose records have few headers.
+    """Fetched batches, like aiokafka's `MemoryRecords`, whose records have few headers and rising offsets.
 
     A compressed batch is left as it is, and cut when it is inflated (codecs.py).
     """
@@ -57,14 +58,16 @@ class CutRecords:
         begin = self._place
         size = int.from_bytes(self._fetched[begin + _LENGTH : begin + _AFTER_LENGTH])
         self._place = begin + _AFTER_LENGTH + size
-        if size <= _SHORT_BYTES or not isinstance(batch, DefaultRecordBatch) or batch.compression_type:
+        if not isinstance(batch, DefaultRecordBatch) or batch.is_control_batch:
             return batch
+        if size <= _SHORT_BYTES or batch.compression_type:
+            return RisingBatch(batch)
         records = self._fetched[begin + _RECORDS : self._place]
         cut = cut_headers(records, _LARGE_PLAIN)
         # A batch that was corrupted keeps its wrong checksum, by which the client detects it.
-        if cut is records or not batch.validate_crc():
-            return batch
-        return MemoryRecords(with_records(self._fetched[begin : begin + _RECORDS], cut)).next_batch()
+        if cut is not records and batch.validate_crc():
+            batch = MemoryRecords(with_records(self._fetched[begin : begin + _RECORDS], cut)).next_batch()
+        return RisingBatch(batch)
 
 
 def with_records(head: bytes, records: bytes) -> bytes:

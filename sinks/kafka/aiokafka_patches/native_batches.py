@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Final
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record import MemoryRecords
-from aiokafka.record.default_records import DefaultRecordBatch
 
 from schemas.native_module import module
 from sinks.kafka.aiokafka_patches.many_headers import CutRecords, cut_headers, with_records
 from sinks.kafka.aiokafka_patches.reads import this_read
+from sinks.kafka.aiokafka_patches.rising_offsets import RisingBatch
 
 _HEAD: Final = 61
 _ATTRIBUTES: Final = 22
@@ -34,38 +34,34 @@ class ReadRecords(CutRecords):
         begin = self._place
         batch = super().next_batch()
         read = this_read()
-        if read is None or not read.natively or not isinstance(batch, DefaultRecordBatch) or batch.is_control_batch:
+        if read is None or not read.natively or not isinstance(batch, RisingBatch):
             return batch
         return _NativeBatch(batch, self._fetched[begin : self._place], self.inflate)
 
 
-class _NativeBatch:
-    """A batch like aiokafka's, except that it yields all its records at once, in one object of the native module."""
+class _NativeBatch(RisingBatch):
+    """A batch that yields all its records at once, in one object of the native module."""
 
-    def __init__(self, batch: Any, content: bytes, inflate: Mapping[int, Callable[[bytes], bytes]]) -> None:
-        self._batch = batch
+    def __init__(self, batch: RisingBatch, content: bytes, inflate: Mapping[int, Callable[[bytes], bytes]]) -> None:
+        super().__init__(batch)
         self._head, self._records = content[:_HEAD], content[_HEAD:]
         self._inflate = inflate
-        self.base_offset, self.next_offset = batch.base_offset, batch.next_offset
-        self.producer_id, self.is_transactional = batch.producer_id, batch.is_transactional
-        self.is_control_batch = False
-        self.validate_crc = batch.validate_crc
 
     def __iter__(self) -> Iterator[Any]:
         codec = self._head[_ATTRIBUTES] & _CODEC
         inflate = self._inflate.get(codec)
         if codec and inflate is None:
-            return iter(self._batch)
+            return iter(self.batch)
         records = self._records if inflate is None else inflate(self._records)
         read = module.batch(self._head, records)
         if read is not None:
             return iter((read,))
         if inflate is None:
-            return iter(self._batch)
+            return iter(self.batch)
         # Inflated only once.
         head = bytearray(self._head)
         head[_ATTRIBUTES] &= ~_CODEC
-        return iter(MemoryRecords(with_records(bytes(head), cut_headers(records))).next_batch())
+        return iter(RisingBatch(MemoryRecords(with_records(bytes(head), cut_headers(records))).next_batch()))
 
 
 def records_of(self: PartitionRecords, partition: TopicPartition, record: Any) -> Any:

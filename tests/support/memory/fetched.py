@@ -10,8 +10,11 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionReco
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from sinks.kafka.aiokafka_patches.many_headers import with_records
+
 Content = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 """Key, value and headers of a record."""
+_HEAD = 61
 
 
 def built(*records: tuple[bytes, int], compression: int = 0) -> bytes:
@@ -28,6 +31,15 @@ def batch_of(records: Iterable[Content], compression: int = 0, time_ms: int = 0)
     for offset, (key, value, headers) in enumerate(records):
         builder.append(offset, time_ms + offset, key, value, headers)
     return bytes(builder.build())
+
+
+def at_offsets(*deltas: int) -> bytes:
+    """An uncompressed batch of records at these distances from its first offset."""
+    head, records = bytearray(batch_of([(b"k", b"v", [])] * len(deltas))[:_HEAD]), b""
+    for delta in deltas:
+        body = bytes([0, 0, 2 * delta, 2]) + b"k" + bytes([2]) + b"v" + bytes([0])
+        records += bytes([2 * len(body)]) + body
+    return with_records(bytes(head), records)
 
 
 class Fetched:

@@ -57,7 +57,7 @@ def test_the_client_parses_few_headers_of_an_uncompressed_record(
     (cut,), (whole,) = read(CutRecords(data)), read(MemoryRecords(data))
 
     assert cut.validate_crc()
-    assert {name: getattr(cut, name) for name in FIELDS} == {name: getattr(whole, name) for name in FIELDS}
+    assert {name: getattr(cut.batch, name) for name in FIELDS} == {name: getattr(whole, name) for name in FIELDS}
     assert contents(cut) == [
         (*fields, headers[:1025] if len(headers) > 10_000 else headers) for *fields, headers in contents(whole)
     ]

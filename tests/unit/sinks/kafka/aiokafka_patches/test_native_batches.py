@@ -203,3 +203,4 @@ def test_unusual_records_are_left_to_the_client(records: list[bytes], *, nativel
     head[57:61] = len([record for record in records if record != b"\0"]).to_bytes(4, "big")
     own = assert_same([with_records(bytes(head), b"".join(records))], [0], 0, 10)
     assert own.natively <= {natively}
+    assert natively != bool(own.error)
