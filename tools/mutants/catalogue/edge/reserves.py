@@ -52,6 +52,12 @@ MUTANTS = [
         (f"{RATES}::test_retried_events_of_many_visitors_refuse_others_for_no_longer_than_a_flood_does",),
     ),
     Mutant(
+        "refused-cost-cycle",
+        "the end of a refusal that was kept for the cost of events",
+        (Edit("bridge/gateway/admission/refused_events.py::RefusedEvents._too_many", "self._exhausted = None", ""),),
+        ("tests/unit/gateway/admission/test_refused_garbage.py",),
+    ),
+    Mutant(
         "refused-split-charged",
         "the charge for a body that is refused while it is split",
         (Edit("bridge/gateway/routes/events.py::receive_events", "limits.charge(least)", ""),),

@@ -91,4 +91,10 @@ MUTANTS = [
         (Edit("sinks/kafka/producer.py::make_producer", "compress_fast()", ""),),
         (f"{CODECS}::test_producers_compress_by_the_fast_level",),
     ),
+    Mutant(
+        "rising-offsets",
+        "the check that the records of a batch have its own offsets",
+        (Edit("aiokafka_patches/rising_offsets.py::RisingBatch.__iter__", "not least <= offset < end", "False"),),
+        ("tests/unit/sinks/kafka/aiokafka_patches/test_rising_offsets.py",),
+    ),
 ]
