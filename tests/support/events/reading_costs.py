@@ -17,7 +17,7 @@ from support.events.native import EVERYTHING, reader
 from telemetry.gc_tuning import collecting_later
 
 # Tries beyond the first few are made only on a busy machine, whose caches other processes use.
-TRIES = 50
+TRIES = 1000
 
 
 def read(value: bytes) -> None:

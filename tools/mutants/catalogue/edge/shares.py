@@ -215,6 +215,8 @@ MUTANTS = [
                 "rejection",
             ),
         ),
-        ("tests/unit/gateway/admission/test_shares.py::test_refused_events_leave_nothing_to_the_garbage_collector",),
+        (
+            "tests/unit/gateway/admission/test_refused_garbage.py::test_refused_events_leave_nothing_to_the_garbage_collector",
+        ),
     ),
 ]

@@ -52,7 +52,7 @@ MUTANTS = [
     _of(
         "control",
         "the control batches that the native module leaves to the client",
-        Edit("aiokafka_patches/native_batches.py::ReadRecords.next_batch", "batch.is_control_batch", "False"),
+        Edit("aiokafka_patches/many_headers.py::CutRecords.next_batch", "batch.is_control_batch", "False"),
         f"{_TEST}::test_control_batches_are_left_to_the_client",
     ),
     _of(
@@ -66,7 +66,7 @@ MUTANTS = [
         "the inflated bytes of a batch that the native module leaves to the client",
         Edit(
             "aiokafka_patches/native_batches.py::_NativeBatch.__iter__",
-            "iter(MemoryRecords(...).next_batch())",
+            "iter(RisingBatch(...))",
             "iter(self._batch)",
         ),
         f"{_TEST}::test_a_batch_that_is_left_is_inflated_once",

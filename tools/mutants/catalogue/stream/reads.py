@@ -46,7 +46,7 @@ MUTANTS = [
     Mutant(
         "headers-plain-checksum",
         "the check of a batch before its records are cut",
-        (Edit("aiokafka_patches/many_headers.py::CutRecords.next_batch", "not batch.validate_crc()", "False"),),
+        (Edit("aiokafka_patches/many_headers.py::CutRecords.next_batch", "batch.validate_crc()", "True"),),
         (f"{MANY_HEADERS}::test_a_corrupt_batch_is_still_found_corrupt",),
     ),
     Mutant(
@@ -70,7 +70,7 @@ MUTANTS = [
     Mutant(
         "idle-polls",
         "the longer polls of lanes without events",
-        (Edit("streams/worker/lane.py::IDLE_POLL_MS", "500", "200"),),
+        (Edit("streams/worker/lane.py::IDLE_POLL_MS", "1000", "200"),),
         ("tests/unit/streams/worker/test_lane.py::test_lanes_without_events_poll_seldom",),
     ),
     Mutant(
