@@ -8,7 +8,7 @@ from bench.rig.shapes import Unit, event, filled
 
 MOST_BYTES = 4096
 MOST_MARKS = 350
-"""An event of more marks counts as more; `bridge.gateway.admission.weight` has both numbers."""
+"""An event of more marks counts as more; `streams.rules.event_weight` has both numbers."""
 _MOST_HOST = 1024
 _SEED = 13
 _VERSION_2 = b'"schema_version":2,'

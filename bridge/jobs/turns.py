@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from bridge.gateway.admission.weight import weight
 from bridge.jobs.looks import Look
 from bridge.jobs.pace import TURN, turn_ended
 from schemas.config.settings import Settings
@@ -20,6 +19,7 @@ from sinks.kafka.admin import group_has_members, log_bounds
 from sinks.postgres.connection import Connection
 from sinks.postgres.offsets.admin import current_positions
 from sinks.postgres.replays import plans
+from streams.rules.event_weight import weight
 
 _BYTES_BESIDE: Final = 4096
 """Bytes of a key and headers that count as one item."""

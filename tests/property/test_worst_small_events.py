@@ -7,7 +7,7 @@ from support.events.making import judged, record
 from support.events.reading_costs import PATHS, TRIES, read, seconds
 
 from bench.rig.small_shapes import MOST_BYTES, full, small
-from bridge.gateway.admission.weight import weight
+from streams.rules.event_weight import weight
 
 Path = Callable[[bytes], None]
 PLAIN = full(b'"properties":{"a":[', b"1.25,", b"1]}")

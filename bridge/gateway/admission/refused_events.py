@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import Work
-from bridge.gateway.admission.weight import weight
 from bridge.gateway.elements import Element
 from bridge.gateway.services import Services
 from bridge.http.problems import Code, Problem
@@ -25,6 +24,7 @@ from sinks.postgres import copy_encoder
 from streams.pipeline.normalize import forget_texts
 from streams.pipeline.reading import read_event
 from streams.pipeline.rejection import Rejection
+from streams.rules.event_weight import weight
 from telemetry import metrics
 from telemetry.gc_tuning import collecting_later
 

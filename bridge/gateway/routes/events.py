@@ -15,7 +15,6 @@ from bridge.gateway.admission.line import Work
 from bridge.gateway.admission.rate_limits import Bill, EventLimits
 from bridge.gateway.admission.refused_events import RefusedEvents, charge_costs
 from bridge.gateway.admission.shares import shares_of
-from bridge.gateway.admission.weight import weight
 from bridge.gateway.delivery import Delivery
 from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, split
 from bridge.gateway.publisher import HeaderList, header_bytes
@@ -31,6 +30,7 @@ from bridge.publish.lines import MAX_LINE_BYTES
 from schemas.kafka import headers as names
 from schemas.pipeline.sender import Sender
 from schemas.uuid7 import uuid7s
+from streams.rules.event_weight import weight
 from telemetry import metrics
 
 _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")

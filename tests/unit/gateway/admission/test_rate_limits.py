@@ -10,9 +10,9 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.rate_limits import Bill, RateLimits
-from bridge.gateway.admission.weight import weight
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
+from streams.rules.event_weight import weight
 
 VALIDATE = "/api/bridge/s1/events:validate"
 SPLIT_FOR_LONG = b'{"a":"' + b'"' * 65_000 + b"}"

@@ -9,12 +9,12 @@ from support.processes.lone_gateway import LoneGateway, lone_gateway
 
 from bridge.gateway.admission import refused_events
 from bridge.gateway.admission.rate_limits import RateLimits
-from bridge.gateway.admission.weight import weight
 from bridge.gateway.routes import validate
 from bridge.http.token_buckets import Buckets
 from schemas.pipeline.sender import Sender
 from sinks.postgres import copy_encoder
 from streams.pipeline import normalize
+from streams.rules.event_weight import weight
 
 
 def good() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from tools.mutants.mutant import Edit, Mutant
 
-OF_EVENTS = "bridge/gateway/admission/weight.py"
+OF_EVENTS = "streams/rules/event_weight.py"
 WEIGHT = "tests/unit/gateway/admission/test_weight.py"
 
 MUTANTS = [

@@ -1,4 +1,4 @@
-"""Number of events that a request counts as in rate limits: an event of 64 KiB counts as up to 125 events."""
+"""Number of events that a body counts as in limits of the gateway and of replays: 64 KiB count as up to 125 events."""
 
 from typing import Final
 
