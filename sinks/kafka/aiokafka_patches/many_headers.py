@@ -35,7 +35,7 @@ _LENGTH: int = 8
 _AFTER_LENGTH: int = 12
 _CRC: int = 17
 _AFTER_CRC: int = 21
-_RECORDS: int = 61
+RECORDS: int = 61
 """Positions of the fields of a batch, as https://kafka.apache.org/documentation/#recordbatch describes them."""
 
 
@@ -62,11 +62,11 @@ class CutRecords:
             return batch
         if size <= _SHORT_BYTES or batch.compression_type:
             return RisingBatch(batch)
-        records = self._fetched[begin + _RECORDS : self._place]
+        records = self._fetched[begin + RECORDS : self._place]
         cut = cut_headers(records, _LARGE_PLAIN)
         # A batch that was corrupted keeps its wrong checksum, by which the client detects it.
         if cut is not records and batch.validate_crc():
-            batch = MemoryRecords(with_records(self._fetched[begin : begin + _RECORDS], cut)).next_batch()
+            batch = MemoryRecords(with_records(self._fetched[begin : begin + RECORDS], cut)).next_batch()
         return RisingBatch(batch)
 
 

@@ -12,11 +12,10 @@ from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record import MemoryRecords
 
 from schemas.native_module import module
-from sinks.kafka.aiokafka_patches.many_headers import CutRecords, cut_headers, with_records
+from sinks.kafka.aiokafka_patches.many_headers import RECORDS, CutRecords, cut_headers, with_records
 from sinks.kafka.aiokafka_patches.reads import this_read
 from sinks.kafka.aiokafka_patches.rising_offsets import RisingBatch
 
-_HEAD: Final = 61
 _ATTRIBUTES: Final = 22
 _CODEC: Final = 7
 """The bits of the last byte of the attributes that name the compression."""
@@ -36,16 +35,18 @@ class ReadRecords(CutRecords):
         read = this_read()
         if read is None or not read.natively or not isinstance(batch, RisingBatch):
             return batch
-        return _NativeBatch(batch, self._fetched[begin : self._place], self.inflate)
+        head, records = self._fetched[begin : begin + RECORDS], self._fetched[begin + RECORDS : self._place]
+        return _NativeBatch(batch, head, records, self.inflate)
 
 
 class _NativeBatch(RisingBatch):
     """A batch that yields all its records at once, in one object of the native module."""
 
-    def __init__(self, batch: RisingBatch, content: bytes, inflate: Mapping[int, Callable[[bytes], bytes]]) -> None:
+    def __init__(
+        self, batch: RisingBatch, head: bytes, records: bytes, inflate: Mapping[int, Callable[[bytes], bytes]]
+    ) -> None:
         super().__init__(batch)
-        self._head, self._records = content[:_HEAD], content[_HEAD:]
-        self._inflate = inflate
+        self._head, self._records, self._inflate = head, records, inflate
 
     def __iter__(self) -> Iterator[Any]:
         codec = self._head[_ATTRIBUTES] & _CODEC

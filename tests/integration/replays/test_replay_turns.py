@@ -10,10 +10,12 @@ import pytest
 from support.events.replays import LATE, dead_letters, late, plan, replay_settings, until
 from support.events.settled import event, fetch
 from support.infrastructure.databases import LOCK_AWAITED
+from support.wait import wait_until
 
 from bridge.jobs.frame import RunOptions, perform
 from bridge.jobs.pace import TURN
 from bridge.jobs.replay import ReplayOptions, replay_job
+from bridge.jobs.turns import Turns
 from schemas.config.settings import Settings
 from schemas.documents.replay import Plan
 from sinks.kafka.replay_publisher import Replayed, ReplayPublisher
@@ -244,12 +246,20 @@ async def test_a_slow_worker_is_waited_for_and_what_stands_still_is_not(
 ) -> None:  # type: ignore[no-untyped-def]  # as above
     """No item is committed for many times TURN_SECONDS; the next turn follows only where no worker will commit any."""
     act_as_worker(monkeypatch, seconds=0.1)
+    asked = []
+    stands_still = Turns._stands_still
+
+    async def noted(self: Turns, left: int) -> bool:
+        asked.append(left)
+        return await stands_still(self, left)
+
+    monkeypatch.setattr(Turns, "_stands_still", noted)
     settings = replay_settings(stack, database_url, topic_prefix)
     await dead_letters(settings, late(2 * TURN))
     plan_id, _ = await plan(settings, "--script-id", "late")
     async with replaying(settings, plan_id):
         await until(settings, f"SELECT ({CLAIMED}) = {TURN}")
-        await asyncio.sleep(3)
+        await wait_until(lambda: len(asked) >= 3, budget_seconds=60, describe="the run asks what stands still")
         assert await number(settings, CLAIMED) == TURN
         await fetch(settings, stands)
         await until(settings, f"SELECT ({CLAIMED}) = {2 * TURN}")

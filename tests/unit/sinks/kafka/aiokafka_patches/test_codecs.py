@@ -5,7 +5,6 @@ import gzip
 import os
 import random
 import tracemalloc
-from collections.abc import Iterator
 
 import cramjam
 import pytest
@@ -26,22 +25,6 @@ CODECS = ("gzip", "snappy", "lz4", "zstd")
 # A fixed seed: random bytes might otherwise declare as many headers as no batch may have.
 NOISE = random.Random(1).randbytes
 SOUND = [b"x", b"abc" * 100_000, NOISE(1000), NOISE(MOST), bytes(MOST)]
-
-
-@pytest.fixture(autouse=True)
-def bounded() -> Iterator[None]:
-    before = {
-        (module, name): getattr(module, name)
-        for module in kafka_codecs._modules()
-        for name in (f"{one}_decode" for one in kafka_codecs._INFLATE)
-        if hasattr(module, name)
-    }
-    batches = fetcher.MemoryRecords
-    bound_inflation(MOST)
-    yield
-    fetcher.MemoryRecords = batches
-    for (module, name), function in before.items():
-        setattr(module, name, function)
 
 
 def inflate(name: str, payload: bytes) -> bytes:

@@ -1,19 +1,15 @@
 """Records that the native module makes are those of the Kafka client, whatever the batch."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import KafkaError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.memory.fetched import Content, Fetched, batch_of, built
 
 from schemas.native_module import module
-from sinks.kafka.aiokafka_patches.codecs import bound_inflation
 from sinks.kafka.aiokafka_patches.many_headers import with_records
 from sinks.kafka.aiokafka_patches.reads import count_anew, had_enough
 
@@ -26,14 +22,6 @@ FEW = st.binary(max_size=200)
 HEADERS = st.lists(st.tuples(st.text(max_size=20), st.none() | FEW), max_size=18)
 RECORDS = st.lists(st.tuples(st.none() | FEW, st.none() | FEW, HEADERS), min_size=1, max_size=8)
 ORDINARY: Content = (b"1:e", b'{"a": 1}', [("bridge-site-id", b"1"), ("other", None)])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def patched() -> Iterator[None]:
-    before = fetcher.MemoryRecords, FetchResult.getall, PartitionRecords._consumer_record
-    bound_inflation(MOST)
-    yield
-    fetcher.MemoryRecords, FetchResult.getall, PartitionRecords._consumer_record = before
 
 
 class Reads(NamedTuple):

@@ -1,23 +1,11 @@
 """A batch whose records have others' offsets is unreadable, so that the client does not continue behind these."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
-from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from support.memory.fetched import Fetched, at_offsets, batch_of
 
-from sinks.kafka.aiokafka_patches.codecs import bound_inflation
 from sinks.kafka.aiokafka_patches.reads import count_anew
-
-
-@pytest.fixture(autouse=True)
-def patched() -> Iterator[None]:
-    before = fetcher.MemoryRecords, FetchResult.getall, PartitionRecords._consumer_record
-    bound_inflation(1024 * 1024)
-    yield
-    fetcher.MemoryRecords, FetchResult.getall, PartitionRecords._consumer_record = before
 
 
 @pytest.mark.parametrize("natively", [False, True])
