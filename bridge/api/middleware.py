@@ -18,7 +18,7 @@ from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
 from bridge.http.body import ClientGone
 from bridge.http.exchange import Exchange, identify, serve_page
 from bridge.http.ids import RequestIds
-from bridge.http.problems import Code, Problem
+from bridge.http.problems import Code, Problem, drained
 from bridge.http.wire.client_address import address_of
 from schemas.errors import BridgeError
 from telemetry import metrics
@@ -68,6 +68,10 @@ class Front:
             await answer.refuse(problem)
         except ClientGone:
             answer.status = answer.status or 499
+        except asyncio.CancelledError:
+            if answer.status:
+                raise
+            await answer.refuse(drained())
         except _StoppedReading:
             log.warning("response_not_read", path=scope["path"][:300])
         except (BridgeError, _NoLongerGood) as error:

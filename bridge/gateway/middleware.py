@@ -1,5 +1,6 @@
 """The outermost layer: ids, limits, cross-origin headers, refusals, metrics and logs of every request."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
@@ -21,7 +22,7 @@ from bridge.http.admin_port import ADMIN_PATHS, is_admin, is_served
 from bridge.http.answer import Answer, Receive, Scope, Send
 from bridge.http.body import CLIENT_GONE, ClientGone
 from bridge.http.exchange import Exchange, identify, serve_page
-from bridge.http.problems import Code, Problem
+from bridge.http.problems import Code, Problem, drained
 from bridge.http.refusal_log import REFUSED
 from bridge.http.wire.client_address import address_of
 from schemas.config.settings import Settings
@@ -162,6 +163,8 @@ class Front:
             return answer
         except ClientGone:
             raise
+        except asyncio.CancelledError:
+            return drained().answer(request.ids)
         except Exception:
             log.exception("request_failed", route=route)
             return Problem(Code.INTERNAL_ERROR).answer(request.ids)

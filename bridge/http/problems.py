@@ -145,3 +145,10 @@ class Problem(Exception):
         if code in _CLOSING:
             headers.append((b"connection", b"close"))
         return Answer(code.status.value, msgspec.json.encode(body), headers, code)
+
+
+def drained() -> Problem:
+    """Return the refusal of a request that the server cancels, because the time limit of the drain has passed."""
+    return Problem(
+        Code.OVERLOADED, "the service stops, and the time limit of its drain has passed; send the request again"
+    )

@@ -28,6 +28,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, leaving: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
         self._leaving = leaving
+        self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if not sockets:
@@ -37,8 +38,14 @@ class Server(uvicorn.Server):
         await super().startup([])
         kind = cast("type[BoundedProtocol]", self.config.http_protocol_class)
         for bound in sockets:
-            acceptor = Acceptor(bound, self._protocol, kind.address_of_peer, kind.refuse_accepted)
-            self.servers.append(acceptor)  # type: ignore[arg-type]  # all that is asked of one
+            self._acceptors.append(Acceptor(bound, self._protocol, kind.address_of_peer, kind.refuse_accepted))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn tells the open connections to end. One that opens later would send requests until the drain's limit.
+        for acceptor in self._acceptors:
+            acceptor.close()
+            await acceptor.wait_closed()
+        await super().shutdown(sockets)
 
     def _protocol(self) -> asyncio.BaseProtocol:
         config = self.config

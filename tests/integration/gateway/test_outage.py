@@ -168,3 +168,26 @@ async def test_sigterm_answers_what_was_begun(
     accepted = set().union(*(one.accepted for one in senders))
     assert accepted <= written
     assert len(written - accepted) <= 20 * len(senders)
+
+
+async def test_a_request_that_outlasts_the_drain_gets_503(own: tuple[Servers, Settings, str], tmp_path: Path) -> None:
+    """The sender learns that the same events may be sent again; the process ends in order."""
+    servers, settings, key = own
+    patient = {"gateway_publish_timeout": "60s", "gateway_drain_timeout": "1s"}
+    with gateway(settings, tmp_path / "log", **patient) as running:
+        async with httpx.AsyncClient(base_url=running.url, timeout=60) as client:
+            servers.signal("kafka", signal.SIGSTOP)
+            posted = asyncio.create_task(client.post(EVENTS, content=b"{}", headers=bearer(key)))
+
+            async def waits() -> bool:
+                return (
+                    re.search(r"bytes_in_flight\{.*records.*\} [1-9]", (await client.get("/metrics")).text) is not None
+                )
+
+            await wait_until(waits, budget_seconds=60, describe="the record to wait for Kafka")
+            code = await asyncio.to_thread(running.stop)
+
+            answer = await posted
+        assert (answer.status_code, answer.json()["error_code"]) == (503, "overloaded")
+        assert int(answer.headers["retry-after"]) > 0
+        assert code == 0

@@ -1,11 +1,31 @@
-"""The mechanisms that bound unread responses, and records that wait for Kafka, to the share of their sender."""
+"""The mechanisms of the drain, and those that bound what waits for a client or for Kafka to its sender's share."""
 
 from tools.mutants.mutant import Edit, Mutant
 
 PUBLISHER = "tests/unit/gateway/test_publisher.py"
 PROTOCOL = "tests/unit/gateway/test_protocol.py"
 
+OUTLASTS = "test_a_request_that_outlasts_the_drain_gets_503"
+
 MUTANTS = [
+    Mutant(
+        "drain-late-connection",
+        "the wait of the drain for connections that are being opened",
+        (Edit("bridge/http/server.py::Server.shutdown", "await acceptor.wait_closed()", ""),),
+        ("tests/unit/http/test_drain.py",),
+    ),
+    Mutant(
+        "drain-gateway-answer",
+        "the gateway's response to a request that outlasts the drain",
+        (Edit("bridge/gateway/middleware.py::Front._answer", "return drained().answer(request.ids)", "raise"),),
+        (f"tests/integration/gateway/test_outage.py::{OUTLASTS}",),
+    ),
+    Mutant(
+        "drain-api-answer",
+        "the API's response to a request that outlasts the drain",
+        (Edit("bridge/api/middleware.py::Front.__call__", "await answer.refuse(drained())", "raise"),),
+        (f"tests/integration/api/test_drain.py::{OUTLASTS}",),
+    ),
     Mutant(
         "gateway-unread-gives-way",
         "the closing of a connection whose answer is not read, in favour of others",
