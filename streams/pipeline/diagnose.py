@@ -1,7 +1,6 @@
 """Diagnosis of a raw event's value: the slow and exact reader, which finds every reason to reject the value."""
 
 import json
-import re
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +31,7 @@ from streams.pipeline.json_text import (
     MANY_DIGITS,
     check_number,
     exponents,
+    first_deeper,
     has_unsound_escape,
     nesting,
     numbers_fit,
@@ -42,10 +42,6 @@ from streams.pipeline.violations import contract_violations, json_type, quoted
 
 _KEY = "(key)"
 _WITH_TEXT = (list, dict, str)
-# Strings, and what follows each up to a bracket or another string, are one match, because a loop over many short ones
-# takes as long as 50 events. The closing quote is optional. Otherwise a string without one would be searched again from
-# each of its escaped quotes.
-_STRINGS_OR_BRACKET = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"?[^"\[\]{}]*+)++|[\[{]|[\]}]', re.DOTALL)
 _encode = msgspec.json.encode
 
 
@@ -85,18 +81,15 @@ def readable_text(value: bytes | None) -> str:
     except UnicodeDecodeError as error:
         raise invalid(f"not UTF-8 at byte {error.start}") from None
     if nesting(value) > MAX_DEPTH:
-        _check_nesting(text)
+        _check_nesting(value)
     return text
 
 
-def _check_nesting(text: str) -> None:
+def _check_nesting(value: bytes) -> None:
     """Raise Rejection, with the position, if the text is nested too deep. The text need not be valid JSON."""
-    depth = 0
-    for token in _STRINGS_OR_BRACKET.finditer(text):
-        mark = token[0]
-        depth += (mark in "[{") - (mark in "]}") if len(mark) == 1 else 0
-        if depth > MAX_DEPTH:
-            raise invalid(f"nested deeper than {MAX_DEPTH} at character {token.start()}")
+    index = first_deeper(value, MAX_DEPTH)
+    if index is not None:
+        raise invalid(f"nested deeper than {MAX_DEPTH} at character {len(value[:index].decode())}")
 
 
 def judge(text: str, vouched: Vouched | None) -> RawFields:
@@ -166,7 +159,7 @@ def _parse(text: str) -> dict[str, Any]:
         document = json.loads(text, parse_constant=_refuse_constant, parse_float=floats, parse_int=integers)
     except ValueError as error:
         if "\\" in text:
-            _check_nesting(text)
+            _check_nesting(raw)
         place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         # Some of Python's messages end in "at" themselves.
         raise invalid(f"{getattr(error, 'msg', str(error)).removesuffix(' at')}{place}") from None

@@ -4,8 +4,10 @@ They scan the text in C, without an object for each value.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from decimal import Decimal, InvalidOperation
 from itertools import accumulate
+from operator import indexOf
 from typing import Final
 
 import msgspec
@@ -20,7 +22,11 @@ _MOST_DECIMALS: Final = 16_383  # the most decimals of Postgres' numeric type, w
 # Searching for a byte by its number takes a tenth of the time of searching for a bytes object.
 _BACKSLASH, _QUOTE = b'\\"'
 _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+# In place of a backslash and what it escapes. UTF-8 has no such byte.
+_ESCAPE = b"\xff"
+_BACKSLASH_OR_ESCAPE = re.compile(rb"[\\\xff]").search
 # Maps every digit to 0, and E to e. A search for a few bytes then replaces a much slower regular expression.
 _DIGIT_OR_E = bytes.maketrans(b"123456789E", b"000000000e")
 MANY_DIGITS: Final = 200
@@ -55,6 +61,31 @@ def nesting(text: bytes) -> int:
         # matter.
         marks = b"".join(marks.replace(b'""', b"").split(b'"')[::2])
     return max(accumulate(memoryview(marks.translate(_STEPS)).cast("b"), initial=0))
+
+
+def first_deeper(text: bytes, depth: int) -> int | None:
+    """Return the index of the first bracket that is nested deeper than `depth`; None if no bracket is.
+
+    Brackets behind a backslash outside of strings don't count, because JSON ends there.
+    """
+    strings = text.replace(rb"\\", _ESCAPE * 2).replace(rb"\"", _ESCAPE * 2).split(b'"')
+    parts = strings[::2]
+    outside = b"".join(parts)
+    if found := _BACKSLASH_OR_ESCAPE(outside):
+        outside = outside[: found.start()]
+    steps = memoryview(outside.translate(None, _ALL_BUT_BRACKETS).translate(_STEPS)).cast("b")
+    try:
+        bracket = indexOf(accumulate(steps), depth + 1)
+    except ValueError:
+        return None
+
+    def brackets(end: int) -> int:
+        return len(outside[: end + 1].translate(None, _ALL_BUT_BRACKETS))
+
+    index = bisect_left(range(len(outside)), bracket + 1, key=brackets)
+    starts = list(accumulate(map(len, parts), initial=0))
+    part = bisect_right(starts, index) - 1
+    return index - starts[part] + sum(map(len, strings[: 2 * part])) + 2 * part
 
 
 def has_unsound_escape(text: bytes) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.events.raw_event import MAX_EXPONENTS
-from streams.pipeline.json_text import check_number, has_unsound_escape, nesting, numbers_fit
+from streams.pipeline.json_text import check_number, first_deeper, has_unsound_escape, nesting, numbers_fit
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,25 @@ from streams.pipeline.json_text import check_number, has_unsound_escape, nesting
 def test_nesting_counts_brackets_outside_of_texts(text: bytes, depth: int) -> None:
     """Escaped quotes end no text, and unbalanced brackets count from the start."""
     assert nesting(text) == depth
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        (b"[[]]", None),
+        (b"[[[]]]", 2),
+        (b"[[],[{}]]", 5),
+        (b'["[[[",[[', 8),
+        (rb'["\"[[\\", [], "\\\"[[", [[', 26),
+        (b'[["[[[[', None),
+        (b"]][[[[[", 6),
+        (rb"[[\[[", None),
+        (rb'[["\[[', None),
+    ],
+)
+def test_the_first_bracket_that_is_nested_too_deep(text: bytes, index: int | None) -> None:
+    """Brackets in texts don't count, and JSON ends at a backslash outside of them."""
+    assert first_deeper(text, 2) == index
 
 
 @pytest.mark.parametrize(

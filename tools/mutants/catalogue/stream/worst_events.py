@@ -74,6 +74,18 @@ MUTANTS = [
         (f"{TEXT}::test_nesting_counts_brackets_outside_of_texts",),
     ),
     Mutant(
+        "too-deep-place",
+        "the place of a bracket that is nested too deep: texts before it are left out",
+        (Edit("streams/pipeline/json_text.py::first_deeper", "sum(map(len, strings[: 2 * part]))", "starts[part]"),),
+        (f"{TEXT}::test_the_first_bracket_that_is_nested_too_deep",),
+    ),
+    Mutant(
+        "too-deep-behind-json",
+        "the end of JSON at a backslash outside of texts",
+        (Edit("streams/pipeline/json_text.py::first_deeper", "_BACKSLASH_OR_ESCAPE(outside)", "None"),),
+        (f"{TEXT}::test_the_first_bracket_that_is_nested_too_deep",),
+    ),
+    Mutant(
         "batch-slices",
         "the slices in which a batch is judged",
         (Edit("streams/pipeline/processor.py::_by_python", "now() >= ends", "now() < 0"),),
