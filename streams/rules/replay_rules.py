@@ -91,12 +91,11 @@ def corrected(item: DeadLetterItem, correction: Correction, terms: Terms, regist
     """Return the dead letter's corrected body; a generator that yields between pieces of work. Raises CorrectionFailed.
 
     A replay that is limited to an organisation writes to no other organisation. Its correction must keep the site, and
-    may name only a script of that site. Corrected gateway headers state what an operator has decided. They get a new
-    proof (a signature), as the gateway's own headers have.
+    may name only a script of that site. A gateway's event gets a new proof (a signature) if its own proof is not valid
+    for the body, so that the event is the same one to a worker that does not know of the replay, such as after a restore.
     """
     body = yield from correction.apply(item.body)
-    if len(body.headers) > len(item.body.headers):
-        body = body._replace(headers=_sealed(item, body, terms.trust))
+    body = body._replace(headers=_sealed(item, body, terms.trust))
     if correction and terms.org_id is not None:
         try:
             document = decode(body.value, _found(item, body, terms).checked())
@@ -161,18 +160,27 @@ def _found(item: DeadLetterItem, body: RawBody, terms: Terms) -> Finding:
 
 
 def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.Headers:
-    """Return the headers with a new proof (a signature) for the corrected gateway headers.
+    """Return the headers with a valid proof of the event's identity: of the corrected one, or of the one in the ledger.
 
-    They stay as they are if the event's identity was not proven before, or if the process has no key to sign.
+    They stay as they are if their proof is valid, if the event's identity was not proven before, or if the process has
+    no key to sign.
     """
     kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
     said = dict(body.headers)
-    stated = None if kept is None else read_identity(said, kept.sender)
-    if stated is None or body.value is None or not trust.keys:
+    if kept is None or body.value is None or not trust.keys or trust.keys.proven(said, body.value) is not None:
+        return body.headers
+    is_corrected = len(body.headers) > len(item.body.headers)
+    stated = read_identity(said, kept.sender) if is_corrected else kept
+    if stated is None:
         return body.headers
     seal = trust.keys.seal(stated.site_id, stated.script_id, stated.sender, last(body.headers, names.ORIGIN))
-    proof = seal.proof(said.get(names.EVENT_ID) or b"", body.value)
-    return [*body.headers, (names.SENDER, stated.sender.value.encode()), (names.PROOF, proof)]
+    return [
+        *body.headers,
+        (names.SITE_ID, str(stated.site_id).encode()),
+        (names.SCRIPT_ID, stated.script_id.encode()),
+        (names.SENDER, stated.sender.value.encode()),
+        (names.PROOF, seal.proof(said.get(names.EVENT_ID) or b"", body.value)),
+    ]
 
 
 def known_to_the_store(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.events.making import BOUNDS, NOW_MS, RAW, REGISTRY, body
+from support.events.sealed import KEYS, TRUST, gateway_headers, legacy_headers
 from support.pieces import at_once
 
 from schemas.documents.replay import DeadLetterItem, Forecast
@@ -29,8 +30,8 @@ def item(position: int = 1, value: bytes | None = None, **changed: Any) -> DeadL
     return sound._replace(**changed)
 
 
-def judged(one: DeadLetterItem, *settings: str) -> Judgement:
-    return at_once(judge(one, read_correction(settings, None), TERMS, REGISTRY, BOUNDS))
+def judged(one: DeadLetterItem, *settings: str, terms: Terms = TERMS) -> Judgement:
+    return at_once(judge(one, read_correction(settings, None), terms, REGISTRY, BOUNDS))
 
 
 @pytest.mark.parametrize(
@@ -199,3 +200,38 @@ def test_a_correction_names_a_script_of_the_same_site() -> None:
     assert fixed.forecast is Forecast.PASSES
     left = at_once(judge(one, read_correction(["currency=EUR"], None), BOUND, REGISTRY, BOUNDS))
     assert left.forecast is not Forecast.REFUSED
+
+
+def of_gateway(value: bytes, headers: Any, sender: Sender | None = Sender.VISITOR) -> DeadLetterItem:
+    sound = item(sender=sender, script_id="shop", event_id="e-1")
+    return sound._replace(body=RawBody(b"k", value, tuple(headers)))
+
+
+@pytest.mark.parametrize("setting", ["", "currency=EUR", "script_id=blog", "event_id=e-2"])
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "of the previous release"])
+def test_a_replayed_event_of_the_gateway_proves_whose_it_is(setting: str, signed: bool) -> None:
+    """A worker that does not know of the replay, as after a restore, finds the event's class and id in the record."""
+    value = body()
+    headers = gateway_headers(value, sender=Sender.VISITOR) if signed else legacy_headers()
+    settings = [setting] if setting else []
+
+    sent = judged(of_gateway(value, headers), *settings, terms=TERMS._replace(trust=TRUST)).body
+
+    proven = KEYS.proven(dict(sent.headers), sent.value)
+    assert proven is not None
+    assert (proven.site_id, proven.script_id, proven.sender) == (
+        1,
+        "blog" if "blog" in setting else "shop",
+        Sender.VISITOR,
+    )
+
+
+def test_a_replay_proves_nothing_that_was_not_proven() -> None:
+    """A Kafka producer's event stays one; a valid proof stays as it is; a process without keys signs nothing."""
+    value, trusting = body(), TERMS._replace(trust=TRUST)
+    forged = of_gateway(value, gateway_headers(b"{}"), Sender.DIRECT)
+    proven = of_gateway(value, gateway_headers(value))
+
+    assert list(judged(forged, "currency=EUR", terms=trusting).body.headers) == list(forged.body.headers)
+    assert list(judged(proven, terms=trusting).body.headers) == list(proven.body.headers)
+    assert list(judged(proven, "currency=EUR").body.headers) == list(proven.body.headers)

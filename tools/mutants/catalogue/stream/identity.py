@@ -8,6 +8,18 @@ TRUST = "tests/unit/streams/pipeline/test_trust.py"
 
 MUTANTS = [
     Mutant(
+        "replay-proof",
+        "the new proof of a replayed event whose own proof is not valid",
+        (
+            Edit(
+                "streams/rules/replay_rules.py::_sealed",
+                "trust.keys.proven(said, body.value)",
+                "said.get(names.PROOF)",
+            ),
+        ),
+        ("tests/unit/streams/rules/test_replay_rules.py",),
+    ),
+    Mutant(
         "proof",
         "the comparison of the gateway's proof",
         (Edit("schemas/kafka/gateway_proof.py::ProofKeys.proven", "not hmac.compare_digest(...)", "state is None"),),
