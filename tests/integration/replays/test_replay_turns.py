@@ -237,6 +237,30 @@ async def test_runs_claim_one_after_another(stack, database_url, topic_prefix, m
         await asyncio.wait({running})
 
 
+async def test_a_run_that_was_killed_takes_no_part_of_a_turn(
+    stack, database_url, topic_prefix, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]  # as above
+    """Its plan stays in the state `running`, with items that were claimed and not sent, until somebody resumes it."""
+    act_as_worker(monkeypatch)
+    settings = replay_settings(stack, database_url, topic_prefix)
+    killed, other = await plans_apart(settings, late=TURN, later=TURN)
+    conn = await asyncpg.connect(settings.dsn)
+    try:
+        async with conn.transaction():
+            await conn.execute("ALTER TABLE replay DISABLE TRIGGER USER")
+            await conn.execute(
+                "UPDATE replay SET state = 'running', updated_at = now() - interval '2 hours' WHERE replay_id = $1::text::uuid",
+                killed,
+            )
+            items = await read_items(conn, killed, 0, TURN, max_lives=5, lock=True)
+            await claim(conn, killed, items, [Replayed(one.provenance, one.body) for one in items])
+    finally:
+        await conn.close()
+
+    async with replaying(settings, other):
+        await until(settings, f"SELECT ({CLAIMED}) = {2 * TURN}")
+
+
 @pytest.mark.parametrize(
     "stands",
     ["UPDATE stream_offset SET held = 'unreadable'", "UPDATE stream_offset SET next_offset = next_offset + 1000"],

@@ -196,7 +196,7 @@ MUTANTS = [
         (
             Edit(
                 "replay_turn.sql",
-                "OR state <> 'planned' AND updated_at > greatest($3::timestamptz, now() - interval '1 hour')",
+                "OR p.state <> 'planned' AND p.updated_at > greatest($3::timestamptz, now() - interval '1 hour')",
                 "",
             ),
         ),
@@ -209,9 +209,21 @@ MUTANTS = [
         (f"{IN_TURNS}::test_plans_at_once_share_a_turn",),
     ),
     Mutant(
+        "replay-turns-killed",
+        "the rule that a replay runs only while a session holds its lock",
+        (
+            Edit(
+                "replay_turn.sql",
+                "AND hashtextextended('script:dlq-replay:' || p.replay_id, 0) IN (SELECT key FROM held)",
+                "",
+            ),
+        ),
+        (f"{IN_TURNS}::test_a_run_that_was_killed_takes_no_part_of_a_turn",),
+    ),
+    Mutant(
         "replay-turns-orgs",
         "the turn that each organisation has",
-        (Edit("replay_turn.sql", "org_id IS NOT DISTINCT FROM $2", "$2 IS NULL OR true"),),
+        (Edit("replay_turn.sql", "p.org_id IS NOT DISTINCT FROM $2", "$2 IS NULL OR true"),),
         (f"{IN_TURNS}::test_plans_of_another_organisation_are_not_waited_for",),
     ),
     Mutant(
