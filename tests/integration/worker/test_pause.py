@@ -51,7 +51,7 @@ async def test_a_paused_partition_waits_and_the_other_goes_on(settings: Settings
             assert (code, held[1]) == (0, None)
             assert held[0].startswith("paused by ")
             assert held[0].endswith(": ticket 12")
-            assert paused() == 1
+            await wait_until(lambda: paused() == 1, budget_seconds=BUDGET_SECONDS, describe="the lane to pause")
         assert paused() == 0, "a worker that has ended"
     code, shown = await command(settings, "process", "--limit", "100", "--json-output", "-")
     warnings = json.loads(shown)["warnings"]
