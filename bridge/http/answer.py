@@ -12,7 +12,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 HeaderPairs: TypeAlias = list[tuple[bytes, bytes]]
 
 _BODILESS = (204, 304)
-_PART_BYTES: Final = 64 * 1024
+PART_BYTES: Final = 64 * 1024
+"""The length of a part of a response. A response that is no longer does not wait for its client to read."""
 JSON_TYPE = (b"content-type", b"application/json")
 CLOSE: Final = "bridge.close"
 """Scope key of a function, set when the body has arrived. The function closes the connection, even during an answer."""
@@ -37,8 +38,8 @@ class Answer:
         if self.status not in _BODILESS:
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        rest = self.body
-        while len(rest) > _PART_BYTES:
-            await send({"type": "http.response.body", "body": rest[:_PART_BYTES], "more_body": True})
-            rest = rest[_PART_BYTES:]
-        await send({"type": "http.response.body", "body": rest})
+        sent, body = 0, self.body
+        while len(body) - sent > PART_BYTES:
+            await send({"type": "http.response.body", "body": body[sent : sent + PART_BYTES], "more_body": True})
+            sent += PART_BYTES
+        await send({"type": "http.response.body", "body": body[sent:] if sent else body})

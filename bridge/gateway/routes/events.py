@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
@@ -20,7 +21,7 @@ from bridge.gateway.elements import LINES_TYPES, Element, Elements, identify, sp
 from bridge.gateway.publisher import HeaderList, header_bytes
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
-from bridge.http.answer import JSON_TYPE, Answer, Message
+from bridge.http.answer import CLOSE, JSON_TYPE, PART_BYTES, Answer, Message
 from bridge.http.body import WHOLE_BODY, WIRE_BYTES
 from bridge.http.byte_budget import Held
 from bridge.http.problems import Code, Problem
@@ -36,6 +37,8 @@ from telemetry import metrics
 _ACCEPTED: Final = metrics.GATEWAY_EVENTS.labels("accepted")
 _REJECTED: Final = metrics.GATEWAY_EVENTS.labels("rejected")
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
+_IS_ACCEPTED: Final = "accepted"
+_IS_REJECTED: Final = "rejected"
 _LONG_BYTES: Final = 16 * 1024
 """To split a larger body may take more than a slice of the loop's time, so it waits behind smaller bodies."""
 
@@ -65,36 +68,55 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def post_events(services: Services, request: Request) -> Answer:
-    """Answer 202 when Kafka has acknowledged all accepted events; raises Problem."""
+    """Answer 202 when Kafka has acknowledged all accepted events; raises Problem.
+
+    The response can be longer than the body. So it counts towards the sender's share of memory until it is sent.
+    """
     grant = admitted(services, request)
     shares = shares_of(grant, request.address)
-    with (
-        services.requests.holding(shares) as place,
-        services.budget.holding(shares) as held,
-        begin(services, request, grant) as work,
-    ):
-        limits = services.rate_limits.of(grant.sender).events_of(grant.script, request.address)
-        body, elements, counted = await receive_events(services, request, place, held, work, limits)
-        request.events = len(elements.values)
-        limits.take(counted)
-        key = idempotency_key(request.headers)
-        if key is None:
-            ids = await _assigned(elements, work, lambda count: uuid7s(count, time.time_ns() // 1_000_000))
-            return await _publish(services, request, grant, elements, ids, work)
-        # Every visitor can get a token, so visitors' keys are separate from those of servers and of other origins.
-        known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
-        found = known.find(sender, key, body, map(len, elements.values))
-        if found.answer is not None:
-            return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
-        found.in_hand = True
-        try:
-            derive = partial(services.event_ids.derive, grant.sender, *sender, key, found.digest)
-            ids = await _assigned(elements, work, derive)
-            answer = await _publish(services, request, grant, elements, ids, work)
-        finally:
-            found.in_hand = False
-        known.keep(sender, found, answer)
+    with ExitStack() as holding:
+        held = holding.enter_context(services.budget.holding(shares))
+        with services.requests.holding(shares) as place, begin(services, request, grant) as work:
+            answer = await _accept(services, request, grant, place, held, work)
+        if len(answer.body) > PART_BYTES:
+            hold_until_sent(answer, request, held, holding)
         return answer
+
+
+def hold_until_sent(answer: Answer, request: Request, held: Held, holding: ExitStack) -> None:
+    """Count the response towards its sender's share until it is sent; raises Problem if the share is exhausted.
+
+    If other senders need the memory meanwhile, the connection is closed. `holding` is the context that ends `held`.
+    """
+    held.grow_to(len(answer.body))
+    if (close := request.scope.get(CLOSE)) is not None:
+        held.waits(close)
+    answer.holding = holding.pop_all()
+
+
+async def _accept(services: Services, request: Request, grant: Grant, place: Held, held: Held, work: Work) -> Answer:
+    limits = services.rate_limits.of(grant.sender).events_of(grant.script, request.address)
+    body, elements, counted = await receive_events(services, request, place, held, work, limits)
+    request.events = len(elements.values)
+    limits.take(counted)
+    key = idempotency_key(request.headers)
+    if key is None:
+        ids = await _assigned(elements, work, lambda count: uuid7s(count, time.time_ns() // 1_000_000))
+        return await _publish(services, request, grant, elements, ids, held, work)
+    # Every visitor can get a token, so visitors' keys are separate from those of servers and of other origins.
+    known, sender = services.idempotency[grant.sender], (request.script_id, grant.origin)
+    found = known.find(sender, key, body, map(len, elements.values))
+    if found.answer is not None:
+        return Answer(found.answer.status, found.answer.body, [*found.answer.headers, _REPLAYED])
+    found.in_hand = True
+    try:
+        derive = partial(services.event_ids.derive, grant.sender, *sender, key, found.digest)
+        ids = await _assigned(elements, work, derive)
+        answer = await _publish(services, request, grant, elements, ids, held, work)
+    finally:
+        found.in_hand = False
+    known.keep(sender, found, answer)
+    return answer
 
 
 def admitted(services: Services, request: Request) -> Grant:
@@ -214,7 +236,7 @@ def record_headers(request: Request, grant: Grant, received_at_ms: int) -> Heade
 
 
 async def _publish(
-    services: Services, request: Request, grant: Grant, elements: Elements, whose: list[Element], work: Work
+    services: Services, request: Request, grant: Grant, elements: Elements, whose: list[Element], held: Held, work: Work
 ) -> Answer:
     publisher, site = services.publisher, grant.script.site_id
     received_at_ms = time.time_ns() // 1_000_000
@@ -224,56 +246,67 @@ async def _publish(
         beyond = await refused.beyond_bound(elements.values, whose, received_at_ms, work)
     else:
         charge_costs(services, grant, request.address, elements.values, whose, received_at_ms)
+    receipt = _receipt(request, _results(elements.values, whose, beyond))
+    body = _encode(receipt)
+    # A response that its sender has no room for is refused before anything is published.
+    held.grow_to(len(body))
     seal = services.proof_keys.seal(site, grant.script.script_id, grant.sender, grant.origin)
     shared = record_headers(request, grant, received_at_ms)
     size = sum(map(len, elements.values)) + len(whose) * header_bytes(shared)
     shares = shares_of(grant, request.address)
-    results = []
     with publisher.delivery(work.bill.turn, shares, len(whose), size) as delivery:
-        for index, (value, (event_id, missing)) in enumerate(zip(elements.values, whose, strict=True)):
-            result = _rejected(index, value, event_id, beyond)
-            if result is None:
+        for result, value, (event_id, missing) in zip(receipt.results, elements.values, whose, strict=True):
+            if result.status == _IS_ACCEPTED:
                 assigned = event_id.encode() if missing and event_id else b""
                 headers = [*shared, (names.PROOF, seal.proof(assigned, value))]
                 if assigned:
                     headers.append((names.EVENT_ID, assigned))
                 publisher.add(delivery, f"{site}:{event_id}".encode() if event_id else None, value, headers)
-                result = Result(index, event_id, "accepted", id_assigned=missing)
-            results.append(result)
             await work.let_others()
     work.end()
-    return await _receipt(services, request, grant, delivery, results)
+    await _acknowledged(services, grant, delivery)
+    _count(request, grant, receipt)
+    return Answer(202, body, [JSON_TYPE])
 
 
-def _rejected(index: int, value: bytes, event_id: str | None, beyond: Mapping[int, str]) -> Result | None:
-    """Return the result of the event at `index` if it must not be sent to Kafka; None if it may be sent."""
-    if index in beyond:
-        return Result(index, event_id, "rejected", Code.TOO_MANY_REFUSED.value, message=beyond[index])
-    if len(value) > MAX_LINE_BYTES:
-        return Result(index, event_id, "rejected", Code.EVENT_TOO_LARGE.value)
-    return None
+def _results(values: Sequence[bytes], whose: Sequence[Element], beyond: Mapping[int, str]) -> list[Result]:
+    """Return the results of the events. Those in `beyond`, with a message, and those that are too long are rejected."""
+    results = []
+    for index, (value, (event_id, missing)) in enumerate(zip(values, whose, strict=True)):
+        if index in beyond:
+            code, message = Code.TOO_MANY_REFUSED, beyond[index]
+            result = Result(index, event_id, _IS_REJECTED, code.value, message=message)
+        elif len(value) > MAX_LINE_BYTES:
+            result = Result(index, event_id, _IS_REJECTED, Code.EVENT_TOO_LARGE.value)
+        else:
+            result = Result(index, event_id, _IS_ACCEPTED, id_assigned=missing)
+        results.append(result)
+    return results
 
 
-async def _receipt(
-    services: Services, request: Request, grant: Grant, delivery: Delivery, results: list[Result]
-) -> Answer:
-    """Return the response when Kafka has acknowledged; raises Problem."""
-    accepted = sum(one.status == "accepted" for one in results)
-    rejected = len(results) - accepted
+def _receipt(request: Request, results: list[Result]) -> Receipt:
+    """Return the body of the response; raises Problem if no event is accepted."""
+    accepted = sum(one.status == _IS_ACCEPTED for one in results)
     if not accepted:
         raise Problem(Code.EVENT_TOO_LARGE, f"the limit of an event is {MAX_LINE_BYTES} bytes")
+    ids = request.ids
+    return Receipt(accepted, len(results) - accepted, results, ids.request_id.decode(), ids.trace_id.decode())
+
+
+async def _acknowledged(services: Services, grant: Grant, delivery: Delivery) -> None:
+    """Wait until Kafka has acknowledged all records of the request; raises Problem if it does not in time."""
     if not await delivery.acknowledged(services.publish_seconds):
         if isinstance(delivery.error, MessageSizeTooLargeError):
             raise Problem(Code.EVENT_TOO_LARGE, "the event is larger than the limit of Kafka's topic")
         raise _unacknowledged(services, grant, delivery)
-    _ACCEPTED.inc(accepted)
-    if rejected:
-        _REJECTED.inc(rejected)
-        for code, count in Counter(one.error_code for one in results if one.error_code).items():
+
+
+def _count(request: Request, grant: Grant, receipt: Receipt) -> None:
+    _ACCEPTED.inc(receipt.accepted)
+    if receipt.rejected:
+        _REJECTED.inc(receipt.rejected)
+        for code, count in Counter(one.error_code for one in receipt.results if one.error_code).items():
             REFUSED.count(code, grant.script, requests=0, events=count, by_server=request.from_server)
-    ids = request.ids
-    receipt = Receipt(accepted, rejected, results, ids.request_id.decode(), ids.trace_id.decode())
-    return Answer(202, _encode(receipt), [JSON_TYPE])
 
 
 def _unacknowledged(services: Services, grant: Grant, delivery: Delivery) -> Problem:

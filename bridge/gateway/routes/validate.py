@@ -14,9 +14,9 @@ from bridge.gateway.admission.refused_events import judge, vouched_by
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.elements import identify
 from bridge.gateway.request import Request
-from bridge.gateway.routes.events import admitted, begin, receive_events
+from bridge.gateway.routes.events import admitted, begin, hold_until_sent, receive_events
 from bridge.gateway.services import Services
-from bridge.http.answer import CLOSE, JSON_TYPE, Answer
+from bridge.http.answer import JSON_TYPE, Answer
 from bridge.http.byte_budget import Held
 from schemas.kafka.vouched import Vouched
 from schemas.reasons import ERRORS
@@ -45,10 +45,7 @@ async def post_validate(services: Services, request: Request) -> Answer:
         held = holding.enter_context(services.budget.holding(shares))
         with services.requests.holding(shares) as place, begin(services, request, grant) as work:
             answer = await _judge_all(services, request, grant, place, held, work)
-        held.grow_to(len(answer.body))
-        if (close := request.scope.get(CLOSE)) is not None:
-            held.waits(close)
-        answer.holding = holding.pop_all()
+        hold_until_sent(answer, request, held, holding)
         return answer
 
 

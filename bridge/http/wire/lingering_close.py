@@ -35,6 +35,11 @@ class LingeringTransport:
         """Return whether nothing is written any more."""
         return self._timer is not None or self._transport.is_closing()
 
+    @property
+    def unsent_bytes(self) -> int:
+        """The bytes that were written and that the kernel has not taken yet, because the client does not read."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> None:
         """Write the data. After `close` the data is dropped, because no further request is answered."""
         if not self.is_closing():

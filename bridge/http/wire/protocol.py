@@ -22,12 +22,12 @@ from bridge.http.wire.lingering_close import LingeringTransport
 from bridge.http.wire.reading import ReadingProtocol
 from bridge.http.wire.request_pace import Pace
 from bridge.http.wire.unheard import refusal
+from bridge.http.wire.unread_limit import UnreadLimit
 from schemas.config.settings import Settings
 from telemetry import metrics
 
 _MOST_HEADERS = 100
 _MOST_TRAILERS = 16
-_UNREAD_SECONDS = 60.0
 _LATE_BYTES = 64 * 1024
 """A body that is longer, or of unknown length, is not read to its end after an early response."""
 _MOST_PIECES = 1024
@@ -86,12 +86,12 @@ class BoundedProtocol(ReadingProtocol):
         self._stays = True
         self._offers_upgrade = self._passes_over = False
         self._header_timer: asyncio.TimerHandle | None = None
-        self._unread_timer: asyncio.TimerHandle | None = None
         self._refusal: tuple[Code, str] | None = None
         self._turned_away = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         self._lingering = LingeringTransport(transport, self._is_midway)
+        self._unread = UnreadLimit(self._lingering, self.loop)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # it has the methods that uvicorn calls
         self.open_connections.inc()
         # The admin port has no limit, so that a flood of the public port does not make the service look unready.
@@ -315,14 +315,12 @@ class BoundedProtocol(ReadingProtocol):
         super().pause_writing()
         # The client does not read. The connection waits for it, and ends after a while.
         self._take_place()
-        self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._lingering.abort)
+        self._unread.begin()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._take_place()
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
-            self._unread_timer = None
+        self._unread.end()
 
     def timeout_keep_alive_handler(self) -> None:
         if self._unparsed:

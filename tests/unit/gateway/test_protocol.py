@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,7 +149,7 @@ async def test_an_answer_that_is_not_read_ends_the_connection(
     kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection ends after a time-out; an answer that is read late continues."""
-    monkeypatch.setattr("bridge.http.wire.protocol._UNREAD_SECONDS", 0.01)
+    monkeypatch.setattr("bridge.http.wire.unread_limit._MOST_SECONDS", 0.01)
     read, unread = Spoken(kind, echo), Spoken(kind, echo)
     for one in (read, unread):
         one.protocol.pause_writing()
@@ -156,6 +157,30 @@ async def test_an_answer_that_is_not_read_ends_the_connection(
     await wait_until(lambda: unread.wire.closed, budget_seconds=10, describe="the unread one to be closed")
     assert not read.wire.closed
     for one in (read, unread):
+        await one.end()
+
+
+async def test_a_client_that_reads_too_slowly_ends_the_connection(
+    kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of all pauses counts together; a client gains time by what it reads."""
+    monkeypatch.setattr("bridge.http.wire.unread_limit._MOST_SECONDS", 0.5)
+    quick, slow = Spoken(kind, echo), Spoken(kind, echo)
+    unsent = {quick: 0, slow: 0}
+    for one in (quick, slow):
+        monkeypatch.setattr(one.wire, "get_write_buffer_size", partial(unsent.get, one))
+
+    def read_on() -> bool:
+        for one, read in ((quick, 64 * 1024), (slow, 10)):
+            unsent[one] = 0
+            one.protocol.resume_writing()
+            unsent[one] = read
+            one.protocol.pause_writing()
+        return slow.wire.closed
+
+    await wait_until(read_on, budget_seconds=10, describe="the slow one to be closed")
+    assert not quick.wire.closed
+    for one in (quick, slow):
         await one.end()
 
 

@@ -41,8 +41,20 @@ MUTANTS = [
     Mutant(
         "gateway-answer-held",
         "the count of an unread answer in its sender's share",
-        (Edit("bridge/gateway/routes/validate.py::post_validate", "answer.holding = holding.pop_all()", ""),),
+        (Edit("bridge/gateway/routes/events.py::hold_until_sent", "answer.holding = holding.pop_all()", ""),),
         ("tests/unit/gateway/test_answers.py::test_answers_that_nobody_reads_stay_within_their_senders_share",),
+    ),
+    Mutant(
+        "gateway-answer-counted",
+        "the count of the answer to events in its sender's share, before they are published",
+        (Edit("bridge/gateway/routes/events.py::_publish", "held.grow_to(len(body))", ""),),
+        ("tests/unit/gateway/test_answers.py::test_an_event_whose_answer_has_no_room_is_not_published",),
+    ),
+    Mutant(
+        "gateway-unread-slowly",
+        "the end of a connection whose client reads a little from time to time",
+        (Edit("bridge/http/wire/unread_limit.py::UnreadLimit.end", "min(...)", "_MOST_SECONDS"),),
+        (f"{PROTOCOL}::test_a_client_that_reads_too_slowly_ends_the_connection",),
     ),
     Mutant(
         "gateway-answer-bound",

@@ -281,7 +281,7 @@ MUTANTS = [
     Mutant(
         "gateway-key-events",
         "the events of an Idempotency-Key, beside the bytes",
-        (Edit("bridge/gateway/routes/events.py::post_events", "map(len, elements.values)", "()"),),
+        (Edit("bridge/gateway/routes/events.py::_accept", "map(len, elements.values)", "()"),),
         ("tests/integration/gateway/test_keys.py::test_an_idempotency_key_is_of_events_not_of_bytes",),
     ),
     Mutant(

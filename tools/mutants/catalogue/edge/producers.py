@@ -155,8 +155,8 @@ MUTANTS = [
         (
             Edit(
                 "bridge/http/wire/protocol.py::BoundedProtocol.pause_writing",
-                "self._lingering.abort",
-                "super().resume_writing",
+                "self._unread.begin()",
+                "",
             ),
         ),
         (f"{PROTOCOL}::test_an_answer_that_is_not_read_ends_the_connection",),
@@ -275,11 +275,9 @@ MUTANTS = [
         "gateway-sender",
         "the sender's part in an Idempotency-Key",
         (
+            Edit("bridge/gateway/routes/events.py::_accept", "(request.script_id, grant.origin)", "request.script_id"),
             Edit(
-                "bridge/gateway/routes/events.py::post_events", "(request.script_id, grant.origin)", "request.script_id"
-            ),
-            Edit(
-                "bridge/gateway/routes/events.py::post_events",
+                "bridge/gateway/routes/events.py::_accept",
                 "services.idempotency[grant.sender]",
                 "services.idempotency[Sender.SERVER]",
             ),

@@ -20,7 +20,7 @@ MUTANTS = [
     Mutant(
         "gateway-answers-give-way",
         "the end of an unread answer in favour of a sender that holds less",
-        (Edit("bridge/gateway/routes/validate.py::post_validate", "held.waits(close)", "close"),),
+        (Edit("bridge/gateway/routes/events.py::hold_until_sent", "held.waits(close)", "close"),),
         (f"{SHARES}::test_share_of_bytes_full_of_unread_answers_has_room_for_others",),
     ),
     Mutant(
