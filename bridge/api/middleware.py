@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from bridge.api.authentication import Caller, admit
 from bridge.api.services import Services
 from bridge.http.admin_port import is_admin, is_served
-from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send
+from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send, parts_of
 from bridge.http.body import ClientGone
 from bridge.http.exchange import Exchange, identify, serve_page
 from bridge.http.ids import RequestIds
@@ -171,6 +171,11 @@ class _Answer(Exchange):
     async def send(self, message: Message) -> None:
         if message.get("more_body"):
             self.still_good()
+        # The request keeps its place until its client has read all but the last part.
+        for part in parts_of(message):
+            await self._send_part(part)
+
+    async def _send_part(self, message: Message) -> None:
         began = asyncio.get_running_loop().time()
         credit = _SEND_SECONDS + self._sent_bytes / _LEAST_BYTES_PER_SECOND - self._waited
         try:

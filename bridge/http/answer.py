@@ -1,6 +1,6 @@
 """A response, and its sending over ASGI."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -17,6 +17,18 @@ PART_BYTES: Final = 64 * 1024
 JSON_TYPE = (b"content-type", b"application/json")
 CLOSE: Final = "bridge.close"
 """Scope key of a function, set when the body has arrived. The function closes the connection, even during an answer."""
+
+
+def parts_of(message: Message) -> Iterator[Message]:
+    """Yield an ASGI message, or several ones instead of a long part of a response, so that each waits for the client."""
+    body = message.get("body", b"")
+    if len(body) <= PART_BYTES:
+        yield message
+        return
+    for start in range(0, len(body), PART_BYTES):
+        end = start + PART_BYTES
+        more = end < len(body) or message.get("more_body", False)
+        yield {**message, "body": body[start:end], "more_body": more}
 
 
 @dataclass(slots=True)
@@ -38,8 +50,5 @@ class Answer:
         if self.status not in _BODILESS:
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        sent, body = 0, self.body
-        while len(body) - sent > PART_BYTES:
-            await send({"type": "http.response.body", "body": body[sent : sent + PART_BYTES], "more_body": True})
-            sent += PART_BYTES
-        await send({"type": "http.response.body", "body": body[sent:] if sent else body})
+        for part in parts_of({"type": "http.response.body", "body": self.body}):
+            await send(part)

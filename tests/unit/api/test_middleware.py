@@ -229,6 +229,24 @@ def test_answer_is_cut_off_unless_it_is_read_at_a_least_rate(seconds: float, par
     assert abs(got - parts) <= 1
 
 
+class Whole(Streamed):
+    """A front over a route that sends its answer in one message, as long as so many parts of 4 KiB."""
+
+    async def _route(self, _scope: Any, _receive: Any, send: Callable[[Any], Any]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 4096 * self._parts})
+
+
+@pytest.mark.parametrize(("seconds", "parts", "whole"), [(10, 16, True), (61, 0, False)], ids=["read", "not read"])
+def test_long_answer_holds_its_place_until_it_is_read(seconds: float, parts: int, whole: bool) -> None:
+    """It is sent in parts of 64 KiB, so that unread answers hold no more memory than the places allow."""
+
+    async def read() -> tuple[int, bool]:
+        return await Whole(256).read(seconds)
+
+    assert run_virtually(read()) == (parts, whole)
+
+
 @pytest.mark.parametrize("change", [{"revoked": True}, {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}])
 def test_streamed_answer_ends_with_its_token(change: dict[str, Any]) -> None:
     """After its token is revoked or expires, an answer ends at the next part and is visibly incomplete."""

@@ -264,8 +264,14 @@ MUTANTS = [
     Mutant(
         "answer-rate",
         "the least rate at which an answer has to be read",
-        (Edit("bridge/api/middleware.py::_Answer.send", "min(credit, _SEND_SECONDS)", "_SEND_SECONDS"),),
+        (Edit("bridge/api/middleware.py::_Answer._send_part", "min(credit, _SEND_SECONDS)", "_SEND_SECONDS"),),
         (f"{FRONT}::test_answer_is_cut_off_unless_it_is_read_at_a_least_rate",),
+    ),
+    Mutant(
+        "answer-parts",
+        "the sending of a long answer in parts",
+        (Edit("bridge/api/middleware.py::_Answer.send", "parts_of(message)", "[message]"),),
+        (f"{FRONT}::test_long_answer_holds_its_place_until_it_is_read",),
     ),
     Mutant(
         "answer-token",
