@@ -182,6 +182,10 @@ REGISTRY_READ = lowest_gauge(
 )
 VERDICTS_UNREADABLE = counter("bridge_verdicts_unreadable", "Records of the gate's topic that could not be read.")
 GATEWAY_REQUESTS = counter("bridge_gateway_requests", "Requests that the gateway answered.", ["route", "status"])
+GATEWAY_ERRORS = counter(
+    "bridge_gateway_errors",
+    "Requests that the gateway answered with 5xx, other than those for scripts that are paused.",
+)
 GATEWAY_SERVER_REQUESTS = counter(
     "bridge_gateway_server_requests", "Answered requests with a known API key.", ["status"]
 )

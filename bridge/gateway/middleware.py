@@ -196,9 +196,13 @@ class Front:
         """
         self._seconds[route].observe(seconds)
         _requests(route, status).inc()
-        if self._logs_all or status >= _SERVER_ERROR:
+        # A script is paused by an operator's decision. Its refusals page nobody, and REFUSED logs them.
+        is_error = status >= _SERVER_ERROR and code != Code.SCRIPT_PAUSED
+        if is_error:
+            metrics.GATEWAY_ERRORS.inc()
+        if self._logs_all or is_error:
             # Only the path is logged, because the query may contain a browser's token.
-            (log.warning if status >= _SERVER_ERROR else log.info)(
+            (log.warning if is_error else log.info)(
                 "request",
                 method=scope["method"],
                 path=scope["raw_path"].decode("latin-1")[:300],

@@ -104,7 +104,7 @@ class ByteBudget:
         while (self.taken if name is None else self._held.get(name, 0)) + size > bound:
             if self._one_gave_way(name, own):
                 continue
-            if name is None:
+            if name is None and bound == most:
                 raise Problem(
                     Code.OVERLOADED, f"too many {self._what} are in flight, of all senders together; try again later"
                 )

@@ -227,7 +227,7 @@ def test_a_script_that_is_paused_pages_nobody(tmp_path: Path) -> None:
     """Requests of a paused script get 503 by an operator's decision, in any number."""
     paused = {
         'bridge_gateway_requests_total{route="events",status="503"}': "0x40 0+7500x400",
-        'bridge_gateway_rejected_total{error_code="script_paused",script="s1"}': "_x40 7500+7500x400",
+        "bridge_gateway_errors_total": "0x400",
     }
     asked = [PAGES | {"eval_time": f"{minute}m"} for minute in range(99)]
     assert told_by(tmp_path, [unit_test(BUSY | paused, asked)]) == ""

@@ -7,6 +7,8 @@ from typing import Any, Final
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 2.0
+_UNREAD_SECONDS: Final = 60.0
+"""How long the last answer of a connection may stay unread."""
 
 
 class LingeringTransport:
@@ -73,7 +75,7 @@ class LingeringTransport:
         if self.is_closing():
             return
         if not self._midway() or not self._transport.can_write_eof():
-            self._transport.close()
+            self._close_within(_UNREAD_SECONDS)
             return
         self._transport.write_eof()
         self._paused = self._held = False
@@ -83,9 +85,18 @@ class LingeringTransport:
 
     def close_at_once(self) -> None:
         """Close the connection without reading more. Bytes that were written have 2 seconds to be sent."""
+        self._close_within(_IDLE_SECONDS)
+
+    def hasten(self) -> None:
+        """Leave bytes that were written before `close` no more than 2 seconds to be sent, because the server stops."""
+        if self.is_closing() and self.unsent_bytes:
+            self.close_at_once()
+
+    def _close_within(self, seconds: float) -> None:
         self._transport.close()
-        if self._transport.get_write_buffer_size():
-            self._loop.call_later(_IDLE_SECONDS, self._transport.abort)
+        if self.unsent_bytes:
+            # Without a limit, a client that does not read would keep the connection.
+            self._loop.call_later(seconds, self._transport.abort)
 
     def drop(self, size: int) -> None:
         """Count bytes that arrived after the close, and were dropped."""

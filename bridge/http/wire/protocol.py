@@ -270,7 +270,9 @@ class BoundedProtocol(ReadingProtocol):
 
     def shutdown(self) -> None:
         self._stays = False
+        self._unread.hasten()
         super().shutdown()
+        self._lingering.hasten()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -6,6 +6,7 @@ from typing import Final
 from bridge.http.wire.lingering_close import LingeringTransport
 
 _MOST_SECONDS: Final = 60.0
+_HASTY_SECONDS: Final = 2.0
 _LEAST_BYTES_PER_SECOND: Final = 4096
 
 
@@ -20,7 +21,7 @@ class UnreadLimit:
         self._transport = transport
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
-        self._seconds_left = _MOST_SECONDS
+        self._most_seconds = self._seconds_left = _MOST_SECONDS
         self._unread_bytes = 0
         self._since = 0.0
 
@@ -37,4 +38,12 @@ class UnreadLimit:
         self._timer = None
         read_bytes = self._unread_bytes - self._transport.unsent_bytes
         gained = read_bytes / _LEAST_BYTES_PER_SECOND - (self._loop.time() - self._since)
-        self._seconds_left = min(_MOST_SECONDS, self._seconds_left + gained)
+        self._seconds_left = min(self._most_seconds, self._seconds_left + gained)
+
+    def hasten(self) -> None:
+        """Leave the client no more than two seconds for each pause from now on, because the server stops."""
+        self._most_seconds = _HASTY_SECONDS
+        self._seconds_left = min(self._seconds_left, _HASTY_SECONDS)
+        if self._timer is not None:
+            self._timer.cancel()
+            self.begin()

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+import structlog
 from prometheus_client import generate_latest
 from pydantic import SecretStr
 from support.events.making import body
@@ -122,6 +123,22 @@ async def test_what_an_organisation_lets_itself_wait_is_not_the_gateway_s_time(c
         assert await of_servers(gateway, clock, (Sender.SERVER, 1, "s1"), script="s2") == (1, 0)
         # The figure of all requests has the whole time.
         assert told() == (count + 2, seconds + 2 * SLOW)
+
+
+async def test_a_paused_script_is_no_error_of_the_gateway() -> None:
+    """Anyone may post to it, without a token and in any number; that pages nobody and fills no log."""
+    async with lone_gateway() as gateway:
+        known = gateway.services.producers
+        known.current["s1"] = known.current["s1"]._replace(paused=True)
+        errors = sample("bridge_gateway_errors_total")
+        with structlog.testing.capture_logs() as logged:
+            assert (await gateway.post({}, b"{}")).json()["error_code"] == "script_paused"
+        assert sample("bridge_gateway_errors_total") == errors
+        assert [one for one in logged if one["event"] == "request"] == []
+
+        gateway.services.budget.take((), gateway.services.settings.gateway_max_bytes_in_flight)
+        assert (await gateway.post(gateway.server("s2"), b"{}", path=EVENTS.replace("s1", "s2"))).status == 503
+        assert sample("bridge_gateway_errors_total") == errors + 1
 
 
 async def test_what_a_server_validates_is_not_the_gateway_s_time(clock: Clock) -> None:

@@ -184,6 +184,45 @@ async def test_a_client_that_reads_too_slowly_ends_the_connection(
         await one.end()
 
 
+CLOSING = b"GET /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+KEPT = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("drains", [False, True], ids=["closed", "closed in the drain"])
+async def test_the_last_answer_of_a_connection_is_read_in_time(
+    kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch, drains: bool
+) -> None:
+    """Transports wait for their clients without a limit, and a drain waits for the connections."""
+    monkeypatch.setattr(f"bridge.http.wire.lingering_close.{'_IDLE' if drains else '_UNREAD'}_SECONDS", 0.01)
+    aborted: list[bool] = []
+    one = Spoken(kind, echo)
+    monkeypatch.setattr(one.wire, "get_write_buffer_size", lambda: 1000)
+    monkeypatch.setattr(one.wire, "abort", lambda: aborted.append(True))
+    one.protocol.timeout_keep_alive = 3600
+    await one.hear(KEPT if drains else CLOSING)
+
+    if drains:
+        one.protocol.shutdown()
+
+    await wait_until(lambda: aborted, budget_seconds=10, describe="the connection to be aborted")
+    await one.end()
+
+
+async def test_an_answer_that_is_not_read_ends_soon_in_a_drain(
+    kind: type[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that does not read would keep the process until the time limit of the drain."""
+    monkeypatch.setattr("bridge.http.wire.unread_limit._HASTY_SECONDS", 0.01)
+    one = Spoken(kind, begun)
+    await one.hear(KEPT)
+    one.protocol.pause_writing()
+
+    one.protocol.shutdown()
+
+    await wait_until(lambda: one.wire.closed, budget_seconds=10, describe="the connection to be closed")
+    await one.end()
+
+
 class Guest:
     """A connection without any traffic."""
 

@@ -373,3 +373,23 @@ async def test_share_of_refused_events_of_an_address_is_no_larger_with_more_scri
         assert rate_limits.seconds_until_refused("s9", "10.0.0.1") == 2
         assert rate_limits.seconds_until_refused("s1", "10.0.0.1") == 6
         assert rate_limits.lets_refused("s1", "10.0.0.2")
+
+
+def test_only_a_full_process_is_overloaded() -> None:
+    """A sender that uses much is refused for its use: 503 pages the operators, and room is left for those with little."""
+    budget = ByteBudget("bytes", 3200, 1)
+    much = budget.holding((("much", 1.0),), 200)
+    with ExitStack() as held:
+        held.enter_context(much)
+        for one in range(22):
+            held.enter_context(budget.holding(((one, 1.0),), 100))
+
+        with pytest.raises(Problem) as refused:
+            much.grow_to(201)
+        assert refused.value.code is Code.RATE_LIMITED
+
+        for one in range(22, 30):
+            held.enter_context(budget.holding(((one, 1.0),), 100))
+        with pytest.raises(Problem) as full, budget.holding((("new", 1.0),), 1):
+            pass
+        assert full.value.code is Code.OVERLOADED

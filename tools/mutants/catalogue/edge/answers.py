@@ -15,6 +15,24 @@ MUTANTS = [
         ("tests/unit/http/test_drain.py",),
     ),
     Mutant(
+        "drain-unread",
+        "the short time that a drain leaves to clients that do not read",
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol.shutdown", "self._unread.hasten()", ""),),
+        (f"{PROTOCOL}::test_an_answer_that_is_not_read_ends_soon_in_a_drain",),
+    ),
+    Mutant(
+        "drain-last-answer",
+        "the same, for connections that are closed already",
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol.shutdown", "self._lingering.hasten()", ""),),
+        (f"{PROTOCOL}::test_the_last_answer_of_a_connection_is_read_in_time",),
+    ),
+    Mutant(
+        "last-answer-unread",
+        "the time limit of the last answer of a connection",
+        (Edit("bridge/http/wire/lingering_close.py::LingeringTransport._close_within", "self.unsent_bytes", "False"),),
+        (f"{PROTOCOL}::test_the_last_answer_of_a_connection_is_read_in_time",),
+    ),
+    Mutant(
         "drain-gateway-answer",
         "the gateway's response to a request that outlasts the drain",
         (Edit("bridge/gateway/middleware.py::Front._answer", "return drained().answer(request.ids)", "raise"),),

@@ -253,9 +253,9 @@ MUTANTS = [
     ),
     Mutant(
         "page-paused",
-        "the ratio of the gateway's errors without paused scripts",
-        (Edit(RULES, '- (sum(rate(bridge_gateway_rejected_total{error_code="script_paused"}[5m])) or vector(0))', ""),),
-        (f"{ALERTS}::test_a_script_that_is_paused_pages_nobody",),
+        "the rule that refusals for paused scripts are no errors of the gateway",
+        (Edit("bridge/gateway/middleware.py::Front._tell", "code != Code.SCRIPT_PAUSED", "True"),),
+        ("tests/unit/gateway/test_figures.py::test_a_paused_script_is_no_error_of_the_gateway",),
     ),
     Mutant(
         "page-keys",

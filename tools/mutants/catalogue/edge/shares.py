@@ -6,6 +6,18 @@ SHARES = "tests/unit/gateway/admission/test_shares.py"
 
 MUTANTS = [
     Mutant(
+        "gateway-overloaded-only-if-full",
+        "the refusal of a sender that uses much for its use, not for the process's",
+        (
+            Edit(
+                "bridge/http/byte_budget.py::ByteBudget._make_room",
+                "name is None and bound == most",
+                "name is None",
+            ),
+        ),
+        ("tests/unit/gateway/admission/test_shares.py::test_only_a_full_process_is_overloaded",),
+    ),
+    Mutant(
         "gateway-places-of-bodies",
         "the rule that a request without its complete body holds no place",
         (Edit("bridge/gateway/routes/events.py::receive_events.arrived", "not message.get('more_body')", "True"),),
