@@ -14,6 +14,7 @@ from support.wait import wait_until
 from schemas.api_token import Role
 from schemas.config.settings import Settings
 from sinks.postgres.registry.admin import add_script
+from streams.audit import audit
 
 LATE = {"script_id": ["late"]}
 
@@ -137,8 +138,15 @@ async def test_cancel_is_seen_within_five_seconds(stack, database_url, topic_pre
             assert await seconds_from_cancel_to_stop(settings) < 5
             assert seen["outcomes"]["open"] > 150
             refused(await one.post(f"/v1/plans/{plan_id}/replay", json={}), 409, "plan_cancelled")
+            await wait_until(
+                lambda: _all_read(settings), budget_seconds=60, describe="the worker to read what was sent"
+            )
     assert ("dlq-cancel", "token:alice", 0) in await runs(settings)
     await assert_balanced(settings)
+
+
+async def _all_read(settings: Settings) -> bool:
+    return (await audit(settings)).totals.unread == 0
 
 
 async def test_at_most_so_many_at_once(stack, database_url, topic_prefix, tmp_path: Path) -> None:

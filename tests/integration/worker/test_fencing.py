@@ -9,6 +9,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from support.events.making import process
 from support.events.settled import SITES, event
+from support.wait import wait_until
 
 from schemas.config.settings import Settings
 from schemas.errors import BatchRefused, SinkUnavailable
@@ -24,13 +25,16 @@ from streams.rules.retry_policy import retry_policy
 
 SOURCE = TopicPartition("bridge.raw", 0)
 GROUP = "fenced"
+BOTH_WAIT = """
+SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 
-def outcomes(first: int, count: int, source: TopicPartition = SOURCE) -> Outcomes:
-    """The outcomes of `count` sound events from offset `first`; their ids are the same in each partition."""
+def outcomes(first: int, count: int, source: TopicPartition = SOURCE, *, sound: bool = True) -> Outcomes:
+    """The outcomes of `count` events from offset `first`; the ids of sound ones are the same in each partition."""
     now_ms = time.time_ns() // 1_000_000
     settings = Settings()
-    values = [event(number) for number in range(first, first + count)]
+    values = [event(number) if sound else b"no JSON" for number in range(first, first + count)]
     records = [
         ConsumerRecord(*source, first + index, now_ms, 1, None, value, 0, 0, len(value), ())
         for index, value in enumerate(values)
@@ -66,17 +70,22 @@ async def count_of(database_url: str, table: str) -> int:
         await conn.close()
 
 
-async def test_two_first_owners_write_a_batch_once(database_url: str) -> None:
+@pytest.mark.parametrize("sound", [True, False], ids=["events", "no events"])
+async def test_two_first_owners_write_a_batch_once(database_url: str, sound: bool) -> None:
     """Two workers that claim a new partition commit the same batch at the same time: one is refused."""
+    batch = outcomes(0, 500, sound=sound)
     async with owner(database_url) as one, owner(database_url) as other:
         assert await asyncio.gather(one.claim({SOURCE: 0}), other.claim({SOURCE: 0})) == [{SOURCE: 0}, {SOURCE: 0}]
+        stranger = await asyncpg.connect(database_url)
+        await stranger.execute("BEGIN; LOCK TABLE bridge_event_key, gate_window IN ACCESS EXCLUSIVE MODE")
+        commits = [asyncio.create_task(sink.commit([batch])) for sink in (one, other)]
+        await wait_until(lambda: stranger.fetchval(BOTH_WAIT), budget_seconds=30, describe="both to be in the middle")
+        await stranger.close()
 
-        results = await asyncio.gather(
-            one.commit([outcomes(0, 500)]), other.commit([outcomes(0, 500)]), return_exceptions=True
-        )
+        results = await asyncio.gather(*commits, return_exceptions=True)
 
     assert [BatchRefused] == [type(one) for one in results if isinstance(one, Exception)]
-    assert await count_of(database_url, "bridge_event") == 500
+    assert await count_of(database_url, "bridge_event" if sound else "bridge_event_raw") == 500
 
 
 async def test_an_owner_that_wakes_up_late_is_refused(database_url: str) -> None:

@@ -226,7 +226,7 @@ MUTANTS = [
             ),
         ),
         (
-            "tests/integration/worker/test_brake_visitors.py::test_ten_thousand_junk_events_of_visitors_do_not_stop_the_others",
+            "tests/unit/streams/worker/paused/test_breaker.py::test_a_process_that_has_written_a_row_asks_nothing_for_visitors",
         ),
     ),
     Mutant(

@@ -1,11 +1,14 @@
 """The circuit breaker on a lane, in virtual time: what it holds, what continues, and how it resets."""
 
 from support.events.braked import LIMITS, braked, held, waiting
+from support.events.making import body
+from support.events.sealed import gateway_headers
 from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.registry import Script
+from schemas.pipeline.sender import Sender
 from sinks.windows import WindowKey
 
 PROBE_SECONDS = 30.0
@@ -82,6 +85,25 @@ def test_it_asks_once_and_only_before_it_would_trip() -> None:
     stream, asked = run_virtually(main())
     assert asked == [0, 1]
     assert (len(stream.dead_letters()), stream.store.brake.engaged) == (218, False)
+
+
+def test_a_process_that_has_written_a_row_asks_nothing_for_visitors() -> None:
+    """Their failures don't count then; the question would cost Postgres a query for each of their bursts."""
+
+    async def main() -> Stream:
+        stream = Stream(limits=LIMITS)
+        stream.produce(event_id="sound")
+        async with stream.running():
+            await stream.settled()
+            for number in range(LIMITS.min_events * 2):
+                value = body(event_id=f"junk-{number}", event_type="")
+                stream.produce(value=value, headers=gateway_headers(value, sender=Sender.VISITOR))
+            await stream.settled()
+        return stream
+
+    stream = run_virtually(main())
+    assert len(stream.dead_letters()) == LIMITS.min_events * 2
+    assert stream.calls["passing"] == 0
 
 
 def test_good_events_go_on_up_to_the_first_dead_letter() -> None:
