@@ -10,7 +10,7 @@ from itertools import chain
 from math import inf
 from typing import Final, NamedTuple
 
-from schemas.pipeline.breaker import NOBODY, BreakerCause, BreakerLimits, Passing
+from schemas.pipeline.breaker import NOBODY, BreakerCause, BreakerLimits, BreakerState, Passing
 from schemas.pipeline.outcome import UNCONFIRMED_SITE, Failure, Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
@@ -344,12 +344,23 @@ def _first_attempts(one: Outcomes) -> bool:
     return not one.failures or one.failures[0].attempt.number == 1
 
 
+def is_for_retries_only(state: BreakerState, outcomes: Iterable[Outcomes]) -> bool:
+    """Return whether retries have opened the breaker, and these outcomes are of first attempts.
+
+    Many events may fail for the last time at once without any fault of the product, such as those of a script that was
+    never registered. First attempts are then held only if they themselves fail so often that the breaker would trip.
+    """
+    is_of_retries = state.engaged and not state.by_hand and state.details.get("of_retries") is True
+    return is_of_retries and all(map(_first_attempts, outcomes))
+
+
 def _cause(reason: str, counts: Counts, failure: Failure, *, quiet: bool) -> BreakerCause:
     sites = counts.voting(quiet=quiet)
     details = {
         "topic": failure.attempt.record.topic,
         "partition": failure.attempt.record.partition,
         "offset": failure.attempt.record.offset,
+        "of_retries": failure.attempt.number > 1,
         "error_class": failure.error_class.value,
         "error": failure.error[:300],
         "sites": {str(site): count for site, count in sites.most_common(_TOLD_SITES)},

@@ -18,7 +18,7 @@ from schemas.reasons import DroppedReason, ErrorClass
 from sinks.commit_rules import check_offsets, check_positions, logged
 from sinks.ports import CommitResult, Publisher, Rejected, Sink
 from sinks.postgres.errors import TIMED_OUT
-from streams.rules.breaker import BreakerJudge
+from streams.rules.breaker import BreakerJudge, is_for_retries_only
 from streams.worker.paused.elsewhere import Elsewhere
 from telemetry import metrics
 
@@ -126,7 +126,10 @@ class BatchCommitter:
         state = await self._sink.brake()
         if state.released:
             return
-        if not state.engaged:
+        if is_for_retries_only(state, outcomes):
+            if await self._cause(outcomes) is None:
+                return
+        elif not state.engaged:
             cause = await self._cause(outcomes)
             if cause is None:
                 return

@@ -4,6 +4,7 @@ The lane pauses each partition until the retry at its head is due, and until the
 ledger is the table of events whose first attempt failed.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -39,10 +40,17 @@ class RetryLane(Lane):
         self._due_heads: dict[TopicPartition, tuple[int, float]] = {}
 
     async def _look_behind(self) -> None:
-        """Do nothing.
+        """Continue a probe of the circuit breaker with what has passed in any process.
 
-        A probe of the circuit breaker can't use the records behind a paused one, because they are not due.
+        It can't use the records behind a paused one, because they are not due. Each site whose events pass counts as one
+        event.
         """
+        brake, elsewhere = self._parts.brake, self._parts.elsewhere
+        passing = await self._with_backoff(lambda: elsewhere.ask(self._sink, brake.window_seconds, brake.quiet_seconds))
+        if passing is not None and passing.just_now:
+            good = self._brake.sample.good
+            good |= Counter(passing.in_window)
+            await self._probe(())
 
     async def _prepare(self, batches: Sequence[Batch]) -> tuple[Sequence[Batch], LedgerStates] | None:
         due = [part for batch in batches if (part := self._due_part(batch)) is not None]

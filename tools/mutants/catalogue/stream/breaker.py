@@ -272,6 +272,42 @@ MUTANTS = [
         (f"{PAUSES}::test_a_paused_partition_is_not_read_and_the_others_go_on",),
     ),
     Mutant(
+        "retries-alone",
+        "the rule that first attempts go on while retries alone have opened the breaker",
+        (
+            Edit(
+                "streams/worker/committer.py::BatchCommitter._check_brake",
+                "is_for_retries_only(state, outcomes)",
+                "False",
+            ),
+        ),
+        (
+            "tests/unit/streams/worker/paused/test_breaker_retries.py::test_retries_that_open_the_breaker_hold_no_first_attempts",
+        ),
+    ),
+    Mutant(
+        "retries-and-others",
+        "the hold of first attempts that fail while retries have opened the breaker",
+        (
+            Edit(
+                "streams/worker/committer.py::BatchCommitter._check_brake",
+                "await self._cause(outcomes) is None",
+                "True",
+            ),
+        ),
+        (
+            "tests/unit/streams/worker/paused/test_breaker_retries.py::test_first_attempts_that_fail_are_held_behind_retries_that_do",
+        ),
+    ),
+    Mutant(
+        "retries-probe",
+        "the probe of held retries by what passes elsewhere",
+        (Edit("streams/worker/retry_lane.py::RetryLane._look_behind", "passing.just_now", "False"),),
+        (
+            "tests/unit/streams/worker/paused/test_breaker_retries.py::test_an_event_that_passes_closes_what_visitors_retries_have_opened",
+        ),
+    ),
+    Mutant(
         "paused-script",
         "the wait of a paused script's sound events",
         (Edit("streams/pipeline/normalize.py::normalize", "script.paused", "script is None"),),
