@@ -58,7 +58,10 @@ async def story(product: Product) -> Happened:
     await asyncio.sleep(8)
     async with elsewhere(product.settings) as (conn, name), told("Postgres refuses connections"):
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
+            name,
+        )
         await asyncio.sleep(12)
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     await asyncio.sleep(8)

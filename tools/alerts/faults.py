@@ -61,7 +61,10 @@ async def kill_one(product: Product) -> None:
 async def refuse_connections(product: Product) -> None:
     async with elsewhere(product.settings) as (conn, name):
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
+            name,
+        )
 
 
 async def freeze_kafka(product: Product) -> None:

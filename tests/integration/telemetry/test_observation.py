@@ -39,7 +39,10 @@ async def postgres_refuses(settings: Settings) -> AsyncIterator[None]:
     conn = await asyncpg.connect(beside(settings.dsn))
     try:
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
+            name,
+        )
         yield
     finally:
         await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

@@ -46,7 +46,10 @@ async def administration(settings: Settings) -> AsyncIterator[asyncpg.Connection
 
 
 async def end_sessions(conn: asyncpg.Connection, settings: Settings) -> None:
-    await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name_of(settings))
+    await conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
+        name_of(settings),
+    )
 
 
 async def read_only(conn: asyncpg.Connection, settings: Settings) -> None:

@@ -130,7 +130,10 @@ async def database_away(place: Place) -> AsyncIterator[Trouble]:
 
         try:
             await conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            await conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+            await conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
+                name,
+            )
             await produce(trouble.settings, [event(number) for number in range(20, 25)])
             trouble.mend = back
             yield trouble
