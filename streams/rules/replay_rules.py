@@ -165,9 +165,11 @@ def _sealed(item: DeadLetterItem, body: RawBody, trust: GatewayTrust) -> names.H
     They stay as they are if their proof is valid, if the event's identity was not proven before, or if the process has
     no key to sign.
     """
-    kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
     said = dict(body.headers)
-    if kept is None or body.value is None or not trust.keys or trust.keys.proven(said, body.value) is not None:
+    if body.value is None or not trust.keys or trust.keys.proven(said, body.value) is not None:
+        return body.headers
+    kept = trust.of_replay(item, dict(item.body.headers), item.body.value).vouched
+    if kept is None:
         return body.headers
     is_corrected = len(body.headers) > len(item.body.headers)
     stated = read_identity(said, kept.sender) if is_corrected else kept

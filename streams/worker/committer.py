@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from schemas.errors import BreakerOpen, CommitTimedOut, RowRejected, SinkUnavailable
-from schemas.pipeline.breaker import BreakerCause
+from schemas.pipeline.breaker import BreakerCause, Passing
 from schemas.pipeline.outcome import Outcomes, dropped
 from schemas.pipeline.record import TopicPartition
 from schemas.reasons import DroppedReason, ErrorClass
@@ -151,8 +151,12 @@ class BatchCommitter:
         weighed = self._judge.count(outcomes)
         if self._judge.decide(weighed) is None:
             return None
-        passing = await self._elsewhere.ask(self._sink, self._judge.window_seconds, self._judge.quiet_seconds)
+        passing = await self.passing()
         return None if passing is None else self._judge.decide(weighed, passing)
+
+    async def passing(self) -> Passing | None:
+        """Return whose events pass in any process; None if Postgres has not said so in time."""
+        return await self._elsewhere.ask(self._sink, self._judge.window_seconds, self._judge.quiet_seconds)
 
 
 def _end_refused_retries(outcomes: Sequence[Outcomes]) -> bool:

@@ -45,8 +45,7 @@ class RetryLane(Lane):
         It can't use the records behind a paused one, because they are not due. Each site whose events pass counts as one
         event.
         """
-        brake, elsewhere = self._parts.brake, self._parts.elsewhere
-        passing = await self._with_backoff(lambda: elsewhere.ask(self._sink, brake.window_seconds, brake.quiet_seconds))
+        passing = await self._with_backoff(self._settler.passing)
         if passing is not None and passing.just_now:
             good = self._brake.sample.good
             good |= Counter(passing.in_window)

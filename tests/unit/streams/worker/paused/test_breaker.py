@@ -1,14 +1,11 @@
 """The circuit breaker on a lane, in virtual time: what it holds, what continues, and how it resets."""
 
-from support.events.braked import LIMITS, braked, held, waiting
-from support.events.making import body
-from support.events.sealed import gateway_headers
+from support.events.braked import LIMITS, braked, held, junk, waiting
 from support.events.stream import Stream
 from support.virtual_time import run_virtually
 
 from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.registry import Script
-from schemas.pipeline.sender import Sender
 from sinks.windows import WindowKey
 
 PROBE_SECONDS = 30.0
@@ -95,9 +92,7 @@ def test_a_process_that_has_written_a_row_asks_nothing_for_visitors() -> None:
         stream.produce(event_id="sound")
         async with stream.running():
             await stream.settled()
-            for number in range(LIMITS.min_events * 2):
-                value = body(event_id=f"junk-{number}", event_type="")
-                stream.produce(value=value, headers=gateway_headers(value, sender=Sender.VISITOR))
+            junk(stream, LIMITS.min_events * 2)
             await stream.settled()
         return stream
 
