@@ -196,7 +196,7 @@ class Front:
         """
         self._seconds[route].observe(seconds)
         _requests(route, status).inc()
-        # A script is paused by an operator's decision. Its refusals page nobody, and REFUSED logs them.
+        # A script is paused by an operator's decision. Its refusals cause no alert, and REFUSED logs them.
         is_error = status >= _SERVER_ERROR and code != Code.SCRIPT_PAUSED
         if is_error:
             metrics.GATEWAY_ERRORS.inc()

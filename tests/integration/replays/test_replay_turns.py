@@ -241,7 +241,7 @@ async def test_runs_claim_one_after_another(stack, database_url, topic_prefix, m
 async def test_a_run_that_was_killed_takes_no_part_of_a_turn(
     stack, database_url, topic_prefix, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # type: ignore[no-untyped-def]  # as above
-    """Its plan stays in the state `running`, with items that were claimed and not sent, until somebody resumes it."""
+    """Its plan stays in the state `running`, with items that were claimed and not sent, until it is resumed."""
     act_as_worker(monkeypatch)
     settings = replay_settings(stack, database_url, topic_prefix)
     killed, other = await plans_apart(settings, late=TURN, later=TURN)

@@ -126,7 +126,7 @@ async def test_what_an_organisation_lets_itself_wait_is_not_the_gateway_s_time(c
 
 
 async def test_a_paused_script_is_no_error_of_the_gateway() -> None:
-    """Anyone may post to it, without a token and in any number; that pages nobody and fills no log."""
+    """Anyone may post to it, without a token and in any number; that causes no alert and fills no log."""
     async with lone_gateway() as gateway:
         known = gateway.services.producers
         known.current["s1"] = known.current["s1"]._replace(paused=True)
