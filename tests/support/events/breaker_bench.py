@@ -1,12 +1,14 @@
 """A bench for the circuit breaker's judge: it gets batches of the real processor."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
+from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 from schemas.pipeline.breaker import NOBODY, BreakerLimits, Passing
-from schemas.pipeline.outcome import Outcomes
+from schemas.pipeline.outcome import Candidate, Failure, Normalized, Outcomes
 from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
@@ -43,12 +45,23 @@ class Bench:
     def outcomes(
         self, kinds: Iterable[tuple[int, str]], partition: int = 0, known: Any = frozenset(), policy: Any = POLICY
     ) -> Outcomes:
+        """Process one record of each kind and site, and return as many of its results as `kinds` has.
+
+        Thousands of records cost seconds, and the judge sees the same of each.
+        """
         source = TopicPartition(RAW, partition)
-        first = self.next.get(partition, 0)
-        records = [self._record(source, first + index, *one) for index, one in enumerate(kinds)]
-        self.next[partition] = first + len(records)
+        first, wanted = self.next.get(partition, 0), list(kinds)
+        distinct = dict.fromkeys(wanted)
+        records = [self._record(source, first + index, *one) for index, one in enumerate(distinct)]
+        self.next[partition] = first + len(wanted)
         context = Context(records[0].timestamp, REGISTRY, known, {}, BOUNDS, policy, RAW, TRUST)
-        return process(batch(*records, prev=first), context)
+        found = process(batch(*records, prev=first, following=first + len(wanted)), context)
+        by_offset = {one.attempt.record.offset: one for one in found.results()}
+        results = dict(zip(distinct, (by_offset[one.offset] for one in records), strict=True))
+        copies = [_at(first + index, results[kind]) for index, kind in enumerate(wanted)]
+        found.candidates = [one for one in copies if not isinstance(one, Failure)]
+        found.failures = [one for one in copies if isinstance(one, Failure)]
+        return found
 
     def given_up(self, kinds: Iterable[tuple[int, str]], partition: int = 0) -> Outcomes:
         """Make the same outcomes as last attempts from a retry topic."""
@@ -80,6 +93,16 @@ class Bench:
         if not engages:
             self.judge.committed(outcomes)
         return engages
+
+
+def _at(offset: int, result: Candidate | Failure) -> Candidate | Failure:
+    """Return the same result of a record at `offset`."""
+    assert isinstance(result, Normalized | Failure)
+    assert isinstance(result.attempt.record, MemoryRecord)
+    one = copy(result)
+    one.attempt = copy(result.attempt)
+    one.attempt.record = replace(result.attempt.record, offset=offset)
+    return one
 
 
 def mixed(good: int, bad: int, sites: int = 10) -> list[tuple[int, str]]:
