@@ -15,7 +15,7 @@ from bridge.api.authentication import Caller, admit
 from bridge.api.services import Services
 from bridge.http.admin_port import is_admin, is_served
 from bridge.http.answer import HeaderPairs, Message, Receive, Scope, Send, parts_of
-from bridge.http.body import ClientGone
+from bridge.http.body import BODY_BYTES, ClientGone
 from bridge.http.exchange import Exchange, identify, serve_page
 from bridge.http.ids import RequestIds
 from bridge.http.problems import Code, Problem, drained
@@ -100,7 +100,7 @@ class Front:
                 await self._rest(scope, receive, answer.send)
                 return
             with self._services.budget.holding() as held:
-                body = await self._services.body.read(receive, headers, held)
+                body = await self._services.body.read(receive, headers, held, arrived=lambda: scope.get(BODY_BYTES, 0))
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from bridge.http.answer import Message, Receive
@@ -14,6 +15,9 @@ WHOLE_BODY: Final = "bridge.whole_body"
 
 WIRE_BYTES: Final = "bridge.wire_bytes"
 """Scope key of a body that arrives in several reads: the number of bytes so far, including the framing of chunks."""
+
+BODY_BYTES: Final = "bridge.body_bytes"
+"""Scope key: the number of the body's bytes that have arrived, also of those that `receive` has not returned yet."""
 
 CLIENT_GONE: Final = "bridge.client_gone"
 """Scope key, set if the client disconnected before its response was sent."""
@@ -69,6 +73,7 @@ class BodyLimits:
         held: Held,
         *,
         whole: bool = False,
+        arrived: Callable[[], int] = int,
         turn: Took = _at_once,
         took: Took = _let_others,
     ) -> bytes:
@@ -76,6 +81,7 @@ class BodyLimits:
 
         - `held` is the request's share of the byte budget; it grows as bytes arrive, and as they are inflated.
         - `whole`: the body has arrived completely, so no time limit applies.
+        - `arrived` returns how many bytes have arrived, also those that `receive` has not returned yet.
         - `turn` is awaited before inflating, with the compressed size. It returns when the body may be inflated.
         - `took` is awaited after each inflated part, with its size.
         """
@@ -83,8 +89,12 @@ class BodyLimits:
         began = 0.0 if whole else asyncio.get_running_loop().time()
         parts: list[bytes] = []
         size, more = 0, True
+
+        def ends() -> float:
+            return began + self._seconds_for(max(size, arrived()))
+
         while more:
-            message = await (receive() if whole else self._next(receive, began, size, held))
+            message = await (receive() if whole else self._next(receive, began, ends, held))
             if message["type"] == "http.disconnect":
                 raise ClientGone
             parts.append(message.get("body", b""))
@@ -101,28 +111,28 @@ class BodyLimits:
             return await self._inflated(body, held, took)
         return body
 
-    async def _next(self, receive: Receive, began: float, size: int, held: Held) -> Message:
-        """Return the next message of a body that began at time `began`, and of which `size` bytes have arrived."""
-        slow = max(self._grace, size / self._rate) if self._rate else self.seconds
-        try:
-            async with asyncio.timeout_at(began + min(slow, self.seconds)) as limit:
+    def _seconds_for(self, size: int) -> float:
+        """Return how long a body may take of which `size` bytes have arrived."""
+        return min(self.seconds, max(self._grace, size / self._rate)) if self._rate else self.seconds
 
-                def end() -> None:
-                    # A body whose time limit has passed must not be ended twice.
-                    if not limit.expired():
-                        limit.reschedule(began)
-
-                held.waits(end)
-                return await receive()
-        except TimeoutError:
-            if held.gave_way:
-                raise Problem(Code.BODY_TIMEOUT, GAVE_WAY) from None
-            detail = f"the body must arrive within {self.seconds:g} s"
-            if slow < self.seconds:
-                detail = (
-                    f"after {self._grace:g} s, the body must have arrived at {self._rate:g} bytes a second or faster"
-                )
-            raise Problem(Code.BODY_TIMEOUT, detail) from None
+    async def _next(self, receive: Receive, began: float, ends: Callable[[], float], held: Held) -> Message:
+        """Return the next message of a body that began at time `began`; `ends` returns until when it must arrive."""
+        while True:
+            until = ends()
+            try:
+                async with asyncio.timeout_at(until) as limit:
+                    held.waits(partial(_end, limit, began))
+                    return await receive()
+            except TimeoutError:
+                if held.gave_way:
+                    raise Problem(Code.BODY_TIMEOUT, GAVE_WAY) from None
+                if ends() > until:
+                    # More of the body has arrived meanwhile.
+                    continue
+                detail = f"the body must arrive within {self.seconds:g} s"
+                if until < began + self.seconds:
+                    detail = f"after {self._grace:g} s, the body must have arrived at {self._rate:g} bytes a second or faster"
+                raise Problem(Code.BODY_TIMEOUT, detail) from None
 
     async def _inflated(self, body: bytes, held: Held, took: Took) -> bytes:
         parts: list[bytes] = []
@@ -153,6 +163,12 @@ class BodyLimits:
         if not inflater.eof:
             raise Problem(Code.INVALID_PAYLOAD_JSON, "the gzip stream of the body is incomplete")
         return b"".join(parts)
+
+
+def _end(limit: asyncio.Timeout, began: float) -> None:
+    # A body whose time limit has passed must not be ended twice.
+    if not limit.expired():
+        limit.reschedule(began)
 
 
 def _is_gzip(headers: Mapping[bytes, bytes]) -> bool:

@@ -22,7 +22,7 @@ from bridge.gateway.publisher import HeaderList, header_bytes
 from bridge.gateway.request import Request
 from bridge.gateway.services import Services
 from bridge.http.answer import CLOSE, JSON_TYPE, PART_BYTES, Answer, Message
-from bridge.http.body import WHOLE_BODY, WIRE_BYTES
+from bridge.http.body import BODY_BYTES, WHOLE_BODY, WIRE_BYTES
 from bridge.http.byte_budget import Held
 from bridge.http.problems import Code, Problem
 from bridge.http.refusal_log import REFUSED
@@ -168,14 +168,14 @@ async def receive_events(
         # The request leaves the line, so that no other request waits for a slow client.
         work.end()
         began = time.perf_counter()
+        message: Message = {}
         try:
             message = await request.receive()
         finally:
-            # This includes a body that does not arrive.
+            # These include a body that does not arrive. The bytes that frame chunks cost as much as content.
             request.waited += time.perf_counter() - began
-        before, wired = wired, request.scope.get(WIRE_BYTES, 0)
-        # The bytes that frame chunks cost as much as content.
-        bill.charge(max(len(message.get("body", b"")), wired - before))
+            before, wired = wired, request.scope.get(WIRE_BYTES, 0)
+            bill.charge(max(len(message.get("body", b"")), wired - before))
         if not message.get("more_body"):
             place.grow_to(1)
         work.begin()
@@ -192,7 +192,10 @@ async def receive_events(
         await work.let_others()
 
     whole = WHOLE_BODY in request.scope
-    body = await services.body.read(arrived, headers, held, whole=whole, turn=stand_in_line, took=inflated)
+    body = await services.body.read(
+        arrived, headers, held, whole=whole, arrived=lambda: request.scope.get(BODY_BYTES, 0), turn=stand_in_line,
+        took=inflated,
+    )  # fmt: skip
     await stand_in_line(len(body))
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     # To split a body may take longer than all else, also if it has no events.

@@ -263,7 +263,6 @@ class BoundedProtocol(ReadingProtocol):
         super().on_body(body)
         self._advanced = True
         self._pieces += 1
-        self._body_bytes += len(body)
         if self._pieces > _MOST_PIECES and self._body_bytes < _PIECE_BYTES * self._pieces:
             detail = f"the body has more than {_MOST_PIECES} chunks of less than {_PIECE_BYTES} bytes on average"
             self._stop_parsing(Code.BODY_TOO_LARGE, detail)

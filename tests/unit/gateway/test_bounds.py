@@ -205,6 +205,24 @@ async def test_a_body_has_a_least_rate() -> None:
         await BodyLimits(10_000, 0.5, grace=0.1, rate=1).read(trickle, {}, holding())
 
 
+async def test_a_least_rate_counts_bytes_that_are_not_received_yet() -> None:
+    """A server gathers small parts of a body before it passes them on."""
+    began = asyncio.get_running_loop().time()
+
+    def arrived() -> int:
+        return int(300 * (asyncio.get_running_loop().time() - began))
+
+    async def gathers() -> MutableMapping[str, Any]:
+        await asyncio.sleep(0.5)
+        return {"type": "http.request", "body": b"x" * 150, "more_body": False}
+
+    body = await BodyLimits(10_000, 60.0, grace=0.1, rate=100).read(gathers, {}, holding(), arrived=arrived)
+
+    assert len(body) == 150
+    with pytest.raises(Problem, match=r"after 0\.1 s, the body must have arrived at 100 bytes a second"):
+        await BodyLimits(10_000, 60.0, grace=0.1, rate=100).read(gathers, {}, holding(), arrived=lambda: 20)
+
+
 def test_what_is_in_hand_is_bounded() -> None:
     """A request beyond the limit is refused; a failed request frees its bytes."""
     room = ByteBudget("bytes", 100, 1)

@@ -1,12 +1,15 @@
 """Requests in many small pieces: their connections rest, and are read again in turns."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.spoken import Spoken, echo, hasty, post
 from support.wait import wait_until
 
 from bridge.api.server import ApiProtocol
+from bridge.http.body import BODY_BYTES
 from bridge.http.wire import small_pieces
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.protocol import BoundedProtocol
@@ -73,6 +76,32 @@ async def test_a_body_in_many_small_pieces_rests_after_the_first_ones(kind: type
     await wait_until(lambda: one.wire.reads, budget_seconds=20, describe="reading")
     await one.hear(body)
     assert [status for status, _ in one.answers] == [200]
+    await one.end()
+
+
+async def test_small_parts_of_a_body_do_not_wake_the_application(kind: type[BoundedProtocol]) -> None:
+    """The application gets a body in parts of some kilobytes, and the rest at its end."""
+    parts: list[int] = []
+
+    async def counting(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        async def counted() -> Any:
+            message = await receive()
+            parts.append(len(message["body"]))
+            assert scope[BODY_BYTES] >= sum(parts)
+            return message
+
+        await echo(scope, counted, send)
+
+    one = Spoken(kind, counting)
+    body = b"x" * 20_000
+    one.protocol.data_received(post(b"/a", body)[: -len(body)])
+    for begin in range(0, len(body), 100):
+        one.protocol.data_received(body[begin : begin + 100])
+        await asyncio.sleep(0)
+    await wait_until(lambda: one.answers, budget_seconds=20, describe="the answer")
+
+    assert sum(parts) == len(body)
+    assert len(parts) == 3
     await one.end()
 
 

@@ -3,6 +3,7 @@
 from tools.mutants.mutant import Edit, Mutant
 
 SLOW = "tests/unit/gateway/test_small_pieces.py"
+BOUNDS = "tests/unit/gateway/test_bounds.py"
 
 MUTANTS = [
     Mutant(
@@ -20,6 +21,24 @@ MUTANTS = [
             ),
         ),
         (f"{SLOW}::test_a_body_in_many_small_pieces_rests_after_the_first_ones",),
+    ),
+    Mutant(
+        "small-parts-gathered",
+        "the gathering of a body's small parts before the application gets them",
+        (
+            Edit(
+                "bridge/http/wire/reading.py::ReadingProtocol.on_body",
+                "len(self.cycle.body) >= _GATHERED_BYTES",
+                "True",
+            ),
+        ),
+        (f"{SLOW}::test_small_parts_of_a_body_do_not_wake_the_application",),
+    ),
+    Mutant(
+        "small-parts-rate",
+        "the bytes of a body that are gathered, in its least rate",
+        (Edit("bridge/http/body.py::BodyLimits._next", "ends() > until", "False"),),
+        (f"{BOUNDS}::test_a_least_rate_counts_bytes_that_are_not_received_yet",),
     ),
     Mutant(
         "small-pieces-at-once",

@@ -17,7 +17,13 @@ MUTANTS = [
     Mutant(
         "gateway-body-time",
         "the time that a body may take",
-        (Edit("bridge/http/body.py::BodyLimits._next", "min(slow, self.seconds)", "slow + 3600"),),
+        (
+            Edit(
+                "bridge/http/body.py::BodyLimits._seconds_for",
+                "min(self.seconds, max(self._grace, size / self._rate))",
+                "max(self._grace, size / self._rate) + 3600",
+            ),
+        ),
         (f"{HOSTILE}::test_a_slow_body_gets_408",),
     ),
     Mutant(
@@ -25,8 +31,8 @@ MUTANTS = [
         "the least rate of a body",
         (
             Edit(
-                "bridge/http/body.py::BodyLimits._next",
-                "max(self._grace, size / self._rate) if self._rate else self.seconds",
+                "bridge/http/body.py::BodyLimits._seconds_for",
+                "min(self.seconds, max(self._grace, size / self._rate)) if self._rate else self.seconds",
                 "self.seconds",
             ),
         ),
