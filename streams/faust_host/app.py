@@ -106,6 +106,7 @@ def create_app(settings: Settings, shared: Path | None = None) -> App:
         table_standby_replicas=0,
         # Notifying of a verdict may wait long for Postgres. Verdicts without a notification are read again.
         stream_wait_empty=False,
+        stream_buffer_maxsize=MOST,
         web_enabled=shared is None,
         web_in_thread=_WEB_IN_THREAD,
         web_bind=settings.metrics_host,

@@ -3,7 +3,8 @@
 It skips a record that can't be read, where Faust's original consumer would end the worker.
 """
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import faust
 import structlog
@@ -12,6 +13,11 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from streams.faust_host.host import HOST_LOGGER
 from streams.source.kafka import NOT_READABLE
 from telemetry import metrics
+
+_AT_ONCE: Final = 8
+"""How many records are taken at once. Each may take megabytes, of which Kafka has a few hundred bytes."""
+_LONGEST_BYTES: Final = 64 * 1024
+"""The longest verdict. Those of the product have some kilobytes."""
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +35,10 @@ class _PassingThread(AIOKafkaConsumerThread):
         self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
     ) -> Any:
         try:
-            return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+            found = await super()._fetch_records(
+                consumer, active_partitions, timeout, min(max_records or _AT_ONCE, _AT_ONCE)
+            )
+            return {partition: [_bounded(one) for one in records] for partition, records in found.items()}
         except NOT_READABLE as error:
             for partition in active_partitions:
                 await self._pass(consumer, partition, error)
@@ -49,6 +58,21 @@ class _PassingThread(AIOKafkaConsumerThread):
         metrics.VERDICTS_UNREADABLE.inc()
         text = f"{type(error).__name__}: {error}"
         log.error("verdict_unreadable", **partition._asdict(), offset=position, error=text)
+
+
+def _bounded(record: Any) -> Any:
+    """Return the record with its value only, and without a value that is too long, since Faust keeps thousands."""
+    too_long = record.value is not None and len(record.value) > _LONGEST_BYTES
+    if too_long:
+        metrics.VERDICTS_UNREADABLE.inc()
+        log.error(
+            "verdict_unreadable",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            error=f"its value has {len(record.value)} bytes",
+        )
+    return replace(record, key=None, headers=(), value=None if too_long else record.value)
 
 
 class PassingConsumer(Consumer):

@@ -32,6 +32,7 @@ from streams.pipeline.trust import GatewayTrust
 from streams.rules.breaker import BreakerJudge
 from streams.rules.retry_policy import retry_policy
 from streams.source.kafka import KafkaSource, make_consumer
+from streams.source.membership import stay_member
 from streams.worker.gauges import Observation
 from streams.worker.lane_parts import LaneParts
 from streams.worker.lanes import Lanes
@@ -106,6 +107,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's bas
             self._registry.follow(),
             self._keep_house(),
             self._watchdog.watch(self._fail),
+            stay_member(self._consumer),
             search_now_and_then(),
             *self._observation.work(),
         ):

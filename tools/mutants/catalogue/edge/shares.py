@@ -26,7 +26,7 @@ MUTANTS = [
     Mutant(
         "gateway-bytes-give-way",
         "the end of an incomplete body in favour of a sender that holds less",
-        (Edit("bridge/http/body.py::BodyLimits._next", "held.waits(end)", ""),),
+        (Edit("bridge/http/body.py::BodyLimits._next", "held.waits(partial(_end, limit, began))", ""),),
         (f"{SHARES}::test_share_of_bytes_full_of_waited_for_bodies_has_room_for_others",),
     ),
     Mutant(

@@ -5,6 +5,8 @@ from tools.mutants.mutant import Edit, Mutant
 CODECS = "tests/unit/sinks/kafka/aiokafka_patches/test_codecs.py"
 SOURCE = "tests/unit/streams/source/test_kafka.py"
 MANY_HEADERS = "tests/unit/sinks/kafka/aiokafka_patches/test_many_headers.py"
+MEMBERSHIP = "tests/integration/worker/test_membership.py"
+GATE_CONSUMER = "tests/unit/streams/test_gate_consumer.py"
 
 MUTANTS = [
     Mutant(
@@ -96,5 +98,35 @@ MUTANTS = [
         "the check that the records of a batch have its own offsets",
         (Edit("aiokafka_patches/rising_offsets.py::RisingBatch.__iter__", "not least <= offset < end", "False"),),
         ("tests/unit/sinks/kafka/aiokafka_patches/test_rising_offsets.py",),
+    ),
+    Mutant(
+        "group-errors",
+        "the further tries of the Kafka client to join its group while the worker has no partitions",
+        (Edit("streams/source/membership.py::stay_member", "coordinator.check_errors()", "None"),),
+        (f"{MEMBERSHIP}::test_a_worker_joins_once_a_stranger_has_left_its_group",),
+    ),
+    Mutant(
+        "group-given-up",
+        "the end of a worker whose Kafka client no longer takes part in its group",
+        (Edit("streams/source/membership.py::stay_member", "coordinator._coordination_task.done()", "False"),),
+        (f"{MEMBERSHIP}::test_a_worker_whose_client_has_given_up_ends",),
+    ),
+    Mutant(
+        "gate-values",
+        "the limit on the length of a value on the gate's topic",
+        (Edit("streams/faust_host/gate_consumer.py::_bounded", "len(record.value) > _LONGEST_BYTES", "False"),),
+        (f"{GATE_CONSUMER}::test_a_value_longer_than_a_verdict_is_dropped_and_told",),
+    ),
+    Mutant(
+        "gate-records-at-once",
+        "the limit on the records of the gate's topic that are taken at once",
+        (
+            Edit(
+                "streams/faust_host/gate_consumer.py::_PassingThread._fetch_records",
+                "min(max_records or _AT_ONCE, _AT_ONCE)",
+                "max_records",
+            ),
+        ),
+        (f"{GATE_CONSUMER}::test_few_records_are_taken_at_once",),
     ),
 ]
