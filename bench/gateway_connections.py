@@ -80,8 +80,7 @@ class Victim:
         async with contextlib.AsyncExitStack() as opened:
             for session in sessions:
                 await opened.enter_async_context(session)
-            async with sessions[0].post(f"{self._url}/bridge/{VISITED}/token", headers={"origin": ORIGIN}) as answer:
-                token = (await answer.json())["token"]
+            token = await self._token(sessions[0])
             headers = {"authorization": f"Bearer {token}", "origin": ORIGIN, "content-encoding": "gzip"}
             path = f"{self._url}/api/bridge/{VISITED}/events"
 
@@ -93,11 +92,17 @@ class Victim:
             )
         return dict(Counter(str(status) for one in found for status, _ in one))
 
+    async def _token(self, session: aiohttp.ClientSession) -> str:
+        async with session.post(f"{self._url}/bridge/{VISITED}/token", headers={"origin": ORIGIN}) as answer:
+            return str((await answer.json())["token"])
+
     async def _flood(self, kind: str | None, options: argparse.Namespace) -> object:
         if kind is None:
             return None
         words = ["--rate", str(options.rate), "--addresses", str(options.addresses), "--seconds", str(options.seconds)]
         port = str(urlsplit(self._url).port)
+        async with aiohttp.ClientSession() as session:
+            words += ["--post", VISITED, ORIGIN, await self._token(session)]
         flood = "reset" if kind == BUSY else kind
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bench.rig.connection_flood", port, flood, *words, stdout=asyncio.subprocess.PIPE

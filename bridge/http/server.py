@@ -14,6 +14,7 @@ import uvicorn
 
 from bridge.http.wire.acceptor import Acceptor
 from bridge.http.wire.protocol import BoundedProtocol
+from bridge.http.wire.request_pace import Pace
 from schemas.errors import PreconditionFailed
 
 BACKLOG = 2048
@@ -38,7 +39,9 @@ class Server(uvicorn.Server):
         await super().startup([])
         kind = cast("type[BoundedProtocol]", self.config.http_protocol_class)
         for bound in sockets:
-            self._acceptors.append(Acceptor(bound, self._protocol, kind.address_of_peer, kind.refuse_accepted))
+            pace = Pace(0) if bound.getsockname()[1] == kind.admin_port else kind.pace
+            acceptor = Acceptor(bound, self._protocol, kind.address_of_peer, kind.refuse_accepted, pace.is_over)
+            self._acceptors.append(acceptor)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn tells the open connections to end. One that opens later would send requests until the drain's limit.

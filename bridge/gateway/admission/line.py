@@ -14,7 +14,7 @@ from bridge.gateway.admission.sender_turns import Path, Turns
 from bridge.http.wire.cost import Cost
 from sinks.cooperative import Turn
 
-SLICE_SECONDS: Final = 0.005
+SLICE_SECONDS: Final = 0.002
 _OWN: Final = 2
 """The number of names, from the widest, that are one party's: sender class, and organisation or address."""
 

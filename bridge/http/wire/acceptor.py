@@ -8,13 +8,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-_ACCEPT_SECONDS: Final = 0.003
+_ACCEPT_SECONDS: Final = 0.001
 """Seconds of an iteration in which connections are accepted from the listener. These are enough for some hundreds.
 
 A faster flood fills the listener's queue, in which all addresses wait together.
 """
-_LEAST_ACCEPTED: Final = 64
-_MOST_OPENED: Final = 8
+_LEAST_ACCEPTED: Final = 16
+_MOST_OPENED: Final = 3
 """Most connections to open (with a transport and a protocol) in one iteration. This costs ten times as much."""
 _MOST_WAITING: Final = 2048
 Peer = tuple[str, int]
@@ -30,7 +30,7 @@ class Acceptor:
     another address has opened thousands.
 
     `address_of` returns the client address of a peer, or "" for a proxy. If an address has filled its share of the
-    queue, its further connections are closed, and `refused` is called for each.
+    queue, or `is_over` its rate of requests, its further connections are closed, and `refused` is called for each.
     """
 
     def __init__(
@@ -39,12 +39,14 @@ class Acceptor:
         protocol: Callable[[], asyncio.BaseProtocol],
         address_of: Callable[[Peer], str],
         refused: Callable[[], None],
+        is_over: Callable[[str], bool],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._protocol = protocol
         self._address_of = address_of
         self._refused = refused
+        self._is_over = is_over
         self._queues: OrderedDict[str, deque[socket.socket]] = OrderedDict()
         self._waiting = 0
         self._opening: set[asyncio.Task[object]] = set()
@@ -96,11 +98,11 @@ class Acceptor:
         self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
     def _queue(self, accepted: socket.socket, address: str) -> None:
-        queue = self._queues.get(address)
-        if queue is None:
-            queue = self._queues[address] = deque()
+        queue = self._queues.get(address, ())
         # One address can fill half of the queue, two addresses a third each, so there is room for another address.
-        elif address and len(queue) >= _MOST_WAITING // (1 + len(self._queues)):
+        is_full = len(queue) >= _MOST_WAITING // (1 + len(self._queues))
+        # A connection that is closed here costs a tenth of one that is opened.
+        if address and (self._is_over(address) or (queue and is_full)):
             accepted.close()
             self._refused()
             return
@@ -108,7 +110,7 @@ class Acceptor:
             self._loop.call_soon(self._open_some)
         self._waiting += 1
         accepted.setblocking(False)
-        queue.append(accepted)
+        self._queues.setdefault(address, deque()).append(accepted)
 
     def _open_some(self) -> None:
         """Open one connection of each of the next addresses."""

@@ -14,6 +14,8 @@ from bridge.http.wire.request_pace import Pace
 
 # The cost of a read of any size, in addition to the parser's time.
 _READ_SECONDS: Final = 0.00001
+# To accept, open and close a connection.
+_OPENED_SECONDS: Final = 0.0001
 
 
 class ConnectionTurns:
@@ -29,8 +31,8 @@ class ConnectionTurns:
         self._address = address
         self._to_count = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._cost = Cost()
-        """Cost of the request in flight; without one, of the next request."""
+        self._cost = Cost(_OPENED_SECONDS)
+        """Cost of the request in flight; without one, of the next request. The first one's includes the connection."""
 
     @property
     def waits(self) -> bool:

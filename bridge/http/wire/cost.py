@@ -10,8 +10,8 @@ COST: Final = "bridge.cost"
 
 _MOST_SECONDS: Final = 0.01
 _PAID_SECONDS: Final = 0.0001
-# A request of a server counts as five requests, so that even on a slow machine the count covers its usual cost.
-_OF_A_SERVER: Final = 5
+# A request of a server counts as ten requests, so that even on a slow machine the count covers its usual cost.
+_OF_A_SERVER: Final = 10
 
 
 def seconds_since(began: float) -> float:
@@ -31,8 +31,9 @@ class Cost:
 
     __slots__ = ("_began", "_is_counted", "_taken", "counted", "seconds")
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def __init__(self, seconds: float = 0.0) -> None:
+        """`seconds` were used before the request."""
+        self.seconds = seconds
         self.counted = 1
         """The number of requests that the address has already paid for. It is charged for the cost beyond these."""
         self._is_counted = True

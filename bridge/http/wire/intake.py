@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from bridge.http.wire.reading import ReadingProtocol
 
-SLICE_SECONDS: Final = 0.003
+SLICE_SECONDS: Final = 0.001
 BEGUN_SECONDS: Final = 0.0002
 """Seconds that a request is assumed to take in the iteration in which it begins."""
 

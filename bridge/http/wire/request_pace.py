@@ -8,9 +8,9 @@ from typing import Final
 _BURST_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 5.0
 _MOST_ADDRESSES: Final = 20_000
-# The processor time of a refused request on a slow machine, and the least share of the loop's time for an address.
-_LEAST_PAID_SECONDS: Final = 0.0001
-_LEAST_SHARE: Final = 0.05
+# At the default rate, and at any lower one, an address has a fortieth of the loop's time, and sixteen have 0.4 of it.
+_LEAST_PAID_SECONDS: Final = 0.00005
+_LEAST_SHARE: Final = 0.025
 
 
 class Pace:
@@ -20,8 +20,8 @@ class Pace:
     until the rate lets it begin. The rate limiter that refuses requests allows twice this burst, so it does not refuse
     a request that has waited here.
 
-    A request that takes more than 0.1 ms of the event loop's time counts as several requests. At low rates, one request
-    covers more than 0.1 ms, so that an address always has at least a twentieth of the loop's time.
+    A request that takes more than 0.05 ms of the event loop's time counts as several requests. At low rates, one request
+    covers more than 0.05 ms, so that an address always has at least a fortieth of the loop's time.
     """
 
     def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -42,10 +42,14 @@ class Pace:
         """
         if not self._each:
             return True
-        if self._turns.get(address, 0.0) - self._now() > _MOST_SECONDS:
+        if self.is_over(address):
             return False
         self.begins(address)
         return True
+
+    def is_over(self, address: str) -> bool:
+        """Return whether the requests of the address already have to wait for more than five seconds."""
+        return self.owes(address) > _MOST_SECONDS
 
     def begins(self, address: str, count: float = 1) -> float:
         """Count `count` requests; returns the seconds until the last of them may begin.
@@ -66,9 +70,9 @@ class Pace:
         return max(0.0, self._turns.get(address, 0.0) - self._now()) if self._each else 0.0
 
     def charge(self, address: str, seconds: float, counted: int = 1) -> None:
-        """Count `seconds` of the event loop's time as requests of the address: one for each 0.1 ms.
+        """Count `seconds` of the event loop's time as requests of the address: one for each 0.05 ms.
 
-        At low rates, a request covers more than 0.1 ms. `counted` of these requests were counted before.
+        At low rates, a request covers more than 0.05 ms. `counted` of these requests were counted before.
         """
         if self._each and (beyond := seconds / self._paid_seconds - counted) > 0:
             self.begins(address, beyond)

@@ -33,5 +33,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(cost, "time", made)
     monkeypatch.setattr("bridge.http.wire.protocol.time", made)
-    monkeypatch.setattr(turns, "_READ_SECONDS", 0.0)
+    for name in ("_READ_SECONDS", "_OPENED_SECONDS"):
+        monkeypatch.setattr(turns, name, 0.0)
     return made

@@ -19,9 +19,9 @@ from bridge.http.wire.request_pace import Pace
 GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 DEAR_SECONDS = 0.0005
-AT_ONCE = 5
+AT_ONCE = 2
 """The number of expensive requests that are parsed, and begin, in one iteration."""
-BEGUN_AT_ONCE = 15
+BEGUN_AT_ONCE = 5
 ADDRESS = "127.0.0.1"
 
 

@@ -13,6 +13,7 @@ from support.spoken import Spoken, echo, hasty, post
 
 from bridge.gateway.app import create_app
 from bridge.http.admin_port import PAGES
+from bridge.http.wire import connection_turns as turns
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.cost import Cost
 from bridge.http.wire.protocol import BoundedProtocol
@@ -20,7 +21,8 @@ from bridge.http.wire.request_pace import Pace
 
 ADDRESS = "127.0.0.1"
 RATE = 500
-PAID_SECONDS = 0.0001
+PAID_SECONDS = 0.00005
+"""The processor time that a request covers in the rate of its address; in its sender's share it covers twice that."""
 DEAR_SECONDS = 0.0045
 DEAREST = 6.0
 """The limit of a refusal's cost, in multiples of a plain refusal; the most expensive one measures about 4."""
@@ -91,7 +93,7 @@ def test_an_address_pays_for_the_time_that_its_requests_take() -> None:
     assert pace.begins("127.0.0.2") == 0
 
 
-@pytest.mark.parametrize(("rate", "paid"), [(5, 0.01), (500, 0.0001), (5000, 0.0001)])
+@pytest.mark.parametrize(("rate", "paid"), [(5, 0.005), (500, 0.00005), (5000, 0.00005)])
 def test_an_address_has_its_share_of_the_time_at_any_rate(rate: int, paid: float) -> None:
     """At a low rate the requests count: a slow machine does not lower it."""
     pace = Pace(rate, lambda: 10.0)
@@ -138,10 +140,10 @@ def test_what_a_request_cost_is_taken_once() -> None:
     """The sender is charged the cost beyond what the request itself covers."""
     found = Cost()
     assert found.take() == 0
-    found.seconds += 0.5 * PAID_SECONDS
+    found.seconds += PAID_SECONDS
     assert found.take() == 0
     found.seconds += 3 * PAID_SECONDS
-    assert found.take() == pytest.approx(2.5 * PAID_SECONDS)
+    assert found.take() == pytest.approx(2 * PAID_SECONDS)
     assert found.take() == 0
     found.seconds += PAID_SECONDS
     assert found.take() == pytest.approx(PAID_SECONDS)
@@ -203,6 +205,17 @@ async def test_headers_that_become_no_request_are_charged(kept: Kept, ending: by
     assert kept.counted == [1]
 
 
+async def test_a_connection_costs_its_first_request(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is charged once, also if no request follows."""
+    monkeypatch.setattr(turns, "_OPENED_SECONDS", 0.1)
+    for sent in (PLAIN + PLAIN, b""):
+        kept.seconds = 0.0
+        one = Spoken(BoundedProtocol, hasty)
+        await one.hear(sent)
+        await one.end()
+        assert kept.seconds == pytest.approx(0.1, abs=0.05)
+
+
 @pytest.mark.usefixtures("dear_parser")
 async def test_who_hangs_up_before_its_turn_pays_for_what_was_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request itself is not counted."""
@@ -241,7 +254,7 @@ async def test_a_servers_request_pays_for_more_than_others(kept: Kept, gateway: 
         await one.hear(post(b"/api/bridge/s1/events", b'{"event_id":"a"}', lines))
         assert [status for status, _ in one.answers] == [202]
         await one.end()
-    assert kept.counted == [5, 0, 1, 0]
+    assert kept.counted == [10, 0, 1, 0]
     assert kept.seconds == pytest.approx(2 * DEAR_SECONDS)
 
 

@@ -45,8 +45,11 @@ def refused() -> list[bool]:
     return []
 
 
-def accepting(bound: socket.socket, refused: list[bool], address: Callable[[Peer], str] = itemgetter(0)) -> Acceptor:
-    return Acceptor(bound, Counted, address, lambda: refused.append(True))
+def accepting(
+    bound: socket.socket, refused: list[bool], address: Callable[[Peer], str] = itemgetter(0), over: str = ""
+) -> Acceptor:
+    """Accept connections; those of the address `over` are over their rate of requests."""
+    return Acceptor(bound, Counted, address, lambda: refused.append(True), lambda one: bool(over) and one == over)
 
 
 def connected(bound: socket.socket, count: int, source: str = "127.0.0.1") -> list[socket.socket]:
@@ -117,6 +120,17 @@ async def test_a_new_connection_waits_for_one_of_each_other_address(refused: lis
 
     assert Counted.peers.index("127.0.0.1") < 200
     assert not refused
+
+
+async def test_connections_of_an_address_over_its_rate_are_closed_unopened(refused: list[bool]) -> None:
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 20, FLOODING) + connected(bound, 3)
+        acceptor = accepting(bound, refused, over=FLOODING)
+        await wait_until(lambda: len(Counted.peers) + len(refused) == 23, budget_seconds=20, describe="all")
+        await closed(acceptor, clients)
+
+    assert Counted.peers == ["127.0.0.1"] * 3
+    assert len(refused) == 20
 
 
 async def test_a_flood_leaves_room_in_the_queue(refused: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:

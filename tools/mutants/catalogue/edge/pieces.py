@@ -1,4 +1,4 @@
-"""The mechanisms that bound how often connections are read whose requests arrive in small pieces."""
+"""The mechanisms that bound the cost of small pieces of requests, and of connections of an address over its rate."""
 
 from tools.mutants.mutant import Edit, Mutant
 
@@ -57,5 +57,11 @@ MUTANTS = [
             ),
         ),
         (f"{SLOW}::test_bytes_after_a_refusal_are_dropped_in_turns",),
+    ),
+    Mutant(
+        "accept-over-pace",
+        "the close of connections of an address over its rate before they are opened",
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._queue", "self._is_over(address)", "False"),),
+        ("tests/unit/http/test_acceptor.py::test_connections_of_an_address_over_its_rate_are_closed_unopened",),
     ),
 ]

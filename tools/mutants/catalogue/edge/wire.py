@@ -22,7 +22,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/http/wire/request_pace.py::Pace.enters",
-                "self._turns.get(address, 0.0) - self._now() > _MOST_SECONDS",
+                "self.is_over(address)",
                 "False",
             ),
         ),
@@ -57,6 +57,12 @@ MUTANTS = [
             ),
         ),
         (f"{COSTS}::test_an_address_has_its_share_of_the_time_at_any_rate",),
+    ),
+    Mutant(
+        "gateway-pace-opened",
+        "the cost of a new connection in that of its first request",
+        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.__init__", "Cost(_OPENED_SECONDS)", "Cost()"),),
+        (f"{COSTS}::test_a_connection_costs_its_first_request",),
     ),
     Mutant(
         "gateway-pace-parse",
@@ -227,7 +233,13 @@ MUTANTS = [
     Mutant(
         "gateway-accepts-share",
         "the share of an address in the queue of connections that wait to be opened",
-        (Edit("bridge/http/wire/acceptor.py::Acceptor._queue", "address and len(queue) >= ...", "False"),),
+        (
+            Edit(
+                "bridge/http/wire/acceptor.py::Acceptor._queue",
+                "len(queue) >= _MOST_WAITING // (1 + len(self._queues))",
+                "False",
+            ),
+        ),
         (f"{ACCEPTOR}::test_a_flood_leaves_room_in_the_queue",),
     ),
     Mutant(
@@ -246,8 +258,8 @@ MUTANTS = [
         "gateway-accepts-quickly",
         "the number of connections that are taken from the listener in an iteration",
         (
-            Edit("bridge/http/wire/acceptor.py::_LEAST_ACCEPTED", "64", "8"),
-            Edit("bridge/http/wire/acceptor.py::_ACCEPT_SECONDS", "0.003", "0.0"),
+            Edit("bridge/http/wire/acceptor.py::_LEAST_ACCEPTED", "16", "2"),
+            Edit("bridge/http/wire/acceptor.py::_ACCEPT_SECONDS", "0.001", "0.0"),
         ),
         (f"{ACCEPTOR}::test_a_new_connection_waits_for_one_of_each_other_address",),
     ),
