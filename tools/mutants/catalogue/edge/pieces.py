@@ -3,6 +3,7 @@
 from tools.mutants.mutant import Edit, Mutant
 
 SLOW = "tests/unit/gateway/test_small_pieces.py"
+PACE_COSTS = "tests/unit/gateway/test_pace_costs.py"
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 
 MUTANTS = [
@@ -63,5 +64,11 @@ MUTANTS = [
         "the close of connections of an address over its rate before they are opened",
         (Edit("bridge/http/wire/acceptor.py::Acceptor._queue", "self._is_over(address)", "False"),),
         ("tests/unit/http/test_acceptor.py::test_connections_of_an_address_over_its_rate_are_closed_unopened",),
+    ),
+    Mutant(
+        "gateway-pace-opened",
+        "the cost of a new connection in that of its first request",
+        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.__init__", "Cost(_OPENED_SECONDS)", "Cost()"),),
+        (f"{PACE_COSTS}::test_a_connection_costs_its_first_request",),
     ),
 ]

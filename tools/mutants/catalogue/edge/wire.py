@@ -59,12 +59,6 @@ MUTANTS = [
         (f"{COSTS}::test_an_address_has_its_share_of_the_time_at_any_rate",),
     ),
     Mutant(
-        "gateway-pace-opened",
-        "the cost of a new connection in that of its first request",
-        (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.__init__", "Cost(_OPENED_SECONDS)", "Cost()"),),
-        (f"{COSTS}::test_a_connection_costs_its_first_request",),
-    ),
-    Mutant(
         "gateway-pace-parse",
         "the parser's time in the cost of a request",
         (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.parsed_since", "self._cost.seconds += took", ""),),
