@@ -21,6 +21,7 @@ WITH_NATIVE ?= if-possible
 
 PYTEST = $(PYTHON_BIN) -m pytest -n $(PROCESSES) --dist worksteal --ignore=tests/alerts/test_live.py
 OPENAPI := tests/integration/gateway/test_openapi.py
+APART := --ignore=tests/wheel --ignore=tests/browser
 # House rules, unit tests, contract tests on real servers, and the path of events from HTTP to a row.
 BEFORE_A_PUSH := tests/house tests/unit tests/property tests/contract tests/mutants tests/integration/gateway/test_gateway.py \
 	tests/integration/worker/test_host.py tests/integration/commands/test_process.py
@@ -30,7 +31,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all test-alerts test-browser test-openapi lint format bench bench-attack bench-flood wheel-test faults \
+.PHONY: help install demo up test collect test-all test-alerts test-browser test-openapi lint format bench bench-attack bench-flood wheel-test faults \
 	gateway-faults fuzz-native native-equality mutants churn pauses lock pin-images
 
 help: ## List the targets
@@ -49,8 +50,12 @@ up: install ## Run Kafka, Postgres, a worker and a gateway on this machine until
 test: install ## Run what to run before a push (ARGS=tests/integration for others, PROCESSES=0 for one after another)
 	$(PYTEST) --ignore=$(OPENAPI) $(if $(filter tests%,$(ARGS)),,$(BEFORE_A_PUSH)) $(ARGS)
 
-test-all: install ## Run all tests but those of test-alerts, test-browser and wheel-test, which have their own
-	$(PYTEST) --ignore=tests/wheel --ignore=tests/browser $(ARGS)
+collect: install ## Collect all tests. A fresh checkout compiles them here once, not in each process of a run
+	@collected=$$($(PYTHON_BIN) -m pytest --collect-only -qqq $(APART)) || { echo "$$collected"; exit 1; }
+
+# Whoever asks for both wants the tests compiled before.
+test-all: install $(filter collect,$(MAKECMDGOALS)) ## Run all tests but those of test-alerts, test-browser and wheel-test, which have their own
+	$(PYTEST) $(APART) $(ARGS)
 
 test-openapi: install ## Hold the gateway against its own OpenAPI document, by schemathesis, a minute or two
 	$(PYTHON_BIN) -m pytest $(OPENAPI) -q $(ARGS)
@@ -128,5 +133,5 @@ $(INSTALLED): requirements.lock pyproject.toml | $(PYTHON_BIN)
 	@$(PYTHON_BIN) -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(NATIVE): $(wildcard native/src/*.rs) native/Cargo.toml native/Cargo.lock scripts/install_native.py | $(INSTALLED)
+$(NATIVE): $(wildcard native/src/*.rs) native/Cargo.toml native/Cargo.lock scripts/install_native.py | $(PYTHON_BIN)
 	@if $(PYTHON_BIN) scripts/install_native.py; then touch $@; else test "$(WITH_NATIVE)" != required; fi
