@@ -31,7 +31,7 @@ from telemetry import metrics
 
 POLL_MS = 200
 # Each poll takes time, of which a worker without events should take little.
-IDLE_POLL_MS = 1000
+IDLE_POLL_MS = 1500
 # How often an idle lane compares its positions with Kafka's end offsets, to show that it is idle and not stuck.
 PROOF_SECONDS = 10.0
 # Longer than any single call of Postgres or Kafka may take.

@@ -355,7 +355,7 @@ def test_a_sound_copy_of_a_refused_event_counts(max_records: int) -> None:
     assert ([event.event_type for event in stream.store.events], len(stream.dead_letters())) == (["click"], 1)
 
 
-@pytest.mark.parametrize(("paused", "polls"), [(False, 20), (True, 60)])
+@pytest.mark.parametrize(("paused", "polls"), [(False, 13), (True, 60)])
 def test_lanes_without_events_poll_seldom(*, paused: bool, polls: int) -> None:
     """There are two lanes. One with a paused partition polls oftener, because the time to resume may come."""
 
