@@ -1,4 +1,4 @@
-"""`bridge retention plan|apply` as jobs: a plan says what would be removed, and only a stored plan is applied."""
+"""`bridge retention plan|apply` as jobs: a plan counts what would be removed, and only a stored plan is applied."""
 
 import asyncio
 import time
@@ -10,10 +10,11 @@ from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import RetentionStepSummary, RetentionSummary, rfc3339
+from schemas.errors import InvalidInput
 from schemas.pipeline.retention import PlannedStep, RetentionPlan
 from sinks.postgres.connection import connection
 from sinks.postgres.offsets.admin import stored_offsets
-from sinks.postgres.retention.plans import add_plan, counted, end_plan, find_plan, go_on, oldest_month
+from sinks.postgres.retention.plans import add_plan, counted, end_plan, find_plan, go_on, oldest_month, reviewed
 from streams.rules.retention import steps, unset
 
 LOOK_SECONDS: Final = 1.0
@@ -27,21 +28,20 @@ def plan_job(settings: Settings) -> Job[RetentionSummary]:
     """
 
     async def work(run: Run[RetentionSummary]) -> None:
-        with run.target("plan"):
-            run.summary.unset = unset(settings)
-            now = datetime.now(UTC)
-            async with connection(settings.dsn, "retention") as conn:
-                found = await counted(conn, steps(settings, now, await oldest_month(conn)))
-                run.summary.steps = _summaries(found)
-                if not run.dry_run:
-                    await run.begins()
-                    run.summary.plan_id = await add_plan(conn, run.summary.run_id, now, found)
+        run.summary.unset = unset(settings)
+        now = datetime.now(UTC)
+        async with connection(settings.dsn, "retention") as conn:
+            found = await counted(conn, steps(settings, now, await oldest_month(conn)))
+            run.summary.steps = _summaries(found)
+            if not run.dry_run:
+                await run.begins()
+                run.summary.plan_id = await add_plan(conn, run.summary.run_id, now, found)
 
     return Job("retention-plan", RetentionSummary, work, quiet=True)
 
 
 def apply_job(settings: Settings, asked: str) -> Job[RetentionSummary]:
-    """Return the job that removes what the plan whose id begins with `asked` says, and writes closing entries.
+    """Return the job that removes the rows of the plan whose id begins with `asked`, and writes closing entries.
 
     Each batch is one transaction. After an interruption, run the same command again: it continues after the last batch.
     A dry run only shows the plan and how far it has come.
@@ -60,6 +60,33 @@ def apply_job(settings: Settings, asked: str) -> Job[RetentionSummary]:
         await _apply(settings, run, plan)
 
     return Job("retention-apply", RetentionSummary, work, quiet=True)
+
+
+def run_job(settings: Settings) -> Job[RetentionSummary]:
+    """Return the job that makes a plan and applies it, for schedulers.
+
+    It does so only with the retentions of the plan that was applied last, because an operator has reviewed these.
+    """
+
+    async def work(run: Run[RetentionSummary]) -> None:
+        now = datetime.now(UTC)
+        async with connection(settings.dsn, "retention") as conn:
+            wanted = steps(settings, now, await oldest_month(conn))
+            if {one.kind.value: one.keep for one in wanted} != await reviewed(conn):
+                raise InvalidInput(
+                    "the last applied plan has other retentions than the settings, or there is none: run `bridge retention plan`, "
+                    "review the plan, and apply it by its id"
+                )
+            found = await counted(conn, wanted)
+            run.summary.steps = _summaries(found)
+            if run.dry_run:
+                return
+            await run.begins()
+            run.summary.plan_id = await add_plan(conn, run.summary.run_id, now, found)
+            plan = await find_plan(conn, run.summary.plan_id)
+        await _apply(settings, run, plan)
+
+    return Job("retention-run", RetentionSummary, work, quiet=True)
 
 
 async def _apply(settings: Settings, run: Run[RetentionSummary], plan: RetentionPlan) -> None:

@@ -17,7 +17,7 @@ JOBS: Final = frozenset(
     {
         "brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay",
         "dlq-replay-topic", "identity-backfill", "identity-require-proof", "offsets-skip", "pause-end", "pause-start",
-        "process", "retention-apply", "retention-plan", "topics-adopt",
+        "process", "retention-apply", "retention-plan", "retention-run", "topics-adopt",
     }
 )  # fmt: skip
 """The names of all jobs, as in summaries, the history of runs, and metrics."""

@@ -1,4 +1,4 @@
-"""`bridge retention plan|apply|list`: removes old rows by a reviewed plan, and accounts for each of them."""
+"""`bridge retention plan|apply|run|list`: removes old rows by a reviewed plan, and accounts for each of them."""
 
 from typing import Annotated
 
@@ -8,8 +8,8 @@ from bridge.cli.common import JsonOutput, Verbose, command_settings, row_documen
 from bridge.cli.jobs import DryRun, TimeoutSec, end_with_result
 from bridge.cli.lazy import group
 from bridge.jobs.frame import RunOptions
-from bridge.retention.jobs import apply_job, plan_job
 from bridge.output.tables import Table, print_table, print_text, right
+from bridge.retention.jobs import apply_job, plan_job, run_job
 from schemas.documents.run_summary import RetentionSummary
 from sinks.postgres.retention.plans import list_plans
 
@@ -39,13 +39,29 @@ def apply(
     json_output: JsonOutput = None,
     verbose: Verbose = False,
 ) -> None:
-    """Remove what a plan says, in small batches, and write closing entries that account for each row.
+    """Remove the rows of a plan, in small batches, and write closing entries that account for each row.
 
     It waits while workers are behind. It can be stopped and killed at any time: the same command continues.
     """
     settings = command_settings(verbose=verbose)
     options = RunOptions(_SCOPE, dry_run, timeout_sec=timeout_sec, json_output=json_output)
     end_with_result(apply_job(settings, plan_id), settings, options, _print_applied, partial=True)
+
+
+@retention_app.command(name="run")
+def run_(
+    dry_run: DryRun = False,
+    timeout_sec: TimeoutSec = None,
+    json_output: JsonOutput = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make a plan and apply it, for a schedule. The settings must be those of the plan that was applied last.
+
+    So the first plan, and the first one after a change of the settings, is applied by its id.
+    """
+    settings = command_settings(verbose=verbose)
+    options = RunOptions(_SCOPE, dry_run, timeout_sec=timeout_sec, json_output=json_output)
+    end_with_result(run_job(settings), settings, options, _print_applied, partial=True)
 
 
 @retention_app.command(name="list")

@@ -35,9 +35,11 @@ async def oldest_month(conn: Connection) -> datetime | None:
 async def counted(conn: Connection, steps: Sequence[RetentionStep]) -> list[PlannedStep]:
     """Return the steps with the numbers of rows that they would remove now, and the sizes of these rows."""
     planned = []
-    for one in steps:
-        row = await _count(conn, one)
-        planned.append(PlannedStep(*one, row["rows"], row["bytes"]))
+    async with conn.transaction(readonly=True):
+        await conn.execute(sql("retention_session"))
+        for one in steps:
+            row = await _count(conn, one)
+            planned.append(PlannedStep(*one, row["rows"], row["bytes"]))
     return planned
 
 
@@ -87,6 +89,11 @@ def _step(row: Any) -> PlannedStep:
     return PlannedStep(**{**row, "kind": kind, "position": position})
 
 
+async def reviewed(conn: Connection) -> dict[str, str]:
+    """Return the retentions, by kind, of the plan that was applied last."""
+    return {row["kind"]: row["keep"] for row in await conn.fetch(sql("retention_reviewed"))}
+
+
 async def list_plans(dsn: str, limit: int) -> list[Any]:
     """Return the newest plans with the sums of their steps, at most `limit`."""
     return await fetch(dsn, "retention", sql("retention_list"), limit)
@@ -99,6 +106,7 @@ async def go_on(dsn: str, plan_id: str, step: PlannedStep, run_id: str, most: in
     is killed, none of this has happened.
     """
     async with connection(dsn, "retention") as conn, conn.transaction():
+        await conn.execute(sql("retention_session"))
         done = await remove_batch(conn, step.kind, step.before, step.position, run_id, most)
         ended = done.position is None
         values = (_text(done.position), done.rows, done.bytes, ended, _text(step.position))

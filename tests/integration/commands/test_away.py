@@ -29,7 +29,7 @@ BOTH = (
     "worker", "gateway", "api serve", "process", "audit", "top", "offsets show", "offsets skip bridge.raw:0 --offset 1 --reason x",
     "breaker release --reason x", "breaker engage --reason x", "identity backfill", "identity require-proof --reason x",
     "pause start --site 1 --reason x", "pause end --site 1 --reason x", "dlq discard --all --yes --reason x",
-    "retention plan", "retention apply 12345678", "dlq plan --all --yes", "dlq replay --from-topic x", "topics adopt bridge.raw:0 --reason x",
+    "retention plan", "retention apply 12345678", "retention run", "dlq plan --all --yes", "dlq replay --from-topic x", "topics adopt bridge.raw:0 --reason x",
 )  # fmt: skip
 KAFKA_ALONE = ("produce pyproject.toml", "topics apply", "topics check")
 NEITHER = frozenset(

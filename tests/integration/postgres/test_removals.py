@@ -1,21 +1,21 @@
 """Removals on Postgres: the deep audit balances through them, and finds each change that is not accounted for."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 from support.events.books import REPLAY, Books, Life, hold, kept
+from support.events.dying import Killed, dying_after
+from support.infrastructure.accounts import account
 from support.infrastructure.databases import as_admin
 
 from bridge.dev.stack import StackAddresses
+from schemas.config.service import Service
 from schemas.documents.afterwards import Afterwards
 from schemas.documents.audit_report import AuditReport
 from schemas.pipeline.record import Provenance
 from schemas.pipeline.retention import RetentionKind
-from sinks.postgres.connection import connection
 from sinks.postgres.retention import plans
 from sinks.postgres.retention.plans import go_on
 
@@ -32,44 +32,11 @@ FROM generate_series(1, 60 * 24 * 3, 7) AS minute
 """
 
 
-class Killed(Exception):
-    """The process is killed between two statements."""
-
-
-class Dying:
-    """A connection whose process is killed after a number of statements."""
-
-    def __init__(self, conn: asyncpg.Connection, statements: int) -> None:
-        self._conn, self._left = conn, statements
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._conn, name)
-        return self._counted(found) if name in ("execute", "fetch", "fetchrow", "fetchval") else found
-
-    def _counted(self, call: Any) -> Any:
-        async def counted(*values: Any) -> Any:
-            if self._left == 0:
-                raise Killed
-            self._left -= 1
-            return await call(*values)
-
-        return counted
-
-
-def dying(monkeypatch: pytest.MonkeyPatch, statements: int) -> None:
-    @asynccontextmanager
-    async def opened(dsn: str, role: str) -> AsyncIterator[Any]:
-        async with connection(dsn, role) as conn:
-            yield Dying(conn, statements)
-
-    monkeypatch.setattr(plans, "connection", opened)
-
-
 async def interrupted(books: Books, plan_id: str, monkeypatch: pytest.MonkeyPatch, kills: Any) -> None:
     """Apply a plan whose process is killed again and again, after other numbers of statements."""
     while open_steps := [one for one in await books.steps(plan_id) if one.ended_at is None]:
         with monkeypatch.context() as patched:
-            dying(patched, kills())
+            patched.setattr(plans, "connection", dying_after(kills()))
             try:
                 await go_on(books.url, plan_id, open_steps[0], "run", 3)
             except Killed:
@@ -304,3 +271,20 @@ async def test_runs_are_removed_from_the_history(database_url: str) -> None:
 
         assert await books.remove(RetentionKind.RUNS, before=datetime.now(UTC) - timedelta(days=7), most=1) == 2
         assert [row[0] for row in await books.fetch("SELECT run_id FROM script_run")] == ["b"]
+
+
+@pytest.mark.parametrize("service", [Service.WORKER, Service.API, Service.GATEWAY, Service.READER])
+async def test_no_service_writes_closing_entries(stack: StackAddresses, database_url: str, service: Service) -> None:
+    """Only the owner removes rows and accounts for them."""
+    with account(as_admin(stack, database_url), service) as url:
+        conn = await asyncpg.connect(url)
+        try:
+            for statement in (
+                "INSERT INTO removal (run_id, kind, rows, rows_digest) VALUES ('x', 'ledger', 1, '')",
+                "UPDATE removal_head SET removals = 0",
+                "INSERT INTO retention_plan (plan_id, created_by, run_id) VALUES (gen_random_uuid(), 'x', 'x')",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await conn.execute(statement)
+        finally:
+            await conn.close()

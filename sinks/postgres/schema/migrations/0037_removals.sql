@@ -134,7 +134,7 @@ CREATE TRIGGER removal_head_not_truncated BEFORE TRUNCATE ON removal_head FOR EA
 --   its first row on.
 CREATE VIEW closed_ledger AS
 SELECT l.raw_topic, l.raw_partition, l.raw_offset, l.updated_at AS closed_at,
-       -- 200 bytes stand for the columns of fixed or small length.
+       -- 200 bytes are those of the columns of fixed or small length.
        200::bigint + octet_length(l.last_error) + coalesce(octet_length(l.payload), 0) + coalesce(octet_length(l.headers), 0)
            + coalesce(octet_length(l.record_key), 0) AS bytes
 FROM bridge_event_raw AS l
@@ -208,7 +208,7 @@ COMMENT ON COLUMN removal_head.digest IS 'Digest of the last entry; empty withou
 COMMENT ON TABLE retention_plan IS 'Plans of retention, which an operator reviews and applies.';
 COMMENT ON COLUMN retention_plan.plan_id IS 'The plan';
 COMMENT ON COLUMN retention_plan.created_at IS 'When it was made';
-COMMENT ON COLUMN retention_plan.created_by IS 'Who made it, as that account says';
+COMMENT ON COLUMN retention_plan.created_by IS 'Who made it, by the name that the process gives';
 COMMENT ON COLUMN retention_plan.run_id IS 'The run that made it';
 COMMENT ON COLUMN retention_plan.applied_at IS 'When all its steps were complete; null before';
 COMMENT ON TABLE retention_step IS 'The steps of a plan of retention, and how far each has come.';
