@@ -1,6 +1,6 @@
 """One batch of each kind of removal. Rows and closing entries change in one transaction, which the caller opens.
 
-Each function removes at most `most` rows (windows: one hour or day), and returns the position of the next batch. The
+Each function removes at most `most` rows (windows: of one hour or day, and of at least one site), and returns the position of the next batch. The
 position is stored in the same transaction, so a removal that is interrupted continues after its last batch, and no row
 is counted twice.
 """
@@ -59,16 +59,18 @@ async def _page(conn: Connection, statement: str, before: datetime, position: Po
 
 
 async def _windows(
-    conn: Connection, kind: RetentionKind, before: datetime, position: Position, run_id: str, _most: int
+    conn: Connection, kind: RetentionKind, before: datetime, position: Position, run_id: str, most: int
 ) -> Removed:
     unit, minutes = ("hour", 60) if kind is RetentionKind.MINUTE_WINDOWS else ("day", 1440)
     begin = datetime.fromisoformat(position["from"]) if position else datetime(1, 1, 2, tzinfo=UTC)
-    start = await conn.fetchval(sql("windows_next"), begin, before, unit, minutes)
-    if start is None:
+    found = await conn.fetchrow(sql("windows_next"), begin, before, unit, minutes, most)
+    if found is None:
         return Removed(0, 0, None)
+    start, last_site = found
     end = start + timedelta(minutes=minutes)
-    rows = await conn.fetch(sql("windows_add_up"), run_id, kind, start, end, minutes)
-    return _removed(rows, {"from": end.isoformat()})
+    rows = await conn.fetch(sql("windows_add_up"), run_id, kind, start, end, minutes, last_site)
+    # The hour or day may have windows of more sites. Those that are added up are not found again.
+    return _removed(rows, {"from": start.isoformat()})
 
 
 async def _keys(

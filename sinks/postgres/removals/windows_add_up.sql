@@ -1,7 +1,7 @@
--- Adds the windows of fewer than $5 minutes from $3 until $4 up to one for each site, partition and kind of sender, and writes a closing entry for
+-- Adds the windows of fewer than $5 minutes from $3 until $4 of the sites up to $6 up to one for each site, partition and kind of sender, and writes a closing entry for
 -- those that are gone. The sums stay the same. $1 is the run, $2 the kind.
 WITH gone AS (
-    DELETE FROM gate_window WHERE window_start >= $3 AND window_start < $4 AND minutes < $5
+    DELETE FROM gate_window WHERE window_start >= $3 AND window_start < $4 AND minutes < $5 AND site_id <= $6
     RETURNING *
 ), added AS (
     INSERT INTO gate_window AS w (
