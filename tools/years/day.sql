@@ -1,6 +1,6 @@
 -- Commits a simulated day that begins at $1, the day number $2 (from 0), to $3 partitions, as workers would: $4 records in each, and the windows
 -- of $5 sites. Of sixteen records, one heals at a retry, one is a duplicate, one is dropped and discarded, and one is dropped and stays open in the
--- first partition. The others become rows at once. One more healed event in the retry partition makes its second attempt.
+-- first partition. The others become rows at their first attempt. One more healed event in the retry partition makes its second attempt.
 WITH record AS MATERIALIZED (
     SELECT p AS partition, $2::bigint * $4 + n AS place, CASE WHEN n % 16 < 3 OR n % 16 = 3 AND p = 0 THEN n % 16 ELSE 9 END AS kind,
            $1::timestamptz + n * interval '24 hours' / $4 AS at

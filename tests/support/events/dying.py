@@ -34,7 +34,7 @@ class Dying:
 
 
 def dying_after(statements: int) -> Callable[[str, str], AbstractAsyncContextManager[Any]]:
-    """Return a stand-in for `connection`, whose connections die after a number of statements."""
+    """Return a replacement of `connection`, whose connections die after a number of statements."""
 
     @asynccontextmanager
     async def opened(dsn: str, role: str) -> AsyncIterator[Any]:
