@@ -8,6 +8,7 @@ SEED ?= 1
 SEEDS ?= 1
 EVENTS ?= 100000
 SECONDS ?= 60
+DAYS ?= 400
 
 # Containers often set it. Without compiled modules every process of a test run compiles what it loads.
 export PYTHONDONTWRITEBYTECODE =
@@ -32,7 +33,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test collect test-all test-alerts test-browser test-openapi lint format bench bench-attack bench-flood wheel-test faults \
-	gateway-faults fuzz-native native-equality mutants churn pauses lock pin-images
+	gateway-faults fuzz-native native-equality mutants churn pauses years lock pin-images
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -106,6 +107,9 @@ mutants: install ## Take each mechanism out of a copy, one by one: the tests mus
 
 churn: install ## Workers come, go and are killed for SECONDS under load: memory, file descriptors and sessions stay bounded
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
+
+years: install ## Simulate DAYS of commits and retention on Postgres, with kills between statements, audited (ARGS='--sites 50')
+	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.years --days $(DAYS) $(ARGS)
 
 pauses: install ## Replace workers, silence a primary, kill each of three brokers: how long work rests (ARGS='--only rolling')
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.pauses $(ARGS)

@@ -293,6 +293,10 @@ PARTITIONS_END = latest_gauge(
     "bridge_event_partitions_end_timestamp_seconds", "End of the last monthly partition for events."
 )
 CONNECTIONS_LEFT = latest_gauge("bridge_database_connections_left", "Connections still available.")
+REMOVED_ROWS = latest_gauge("bridge_removed_rows", "Rows that retention has removed, by kind.", ["kind"])
+LAST_REMOVAL = latest_gauge(
+    "bridge_last_removal_timestamp_seconds", "When retention last removed rows, by kind.", ["kind"]
+)
 DATABASE_BYTES = latest_gauge("bridge_database_size_bytes", "Size of the database.")
 LOG_ENDS_READ = lowest_gauge(
     "bridge_log_ends_read_timestamp_seconds",

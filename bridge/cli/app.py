@@ -32,6 +32,7 @@ _PLACES: Final = {
     "dlq": "dlq:dlq_app",
     "api": "services.api:api_app",
     "runs": "reports.runs:runs_app",
+    "retention": "setup.retention:retention_app",
     "schema": "setup.schema:schema_app",
     "keys": "setup.keys:keys_app",
     "deploy": "setup.deploy:deploy_app",

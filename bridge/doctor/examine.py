@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
-from bridge.doctor import backups, gateway, kafka, machine, postgres, settings, standing, stream
+from bridge.doctor import backups, gateway, kafka, machine, postgres, retention, settings, standing, stream
 from bridge.doctor.check import Check, Finding, fail
 from schemas.config.service import Service
 from schemas.config.settings import Settings
@@ -25,6 +25,7 @@ def checks_of(service: Service | None) -> Sequence[Check]:
         *kafka.CHECKS,
         *backups.CHECKS,
         *postgres.checks(service),
+        *retention.CHECKS,
         *machine.CHECKS,
         *stream.CHECKS,
         *standing.CHECKS,

@@ -13,6 +13,7 @@ from schemas.config.derived_keys import proof_key, webhook_secret
 from schemas.config.duration import Duration
 from schemas.config.http_settings import HttpSettings
 from schemas.config.overlap import ENDS_WITH
+from schemas.config.retention_settings import RetentionSettings
 from schemas.documents.gate import WindowLimits
 from schemas.errors import InvalidInput
 from schemas.kafka.gateway_proof import DEVELOPMENT_KEY, ProofKeys
@@ -24,7 +25,7 @@ Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "plaint
 """The names by which an operator can allow what production refuses."""
 
 
-class Settings(HttpSettings):
+class Settings(HttpSettings, RetentionSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
     # An empty variable counts as unset, because schedulers pass missing values as empty text.

@@ -16,6 +16,7 @@ class Afterwards(StrEnum):
     OPEN = "open"
     DUPLICATE = "duplicate"  # its event is persisted
     REPLAY = "replay"  # itself a replay
+    REMOVED = "removed"  # finished, and removed by retention: a closing entry accounts for it
 
 
 WORDS: Final[Mapping[Afterwards, str]] = {
@@ -25,6 +26,7 @@ WORDS: Final[Mapping[Afterwards, str]] = {
     Afterwards.DISCARDED: "discarded",
     Afterwards.DUPLICATE: "duplicates",
     Afterwards.REPLAY: "replays of others of these",
+    Afterwards.REMOVED: "removed by retention",
     Afterwards.OPEN: "open",
 }
 

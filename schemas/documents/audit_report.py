@@ -12,7 +12,8 @@ class PartitionAccount(BaseModel, frozen=True):
 
     A raw partition balances when `read = persisted + dropped + waiting + stale + skipped + lost`. A retry partition,
     and every partition in a quick audit, balances when `read = live + stale + skipped + lost`. `unread` is the number
-    of records from `next_offset` on; it is None if Kafka has no such partition.
+    of records from `next_offset` on; it is None if Kafka has no such partition. `removed` is the number of the persisted
+    and dropped records whose rows were removed, and for which closing entries account.
     """
 
     topic: str
@@ -32,6 +33,7 @@ class PartitionAccount(BaseModel, frozen=True):
     lost: int
     lost_acknowledged: int
     unread: int | None
+    removed: int | None = None
     balanced: bool
 
 
@@ -40,7 +42,9 @@ class AuditTotals(BaseModel, frozen=True):
 
     `waiting`, `healed` and the keys are None in a quick audit. `keys_pruned` is the number of events that are too old
     to need a key. `dropped_became` has the dropped events by what became of them. `replays` is the number of records
-    read that replay a dead letter; each dead letter counts once. Both are None in a quick audit.
+    read that replay a dead letter; each dead letter counts once. `removed` is the number of the persisted and dropped
+    records whose rows were removed. `removals` is the number of the closing entries that account for removed rows. All
+    four are None in a quick audit.
     """
 
     read: int
@@ -58,6 +62,8 @@ class AuditTotals(BaseModel, frozen=True):
     keys_pruned: int | None
     dropped_became: dict[Afterwards, int] | None = None
     replays: int | None = None
+    removed: int | None = None
+    removals: int | None = None
 
 
 class AuditReport(BaseModel, frozen=True):

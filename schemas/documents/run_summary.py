@@ -17,7 +17,7 @@ JOBS: Final = frozenset(
     {
         "brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay",
         "dlq-replay-topic", "identity-backfill", "identity-require-proof", "offsets-skip", "pause-end", "pause-start",
-        "process", "topics-adopt",
+        "process", "retention-apply", "retention-plan", "retention-run", "topics-adopt",
     }
 )  # fmt: skip
 """The names of all jobs, as in summaries, the history of runs, and metrics."""
@@ -149,6 +149,27 @@ class DiscardSummary(RunSummary):
             "beginning": text[: MOST_IN_HISTORY // 2].decode(errors="ignore"),
         }
         return self.model_copy(update={"filter": brief})
+
+
+class RetentionStepSummary(BaseModel):
+    """One step of a plan of retention: its kind, and the rows and bytes by the plan and removed so far."""
+
+    kind: str
+    keep: str
+    before: str
+    rows: int
+    bytes: int
+    rows_removed: int = 0
+    bytes_removed: int = 0
+    ended: bool = False
+
+
+class RetentionSummary(RunSummary):
+    """A plan of retention, and what was removed. `processed_total` is the number of rows that this run removed."""
+
+    plan_id: str | None = None
+    steps: list[RetentionStepSummary] = Field(default_factory=list)
+    unset: list[str] = Field(default_factory=list, description="settings without a retention")
 
 
 S = TypeVar("S", bound=RunSummary)

@@ -4,7 +4,7 @@ It consists of rows of Postgres from one snapshot, and the bounds of Kafka's log
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.documents.afterwards import Became
 from schemas.pipeline.record import TopicPartition
@@ -86,6 +86,51 @@ class Ledgers(NamedTuple):
     contradicted_at: int | None
 
 
+class Closed(NamedTuple):
+    """One row of the query `audit_closed`: the sums of a raw partition's closing entries.
+
+    A closing entry accounts for rows that were removed. `replays` and `replayed` are dropped events: those that replay
+    others, and those whose replay was read.
+    """
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    events: int
+    events_at_once: int
+    ledger: int
+    healed: int
+    retried: int
+    dropped: int
+    replays: int
+    replayed: int
+
+
+class Break(NamedTuple):
+    """A place where the chain of closing entries is broken: one row of the query `audit_chain`."""
+
+    removal_id: int
+    what: str
+    id_before: int
+
+
+class Removals(NamedTuple):
+    """What closing entries account for: by partition, dropped events by reason, keys, and the number of entries.
+
+    `breaks` are the places where the chain of the entries is broken.
+    """
+
+    closed: Mapping[TopicPartition, Closed]
+    reasons: Mapping[str, int]
+    keys: int
+    entries: int
+    breaks: Sequence[Break] = ()
+
+
+NO_REMOVALS: Final = Removals({}, {}, 0, 0)
+
+
 class Keys(NamedTuple):
     """The row of the query `audit_keys`: numbers of the keys that detect duplicates, and of events."""
 
@@ -108,3 +153,4 @@ class Snapshot(NamedTuple):
     became: Became | None = None
     replays: int | None = None
     incomplete: Sequence[str] = ()
+    removals: Removals = NO_REMOVALS

@@ -13,6 +13,7 @@ from schemas.kafka.topics import Topics
 from schemas.pipeline.audit_snapshot import Keys, Ledgers, LogBounds, Offsets, Snapshot, Windows
 from schemas.pipeline.record import LEDGER_TOPIC, TopicPartition, incarnation_of, topic_of
 from schemas.reasons import DroppedReason
+from streams.rules.closed import chain_problems, counterpart_problems, removed_records, with_closed
 
 _SUMS: Final = ("read", "live", "stale", "skipped", "lost", "lost_acknowledged")
 _ROWS: Final = ("persisted", "dropped", "waiting")
@@ -20,12 +21,14 @@ _ROWS: Final = ("persisted", "dropped", "waiting")
 
 def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics: Topics) -> AuditReport:
     """Return the audit's report on the whole database. `topics` are the raw topics in the settings."""
-    ledgers = snapshot.ledgers
+    snapshot = with_closed(snapshot)
+    ledgers, removals = snapshot.ledgers, snapshot.removals
     present = _present_logs(snapshot, bounds)
     bounds = {log: bounds[source] for source, log in present.items() if source in bounds}
     raw = {topics.raw} | {topic_of(source.topic) for source in ledgers or {}}
     raw_topics = raw | {source.topic for source in snapshot.offsets if topic_of(source.topic) in raw}
-    problems = [f"{table}: it has rows of too many partitions to compare all of them" for table in snapshot.incomplete]
+    problems = [*chain_problems(removals)]
+    problems += [f"{table}: it has rows of too many partitions to compare all of them" for table in snapshot.incomplete]
     accounts = []
     for source in sorted({*snapshot.offsets, *(ledgers or {}), *bounds}):
         offsets, ledger, log = snapshot.offsets.get(source), (ledgers or {}).get(source), bounds.get(source)
@@ -37,8 +40,11 @@ def judge(snapshot: Snapshot, bounds: Mapping[TopicPartition, LogBounds], topics
             found += _sum_problems(source, offsets, ledger, rows=counted)
         if ledger is not None:
             found += _row_problems(source, offsets, ledger)
+            found += counterpart_problems(source, ledger, removals.closed.get(source))
         problems += found
-        accounts.append(_account(source, offsets, ledger, log, is_raw=is_raw, counted=counted, balanced=not found))
+        account = _account(source, offsets, ledger, log, is_raw=is_raw, counted=counted, balanced=not found)
+        removed = removed_records(removals.closed.get(source)) if counted else None
+        accounts.append(account.model_copy(update={"removed": removed}))
     problems += _window_problems(snapshot)
     if ledgers is not None:
         problems += _total_problems(snapshot, ledgers, raw_topics)
@@ -110,7 +116,7 @@ def _sum_problems(source: TopicPartition, offsets: Offsets, ledger: Ledgers | No
 def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledgers) -> Iterable[str]:
     """Yield the events and ledger rows (rows of failed events) that contradict each other.
 
-    Also yield those whose offsets were never read.
+    Also yield those whose offsets were never read. Those that belong together are compared by `counterpart_problems`.
     """
     if offsets is None:
         yield f"{source}: {ledger.persisted} events and {ledger.ledger} ledger rows, but no stored offset"
@@ -121,8 +127,6 @@ def _row_problems(source: TopicPartition, offsets: Offsets | None, ledger: Ledge
         )
     for count, at, what in (
         (ledger.doubled, ledger.doubled_at, "have more than one event row"),
-        (ledger.healed_without_event, ledger.healed_without_event_at, "are healed by the ledger but have no event row"),
-        (ledger.retried_without_ledger, ledger.retried_without_ledger_at, "healed at a retry but have no ledger row"),
         (ledger.other_attempt, ledger.other_attempt_at, "healed at another attempt than the ledger has"),
         (ledger.contradicted, ledger.contradicted_at, "have an event row, but a ledger row that contradicts it"),
     ):
@@ -175,18 +179,19 @@ def _total_problems(
     if live != later and not any(source.topic == LEDGER_TOPIC for source in snapshot.windows):
         yield f"the running totals count {live} later attempts, the ledger {later}"
     if snapshot.keys:
-        yield from _key_problems(snapshot.keys, persisted)
+        yield from _key_problems(snapshot.keys, persisted, snapshot.removals.keys)
 
 
-def _key_problems(keys: Keys, events: int) -> Iterable[str]:
+def _key_problems(keys: Keys, events: int, closed: int) -> Iterable[str]:
     """Yield differences between the number of events and the number of their keys for recognising duplicates.
 
     A key does not contain its event's offset, so only numbers can be compared. Keys are pruned some days after their
     event, so only an older event may lack its key. A key has the latest time of its commit, so some keys count as newer
     than their events.
     """
-    if keys.keys > events:
-        yield f"bridge_event_key: {keys.keys} keys, but only {events} events"
+    if keys.keys + closed > events:
+        more = f" and {closed} in closing entries" if closed else ""
+        yield f"bridge_event_key: {keys.keys} keys{more}, but only {events} events"
     elif keys.keys_since < keys.events_since:
         yield (
             f"bridge_event_key: {keys.keys_since} keys for the {keys.events_since} events of the last 7 days, "
@@ -250,6 +255,8 @@ def _totals(snapshot: Snapshot, accounts: list[PartitionAccount], raw_topics: se
         keys_pruned=max(0, persisted - keys.keys) if keys else None,
         dropped_became=snapshot.became,
         replays=snapshot.replays,
+        removed=None if rows is None else sum(map(removed_records, snapshot.removals.closed.values())),
+        removals=None if rows is None else snapshot.removals.entries,
     )
 
 

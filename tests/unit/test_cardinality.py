@@ -14,10 +14,11 @@ from bridge.gateway.services import Services
 from bridge.http.problems import Code
 from schemas.pipeline.outcome import Tally
 from schemas.pipeline.registry import Registry, Script
+from schemas.pipeline.retention import RetentionKind
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.ports import CommitResult
-from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Replays, Runs, State, WaitingRetries, shown
+from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Removals, Replays, Runs, State, WaitingRetries, shown
 from sinks.senders import count_senders
 from sinks.windows import count_windows
 from streams.worker import commit_metrics
@@ -133,10 +134,11 @@ def test_what_postgres_knows() -> None:
         [OpenDeadLetters(reason.value, 5, 1.0) for reason in DroppedReason],
         [Runs("process", code, 1, 1.0) for code in range(4)],
         [Replays(state, 1, 2, 1) for state in ("planned", "running", "stopped")],
+        [Removals(kind, 1, 1.0) for kind in RetentionKind],
         State(0, 0, False, MANY, 1.0, 1),
         False,
         1,
         1.0,
     )
 
-    assert len(shown(backlog, lambda _class, tries: ("15s", "30s", "60s")[min(tries, 3) - 1])) < 43
+    assert len(shown(backlog, lambda _class, tries: ("15s", "30s", "60s")[min(tries, 3) - 1])) < 55

@@ -69,6 +69,10 @@ def show(report: AuditReport, *, everything: bool = True) -> None:
     )
     if totals.dropped and totals.dropped_became is not None:
         print_text(f"of the {totals.dropped} dropped: {in_words(totals.dropped_became)}")
+    if totals.removals:
+        print_text(
+            f"{totals.removed} of these records were removed; {totals.removals} closing entries account for them"
+        )
     for problem in report.problems:
         print_text(f"problem: {problem}")
     print_text("balanced" if report.balanced else f"NOT balanced: {len(report.problems)} problems")

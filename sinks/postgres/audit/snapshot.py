@@ -1,11 +1,12 @@
 """The queries by which the audit compares counts in Postgres, and an operator's acknowledgement of lost records."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
 from schemas.config.settings import Settings
 from schemas.errors import PreconditionFailed, SinkUnavailable
-from schemas.pipeline.audit_snapshot import Keys, Ledgers, Offsets, Snapshot, Windows
+from schemas.pipeline.audit_snapshot import Break, Closed, Keys, Ledgers, Offsets, Removals, Snapshot, Windows
 from schemas.pipeline.record import LEDGER_TOPIC, TopicPartition
 from schemas.reasons import DroppedReason
 from sinks.postgres.audit.drops import became
@@ -20,6 +21,7 @@ KEYS_KEPT = timedelta(days=7)
 MOST_PARTITIONS: Final = 100_000
 """The most partitions of a table that the audit compares. A worker's account may write rows of any number of them."""
 _MOST_REASONS: Final = 1000
+_MOST_BREAKS: Final = 100
 
 N = TypeVar("N", bound=NamedTuple)
 
@@ -60,4 +62,13 @@ async def _read(conn: Connection, settings: Settings, deep: bool) -> Snapshot:
     drops = await conn.fetch(sql("audit_reasons"), list(DroppedReason), _MOST_REASONS)
     reasons, replays = {row["dropped_reason"]: row["dropped"] for row in drops}, drops[0]["replayed"] if drops else 0
     keys = Keys(**await conn.fetchrow(sql("audit_keys"), datetime.now(UTC) - KEYS_KEPT))
-    return Snapshot(offsets, windows, ledgers, reasons, keys, await became(conn), replays, incomplete)
+    closed = await by_partition("removal", Closed, sql("audit_closed"))
+    removals = await _removals(conn, closed)
+    return Snapshot(offsets, windows, ledgers, reasons, keys, await became(conn), replays, incomplete, removals)
+
+
+async def _removals(conn: Connection, closed: Mapping[TopicPartition, Closed]) -> Removals:
+    reasons = {row["reason"]: row["dropped"] for row in await conn.fetch(sql("audit_closed_reasons"))}
+    totals = await conn.fetchrow(sql("audit_closed_totals"))
+    breaks = [named(Break, row) for row in await conn.fetch(sql("audit_chain"), _MOST_BREAKS)]
+    return Removals(closed, reasons, totals["keys"], totals["removals"], breaks)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from schemas.documents.run_summary import JOBS
+from schemas.pipeline.retention import RetentionKind
 from schemas.pipeline.sender import Sender, sender_named
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.postgres.breaker.state import read_breaker
@@ -65,6 +66,14 @@ class Replays(NamedTuple):
     sent: int
 
 
+class Removals(NamedTuple):
+    """Rows of one kind that retention has removed: their number, and when the last ones were, in seconds since the epoch."""
+
+    kind: str
+    rows: int
+    removed_at: float
+
+
 class State(NamedTuple):
     """One row of `backlog_state`; `partitions_end` is in seconds since the epoch."""
 
@@ -83,6 +92,7 @@ class Backlog(NamedTuple):
     dead_letters: Sequence[OpenDeadLetters]
     runs: Sequence[Runs]
     replays: Sequence[Replays]
+    removals: Sequence[Removals]
     state: State
     brake_engaged: bool
     connections_left: int
@@ -97,6 +107,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
             [OpenDeadLetters(*row.values()) for row in await conn.fetch(sql("backlog_dead_letters"), _REASONS)],
             [Runs(*row.values()) for row in await conn.fetch(sql("backlog_runs"), sorted(JOBS), OF_THE_API)],
             [Replays(*row.values()) for row in await conn.fetch(sql("backlog_replays"))],
+            [Removals(*row.values()) for row in await conn.fetch(sql("backlog_removals"), list(RetentionKind))],
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),
             (await read_breaker(conn, group)).engaged,
             (await conn.fetchrow(sql("server_state")))["connections_left"],
@@ -134,6 +145,9 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
         if replays.state == "running":
             series[metrics.REPLAY_ITEMS, ("planned",)] = replays.planned
             series[metrics.REPLAY_ITEMS, ("sent",)] = replays.sent
+    for removals in found.removals:
+        series[metrics.REMOVED_ROWS, (removals.kind,)] = removals.rows
+        series[metrics.LAST_REMOVAL, (removals.kind,)] = removals.removed_at
     for runs in found.runs:
         series[metrics.RUNS_RECENT, (runs.script, _RESULTS[runs.exit_code])] = runs.recent
         if runs.exit_code == 0:

@@ -1,6 +1,7 @@
 """The state of Postgres for `bridge doctor`: the server, its clock, long transactions, and waiting retries."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -114,3 +115,8 @@ async def waiting_scripts(dsn: str, most: int, site_id: int | None = None) -> li
     """Return the `most` scripts with most events waiting for a retry, of one site or all; raises SinkUnavailable."""
     rows = await fetch(dsn, "waiting", sql("waiting_scripts"), most, site_id, MOST_WAITING)
     return [WaitingScript(*row.values()) for row in rows]
+
+
+async def table_sizes(dsn: str, names: Sequence[str]) -> dict[str, int]:
+    """Return the sizes in bytes of those of these tables that exist, with their indexes; raises SinkUnavailable."""
+    return {row["name"]: row["bytes"] for row in await fetch(dsn, "doctor", sql("tables_growing"), list(names))}

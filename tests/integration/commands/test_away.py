@@ -23,13 +23,13 @@ POSTGRES_ALONE = (
     "gate show", "gate check", "kpi", "breaker status", "identity show", "pause list",
     "dlq groups", "dlq groups --cause 12ab", "dlq list", "dlq show bridge.raw:0:1", "dlq export", "dlq status 12345678", "dlq plans",
     "dlq replay 12345678", "dlq cancel 12345678 --reason x",
-    "api token create x --role viewer", "api token list", "api token revoke x", "runs list", "runs show 12345678",
+    "api token create x --role viewer", "api token list", "api token revoke x", "retention list", "runs list", "runs show 12345678",
 )  # fmt: skip
 BOTH = (
     "worker", "gateway", "api serve", "process", "audit", "top", "offsets show", "offsets skip bridge.raw:0 --offset 1 --reason x",
     "breaker release --reason x", "breaker engage --reason x", "identity backfill", "identity require-proof --reason x",
     "pause start --site 1 --reason x", "pause end --site 1 --reason x", "dlq discard --all --yes --reason x",
-    "dlq plan --all --yes", "dlq replay --from-topic x", "topics adopt bridge.raw:0 --reason x",
+    "retention plan", "retention apply 12345678", "retention run", "dlq plan --all --yes", "dlq replay --from-topic x", "topics adopt bridge.raw:0 --reason x",
 )  # fmt: skip
 KAFKA_ALONE = ("produce pyproject.toml", "topics apply", "topics check")
 NEITHER = frozenset(

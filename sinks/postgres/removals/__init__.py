@@ -1,0 +1,1 @@
+"""Removal of rows, for each of which a closing entry is written."""

@@ -1,0 +1,34 @@
+-- Adds the windows of fewer than $5 minutes from $3 until $4 of the sites up to $6 up to one for each site, partition and kind of sender, and writes a closing entry for
+-- those that are gone. The sums stay the same. $1 is the run, $2 the kind.
+WITH gone AS (
+    DELETE FROM gate_window WHERE window_start >= $3 AND window_start < $4 AND minutes < $5 AND site_id <= $6
+    RETURNING *
+), added AS (
+    INSERT INTO gate_window AS w (
+        window_start, site_id, topic, partition, replay, processed, normalized, retried, dropped, dropped_invalid_payload_json,
+        dropped_schema_violation, dropped_duplicate_event_id, dropped_sink_rejected_row, dropped_retry_exhausted, minutes)
+    SELECT $3, site_id, topic, partition, replay, sum(processed), sum(normalized), sum(retried), sum(dropped),
+           sum(dropped_invalid_payload_json), sum(dropped_schema_violation), sum(dropped_duplicate_event_id),
+           sum(dropped_sink_rejected_row), sum(dropped_retry_exhausted), $5
+    FROM gone
+    GROUP BY site_id, topic, partition, replay
+    ORDER BY site_id, topic, partition, replay
+    ON CONFLICT (window_start, site_id, topic, partition, replay) DO UPDATE
+    SET processed = w.processed + excluded.processed, normalized = w.normalized + excluded.normalized,
+        retried = w.retried + excluded.retried, dropped = w.dropped + excluded.dropped,
+        dropped_invalid_payload_json = w.dropped_invalid_payload_json + excluded.dropped_invalid_payload_json,
+        dropped_schema_violation = w.dropped_schema_violation + excluded.dropped_schema_violation,
+        dropped_duplicate_event_id = w.dropped_duplicate_event_id + excluded.dropped_duplicate_event_id,
+        dropped_sink_rejected_row = w.dropped_sink_rejected_row + excluded.dropped_sink_rejected_row,
+        dropped_retry_exhausted = w.dropped_retry_exhausted + excluded.dropped_retry_exhausted,
+        minutes = excluded.minutes
+    RETURNING 1
+)
+INSERT INTO removal (run_id, kind, rows, bytes, rows_digest)
+SELECT $1, $2, count(*), 150 * count(*),
+       sha256(convert_to(string_agg(
+           concat_ws(' ', extract(epoch FROM window_start), site_id, topic, partition, replay, processed, normalized, retried, dropped), E'\n'
+           ORDER BY window_start, site_id, topic, partition, replay), 'UTF8'))
+FROM gone
+HAVING count(*) > 0
+RETURNING rows - (SELECT count(*) FROM added) AS rows, bytes - 150 * (SELECT count(*) FROM added) AS bytes

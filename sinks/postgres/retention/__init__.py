@@ -1,0 +1,1 @@
+"""Plans of retention, and how far each of their steps has come."""
