@@ -2,6 +2,7 @@
 
 BridgeError
 ├── InvalidInput          an argument, setting, file or event is wrong                      exit 3
+│   ├── Damaged           stored data is not what was written
 │   ├── NoSuchThing       the input is well formed, but names something that does not exist
 │   └── CanaryFailed      too many of the dead letters that a replay sent first were dropped again
 ├── LimitReached          a limit on what may be stored is reached                          exit 3
@@ -32,6 +33,10 @@ class InvalidInput(BridgeError):
     """An argument, setting or file is wrong. The message names it and the form that is accepted."""
 
     exit_code = 3
+
+
+class Damaged(InvalidInput):
+    """Stored data, such as a backup, is not what was written: bytes were changed, or are missing."""
 
 
 class NoSuchThing(InvalidInput):

@@ -26,7 +26,7 @@ class BackupSettings(BaseSettings):
     )
     backup_keep: Duration = duration("720h", "`bridge backup prune` removes backups that are older")
     backup_max_age: Duration = duration(
-        "48h", "age of the oldest backup that might be restored, if `bridge backup` knows of none that is older"
+        "48h", "age of the oldest backup that might be restored, unless the newest verified backup is older"
     )
     restore_time: Duration = duration(
         "8h",
