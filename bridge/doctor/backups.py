@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge.doctor.check import Check, Finding, Findings, fail, ok, warn
 from schemas.config.settings import Settings
-from schemas.errors import SinkUnavailable
+from schemas.errors import BridgeError, SinkUnavailable
 from sinks.kafka.admin import kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs
 from sinks.postgres.backups.record import BackupAges, backup_ages
@@ -29,7 +29,7 @@ async def _retention(settings: Settings) -> Findings:
         configs = await read_configs(client, wanted)
     try:
         ages = await _ages(settings)
-    except SinkUnavailable:
+    except BridgeError:
         # The check of backups reports that. Without Postgres the settings count.
         ages = None
     yield judge_retention(configs, needed_ms(settings, ages, time.time()))

@@ -108,6 +108,17 @@ def test_only_all_frames_in_order_are_accepted(order: list[int]) -> None:
             opened(arranged)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_earlier_frame_is_not_the_end(count: int) -> None:
+    """A cut object whose last frame is marked as the end is refused."""
+    stored = sealed(WHOLE)
+    parts = frames_of(stored)[:count]
+    parts[-1] = bytes([parts[-1][0] | 0x80]) + parts[-1][1:]
+
+    with pytest.raises(Damaged):
+        opened(stored[:HEADER] + b"".join(parts))
+
+
 @given(st.binary(min_size=1, max_size=40))
 def test_bytes_after_the_end_are_refused(more: bytes) -> None:
     """The last frame is the end."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from support.backups import KEY
-from support.infrastructure.databases import with_database
+from support.infrastructure.databases import run_apart, with_database
 
 from bridge.backups.objects import find_backup
 from bridge.backups.reading import differences, examined_target, restore_backup
@@ -16,6 +16,7 @@ from bridge.jobs.backups.verify import verify_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
 from schemas.errors import BridgeError, Damaged
+from sinks.postgres.backups.programs import Program, best_compression
 from sinks.postgres.backups.record import list_backups
 from sinks.postgres.connection import connection
 from sinks.store.directory import DirectoryStore
@@ -88,6 +89,26 @@ async def test_a_damaged_dump_is_refused_and_restores_nothing(
         assert await is_empty(empty_database)
     path.write_bytes(whole)
     assert await restored(settings, empty_database) == []
+
+
+async def test_dump_and_counts_are_of_one_moment(database_url, empty_database, server, tmp_path, monkeypatch) -> None:
+    """A row that is committed after the snapshot, before the dump begins, is in neither."""
+    settings = settings_of(database_url, server, tmp_path)
+
+    def compression(program: Program) -> str:
+        run_apart(_add_org(database_url))
+        return best_compression(program)
+
+    monkeypatch.setattr("bridge.backups.writing.best_compression", compression)
+    manifest = await write_backup(settings, DirectoryStore(tmp_path), "run-1")
+
+    assert manifest.tables["org"] == 0
+    assert await restored(settings, empty_database) == []
+
+
+async def _add_org(dsn: str) -> None:
+    async with connection(dsn, "test") as conn:
+        await conn.execute("INSERT INTO org (org_id) VALUES (77)")
 
 
 async def test_a_backup_is_verified_only_if_it_is_whole(database_url, server, tmp_path) -> None:
