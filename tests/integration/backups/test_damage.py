@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from support.backups import KEY
+from support.infrastructure.bucket import BUCKET, serving_bucket
 from support.infrastructure.databases import run_apart, with_database
 
 from bridge.backups.objects import find_backup
 from bridge.backups.reading import differences, examined_target, restore_backup
 from bridge.backups.writing import write_backup
+from bridge.jobs.backups.create import create_job
 from bridge.jobs.backups.verify import verify_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
@@ -71,9 +73,12 @@ def server(stack, database_url) -> str:
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
 async def test_a_damaged_dump_is_refused_and_restores_nothing(
-    database_url, empty_database, server, tmp_path, key
+    database_url, empty_database, server, tmp_path, monkeypatch, key
 ) -> None:
     """Bytes turned, cut or exchanged; the same dump is restored when it is whole again."""
+    # Small pieces, so that pg_restore has got most of a small dump when the damage is found.
+    monkeypatch.setattr("sinks.store.directory._PIECE", 4096)
+    monkeypatch.setattr("sinks.store.frames.PIECE", 4096)
     settings = settings_of(database_url, server, tmp_path, backup_key=key)
     manifest = await write_backup(settings, DirectoryStore(tmp_path), "run-1")
     (path,) = tmp_path.rglob("dump")
@@ -109,6 +114,27 @@ async def test_dump_and_counts_are_of_one_moment(database_url, empty_database, s
 async def _add_org(dsn: str) -> None:
     async with connection(dsn, "test") as conn:
         await conn.execute("INSERT INTO org (org_id) VALUES (77)")
+
+
+async def test_a_backup_in_a_bucket_is_verified(database_url, server, monkeypatch) -> None:
+    """The commands take the bucket's account from the usual variables."""
+    async with serving_bucket() as bucket:
+        for name, value in bucket.variables().items():
+            monkeypatch.setenv(name, value)
+        settings = settings_of(database_url, server, Path(), store_url=f"s3://{BUCKET}/bridge", backup_key=KEY)
+        made, code = await perform(create_job(settings), settings, RunOptions())
+        assert (code, made.encrypted, made.warnings) == (0, True, [])
+
+        summary, code = await perform(verify_job(settings, "newest"), settings, RunOptions())
+
+        assert (code, summary.errors, summary.backup_id) == (0, [], made.backup_id)
+        assert {name.rsplit("/", 1)[1].split("-")[0] for name in bucket.objects} == {
+            "dump",
+            "manifest.json",
+            "verified",
+        }
+    (record,) = await list_backups(database_url)
+    assert (record.stored_at, record.problem) == (f"s3://{BUCKET}/bridge", None)
 
 
 async def test_a_backup_is_verified_only_if_it_is_whole(database_url, server, tmp_path) -> None:
