@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from pydantic import SecretStr
 
-from bridge.backups.reading import differences, examined_target, restore_backup
+from bridge.backups.reading import check_encrypted, differences, examined_target, restore_backup
 from schemas.config.settings import Settings
 from schemas.documents.backup_manifest import BackupManifest, BackupVerification
 from schemas.errors import Damaged
@@ -29,6 +29,7 @@ async def verify_backup(settings: Settings, store: Store, manifest: BackupManife
     """
     started, restored = time.monotonic(), 0.0
     server = settings.verify_database_url.get_secret_value() or settings.dsn
+    check_encrypted(settings, "BRIDGE_VERIFY_DATABASE_URL", settings.verify_database_url.get_secret_value())
     async with scratch_database(server, settings.dsn) as scratch:
         await examined_target(manifest, scratch, privileges=False)
         try:

@@ -5,14 +5,21 @@ from collections.abc import Iterator
 
 from bridge.backups.objects import check_dump, keys_of, read_dump
 from bridge.backups.programs import find_program
+from schemas.config.production import refusals_of_another_database
 from schemas.config.settings import Settings
 from schemas.documents.backup_manifest import BackupManifest
-from schemas.errors import BridgeError, Damaged, PreconditionFailed
+from schemas.errors import BridgeError, Damaged, PreconditionFailed, StartRefused
 from sinks.postgres.backups.programs import ProgramFailed, restore
 from sinks.postgres.backups.target import Target, empty_again, in_schema, read_restored, restorable, schema_for
 from sinks.store.frames import FrameKeys
 from sinks.store.port import Store
 from streams.rules.backups import count_problems
+
+
+def check_encrypted(settings: Settings, name: str, url: str) -> None:
+    """Raise StartRefused if production would send the backup's rows to the database `url` without TLS."""
+    if lines := refusals_of_another_database(settings, name, url):
+        raise StartRefused(lines)
 
 
 async def examined_target(manifest: BackupManifest, dsn: str, *, privileges: bool) -> Target:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.backups.objects import find_backup
-from bridge.backups.reading import differences, examined_target, restore_backup
+from bridge.backups.reading import check_encrypted, differences, examined_target, restore_backup
 from bridge.cli.common import JsonOutput, Verbose, command_settings, run, say, write_result
 from bridge.output.tables import print_text
 from schemas.config.addresses import database_address
@@ -65,6 +65,7 @@ def restore(
         raise InvalidInput(
             f"--confirm: {confirm!r} is not the database's name {name!r}; give the name of the database of --to"
         )
+    check_encrypted(settings, "BRIDGE_RESTORE_DATABASE_URL" if to is None else "--to", dsn)
     document = run(_restored(settings, backup, dsn, privileges=not no_privileges))
     if write_result(document, json_output):
         print_text(

@@ -15,6 +15,7 @@ from schemas.errors import InvalidInput, PreconditionFailed
 
 _PIECE: Final = 1 << 20
 _MOST_SAID: Final = 2000
+_NICE: Final = 10
 _OWN: Final = ("PG", "BRIDGE_", "GHOSTLINK_", "AWS_")
 """Beginnings of the variables that the programs do not get: they have secrets, or another database."""
 _KEPT: Final = ("PGPASSWORD", "PGPASSFILE")
@@ -194,6 +195,10 @@ async def _running(program: Program, words: list[str], dsn: str, *, stdin: bool)
         # A signal from the terminal is for the command, which ends the program itself.
         start_new_session=True,
     )
+    if not stdin:
+        # A dump's compression takes all the processor time that it gets, and workers and servers come first.
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
     said = asyncio.create_task(_tail(process))
     try:
         yield _Process(process, said)

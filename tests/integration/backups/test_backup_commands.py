@@ -180,3 +180,5 @@ async def test_a_restore_is_refused_without_the_right_words(stack, database_url,
     target = with_database(database_url, "empty")
     environment["BRIDGE_RESTORE_DATABASE_URL"] = target
     assert "is not the database's name 'empty'" in await refused(environment, "restore", "newest", "--confirm", "other")
+    environment["BRIDGE_ENV"] = "production"
+    assert "may talk without TLS" in await refused(environment, "restore", "newest", "--confirm", "empty")
