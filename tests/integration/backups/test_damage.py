@@ -1,7 +1,7 @@
 """Damaged, partial and foreign backups are refused with the reason: nothing is restored, and none is verified."""
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,15 @@ from support.infrastructure.bucket import BUCKET, serving_bucket
 from support.infrastructure.databases import run_apart, with_database
 
 from bridge.backups.objects import find_backup
+from bridge.backups.programs import find_program
 from bridge.backups.reading import differences, examined_target, restore_backup
 from bridge.backups.writing import write_backup
 from bridge.jobs.backups.create import create_job
 from bridge.jobs.backups.verify import verify_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
-from schemas.errors import BridgeError, Damaged
-from sinks.postgres.backups.programs import Program, best_compression
+from schemas.errors import BridgeError, Damaged, PreconditionFailed
+from sinks.postgres.backups.programs import Program, ProgramFailed, best_compression, restore
 from sinks.postgres.backups.record import list_backups
 from sinks.postgres.connection import connection
 from sinks.store.directory import DirectoryStore
@@ -94,6 +95,39 @@ async def test_a_damaged_dump_is_refused_and_restores_nothing(
         assert await is_empty(empty_database)
     path.write_bytes(whole)
     assert await restored(settings, empty_database) == []
+
+
+async def test_a_restore_that_fails_midway_leaves_nothing(database_url, empty_database, server, tmp_path) -> None:
+    """pg_restore creates many objects before the table that somebody else creates meanwhile."""
+    settings, store = settings_of(database_url, server, tmp_path), DirectoryStore(tmp_path)
+    manifest = await write_backup(settings, store, "run-1")
+    async with connection(empty_database, "test") as conn:
+        await conn.execute("CREATE TABLE stream_offset (x integer)")
+
+        with pytest.raises(
+            PreconditionFailed, match=r'nothing was restored: .*relation "stream_offset" already exists'
+        ):
+            await restore_backup(settings, store, manifest, empty_database, privileges=True)
+
+        found = await conn.fetch("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+    assert [row["relname"] for row in found] == ["stream_offset"]
+
+
+async def test_a_dump_without_its_last_byte_can_t_be_restored(database_url, empty_database, server, tmp_path) -> None:
+    """So a restore is not committed before the last piece was given, which waits for the digest."""
+    settings = settings_of(database_url, server, tmp_path)
+    manifest = await write_backup(settings, DirectoryStore(tmp_path), "run-1")
+    (path,) = tmp_path.rglob("dump")
+    whole = path.read_bytes()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield whole[:-1]
+
+    program = find_program(settings, "pg_restore", manifest.pg_dump_major, "a test")
+    with pytest.raises(ProgramFailed):
+        await restore(program, empty_database, pieces(), schema="public", privileges=True)
+
+    assert await is_empty(empty_database)
 
 
 async def test_dump_and_counts_are_of_one_moment(database_url, empty_database, server, tmp_path, monkeypatch) -> None:

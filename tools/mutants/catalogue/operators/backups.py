@@ -28,7 +28,7 @@ MUTANTS = [
         "backup-one-transaction",
         "the single transaction of a restore",
         (Edit(f"{PROGRAMS}::restore", '"--single-transaction"', "*()"),),
-        (DAMAGED,),
+        (f"{DAMAGE}::test_a_restore_that_fails_midway_leaves_nothing",),
     ),
     Mutant(
         "backup-one-snapshot",
