@@ -34,12 +34,17 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--stored", type=int, default=1_000_000, help="events in the database before the first round")
     parser.add_argument("--events", type=int, default=500_000, help="processed in each round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bytes-per-second", type=int, default=0, help="of the dump, compressed; 0: no limit")
     return parser.parse_args(words)
 
 
 async def measure(one: stand.Stand, options: argparse.Namespace, store: Path) -> dict[str, Any]:
     databases = await fill(one, options)
-    common = {"BRIDGE_STORE_URL": f"file://{store}", "BRIDGE_RESTORE_DATABASE_URL": await empty(one)}
+    common = {
+        "BRIDGE_STORE_URL": f"file://{store}",
+        "BRIDGE_BACKUP_BYTES_PER_SECOND": str(options.bytes_per_second),
+        "BRIDGE_RESTORE_DATABASE_URL": await empty(one),
+    }
     rounds = []
     for number in range(options.rounds):
         prefix = f"round{number}."
@@ -134,5 +139,8 @@ def main(words: list[str]) -> int:
     ratios = [one["backed_up"] / one["quiet"] for one in result["rounds"]]
     median = statistics.median(ratios)
     print(f"under a running backup: {median:.2f} of the throughput ({min(ratios):.2f} to {max(ratios):.2f})")
-    stand.keep("backup", {"stored": options.stored, "events": options.events, **result})
+    stand.keep(
+        "backup",
+        {"stored": options.stored, "events": options.events, "bytes_per_second": options.bytes_per_second, **result},
+    )
     return 0 if median >= BAR else 1

@@ -91,7 +91,7 @@ async def _write_dump(
         async with dump(
             program, settings.dsn, snapshot=facts.snapshot, schema=facts.schema_name, compress=compression
         ) as output:
-            pieces = output.pieces()
+            pieces = output.pieces(settings.backup_bytes_per_second)
             written = _Digested(pieces if keys is None else encrypted(pieces, keys))
             await store.put(dump_name(backup_id), written.pieces())
         return written, await counting

@@ -4,7 +4,7 @@ from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from schemas.config.addresses import database_address
-from schemas.config.declaring import duration, setting
+from schemas.config.declaring import duration, limit, setting
 from schemas.config.duration import Duration
 from schemas.config.store_address import store_address
 from schemas.errors import InvalidInput
@@ -23,6 +23,10 @@ class BackupSettings(BaseSettings):
     )
     backup_key: SecretStr | None = setting(
         None, "encrypts backups, at least 32 characters; a backup is lost if its key is lost"
+    )
+    backup_bytes_per_second: int = limit(
+        0,
+        "most bytes of a dump, compressed, that `bridge backup create` takes in a second, so that workers keep their speed",
     )
     backup_keep: Duration = duration("720h", "`bridge backup prune` removes backups that are older")
     backup_max_age: Duration = duration(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import subprocess
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from schemas.config.addresses import database_address, database_options, databas
 from schemas.errors import InvalidInput, PreconditionFailed
 
 _PIECE: Final = 1 << 20
+_SMALL_PIECE: Final = 1 << 16
 _MOST_SAID: Final = 2000
 _NICE: Final = 10
 _OWN: Final = ("PG", "BRIDGE_", "GHOSTLINK_", "AWS_")
@@ -131,12 +133,20 @@ class Output:
         self._program = program
         self._process = process
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the output; raise ProgramFailed after the last piece if the program has failed."""
+    async def pieces(self, bytes_per_second: int = 0) -> AsyncIterator[bytes]:
+        """Yield the output, at most so many bytes in a second on average; 0 means no limit.
+
+        Raises ProgramFailed after the last piece if the program has failed. The program waits while its output is not
+        read, and so does its session of Postgres.
+        """
         stdout = self._process.process.stdout
         assert stdout is not None  # noqa: S101 - a pipe was asked for
-        while piece := await stdout.read(_PIECE):
+        started, taken = time.monotonic(), 0
+        while piece := await stdout.read(_SMALL_PIECE if bytes_per_second else _PIECE):
             yield piece
+            taken += len(piece)
+            if bytes_per_second:
+                await asyncio.sleep(started + taken / bytes_per_second - time.monotonic())
         await self._process.succeeded(self._program.path.name)
 
 
@@ -191,7 +201,7 @@ async def _running(program: Program, words: list[str], dsn: str, *, stdin: bool)
         stdout=asyncio.subprocess.DEVNULL if stdin else asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=connection_variables(dsn),
-        limit=4 * _PIECE,
+        limit=_SMALL_PIECE,
         # A signal from the terminal is for the command, which ends the program itself.
         start_new_session=True,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -74,6 +75,23 @@ async def test_a_full_disk_leaves_no_backup(database_url, tmp_path, monkeypatch)
     assert code == 1
     assert "No space left on device" in summary.errors[0].reason
     assert stored(tmp_path / "store") == set()
+
+
+async def test_a_limit_of_bytes_makes_pg_dump_wait(database_url, tmp_path) -> None:
+    """200 kB at 400 kB a second; pg_dump has nothing more in a buffer than a pipe takes."""
+    then = "head -c 200000 /dev/zero"
+    settings = settings_of(
+        database_url,
+        tmp_path / "store",
+        pg_bin=programs(tmp_path / "bin", version="99.1", then=then),
+        backup_bytes_per_second=400_000,
+    )
+    started = time.monotonic()
+
+    manifest = await write_backup(settings, DirectoryStore(tmp_path / "store"), "run-1")
+
+    assert manifest.stored_bytes == 200_000
+    assert time.monotonic() - started > 0.5
 
 
 async def test_an_older_pg_dump_is_refused_with_both_versions(database_url, tmp_path) -> None:
