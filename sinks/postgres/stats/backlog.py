@@ -1,5 +1,4 @@
-"""Figures in Postgres as metrics: waiting retries, open dead letters, lost records, gate, breaker, runs,
-backups and space."""
+"""Figures in Postgres as metrics: retries, open dead letters, lost records, gate, breaker, runs, backups and space."""
 
 import time
 from collections.abc import Callable, Sequence
