@@ -9,7 +9,7 @@ from schemas.config.settings import Settings
 from schemas.errors import BridgeError, SinkUnavailable
 from sinks.kafka.admin import kafka_admin, topic_facts
 from sinks.kafka.aiokafka_patches.configs import read_configs
-from sinks.postgres.backups.record import BackupAges, backup_ages
+from sinks.postgres.backups.ages import BackupAges, backup_ages
 
 _TIME, _SIZE = "retention.ms", "retention.bytes"
 _HOUR_MS = 3_600_000

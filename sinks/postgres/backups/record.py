@@ -28,18 +28,6 @@ class BackupRecord(NamedTuple):
     note: str | None
 
 
-class BackupAges(NamedTuple):
-    """Times of backups in seconds since the epoch, and the longest recent restore in seconds; None if there is none.
-
-    While no backup is verified, `verified` is the time of the oldest backup.
-    """
-
-    newest: float | None
-    verified: float | None
-    oldest: float | None
-    restore_seconds: float | None
-
-
 async def note_backups(
     dsn: str, stored_at: str, manifests: Collection[BackupManifest], checks: Collection[BackupVerification]
 ) -> None:
@@ -81,9 +69,3 @@ async def note_external(
 async def list_backups(dsn: str) -> list[BackupRecord]:
     """Return the backups that are still there, the newest first; raises SinkUnavailable."""
     return [BackupRecord(*row.values()) for row in await fetch(dsn, "backup", sql("backup_list"))]
-
-
-async def backup_ages(dsn: str) -> BackupAges:
-    """Return the times of backups; raises SinkUnavailable."""
-    (row,) = await fetch(dsn, "doctor", sql("backlog_backups"))
-    return BackupAges(*row.values())

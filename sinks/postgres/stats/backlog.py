@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from schemas.documents.run_summary import JOBS
 from schemas.pipeline.sender import Sender, sender_named
 from schemas.reasons import DroppedReason, ErrorClass
-from sinks.postgres.backups.record import BackupAges
+from sinks.postgres.backups.ages import BackupAges
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import connection
 from sinks.postgres.runs.history import OF_THE_API

@@ -16,7 +16,8 @@ from bridge.jobs.backups.create import create_job
 from bridge.jobs.backups.prune import prune_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
-from sinks.postgres.backups.record import backup_ages, list_backups
+from sinks.postgres.backups.ages import backup_ages
+from sinks.postgres.backups.record import list_backups
 from sinks.store.directory import DirectoryStore
 
 PASSWORD = "of-an-account-4711"  # no account has it

@@ -32,7 +32,7 @@ from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.pause import Pause, PauseKind
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import Broker, ClusterFacts, TopicFacts
-from sinks.postgres.backups.record import BackupAges
+from sinks.postgres.backups.ages import BackupAges
 from sinks.postgres.gate.verdicts import Standing
 from sinks.postgres.schema.check import Differences
 from sinks.postgres.stats.server import LongTransaction, Retries, Server, WaitingScript
