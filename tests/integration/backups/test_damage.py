@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from support.backups import KEY
 from support.infrastructure.bucket import BUCKET, serving_bucket
-from support.infrastructure.databases import run_apart, with_database
+from support.infrastructure.databases import as_admin, run_apart, with_database
 
 from bridge.backups.objects import find_backup
 from bridge.backups.programs import find_program
@@ -22,6 +22,7 @@ from schemas.errors import BridgeError, Damaged, PreconditionFailed
 from sinks.postgres.backups.programs import Program, ProgramFailed, best_compression, restore
 from sinks.postgres.backups.record import list_backups
 from sinks.postgres.connection import connection
+from sinks.postgres.schema.migrate import migrate
 from sinks.store.directory import DirectoryStore
 
 Change = Callable[[bytearray], None]
@@ -169,6 +170,23 @@ async def test_a_backup_in_a_bucket_is_verified(database_url, server, monkeypatc
         }
     (record,) = await list_backups(database_url)
     assert (record.stored_at, record.problem) == (f"s3://{BUCKET}/bridge", None)
+
+
+async def test_a_schema_of_another_name_is_restored(stack, empty_database, tmp_path) -> None:
+    """The schema of the session is backed up, whatever its name, and a restore creates it."""
+    async with connection(empty_database, "test") as conn:
+        await conn.execute("CREATE SCHEMA bridge_2")
+        await conn.execute("CREATE TABLE public.of_others (x integer)")
+    database_url = f"{empty_database}?search_path=bridge_2"
+    await migrate(database_url)
+    settings = settings_of(database_url, as_admin(stack, empty_database), tmp_path)
+    manifest = await write_backup(settings, DirectoryStore(tmp_path), "run-1")
+    assert manifest.schema_name == "bridge_2"
+    assert "of_others" not in manifest.tables
+
+    summary, code = await perform(verify_job(settings, "newest"), settings, RunOptions())
+
+    assert (code, summary.problems, summary.warnings) == (0, [], [])
 
 
 async def test_a_backup_is_verified_only_if_it_is_whole(database_url, server, tmp_path) -> None:
