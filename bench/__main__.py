@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from bench import (
+    backup,
     contest,
     dead_letters,
     gateway,
@@ -27,6 +28,7 @@ PARTS = {
     "gateway_attack": gateway_attack.main,
     "gateway_connections": gateway_connections.main,
     "stored": stored.main,
+    "backup": backup.main,
     "scaling": scaling.main,
     "native": native.main,
     "profile": profile.main,

@@ -2,10 +2,12 @@
 
 BridgeError
 ├── InvalidInput          an argument, setting, file or event is wrong                      exit 3
+│   ├── Damaged           stored data is not what was written
 │   ├── NoSuchThing       the input is well formed, but names something that does not exist
 │   └── CanaryFailed      too many of the dead letters that a replay sent first were dropped again
 ├── LimitReached          a limit on what may be stored is reached                          exit 3
 ├── PreconditionFailed    the machine, a service or the schema is not as needed             exit 3
+│   ├── StoreFailed       the store of backups is away, full, or refuses
 │   └── StartRefused      checks at the start of a process failed, a line for each reason
 ├── RunLocked             the same job with the same scope is running already               exit 3
 ├── SinkUnavailable       Kafka or Postgres is away: pause, try again
@@ -31,6 +33,10 @@ class InvalidInput(BridgeError):
     """An argument, setting or file is wrong. The message names it and the form that is accepted."""
 
     exit_code = 3
+
+
+class Damaged(InvalidInput):
+    """Stored data, such as a backup, is not what was written: bytes were changed, or are missing."""
 
 
 class NoSuchThing(InvalidInput):
@@ -66,6 +72,10 @@ class StartRefused(PreconditionFailed):
         super().__init__("\n".join(lines))
         self.lines = tuple(lines)
         self.away = away
+
+
+class StoreFailed(PreconditionFailed):
+    """The store of backups does not answer, is full, or refuses an operation. What was written before is not seen."""
 
 
 class RunLocked(BridgeError):

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -54,6 +55,22 @@ async def ready(settings: Settings, service: Service, *, look_only: bool = False
         raise PreconditionFailed(refusal(error, "at start")) from error
 
 
+async def ready_for_backups(settings: Settings, service: Service) -> None:
+    """Wait for Postgres alone. A backup needs no Kafka, and is made before the schema is migrated too.
+
+    Raises StartRefused with all reasons, or PreconditionFailed.
+    """
+    judge_settings(settings, service)
+    postgres = await _problem(
+        partial(_ask_postgres, settings), _budget(settings, for_ever=settings.startup_without_postgres)
+    )
+    _refuse([refusal(postgres, "at start")] if postgres else [], away=not _is_hopeless(postgres))
+    try:
+        await demand_sessions(settings.dsn)
+    except (SinkUnavailable, RowRejected) as error:
+        raise PreconditionFailed(refusal(error, "at start")) from error
+
+
 def judge_settings(settings: Settings, service: Service) -> None:
     """Check, in production, that the settings are safe. Makes no connection. Raises StartRefused."""
     if settings.env == "production":
@@ -84,10 +101,6 @@ async def _answering(settings: Settings) -> None:
     Each may take as long as the setting of the start time-out, or without limit if a setting allows it.
     """
 
-    async def ask_postgres() -> None:
-        async with connection(settings.dsn, "start") as conn:
-            await conn.execute("SELECT 1")
-
     async def ask_kafka() -> None:
         async with kafka_admin(settings):
             pass
@@ -95,11 +108,16 @@ async def _answering(settings: Settings) -> None:
     # Errors for missing settings and unreadable files are raised immediately; the request is not repeated.
     _ = settings.dsn, settings.kafka_client()
     postgres, kafka = await asyncio.gather(
-        _problem(ask_postgres, _budget(settings, for_ever=settings.startup_without_postgres)),
+        _problem(partial(_ask_postgres, settings), _budget(settings, for_ever=settings.startup_without_postgres)),
         _problem(ask_kafka, _budget(settings, for_ever=settings.startup_without_kafka)),
     )
     lines = [*([refusal(postgres, "at start")] if postgres else []), *([str(kafka)] if kafka else [])]
     _refuse(lines, away=not _is_hopeless(postgres))
+
+
+async def _ask_postgres(settings: Settings) -> None:
+    async with connection(settings.dsn, "start") as conn:
+        await conn.execute("SELECT 1")
 
 
 def _budget(settings: Settings, *, for_ever: bool) -> float:

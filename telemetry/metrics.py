@@ -298,6 +298,13 @@ LAST_REMOVAL = latest_gauge(
     "bridge_last_removal_timestamp_seconds", "When retention last removed rows, by kind.", ["kind"]
 )
 DATABASE_BYTES = latest_gauge("bridge_database_size_bytes", "Size of the database.")
+BACKUP_NEWEST = latest_gauge(
+    "bridge_backup_newest_timestamp_seconds", "Time whose state the newest backup has; 0 while there is no backup."
+)
+BACKUP_VERIFIED = latest_gauge(
+    "bridge_backup_verified_timestamp_seconds",
+    "Time whose state the newest verified backup has; while none is verified, that of the oldest backup; 0 without any.",
+)
 LOG_ENDS_READ = lowest_gauge(
     "bridge_log_ends_read_timestamp_seconds",
     "Time at which the end offsets were last read from Kafka, in seconds since the epoch; the lag metrics are of that time.",

@@ -27,6 +27,8 @@ _PLACES: Final = {
     "db": "setup.db:db_app",
     "gate": "reports.gate:gate_app",
     "breaker": "stream.breaker:breaker_app",
+    "backup": "backups.backup:backup_app",
+    "restore": "backups.restore:restore",
     "identity": "setup.identity:identity_app",
     "pause": "stream.pause:pause_app",
     "dlq": "dlq:dlq_app",

@@ -41,6 +41,10 @@ log = structlog.get_logger(__name__)
 DONE, FATAL, PARTLY, UNFIT = 0, 1, 2, 3
 
 
+async def _all_ready(settings: Settings, service: Service, look_only: bool) -> None:
+    await ready(settings, service, look_only=look_only)
+
+
 @dataclass(frozen=True)
 class Job(Generic[S]):
     """Declaration of a job (the work behind a command that changes something): name, summary, work and `conclude`.
@@ -49,6 +53,7 @@ class Job(Generic[S]):
     - `within` is a context manager around the work. It is entered before `RunContext.begun` reports the start of the
       run, so its effects exist even if the process is killed right after the report. It is always exited.
     - `service` names the service whose database grants the job needs.
+    - `ready` waits for what the job needs: by default Kafka and Postgres, with current topics and schema.
     - A `quiet` job calls `Run.begins` itself before its first change. Until then the run is not in the history.
     """
 
@@ -59,6 +64,7 @@ class Job(Generic[S]):
     within: Callable[[Run[S]], AbstractAsyncContextManager[None]] = lambda _run: nullcontext()
     service: Service = Service.OWNER
     quiet: bool = False
+    ready: Callable[[Settings, Service, bool], Awaitable[None]] = _all_ready
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ def _name_run(run: Run[S]) -> None:
 async def _locked(
     around: RunContext, job: Job[S], run: Run[S], settings: Settings, options: RunOptions, started: datetime
 ) -> None:
-    await ready(settings, job.service, look_only=options.dry_run)
+    await job.ready(settings, job.service, options.dry_run)
     # The hour is for display only. It is no part of the lock, or two runs could overlap at the turn of an hour.
     name = f"script:{job.name}:{options.scope}"
     async with run_lock(settings.dsn, name, f"{name}:{started:%Y-%m-%d-%H}") as run.lock:

@@ -274,10 +274,19 @@ def _plaintext_kafka(settings: Settings) -> Iterator[str]:
 
 
 def _plaintext_postgres(settings: Settings) -> Iterator[str]:
-    if url := settings.database_url.get_secret_value():
-        mode = database_address(url).sslmode
-        if mode not in _ENCRYPTED:
-            yield f"BRIDGE_DATABASE_URL may talk without TLS (sslmode={mode}): add ?sslmode=verify-full, or require"
+    yield from _unencrypted("BRIDGE_DATABASE_URL", settings.database_url.get_secret_value())
+
+
+def _unencrypted(name: str, url: str) -> Iterator[str]:
+    if url and (mode := database_address(url).sslmode) not in _ENCRYPTED:
+        yield f"{name} may talk without TLS (sslmode={mode}): add ?sslmode=verify-full, or require"
+
+
+def refusals_of_another_database(settings: Settings, name: str, url: str) -> list[str]:
+    """Return why production may not send its data to the database `url` of the option `name`, one line each."""
+    if settings.env != "production" or "plaintext_postgres" in settings.production_allow:
+        return []
+    return [f"{line}, or allow it: BRIDGE_PRODUCTION_ALLOW=plaintext_postgres" for line in _unencrypted(name, url)]
 
 
 def _plaintext_http(settings: Settings) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, SecretStr, ValidationError, field_validator, 
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from schemas.config.addresses import broker_hosts, database_address
+from schemas.config.backup_settings import BackupSettings
 from schemas.config.declaring import Percent, Port, duration, setting
 from schemas.config.derived_keys import proof_key, webhook_secret
 from schemas.config.duration import Duration
@@ -25,7 +26,7 @@ Allowance = Literal["loopback", "plaintext_kafka", "plaintext_postgres", "plaint
 """The names by which an operator can allow what production refuses."""
 
 
-class Settings(HttpSettings, RetentionSettings):
+class Settings(HttpSettings, RetentionSettings, BackupSettings):
     """Settings of every process; `docs/settings.md` is made from this class."""
 
     # An empty variable counts as unset, because schedulers pass missing values as empty text.
@@ -134,10 +135,6 @@ class Settings(HttpSettings, RetentionSettings):
     )
     registry_refresh: Duration = duration("30s", "interval of reading the registry again, besides after notifications")
     partitions_ahead: int = setting(2, "months of event partitions made ahead of need", ge=1, le=24)
-    backup_max_age: Duration = duration("48h", "age of the oldest backup that might be restored")
-    restore_time: Duration = duration(
-        "8h", "how long restoring that backup takes; `bridge doctor` compares retention with the age and this"
-    )
 
     # The view in drops_became.sql does not follow a longer chain of replays.
     replay_max_lives: int = setting(

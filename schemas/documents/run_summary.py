@@ -15,7 +15,7 @@ MOST_IN_HISTORY: Final = 4096
 
 JOBS: Final = frozenset(
     {
-        "brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay",
+        "backup-attest", "backup-create", "backup-prune", "backup-verify", "brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay",
         "dlq-replay-topic", "identity-backfill", "identity-require-proof", "offsets-skip", "pause-end", "pause-start",
         "process", "retention-apply", "retention-plan", "retention-run", "topics-adopt",
     }
@@ -119,6 +119,33 @@ class PauseSummary(RunSummary):
     pause_target: str = ""
     reason: str = ""
     changed: bool = False
+
+
+class BackupSummary(RunSummary):
+    """A backup that was made, verified or attested. `processed_total` is the number of its rows.
+
+    - `problems`: why a verified backup is not what it should be; empty if it is.
+    - `restore_seconds`: how long its restore into the scratch database took; null if none was tried.
+    """
+
+    backup_id: str = ""
+    stored_at: str = ""
+    stored_bytes: int = 0
+    tables: int = 0
+    encrypted: bool = False
+    restore_seconds: float | None = None
+    problems: list[str] = Field(default_factory=list)
+
+
+class BackupPruneSummary(RunSummary):
+    """The backups that `bridge backup prune` has removed, or would remove. `processed_total` is their number.
+
+    `unfinished` are objects of backups that were never complete.
+    """
+
+    removed: list[str] = Field(default_factory=list)
+    unfinished: list[str] = Field(default_factory=list)
+    kept_total: int = 0
 
 
 class DiscardSummary(RunSummary):

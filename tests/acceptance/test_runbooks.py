@@ -37,6 +37,8 @@ SITUATIONS: dict[str, Situation] = {
     "api-failing": an_api_serves,
     "audit-imbalance": a_total_is_wrong,
     "auth-failures": a_gateway_serves,
+    "backup-old": well,
+    "backup-unverified": well,
     "brake": the_brake_is_on,
     "connections-short": sessions_are_left_over,
     "consumer-stuck": a_lock_is_held,
@@ -62,8 +64,10 @@ SITUATIONS: dict[str, Situation] = {
     "service-away": database_away,
     "workers-down": nobody_reads,
 }
-# Commands that need a Kubernetes cluster or another machine, as a complete list.
+# Commands that need a Kubernetes cluster, another machine or a store of backups, as a complete list.
 ELSEWHERE = {
+    "bridge backup list",
+    "bridge backup verify newest",
     "df -h",
     "kafka-transactions.sh --bootstrap-server $BROKERS abort --topic bridge.raw --partition 0 --start-offset 1234",
     "kafka-transactions.sh --bootstrap-server $BROKERS find-hanging --topic bridge.raw",

@@ -18,6 +18,7 @@ from schemas.pipeline.retention import RetentionKind
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason, ErrorClass
 from sinks.ports import CommitResult
+from sinks.postgres.backups.ages import BackupAges
 from sinks.postgres.stats.backlog import Backlog, OpenDeadLetters, Removals, Replays, Runs, State, WaitingRetries, shown
 from sinks.senders import count_senders
 from sinks.windows import count_windows
@@ -138,6 +139,7 @@ def test_what_postgres_knows() -> None:
         State(0, 0, False, MANY, 1.0, 1),
         False,
         1,
+        BackupAges(1.0, 1.0, 1.0, 1.0),
         1.0,
     )
 

@@ -105,7 +105,7 @@ async def test_its_steps_run(workflow, stack, database_url, topic_prefix, tmp_pa
             env=outside | own | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         for step in job["steps"]

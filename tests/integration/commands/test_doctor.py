@@ -262,6 +262,7 @@ async def test_an_account_with_little(settings: Settings, stack: StackAddresses)
 
 POSTGRES = {
     "server", "sessions", "transactions", "schema", "retention", "Postgres's clock", "lag", "retries", "brake", "pauses", "gate",
+    "backup",
 }  # fmt: skip
 KAFKA = {"cluster", "topics", "in sync", "retention", "Kafka's clock", "workers", "lag"}
 

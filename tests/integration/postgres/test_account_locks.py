@@ -282,7 +282,8 @@ async def test_an_account_of_the_release_before_starts_this_one(database_url: st
         await execute(
             database_url,
             "DROP FUNCTION end_blocking_sessions, " + ", ".join(functions),
-            "DELETE FROM schema_migration WHERE version IN (19, 20, 24, 29, 30, 34)",
+            "DELETE FROM schema_migration WHERE version IN (19, 20, 24, 29, 30, 34, 38)",
+            "DROP TABLE backup",
             "ALTER TABLE bridge_event_raw DROP COLUMN sent_again",
             *BEFORE_0024,
             "DROP FUNCTION note_resumer CASCADE",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.doctor.backups import judge_retention
+from bridge.doctor.backups import judge_ages, judge_retention, needed_ms
 from bridge.doctor.check import Check, Finding, each, fail, ok
 from bridge.doctor.examine import examine
 from bridge.doctor.kafka import _answers, judge_cluster
@@ -32,6 +32,7 @@ from schemas.pipeline.breaker import BreakerState
 from schemas.pipeline.pause import Pause, PauseKind
 from schemas.pipeline.record import TopicPartition
 from sinks.kafka.admin import Broker, ClusterFacts, TopicFacts
+from sinks.postgres.backups.ages import BackupAges
 from sinks.postgres.gate.verdicts import Standing
 from sinks.postgres.schema.check import Differences
 from sinks.postgres.stats.server import LongTransaction, Retries, Server, WaitingScript
@@ -106,6 +107,37 @@ def test_retention_against_backups(kept: int, size: str, health: list[str]) -> N
     """Retention must exceed the oldest backup's age plus the restore time, and be by time alone."""
     configs = {"t.raw": {"retention.ms": str(kept), "retention.bytes": size}}
     assert healths(judge_retention(configs, 56 * HOUR)) == health
+
+
+@pytest.mark.parametrize(
+    ("ages", "hours"),
+    [
+        (None, 56),
+        (BackupAges(None, None, None, None), 56),
+        (BackupAges(-3600.0, -10 * 3600.0, -900 * 3600.0, 60.0), 56),
+        (BackupAges(-3600.0, -100 * 3600.0, -900 * 3600.0, 60.0), 108),
+        (BackupAges(-3600.0, -3600.0, -3600.0, 10 * 3600.0), 58),
+    ],
+)
+def test_real_backups_count_if_they_exceed_the_settings(ages: BackupAges | None, hours: int) -> None:
+    """The age of the newest verified backup, and the measured time of its restore; never an older backup."""
+    assert needed_ms(Settings(), ages, 0.0) == hours * HOUR
+
+
+@pytest.mark.parametrize(
+    ("newest", "verified", "health"),
+    [(26, 30, ["ok"]), (26.1, 30, ["warn"]), (1, 35 * 24 + 1, ["warn"]), (27, 36 * 24, ["warn", "warn"])],
+)
+def test_ages_of_backups(newest: float, verified: float, health: list[str]) -> None:
+    """26 hours for a backup, 35 days for a verified one."""
+    ages = BackupAges(-newest * 3600, -verified * 3600, None, None)
+    assert healths(judge_ages(ages, 0.0, expected=True)) == health
+
+
+def test_an_installation_without_backups() -> None:
+    """Production wants one."""
+    none = BackupAges(None, None, None, None)
+    assert healths([*judge_ages(none, 0.0, expected=False), *judge_ages(none, 0.0, expected=True)]) == ["ok", "warn"]
 
 
 @pytest.mark.parametrize(

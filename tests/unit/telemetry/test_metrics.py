@@ -12,6 +12,7 @@ from schemas.pipeline.record import TopicPartition
 from schemas.pipeline.sender import Sender
 from schemas.reasons import DroppedReason
 from sinks.ports import CommitResult
+from sinks.postgres.backups.ages import BackupAges
 from sinks.postgres.stats.backlog import Backlog, State, WaitingRetries, shown
 from sinks.senders import count_senders, only_sender
 from sinks.windows import count_windows
@@ -231,7 +232,12 @@ def test_what_waits_is_told_by_its_sender_s_class() -> None:
     """A row with a missing or unknown class counts as a Kafka producer's, because it may be a server's."""
     named = {"visitor": 1, "server": 2, "direct": 4, None: 8, "made up": 16, "replay": 32}
     waiting = [WaitingRetries(tries, "x", sender, n, 0, 0.0, 1.0) for sender, n in named.items() for tries in (1, 2)]
-    found = shown(Backlog(waiting, [], [], [], [], State(0, 0, False, 0, 1.0, 1), False, 1, 1.0), lambda *_: "15s")
+    found = shown(
+        Backlog(
+            waiting, [], [], [], [], State(0, 0, False, 0, 1.0, 1), False, 1, BackupAges(None, None, None, None), 1.0
+        ),
+        lambda *_: "15s",
+    )
     told = {labels: value for (metric, labels), value in found.items() if metric is metrics.RETRIES_WAITING}
     assert told == {("15s", "visitor"): 2, ("15s", "server"): 4, ("15s", "direct"): 56, ("15s", "replay"): 64}
 
