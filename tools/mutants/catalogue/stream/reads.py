@@ -72,7 +72,7 @@ MUTANTS = [
     Mutant(
         "idle-polls",
         "the longer polls of lanes without events",
-        (Edit("streams/worker/lane.py::IDLE_POLL_MS", "1000", "200"),),
+        (Edit("streams/worker/lane.py::IDLE_POLL_MS", "1500", "200"),),
         ("tests/unit/streams/worker/test_lane.py::test_lanes_without_events_poll_seldom",),
     ),
     Mutant(
