@@ -28,8 +28,8 @@ class ApiProtocol(BoundedProtocol):
     open_connections = metrics.API_CONNECTIONS
 
     @classmethod
-    def _count_refusal(cls, code: Code) -> None:
-        metrics.API_REQUESTS.labels("unread", str(code.status.value)).inc()
+    def _count_refusal(cls, code: Code, count: int = 1) -> None:
+        metrics.API_REQUESTS.labels("unread", str(code.status.value)).inc(count)
 
 
 async def serve(settings: Settings, bound: list[socket.socket]) -> None:

@@ -49,7 +49,7 @@ class PagesProtocol(BoundedProtocol):
     open_connections: Any = _Uncounted()
 
     @classmethod
-    def _count_refusal(cls, code: Code) -> None:
+    def _count_refusal(cls, code: Code, count: int = 1) -> None:
         """Count nothing: the metrics are those of the processes."""
 
 

@@ -4,18 +4,23 @@ import asyncio
 import errno
 import itertools
 import socket
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-_ACCEPT_SECONDS: Final = 0.001
-"""Seconds of an iteration in which connections are accepted from the listener. These are enough for some hundreds.
+_SHARE: Final = 0.25
+"""The share of the time in which connections are accepted from the listener, and again for opening them.
 
-A faster flood fills the listener's queue, in which all addresses wait together.
+A flood that is faster fills the listener's queue, in which all addresses wait together, and then the kernel drops the
+requests of all to connect. A constant time in each iteration would not do: iterations are long where a flood of
+requests fills them, or other programs the processors.
 """
+_MOST_SECONDS: Final = 0.01
 _LEAST_ACCEPTED: Final = 16
-_MOST_OPENED: Final = 3
-"""Most connections to open (with a transport and a protocol) in one iteration. This costs ten times as much."""
+_LEAST_OPENED: Final = 3
+_OPEN_SECONDS: Final = 0.00015
+"""Seconds in which a connection is opened, with a transport and a protocol: ten times as long as accepting it takes."""
 _MOST_WAITING: Final = 2048
 Peer = tuple[str, int]
 _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -30,7 +35,7 @@ class Acceptor:
     another address has opened thousands.
 
     `address_of` returns the client address of a peer, or "" for a proxy. If an address has filled its share of the
-    queue, or `is_over` its rate of requests, its further connections are closed, and `refused` is called for each.
+    queue, or `is_over` its rate of requests, its further connections are closed, and `refused` is called with their number.
     """
 
     def __init__(
@@ -38,7 +43,7 @@ class Acceptor:
         listener: socket.socket,
         protocol: Callable[[], asyncio.BaseProtocol],
         address_of: Callable[[Peer], str],
-        refused: Callable[[], None],
+        refused: Callable[[int], None],
         is_over: Callable[[str], bool],
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -48,7 +53,8 @@ class Acceptor:
         self._refused = refused
         self._is_over = is_over
         self._queues: OrderedDict[str, deque[socket.socket]] = OrderedDict()
-        self._waiting = 0
+        self._waiting = self._closed = 0
+        self._accepted_at = self._opened_at = time.monotonic()
         self._opening: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._listen()
@@ -73,10 +79,18 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        """Take connections from the listening socket, and queue each for its client address."""
-        ends = self._loop.time() + _ACCEPT_SECONDS
+        """Take connections from the listening socket for a share of the time, and queue each for its client address."""
+        began = time.monotonic()
+        ends = began + min(_MOST_SECONDS, _SHARE * (began - self._accepted_at))
+        self._take_until(ends)
+        self._accepted_at = time.monotonic()
+        if self._closed:
+            self._refused(self._closed)
+            self._closed = 0
+
+    def _take_until(self, ends: float) -> None:
         for count in itertools.count():
-            if count >= _LEAST_ACCEPTED and self._loop.time() >= ends:
+            if count >= _LEAST_ACCEPTED and time.monotonic() >= ends:
                 return
             try:
                 accepted, peer = self._listener.accept()
@@ -104,9 +118,10 @@ class Acceptor:
         # A connection that is closed here costs a tenth of one that is opened.
         if address and (self._is_over(address) or (queue and is_full)):
             accepted.close()
-            self._refused()
+            self._closed += 1
             return
         if not self._waiting:
+            self._opened_at = time.monotonic()
             self._loop.call_soon(self._open_some)
         self._waiting += 1
         accepted.setblocking(False)
@@ -116,7 +131,10 @@ class Acceptor:
         """Open one connection of each of the next addresses."""
         if self._waiting == _MOST_WAITING:
             self._listen()
-        for _ in range(min(_MOST_OPENED, self._waiting)):
+        now = time.monotonic()
+        most = max(_LEAST_OPENED, int(min(_MOST_SECONDS, _SHARE * (now - self._opened_at)) / _OPEN_SECONDS))
+        self._opened_at = now
+        for _ in range(min(most, self._waiting)):
             address, queue = self._queues.popitem(last=False)
             opening = self._loop.create_task(self._open(queue.popleft()))
             self._opening.add(opening)

@@ -71,9 +71,9 @@ class BoundedProtocol(ReadingProtocol):
         return counted(peer[0]) if cls._peers_are_clients else ""
 
     @classmethod
-    def refuse_accepted(cls) -> None:
-        """Count a connection that is closed before its HTTP protocol begins."""
-        cls._count_refusal(Code.RATE_LIMITED)
+    def refuse_accepted(cls, count: int) -> None:
+        """Count connections that are closed before their HTTP protocol begins."""
+        cls._count_refusal(Code.RATE_LIMITED, count)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -375,8 +375,8 @@ class BoundedProtocol(ReadingProtocol):
         self._count_refusal(code)
 
     @classmethod
-    def _count_refusal(cls, code: Code) -> None:
-        REFUSED.count(code, None)
+    def _count_refusal(cls, code: Code, count: int = 1) -> None:
+        REFUSED.count(code, None, requests=count)
 
     def _watch(self) -> None:
         if self._header_timer is None:

@@ -15,7 +15,7 @@ from bridge.http.server import listening_socket
 from bridge.http.wire.acceptor import Acceptor, Peer
 
 MANY = 60
-AT_ONCE = 8
+AT_ONCE = 3
 FLOODING = "127.0.0.2"
 
 
@@ -39,6 +39,22 @@ def _nothing_made() -> None:
     Counted.peers.clear()
 
 
+class Clock:
+    """A clock that only the test advances: iterations of the loop take no time otherwise."""
+
+    now = 5.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("bridge.http.wire.acceptor.time", made)
+    return made
+
+
 @pytest.fixture
 def refused() -> list[bool]:
     """One item for each connection that was closed instead of being opened."""
@@ -49,7 +65,9 @@ def accepting(
     bound: socket.socket, refused: list[bool], address: Callable[[Peer], str] = itemgetter(0), over: str = ""
 ) -> Acceptor:
     """Accept connections; those of the address `over` are over their rate of requests."""
-    return Acceptor(bound, Counted, address, lambda: refused.append(True), lambda one: bool(over) and one == over)
+    return Acceptor(
+        bound, Counted, address, lambda count: refused.extend([True] * count), lambda one: bool(over) and one == over
+    )
 
 
 def connected(bound: socket.socket, count: int, source: str = "127.0.0.1") -> list[socket.socket]:
@@ -80,6 +98,24 @@ async def test_a_burst_of_connections_is_accepted_over_many_iterations(refused: 
         for client in clients:
             with client:
                 assert await asyncio.to_thread(client.recv, 5) == b"hello"
+
+
+@pytest.mark.parametrize(("seconds", "least"), [(0.012, 15), (1.0, 60)], ids=["long", "longest"])
+async def test_after_a_long_iteration_more_connections_are_accepted_and_opened(
+    refused: list[bool], clock: Clock, seconds: float, least: int
+) -> None:
+    """It takes a share of the time, so that a flood of requests does not keep new connections waiting in the kernel."""
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 200)
+        acceptor, most = accepting(bound, refused), 0
+        while Counted.made < 200:
+            before = Counted.made
+            clock.now += seconds
+            await asyncio.sleep(0)
+            most = max(most, Counted.made - before)
+        await closed(acceptor, clients)
+
+    assert least <= most <= 70
 
 
 class Full(socket.socket):

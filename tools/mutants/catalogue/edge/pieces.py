@@ -71,4 +71,10 @@ MUTANTS = [
         (Edit("bridge/http/wire/connection_turns.py::ConnectionTurns.__init__", "Cost(_OPENED_SECONDS)", "Cost()"),),
         (f"{PACE_COSTS}::test_a_connection_costs_its_first_request",),
     ),
+    Mutant(
+        "gateway-opens-by-time",
+        "the connections that are opened after a long iteration of the loop",
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._open_some", "_SHARE * (now - self._opened_at)", "0.0"),),
+        ("tests/unit/http/test_acceptor.py::test_after_a_long_iteration_more_connections_are_accepted_and_opened",),
+    ),
 ]
