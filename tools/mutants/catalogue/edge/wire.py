@@ -217,7 +217,7 @@ MUTANTS = [
     Mutant(
         "gateway-accepts-in-turn",
         "the turns of addresses whose connections wait to be opened",
-        (Edit("bridge/http/wire/acceptor.py::Acceptor._accept", "self._address_of(peer)", '""'),),
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._take_until", "self._address_of(peer)", '""'),),
         (f"{ACCEPTOR}::test_a_new_connection_waits_for_one_of_each_other_address",),
     ),
     Mutant(
