@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 SLICE_SECONDS: Final = 0.001
 BEGUN_SECONDS: Final = 0.0002
-"""Seconds that a request is assumed to take in the iteration in which it begins."""
+"""Seconds that a request is assumed to take in the iteration in which it begins, or goes on with its body."""
 
 
 Key = tuple[str, bool]

@@ -17,7 +17,6 @@ from bridge.http.wire.acceptor import Peer
 from bridge.http.wire.client_address import counted
 from bridge.http.wire.connection_turns import ConnectionTurns
 from bridge.http.wire.connections import Connections
-from bridge.http.wire.intake import BEGUN_SECONDS
 from bridge.http.wire.lingering_close import LingeringTransport
 from bridge.http.wire.reading import ReadingProtocol
 from bridge.http.wire.request_pace import Pace
@@ -141,10 +140,12 @@ class BoundedProtocol(ReadingProtocol):
     def _parse_slice(self, data: bytes) -> None:
         began = time.thread_time()
         before = (self._in_headers, self._messages)
-        if self._in_body:
+        if in_body := self._in_body:
             self._wire_bytes += len(data)
             self.scope[WIRE_BYTES] = self._wire_bytes  # type: ignore[typeddict-unknown-key]  # as above
         self._parse(data)
+        if in_body and not self._in_body:
+            self._goes_on()
         if self._in_body and self._wire_bytes > _FRAMING_BYTES + 2 * self._body_bytes:
             self._end(Code.BODY_TOO_LARGE, "more bytes frame the body's chunks than they contain; send larger chunks")
         if self._in_headers and self.parser is not None and not self._ends and not self.transport.is_closing():
@@ -292,7 +293,7 @@ class BoundedProtocol(ReadingProtocol):
     def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
         if not self.transport.is_closing():
             self._take_place()
-            self._intake.left -= BEGUN_SECONDS
+            self._goes_on()
             super()._start_asgi_task(cycle, self._turns.charged(app))
 
     def _take_place(self) -> None:

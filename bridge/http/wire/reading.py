@@ -7,7 +7,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from bridge.http.body import BODY_BYTES
 from bridge.http.wire.connection_turns import ConnectionTurns
-from bridge.http.wire.intake import Intake, Key
+from bridge.http.wire.intake import BEGUN_SECONDS, Intake, Key
 from bridge.http.wire.lingering_close import LingeringTransport
 from bridge.http.wire.request_pace import Pace
 from bridge.http.wire.small_pieces import SmallPieces
@@ -89,8 +89,13 @@ class ReadingProtocol(HttpToolsProtocol):
         self.cycle.body += body
         if len(self.cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        if len(self.cycle.body) >= _GATHERED_BYTES:
+        if len(self.cycle.body) >= _GATHERED_BYTES and not self.cycle.message_event.is_set():
             self.cycle.message_event.set()
+            self._goes_on()
+
+    def _goes_on(self) -> None:
+        """Deduct what the request in flight does now from the time of this iteration of the loop."""
+        self._intake.left -= BEGUN_SECONDS
 
     def parse_piece(self) -> bool:
         """Parse some of the bytes; returns whether more bytes can be parsed."""

@@ -88,6 +88,32 @@ async def test_what_is_ready_at_once_is_parsed_over_many_iterations(
 
 
 @pytest.mark.usefixtures("clock")
+async def test_bodies_that_end_at_once_are_taken_over_many_iterations(kind: type[BoundedProtocol]) -> None:
+    """Their requests go on, which takes longer than parsing the end of a body."""
+    ended_bodies: list[str] = []
+
+    async def counted(scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        while (await receive())["more_body"]:
+            pass
+        ended_bodies.append(scope["path"])
+        await hasty(scope, receive, send)
+
+    many = [Spoken(kind, counted, f"127.0.1.{number}") for number in range(100)]
+    for one in many:
+        one.protocol.data_received(post(b"/a", b"x" * 10)[:-1])
+        await wait_until(
+            lambda one=one: one.wire.reads and not one.protocol._unparsed, budget_seconds=20, describe="the head"
+        )  # type: ignore[misc]
+    for one in many:
+        one.protocol.data_received(b"x")
+    counts = await by_iteration(ended_bodies, 100)
+
+    assert len(ended_bodies) == 100
+    assert max(counts) <= 2 * BEGUN_AT_ONCE
+    await ended(many)
+
+
+@pytest.mark.usefixtures("clock")
 async def test_what_begins_is_reckoned_too(kind: type[BoundedProtocol]) -> None:
     """Answers take longer than parsing, so few requests begin in one iteration."""
     begun: list[str] = []

@@ -77,4 +77,10 @@ MUTANTS = [
         (Edit("bridge/http/wire/acceptor.py::Acceptor._open_some", "_SHARE * (now - self._opened_at)", "0.0"),),
         ("tests/unit/http/test_acceptor.py::test_after_a_long_iteration_more_connections_are_accepted_and_opened",),
     ),
+    Mutant(
+        "small-parts-end",
+        "the time of requests whose bodies end in the time of an iteration of the loop",
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._parse_slice", "self._goes_on()", ""),),
+        ("tests/unit/gateway/test_intake.py::test_bodies_that_end_at_once_are_taken_over_many_iterations",),
+    ),
 ]

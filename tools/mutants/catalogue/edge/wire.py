@@ -151,7 +151,7 @@ MUTANTS = [
     Mutant(
         "gateway-intake-begins",
         "the count of requests that begin in an iteration of the loop",
-        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._begin", "self._intake.left -= BEGUN_SECONDS", ""),),
+        (Edit("bridge/http/wire/protocol.py::BoundedProtocol._begin", "self._goes_on()", ""),),
         (f"{INTAKE}::test_what_begins_is_reckoned_too",),
     ),
     Mutant(
