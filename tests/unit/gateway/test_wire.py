@@ -95,6 +95,8 @@ async def test_a_request_that_never_begins_costs_its_address_nothing(monkeypatch
     """Later requests do not wait for one whose client has disconnected. Its processor time is charged, not its number."""
     paced(monkeypatch, 4)
     monkeypatch.setattr(Pace, "charge", lambda *_: None)
+    # A connection that is lost before its request is parsed counts.
+    monkeypatch.setattr(BoundedProtocol.others, "left", 10.0)
     one = Spoken(BoundedProtocol, hasty)
     for _ in range(3):
         await one.hear(GET)
