@@ -38,7 +38,7 @@ OFFSETS_SECONDS = 10.0
 # While a broker holds a fetch, the client sends it no other one, for partitions whose records were read meanwhile. So a
 # fetch is held for long only while no partition has records.
 HELD_MS = 50
-IDLE_HELD_MS = 1500
+IDLE_HELD_MS = 1000
 IDLE_SECONDS = 2.0
 _APART_MS = 100
 _UP_TO_SECONDS = 5.0

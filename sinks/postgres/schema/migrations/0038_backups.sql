@@ -21,6 +21,21 @@ CREATE TABLE backup (
         AND removed_at BETWEEN '0001-01-01 00:00+00' AND '9999-12-31 23:59:59.999999+00'
     )
 );
+-- As migration 0031 for the other tables.
+DO $do$
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT a.attname FROM pg_attribute AS a
+        WHERE a.attrelid = 'backup'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attstorage = 'x'
+        ORDER BY a.attnum
+    LOOP
+        EXECUTE format('ALTER TABLE backup ALTER COLUMN %I SET STORAGE EXTERNAL', found.attname);
+    END LOOP;
+END
+$do$;
+
 COMMENT ON TABLE backup IS
     'Backups of this database, written by the owner''s commands. A backup is in the store, or made by another program and attested.';
 COMMENT ON COLUMN backup.backup_id IS 'Name of the backup, which begins with its time';
@@ -36,21 +51,6 @@ COMMENT ON COLUMN backup.problem IS 'Why that restore was refused or incomplete;
 COMMENT ON COLUMN backup.restore_seconds IS 'How long that restore took; null if not known';
 COMMENT ON COLUMN backup.removed_at IS 'When the backup was found to be no longer in the store; null while it is there';
 COMMENT ON COLUMN backup.note IS 'What the operator said of it; null if nothing';
-
--- Workers show the age of backups. Their account gets the grant also before `bridge db grants` is run again.
-DO $do$
-DECLARE
-    worker regrole;
-BEGIN
-    FOR worker IN
-        SELECT x.grantee::regrole
-        FROM pg_proc AS p CROSS JOIN LATERAL aclexplode(p.proacl) AS x
-        WHERE p.oid = 'end_blocking_sessions(int, double precision)'::regprocedure AND x.grantee NOT IN (0, p.proowner)
-    LOOP
-        EXECUTE format('GRANT SELECT ON backup TO %s', worker);
-    END LOOP;
-END
-$do$;
 
 -- Postgres renders a comparison of rows with other parentheses after a dump and restore, so that a restored schema would differ from what
 -- the code needs. The condition is the same.
