@@ -216,6 +216,9 @@ async def _running(program: Program, words: list[str], dsn: str, *, stdin: bool)
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
+            # asyncio notices the end only once the output is read, of which a pipe may still be full.
+            while process.stdout is not None and await process.stdout.read(_PIECE):
+                pass
             await process.wait()
         said.cancel()
         with suppress(asyncio.CancelledError):
