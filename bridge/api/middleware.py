@@ -100,7 +100,7 @@ class Front:
                 await self._rest(scope, receive, answer.send)
                 return
             with self._services.budget.holding() as held:
-                body = await self._services.body.read(receive, headers, held, arrived=lambda: scope.get(BODY_BYTES, 0))
+                body = await self._services.body.read(receive, headers, held, so_far=lambda: scope.get(BODY_BYTES, 0))
                 await self._rest(scope, _replayed(body, receive), answer.send)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from schemas.config.settings import Settings
 from schemas.documents.backup_manifest import BackupManifest, BackupVerification, parse_manifest
 from schemas.errors import Damaged, InvalidInput, NoSuchThing
+from sinks.postgres.id_prefixes import only
 from sinks.store.frames import FrameKeys, code_of, decrypted, frame_keys
 from sinks.store.port import Store, StoredObject
 
@@ -109,10 +110,8 @@ async def find_backup(store: Store, asked: str) -> BackupManifest:
         manifests = [await read_manifest(store, one) for one in found]
         return max(manifests, key=lambda one: one.taken_at)
     begun = [one for one in found if one.startswith(asked)]
-    if len(begun) == 1:
-        return await read_manifest(store, begun[0])
     if begun:
-        raise InvalidInput(f"{len(begun)} backups begin with {asked}: {', '.join(begun[:5])}; give more of the id")
+        return await read_manifest(store, only("backup", asked, begun, "bridge backup list"))
     raise NoSuchThing(f"{store.address} has no backup {asked}; `bridge backup list` shows those that it has")
 
 

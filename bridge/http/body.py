@@ -73,7 +73,7 @@ class BodyLimits:
         held: Held,
         *,
         whole: bool = False,
-        arrived: Callable[[], int] = int,
+        so_far: Callable[[], int] = int,
         turn: Took = _at_once,
         took: Took = _let_others,
     ) -> bytes:
@@ -81,7 +81,7 @@ class BodyLimits:
 
         - `held` is the request's share of the byte budget; it grows as bytes arrive, and as they are inflated.
         - `whole`: the body has arrived completely, so no time limit applies.
-        - `arrived` returns how many bytes have arrived, also those that `receive` has not returned yet.
+        - `so_far` returns how many bytes have arrived, also those that `receive` has not returned yet.
         - `turn` is awaited before inflating, with the compressed size. It returns when the body may be inflated.
         - `took` is awaited after each inflated part, with its size.
         """
@@ -91,7 +91,7 @@ class BodyLimits:
         size, more = 0, True
 
         def ends() -> float:
-            return began + self._seconds_for(max(size, arrived()))
+            return began + self._seconds_for(max(size, so_far()))
 
         while more:
             message = await (receive() if whole else self._next(receive, began, ends, held))

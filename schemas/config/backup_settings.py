@@ -3,7 +3,6 @@
 from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
-from schemas.config.addresses import database_address
 from schemas.config.declaring import duration, limit, setting
 from schemas.config.duration import Duration
 from schemas.config.store_address import store_address
@@ -62,16 +61,6 @@ class BackupSettings(BaseSettings):
         if value is not None and len(value.get_secret_value()) < KEY_LENGTH:
             raise ValueError(f"has fewer than {KEY_LENGTH} characters; make one, e.g. `openssl rand -hex 32`")
         return value
-
-    @field_validator("verify_database_url", "restore_database_url")
-    @classmethod
-    def _other_database_url(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        if url.startswith("postgresql+asyncpg://"):
-            url = "postgresql://" + url.removeprefix("postgresql+asyncpg://")
-        if url:
-            database_address(url)
-        return SecretStr(url)
 
     @property
     def store(self) -> str:

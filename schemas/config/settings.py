@@ -196,7 +196,7 @@ class Settings(HttpSettings, RetentionSettings, BackupSettings):
             raise ValueError("each delay names a topic, so no two may be equal")
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "verify_database_url", "restore_database_url")
     @classmethod
     def _database_url(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()

@@ -55,23 +55,19 @@ class _PassingThread(AIOKafkaConsumerThread):
             consumer.seek(partition, position)
             return
         consumer.seek(partition, position + 1)
-        metrics.VERDICTS_UNREADABLE.inc()
-        text = f"{type(error).__name__}: {error}"
-        log.error("verdict_unreadable", **partition._asdict(), offset=position, error=text)
+        _tell(partition.topic, partition.partition, position, f"{type(error).__name__}: {error}")
+
+
+def _tell(topic: str, partition: int, offset: int, error: str) -> None:
+    metrics.VERDICTS_UNREADABLE.inc()
+    log.error("verdict_unreadable", topic=topic, partition=partition, offset=offset, error=error)
 
 
 def _bounded(record: Any) -> Any:
     """Return the record with its value only, and without a value that is too long, since Faust keeps thousands."""
     too_long = record.value is not None and len(record.value) > _LONGEST_BYTES
     if too_long:
-        metrics.VERDICTS_UNREADABLE.inc()
-        log.error(
-            "verdict_unreadable",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            error=f"its value has {len(record.value)} bytes",
-        )
+        _tell(record.topic, record.partition, record.offset, f"its value has {len(record.value)} bytes")
     return replace(record, key=None, headers=(), value=None if too_long else record.value)
 
 

@@ -193,7 +193,7 @@ async def receive_events(
 
     whole = WHOLE_BODY in request.scope
     body = await services.body.read(
-        arrived, headers, held, whole=whole, arrived=lambda: request.scope.get(BODY_BYTES, 0), turn=stand_in_line,
+        arrived, headers, held, whole=whole, so_far=lambda: request.scope.get(BODY_BYTES, 0), turn=stand_in_line,
         took=inflated,
     )  # fmt: skip
     await stand_in_line(len(body))

@@ -27,6 +27,10 @@ _OUT_OF_FILES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS: Final = 1.0
 
 
+def _share_of(seconds: float) -> float:
+    return min(_MOST_SECONDS, _SHARE * seconds)
+
+
 class Acceptor:
     """Accepts the connections of a listening socket, like `loop.create_server`.
 
@@ -81,8 +85,7 @@ class Acceptor:
     def _accept(self) -> None:
         """Take connections from the listening socket for a share of the time, and queue each for its client address."""
         began = time.monotonic()
-        ends = began + min(_MOST_SECONDS, _SHARE * (began - self._accepted_at))
-        self._take_until(ends)
+        self._take_until(began + _share_of(began - self._accepted_at))
         self._accepted_at = time.monotonic()
         if self._closed:
             self._refused(self._closed)
@@ -132,7 +135,7 @@ class Acceptor:
         if self._waiting == _MOST_WAITING:
             self._listen()
         now = time.monotonic()
-        most = max(_LEAST_OPENED, int(min(_MOST_SECONDS, _SHARE * (now - self._opened_at)) / _OPEN_SECONDS))
+        most = max(_LEAST_OPENED, int(_share_of(now - self._opened_at) / _OPEN_SECONDS))
         self._opened_at = now
         for _ in range(min(most, self._waiting)):
             address, queue = self._queues.popitem(last=False)

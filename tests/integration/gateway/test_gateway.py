@@ -293,11 +293,12 @@ async def test_rates_are_limited(settings: Settings, key: str, tmp_path: Path) -
     with gateway(settings, tmp_path / "log", gateway_script_events_per_second=5) as found:
         async with httpx.AsyncClient(base_url=found.url) as one:
             sound = [event(occurred_at=datetime.now(UTC).isoformat())] * 10
+            # An event counts by its processor time as well, and the first ones of a process load code.
+            assert (await one.post(f"{EVENTS}:validate", content=body(*sound), headers=bearer(key))).status_code == 200
             both = [one.post(EVENTS, content=body(*sound), headers=bearer(key)) for _ in range(2)]
             taken, late = sorted(await asyncio.gather(*both), key=lambda answer: answer.status_code)
             assert (taken.status_code, late.status_code, late.json()["error_code"]) == (202, 429, "rate_limited")
-            # An event counts by its processor time too, which is more in a process that has just started on a busy machine.
-            assert 1 <= int(late.headers["retry-after"]) <= 20
+            assert 1 <= int(late.headers["retry-after"]) <= 2
     with gateway(settings, tmp_path / "log", gateway_address_requests_per_second=1, gateway_forwarded_hops=1) as found:
         async with httpx.AsyncClient(base_url=found.url) as one:
 

@@ -216,11 +216,11 @@ async def test_a_least_rate_counts_bytes_that_are_not_received_yet() -> None:
         await asyncio.sleep(0.5)
         return {"type": "http.request", "body": b"x" * 150, "more_body": False}
 
-    body = await BodyLimits(10_000, 60.0, grace=0.1, rate=100).read(gathers, {}, holding(), arrived=arrived)
+    body = await BodyLimits(10_000, 60.0, grace=0.1, rate=100).read(gathers, {}, holding(), so_far=arrived)
 
     assert len(body) == 150
     with pytest.raises(Problem, match=r"after 0\.1 s, the body must have arrived at 100 bytes a second"):
-        await BodyLimits(10_000, 60.0, grace=0.1, rate=100).read(gathers, {}, holding(), arrived=lambda: 20)
+        await BodyLimits(10_000, 60.0, grace=0.1, rate=100).read(gathers, {}, holding(), so_far=lambda: 20)
 
 
 def test_what_is_in_hand_is_bounded() -> None:

@@ -74,7 +74,7 @@ MUTANTS = [
     Mutant(
         "gateway-opens-by-time",
         "the connections that are opened after a long iteration of the loop",
-        (Edit("bridge/http/wire/acceptor.py::Acceptor._open_some", "_SHARE * (now - self._opened_at)", "0.0"),),
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._open_some", "_share_of(now - self._opened_at)", "0.0"),),
         ("tests/unit/http/test_acceptor.py::test_after_a_long_iteration_more_connections_are_accepted_and_opened",),
     ),
     Mutant(
