@@ -19,7 +19,7 @@ async def stay_member(consumer: AIOKafkaConsumer) -> None:
     """Let the Kafka client try again to join its group after each error, until cancelled.
 
     The client stops at an error until somebody reads. A worker that waits for its partitions reads nothing, so that an
-    error that passes, such as one while a stranger is in the group, would keep it out of the group for ever.
+    error that passes, such as one while another program is in the group, would keep it out of the group for ever.
 
     Raises InvariantViolation if the client has given up. Nothing but a restart of the worker helps then.
     """

@@ -1,4 +1,4 @@
-"""`bridge restore`: restores a backup into an empty database, and says what to do next."""
+"""`bridge restore`: restores a backup into an empty database, and prints the next steps."""
 
 import time
 from datetime import UTC, datetime

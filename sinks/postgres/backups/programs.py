@@ -180,16 +180,16 @@ class _Process:
     """A process, and the task that reads its standard error."""
 
     process: asyncio.subprocess.Process
-    said: "asyncio.Task[bytes]"
+    errors: "asyncio.Task[bytes]"
 
     async def succeeded(self, name: str) -> None:
         """Wait for the process; raises ProgramFailed if it has failed."""
         code = await self.process.wait()
-        said = " ".join((await self.said).decode(errors="replace").split())
+        errors = " ".join((await self.errors).decode(errors="replace").split())
         if code < 0:
-            raise ProgramFailed(f"{name} was ended by signal {-code}: {said or 'it wrote no error'}")
+            raise ProgramFailed(f"{name} was ended by signal {-code}: {errors or 'it wrote no error'}")
         if code:
-            raise ProgramFailed(f"{name} has failed with exit code {code}: {said or 'it wrote no error'}")
+            raise ProgramFailed(f"{name} has failed with exit code {code}: {errors or 'it wrote no error'}")
 
 
 @asynccontextmanager
@@ -209,9 +209,9 @@ async def _running(program: Program, words: list[str], dsn: str, *, stdin: bool)
         # A dump's compression takes all the processor time that it gets, and workers and servers come first.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
-    said = asyncio.create_task(_tail(process))
+    errors = asyncio.create_task(_tail(process))
     try:
-        yield _Process(process, said)
+        yield _Process(process, errors)
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -220,9 +220,9 @@ async def _running(program: Program, words: list[str], dsn: str, *, stdin: bool)
             while process.stdout is not None and await process.stdout.read(_PIECE):
                 pass
             await process.wait()
-        said.cancel()
+        errors.cancel()
         with suppress(asyncio.CancelledError):
-            await said
+            await errors
 
 
 async def _tail(process: asyncio.subprocess.Process) -> bytes:

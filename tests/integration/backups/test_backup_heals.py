@@ -26,11 +26,11 @@ async def test_a_restored_backup_is_filled_from_kafka(
     await prepare(settings)
     await produce(settings, BEFORE)
     async with working(settings):
-        await wait_until(lambda: finished(settings, len(BEFORE)), budget_seconds=60, describe="the first events")
+        await wait_until(lambda: finished(settings, len(BEFORE)), budget_seconds=120, describe="the first events")
         backup = await made(environment, "backup", "create")
         await produce(settings, AFTER)
         sent = len(BEFORE) + len(AFTER)
-        await wait_until(lambda: finished(settings, sent), budget_seconds=60, describe="the other events")
+        await wait_until(lambda: finished(settings, sent), budget_seconds=120, describe="the other events")
     verified = await made(environment, "backup", "verify")
     assert (verified["backup_id"], verified["problems"]) == (backup["backup_id"], [])
     drop_database(stack, database_url.rsplit("/", 1)[1])
@@ -48,7 +48,7 @@ async def test_a_restored_backup_is_filled_from_kafka(
     assert restored["rows"] == backup["processed_total"]
     healed = settings_for(stack.kafka, with_database(settings.dsn, name), topic_prefix)
     async with working(healed):
-        await wait_until(lambda: finished(healed, sent), budget_seconds=60, describe="healed from Kafka")
+        await wait_until(lambda: finished(healed, sent), budget_seconds=120, describe="healed from Kafka")
     (row,) = await fetch(healed, "SELECT count(*) AS events, count(DISTINCT event_id) AS ids FROM bridge_event")
     assert (row["events"], row["ids"]) == (80, 80)
     runs = await fetch(healed, "SELECT script FROM script_run ORDER BY started_at")

@@ -13,16 +13,16 @@ from support.wait import wait_until
 from schemas.errors import InvariantViolation
 
 
-async def test_a_worker_joins_once_a_stranger_has_left_its_group(stack, database_url, topic_prefix) -> None:
-    """The stranger divides partitions by another rule, so that the worker may not join beside it."""
+async def test_a_worker_joins_once_another_program_has_left_its_group(stack, database_url, topic_prefix) -> None:
+    """That program divides partitions by another rule, so that the worker may not join beside it."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
     await prepare(settings)
     await produce(settings, [event(1)])
-    stranger = AIOKafkaConsumer(
+    other = AIOKafkaConsumer(
         settings.topics.raw, bootstrap_servers=stack.kafka, group_id=settings.group,
         partition_assignment_strategy=(RangePartitionAssignor,),
     )  # fmt: skip
-    await stranger.start()
+    await other.start()
     with capture_logs() as logs:
         async with working(settings):
             refused = InconsistentGroupProtocolError.__name__
@@ -30,7 +30,7 @@ async def test_a_worker_joins_once_a_stranger_has_left_its_group(stack, database
                 lambda: any(one["event"] == "group_not_joined" and refused in one["error"] for one in logs),
                 budget_seconds=60, describe="the refusal",
             )  # fmt: skip
-            await stranger.stop()
+            await other.stop()
 
             async def is_row() -> bool:
                 return bool(await fetch(settings, "SELECT 1 FROM bridge_event"))

@@ -42,7 +42,7 @@ COMMENT ON COLUMN backup.backup_id IS 'Name of the backup, which begins with its
 COMMENT ON COLUMN backup.kind IS 'dump (by bridge backup create) or external (by another program, attested by bridge backup attest)';
 COMMENT ON COLUMN backup.taken_at IS 'The time whose state the backup has';
 COMMENT ON COLUMN backup.ended_at IS 'When the backup was complete';
-COMMENT ON COLUMN backup.stored_at IS 'Where the backup is: the store''s URL, or what the operator said';
+COMMENT ON COLUMN backup.stored_at IS 'Where the backup is: the store''s URL, or what the operator gave';
 COMMENT ON COLUMN backup.stored_bytes IS 'Size of the dump in the store; null if not known';
 COMMENT ON COLUMN backup.row_count IS 'Rows of all tables in the backup; null if not known';
 COMMENT ON COLUMN backup.encrypted IS 'Whether the dump is encrypted; null if not known';
@@ -50,7 +50,7 @@ COMMENT ON COLUMN backup.checked_at IS 'When a restore of the backup was last tr
 COMMENT ON COLUMN backup.problem IS 'Why that restore was refused or incomplete; null of a verified backup';
 COMMENT ON COLUMN backup.restore_seconds IS 'How long that restore took; null if not known';
 COMMENT ON COLUMN backup.removed_at IS 'When the backup was found to be no longer in the store; null while it is there';
-COMMENT ON COLUMN backup.note IS 'What the operator said of it; null if nothing';
+COMMENT ON COLUMN backup.note IS 'Note of the operator; null without one';
 
 -- Postgres renders a comparison of rows with other parentheses after a dump and restore, so that a restored schema would differ from what
 -- the code needs. The condition is the same.

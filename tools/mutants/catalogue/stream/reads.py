@@ -103,7 +103,7 @@ MUTANTS = [
         "group-errors",
         "the further tries of the Kafka client to join its group while the worker has no partitions",
         (Edit("streams/source/membership.py::stay_member", "coordinator.check_errors()", "None"),),
-        (f"{MEMBERSHIP}::test_a_worker_joins_once_a_stranger_has_left_its_group",),
+        (f"{MEMBERSHIP}::test_a_worker_joins_once_another_program_has_left_its_group",),
     ),
     Mutant(
         "group-given-up",
