@@ -3,6 +3,7 @@
 Tables are printed by bridge/output/tables.py, log lines by telemetry/logging.py. A house test rejects other ways.
 """
 
+import faulthandler
 import sys
 from io import TextIOWrapper
 from typing import TextIO
@@ -37,6 +38,12 @@ def take_every_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def report_crashes() -> None:
+    """Print on standard error what each thread was doing if a signal such as SIGSEGV ends this process."""
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
 
 
 def _write(stream: TextIO, text: str) -> None:

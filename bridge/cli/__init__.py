@@ -6,7 +6,7 @@ import traceback
 from typer.exceptions import Abort, TyperException
 
 from schemas.errors import BridgeError, InvalidInput
-from telemetry.terminal import say, say_error, take_every_character
+from telemetry.terminal import report_crashes, say, say_error, take_every_character
 
 INTERRUPTED = 130
 
@@ -14,6 +14,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line. A BridgeError becomes one line on standard error and an exit code."""
     take_every_character()
+    report_crashes()
     from bridge.cli.app import app
     from bridge.cli.unfit import leave_summary
 

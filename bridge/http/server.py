@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import uvicorn
 
@@ -106,12 +106,18 @@ def address_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def server_config(application: object, *, keep_alive: float, drain: float, **more: Any) -> uvicorn.Config:
-    """Return uvicorn's settings for an ASGI application or the import name of its factory. Times are in seconds."""
+def server_config(
+    application: object, *, keep_alive: float, drain: float, loop: Literal["uvloop", "asyncio"] = "uvloop", **more: Any
+) -> uvicorn.Config:
+    """Return uvicorn's settings for an ASGI application or the import name of its factory. Times are in seconds.
+
+    A server outside of the main thread runs on the `loop` asyncio: at the end of the process, a thread that still runs
+    uvloop can crash it.
+    """
     return uvicorn.Config(
         application,  # type: ignore[arg-type]  # our fronts take what ASGI gives, by wider types
         factory=isinstance(application, str),
-        loop="uvloop",
+        loop=loop,
         ws="none",
         log_config=None,
         access_log=False,

@@ -23,6 +23,7 @@ from bridge.processes.link import PING, Answering, Asking, StartFailure
 from schemas.errors import PreconditionFailed
 from telemetry import metrics
 from telemetry.shared_values import DIRECTORY, forget_process, shared_counter
+from telemetry.terminal import report_crashes
 
 FIRST_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 30.0
@@ -251,4 +252,5 @@ class Supervisor:
 
 
 def _begin(target: Target, number: int, pipe: Connection) -> None:
+    report_crashes()
     target(number, Answering(pipe))

@@ -105,7 +105,12 @@ def serving(seats: list[Seat], listener: socket.socket) -> Iterator[None]:
     """Serve the pages in a thread within the block."""
     quiet_server()
     config = server_config(
-        Pages(seats), keep_alive=_KEEP_ALIVE_SECONDS, drain=_STOP_SECONDS, lifespan="off", http=PagesProtocol
+        Pages(seats),
+        keep_alive=_KEEP_ALIVE_SECONDS,
+        drain=_STOP_SECONDS,
+        lifespan="off",
+        http=PagesProtocol,
+        loop="asyncio",
     )
     # Outside of the main thread, uvicorn leaves the signals to the supervisor.
     server = uvicorn.Server(config)

@@ -3,6 +3,7 @@
 It skips a record that can't be read, where Faust's original consumer would end the worker.
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Any, Final
 
@@ -30,6 +31,13 @@ class _PassingThread(AIOKafkaConsumerThread):
 
     logger = HOST_LOGGER
     _tried: int | None = None
+
+    def close(self) -> None:
+        """Leave the Kafka client open until the thread stops.
+
+        Faust calls this for a rebalance during the stop, and closes the client on the loop of the main thread. Under
+        uvloop, a connection that another thread closes while it is read crashes the process.
+        """
 
     async def _fetch_records(
         self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
@@ -77,7 +85,11 @@ class PassingConsumer(Consumer):
     logger = HOST_LOGGER
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return _PassingThread(self, loop=self.loop, beacon=self.beacon)
+        # Faust calls across threads. A mistake in such a call crashes the process under uvloop, and not under asyncio.
+        thread = _PassingThread(self, loop=self.loop, thread_loop=asyncio.SelectorEventLoop(), beacon=self.beacon)
+        # The thread closes only a loop that it has made itself.
+        thread._close_thread_loop_on_stop = True  # noqa: SLF001
+        return thread
 
 
 def pass_unreadable(app: faust.App) -> None:

@@ -80,9 +80,17 @@ async def test_two_processes_are_one_worker(settings: Settings, tmp_path: Path) 
             return len(raw) == 2 and sum(raw) == 400
 
         await wait_until(lag_is_read, budget_seconds=30, describe="both partitions' offsets, once each")
+        # A process of a busy machine may answer later than the supervisor waits, and is not healthy for that moment.
+        await wait_until(workers.is_ready, budget_seconds=60, describe=workers.text)
         ready = (await workers.get("/ready")).json()
-        assert (ready["partitions"], ready["processes"]) == (6, ["healthy", "healthy"])
-        assert (await workers.get("/health")).json() == {"status": "healthy", "processes": ["healthy", "healthy"]}
+        assert ready["partitions"] == 6
+        assert len(ready["processes"]) == 2
+
+        async def all_healthy() -> bool:
+            health = (await workers.get("/health")).json()
+            return bool(health == {"status": "healthy", "processes": ["healthy", "healthy"]})
+
+        await wait_until(all_healthy, budget_seconds=60, describe=workers.text)
         assert (await workers.get("/other")).status_code == 404
 
         assert await stop(workers) == 0

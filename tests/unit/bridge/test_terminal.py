@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Group
 from rich.text import Text
 from support.processes.command import bridge
+from support.processes.programs import CHECKOUT
 
 from bridge.cli.common import given_reason, write_json
 from bridge.output.tables import Table, print_table, print_text
@@ -129,3 +131,18 @@ def test_version_and_completion_are_told() -> None:
     script = Path(sys.executable).with_name("bridge")
     done = subprocess.run([script], capture_output=True, text=True, check=True, env=os.environ | asked)
     assert done.stdout.split() == ["groups"]
+
+
+def test_a_crash_says_where_it_was(tmp_path: Path) -> None:
+    """A signal such as SIGSEGV prints the stack of each thread."""
+    crash = "import ctypes; from telemetry.terminal import report_crashes; report_crashes(); ctypes.string_at(0)"
+
+    # The system may write a core file into the current directory.
+    ended = subprocess.run(
+        [sys.executable, "-c", crash], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in ended.stderr
+    assert 'File "<string>", line 1' in ended.stderr

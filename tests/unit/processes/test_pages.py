@@ -89,3 +89,22 @@ async def test_idle_connections_give_way(monkeypatch: pytest.MonkeyPatch) -> Non
             writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"200 OK" in await reader.readline()
             assert await idle[0].read() == b""
+
+
+async def test_the_pages_run_on_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have a thread of their own, which could crash the process at its end under uvloop."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def health(_self: Pages) -> Page:
+        loops.append(asyncio.get_running_loop())
+        return 200, b"{}", "application/json"
+
+    monkeypatch.setattr(Pages, "health", health)
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(seats_of(WELL), listener):
+        async with asyncio.timeout(_BUDGET_SECONDS):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readline()
+            writer.close()
+
+    assert [type(loop) for loop in loops] == [asyncio.SelectorEventLoop]

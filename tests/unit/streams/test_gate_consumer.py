@@ -1,14 +1,18 @@
 """The consumer of the gate's topic: what another writer puts there fills no memory."""
 
+import asyncio
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
+import pytest
+import uvloop
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 from structlog.testing import capture_logs
 
-from streams.faust_host.gate_consumer import _PassingThread
+from streams.faust_host.gate_consumer import PassingConsumer, _PassingThread
 
 GATE = TP("t.gate", 0)
 
@@ -57,3 +61,30 @@ async def test_few_records_are_taken_at_once() -> None:
     _, asked = await taken(record(7, 10))
 
     assert asked == [8]
+
+
+async def test_its_thread_runs_asyncio_under_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust calls it from the main thread, which crashes a process under uvloop."""
+    monkeypatch.setattr(asyncio, "new_event_loop", uvloop.new_event_loop)
+    transport = SimpleNamespace(app=None)
+    consumer = PassingConsumer.__new__(PassingConsumer)
+    consumer.transport, consumer.loop, consumer.beacon = transport, asyncio.get_running_loop(), None
+    monkeypatch.setattr(_PassingThread, "__post_init__", lambda _self: None)
+
+    thread = consumer._new_consumer_thread()
+
+    try:
+        assert isinstance(thread.thread_loop, asyncio.SelectorEventLoop)
+        assert thread._close_thread_loop_on_stop
+    finally:
+        thread.thread_loop.close()
+
+
+async def test_a_rebalance_during_the_stop_leaves_the_client_to_its_thread() -> None:
+    """Faust would close its connections on the loop of the main thread."""
+    thread = _PassingThread.__new__(_PassingThread)
+    thread._consumer = client = Mock(_closed=False)
+
+    thread.close()
+
+    assert (client.mock_calls, client._closed) == ([], False)

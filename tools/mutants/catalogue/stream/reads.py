@@ -129,4 +129,16 @@ MUTANTS = [
         ),
         (f"{GATE_CONSUMER}::test_few_records_are_taken_at_once",),
     ),
+    Mutant(
+        "gate-thread-loop",
+        "the event loop of the gate's thread, which is not uvloop",
+        (
+            Edit(
+                "streams/faust_host/gate_consumer.py::PassingConsumer._new_consumer_thread",
+                "asyncio.SelectorEventLoop()",
+                "None",
+            ),
+        ),
+        (f"{GATE_CONSUMER}::test_its_thread_runs_asyncio_under_uvloop",),
+    ),
 ]
