@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Final
 
 _SHARE: Final = 0.25
-"""The share of the time in which connections are accepted from the listener, and again for opening them.
+"""The share of the time in which connections are accepted from the listener, and of the processor time for opening them.
 
 A flood that is faster fills the listener's queue, in which all addresses wait together, and then the kernel drops the
-requests of all to connect. A constant time in each iteration would not do: iterations are long where a flood of
-requests fills them, or other programs the processors.
+requests of all to connect. So connections are accepted for a share of the time that has passed, spent in processor time:
+a process that waits for a processor accepts no less. They are opened for a share of the processor time that the process
+had, because a share of the passed time would be most of what a process gets beside other programs. A constant time in
+each iteration would not do: iterations are long where a flood of requests fills them.
 """
 _MOST_SECONDS: Final = 0.01
 _LEAST_ACCEPTED: Final = 16
@@ -58,7 +60,8 @@ class Acceptor:
         self._is_over = is_over
         self._queues: OrderedDict[str, deque[socket.socket]] = OrderedDict()
         self._waiting = self._closed = 0
-        self._accepted_at = self._opened_at = time.monotonic()
+        self._accepted_at = time.monotonic()
+        self._opened_at = time.thread_time()
         self._opening: set[asyncio.Task[object]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._listen()
@@ -85,7 +88,7 @@ class Acceptor:
     def _accept(self) -> None:
         """Take connections from the listening socket for a share of the time, and queue each for its client address."""
         began = time.monotonic()
-        self._take_until(began + _share_of(began - self._accepted_at))
+        self._take_until(time.thread_time() + _share_of(began - self._accepted_at))
         self._accepted_at = time.monotonic()
         if self._closed:
             self._refused(self._closed)
@@ -93,7 +96,7 @@ class Acceptor:
 
     def _take_until(self, ends: float) -> None:
         for count in itertools.count():
-            if count >= _LEAST_ACCEPTED and time.monotonic() >= ends:
+            if count >= _LEAST_ACCEPTED and time.thread_time() >= ends:
                 return
             try:
                 accepted, peer = self._listener.accept()
@@ -124,7 +127,7 @@ class Acceptor:
             self._closed += 1
             return
         if not self._waiting:
-            self._opened_at = time.monotonic()
+            self._opened_at = time.thread_time()
             self._loop.call_soon(self._open_some)
         self._waiting += 1
         accepted.setblocking(False)
@@ -134,7 +137,7 @@ class Acceptor:
         """Open one connection of each of the next addresses."""
         if self._waiting == _MOST_WAITING:
             self._listen()
-        now = time.monotonic()
+        now = time.thread_time()
         most = max(_LEAST_OPENED, int(_share_of(now - self._opened_at) / _OPEN_SECONDS))
         self._opened_at = now
         for _ in range(min(most, self._waiting)):

@@ -40,11 +40,18 @@ def _nothing_made() -> None:
 
 
 class Clock:
-    """A clock that only the test advances: iterations of the loop take no time otherwise."""
+    """A clock that only the test advances: iterations of the loop take no time otherwise.
+
+    `waited` is time in which the process had no processor.
+    """
 
     now = 5.0
+    waited = 0.0
 
     def monotonic(self) -> float:
+        return self.now + self.waited
+
+    def thread_time(self) -> float:
         return self.now
 
 
@@ -116,6 +123,52 @@ async def test_after_a_long_iteration_more_connections_are_accepted_and_opened(
         await closed(acceptor, clients)
 
     assert least <= most <= 70
+
+
+async def test_a_process_that_waits_for_a_processor_opens_no_more_connections(
+    refused: list[bool], clock: Clock
+) -> None:
+    """They would take most of the processor time that it gets beside other programs."""
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 100)
+        acceptor, most = accepting(bound, refused), 0
+        while Counted.made < 100:
+            before = Counted.made
+            clock.waited += 1.0
+            await asyncio.sleep(0)
+            most = max(most, Counted.made - before)
+        await closed(acceptor, clients)
+
+    assert most <= AT_ONCE
+
+
+class Preempted(socket.socket):
+    """A listener of a process that waits for a processor at each connection that it accepts."""
+
+    clock: Clock
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.clock.waited += 0.1
+        return super().accept()
+
+
+async def test_a_process_that_waits_for_a_processor_accepts_no_fewer_connections(
+    refused: list[bool], clock: Clock
+) -> None:
+    """The kernel drops the requests of all to connect if the listener's queue is full."""
+    with Preempted(fileno=listening_socket("127.0.0.1", 0).detach()) as bound:
+        bound.clock = clock
+        clients = connected(bound, 100)
+        acceptor = accepting(bound, refused)
+        clock.now += 1.0
+        for _ in range(1000):
+            await asyncio.sleep(0)
+            if acceptor._waiting or Counted.made:
+                break
+        taken = acceptor._waiting + Counted.made
+        await closed(acceptor, clients)
+
+    assert taken == 100
 
 
 class Full(socket.socket):

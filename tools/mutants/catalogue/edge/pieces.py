@@ -78,6 +78,21 @@ MUTANTS = [
         ("tests/unit/http/test_acceptor.py::test_after_a_long_iteration_more_connections_are_accepted_and_opened",),
     ),
     Mutant(
+        "gateway-opens-by-wall-time",
+        "the measure of opened connections by processor time",
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._open_some", "time.thread_time()", "time.monotonic()"),),
+        ("tests/unit/http/test_acceptor.py::test_a_process_that_waits_for_a_processor_opens_no_more_connections",),
+    ),
+    Mutant(
+        "gateway-accepts-by-wall-time",
+        "the measure of accepted connections by processor time",
+        (
+            Edit("bridge/http/wire/acceptor.py::Acceptor._accept", "time.thread_time()", "began"),
+            Edit("bridge/http/wire/acceptor.py::Acceptor._take_until", "time.thread_time()", "time.monotonic()"),
+        ),
+        ("tests/unit/http/test_acceptor.py::test_a_process_that_waits_for_a_processor_accepts_no_fewer_connections",),
+    ),
+    Mutant(
         "small-parts-end",
         "the time of requests whose bodies end in the time of an iteration of the loop",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._parse_slice", "self._goes_on()", ""),),
