@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
 
 from bridge.backups.objects import check_dump, keys_of, read_dump
 from bridge.backups.programs import find_program
@@ -10,7 +12,15 @@ from schemas.config.settings import Settings
 from schemas.documents.backup_manifest import BackupManifest
 from schemas.errors import BridgeError, Damaged, PreconditionFailed, StartRefused
 from sinks.postgres.backups.programs import ProgramFailed, restore
-from sinks.postgres.backups.target import Target, empty_again, in_schema, read_restored, restorable, schema_for
+from sinks.postgres.backups.target import (
+    Target,
+    empty_again,
+    functions_of_owner,
+    in_schema,
+    read_restored,
+    restorable,
+    schema_for,
+)
 from sinks.store.frames import FrameKeys
 from sinks.store.port import Store
 from streams.rules.backups import count_problems
@@ -48,8 +58,8 @@ async def restore_backup(
     )
     started = time.monotonic()
     try:
-        async with schema_for(dsn, manifest.schema_name):
-            pieces = read_dump(store, manifest, keys)
+        async with schema_for(dsn, manifest.schema_name), nullcontext() if privileges else functions_of_owner(dsn):
+            pieces = partial(read_dump, store, manifest, keys)
             await restore(program, dsn, pieces, schema=manifest.schema_name, privileges=privileges)
     except Damaged as error:
         raise Damaged(f"nothing was restored: {error}; {await empty_again(dsn)}") from error

@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 from schemas.config.addresses import database_address, database_options, database_places
@@ -18,6 +19,7 @@ _PIECE: Final = 1 << 20
 _SMALL_PIECE: Final = 1 << 16
 _MOST_SAID: Final = 2000
 _NICE: Final = 10
+_DEFAULT_PRIVILEGES: Final = re.compile(rb"\d+; \d+ \d+ DEFAULT ACL ")
 _OWN: Final = ("PG", "BRIDGE_", "GHOSTLINK_", "AWS_")
 """Beginnings of the variables that the programs do not get: they have secrets, or another database."""
 _KEPT: Final = ("PGPASSWORD", "PGPASSFILE")
@@ -150,29 +152,61 @@ class Output:
         await self._process.succeeded(self._program.path.name)
 
 
-async def restore(program: Program, dsn: str, pieces: AsyncIterator[bytes], *, schema: str, privileges: bool) -> None:
+async def restore(
+    program: Program, dsn: str, pieces: Callable[[], AsyncIterator[bytes]], *, schema: str, privileges: bool
+) -> None:
     """Restore the objects of a dump into the existing schema by pg_restore, in one transaction: all of them or none.
 
-    The last of `pieces` is only given to pg_restore after `pieces` have ended without an error. A dump can't be
-    restored without its last bytes, so an error of `pieces` prevents the commit. Raises ProgramFailed.
+    `pieces` reads the dump, and is called twice. Its last piece is only given to pg_restore after it has ended without
+    an error. A dump can't be restored without its last bytes, so an error of `pieces` prevents the commit. Raises
+    ProgramFailed.
     """
     words = ["--format=custom", "--exit-on-error", "--single-transaction", "--no-owner", "--no-password"]
     words += [f"--schema={schema}", f"--dbname={database_address(dsn).database}"]
     words += [] if privileges else ["--no-privileges"]
-    async with _running(program, words, dsn, stdin=True) as process:
-        stdin = process.process.stdin
-        assert stdin is not None  # noqa: S101 - a pipe was asked for
-        held = b""
-        # A program that has failed closes its input; its error is what counts.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            async for piece in pieces:
-                stdin.write(held)
-                await stdin.drain()
-                held = piece
+    with NamedTemporaryFile(prefix="bridge-restore-") as chosen:
+        chosen.write(await _restored_entries(program, dsn, pieces()))
+        chosen.flush()
+        async with _running(program, [*words, f"--use-list={chosen.name}"], dsn, stdin=True) as process:
+            await _give(process, pieces())
+            await process.succeeded(program.path.name)
+
+
+async def _restored_entries(program: Program, dsn: str, pieces: AsyncIterator[bytes]) -> bytes:
+    """Return the list of a dump's entries to restore, in pg_restore's format.
+
+    Every account may have default privileges for objects that it creates. Only that account, or a superuser, can restore
+    them, and the product needs none.
+    """
+    async with _running(program, ["--format=custom", "--list"], dsn, stdin=True, stdout=True) as process:
+        assert process.process.stdout is not None  # noqa: S101 - a pipe was asked for
+        reading = asyncio.create_task(process.process.stdout.read())
+        try:
+            # It ends after the list, which is at the beginning of the dump.
+            await _give(process, pieces)
+            listed = await reading
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+        await process.succeeded(program.path.name)
+    return b"".join(line for line in listed.splitlines(keepends=True) if not _DEFAULT_PRIVILEGES.match(line))
+
+
+async def _give(process: "_Process", pieces: AsyncIterator[bytes]) -> None:
+    """Write the pieces to the process's standard input, the last one after `pieces` has ended, and close it."""
+    stdin = process.process.stdin
+    assert stdin is not None  # noqa: S101 - a pipe was asked for
+    held = b""
+    # A program that has failed closes its input; its error is what counts.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        async for piece in pieces:
             stdin.write(held)
             await stdin.drain()
-            stdin.close()
-        await process.succeeded(program.path.name)
+            held = piece
+        stdin.write(held)
+        await stdin.drain()
+        stdin.close()
 
 
 @dataclass
@@ -193,12 +227,14 @@ class _Process:
 
 
 @asynccontextmanager
-async def _running(program: Program, words: list[str], dsn: str, *, stdin: bool) -> AsyncIterator[_Process]:
+async def _running(
+    program: Program, words: list[str], dsn: str, *, stdin: bool, stdout: bool = False
+) -> AsyncIterator[_Process]:
     process = await asyncio.create_subprocess_exec(
         str(program.path),
         *words,
         stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL if stdin else asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE if stdout or not stdin else asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env=connection_variables(dsn),
         limit=_SMALL_PIECE,

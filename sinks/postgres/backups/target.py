@@ -95,6 +95,22 @@ async def schema_for(dsn: str, schema: str) -> AsyncIterator[None]:
         raise
 
 
+@asynccontextmanager
+async def functions_of_owner(dsn: str) -> AsyncIterator[None]:
+    """Let functions that the account creates in the `with` block be executed by itself only, instead of by every account.
+
+    A restore without privileges needs it: some functions run with their owner's rights. `bridge db grants` grants each
+    service what it needs.
+    """
+    async with connection(dsn, "restore") as conn:
+        await conn.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+    try:
+        yield
+    finally:
+        async with connection(dsn, "restore") as conn:
+            await conn.execute("ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC")
+
+
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -113,13 +129,17 @@ async def scratch_database(dsn: str, installation: str) -> AsyncIterator[str]:
         for row in await conn.fetch(sql("backup_scratch_left"), begins):
             await conn.execute(_drop(row["name"]))
         try:
-            await conn.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8'")
+            await conn.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' ALLOW_CONNECTIONS false")
         except asyncpg.InsufficientPrivilegeError:
             role = await conn.fetchval("SELECT current_user")
             raise PreconditionFailed(
                 f"role {role} may not create the database for the verification: run ALTER ROLE {role} CREATEDB as a superuser, "
                 "or name a server for verifications in BRIDGE_VERIFY_DATABASE_URL"
             ) from None
+        # Every account of the server may otherwise connect to a new database, and has there what
+        # deploy/postgres/accounts.sql takes away: advisory locks, large objects, temporary tables.
+        await conn.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+        await conn.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     try:
         yield with_database(dsn, name)
     finally:

@@ -55,6 +55,8 @@ async def grant_statements(conn: Connection, role: str, service: Service) -> lis
         f"GRANT USAGE ON SCHEMA {place['schema']} {to}",
         *(f"REVOKE ALL ON {row['name']} FROM {place['role']}" for row in rows if row["kind"] != "FUNCTION"),
         *(f"REVOKE ALL ON FUNCTION {row['name']} FROM {place['role']}" for row in functions),
+        # Migrations do this too, but a restore without privileges gives every function back to PUBLIC.
+        *(f"REVOKE ALL ON FUNCTION {row['name']} FROM PUBLIC" for row in functions if row["definer"]),
         *(f"REVOKE ALL ON FUNCTION {one['signature']} FROM {place['role']}" for one in guarded),
     ]
     for relation, needed in groupby(sorted(needed_privileges(expected, service)), key=lambda one: one.relation):

@@ -126,7 +126,7 @@ async def test_a_dump_without_its_last_byte_can_t_be_restored(database_url, empt
 
     program = find_program(settings, "pg_restore", manifest.pg_dump_major, "a test")
     with pytest.raises(ProgramFailed):
-        await restore(program, empty_database, pieces(), schema="public", privileges=True)
+        await restore(program, empty_database, pieces, schema="public", privileges=True)
 
     assert await is_empty(empty_database)
 
