@@ -235,6 +235,18 @@ async def test_windows_are_added_up_to_hours_and_days(database_url: str) -> None
         assert [tuple(row) for row in days] == [(1440, 4, 2)]
 
 
+async def test_a_late_minute_leaves_a_day_a_day(database_url: str) -> None:
+    """Its counts are added to the row of the day, which has the counts of 1440 minutes as before."""
+    async with kept(database_url) as books:
+        await books.fetch(SPREAD)
+        await books.remove(RetentionKind.MINUTE_WINDOWS, RetentionKind.HOUR_WINDOWS)
+        late = "INSERT INTO gate_window SELECT min(window_start) + interval '5 minutes', 1, 't.raw', 0, false, 3, 1, 1, 1, 1, 0, 0, 0, 0 FROM gate_window"
+        await books.fetch(late)
+        await books.remove(RetentionKind.MINUTE_WINDOWS)
+
+        assert [row[0] for row in await books.fetch("SELECT DISTINCT minutes FROM gate_window")] == [1440]
+
+
 async def test_payloads_of_healed_events_are_blanked(database_url: str) -> None:
     """Errors and attempts stay, and so do the payloads of dead letters."""
     async with kept(database_url) as books:
