@@ -6,6 +6,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from support.backups import backup_environment, made, refused, stored
 from support.events.settled import settings_for
@@ -201,3 +202,22 @@ async def test_a_restore_is_refused_without_the_right_words(stack, database_url,
     assert "is not the database's name 'empty'" in await refused(environment, "restore", "newest", "--confirm", "other")
     environment["BRIDGE_ENV"] = "production"
     assert "may talk without TLS" in await refused(environment, "restore", "newest", "--confirm", "empty")
+
+
+async def test_a_backup_that_is_gone_counts_no_more(database_url) -> None:
+    """A verified backup that somebody has removed from the store is not one that can be restored."""
+    conn = await asyncpg.connect(database_url)
+    try:
+        await conn.execute(
+            "INSERT INTO backup (backup_id, kind, taken_at, ended_at, stored_at, checked_at, removed_at) VALUES"
+            " ('a', 'dump', to_timestamp(100), now(), 'x', NULL, now()), ('b', 'dump', to_timestamp(200), now(), 'x', now(), NULL),"
+            " ('c', 'dump', to_timestamp(300), now(), 'x', NULL, NULL), ('d', 'dump', to_timestamp(400), now(), 'x', now(), now())"
+        )
+        there = await backup_ages(database_url)
+        await conn.execute("UPDATE backup SET removed_at = now()")
+        gone = await backup_ages(database_url)
+    finally:
+        await conn.close()
+
+    assert (there.newest, there.verified, there.oldest) == (300, 200, 200)
+    assert (gone.newest, gone.verified, gone.oldest) == (100, 100, None)
