@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -13,11 +13,12 @@ from support.events.settled import settings_for
 from support.infrastructure.databases import with_database
 
 from bridge.backups.writing import write_backup
+from bridge.jobs.backups.attest import attest_job
 from bridge.jobs.backups.create import create_job
 from bridge.jobs.backups.prune import prune_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
-from sinks.postgres.backups.ages import backup_ages
+from sinks.postgres.backups.ages import BackupAges, backup_ages
 from sinks.postgres.backups.record import list_backups
 from sinks.store.directory import DirectoryStore
 
@@ -187,6 +188,30 @@ async def test_an_attested_backup_is_listed_and_counts(stack, database_url, topi
     assert ages.verified == ages.newest
     assert ages.restore_seconds == 2400
     assert "--taken" in await refused(environment, *words[:6], "2999-01-01T00:00:00Z")
+
+
+async def test_a_restore_is_attested_without_making_the_backup_newer(database_url) -> None:
+    """The backup keeps the time whose state it has. A backup of the same name from another time was not restored."""
+    settings = Settings(database_url=database_url)  # type: ignore[arg-type]  # the settings validate what they are given
+
+    async def attest(taken: datetime | None, seconds: float | None = None) -> BackupAges:
+        job = attest_job(settings, "nightly", taken, "pgbackrest:main", None, seconds)
+        _, code = await perform(job, settings, RunOptions())
+        assert code == 0
+        return await backup_ages(database_url)
+
+    monday, tuesday = (datetime(2026, 2, day, tzinfo=UTC) for day in (2, 3))
+    await attest(monday)
+    restored = await attest(None, 60)
+    another = await attest(tuesday)
+
+    assert (restored.newest, restored.verified, restored.restore_seconds) == (
+        monday.timestamp(),
+        monday.timestamp(),
+        60,
+    )
+    assert (await list_backups(database_url))[0].checked_at is None
+    assert another.restore_seconds is None
 
 
 async def test_a_restore_is_refused_without_the_right_words(stack, database_url, topic_prefix, tmp_path) -> None:
