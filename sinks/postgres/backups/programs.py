@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -214,8 +215,9 @@ async def _running(program: Program, words: list[str], dsn: str, *, stdin: bool)
         yield _Process(process, errors)
     finally:
         if process.returncode is None:
+            # It leads a session, so that a script that has started the real program ends with that.
             with suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
             # asyncio notices the end only once the output is read, of which a pipe may still be full.
             while process.stdout is not None and await process.stdout.read(_PIECE):
                 pass

@@ -43,6 +43,10 @@ def settings_of(database_url: str, store: Path, **changed: object) -> Settings:
     return Settings(**({"database_url": database_url, "store_url": f"file://{store}"} | changed))  # type: ignore[arg-type]
 
 
+def full(_descriptor: int, _data: bytes) -> int:
+    raise OSError(28, "No space left on device")
+
+
 @pytest.mark.parametrize(
     ("then", "reason"),
     [
@@ -68,9 +72,6 @@ async def test_a_full_disk_leaves_no_backup(database_url, tmp_path, monkeypatch)
     """The run fails and names the store."""
     settings = settings_of(database_url, tmp_path / "store")
 
-    def full(_descriptor: int, _data: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
         patch.setattr("sinks.store.directory.os.write", full)
         summary, code = await perform(create_job(settings), settings, RunOptions())
@@ -95,6 +96,22 @@ async def test_a_limit_of_bytes_makes_pg_dump_wait(database_url, tmp_path) -> No
 
     assert manifest.stored_bytes == 200_000
     assert time.monotonic() - started > 0.5
+
+
+@pytest.mark.timeout(60)
+async def test_a_program_that_pg_dump_has_started_ends_with_it(database_url, tmp_path, monkeypatch) -> None:
+    """BRIDGE_PG_BIN may have a script that starts the real program, which would keep the pipe open."""
+    then = "printf 'half a dump'; sleep 100"
+    settings = settings_of(
+        database_url, tmp_path / "store", pg_bin=programs(tmp_path / "bin", version="99.1", then=then)
+    )
+    monkeypatch.setattr("sinks.store.directory._write", full)
+    started = time.monotonic()
+
+    summary, _ = await perform(create_job(settings), settings, RunOptions())
+
+    assert "No space left on device" in summary.errors[0].reason
+    assert time.monotonic() - started < 30
 
 
 async def test_an_older_pg_dump_is_refused_with_both_versions(database_url, tmp_path) -> None:
