@@ -273,6 +273,17 @@ async def test_keys_are_removed_and_counted(database_url: str) -> None:
         ]
 
 
+async def test_a_batch_of_keys_has_at_most_the_rows_of_the_setting(database_url: str) -> None:
+    """Although a batch is chosen by blocks of the table, which have as many keys as fit."""
+    async with kept(database_url) as books:
+        await books.fetch(
+            "INSERT INTO bridge_event_key SELECT substr(sha256(n::text::bytea), 1, 16), now() FROM generate_series(1, 3000) AS n"
+        )
+
+        assert await books.remove(RetentionKind.KEYS, most=1000) == 3000
+        assert (await books.fetch("SELECT max(rows) <= 1000 FROM removal"))[0][0]
+
+
 async def test_runs_are_removed_from_the_history(database_url: str) -> None:
     """A run that never ended counts from its beginning."""
     async with kept(database_url) as books:
