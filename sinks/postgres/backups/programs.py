@@ -97,8 +97,9 @@ def connection_variables(dsn: str, present: Mapping[str, str] | None = None) -> 
         "PGSSLMODE": address.sslmode,
         **{_OPTIONS[name]: value for name, value in options.items() if name in _OPTIONS},
     }
-    others = {name: value for name, value in options.items() if name not in {*_OPTIONS, *_IN_ADDRESS}}
-    given["PGOPTIONS"] = " ".join(f"-c {_escaped(f'{name}={value}')}" for name, value in sorted(others.items()))
+    others = {name: value for name, value in options.items() if name not in {*_OPTIONS, *_IN_ADDRESS, "options"}}
+    of_session = [f"-c {_escaped(f'{name}={value}')}" for name, value in sorted(others.items())]
+    given["PGOPTIONS"] = " ".join([options.get("options", ""), *of_session]).strip()
     if len(places) > 1:
         given.setdefault("PGTARGETSESSIONATTRS", "read-write")
     if address.sslmode not in ("verify-ca", "verify-full"):
