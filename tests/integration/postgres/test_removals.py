@@ -264,6 +264,7 @@ async def test_keys_are_removed_and_counted(database_url: str) -> None:
     """A closing entry has their number."""
     async with kept(database_url) as books:
         await filled(books)
+        await books.fetch("UPDATE bridge_event_key SET received_at = '2000-01-01 00:00+00'")
 
         assert await books.remove(RetentionKind.KEYS) == 2
         assert (await books.fetch("SELECT sum(keys) FROM removal"))[0][0] == 2
@@ -273,11 +274,27 @@ async def test_keys_are_removed_and_counted(database_url: str) -> None:
         ]
 
 
+async def test_keys_of_a_month_that_is_attached_after_the_plan_stay(database_url: str) -> None:
+    """A duplicate is refused as long as its event is stored, also if the month came back after the plan was made."""
+    async with kept(database_url) as books:
+        await books.fetch(
+            "INSERT INTO bridge_event_key VALUES ('a', '2020-01-15 00:00+00'), ('b', '2020-02-15 00:00+00')"
+        )
+        plan_id = await books.plan(RetentionKind.KEYS, before=datetime(2020, 3, 1, tzinfo=UTC))
+        await books.fetch(
+            "CREATE TABLE bridge_event_2020_02 PARTITION OF bridge_event"
+            " FOR VALUES FROM ('2020-02-01 00:00:00+00') TO ('2020-03-01 00:00:00+00')"
+        )
+
+        assert await books.apply(plan_id) == 1
+        assert [row[0] for row in await books.fetch("SELECT event_key FROM bridge_event_key")] == [b"b"]
+
+
 async def test_a_batch_of_keys_has_at_most_the_rows_of_the_setting(database_url: str) -> None:
     """Although a batch is chosen by blocks of the table, which have as many keys as fit."""
     async with kept(database_url) as books:
         await books.fetch(
-            "INSERT INTO bridge_event_key SELECT substr(sha256(n::text::bytea), 1, 16), now() FROM generate_series(1, 3000) AS n"
+            "INSERT INTO bridge_event_key SELECT substr(sha256(n::text::bytea), 1, 16), '2000-01-01 00:00+00' FROM generate_series(1, 3000) AS n"
         )
 
         assert await books.remove(RetentionKind.KEYS, most=1000) == 3000
