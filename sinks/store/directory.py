@@ -87,7 +87,7 @@ class DirectoryStore:
             with suppress(FileNotFoundError):
                 _sync_directory(path.parent)
             if path.parent != self._root:
-                # It stays if it has other objects, or gets one at this moment.
+                # A directory with other objects is kept.
                 with suppress(OSError):
                     path.parent.rmdir()
 

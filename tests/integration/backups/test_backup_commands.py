@@ -247,7 +247,7 @@ async def test_a_restore_is_refused_without_the_right_words(stack, database_url,
 
 
 async def test_a_backup_that_is_gone_counts_no_more(database_url) -> None:
-    """A verified backup that somebody has removed from the store is not one that can be restored."""
+    """A verified backup that was removed from the store can't be restored."""
     conn = await asyncpg.connect(database_url)
     try:
         await conn.execute(

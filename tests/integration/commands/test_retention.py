@@ -49,10 +49,10 @@ async def test_a_reviewed_plan_is_applied_once(stack: StackAddresses, database_u
     assert [one["applied_at"] is not None for one in await ran("retention", "list")] == [True, True]
 
 
-async def test_a_wait_for_the_workers_is_said(
+async def test_a_wait_for_the_workers_is_shown(
     stack: StackAddresses, database_url: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody takes a command that waits for one that hangs; it goes on once the workers have caught up."""
+    """The command prints the limit and the lag, and continues once the workers have caught up."""
     settings = settling(stack.kafka, database_url, topic_prefix).model_copy(update={"keep_runs": Duration("168h")})
     unread, said = [30_000, 25_000, 0], list[str]()
 
