@@ -285,6 +285,11 @@ async def test_keys_of_a_month_that_is_attached_after_the_plan_stay(database_url
             "CREATE TABLE bridge_event_2020_02 PARTITION OF bridge_event"
             " FOR VALUES FROM ('2020-02-01 00:00:00+00') TO ('2020-03-01 00:00:00+00')"
         )
+        await books.fetch(
+            "INSERT INTO bridge_event (received_at, occurred_at, site_id, script_id, event_id, event_type, properties, schema_version,"
+            " raw_topic, raw_partition, raw_offset, attempt) VALUES ('2020-02-15 00:00+00', '2020-02-15 00:00+00', 1, 's', 'b', 'view', '{}',"
+            " 1, 't.raw', 0, 0, 1)"
+        )
 
         assert await books.apply(plan_id) == 1
         assert [row[0] for row in await books.fetch("SELECT event_key FROM bridge_event_key")] == [b"b"]
