@@ -299,11 +299,12 @@ LAST_REMOVAL = latest_gauge(
 )
 DATABASE_BYTES = latest_gauge("bridge_database_size_bytes", "Size of the database.")
 BACKUP_NEWEST = latest_gauge(
-    "bridge_backup_newest_timestamp_seconds", "Time whose state the newest backup has; 0 while there is no backup."
+    "bridge_backup_newest_timestamp_seconds",
+    "Time whose state the newest backup has; if all are gone, that of the first backup; 0 if none was ever made.",
 )
 BACKUP_VERIFIED = latest_gauge(
     "bridge_backup_verified_timestamp_seconds",
-    "Time whose state the newest verified backup has; while none is verified, that of the oldest backup; 0 without any.",
+    "Time whose state the newest verified backup has; while none that is there is verified, that of the first backup; 0 if none was ever made.",
 )
 LOG_ENDS_READ = lowest_gauge(
     "bridge_log_ends_read_timestamp_seconds",

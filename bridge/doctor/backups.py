@@ -59,7 +59,8 @@ def needed_ms(settings: Settings, ages: BackupAges | None, now: float) -> int:
     """
     age, restore = settings.backup_max_age.seconds, settings.restore_time.seconds
     if ages is not None:
-        age = max(age, now - ages.verified if ages.verified is not None else 0)
+        restored = max((one for one in (ages.verified, ages.oldest) if one is not None), default=now)
+        age = max(age, now - restored)
         restore = max(restore, ages.restore_seconds or 0)
     return round((age + restore) * 1000)
 

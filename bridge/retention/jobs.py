@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -90,14 +90,14 @@ def run_job(settings: Settings) -> Job[RetentionSummary]:
 
 
 async def _apply(settings: Settings, run: Run[RetentionSummary], plan: RetentionPlan) -> None:
-    lag = _Lag(settings)
+    lag = _Lag(settings, run.tell)
     for number, step in enumerate(plan.steps):
         if step.ended_at is not None:
             continue
         with run.target(step.kind.value):
             while step.ended_at is None:
-                run.check_lock()
                 await lag.wait()
+                run.check_lock()
                 before = step.rows_removed
                 step = await go_on(settings.dsn, plan.plan_id, step, run.summary.run_id, settings.retention_batch_rows)
                 run.summary.processed_total += step.rows_removed - before
@@ -109,8 +109,9 @@ async def _apply(settings: Settings, run: Run[RetentionSummary], plan: Retention
 class _Lag:
     """Waits between two batches while workers have more unread records than the settings allow."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tell: Callable[[str], None]) -> None:
         self._settings = settings
+        self._tell = tell
         self._looked = float("-inf")
 
     async def wait(self) -> None:
@@ -118,11 +119,15 @@ class _Lag:
         most = self._settings.retention_max_lag
         if not most or time.monotonic() - self._looked < LOOK_SECONDS:
             return
-        behind = True
-        while behind:
-            behind = await self._unread() > most
-            if behind:
-                await asyncio.sleep(LOOK_SECONDS)
+        told = False
+        while (unread := await self._unread()) > most:
+            if not told:
+                self._tell(
+                    f"waiting until at most {most} records of {self._settings.topics.raw} are unread "
+                    f"(BRIDGE_RETENTION_MAX_LAG); now {unread}"
+                )
+                told = True
+            await asyncio.sleep(LOOK_SECONDS)
         self._looked = time.monotonic()
 
     async def _unread(self) -> int:

@@ -4,10 +4,11 @@ import asyncio
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ _PIECE: Final = 1 << 20
 _UNFINISHED: Final = ".unfinished"
 _LEFT_SECONDS: Final = 86_400
 """A file without its final name that was not written for this long belongs to a process that was killed."""
+_MOST_TRIES: Final = 100
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -76,37 +78,56 @@ class DirectoryStore:
     async def head(self, name: str) -> StoredObject | None:
         path = self._root / checked_name(name)
         with self._errors(f"read {name}"):
-            return self._described(path) if _is_file(path) else None
+            return self._described(path)
 
     async def delete(self, name: str) -> None:
         path = self._root / checked_name(name)
         with self._errors(f"remove {name}"):
             path.unlink(missing_ok=True)
-            if path.parent.is_dir():
+            with suppress(FileNotFoundError):
                 _sync_directory(path.parent)
-                if path.parent != self._root and not any(path.parent.iterdir()):
+            if path.parent != self._root:
+                # A directory with other objects is kept.
+                with suppress(OSError):
                     path.parent.rmdir()
 
     def _begin(self, path: Path) -> tuple[int, Path]:
-        _make_directory(path.parent)
         self._remove_left()
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_UNFINISHED)
-        return descriptor, Path(name)
+        tries = 0
+        while True:
+            try:
+                _make_directory(path.parent)
+                descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_UNFINISHED)
+            except FileNotFoundError:
+                # Another process has removed the directory with its last object.
+                tries += 1
+                if tries == _MOST_TRIES:
+                    raise
+            else:
+                return descriptor, Path(name)
 
     def _remove_left(self) -> None:
-        for path in self._root.rglob(f".*{_UNFINISHED}"):
-            if time.time() - path.lstat().st_mtime > _LEFT_SECONDS:
-                path.unlink(missing_ok=True)
+        # Other processes rename and remove such files too; what is missed is removed next time.
+        with suppress(FileNotFoundError):
+            for path in self._root.rglob(f".*{_UNFINISHED}"):
+                if time.time() - path.lstat().st_mtime > _LEFT_SECONDS:
+                    path.unlink(missing_ok=True)
 
     def _list(self, prefix: str) -> list[StoredObject]:
         directory = self._root / prefix
         found = (
             Path(place) / name for place, _, names in os.walk(directory) for name in names if not name.startswith(".")
         )
-        return sorted(self._described(path) for path in found if _is_file(path))
+        return sorted(one for path in found if (one := self._described(path)) is not None)
 
-    def _described(self, path: Path) -> StoredObject:
-        found = path.lstat()
+    def _described(self, path: Path) -> StoredObject | None:
+        """Return the file as an object; None if there is none, also if another process has removed it just now."""
+        try:
+            found = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
         return StoredObject(
             path.relative_to(self._root).as_posix(), found.st_size, datetime.fromtimestamp(found.st_mtime, UTC)
         )
@@ -127,10 +148,6 @@ class DirectoryStore:
             raise StoreFailed(
                 f"{self.address}: can't {what}: {error.strerror or error}; correct the directory or BRIDGE_STORE_URL"
             ) from error
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
 
 
 def _write(descriptor: int, piece: bytes) -> None:

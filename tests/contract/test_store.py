@@ -2,13 +2,14 @@
 
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from support.infrastructure.bucket import BUCKET, OTHER_KEY, Bucket, serving_bucket
 
 from schemas.errors import InvalidInput, NoSuchThing, StoreFailed
+from sinks.store import directory
 from sinks.store.directory import DirectoryStore
 from sinks.store.opening import open_store
 from sinks.store.port import Store
@@ -141,6 +142,33 @@ async def test_a_link_in_a_directory_is_not_followed(tmp_path: Path) -> None:
     assert await store.objects("b") == []
     with pytest.raises(StoreFailed, match="b/link"):
         await content(store, "b/link")
+
+
+async def test_a_directory_that_another_process_changes_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`prune` removes an object while another command lists it, and its directory while another object is begun."""
+    store, made, walk = DirectoryStore(tmp_path), directory._make_directory, os.walk
+    left = [True]
+
+    def removed(path: Path) -> None:
+        made(path)
+        if left:
+            left.clear()
+            path.rmdir()
+
+    def emptied(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, names, found in walk(top):
+            for one in found:
+                Path(place, one).unlink()
+            yield place, names, found
+
+    monkeypatch.setattr(directory, "_make_directory", removed)
+    await store.put("b/one", pieces(1))
+    monkeypatch.setattr("sinks.store.directory.os.walk", emptied)
+
+    assert not left
+    assert await store.objects("b") == []
 
 
 async def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,8 +104,12 @@ def attest(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the backup in the other program.")],
     stored_at: Annotated[str, typer.Option("--stored-at", help="Where it is, such as pgbackrest:main.")],
     taken: Annotated[
-        str, typer.Option("--taken", help="The time whose state it has: RFC 3339, or an age such as 2h.")
-    ] = "0s",
+        str | None,
+        typer.Option(
+            "--taken",
+            help="The time whose state it has: RFC 3339, or an age such as 2h. By default now, or the known time of this backup.",
+        ),
+    ] = None,
     restored_in: Annotated[
         str | None,
         typer.Option("--restored-in", help="A restore of it was tried and has taken this long, such as 40m."),
@@ -126,8 +130,8 @@ def attest(
         or not name[0].isalnum()
     ):
         raise InvalidInput("NAME: use letters, digits, dots, hyphens and underscores, such as 20260210-020000F")
-    moment = asked_moment("--taken", taken, now) or now
-    if moment > now:
+    moment = asked_moment("--taken", taken, now)
+    if moment is not None and moment > now:
         raise InvalidInput(f"--taken: {taken} is in the future")
     seconds = None if restored_in is None else seconds_of("--restored-in", restored_in)
     job = attest_job(settings, name, moment, stored_at, note, seconds)

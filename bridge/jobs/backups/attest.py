@@ -11,9 +11,17 @@ from sinks.postgres.backups.record import note_external
 
 
 def attest_job(
-    settings: Settings, name: str, taken_at: datetime, stored_at: str, note: str | None, restore_seconds: float | None
+    settings: Settings,
+    name: str,
+    taken_at: datetime | None,
+    stored_at: str,
+    note: str | None,
+    restore_seconds: float | None,
 ) -> Job[BackupSummary]:
-    """Return the job that notes an external backup; with `restore_seconds`, also that its restore was tried."""
+    """Return the job that notes an external backup; with `restore_seconds`, also that its restore was tried.
+
+    `taken_at` is None for the time that is known of this backup, or now for a new one.
+    """
 
     async def work(run: Run[BackupSummary]) -> None:
         run.summary.backup_id, run.summary.stored_at = name, stored_at

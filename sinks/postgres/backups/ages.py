@@ -9,7 +9,8 @@ from sinks.postgres.statements import sql
 class BackupAges(NamedTuple):
     """Times of backups in seconds since the epoch, and the longest recent restore in seconds; None if there is none.
 
-    While no backup is verified, `verified` is the time of the oldest backup.
+    Backups that are gone from the store do not count. If all are gone, `newest` is the time of the oldest backup that was
+    ever made, and so is `verified` if no backup that is there is verified.
     """
 
     newest: float | None

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -98,8 +99,9 @@ def connection_variables(dsn: str, present: Mapping[str, str] | None = None) -> 
         "PGSSLMODE": address.sslmode,
         **{_OPTIONS[name]: value for name, value in options.items() if name in _OPTIONS},
     }
-    others = {name: value for name, value in options.items() if name not in {*_OPTIONS, *_IN_ADDRESS}}
-    given["PGOPTIONS"] = " ".join(f"-c {_escaped(f'{name}={value}')}" for name, value in sorted(others.items()))
+    others = {name: value for name, value in options.items() if name not in {*_OPTIONS, *_IN_ADDRESS, "options"}}
+    of_session = [f"-c {_escaped(f'{name}={value}')}" for name, value in sorted(others.items())]
+    given["PGOPTIONS"] = " ".join([options.get("options", ""), *of_session]).strip()
     if len(places) > 1:
         given.setdefault("PGTARGETSESSIONATTRS", "read-write")
     if address.sslmode not in ("verify-ca", "verify-full"):
@@ -250,8 +252,9 @@ async def _running(
         yield _Process(process, errors)
     finally:
         if process.returncode is None:
+            # It leads a session, so that a script that has started the real program ends with that.
             with suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
             # asyncio notices the end only once the output is read, of which a pipe may still be full.
             while process.stdout is not None and await process.stdout.read(_PIECE):
                 pass

@@ -52,14 +52,17 @@ async def _note_manifest(conn: Connection, stored_at: str, one: BackupManifest) 
 async def note_external(
     dsn: str,
     backup_id: str,
-    taken_at: datetime,
+    taken_at: datetime | None,
     now: datetime,
     stored_at: str,
     note: str | None,
     *,
     restore_seconds: float | None = None,
 ) -> None:
-    """Note a backup that another program has made; with `restore_seconds`, also that a restore of it was tried."""
+    """Note a backup that another program has made; with `restore_seconds`, also that a restore of it was tried.
+
+    `taken_at` is None for the time that is known of this backup, or `now` for a new one.
+    """
     async with connection(dsn, "backup") as conn, conn.transaction():
         await conn.execute(sql("backup_note"), backup_id, "external", taken_at, now, stored_at, None, None, None, note)
         if restore_seconds is not None:

@@ -15,8 +15,8 @@ from sinks.postgres.statements import sql
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """The most bytes that the rows of one batch have, if it has more than one."""
-_BLOCKS: Final = 100
-"""Blocks of the key table that are read at once for each 5000 rows of a batch; a block has some 100 keys."""
+_KEYS_IN_BLOCK: Final = 140
+"""The most keys in a block of the key table."""
 _BEGINNING: Final = {"topic": "", "partition": -1, "offset": -1}
 
 Position = dict[str, Any] | None
@@ -79,7 +79,7 @@ async def _keys(
     first = position["block"] if position else 0
     if first >= await conn.fetchval(sql("keys_blocks")):
         return Removed(0, 0, None)
-    after = first + max(1, _BLOCKS * most // 5000)
+    after = first + max(1, most // _KEYS_IN_BLOCK)
     rows = await conn.fetch(sql("keys_close"), run_id, kind, first, after, before)
     return _removed(rows, {"block": after})
 

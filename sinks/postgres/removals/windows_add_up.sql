@@ -21,7 +21,7 @@ WITH gone AS (
         dropped_duplicate_event_id = w.dropped_duplicate_event_id + excluded.dropped_duplicate_event_id,
         dropped_sink_rejected_row = w.dropped_sink_rejected_row + excluded.dropped_sink_rejected_row,
         dropped_retry_exhausted = w.dropped_retry_exhausted + excluded.dropped_retry_exhausted,
-        minutes = excluded.minutes
+        minutes = greatest(w.minutes, excluded.minutes)
     RETURNING 1
 )
 INSERT INTO removal (run_id, kind, rows, bytes, rows_digest)

@@ -32,6 +32,12 @@ async def oldest_month(conn: Connection) -> datetime | None:
     return min(found, default=None)
 
 
+async def _before(conn: Connection, step: PlannedStep) -> datetime:
+    # A month that was attached after the plan was made keeps its keys.
+    month = await oldest_month(conn) if step.kind is RetentionKind.KEYS else None
+    return step.before if month is None else min(step.before, month)
+
+
 async def counted(conn: Connection, steps: Sequence[RetentionStep]) -> list[PlannedStep]:
     """Return the steps with the numbers of rows that they would remove now, and the sizes of these rows."""
     planned = []
@@ -107,6 +113,7 @@ async def go_on(dsn: str, plan_id: str, step: PlannedStep, run_id: str, most: in
     """
     async with connection(dsn, "retention") as conn, conn.transaction():
         await conn.execute(sql("retention_session"))
+        step = step._replace(before=await _before(conn, step))
         done = await remove_batch(conn, step.kind, step.before, step.position, run_id, most)
         ended = done.position is None
         values = (_text(done.position), done.rows, done.bytes, ended, _text(step.position))

@@ -3,20 +3,22 @@
 import json
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 from support.backups import backup_environment, made, refused, stored
 from support.events.settled import settings_for
 from support.infrastructure.databases import with_database
 
 from bridge.backups.writing import write_backup
+from bridge.jobs.backups.attest import attest_job
 from bridge.jobs.backups.create import create_job
 from bridge.jobs.backups.prune import prune_job
 from bridge.jobs.frame import RunOptions, perform
 from schemas.config.settings import Settings
-from sinks.postgres.backups.ages import backup_ages
+from sinks.postgres.backups.ages import BackupAges, backup_ages
 from sinks.postgres.backups.record import list_backups
 from sinks.store.directory import DirectoryStore
 
@@ -39,6 +41,10 @@ def programs(directory: Path, *, version: str, then: str) -> str:
 
 def settings_of(database_url: str, store: Path, **changed: object) -> Settings:
     return Settings(**({"database_url": database_url, "store_url": f"file://{store}"} | changed))  # type: ignore[arg-type]
+
+
+def full(_descriptor: int, _data: bytes) -> int:
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize(
@@ -66,9 +72,6 @@ async def test_a_full_disk_leaves_no_backup(database_url, tmp_path, monkeypatch)
     """The run fails and names the store."""
     settings = settings_of(database_url, tmp_path / "store")
 
-    def full(_descriptor: int, _data: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
         patch.setattr("sinks.store.directory.os.write", full)
         summary, code = await perform(create_job(settings), settings, RunOptions())
@@ -93,6 +96,22 @@ async def test_a_limit_of_bytes_makes_pg_dump_wait(database_url, tmp_path) -> No
 
     assert manifest.stored_bytes == 200_000
     assert time.monotonic() - started > 0.5
+
+
+@pytest.mark.timeout(60)
+async def test_a_program_that_pg_dump_has_started_ends_with_it(database_url, tmp_path, monkeypatch) -> None:
+    """BRIDGE_PG_BIN may have a script that starts the real program, which would keep the pipe open."""
+    then = "printf 'half a dump'; sleep 100"
+    settings = settings_of(
+        database_url, tmp_path / "store", pg_bin=programs(tmp_path / "bin", version="99.1", then=then)
+    )
+    monkeypatch.setattr("sinks.store.directory._write", full)
+    started = time.monotonic()
+
+    summary, _ = await perform(create_job(settings), settings, RunOptions())
+
+    assert "No space left on device" in summary.errors[0].reason
+    assert time.monotonic() - started < 30
 
 
 async def test_an_older_pg_dump_is_refused_with_both_versions(database_url, tmp_path) -> None:
@@ -188,6 +207,30 @@ async def test_an_attested_backup_is_listed_and_counts(stack, database_url, topi
     assert "--taken" in await refused(environment, *words[:6], "2999-01-01T00:00:00Z")
 
 
+async def test_a_restore_is_attested_without_making_the_backup_newer(database_url) -> None:
+    """The backup keeps the time whose state it has. A backup of the same name from another time was not restored."""
+    settings = Settings(database_url=database_url)  # type: ignore[arg-type]  # the settings validate what they are given
+
+    async def attest(taken: datetime | None, seconds: float | None = None) -> BackupAges:
+        job = attest_job(settings, "nightly", taken, "pgbackrest:main", None, seconds)
+        _, code = await perform(job, settings, RunOptions())
+        assert code == 0
+        return await backup_ages(database_url)
+
+    monday, tuesday = (datetime(2026, 2, day, tzinfo=UTC) for day in (2, 3))
+    await attest(monday)
+    restored = await attest(None, 60)
+    another = await attest(tuesday)
+
+    assert (restored.newest, restored.verified, restored.restore_seconds) == (
+        monday.timestamp(),
+        monday.timestamp(),
+        60,
+    )
+    assert (await list_backups(database_url))[0].checked_at is None
+    assert another.restore_seconds is None
+
+
 async def test_a_restore_is_refused_without_the_right_words(stack, database_url, topic_prefix, tmp_path) -> None:
     """A password on the command line, and the name of another database."""
     settings = settings_for(stack.kafka, database_url, topic_prefix)
@@ -201,3 +244,22 @@ async def test_a_restore_is_refused_without_the_right_words(stack, database_url,
     assert "is not the database's name 'empty'" in await refused(environment, "restore", "newest", "--confirm", "other")
     environment["BRIDGE_ENV"] = "production"
     assert "may talk without TLS" in await refused(environment, "restore", "newest", "--confirm", "empty")
+
+
+async def test_a_backup_that_is_gone_counts_no_more(database_url) -> None:
+    """A verified backup that was removed from the store can't be restored."""
+    conn = await asyncpg.connect(database_url)
+    try:
+        await conn.execute(
+            "INSERT INTO backup (backup_id, kind, taken_at, ended_at, stored_at, checked_at, removed_at) VALUES"
+            " ('a', 'dump', to_timestamp(100), now(), 'x', NULL, now()), ('b', 'dump', to_timestamp(200), now(), 'x', now(), NULL),"
+            " ('c', 'dump', to_timestamp(300), now(), 'x', NULL, NULL), ('d', 'dump', to_timestamp(400), now(), 'x', now(), now())"
+        )
+        there = await backup_ages(database_url)
+        await conn.execute("UPDATE backup SET removed_at = now()")
+        gone = await backup_ages(database_url)
+    finally:
+        await conn.close()
+
+    assert (there.newest, there.verified, there.oldest) == (300, 200, 200)
+    assert (gone.newest, gone.verified, gone.oldest) == (100, 100, None)

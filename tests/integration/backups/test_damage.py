@@ -282,3 +282,15 @@ async def test_a_database_that_has_something_is_refused(database_url, empty_data
     path.write_text(json.dumps(json.loads(path.read_text()) | {"roles": ["nobody-here"]}))
     with pytest.raises(BridgeError, match="lacks the accounts nobody-here"):
         await restored(settings, empty_database)
+
+
+async def test_the_newest_backup_is_found_beside_damaged_ones(database_url, server, tmp_path) -> None:
+    """An older manifest that is damaged, or of another release's format, does not prevent a restore of the newest."""
+    store = DirectoryStore(tmp_path)
+    made = await write_backup(settings_of(database_url, server, tmp_path), store, "run-1")
+    for name, text in (("20200101T000000Z-dead", "{"), ("20200102T000000Z-0000", '{"format": 2}')):
+        left = tmp_path / "backups" / name / "manifest.json"
+        left.parent.mkdir()
+        left.write_text(text)
+
+    assert (await find_backup(store, "newest")).backup_id == made.backup_id

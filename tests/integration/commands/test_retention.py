@@ -1,6 +1,7 @@
 """`bridge retention` as an operator runs it: a plan, its application, the audit afterwards, and what is refused."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +9,12 @@ from support.events.settled import environment_of, fetch, settle_everything, set
 from support.processes.command import bridge_text
 
 from bridge.dev.stack import StackAddresses
+from bridge.jobs.run import Run
+from bridge.retention import jobs
+from schemas.config.duration import Duration
+from schemas.config.settings import Settings
+from schemas.documents.run_summary import RetentionSummary, begin_summary
+from sinks.postgres.offsets.admin import StoredOffset
 
 KEEP = {"BRIDGE_KEEP_LEDGER": "168h", "BRIDGE_KEEP_HEALED_PAYLOADS": "24h"}
 AGED = """
@@ -40,6 +47,33 @@ async def test_a_reviewed_plan_is_applied_once(stack: StackAddresses, database_u
     assert (applied["processed_total"], again["processed_total"], scheduled["processed_total"]) == (4, 0, 0)
     assert (totals["persisted"], totals["dropped"], totals["healed"], totals["removed"]) == (48, 5, 2, 2)
     assert [one["applied_at"] is not None for one in await ran("retention", "list")] == [True, True]
+
+
+async def test_a_wait_for_the_workers_is_shown(
+    stack: StackAddresses, database_url: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command prints the limit and the lag, and continues once the workers have caught up."""
+    settings = settling(stack.kafka, database_url, topic_prefix).model_copy(update={"keep_runs": Duration("168h")})
+    unread, said = [30_000, 25_000, 0], list[str]()
+
+    async def offsets(_settings: Settings) -> list[StoredOffset]:
+        at = datetime.now(UTC)
+        return [StoredOffset(settings.topics.raw, 0, 1, 0, 0, 0, unread.pop(0), at, "w", 1, None, 0, 0, 0)]
+
+    def run(name: str) -> Run[RetentionSummary]:
+        return Run(begin_summary(name, datetime.now(UTC), RetentionSummary), tell=said.append)
+
+    monkeypatch.setattr(jobs, "stored_offsets", offsets)
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.01)
+    planned = run("retention-plan")
+    await jobs.plan_job(settings).work(planned)
+    assert planned.summary.plan_id
+    await jobs.apply_job(settings, planned.summary.plan_id).work(run("retention-apply"))
+
+    assert said == [
+        f"waiting until at most 20000 records of {settings.topics.raw} are unread (BRIDGE_RETENTION_MAX_LAG); now 30000"
+    ]
+    assert (await fetch(settings, "SELECT applied_at IS NOT NULL FROM retention_plan"))[0][0]
 
 
 async def test_a_schedule_applies_only_reviewed_retentions(

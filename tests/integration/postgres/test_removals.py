@@ -235,6 +235,18 @@ async def test_windows_are_added_up_to_hours_and_days(database_url: str) -> None
         assert [tuple(row) for row in days] == [(1440, 4, 2)]
 
 
+async def test_a_late_minute_leaves_a_day_a_day(database_url: str) -> None:
+    """Its counts are added to the row of the day, which has the counts of 1440 minutes as before."""
+    async with kept(database_url) as books:
+        await books.fetch(SPREAD)
+        await books.remove(RetentionKind.MINUTE_WINDOWS, RetentionKind.HOUR_WINDOWS)
+        late = "INSERT INTO gate_window SELECT min(window_start) + interval '5 minutes', 1, 't.raw', 0, false, 3, 1, 1, 1, 1, 0, 0, 0, 0 FROM gate_window"
+        await books.fetch(late)
+        await books.remove(RetentionKind.MINUTE_WINDOWS)
+
+        assert [row[0] for row in await books.fetch("SELECT DISTINCT minutes FROM gate_window")] == [1440]
+
+
 async def test_payloads_of_healed_events_are_blanked(database_url: str) -> None:
     """Errors and attempts stay, and so do the payloads of dead letters."""
     async with kept(database_url) as books:
@@ -252,6 +264,7 @@ async def test_keys_are_removed_and_counted(database_url: str) -> None:
     """A closing entry has their number."""
     async with kept(database_url) as books:
         await filled(books)
+        await books.fetch("UPDATE bridge_event_key SET received_at = '2000-01-01 00:00+00'")
 
         assert await books.remove(RetentionKind.KEYS) == 2
         assert (await books.fetch("SELECT sum(keys) FROM removal"))[0][0] == 2
@@ -259,6 +272,38 @@ async def test_keys_are_removed_and_counted(database_url: str) -> None:
         assert (await books.audit()).problems == [
             "bridge_event_key: 0 keys for the 2 events of the last 7 days, in which none may be missing"
         ]
+
+
+async def test_keys_of_a_month_that_is_attached_after_the_plan_stay(database_url: str) -> None:
+    """A duplicate is refused as long as its event is stored, also if the month came back after the plan was made."""
+    async with kept(database_url) as books:
+        await books.fetch(
+            "INSERT INTO bridge_event_key VALUES ('a', '2020-01-15 00:00+00'), ('b', '2020-02-15 00:00+00')"
+        )
+        plan_id = await books.plan(RetentionKind.KEYS, before=datetime(2020, 3, 1, tzinfo=UTC))
+        await books.fetch(
+            "CREATE TABLE bridge_event_2020_02 PARTITION OF bridge_event"
+            " FOR VALUES FROM ('2020-02-01 00:00:00+00') TO ('2020-03-01 00:00:00+00')"
+        )
+        await books.fetch(
+            "INSERT INTO bridge_event (received_at, occurred_at, site_id, script_id, event_id, event_type, properties, schema_version,"
+            " raw_topic, raw_partition, raw_offset, attempt) VALUES ('2020-02-15 00:00+00', '2020-02-15 00:00+00', 1, 's', 'b', 'view', '{}',"
+            " 1, 't.raw', 0, 0, 1)"
+        )
+
+        assert await books.apply(plan_id) == 1
+        assert [row[0] for row in await books.fetch("SELECT event_key FROM bridge_event_key")] == [b"b"]
+
+
+async def test_a_batch_of_keys_has_at_most_the_rows_of_the_setting(database_url: str) -> None:
+    """Although a batch is chosen by blocks of the table, which have as many keys as fit."""
+    async with kept(database_url) as books:
+        await books.fetch(
+            "INSERT INTO bridge_event_key SELECT substr(sha256(n::text::bytea), 1, 16), '2000-01-01 00:00+00' FROM generate_series(1, 3000) AS n"
+        )
+
+        assert await books.remove(RetentionKind.KEYS, most=1000) == 3000
+        assert (await books.fetch("SELECT max(rows) <= 1000 FROM removal"))[0][0]
 
 
 async def test_runs_are_removed_from_the_history(database_url: str) -> None:

@@ -117,6 +117,7 @@ def test_retention_against_backups(kept: int, size: str, health: list[str]) -> N
         (BackupAges(-3600.0, -10 * 3600.0, -900 * 3600.0, 60.0), 56),
         (BackupAges(-3600.0, -100 * 3600.0, -900 * 3600.0, 60.0), 108),
         (BackupAges(-3600.0, -3600.0, -3600.0, 10 * 3600.0), 58),
+        (BackupAges(-3600.0, -9000 * 3600.0, -100 * 3600.0, None), 108),
     ],
 )
 def test_real_backups_count_if_they_exceed_the_settings(ages: BackupAges | None, hours: int) -> None:

@@ -43,8 +43,15 @@ SECRET, ESCAPED = "p@ss/word", "p%40ss%2Fword"
                 "PGOPTIONS": r"-c options_of_ours=1 -c search_path=a\ b,c",
             },
         ),
+        (
+            "postgresql://db/ghostlink?options=-c%20search_path%3Da&work_mem=8MB",
+            {
+                "PGHOST": "db", "PGPASSWORD": "of-a-file", "PGDATABASE": "ghostlink",
+                "PGOPTIONS": "-c search_path=a -c work_mem=8MB",
+            },
+        ),
     ],
-    ids=["all parts", "a socket", "two hosts", "settings of the session"],
+    ids=["all parts", "a socket", "two hosts", "settings of the session", "options of the session"],
 )  # fmt: skip
 def test_a_url_becomes_variables(dsn: str, given: dict[str, str]) -> None:
     """Other variables for Postgres do not count, and no secret of the product is passed on."""

@@ -68,6 +68,18 @@ MUTANTS = [
         (KEPT,),
     ),
     Mutant(
+        "backup-gone",
+        "the rule that a backup which is gone from the store is no verified one",
+        (Edit("backlog_backups.sql", "removed_at IS NULL AND checked_at IS NOT NULL", "checked_at IS NOT NULL"),),
+        (f"{COMMANDS}::test_a_backup_that_is_gone_counts_no_more",),
+    ),
+    Mutant(
+        "backup-name-again",
+        "the rule that a new backup of a known name is not verified",
+        (Edit("backup_note.sql", "checked_at = CASE WHEN $3 <> b.taken_at THEN NULL ELSE b.checked_at END,", ""),),
+        (f"{COMMANDS}::test_a_restore_is_attested_without_making_the_backup_newer",),
+    ),
+    Mutant(
         "backup-pg-dump-failed",
         "the check of pg_dump's exit code before its output counts as complete",
         (Edit(f"{PROGRAMS}::Output.pieces", "await self._process.succeeded(self._program.path.name)"),),

@@ -84,6 +84,12 @@ MUTANTS = [
         (f"{REMOVALS}::test_windows_are_added_up_to_hours_and_days",),
     ),
     Mutant(
+        "windows-keep-their-length",
+        "the length of a day's window when a late minute is added to it",
+        (Edit("windows_add_up.sql", "greatest(w.minutes, excluded.minutes)", "excluded.minutes"),),
+        (f"{REMOVALS}::test_a_late_minute_leaves_a_day_a_day",),
+    ),
+    Mutant(
         "counterparts-balance",
         "the balance of events and healed rows without counterpart",
         (Edit("rules/closed.py::counterpart_problems", "events - rows != closed.healed - later", "False"),),
