@@ -1,7 +1,8 @@
 -- Returns a line for each role that has CREATE on the current schema, unless it is a superuser or owns the schema, the
 -- database or the product's relations. Also returns a line for each function or operator of such a role in the schema
--- whose name is that of one of Postgres' own: a statement may resolve to it. This statement uses only names of
--- pg_catalog, so it calls no such function itself.
+-- whose name is that of one of Postgres' own: a statement may resolve to it, and one for each function of the product
+-- that runs with its owner's rights and that every role may execute. This statement uses only names of pg_catalog, so it
+-- calls no such function itself.
 WITH place AS (
     SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname OPERATOR(pg_catalog.=) pg_catalog."current_schema"()
@@ -39,4 +40,13 @@ SELECT pg_catalog.concat(m.kind, ' ', m.name, ' of role ', pg_catalog.pg_get_use
                          ' can take the place of one of Postgres in statements: see what it does, and drop it')
 FROM made AS m
 WHERE NOT EXISTS (SELECT FROM owning AS o WHERE o.oid OPERATOR(pg_catalog.=) m.owner)
+UNION ALL
+SELECT pg_catalog.concat('every role has EXECUTE on ', f.oid::pg_catalog.regprocedure::pg_catalog.text,
+                         ', which runs with its owner''s rights: `bridge db grants` for any account revokes it')
+FROM pg_catalog.pg_proc AS f JOIN place AS p ON p.oid OPERATOR(pg_catalog.=) f.pronamespace
+WHERE f.prosecdef AND f.prorettype OPERATOR(pg_catalog.<>) 'pg_catalog.trigger'::pg_catalog.regtype::pg_catalog.oid
+  AND pg_catalog.concat(f.proname, '()') OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])
+  AND EXISTS (
+      SELECT FROM pg_catalog.aclexplode(coalesce(f.proacl, pg_catalog.acldefault('f', f.proowner))) AS x
+      WHERE x.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid)
 ORDER BY line

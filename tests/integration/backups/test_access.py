@@ -15,6 +15,7 @@ from bridge.dev.stack import StackAddresses
 from schemas.config.service import Service
 from schemas.config.settings import Settings
 from sinks.postgres.backups.target import scratch_database, with_database
+from sinks.postgres.schema.check import check_database
 from sinks.store.directory import DirectoryStore
 
 RUN = "SELECT has_function_privilege('{role}', oid, 'EXECUTE') FROM pg_proc WHERE proname = 'discard_dead_letters'"
@@ -82,10 +83,13 @@ async def test_grants_take_back_functions_that_a_restore_gave_to_everybody(admin
         )
         await execute(admin_url, f"GRANT EXECUTE ON FUNCTION {signature} TO PUBLIC")
         assert await value_of(admin_url, RUN.format(role=role))
+        (line,) = await check_database(admin_url, months_ahead=2)
+        assert line.startswith("every role has EXECUTE on discard_dead_letters(")
 
         done = await bridge_text(
             "db", "grants", role, "--service", "reader", "--apply", settings={"BRIDGE_DATABASE_URL": admin_url}
         )
 
         assert done.returncode == 0, done.stdout + done.stderr
+        assert await check_database(admin_url, months_ahead=2) == []
         assert not await value_of(admin_url, RUN.format(role=role))

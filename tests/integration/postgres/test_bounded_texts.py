@@ -77,6 +77,38 @@ async def test_texts_of_the_ledger_and_of_offsets_have_lengths(database_url: str
         await execute(database_url, f"UPDATE bridge_event_raw SET {name} = convert_to(repeat('x', {most}), 'UTF8')")
 
 
+DEEP = """
+DO $$
+DECLARE
+    document jsonb := '1';
+BEGIN
+    FOR level IN 1..18000 LOOP document := jsonb_build_array(document); END LOOP;
+    INSERT INTO bridge_event (
+        received_at, occurred_at, site_id, script_id, event_id, event_type, properties, original, schema_version, raw_topic, raw_partition,
+        raw_offset, attempt)
+    VALUES (now(), now(), 1, 's', 'e', 'click', {documents}, 1, 'bridge.raw', 0, 1, 1);
+END
+$$
+"""
+LONG = """
+INSERT INTO bridge_event (
+    received_at, occurred_at, site_id, script_id, event_id, event_type, properties, original, schema_version, raw_topic, raw_partition,
+    raw_offset, attempt)
+SELECT now(), now(), 1, 's', 'e', 'click', {documents}, 1, 'bridge.raw', 0, 1, 1
+FROM (SELECT jsonb_agg({value}) AS document FROM generate_series(1, {count})) AS d
+"""
+
+
+@pytest.mark.parametrize("documents", ["document, NULL", "'{}', document"], ids=["properties", "original"])
+async def test_a_document_of_an_event_can_be_dumped_and_restored(database_url: str, documents: str) -> None:
+    """Postgres stores some that it can't print or parse, and one row of them would make every backup fail."""
+    with account(database_url, Service.WORKER) as url:
+        with pytest.raises(asyncpg.StatementTooComplexError, match="stack depth"):
+            await execute(url, DEEP.replace("{documents}", documents))
+        await refused(url, LONG.format(documents=documents, value="1e131000::numeric", count=300))
+        await execute(url, LONG.format(documents=documents, value="repeat('x', 60)", count=1000))
+
+
 async def test_texts_of_an_event_have_lengths(database_url: str) -> None:
     """Events arrive by COPY under the worker's account, in every month."""
     made = (

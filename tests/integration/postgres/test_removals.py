@@ -31,6 +31,11 @@ INSERT INTO gate_window
 SELECT date_trunc('day', now(), 'UTC') - minute * interval '1 minute', site, 't.raw', 0, false, 3, 1, 1, 1, 1, 0, 0, 0, 0
 FROM generate_series(1, 60 * 30, 7) AS minute, generate_series(1, 2) AS site
 """
+FORGED = """
+INSERT INTO gate_window
+SELECT date_trunc('hour', now() - interval '3 days', 'UTC') + minute * interval '1 minute', 1, 't.raw', 0, false, 1e12, 1e12, 0, 0, 0, 0, 0, 0, 0
+FROM generate_series(1, 2) AS minute
+"""
 
 
 async def interrupted(books: Books, plan_id: str, monkeypatch: pytest.MonkeyPatch, kills: Callable[[], int]) -> None:
@@ -245,6 +250,16 @@ async def test_a_late_minute_leaves_a_day_a_day(database_url: str) -> None:
         await books.remove(RetentionKind.MINUTE_WINDOWS)
 
         assert [row[0] for row in await books.fetch("SELECT DISTINCT minutes FROM gate_window")] == [1440]
+
+
+async def test_forged_counts_do_not_stop_the_removal_of_windows(database_url: str) -> None:
+    """The worker's account may write two minutes whose sum is more than a window may have."""
+    async with kept(database_url) as books:
+        await books.fetch(FORGED)
+        await books.remove(RetentionKind.MINUTE_WINDOWS)
+
+        found = await books.fetch("SELECT minutes, processed, normalized FROM gate_window")
+        assert [tuple(row) for row in found] == [(60, 10**12, 10**12)]
 
 
 async def test_payloads_of_healed_events_are_blanked(database_url: str) -> None:

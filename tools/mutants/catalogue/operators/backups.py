@@ -9,6 +9,7 @@ FRAMES = "sinks/store/frames.py"
 RULES = "streams/rules/backups.py"
 DAMAGE = "tests/integration/backups/test_damage.py"
 COMMANDS = "tests/integration/backups/test_backup_commands.py"
+ACCESS = "tests/integration/backups/test_access.py"
 SEALED = "tests/property/test_frames.py"
 RULED = "tests/unit/streams/test_backups.py"
 STORED = "tests/contract/test_store.py"
@@ -183,5 +184,52 @@ MUTANTS = [
         "the check that an object's name stays in the store",
         (Edit("sinks/store/port.py::checked_name", "len(name) > _LONGEST or not _NAME.fullmatch(name)", "False"),),
         (f"{STORED}::test_a_name_that_leaves_the_store_is_refused",),
+    ),
+    Mutant(
+        "scratch-open",
+        "the closing of a verification's database to other accounts",
+        (
+            Edit(
+                "sinks/postgres/backups/target.py::scratch_database",
+                "await conn.execute(f'REVOKE ALL ON DATABASE \"{name}\" FROM PUBLIC')",
+            ),
+        ),
+        (f"{ACCESS}::test_no_service_connects_to_the_database_of_a_verification",),
+    ),
+    Mutant(
+        "restored-functions",
+        "the rule that a restore without privileges gives no function to every account",
+        (Edit("bridge/backups/reading.py::restore_backup", "functions_of_owner(dsn)", "nullcontext()"),),
+        (f"{ACCESS}::test_a_restore_without_privileges_gives_no_function_to_everybody",),
+    ),
+    Mutant(
+        "restored-defaults",
+        "the omission of other accounts' default privileges from a restore",
+        (Edit("sinks/postgres/backups/programs.py::_restored_entries", "not _DEFAULT_PRIVILEGES.match(line)", "True"),),
+        (f"{ACCESS}::test_default_privileges_of_another_account_are_not_restored",),
+    ),
+    Mutant(
+        "granted-to-everybody",
+        "the removal of functions with their owner's rights from every account by `bridge db grants`",
+        (Edit("sinks/postgres/schema/grants.py::grant_statements", 'row["definer"]', "False"),),
+        (f"{ACCESS}::test_grants_take_back_functions_that_a_restore_gave_to_everybody",),
+    ),
+    Mutant(
+        "rows-restorable",
+        "the check that documents of events can be dumped and restored",
+        (Edit("0040_restorable_rows.sql", "is_restorable(properties) AND is_restorable(original)", "true"),),
+        ("tests/integration/postgres/test_bounded_texts.py::test_a_document_of_an_event_can_be_dumped_and_restored",),
+    ),
+    Mutant(
+        "windows-forged",
+        "the bound of counts that are added up",
+        (
+            Edit(
+                "0040_restorable_rows.sql",
+                "greatest(least(total, 1000000000000), -1000000000000)::bigint",
+                "total::bigint",
+            ),
+        ),
+        ("tests/integration/postgres/test_removals.py::test_forged_counts_do_not_stop_the_removal_of_windows",),
     ),
 ]
