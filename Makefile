@@ -115,8 +115,8 @@ pauses: install ## Replace workers, silence a primary, kill each of three broker
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.pauses $(ARGS)
 
 lock: ## Compile the lock files again: all, and what the image runs and is built with (needs uv)
-	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --group dev -o requirements.lock
-	$(COMPILE) pyproject.toml --extra traces --extra sentry --constraint requirements.lock -o requirements-runtime.lock
+	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --extra archive --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra traces --extra sentry --extra archive --constraint requirements.lock -o requirements-runtime.lock
 	echo hatchling | $(COMPILE) - --constraint requirements.lock -o requirements-build.lock
 	echo pip-audit | $(COMPILE) - --constraint requirements.lock -o requirements-audit.lock
 
