@@ -82,7 +82,7 @@ async def _write_files(store: Store, rows: MonthRows, archive_id: str) -> list[A
     files: list[ArchivedFile] = []
     try:
         for hour in sorted(counts):
-            content = Digested(parquet_file(rows.columns, rows.batches(hour), f"{hour:%Y-%m-%d %H}:00"))
+            content = Digested(parquet_file(rows.columns, rows.reader.batches(hour), f"{hour:%Y-%m-%d %H}:00"))
             # Named before it is written, so that an interrupted write is removed as well.
             files.append(ArchivedFile(name=file_name(hour), hour=hour, rows=counts[hour], bytes=0, sha256=""))
             await store.put(f"{directory(rows.month, archive_id)}/{file_name(hour)}", content.pieces())

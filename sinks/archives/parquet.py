@@ -12,7 +12,7 @@ from schemas.pipeline.archive import ArchiveColumn, ColumnKind
 from sinks.archives.columns import decimals, kind_of
 from sinks.archives.digests import Values
 
-ROWS: Final = 50_000
+ROWS: Final = 20_000
 """The most rows of a row group."""
 BYTES: Final = 32 << 20
 """About the most bytes of texts of a row group, if it has more than one batch of rows."""
