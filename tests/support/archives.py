@@ -19,12 +19,13 @@ from schemas.pipeline.retention import RetentionKind
 from sinks.postgres.archives.month import Month
 from sinks.postgres.connection import connection
 from sinks.postgres.retention import plans
-from sinks.postgres.schema.monthly_partitions import make_month, month
+from sinks.postgres.schema.monthly_partitions import make_month
+from sinks.postgres.schema.monthly_partitions import month as shifted
 from sinks.store.opening import open_store
 from support.events.books import Books, kept
 from support.events.making import RAW
 
-MONTH: Final = Month(month(datetime.now(UTC).date(), -4))
+MONTH: Final = Month(shifted(datetime.now(UTC).date(), -4))
 HOSTILE: Final = 'tab\t, line\n, back\\slash, \\N, \\., quote", \x01, \u2028, 🙂, null'
 AGED: Final = """
 UPDATE bridge_event
@@ -58,9 +59,9 @@ class ArchivedBooks:
         row = (await self.books.fetch(ROWS, MONTH.begin, MONTH.end))[0]
         return row["digest"], row["rows"]
 
-    async def create(self) -> tuple[ArchiveSummary, int]:
-        """Archive the month."""
-        return await perform(create_job(self.settings, MONTH), self.settings, RunOptions("archive"))
+    async def create(self, month: Month = MONTH) -> tuple[ArchiveSummary, int]:
+        """Archive the month, or another one."""
+        return await perform(create_job(self.settings, month), self.settings, RunOptions("archive"))
 
     async def verify(self) -> tuple[ArchiveSummary, int]:
         """Verify the month's archive."""

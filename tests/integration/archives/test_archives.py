@@ -2,9 +2,11 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import asyncpg
+import pyarrow.parquet as pq
 import pytest
 from support.archives import MONTH, ArchivedBooks, archived_books, commit
 from support.events.dying import Killed, dying_after
@@ -12,7 +14,10 @@ from support.wait import wait_until
 
 from bridge.archives.removing import verified_part
 from schemas.errors import PreconditionFailed
-from sinks.postgres.archives import restoring
+from sinks.archives import parquet
+from sinks.postgres.archives import restoring, rows
+from sinks.postgres.archives.month import Month
+from sinks.postgres.connection import connection
 from sinks.postgres.retention import plans
 
 OF_THE_ADMINISTRATOR = """
@@ -50,6 +55,34 @@ async def test_a_month_is_archived_removed_and_restored_row_for_row(
         assert (removed, between[1], code, summary.processed_total) == (before[1], 0, 0, before[1])
         assert await archive.rows() == before
         assert states == [True] * 4
+
+
+async def test_rows_of_an_hour_are_in_several_row_groups(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read in batches that end within an hour, and written in groups of several batches."""
+    monkeypatch.setattr(rows, "_FETCHED", 2)
+    monkeypatch.setattr(parquet, "ROWS", 3)
+    async with archived_books(database_url, tmp_path) as archive:
+        await archive.books.fetch("UPDATE bridge_event SET received_at = date_trunc('day', received_at, 'UTC')")
+        await archive.archived()
+
+        files = [pq.ParquetFile(path).metadata for path in archive.files("*.parquet")]
+        assert [(one.num_rows, one.num_row_groups) for one in files] == [(7, 2)]
+        assert await archive.remove() == 7
+
+
+async def test_keys_of_a_removed_month_may_be_removed(database_url: str, tmp_path: Path) -> None:
+    """Its partition is still there, and has no event."""
+    async with archived_books(database_url, tmp_path) as archive:
+        await archive.archived()
+        async with connection(database_url, "test") as conn:
+            before = await plans.oldest_month(conn)
+            await archive.remove()
+            after = await plans.oldest_month(conn)
+            await archive.restore()
+
+            assert (before, after, await plans.oldest_month(conn)) == (MONTH.begin, None, MONTH.begin)
 
 
 async def test_a_process_that_is_killed_leaves_each_row_in_one_place(
@@ -153,6 +186,18 @@ async def test_a_part_replaces_one_whose_rows_were_not_removed(database_url: str
         assert {path.parts[-3] for path in archive.files("*.parquet")} == {f"part={second.parts[0]}"}
 
 
+async def test_only_a_month_that_has_ended_and_has_events_is_archived(database_url: str, tmp_path: Path) -> None:
+    """The error says when it can be archived."""
+    async with archived_books(database_url, tmp_path) as archive:
+        this = Month(datetime.now(UTC).date().replace(day=1))
+        early, _ = await archive.create(this)
+        empty, _ = await archive.create(Month(date(2001, 2, 1)))
+
+        assert f"{this} has not ended: archive it from {this.end:%Y-%m-%d} on" in early.errors[0].reason
+        assert "2001-02: no event of this month is stored" in empty.errors[0].reason
+        assert archive.files("*") == []
+
+
 async def test_files_that_belong_to_no_part_are_removed_by_the_next_one(database_url: str, tmp_path: Path) -> None:
     """A process was killed before it has written the manifest."""
     async with archived_books(database_url, tmp_path) as archive:
@@ -202,7 +247,7 @@ async def test_stored_events_are_not_restored_again(database_url: str, tmp_path:
 async def test_a_removal_waits_for_an_audit_that_reads_the_events(database_url: str, tmp_path: Path) -> None:
     """TRUNCATE empties a table for older snapshots too, so that the audit would miss the rows and not see their entry."""
     async with archived_books(database_url, tmp_path) as archive:
-        _, rows = await archive.rows()
+        _, stored = await archive.rows()
         await archive.archived()
         conn = await asyncpg.connect(database_url)
         transaction = conn.transaction(isolation="repeatable_read", readonly=True)
@@ -215,7 +260,7 @@ async def test_a_removal_waits_for_an_audit_that_reads_the_events(database_url: 
         await transaction.rollback()
         await conn.close()
 
-        assert (seen, await removal) == (rows, rows)
+        assert (seen, await removal) == (stored, stored)
         assert await balanced(archive)
 
 

@@ -23,20 +23,8 @@ def turned(archive: ArchivedBooks) -> None:
     path.write_bytes(content)
 
 
-def cut(archive: ArchivedBooks) -> None:
-    path = archive.files("*.parquet")[0]
-    path.write_bytes(path.read_bytes()[:-7])
-
-
 def missing(archive: ArchivedBooks) -> None:
     archive.files("*.parquet")[-1].unlink()
-
-
-def exchanged(archive: ArchivedBooks) -> None:
-    first, second, *_ = archive.files("*.parquet")
-    content = first.read_bytes()
-    first.write_bytes(second.read_bytes())
-    second.write_bytes(content)
 
 
 def added(archive: ArchivedBooks) -> None:
@@ -67,9 +55,7 @@ def rewritten(archive: ArchivedBooks) -> None:
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "a turned bit": (turned, "its SHA-256 is not the one in the manifest"),
-    "a file that ends early": (cut, "bytes, the manifest says"),
     "a missing file": (missing, "the file is missing"),
-    "two files exchanged": (exchanged, "the file is damaged"),
     "a file too many": (added, "the manifest does not name this file"),
     "an edited manifest": (edited, "the manifest was changed: its checksum is not that of its content"),
     "a rewritten manifest": (rewritten, "rows, the manifest"),
@@ -99,7 +85,7 @@ AFTER = DAMAGES | {
 }
 
 
-@pytest.mark.parametrize("damage", ["a turned bit", "a missing file", "a rewritten manifest", "no manifest"])
+@pytest.mark.parametrize("damage", ["a turned bit", "a rewritten manifest", "no manifest"])
 async def test_nothing_is_restored_from_a_damaged_archive(database_url: str, tmp_path: Path, damage: str) -> None:
     """Closing entries have the manifest's digest, so that a rewritten one is found although it fits its files."""
     change, said = AFTER[damage]
@@ -118,7 +104,6 @@ async def test_nothing_is_restored_from_a_damaged_archive(database_url: str, tmp
 
 TAMPERINGS = {
     "fewer events": "UPDATE removal SET events = events - 1, events_at_once = events_at_once - 1 WHERE removal_id = 1",
-    "another archive": "UPDATE removal SET archived_as = 'archive/x' WHERE removal_id = 1",
     "the entry removed": "DELETE FROM removal WHERE removal_id = 1",
     "a row removed by hand": "DELETE FROM bridge_event WHERE received_at > now() - interval '1 day'",
     "a restore that was none": (
