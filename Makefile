@@ -108,7 +108,7 @@ mutants: install ## Take each mechanism out of a copy, one by one: the tests mus
 churn: install ## Workers come, go and are killed for SECONDS under load: memory, file descriptors and sessions stay bounded
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
 
-years: install ## Simulate DAYS of commits and retention on Postgres, with kills between statements, audited (ARGS='--sites 50')
+years: install ## Simulate DAYS of commits, retention and archives on Postgres, with kills between statements, audited (ARGS='--sites 50')
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.years --days $(DAYS) $(ARGS)
 
 pauses: install ## Replace workers, silence a primary, kill each of three brokers: how long work rests (ARGS='--only rolling')
