@@ -108,15 +108,15 @@ mutants: install ## Take each mechanism out of a copy, one by one: the tests mus
 churn: install ## Workers come, go and are killed for SECONDS under load: memory, file descriptors and sessions stay bounded
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.churn --seconds $(SECONDS) --events $(EVENTS) $(ARGS)
 
-years: install ## Simulate DAYS of commits and retention on Postgres, with kills between statements, audited (ARGS='--sites 50')
+years: install ## Simulate DAYS of commits, retention and archives on Postgres, with kills between statements, audited (ARGS='--sites 50')
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.years --days $(DAYS) $(ARGS)
 
 pauses: install ## Replace workers, silence a primary, kill each of three brokers: how long work rests (ARGS='--only rolling')
 	@PYTHONPATH=tests:. $(PYTHON_BIN) -m tools.faults.pauses $(ARGS)
 
 lock: ## Compile the lock files again: all, and what the image runs and is built with (needs uv)
-	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --group dev -o requirements.lock
-	$(COMPILE) pyproject.toml --extra traces --extra sentry --constraint requirements.lock -o requirements-runtime.lock
+	$(COMPILE) pyproject.toml --extra stack --extra traces --extra sentry --extra archive --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra traces --extra sentry --extra archive --constraint requirements.lock -o requirements-runtime.lock
 	echo hatchling | $(COMPILE) - --constraint requirements.lock -o requirements-build.lock
 	echo pip-audit | $(COMPILE) - --constraint requirements.lock -o requirements-audit.lock
 

@@ -71,6 +71,15 @@ async def ready_for_backups(settings: Settings, service: Service) -> None:
         raise PreconditionFailed(refusal(error, "at start")) from error
 
 
+async def ready_for_archives(settings: Settings, service: Service) -> None:
+    """Wait for Postgres, and check its schema. An archive needs no Kafka. Raises StartRefused, or PreconditionFailed."""
+    await ready_for_backups(settings, service)
+    try:
+        _refuse(await _schema(settings, service))
+    except (SinkUnavailable, RowRejected) as error:
+        raise PreconditionFailed(refusal(error, "at start")) from error
+
+
 def judge_settings(settings: Settings, service: Service) -> None:
     """Check, in production, that the settings are safe. Makes no connection. Raises StartRefused."""
     if settings.env == "production":

@@ -15,13 +15,13 @@ from schemas.documents.backup_manifest import BackupManifest, BackupVerification
 from schemas.errors import Damaged, InvalidInput, NoSuchThing
 from sinks.postgres.id_prefixes import only
 from sinks.store.frames import FrameKeys, code_of, decrypted, frame_keys
+from sinks.store.pieces import read_small, write_text
 from sinks.store.port import Store, StoredObject
 
 PREFIX: Final = "backups"
 _MANIFEST: Final = "manifest.json"
 _DUMP: Final = "dump"
 _CHECK: Final = "verified"
-_MOST_JSON: Final = 16 << 20
 
 
 class Backup(NamedTuple):
@@ -55,19 +55,10 @@ def manifest_name(backup_id: str) -> str:
     return f"{PREFIX}/{backup_id}/{_MANIFEST}"
 
 
-async def write_json(store: Store, name: str, text: str) -> None:
-    """Write a small document to the store; raises StoreFailed."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield text.encode()
-
-    await store.put(name, pieces())
-
-
 async def write_check(store: Store, check: BackupVerification) -> None:
     """Write the result of a verification beside the manifest."""
     name = f"{PREFIX}/{check.backup_id}/{_CHECK}-{check.checked_at:%Y%m%dT%H%M%SZ}.json"
-    await write_json(store, name, check.model_dump_json(indent=2))
+    await write_text(store, name, check.model_dump_json(indent=2))
 
 
 async def inventory(store: Store) -> Inventory:
@@ -118,7 +109,7 @@ async def find_backup(store: Store, asked: str) -> BackupManifest:
 async def read_manifest(store: Store, backup_id: str) -> BackupManifest:
     """Return a backup's manifest; raises NoSuchThing, Damaged, or InvalidInput for an unknown format."""
     name = manifest_name(backup_id)
-    manifest = parse_manifest(name, await _small(store, name))
+    manifest = parse_manifest(name, await read_small(store, name))
     if manifest.backup_id != backup_id:
         raise Damaged(f"{name}: the manifest is of another backup, {manifest.backup_id}")
     return manifest
@@ -193,18 +184,9 @@ async def _newest_check(store: Store, objects: list[StoredObject]) -> BackupVeri
     if not names:
         return None
     try:
-        return BackupVerification.model_validate_json(await _small(store, names[-1]))
+        return BackupVerification.model_validate_json(await read_small(store, names[-1]))
     except ValidationError:
         raise Damaged(f"{names[-1]}: the result of the verification is damaged; verify the backup again") from None
-
-
-async def _small(store: Store, name: str) -> bytes:
-    content = bytearray()
-    async for piece in store.get(name):
-        content += piece
-        if len(content) > _MOST_JSON:
-            raise Damaged(f"{name} has more than {_MOST_JSON} bytes, which no such document has")
-    return bytes(content)
 
 
 @contextmanager

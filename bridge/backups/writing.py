@@ -1,13 +1,11 @@
 """The making of a backup: dump, counts and positions of one snapshot are written to the store, the manifest last."""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from bridge.backups.objects import dump_name, manifest_name, new_backup_id, signed, write_json
+from bridge.backups.objects import dump_name, manifest_name, new_backup_id, signed
 from bridge.backups.programs import find_program
 from schemas.config.settings import Settings
 from schemas.documents.backup_manifest import FORMAT, BackupManifest, Encryption
@@ -15,22 +13,8 @@ from schemas.errors import StoreFailed
 from sinks.postgres.backups.programs import Program, best_compression, dump
 from sinks.postgres.backups.snapshot import ExportedSnapshot, exported_snapshot
 from sinks.store.frames import CIPHER, FrameKeys, encrypted, frame_keys
+from sinks.store.pieces import Digested, write_text
 from sinks.store.port import Store
-
-
-class _Digested:
-    """Pieces whose number of bytes and SHA-256 are computed while they are read."""
-
-    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
-        self._pieces = pieces
-        self.digest = hashlib.sha256()
-        self.bytes = 0
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        async for piece in self._pieces:
-            self.digest.update(piece)
-            self.bytes += len(piece)
-            yield piece
 
 
 async def write_backup(settings: Settings, store: Store, run_id: str) -> BackupManifest:
@@ -71,7 +55,7 @@ async def write_backup(settings: Settings, store: Store, run_id: str) -> BackupM
         roles=facts.roles,
         positions=facts.positions,
     )
-    await write_json(store, manifest_name(backup_id), signed(manifest, keys))
+    await write_text(store, manifest_name(backup_id), signed(manifest, keys))
     return manifest
 
 
@@ -83,7 +67,7 @@ async def _write_dump(
     compression: str,
     keys: FrameKeys | None,
     backup_id: str,
-) -> tuple[_Digested, dict[str, int]]:
+) -> tuple[Digested, dict[str, int]]:
     """Write the dump while the tables are counted; after an error the dump is removed."""
     facts = snapshot.facts
     counting = asyncio.create_task(snapshot.count())
@@ -92,7 +76,7 @@ async def _write_dump(
             program, settings.dsn, snapshot=facts.snapshot, schema=facts.schema_name, compress=compression
         ) as output:
             pieces = output.pieces(settings.backup_bytes_per_second)
-            written = _Digested(pieces if keys is None else encrypted(pieces, keys))
+            written = Digested(pieces if keys is None else encrypted(pieces, keys))
             await store.put(dump_name(backup_id), written.pieces())
         return written, await counting
     except BaseException:

@@ -29,6 +29,7 @@ _PLACES: Final = {
     "breaker": "stream.breaker:breaker_app",
     "backup": "backups.backup:backup_app",
     "restore": "backups.restore:restore",
+    "archive": "backups.archive:archive_app",
     "identity": "setup.identity:identity_app",
     "pause": "stream.pause:pause_app",
     "dlq": "dlq:dlq_app",

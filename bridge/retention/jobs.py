@@ -6,15 +6,25 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
+from bridge.archives.removing import verified_part
 from bridge.jobs.frame import Job
 from bridge.jobs.run import Run
 from schemas.config.settings import Settings
 from schemas.documents.run_summary import RetentionStepSummary, RetentionSummary, rfc3339
 from schemas.errors import InvalidInput
-from schemas.pipeline.retention import PlannedStep, RetentionPlan
+from schemas.pipeline.retention import PlannedStep, RetentionKind, RetentionPlan
 from sinks.postgres.connection import connection
 from sinks.postgres.offsets.admin import stored_offsets
-from sinks.postgres.retention.plans import add_plan, counted, end_plan, find_plan, go_on, oldest_month, reviewed
+from sinks.postgres.retention.plans import (
+    add_plan,
+    counted,
+    end_plan,
+    find_plan,
+    go_on,
+    go_on_month,
+    oldest_month,
+    reviewed,
+)
 from streams.rules.retention import steps, unset
 
 LOOK_SECONDS: Final = 1.0
@@ -99,11 +109,17 @@ async def _apply(settings: Settings, run: Run[RetentionSummary], plan: Retention
                 await lag.wait()
                 run.check_lock()
                 before = step.rows_removed
-                step = await go_on(settings.dsn, plan.plan_id, step, run.summary.run_id, settings.retention_batch_rows)
+                step = await _go_on(settings, plan, step, run.summary.run_id)
                 run.summary.processed_total += step.rows_removed - before
                 run.summary.steps[number] = _summary(step)
     if not run.summary.errors:
         await end_plan(settings.dsn, plan.plan_id)
+
+
+async def _go_on(settings: Settings, plan: RetentionPlan, step: PlannedStep, run_id: str) -> PlannedStep:
+    if step.kind is RetentionKind.EVENTS:
+        return await go_on_month(settings.dsn, plan.plan_id, step, run_id, verified_part(settings))
+    return await go_on(settings.dsn, plan.plan_id, step, run_id, settings.retention_batch_rows)
 
 
 class _Lag:

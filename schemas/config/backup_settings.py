@@ -17,7 +17,7 @@ class BackupSettings(BaseSettings):
 
     store_url: str = setting(
         "",
-        "where `bridge backup` stores: file:///directory, or s3://bucket/prefix with the usual variables AWS_ACCESS_KEY_ID, "
+        "where `bridge backup` and `bridge archive` store: file:///directory, or s3://bucket/prefix with the usual variables AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL",
     )
     backup_key: SecretStr | None = setting(

@@ -32,7 +32,9 @@ class RetentionSettings(BaseSettings):
         None, "`bridge retention` removes runs from the history this long after their end; proposed: 4320h"
     )
     keep_events: Duration | None = setting(
-        None, "events are kept this long; has no effect before this release can archive months: leave it unset"
+        None,
+        "`bridge retention` removes the events of months that ended this long ago, if `bridge archive` has archived and verified "
+        "them; none is proposed",
     )
     retention_batch_rows: int = setting(
         5000, "most rows that one transaction of `bridge retention` removes", ge=1, le=100_000

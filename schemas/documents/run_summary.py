@@ -15,7 +15,7 @@ MOST_IN_HISTORY: Final = 4096
 
 JOBS: Final = frozenset(
     {
-        "backup-attest", "backup-create", "backup-prune", "backup-verify", "brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay",
+        "archive-create", "archive-restore", "archive-verify", "backup-attest", "backup-create", "backup-prune", "backup-verify", "brake-engage", "brake-release", "dlq-cancel", "dlq-discard", "dlq-plan", "dlq-rehearse", "dlq-replay",
         "dlq-replay-topic", "identity-backfill", "identity-require-proof", "offsets-skip", "pause-end", "pause-start",
         "process", "retention-apply", "retention-plan", "retention-run", "topics-adopt",
     }
@@ -176,6 +176,23 @@ class DiscardSummary(RunSummary):
             "beginning": text[: MOST_IN_HISTORY // 2].decode(errors="ignore"),
         }
         return self.model_copy(update={"filter": brief})
+
+
+class ArchiveSummary(RunSummary):
+    """Parts of a month's archive that were made, verified or restored. `processed_total` is the number of their rows.
+
+    - `parts`: the ids of the parts.
+    - `superseded`: parts that were removed from the store, because a new one has their rows.
+    - `problems`: why a part is not what it should be.
+    """
+
+    month: str = ""
+    stored_at: str = ""
+    stored_bytes: int = 0
+    files: int = 0
+    parts: list[str] = Field(default_factory=list)
+    superseded: list[str] = Field(default_factory=list)
+    problems: list[str] = Field(default_factory=list)
 
 
 class RetentionStepSummary(BaseModel):

@@ -12,6 +12,7 @@ class RetentionKind(StrEnum):
     PAYLOADS = "payloads"  # payload, key and headers of healed rows of the ledger
     MINUTE_WINDOWS = "minute_windows"  # gate windows of a minute, which are added up to hours
     HOUR_WINDOWS = "hour_windows"  # gate windows of an hour, which are added up to days
+    EVENTS = "events"  # events of months that are archived
     KEYS = "keys"  # keys that detect duplicates, of events that are not stored any more
     RUNS = "runs"  # the history of runs
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.errors import InvalidInput
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=-]*(?:/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
 _LONGEST = 500
 
 
@@ -20,7 +20,8 @@ class StoredObject(NamedTuple):
 
 
 class Store(Protocol):
-    """A store of objects. Names have parts of letters, digits, dots, hyphens and underscores, separated by slashes.
+    """A store of objects. Names have parts of letters, digits, dots, hyphens, underscores and equals signs, separated by
+    slashes.
 
     All operations raise StoreFailed if the store does not answer, is full or refuses, and InvalidInput for a name that
     no object can have. An object is seen only once it is whole. An interrupted `put` leaves nothing that is seen.
@@ -59,6 +60,6 @@ def checked_name(name: str) -> str:
     """Return the name; raises InvalidInput if no object can have it."""
     if len(name) > _LONGEST or not _NAME.fullmatch(name):
         raise InvalidInput(
-            f"{name[:80]!r} is no object's name: use letters, digits, dots, hyphens and underscores, in parts separated by /"
+            f"{name[:80]!r} is no object's name: use letters, digits, dots, hyphens, underscores and =, in parts separated by /"
         )
     return name

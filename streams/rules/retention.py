@@ -13,7 +13,7 @@ from schemas.pipeline.retention import RetentionKind, RetentionStep
 
 
 class Retention(NamedTuple):
-    """The setting of one kind of rows, the proposed value, the lower bound in hours, and its reason."""
+    """The setting of one kind of rows, the proposed value if any, the lower bound in hours, and its reason."""
 
     setting: str
     proposal: str
@@ -31,6 +31,9 @@ RETENTIONS: Final = {
         "keep_minute_windows", "840h", 8 * _DAY, "gate and key figures read the minutes of seven days"
     ),
     RetentionKind.HOUR_WINDOWS: Retention("keep_hour_windows", "9600h", 8 * _DAY, "key figures read seven days"),
+    RetentionKind.EVENTS: Retention(
+        "keep_events", "", 60 * _DAY, "events of last month may still arrive, and each late one needs another archive"
+    ),
     RetentionKind.KEYS: Retention(
         "keep_keys",
         "1080h",
@@ -54,13 +57,16 @@ def steps(settings: Settings, now: datetime, oldest_month: datetime | None) -> l
         keep = getattr(settings, retention.setting)
         if keep is not None:
             before = now - keep.span
+            if kind is RetentionKind.EVENTS:
+                # Only whole months are archived and removed.
+                before = before.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
             if kind is RetentionKind.KEYS and oldest_month is not None:
                 before = min(before, oldest_month)
             found.append(RetentionStep(kind, keep, before))
     if refused:
         raise InvalidInput("; ".join(refused))
     if not found:
-        proposed = " ".join(f"{_name(one.setting)}={one.proposal}" for one in RETENTIONS.values())
+        proposed = " ".join(f"{_name(one.setting)}={one.proposal}" for one in RETENTIONS.values() if one.proposal)
         raise InvalidInput(f"no retention is set, so that nothing is removed; proposed: {proposed}")
     return found
 
@@ -78,8 +84,8 @@ def _refusals(settings: Settings) -> Iterable[str]:
     minutes, hours = settings.keep_minute_windows, settings.keep_hour_windows
     if minutes is not None and hours is not None and hours.span < minutes.span:
         yield f"BRIDGE_KEEP_HOUR_WINDOWS is {hours}; at least BRIDGE_KEEP_MINUTE_WINDOWS, {minutes}"
-    if settings.keep_events is not None:
-        yield "BRIDGE_KEEP_EVENTS is set; this release removes no events, because that needs an archive: unset it"
+    if settings.keep_events is not None and not settings.store_url:
+        yield "BRIDGE_KEEP_EVENTS is set, and BRIDGE_STORE_URL is not: events are removed only once they are archived there"
 
 
 def _name(setting: str) -> str:

@@ -27,7 +27,7 @@ NOT_RUN = {
             replay_left replay_list replay_outcomes replay_planned replay_state replay_turn replay_turn_lock run_show runs_list
         """,
         Service.API: """
-            api_token_add api_token_revoke audit_chain audit_closed audit_closed_reasons audit_closed_totals audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows
+            api_token_add api_token_revoke audit_chain audit_closed audit_closed_reasons audit_closed_totals audit_events_lock audit_keys audit_memory audit_offsets audit_reasons audit_rows audit_windows
             breaker_trip breaker_reset breaker_probed breaker_release claims_keep claims_release drops_became
             end_blockers end_lock_holders events_supersede keys_claim keys_insert
             ledger_advance ledger_due ledger_heal ledger_lock ledger_read lost_acknowledge migrations_owned

@@ -1,14 +1,17 @@
 """Simulated years of retention on Postgres: each day is committed, old rows are removed, and the audit balances.
 
+A month of events is archived and verified before it is removed. Each month is restored once, and removed again the next day.
+
     PYTHONPATH=tests:. python -m tools.years --days 400 --sites 50
 
 Each day's retention is killed several times between two statements. The deep audit runs every ten days. It ends with 1 if an audit does not
-balance, or if the windows have more than 2 GB. Events are kept, so the time of the audit grows with them.
+balance, or if the windows have more than 2 GB.
 """
 
 import argparse
 import asyncio
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,21 +23,24 @@ from support.events.dying import Killed, dying_after
 from support.infrastructure.databases import create_database
 from support.infrastructure.servers import embedded
 
+from bridge.archives.removing import verified_part
 from schemas.config.settings import Settings
 from schemas.documents.audit_report import AuditReport
 from schemas.pipeline.audit_snapshot import LogBounds
 from schemas.pipeline.record import TopicPartition
+from schemas.pipeline.retention import RetentionKind
 from sinks.postgres.audit.snapshot import read_snapshot
 from sinks.postgres.connection import connection
 from sinks.postgres.retention import plans
 from sinks.postgres.schema.migrate import migrate
 from streams.rules.audit import judge
 from streams.rules.retention import steps
+from tools.years.months import Months
 
 DAY: Final = (Path(__file__).parent / "day.sql").read_text()
 KEEP: Final = {
     "keep_ledger": "2160h", "keep_healed_payloads": "720h", "keep_minute_windows": "840h", "keep_hour_windows": "2160h",
-    "keep_runs": "4320h", "keep_keys": "1080h",
+    "keep_runs": "4320h", "keep_keys": "1080h", "keep_events": "1464h",
 }  # fmt: skip
 PARTITIONS: Final = 4
 MOST_BYTES: Final = 2 * 10**9
@@ -48,8 +54,11 @@ def say(line: str) -> None:
 class Years:
     """A database with the days that were committed so far. `records` are those of a day and partition."""
 
-    def __init__(self, url: str, days: int, sites: int, records: int, seed: int) -> None:
-        self.settings = Settings(database_url=url, kafka_bootstrap_servers="127.0.0.1:1", **KEEP)  # type: ignore[arg-type]
+    def __init__(self, url: str, store: str, days: int, sites: int, records: int, seed: int) -> None:
+        self.settings = Settings(
+            database_url=url, kafka_bootstrap_servers="127.0.0.1:1", store_url=f"file://{store}", **KEEP
+        )  # type: ignore[arg-type]
+        self.months_of_events = Months(self.settings, Random(seed))
         self.days, self.sites, self.records = days, sites, records
         self.random = Random(seed)
         self.first = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
@@ -71,6 +80,7 @@ class Years:
         url = self.settings.dsn
         async with connection(url, "years") as conn:
             wanted = steps(self.settings, now, await plans.oldest_month(conn))
+            await self.months_of_events.archive(conn, wanted)
             plan_id = await plans.add_plan(conn, "years", now, await plans.counted(conn, wanted))
         kills, removed = KILLS, 0
         async with connection(url, "years") as conn:
@@ -81,7 +91,10 @@ class Years:
                     if kills and self.random.random() < 0.3:
                         kills -= 1
                         plans.connection = dying_after(self.random.randrange(6))  # type: ignore[assignment]
-                    step = await plans.go_on(url, plan_id, step, "years", 5000)
+                    if step.kind is RetentionKind.EVENTS:
+                        step = await plans.go_on_month(url, plan_id, step, "years", verified_part(self.settings))
+                    else:
+                        step = await plans.go_on(url, plan_id, step, "years", 5000)
                 except Killed:
                     pass
                 finally:
@@ -107,6 +120,9 @@ class Years:
             begin = self.first + timedelta(days=number)
             await conn.execute(DAY, begin, number, PARTITIONS, self.records, self.sites)
             removed += await self.retain(begin + timedelta(days=1))
+            for month in await self.months_of_events.restore():
+                report, _ = await self.audit()
+                problems += [f"restored {month}: {problem}" for problem in report.problems]
             if number % 10 == 9 or number == self.days - 1:
                 await conn.execute("VACUUM ANALYZE gate_window, bridge_event_raw, bridge_event, script_run")
                 report, seconds = await self.audit()
@@ -128,7 +144,8 @@ class Years:
 
 async def simulate(url: str, given: argparse.Namespace) -> int:
     await migrate(url, months_ahead=2)
-    return await Years(url, given.days, given.sites, given.records, given.seed).run()
+    with tempfile.TemporaryDirectory() as store:
+        return await Years(url, store, given.days, given.sites, given.records, given.seed).run()
 
 
 def main(words: list[str]) -> int:

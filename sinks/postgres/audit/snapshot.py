@@ -53,6 +53,8 @@ async def _read(conn: Connection, settings: Settings, deep: bool) -> Snapshot:
             incomplete.append(table)
         return {partition_of(row): named(kind, row) for row in rows[:MOST_PARTITIONS]}
 
+    if deep:
+        await conn.execute(sql("audit_events_lock"))
     await conn.execute(sql("audit_memory"))
     offsets = await by_partition("stream_offset", Offsets, sql("audit_offsets"), settings.group)
     windows = await by_partition("gate_window", Windows, sql("audit_windows"))

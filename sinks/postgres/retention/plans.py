@@ -2,34 +2,42 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
 from schemas.errors import InvalidInput, RunLocked
-from schemas.pipeline.retention import PlannedStep, RetentionKind, RetentionPlan, RetentionStep
+from schemas.pipeline.archive import ArchivedPart
+from schemas.pipeline.retention import PlannedStep, Removed, RetentionKind, RetentionPlan, RetentionStep
+from sinks.postgres.archives.month import Month
 from sinks.postgres.connection import Connection, connection, fetch
 from sinks.postgres.id_prefixes import MOST_NAMED, SHORTEST, only
 from sinks.postgres.records import named
 from sinks.postgres.removals.batches import remove_batch
+from sinks.postgres.removals.months import next_month, quoted, remove_month
 from sinks.postgres.runs.history import started_by
 from sinks.postgres.statements import sql
+from sinks.postgres.table_locks import locking
 
 _FROM: Final = re.compile(r"FROM \('([^']+)'\)")
 _ORDER: Final = list(RetentionKind)
 
 
 async def oldest_month(conn: Connection) -> datetime | None:
-    """Return the begin of the oldest month of events that is attached; None if none is.
+    """Return the begin of the oldest month whose partition has events; None if there is no event.
 
     A default partition may have events of any time, so that no month is the oldest then: the first day of year 1.
     """
     found = []
     for row in await conn.fetch(sql("partitions_attached")):
         bound = _FROM.search(row["bounds"])
-        found.append(datetime.fromisoformat(bound[1]) if bound else datetime.fromisoformat("0001-01-02 00:00:00+00"))
-    return min(found, default=None)
+        begin = datetime.fromisoformat(bound[1] if bound else "0001-01-02 00:00:00+00")
+        found.append((begin, row["name"]))
+    for begin, name in sorted(found):
+        if await conn.fetchval(sql("partition_filled") % {"name": quoted(name)}):
+            return begin
+    return None
 
 
 async def _before(conn: Connection, step: PlannedStep) -> datetime:
@@ -59,6 +67,8 @@ async def _count(conn: Connection, step: RetentionStep) -> Any:
             return await conn.fetchrow(sql("count_windows"), step.before, "hour", 60)
         case RetentionKind.HOUR_WINDOWS:
             return await conn.fetchrow(sql("count_windows"), step.before, "day", 1440)
+        case RetentionKind.EVENTS:
+            return await conn.fetchrow(sql("count_events"), step.before)
         case RetentionKind.KEYS:
             return await conn.fetchrow(sql("count_keys"), step.before)
         case RetentionKind.RUNS:
@@ -115,16 +125,48 @@ async def go_on(dsn: str, plan_id: str, step: PlannedStep, run_id: str, most: in
         await conn.execute(sql("retention_session"))
         step = step._replace(before=await _before(conn, step))
         done = await remove_batch(conn, step.kind, step.before, step.position, run_id, most)
-        ended = done.position is None
-        values = (_text(done.position), done.rows, done.bytes, ended, _text(step.position))
-        row = await conn.fetchrow(sql("retention_step_go_on"), plan_id, step.kind, *values)
-        if row is None:
-            raise RunLocked(f"another run has continued the plan {plan_id}; see `bridge runs list`")
+        ended_at = await _note(conn, plan_id, step, done)
+    return _gone_on(step, done, ended_at)
+
+
+async def go_on_month(
+    dsn: str, plan_id: str, step: PlannedStep, run_id: str, archived: Callable[[Month], Awaitable[ArchivedPart]]
+) -> PlannedStep:
+    """Remove the next month of a step of events in one transaction; return the step as it is afterwards.
+
+    `archived` returns the verified part of a month's archive, and raises PreconditionFailed without one. It is called before the
+    transaction. The transaction removes the rows only if they are exactly those of the part.
+    """
+    async with connection(dsn, "retention") as conn:
+        month = await next_month(conn, step.before, step.position)
+        part = None if month is None else await archived(month)
+
+        async def work() -> tuple[Removed, Any]:
+            done = Removed(0, 0, None)
+            if month is not None and part is not None:
+                done = await remove_month(conn, month, part, run_id)
+            return done, await _note(conn, plan_id, step, done)
+
+        name = f"the removal of {month}" if month else "retention"
+        done, ended_at = await locking(dsn, conn, name, work)
+    return _gone_on(step, done, ended_at)
+
+
+async def _note(conn: Connection, plan_id: str, step: PlannedStep, done: Removed) -> Any:
+    """Note in the caller's transaction how far the step has come; return when it was complete, None if it is not."""
+    values = (_text(done.position), done.rows, done.bytes, done.position is None, _text(step.position))
+    row = await conn.fetchrow(sql("retention_step_go_on"), plan_id, step.kind, *values)
+    if row is None:
+        raise RunLocked(f"another run has continued the plan {plan_id}; see `bridge runs list`")
+    return row["ended_at"]
+
+
+def _gone_on(step: PlannedStep, done: Removed, ended_at: datetime | None) -> PlannedStep:
     return step._replace(
         position=done.position,
         rows_removed=step.rows_removed + done.rows,
         bytes_removed=step.bytes_removed + done.bytes,
-        ended_at=row["ended_at"],
+        ended_at=ended_at,
     )
 
 

@@ -45,18 +45,30 @@ async def make_partitions(
     free within `lock_seconds`, or if a default partition has events of a missing month.
     """
     for first in needed(datetime.now(UTC).date(), ahead):
-        name = f"bridge_event_{first:%Y_%m}"
-        if await connection.fetchval("SELECT to_regclass($1)", name) is not None:
-            continue
-        bounds = {"name": name, "first": f"{first} 00:00:00+00", "after": f"{month(first, 1)} 00:00:00+00"}
-        make = partial(_make_month, connection, sql("event_partition_create") % bounds)
-        try:
-            await locking(dsn, connection, name, make, seconds=lock_seconds, tell=tell)
-        except asyncpg.CheckViolationError as error:
-            if not (default := await default_partition(connection)):
-                raise
-            raise PreconditionFailed(f"{name} can't be created: {default_complaint(default)}") from error
+        await make_month(dsn, connection, first, lock_seconds=lock_seconds, tell=tell)
     await summarize_months(connection)
+
+
+async def make_month(
+    dsn: str,
+    connection: Connection,
+    first: date,
+    *,
+    lock_seconds: float = PATIENCE_SECONDS,
+    tell: Tell = log_awaited,
+) -> None:
+    """Create the partition of one month if it is missing, as `make_partitions` does; `first` is the month's first day."""
+    name = f"bridge_event_{first:%Y_%m}"
+    if await connection.fetchval("SELECT to_regclass($1)", name) is not None:
+        return
+    bounds = {"name": name, "first": f"{first} 00:00:00+00", "after": f"{month(first, 1)} 00:00:00+00"}
+    make = partial(_make_month, connection, sql("event_partition_create") % bounds)
+    try:
+        await locking(dsn, connection, name, make, seconds=lock_seconds, tell=tell)
+    except asyncpg.CheckViolationError as error:
+        if not (default := await default_partition(connection)):
+            raise
+        raise PreconditionFailed(f"{name} can't be created: {default_complaint(default)}") from error
 
 
 async def _make_month(connection: Connection, statement: str) -> None:

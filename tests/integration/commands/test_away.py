@@ -24,6 +24,7 @@ POSTGRES_ALONE = (
     "dlq groups", "dlq groups --cause 12ab", "dlq list", "dlq show bridge.raw:0:1", "dlq export", "dlq status 12345678", "dlq plans",
     "dlq replay 12345678", "dlq cancel 12345678 --reason x",
     "backup create", "backup verify", "backup prune", "backup attest x --stored-at y",
+    "archive create last", "archive verify last", "archive restore last",
     "api token create x --role viewer", "api token list", "api token revoke x", "retention list", "runs list", "runs show 12345678",
 )  # fmt: skip
 BOTH = (
@@ -42,7 +43,7 @@ NEITHER = frozenset(
         # It only queries a gateway: see test_gateway_refused.py.
         "refused",
         # It shows what the store has, and warns if the database is away. A restore needs another database, from a store with backups.
-        "backup list", "restore",
+        "backup list", "restore", "archive list",
         "db verifier", "schema export", "schema docs", "keys show", "deploy rules", "deploy limits",
     }
 )  # fmt: skip

@@ -93,9 +93,9 @@ async def test_a_schedule_applies_only_reviewed_retentions(
     [
         ({}, "no retention is set, so that nothing is removed; proposed: BRIDGE_KEEP_LEDGER=2160h"),
         ({"BRIDGE_KEEP_KEYS": "719h"}, "BRIDGE_KEEP_KEYS is 719h; at least 720h: Kafka keeps events"),
-        ({"BRIDGE_KEEP_EVENTS": "9000h"}, "needs an archive"),
+        ({"BRIDGE_KEEP_EVENTS": "9000h"}, "and BRIDGE_STORE_URL is not: events are removed only once"),
     ],
-    ids=["nothing set", "below Kafka's retention", "without an archive"],
+    ids=["nothing set", "below Kafka's retention", "without a store for archives"],
 )
 async def test_a_retention_that_loses_what_is_needed_is_refused(
     stack: StackAddresses, database_url: str, topic_prefix: str, given: dict[str, str], said: str

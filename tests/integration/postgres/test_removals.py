@@ -23,8 +23,8 @@ from sinks.postgres.retention.plans import go_on
 LIVE = "NOT normalized OR disposition IN ('open', 'claimed')"
 PLANNED = "(raw_topic, raw_partition, raw_offset) IN (SELECT raw_topic, raw_partition, raw_offset FROM replay_item)"
 LEDGER = RetentionKind.LEDGER
-BALANCED = [kind for kind in RetentionKind if kind is not RetentionKind.KEYS]
-"""Without the keys, none of which may be missing for a week."""
+BALANCED = [kind for kind in RetentionKind if kind not in (RetentionKind.KEYS, RetentionKind.EVENTS)]
+"""Without the keys, none of which may be missing for a week, and without events, which need an archive."""
 HEALED, OPEN, DISCARDED, DUPLICATE, WAITING = (Provenance("t.raw", 0, offset) for offset in range(1, 6))
 SPREAD = """
 INSERT INTO gate_window

@@ -74,7 +74,7 @@ MUTANTS = [
     Mutant(
         "step-goes-on",
         "the position after which a step continues, in the transaction that removes rows",
-        (Edit("retention/plans.py::go_on", "_text(done.position)", "None"),),
+        (Edit("retention/plans.py::_note", "_text(done.position)", "None"),),
         (f"{REMOVALS}::test_windows_are_added_up_to_hours_and_days",),
     ),
     Mutant(
