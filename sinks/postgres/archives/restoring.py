@@ -36,6 +36,7 @@ async def restore_rows(
 async def _restore(
     conn: Connection, month: Month, part: ArchivedPart, rows: AsyncIterator[list[Values]], run_id: str
 ) -> None:
+    await conn.execute(sql("backup_session"))
     await conn.execute(sql("archive_restore_lock"))
     await _check_removed(conn, month, part)
     await _check_columns(conn, month, part)

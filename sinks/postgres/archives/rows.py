@@ -103,6 +103,7 @@ async def read_hours(
 
     The digests are of these columns. `condition` is ALL or OF_THIS_TRANSACTION.
     """
+    await conn.execute(sql("backup_session"))
     await conn.execute(sql("archive_memory"))
     statement = sql("archive_hours") % {"digested": digested(tuple(columns)), "condition": condition}
     return [named(HourSums, row) for row in await conn.fetch(statement, month.begin, month.end)]

@@ -1,4 +1,4 @@
--- Takes the time limits of role and database away for this transaction, which lasts as long as the dump. Tables are counted by one
+-- Takes the time limits of role and database away for this transaction, which lasts as long as the dump or the digest of a month. Tables are read by one
 -- process, which leaves the other processors to workers.
 SELECT set_config(name, '0', true)
 FROM pg_settings

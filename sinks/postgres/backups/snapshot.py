@@ -46,20 +46,26 @@ class ExportedSnapshot:
 @asynccontextmanager
 async def exported_snapshot(dsn: str) -> AsyncIterator[ExportedSnapshot]:
     """Export a snapshot for the `with` block; raises SinkUnavailable."""
-    async with (
-        connection(dsn, "backup") as conn,
-        conn.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        await conn.execute(sql("backup_session"))
-        row = await conn.fetchrow(sql("backup_facts"))
-        facts = SnapshotFacts(
-            **dict(row),
-            migrations=sorted(await applied(conn)),
-            catalogue_sha256=await catalogue_digest(conn),
-            roles=[one["role"] for one in await conn.fetch(sql("backup_roles"))],
-            positions=[StoredPosition(**dict(one)) for one in await conn.fetch(sql("backup_positions"))],
-        )
-        yield ExportedSnapshot(conn, facts)
+    async with connection(dsn, "backup") as conn:
+        has_events = await conn.fetchval("SELECT to_regclass('bridge_event') IS NOT NULL")
+        async with conn.transaction(isolation="repeatable_read", readonly=True):
+            if has_events:
+                # Before the snapshot: the dump would lack a month that is removed after the snapshot and before the dump locks it.
+                await conn.execute(sql("audit_events_lock"))
+            yield await _exported(conn)
+
+
+async def _exported(conn: Connection) -> ExportedSnapshot:
+    await conn.execute(sql("backup_session"))
+    row = await conn.fetchrow(sql("backup_facts"))
+    facts = SnapshotFacts(
+        **dict(row),
+        migrations=sorted(await applied(conn)),
+        catalogue_sha256=await catalogue_digest(conn),
+        roles=[one["role"] for one in await conn.fetch(sql("backup_roles"))],
+        positions=[StoredPosition(**dict(one)) for one in await conn.fetch(sql("backup_positions"))],
+    )
+    return ExportedSnapshot(conn, facts)
 
 
 async def count_tables(conn: Connection) -> dict[str, int]:

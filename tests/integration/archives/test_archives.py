@@ -1,11 +1,11 @@
 """Archives of a month of events on Postgres: written, verified, removed by, and restored; the audit balances throughout."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import asyncpg
 import pyarrow.parquet as pq
 import pytest
 from support.archives import MONTH, ArchivedBooks, archived_books, commit
@@ -17,8 +17,10 @@ from schemas.errors import PreconditionFailed
 from sinks.archives import parquet
 from sinks.postgres.archives import restoring, rows
 from sinks.postgres.archives.month import Month
+from sinks.postgres.backups.snapshot import exported_snapshot
 from sinks.postgres.connection import connection
 from sinks.postgres.retention import plans
+from sinks.postgres.statements import sql
 
 OF_THE_ADMINISTRATOR = """
 ALTER TABLE bridge_event ADD x_real double precision, ADD x_id uuid, ADD x_list text[], ADD x_small smallint, ADD x_number numeric,
@@ -244,21 +246,40 @@ async def test_stored_events_are_not_restored_again(database_url: str, tmp_path:
         assert (after, (await archive.rows())[1]) == (before, 1)
 
 
-async def test_a_removal_waits_for_an_audit_that_reads_the_events(database_url: str, tmp_path: Path) -> None:
-    """TRUNCATE empties a table for older snapshots too, so that the audit would miss the rows and not see their entry."""
+@asynccontextmanager
+async def auditing(url: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """The transaction of a deep audit, and how many events it sees."""
+    async with connection(url, "test") as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        await conn.execute(sql("audit_events_lock"))
+        yield lambda: conn.fetchval("SELECT count(*) FROM bridge_event")
+
+
+@asynccontextmanager
+async def backing_up(url: str) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """The snapshot of a backup, and how many events of the month it sees."""
+    async with exported_snapshot(url) as snapshot:
+
+        async def seen() -> int:
+            return (await snapshot.count())[f"bridge_event_{MONTH.first:%Y_%m}"]
+
+        yield seen
+
+
+@pytest.mark.parametrize("reading", [auditing, backing_up])
+async def test_a_removal_waits_for_those_that_read_the_events(
+    database_url: str,
+    tmp_path: Path,
+    reading: Callable[[str], AbstractAsyncContextManager[Callable[[], Awaitable[int]]]],
+) -> None:
+    """TRUNCATE empties a table for older snapshots too, so that they would miss the rows and not see their entry."""
     async with archived_books(database_url, tmp_path) as archive:
         _, stored = await archive.rows()
         await archive.archived()
-        conn = await asyncpg.connect(database_url)
-        transaction = conn.transaction(isolation="repeatable_read", readonly=True)
-        await transaction.start()
-        await conn.execute("LOCK TABLE bridge_event IN ACCESS SHARE MODE")
-        removal = asyncio.create_task(archive.remove())
-        waits = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
-        await wait_until(lambda: archive.books.fetch(waits), budget_seconds=20, describe="the removal waits")
-        seen = await conn.fetchval("SELECT count(*) FROM bridge_event")
-        await transaction.rollback()
-        await conn.close()
+        async with reading(database_url) as count:
+            removal = asyncio.create_task(archive.remove())
+            waits = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+            await wait_until(lambda: archive.books.fetch(waits), budget_seconds=20, describe="the removal waits")
+            seen = await count()
 
         assert (seen, await removal) == (stored, stored)
         assert await balanced(archive)

@@ -73,6 +73,12 @@ MUTANTS = [
         (RESTORED_FROM,),
     ),
     Mutant(
+        "backup-before-removal",
+        "the lock by which a removal of events waits for a backup",
+        (Edit("backups/snapshot.py::exported_snapshot", "sql('audit_events_lock')", "'SELECT 1'"),),
+        (f"{ARCHIVES}::test_a_removal_waits_for_those_that_read_the_events",),
+    ),
+    Mutant(
         "archive-replaces-less",
         "the rule that an archive with rows that a new one lacks is kept",
         (Edit("streams/rules/archives.py::_within", "found.rows >= old.rows", "True"),),
