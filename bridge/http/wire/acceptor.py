@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import itertools
+import os
 import socket
 import time
 from collections import OrderedDict, deque
@@ -58,7 +59,8 @@ class Acceptor:
         self._address_of = address_of
         self._refused = refused
         self._is_over = is_over
-        self._queues: OrderedDict[str, deque[socket.socket]] = OrderedDict()
+        self._queues: OrderedDict[str, deque[int]] = OrderedDict()
+        """The file descriptors of the connections that wait to be opened, by client address."""
         self._waiting = self._closed = 0
         self._accepted_at = time.monotonic()
         self._opened_at = time.thread_time()
@@ -73,7 +75,7 @@ class Acceptor:
         self._loop.remove_reader(self._listener)
         for queue in self._queues.values():
             for accepted in queue:
-                accepted.close()
+                os.close(accepted)
         self._queues.clear()
         self._waiting = 0
 
@@ -96,10 +98,12 @@ class Acceptor:
 
     def _take_until(self, ends: float) -> None:
         for count in itertools.count():
-            if count >= _LEAST_ACCEPTED and time.thread_time() >= ends:
+            if count and count % _LEAST_ACCEPTED == 0 and time.thread_time() >= ends:
                 return
             try:
-                accepted, peer = self._listener.accept()
+                # This is what `accept` calls. No public way returns only the descriptor. An object makes a connection
+                # that is closed unopened cost 0.007 ms instead of 0.004 ms.
+                accepted, peer = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001  # see above
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -117,20 +121,19 @@ class Acceptor:
         self._loop.remove_reader(self._listener)
         self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
-    def _queue(self, accepted: socket.socket, address: str) -> None:
+    def _queue(self, accepted: int, address: str) -> None:
         queue = self._queues.get(address, ())
         # One address can fill half of the queue, two addresses a third each, so there is room for another address.
         is_full = len(queue) >= _MOST_WAITING // (1 + len(self._queues))
         # A connection that is closed here costs a tenth of one that is opened.
         if address and (self._is_over(address) or (queue and is_full)):
-            accepted.close()
+            os.close(accepted)
             self._closed += 1
             return
         if not self._waiting:
             self._opened_at = time.thread_time()
             self._loop.call_soon(self._open_some)
         self._waiting += 1
-        accepted.setblocking(False)
         self._queues.setdefault(address, deque()).append(accepted)
 
     def _open_some(self) -> None:
@@ -142,7 +145,7 @@ class Acceptor:
         self._opened_at = now
         for _ in range(min(most, self._waiting)):
             address, queue = self._queues.popitem(last=False)
-            opening = self._loop.create_task(self._open(queue.popleft()))
+            opening = self._loop.create_task(self._open(self._socket(queue.popleft())))
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
             self._waiting -= 1
@@ -150,6 +153,12 @@ class Acceptor:
                 self._queues[address] = queue
         if self._waiting:
             self._loop.call_soon(self._open_some)
+
+    def _socket(self, accepted: int) -> socket.socket:
+        listener = self._listener
+        made = socket.socket(listener.family, listener.type, listener.proto, fileno=accepted)
+        made.setblocking(False)
+        return made
 
     async def _open(self, accepted: socket.socket) -> None:
         try:

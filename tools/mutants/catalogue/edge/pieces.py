@@ -93,6 +93,18 @@ MUTANTS = [
         ("tests/unit/http/test_acceptor.py::test_a_process_that_waits_for_a_processor_accepts_no_fewer_connections",),
     ),
     Mutant(
+        "gateway-accepts-descriptors",
+        "the close of connections over their address's rate without an object",
+        (
+            Edit(
+                "bridge/http/wire/acceptor.py::Acceptor._queue",
+                "os.close(accepted)",
+                "self._socket(accepted).close()",
+            ),
+        ),
+        ("tests/unit/http/test_acceptor.py::test_a_connection_that_is_closed_unopened_costs_no_object",),
+    ),
+    Mutant(
         "small-parts-end",
         "the time of requests whose bodies end in the time of an iteration of the loop",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._parse_slice", "self._goes_on()", ""),),
