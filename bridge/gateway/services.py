@@ -12,6 +12,7 @@ from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits
 from bridge.http.byte_budget import ByteBudget
+from bridge.http.wire.protocol import BoundedProtocol
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.pipeline.sender import Sender
@@ -51,7 +52,8 @@ class Services:
         }
         self.rate_limits = RateLimits(settings, time.monotonic)
         shared: list[Line] = []
-        self.lines = {sender: Line(shared) for sender in _IDEMPOTENCY_BYTES}
+        # Visitors' requests that work, and those that begin, share the time of an iteration of the loop.
+        self.lines = {Sender.SERVER: Line(shared), Sender.VISITOR: Line(shared, BoundedProtocol.others)}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = bounds_of(settings)
         self.publish_seconds = settings.gateway_publish_timeout.seconds

@@ -10,6 +10,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
+from bridge.http.wire.intake import Intake
+
 _SHARE: Final = 0.25
 """The share of the time in which connections are accepted from the listener, and of the processor time for opening them.
 
@@ -17,7 +19,8 @@ A flood that is faster fills the listener's queue, in which all addresses wait t
 requests of all to connect. So connections are accepted for a share of the time that has passed, spent in processor time:
 a process that waits for a processor accepts no less. They are opened for a share of the processor time that the process
 had, because a share of the passed time would be most of what a process gets beside other programs. A constant time in
-each iteration would not do: iterations are long where a flood of requests fills them.
+each iteration would not do: iterations are long where a flood of requests fills them. While bytes of open connections
+wait, only a few are opened in each iteration, so that a process that gets little time serves open connections first.
 """
 _MOST_SECONDS: Final = 0.01
 _LEAST_ACCEPTED: Final = 16
@@ -43,6 +46,7 @@ class Acceptor:
 
     `address_of` returns the client address of a peer, or "" for a proxy. If an address has filled its share of the
     queue, or `is_over` its rate of requests, its further connections are closed, and `refused` is called with their number.
+    The time of opening is deducted from the time for requests in `intake`.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Acceptor:
         address_of: Callable[[Peer], str],
         refused: Callable[[int], None],
         is_over: Callable[[str], bool],
+        intake: Intake,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
@@ -59,6 +64,7 @@ class Acceptor:
         self._address_of = address_of
         self._refused = refused
         self._is_over = is_over
+        self._intake = intake
         self._queues: OrderedDict[str, deque[int]] = OrderedDict()
         """The file descriptors of the connections that wait to be opened, by client address."""
         self._waiting = self._closed = 0
@@ -141,9 +147,12 @@ class Acceptor:
         if self._waiting == _MOST_WAITING:
             self._listen()
         now = time.thread_time()
-        most = max(_LEAST_OPENED, int(_share_of(now - self._opened_at) / _OPEN_SECONDS))
+        share = 0 if self._intake.is_behind else int(_share_of(now - self._opened_at) / _OPEN_SECONDS)
+        most = max(_LEAST_OPENED, share)
+        count = min(most, self._waiting)
         self._opened_at = now
-        for _ in range(min(most, self._waiting)):
+        self._intake.spend(count * _OPEN_SECONDS)
+        for _ in range(count):
             address, queue = self._queues.popitem(last=False)
             opening = self._loop.create_task(self._open(self._socket(queue.popleft())))
             self._opening.add(opening)

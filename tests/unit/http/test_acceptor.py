@@ -14,6 +14,7 @@ from support.wait import wait_until
 
 from bridge.http.server import listening_socket
 from bridge.http.wire.acceptor import Acceptor, Peer
+from bridge.http.wire.intake import SLICE_SECONDS, Intake
 
 MANY = 60
 AT_ONCE = 3
@@ -70,11 +71,20 @@ def refused() -> list[bool]:
 
 
 def accepting(
-    bound: socket.socket, refused: list[bool], address: Callable[[Peer], str] = itemgetter(0), over: str = ""
+    bound: socket.socket,
+    refused: list[bool],
+    address: Callable[[Peer], str] = itemgetter(0),
+    over: str = "",
+    intake: Intake | None = None,
 ) -> Acceptor:
     """Accept connections; those of the address `over` are over their rate of requests."""
     return Acceptor(
-        bound, Counted, address, lambda count: refused.extend([True] * count), lambda one: bool(over) and one == over
+        bound,
+        Counted,
+        address,
+        lambda count: refused.extend([True] * count),
+        lambda one: bool(over) and one == over,
+        intake or Intake(),
     )
 
 
@@ -141,6 +151,43 @@ async def test_a_process_that_waits_for_a_processor_opens_no_more_connections(
         await closed(acceptor, clients)
 
     assert most <= AT_ONCE
+
+
+class Behind(Intake):
+    """The time for requests, with bytes of open connections that wait for the next iteration."""
+
+    is_behind = True
+
+
+async def test_while_open_connections_wait_few_are_opened(refused: list[bool], clock: Clock) -> None:
+    """A process that gets little time of a processor serves open connections first."""
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 100)
+        acceptor, most = accepting(bound, refused, intake=Behind()), 0
+        while Counted.made < 100:
+            before = Counted.made
+            clock.now += 1.0
+            await asyncio.sleep(0)
+            most = max(most, Counted.made - before)
+        await closed(acceptor, clients)
+
+    assert most <= AT_ONCE
+
+
+async def test_opened_connections_leave_requests_half_of_their_time(refused: list[bool], clock: Clock) -> None:
+    """The time of opening is deducted from that of requests, within this limit."""
+    intake, left = Intake(), []
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 100)
+        acceptor = accepting(bound, refused, intake=intake)
+        while Counted.made < 100:
+            left.append(intake.left)
+            clock.now += 0.001
+            await asyncio.sleep(0)
+        await closed(acceptor, clients)
+
+    assert any(0 < one < SLICE_SECONDS for one in left)
+    assert min(left) == -SLICE_SECONDS / 2
 
 
 class Preempted(socket.socket):
@@ -252,7 +299,7 @@ async def test_an_opened_connection_does_not_block_and_is_not_inherited(refused:
 
     with listening_socket("127.0.0.1", 0) as bound:
         clients = connected(bound, 1)
-        acceptor = Acceptor(bound, Watched, itemgetter(0), lambda _: None, lambda _: False)
+        acceptor = Acceptor(bound, Watched, itemgetter(0), lambda _: None, lambda _: False, Intake())
         await wait_until(lambda: bool(flags), budget_seconds=20, describe="the connection to be opened")
         await closed(acceptor, clients)
 

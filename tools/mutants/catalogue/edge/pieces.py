@@ -4,6 +4,8 @@ from tools.mutants.mutant import Edit, Mutant
 
 SLOW = "tests/unit/gateway/test_small_pieces.py"
 PACE_COSTS = "tests/unit/gateway/test_pace_costs.py"
+ACCEPTOR = "tests/unit/http/test_acceptor.py"
+LINE = "tests/unit/gateway/admission/test_line.py"
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 
 MUTANTS = [
@@ -103,6 +105,48 @@ MUTANTS = [
             ),
         ),
         ("tests/unit/http/test_acceptor.py::test_a_connection_that_is_closed_unopened_costs_no_object",),
+    ),
+    Mutant(
+        "gateway-opens-after-requests",
+        "the few new connections while open ones wait",
+        (
+            Edit(
+                "bridge/http/wire/acceptor.py::Acceptor._open_some",
+                "0 if self._intake.is_behind else int(_share_of(now - self._opened_at) / _OPEN_SECONDS)",
+                "int(_share_of(now - self._opened_at) / _OPEN_SECONDS)",
+            ),
+        ),
+        (f"{ACCEPTOR}::test_while_open_connections_wait_few_are_opened",),
+    ),
+    Mutant(
+        "gateway-opens-of-one-budget",
+        "the time of opening in that of the iteration's requests",
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._open_some", "self._intake.spend(count * _OPEN_SECONDS)", ""),),
+        (f"{ACCEPTOR}::test_opened_connections_leave_requests_half_of_their_time",),
+    ),
+    Mutant(
+        "gateway-opened-cost",
+        "the cost of a connection that is reset",
+        (Edit("bridge/http/wire/connection_turns.py::_OPENED_SECONDS", "0.00015", "0.0001"),),
+        (f"{PACE_COSTS}::test_an_address_that_opens_and_resets_half_its_rate_is_over_it",),
+    ),
+    Mutant(
+        "gateway-line-processor-time",
+        "the slices of work by processor time",
+        (Edit("bridge/gateway/admission/line.py::_slice", "Turn(SLICE_SECONDS, _slice_clock)", "Turn(SLICE_SECONDS)"),),
+        (f"{LINE}::test_line_of_a_process_that_waits_for_a_processor_serves_no_fewer_requests",),
+    ),
+    Mutant(
+        "gateway-line-of-one-budget",
+        "the time of long work in that of the iteration's requests",
+        (
+            Edit(
+                "bridge/gateway/admission/line.py::Line._worked",
+                "self._intake is not None and used > BEGUN_SECONDS",
+                "False",
+            ),
+        ),
+        (f"{LINE}::test_long_work_leaves_less_time_for_requests_that_begin",),
     ),
     Mutant(
         "small-parts-end",
