@@ -149,6 +149,18 @@ MUTANTS = [
         (f"{LINE}::test_long_work_leaves_less_time_for_requests_that_begin",),
     ),
     Mutant(
+        "gateway-late-loop",
+        "the publish time-out without the time in which the loop was late",
+        (
+            Edit(
+                "bridge/gateway/loop_time.py::LoopTime.now",
+                "min(self._loop.time() - self._at, _TICK_SECONDS)",
+                "self._loop.time() - self._at",
+            ),
+        ),
+        ("tests/unit/gateway/test_late_loop.py::test_a_time_out_that_passes_in_the_loop_is_none_of_kafka",),
+    ),
+    Mutant(
         "small-parts-end",
         "the time of requests whose bodies end in the time of an iteration of the loop",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._parse_slice", "self._goes_on()", ""),),
