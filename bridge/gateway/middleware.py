@@ -124,9 +124,12 @@ class Front:
             return self._tell(route, _CLIENT_GONE, "", scope, began, seconds)
         if request.from_server:
             _of_servers(answer.status).inc()
+            if request.is_crowded and answer.status == Code.RATE_LIMITED.status:
+                metrics.GATEWAY_SERVER_CROWDED.inc()
             if route == "events":
                 # This figure pages, so it has no time that a server can lengthen by what it sends.
                 metrics.GATEWAY_SERVER_SECONDS.observe(seconds - request.own_waits)
+                services.lateness.answered(seconds - request.own_waits)
         if answer.error_code:
             script = services.producers.current.get(request.script_id)
             REFUSED.count(

@@ -6,6 +6,7 @@ from typing import Final
 from bridge.gateway.admission.event_ids import EventIds
 from bridge.gateway.admission.idempotency import Idempotency
 from bridge.gateway.admission.ingest_tokens import IngestTokens
+from bridge.gateway.admission.lateness import Lateness
 from bridge.gateway.admission.line import Line
 from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.health import needs_of_gateway
@@ -45,6 +46,7 @@ class Services:
         # A body within the size limit fits into each share, if no other request uses the share.
         self.budget = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = ByteBudget("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
+        self.lateness = Lateness()
         self.event_ids = EventIds(secret.get_secret_value())
         ttl = settings.gateway_idempotency_ttl.seconds
         self.idempotency = {

@@ -161,6 +161,30 @@ MUTANTS = [
         ("tests/unit/gateway/test_late_loop.py::test_a_time_out_that_passes_in_the_loop_is_none_of_kafka",),
     ),
     Mutant(
+        "gateway-late-shares",
+        "the larger share of requests in flight of a server while the gateway is late",
+        (
+            Edit(
+                "bridge/gateway/admission/shares.py::shares_of",
+                "OF_AN_ORGANISATION_LATE if is_late else OF_AN_ORGANISATION",
+                "OF_AN_ORGANISATION",
+            ),
+        ),
+        ("tests/unit/gateway/test_late_loop.py::test_a_late_gateway_refuses_no_servers_for_its_waiting_requests",),
+    ),
+    Mutant(
+        "gateway-late-crowded",
+        "the own count of servers' refusals while the gateway is late",
+        (
+            Edit(
+                "bridge/gateway/routes/events.py::receive_events",
+                "request.is_crowded = services.lateness.is_late",
+                "pass",
+            ),
+        ),
+        ("tests/unit/gateway/test_late_loop.py::test_a_late_gateway_refuses_no_servers_for_its_waiting_requests",),
+    ),
+    Mutant(
         "small-parts-end",
         "the time of requests whose bodies end in the time of an iteration of the loop",
         (Edit("bridge/http/wire/protocol.py::BoundedProtocol._parse_slice", "self._goes_on()", ""),),
