@@ -189,6 +189,10 @@ GATEWAY_ERRORS = counter(
 GATEWAY_SERVER_REQUESTS = counter(
     "bridge_gateway_server_requests", "Answered requests with a known API key.", ["status"]
 )
+GATEWAY_SERVER_CROWDED = counter(
+    "bridge_gateway_server_crowded",
+    "Answers 429 to requests with a known API key because too many of their sender were in flight while the gateway was late.",
+)
 _ANSWER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 GATEWAY_SECONDS = histogram(
     "bridge_gateway_request_seconds",

@@ -4,6 +4,7 @@ import asyncio
 from typing import Self
 
 from bridge.gateway.admission.sender_turns import Path
+from bridge.gateway.loop_time import LoopTime
 from bridge.http.byte_budget import Held
 
 
@@ -16,10 +17,11 @@ class Delivery:
     the request ends earlier. Use the delivery as a context, and add the records within the block.
     """
 
-    __slots__ = ("_held", "_left", "_waiter", "batched_at", "error", "queued", "sender")
+    __slots__ = ("_held", "_left", "_waiter", "batched_at", "clock", "error", "queued", "sender")
 
-    def __init__(self, sender: Path, held: Held) -> None:
+    def __init__(self, sender: Path, held: Held, clock: LoopTime) -> None:
         self.sender = sender
+        self.clock = clock
         self._held = held
         self._left = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -27,7 +29,7 @@ class Delivery:
         self.queued = 0
         """The number of records that wait for their partition, and are in no batch yet."""
         self.batched_at = 0.0
-        """When the newest batch with a record of this request began, by the event loop's clock."""
+        """When the newest batch with a record of this request began, by the clock."""
 
     def __enter__(self) -> Self:
         self._held.__enter__()
@@ -53,21 +55,30 @@ class Delivery:
 
     def waited_in_queue(self, seconds: float) -> bool:
         """Return whether records wait in a queue, or waited there until less than `seconds` ago."""
-        return self.queued > 0 or asyncio.get_running_loop().time() - self.batched_at < seconds
+        return self.queued > 0 or self.clock.now() - self.batched_at < seconds
 
     async def acknowledged(self, seconds: float) -> bool:
-        """Wait at most `seconds` until Kafka has acknowledged all records; returns whether it has."""
+        """Wait at most `seconds` until Kafka has acknowledged all records; returns whether it has.
+
+        The time in which the event loop was late does not count, because an acknowledgement may have arrived unread.
+        """
         if self._left and self.error is None:
-            loop = asyncio.get_running_loop()
+            loop, ends = asyncio.get_running_loop(), self.clock.now() + seconds
             self._waiter = waiter = loop.create_future()
-            timer = loop.call_later(seconds, _give_up, waiter)
+
+            timer: asyncio.TimerHandle
+
+            def give_up() -> None:
+                nonlocal timer
+                left = ends - self.clock.now()
+                if left > 0:
+                    timer = loop.call_later(left, give_up)
+                elif not waiter.done():
+                    waiter.set_result(None)
+
+            timer = loop.call_later(seconds, give_up)
             try:
                 await waiter
             finally:
                 timer.cancel()
         return self._left == 0 and self.error is None
-
-
-def _give_up(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -124,9 +124,13 @@ class Front:
             return self._tell(route, _CLIENT_GONE, "", scope, began, seconds)
         if request.from_server:
             _of_servers(answer.status).inc()
+            if request.is_crowded and answer.status == Code.RATE_LIMITED.status:
+                metrics.GATEWAY_SERVER_CROWDED.inc()
             if route == "events":
                 # This figure pages, so it has no time that a server can lengthen by what it sends.
-                metrics.GATEWAY_SERVER_SECONDS.observe(seconds - request.own_waits)
+                for_others = seconds - request.own_waits
+                metrics.GATEWAY_SERVER_SECONDS.observe(for_others)
+                services.lateness.answered(for_others)
         if answer.error_code:
             script = services.producers.current.get(request.script_id)
             REFUSED.count(

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from bridge.gateway.admission.sender_turns import Path, Turns
 from bridge.gateway.delivery import Delivery
+from bridge.gateway.loop_time import LoopTime
 from bridge.http.byte_budget import ByteBudget, Shares
 from bridge.http.problems import Code, Problem
 from schemas.config.settings import Settings
@@ -136,6 +137,7 @@ class Publisher:
         least = settings.gateway_max_body_bytes + settings.gateway_max_events * (_FRAME_BYTES + _MOST_HEADER_BYTES)
         self._budget = ByteBudget("bytes that wait for Kafka", most_bytes, least)
         self._loop = asyncio.get_running_loop()
+        self._clock = LoopTime()
         self._producer = self._make()
         self._partitions: list[_Partition] = []
         self._tick: asyncio.TimerHandle | None = None
@@ -164,6 +166,7 @@ class Publisher:
             if not done:
                 break
         self._closing = True
+        self._clock.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -172,7 +175,7 @@ class Publisher:
     @property
     def stuck(self) -> bool:
         """Return whether a batch has waited for its acknowledgement longer than a request would wait."""
-        limit = self._loop.time() - self._seconds
+        limit = self._clock.now() - self._seconds
         return self._replacing or any(one.in_flight and one.in_flight.sent_at < limit for one in self._partitions)
 
     def is_behind(self, names: Path) -> bool:
@@ -201,7 +204,7 @@ class Publisher:
         """
         if self._replacing:
             raise Problem(Code.KAFKA_UNAVAILABLE)
-        return Delivery(sender, self._budget.holding(shares, size + count * _FRAME_BYTES))
+        return Delivery(sender, self._budget.holding(shares, size + count * _FRAME_BYTES), self._clock)
 
     def add(self, delivery: Delivery, key: bytes | None, value: bytes, headers: HeaderList) -> None:
         """Add one record; raises Problem if Kafka has not acknowledged a batch of its partition for too long."""
@@ -210,7 +213,7 @@ class Publisher:
             self._keyless = (self._keyless + 1) % count
         partition = self._partitions[self._keyless if key is None else partition_of(key, count)]
         flying = partition.in_flight
-        if flying is not None and self._loop.time() - flying.sent_at > self._seconds:
+        if flying is not None and self._clock.now() - flying.sent_at > self._seconds:
             raise Problem(Code.KAFKA_UNAVAILABLE)
         if not partition.waiting:
             partition.due = self._loop.time() + self._linger
@@ -250,7 +253,7 @@ class Publisher:
 
     def _fill_all(self) -> Iterator[None]:
         """Fill and send a batch of each partition's waiting records; yields after each batch."""
-        now, cluster = self._loop.time(), self._producer.client.cluster
+        now, cluster = self._clock.now(), self._producer.client.cluster
         busy = {
             one.leader
             for one in self._partitions

@@ -33,6 +33,8 @@ class Request:
     """Whether the request has an API key of this installation."""
     waited: float = 0.0
     """Seconds that the request waited for its client to send the body."""
+    is_crowded: bool = False
+    """Whether too many requests of its sender were in flight while the gateway was late."""
     work: Work | None = None
     """Its work on the event loop, once the request is admitted."""
     events: int = 0

@@ -6,12 +6,14 @@ from typing import Final
 from bridge.gateway.admission.event_ids import EventIds
 from bridge.gateway.admission.idempotency import Idempotency
 from bridge.gateway.admission.ingest_tokens import IngestTokens
+from bridge.gateway.admission.lateness import Lateness
 from bridge.gateway.admission.line import Line
 from bridge.gateway.admission.rate_limits import RateLimits
 from bridge.gateway.health import needs_of_gateway
 from bridge.gateway.publisher import Publisher
 from bridge.http.body import BodyLimits
 from bridge.http.byte_budget import ByteBudget
+from bridge.http.wire.protocol import BoundedProtocol
 from schemas.config.settings import Settings
 from schemas.errors import InvalidInput
 from schemas.pipeline.sender import Sender
@@ -44,6 +46,7 @@ class Services:
         # A body within the size limit fits into each share, if no other request uses the share.
         self.budget = ByteBudget("bytes", settings.gateway_max_bytes_in_flight, settings.gateway_max_body_bytes)
         self.requests = ByteBudget("requests", settings.gateway_max_requests, _LEAST_REQUESTS)
+        self.lateness = Lateness()
         self.event_ids = EventIds(secret.get_secret_value())
         ttl = settings.gateway_idempotency_ttl.seconds
         self.idempotency = {
@@ -51,7 +54,8 @@ class Services:
         }
         self.rate_limits = RateLimits(settings, time.monotonic)
         shared: list[Line] = []
-        self.lines = {sender: Line(shared) for sender in _IDEMPOTENCY_BYTES}
+        # Visitors' requests that work, and those that begin, share the time of an iteration of the loop.
+        self.lines = {Sender.SERVER: Line(shared), Sender.VISITOR: Line(shared, BoundedProtocol.others)}
         self.readiness = Readiness(settings, needs_of_gateway(self.producers, self.publisher))
         self.bounds = bounds_of(settings)
         self.publish_seconds = settings.gateway_publish_timeout.seconds

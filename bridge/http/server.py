@@ -40,7 +40,9 @@ class Server(uvicorn.Server):
         kind = cast("type[BoundedProtocol]", self.config.http_protocol_class)
         for bound in sockets:
             pace = Pace(0) if bound.getsockname()[1] == kind.admin_port else kind.pace
-            acceptor = Acceptor(bound, self._protocol, kind.address_of_peer, kind.refuse_accepted, pace.is_over)
+            acceptor = Acceptor(
+                bound, self._protocol, kind.address_of_peer, kind.refuse_accepted, pace.is_over, kind.others
+            )
             self._acceptors.append(acceptor)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -9,12 +9,16 @@ from support.processes.lone_gateway import LoneGateway
 
 
 class Clock:
-    """A clock that only work advances."""
+    """A clock of processor time that only work advances. `waited` is time in which the process had no processor."""
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.waited = 0.0
 
     def monotonic(self) -> float:
+        return self.now + self.waited
+
+    def thread_time(self) -> float:
         return self.now
 
 

@@ -12,11 +12,18 @@ from typing import Final, Self
 from bridge.gateway.admission.rate_limits import Bill
 from bridge.gateway.admission.sender_turns import Path, Turns
 from bridge.http.wire.cost import Cost
+from bridge.http.wire.intake import BEGUN_SECONDS, Intake
 from sinks.cooperative import Turn
 
 SLICE_SECONDS: Final = 0.002
+_slice_clock: Final = time.thread_time
+"""The clock of slices. By a clock on the wall, a process that waits for a processor would do less in each iteration."""
 _OWN: Final = 2
 """The number of names, from the widest, that are one party's: sender class, and organisation or address."""
+
+
+def _slice() -> Turn:
+    return Turn(SLICE_SECONDS, _slice_clock)
 
 
 class Line:
@@ -33,21 +40,25 @@ class Line:
       the time, also if its turns are much shorter than the other's.
     """
 
-    def __init__(self, lines: "list[Line] | None" = None) -> None:
-        """`lines` are the lines that share the time of the event loop. This line is added to them."""
+    def __init__(self, lines: "list[Line] | None" = None, intake: Intake | None = None) -> None:
+        """`lines` are the lines that share the time of the event loop. This line is added to them.
+
+        The time of turns that are longer than usual is deducted from the time for requests that begin in `intake`.
+        """
+        self._intake = intake
         self._lines = [] if lines is None else lines
         self._lines.append(self)
-        self._turn = Turn(SLICE_SECONDS)
+        self._turn = _slice()
         """Measures how long the request that works now has worked."""
         self.used = 0.0
         """Seconds of this line's turns. They count only in comparison with those of other lines that have requests."""
         self._first: Turns[asyncio.Future[float]] = Turns()
         self._long: Turns[asyncio.Future[float]] = Turns()
         self._served: tuple[Turns[asyncio.Future[float]], Path] | None = None
-        self._iteration = Turn(SLICE_SECONDS)
+        self._iteration = _slice()
         self._works = False
         """Whether, in this iteration of the loop, a request has worked or waits for a turn."""
-        self._firsts = Turn(SLICE_SECONDS)
+        self._firsts = _slice()
         """Measures how long first slices have gone before long work; when it is over, long work has a turn."""
 
     def work(self, bill: Bill, cost: Cost | None = None) -> "Work":
@@ -109,7 +120,7 @@ class Line:
         if self._first or self._long:
             self._end()
         else:
-            self.used += self._turn.used
+            self._worked()
             self._served = None
         self._give_next()
 
@@ -167,7 +178,7 @@ class Line:
     def _end(self) -> None:
         if self._served:
             turns, sender = self._served
-            self.used += self._turn.used
+            self._worked()
             now = time.perf_counter()
             self._first.worked(sender[:_OWN], now)
             self._long.worked(sender[:_OWN], now)
@@ -175,6 +186,12 @@ class Line:
             self._served = None
             if turns is self._long:
                 self._firsts.begin()
+
+    def _worked(self) -> None:
+        used = self._turn.used
+        self.used += used
+        if self._intake is not None and used > BEGUN_SECONDS:
+            self._intake.spend(used - BEGUN_SECONDS)
 
     def _begin(self) -> None:
         """Begin to measure the slice, if this is the first work in this iteration of the event loop."""
@@ -222,7 +239,7 @@ class Work(Turn):
         self._line = line
         self._in_turn = self._is_long = self._has_stood = False
         self._used: float | None = None
-        super().__init__(SLICE_SECONDS)
+        super().__init__(SLICE_SECONDS, _slice_clock)
 
     def __enter__(self) -> Self:
         return self

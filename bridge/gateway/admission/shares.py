@@ -13,6 +13,7 @@ from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 
 OF_AN_ORGANISATION: Final = 1 / 4
+OF_AN_ORGANISATION_LATE: Final = 1 / 2
 OF_ALL_VISITORS: Final = 1 / 2
 OF_A_SCRIPTS_VISITORS: Final = 1 / 8
 OF_A_VISITORS_ADDRESS: Final = 1 / 16
@@ -31,12 +32,16 @@ def turn_of(grant: Grant, address: str) -> turns.Path:
     return Sender.VISITOR, address, script_id
 
 
-def shares_of(grant: Grant, address: str) -> Shares:
-    """Return whose shares of the bytes in flight a request counts against, such as its script's, the smallest first."""
+def shares_of(grant: Grant, address: str, *, is_late: bool = False) -> Shares:
+    """Return whose shares of the bytes in flight a request counts against, such as its script's, the smallest first.
+
+    The share of an organisation's servers is twice as large while the gateway `is_late`.
+    """
     script_id, org_id = grant.script.script_id, grant.script.org_id
     if grant.sender is Sender.SERVER:
-        own = ("script", script_id), OF_AN_ORGANISATION
-        return (own,) if org_id is None else (own, (("organisation", org_id), OF_AN_ORGANISATION))
+        share = OF_AN_ORGANISATION_LATE if is_late else OF_AN_ORGANISATION
+        own = ("script", script_id), share
+        return (own,) if org_id is None else (own, (("organisation", org_id), share))
     return (
         (("address", address), OF_A_VISITORS_ADDRESS),
         (("visitors", script_id), OF_A_SCRIPTS_VISITORS),

@@ -76,11 +76,16 @@ async def post_events(services: Services, request: Request) -> Answer:
     shares = shares_of(grant, request.address)
     with ExitStack() as holding:
         held = holding.enter_context(services.budget.holding(shares))
-        with services.requests.holding(shares) as place, begin(services, request, grant) as work:
+        with places_in_flight(services, request, grant) as place, begin(services, request, grant) as work:
             answer = await _accept(services, request, grant, place, held, work)
         if len(answer.body) > PART_BYTES:
             hold_until_sent(answer, request, held, holding)
         return answer
+
+
+def places_in_flight(services: Services, request: Request, grant: Grant) -> Held:
+    """Return the context in which the request counts towards the limit of requests in flight, once its body has arrived."""
+    return services.requests.holding(shares_of(grant, request.address, is_late=services.lateness.is_late))
 
 
 def hold_until_sent(answer: Answer, request: Request, held: Held, holding: ExitStack) -> None:
@@ -177,7 +182,11 @@ async def receive_events(
             before, wired = wired, request.scope.get(WIRE_BYTES, 0)
             bill.charge(max(len(message.get("body", b"")), wired - before))
         if not message.get("more_body"):
-            place.grow_to(1)
+            try:
+                place.grow_to(1)
+            except Problem:
+                request.is_crowded = services.lateness.is_late
+                raise
         work.begin()
         return message
 

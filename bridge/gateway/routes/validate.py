@@ -14,7 +14,7 @@ from bridge.gateway.admission.refused_events import judge, vouched_by
 from bridge.gateway.admission.shares import shares_of
 from bridge.gateway.elements import identify
 from bridge.gateway.request import Request
-from bridge.gateway.routes.events import admitted, begin, hold_until_sent, receive_events
+from bridge.gateway.routes.events import admitted, begin, hold_until_sent, places_in_flight, receive_events
 from bridge.gateway.services import Services
 from bridge.http.answer import JSON_TYPE, Answer
 from bridge.http.byte_budget import Held
@@ -43,7 +43,7 @@ async def post_validate(services: Services, request: Request) -> Answer:
     shares = shares_of(grant, request.address)
     with ExitStack() as holding:
         held = holding.enter_context(services.budget.holding(shares))
-        with services.requests.holding(shares) as place, begin(services, request, grant) as work:
+        with places_in_flight(services, request, grant) as place, begin(services, request, grant) as work:
             answer = await _judge_all(services, request, grant, place, held, work)
         hold_until_sent(answer, request, held, holding)
         return answer

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 SLICE_SECONDS: Final = 0.001
 BEGUN_SECONDS: Final = 0.0002
 """Seconds that a request is assumed to take in the iteration in which it begins, or goes on with its body."""
+_LEAST_SECONDS: Final = SLICE_SECONDS / 2
 
 
 Key = tuple[str, bool]
@@ -33,6 +34,15 @@ class Intake:
         self._goes_on = False
         self._turns: OrderedDict[Key, dict[ReadingProtocol, None]] = OrderedDict()
         self._resting: dict[Key, dict[ReadingProtocol, None]] = {}
+
+    @property
+    def is_behind(self) -> bool:
+        """Return whether bytes wait for the next iteration."""
+        return bool(self._turns)
+
+    def spend(self, seconds: float) -> None:
+        """Deduct `seconds` of other work, such as opening connections. Half of the next iteration's time remains."""
+        self.left = min(self.left, max(self.left - seconds, _LEAST_SECONDS - SLICE_SECONDS))
 
     def waits(self, reader: "ReadingProtocol") -> None:
         """Add the connection to the queue; its bytes are parsed when it is its turn."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from bridge.gateway.app import create_app
 from bridge.gateway.delivery import Delivery
+from bridge.gateway.loop_time import LoopTime
 from bridge.gateway.middleware import Front
 from bridge.gateway.publisher import HeaderList, Publisher
 from bridge.gateway.services import Services
@@ -47,7 +48,7 @@ class _Records:
 
     def delivery(self, sender: Hashable, shares: Shares, _count: int, _size: int) -> Delivery:
         """Return a delivery: there is always room."""
-        return Delivery(sender, ByteBudget("bytes", 1, 1).holding(shares))
+        return Delivery(sender, ByteBudget("bytes", 1, 1).holding(shares), LoopTime())
 
     def add(self, _delivery: Delivery, _key: bytes | None, value: bytes, _headers: HeaderList) -> None:
         """Keep the value."""

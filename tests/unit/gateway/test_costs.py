@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import generate_latest
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
+from bridge.gateway.admission import line
 from bridge.gateway.admission import refused_events as judging
 from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
@@ -235,6 +236,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Costly:
     """The clock of the cooperative slices."""
     made = Costly()
     monkeypatch.setattr(cooperative, "time", made)
+    monkeypatch.setattr(line, "_slice_clock", made.monotonic)
     return made
 
 

@@ -14,6 +14,7 @@ from support.spoken import Spoken, echo, hasty, post
 from bridge.gateway.app import create_app
 from bridge.http.admin_port import PAGES
 from bridge.http.wire import connection_turns as turns
+from bridge.http.wire.connection_turns import ConnectionTurns
 from bridge.http.wire.connections import Connections
 from bridge.http.wire.cost import Cost
 from bridge.http.wire.protocol import BoundedProtocol
@@ -214,6 +215,20 @@ async def test_a_connection_costs_its_first_request(kept: Kept, monkeypatch: pyt
         await one.hear(sent)
         await one.end()
         assert kept.seconds == pytest.approx(0.1, abs=0.05)
+
+
+async def test_an_address_that_opens_and_resets_half_its_rate_is_over_it() -> None:
+    """Such a connection counts as three requests: to accept, open and close it takes 0.15 ms on a busy machine."""
+    now = 10.0
+    pace = Pace(500, lambda: now)
+    for number in range(20 * 250):
+        now = 10.0 + number / 250
+        one = ConnectionTurns(pace, ADDRESS)
+        if not one.enters():
+            break
+        one.gone(is_idle=True)
+
+    assert pace.is_over(ADDRESS)
 
 
 @pytest.mark.usefixtures("dear_parser")

@@ -31,6 +31,7 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_READ_SECONDS", "_OPENED_SECONDS"):
         monkeypatch.setattr(turns, name, 0.0)
     monkeypatch.setattr("sinks.cooperative.time", SimpleNamespace(monotonic=lambda: 10.0))
+    monkeypatch.setattr("bridge.gateway.admission.line._slice_clock", lambda: 10.0)
     monkeypatch.setattr("bridge.gateway.admission.line.time", Clock())
     monkeypatch.setattr(BoundedProtocol, "places", Connections(1000, 0))
     monkeypatch.setattr(BoundedProtocol, "pace", Pace(1e6, lambda: 10.0))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Callable
 from operator import itemgetter
@@ -13,6 +14,7 @@ from support.wait import wait_until
 
 from bridge.http.server import listening_socket
 from bridge.http.wire.acceptor import Acceptor, Peer
+from bridge.http.wire.intake import SLICE_SECONDS, Intake
 
 MANY = 60
 AT_ONCE = 3
@@ -69,11 +71,20 @@ def refused() -> list[bool]:
 
 
 def accepting(
-    bound: socket.socket, refused: list[bool], address: Callable[[Peer], str] = itemgetter(0), over: str = ""
+    bound: socket.socket,
+    refused: list[bool],
+    address: Callable[[Peer], str] = itemgetter(0),
+    over: str = "",
+    intake: Intake | None = None,
 ) -> Acceptor:
     """Accept connections; those of the address `over` are over their rate of requests."""
     return Acceptor(
-        bound, Counted, address, lambda count: refused.extend([True] * count), lambda one: bool(over) and one == over
+        bound,
+        Counted,
+        address,
+        lambda count: refused.extend([True] * count),
+        lambda one: bool(over) and one == over,
+        intake or Intake(),
     )
 
 
@@ -142,14 +153,51 @@ async def test_a_process_that_waits_for_a_processor_opens_no_more_connections(
     assert most <= AT_ONCE
 
 
+class Behind(Intake):
+    """The time for requests, with bytes of open connections that wait for the next iteration."""
+
+    is_behind = True
+
+
+async def test_while_open_connections_wait_few_are_opened(refused: list[bool], clock: Clock) -> None:
+    """A process that gets little time of a processor serves open connections first."""
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 100)
+        acceptor, most = accepting(bound, refused, intake=Behind()), 0
+        while Counted.made < 100:
+            before = Counted.made
+            clock.now += 1.0
+            await asyncio.sleep(0)
+            most = max(most, Counted.made - before)
+        await closed(acceptor, clients)
+
+    assert most <= AT_ONCE
+
+
+async def test_opened_connections_leave_requests_half_of_their_time(refused: list[bool], clock: Clock) -> None:
+    """The time of opening is deducted from that of requests, within this limit."""
+    intake, left = Intake(), []
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 100)
+        acceptor = accepting(bound, refused, intake=intake)
+        while Counted.made < 100:
+            left.append(intake.left)
+            clock.now += 0.001
+            await asyncio.sleep(0)
+        await closed(acceptor, clients)
+
+    assert any(0 < one < SLICE_SECONDS for one in left)
+    assert min(left) == -SLICE_SECONDS / 2
+
+
 class Preempted(socket.socket):
     """A listener of a process that waits for a processor at each connection that it accepts."""
 
     clock: Clock
 
-    def accept(self) -> tuple[socket.socket, object]:
+    def _accept(self) -> tuple[int, object]:
         self.clock.waited += 0.1
-        return super().accept()
+        return super()._accept()
 
 
 async def test_a_process_that_waits_for_a_processor_accepts_no_fewer_connections(
@@ -176,11 +224,11 @@ class Full(socket.socket):
 
     asked = 0
 
-    def accept(self) -> tuple[socket.socket, object]:
+    def _accept(self) -> tuple[int, object]:
         self.asked += 1
         if self.asked == 1:
             raise OSError(errno.EMFILE, "too many open files")
-        return super().accept()
+        return super()._accept()
 
 
 async def test_without_free_files_it_accepts_after_a_while(
@@ -220,6 +268,42 @@ async def test_connections_of_an_address_over_its_rate_are_closed_unopened(refus
 
     assert Counted.peers == ["127.0.0.1"] * 3
     assert len(refused) == 20
+
+
+async def test_a_connection_that_is_closed_unopened_costs_no_object(
+    refused: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of such connections is as cheap as the kernel lets it be."""
+    made: list[socket.socket] = []
+    make = socket.socket.__init__
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 20, FLOODING)
+        monkeypatch.setattr(
+            socket.socket, "__init__", lambda self, *more, **named: (made.append(self), make(self, *more, **named))[1]
+        )
+        acceptor = accepting(bound, refused, over=FLOODING)
+        await wait_until(lambda: len(refused) == 20, budget_seconds=20, describe="all to be closed")
+        await closed(acceptor, clients)
+
+    assert not made
+
+
+async def test_an_opened_connection_does_not_block_and_is_not_inherited(refused: list[bool]) -> None:
+    flags: list[tuple[bool, bool]] = []
+
+    class Watched(Counted):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            descriptor = transport.get_extra_info("socket").fileno()
+            flags.append((os.get_blocking(descriptor), os.get_inheritable(descriptor)))
+            super().connection_made(transport)
+
+    with listening_socket("127.0.0.1", 0) as bound:
+        clients = connected(bound, 1)
+        acceptor = Acceptor(bound, Watched, itemgetter(0), lambda _: None, lambda _: False, Intake())
+        await wait_until(lambda: bool(flags), budget_seconds=20, describe="the connection to be opened")
+        await closed(acceptor, clients)
+
+    assert flags == [(False, False)]
 
 
 async def test_a_flood_leaves_room_in_the_queue(refused: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pytest
 from support.line import Clock
 from support.processes.lone_gateway import LoneGateway, lone_gateway
 
+from bridge.gateway.admission import line
 from sinks import cooperative
 
 
@@ -14,6 +15,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the cooperative slices."""
     made = Clock()
     monkeypatch.setattr(cooperative, "time", made)
+    monkeypatch.setattr(line, "_slice_clock", made.thread_time)
     return made
 
 

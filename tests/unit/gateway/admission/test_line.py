@@ -11,6 +11,8 @@ from bridge.gateway.admission.access import Grant
 from bridge.gateway.admission.line import SLICE_SECONDS, Line
 from bridge.gateway.admission.rate_limits import Bill
 from bridge.http.wire.cost import Cost
+from bridge.http.wire.intake import SLICE_SECONDS as INTAKE_SECONDS
+from bridge.http.wire.intake import Intake
 from schemas.pipeline.registry import Script
 from schemas.pipeline.sender import Sender
 
@@ -28,6 +30,33 @@ async def test_line_counts_what_a_request_cost_before_its_turn(
         assert not await own.stand_in_line()
 
     assert line.gives_at_once(("s2",)) is gives
+
+
+async def test_line_of_a_process_that_waits_for_a_processor_serves_no_fewer_requests(
+    gateway: LoneGateway, clock: Clock
+) -> None:
+    """A slice is processor time, or such a process would serve one request in each iteration of the loop."""
+    line, served = Line(), []
+
+    async def work() -> None:
+        with line.work(bill(gateway, "s1")) as own:
+            served.append(await own.stand_in_line())
+            clock.waited += 10 * SLICE_SECONDS
+
+    await asyncio.gather(work(), work(), work())
+
+    assert served == [False, False, False]
+
+
+async def test_long_work_leaves_less_time_for_requests_that_begin(gateway: LoneGateway, clock: Clock) -> None:
+    """Half of their time remains, or no request would begin while long work waits."""
+    intake = Intake()
+    line = Line([], intake)
+    with line.work(bill(gateway, "s1")) as own:
+        await own.stand_in_line()
+        clock.now += SLICE_SECONDS
+
+    assert intake.left == -INTAKE_SECONDS / 2
 
 
 async def test_line_gives_each_script_its_turn(gateway: LoneGateway, clock: Clock) -> None:

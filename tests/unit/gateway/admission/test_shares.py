@@ -280,7 +280,7 @@ async def test_a_queue_full_of_the_senders_events_is_no_error_of_the_gateway(
         def waits(delivery: Delivery, *_: object) -> None:
             delivery.joins()
             delivery.queued = int(queued)
-            delivery.batched_at = asyncio.get_running_loop().time() - age
+            delivery.batched_at = delivery.clock.now() - age
 
         monkeypatch.setattr(publisher, "add", waits)
         monkeypatch.setattr(type(publisher), "stuck", stuck)

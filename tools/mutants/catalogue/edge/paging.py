@@ -223,12 +223,12 @@ MUTANTS = [
         (
             Edit(
                 RULES,
-                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) > 20',
+                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) - (sum(increase(bridge_gateway_server_crowded_total[5m])) or vector(0)) > 20',
                 'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) > 20',
             ),
             Edit(
                 RULES,
-                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) > 5',
+                'sum(increase(bridge_gateway_server_requests_total{status="429"}[5m])) - (sum(increase(bridge_gateway_server_crowded_total[5m])) or vector(0)) > 5',
                 'sum(increase(bridge_gateway_requests_total{status="429"}[5m])) > 5',
             ),
         ),

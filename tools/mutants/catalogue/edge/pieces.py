@@ -4,6 +4,8 @@ from tools.mutants.mutant import Edit, Mutant
 
 SLOW = "tests/unit/gateway/test_small_pieces.py"
 PACE_COSTS = "tests/unit/gateway/test_pace_costs.py"
+ACCEPTOR = "tests/unit/http/test_acceptor.py"
+LINE = "tests/unit/gateway/admission/test_line.py"
 BOUNDS = "tests/unit/gateway/test_bounds.py"
 
 MUTANTS = [
@@ -91,6 +93,96 @@ MUTANTS = [
             Edit("bridge/http/wire/acceptor.py::Acceptor._take_until", "time.thread_time()", "time.monotonic()"),
         ),
         ("tests/unit/http/test_acceptor.py::test_a_process_that_waits_for_a_processor_accepts_no_fewer_connections",),
+    ),
+    Mutant(
+        "gateway-accepts-descriptors",
+        "the close of connections over their address's rate without an object",
+        (
+            Edit(
+                "bridge/http/wire/acceptor.py::Acceptor._queue",
+                "os.close(accepted)",
+                "self._socket(accepted).close()",
+            ),
+        ),
+        ("tests/unit/http/test_acceptor.py::test_a_connection_that_is_closed_unopened_costs_no_object",),
+    ),
+    Mutant(
+        "gateway-opens-after-requests",
+        "the few new connections while open ones wait",
+        (
+            Edit(
+                "bridge/http/wire/acceptor.py::Acceptor._open_some",
+                "0 if self._intake.is_behind else int(_share_of(now - self._opened_at) / _OPEN_SECONDS)",
+                "int(_share_of(now - self._opened_at) / _OPEN_SECONDS)",
+            ),
+        ),
+        (f"{ACCEPTOR}::test_while_open_connections_wait_few_are_opened",),
+    ),
+    Mutant(
+        "gateway-opens-of-one-budget",
+        "the time of opening in that of the iteration's requests",
+        (Edit("bridge/http/wire/acceptor.py::Acceptor._open_some", "self._intake.spend(count * _OPEN_SECONDS)", ""),),
+        (f"{ACCEPTOR}::test_opened_connections_leave_requests_half_of_their_time",),
+    ),
+    Mutant(
+        "gateway-opened-cost",
+        "the cost of a connection that is reset",
+        (Edit("bridge/http/wire/connection_turns.py::_OPENED_SECONDS", "0.00015", "0.0001"),),
+        (f"{PACE_COSTS}::test_an_address_that_opens_and_resets_half_its_rate_is_over_it",),
+    ),
+    Mutant(
+        "gateway-line-processor-time",
+        "the slices of work by processor time",
+        (Edit("bridge/gateway/admission/line.py::_slice", "Turn(SLICE_SECONDS, _slice_clock)", "Turn(SLICE_SECONDS)"),),
+        (f"{LINE}::test_line_of_a_process_that_waits_for_a_processor_serves_no_fewer_requests",),
+    ),
+    Mutant(
+        "gateway-line-of-one-budget",
+        "the time of long work in that of the iteration's requests",
+        (
+            Edit(
+                "bridge/gateway/admission/line.py::Line._worked",
+                "self._intake is not None and used > BEGUN_SECONDS",
+                "False",
+            ),
+        ),
+        (f"{LINE}::test_long_work_leaves_less_time_for_requests_that_begin",),
+    ),
+    Mutant(
+        "gateway-late-loop",
+        "the publish time-out without the time in which the loop was late",
+        (
+            Edit(
+                "bridge/gateway/loop_time.py::LoopTime.now",
+                "min(self._loop.time() - self._at, _TICK_SECONDS)",
+                "self._loop.time() - self._at",
+            ),
+        ),
+        ("tests/unit/gateway/test_late_loop.py::test_a_time_out_that_passes_in_the_loop_is_none_of_kafka",),
+    ),
+    Mutant(
+        "gateway-late-shares",
+        "the larger share of requests in flight of a server while the gateway is late",
+        (
+            Edit(
+                "bridge/gateway/admission/shares.py::shares_of",
+                "OF_AN_ORGANISATION_LATE if is_late else OF_AN_ORGANISATION",
+                "OF_AN_ORGANISATION",
+            ),
+        ),
+        ("tests/unit/gateway/test_late_loop.py::test_a_late_gateway_refuses_no_servers_for_its_waiting_requests",),
+    ),
+    Mutant(
+        "gateway-late-crowded",
+        "the own count of servers' refusals while the gateway is late",
+        (
+            Edit(
+                "bridge/gateway/routes/events.py::receive_events",
+                "request.is_crowded = services.lateness.is_late",
+                "pass",
+            ),
+        ),
+        ("tests/unit/gateway/test_late_loop.py::test_a_late_gateway_refuses_no_servers_for_its_waiting_requests",),
     ),
     Mutant(
         "small-parts-end",

@@ -326,7 +326,7 @@ MUTANTS = [
         (
             Edit(
                 "bridge/gateway/publisher.py::Publisher.add",
-                "self._loop.time() - flying.sent_at > self._seconds",
+                "self._clock.now() - flying.sent_at > self._seconds",
                 "flying.sent_at < 0",
             ),
         ),
