@@ -259,6 +259,8 @@ async def _running(
             while process.stdout is not None and await process.stdout.read(_PIECE):
                 pass
             await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
         errors.cancel()
         with suppress(asyncio.CancelledError):
             await errors
