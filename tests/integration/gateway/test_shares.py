@@ -189,8 +189,11 @@ async def test_a_body_below_the_least_rate_is_not_waited_for(settings: Settings,
 async def test_idle_connections_of_one_address_keep_nobody_out(
     settings: Settings, other: str, tmp_path: Path, sent: bytes
 ) -> None:
-    """Four thousand connections, unused or answered: other addresses' posts are accepted, and the same one's."""
-    with gateway(settings, tmp_path / "log", **PATIENT) as found:
+    """Four thousand connections, unused or answered: other addresses' posts are accepted, and the same one's.
+
+    Its rate of requests lets it open them: above it, its new connections are closed for some seconds.
+    """
+    with gateway(settings, tmp_path / "log", gateway_address_requests_per_second=5000, **PATIENT) as found:
         async with open_posts(found, 4100, sent):
             assert await statuses(found, OTHER, bearer(other)) == {202}
             assert await statuses(found, OTHER, bearer(other), "127.0.0.1") == {202}
