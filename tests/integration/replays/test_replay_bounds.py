@@ -15,6 +15,7 @@ from support.events.settled import environment_of, fetch, produce, working
 from support.infrastructure.accounts import account, execute
 from support.infrastructure.databases import LOCK_AWAITED, as_admin
 from support.processes.command import bridge
+from support.wait import wait_until
 
 from bridge.jobs.frame import RunOptions, perform
 from bridge.jobs.plan import PlanOptions, plan_job
@@ -136,12 +137,19 @@ async def test_a_replay_whose_items_are_opened_again_is_not_sent(stack, database
     assert (summary.state, summary.outcomes) == ("stopped", {"open": 3})
     assert "3 open" in err
     await execute(database_url, "DROP TRIGGER let_go ON bridge_event_raw")
+    count = "SELECT count(*) FROM bridge_event"
     async with working(settings):
+
+        async def first_copies_are_rows() -> bool:
+            return bool((await fetch(settings, count))[0][0] == 3)
+
+        # The first copies are new events, since their claims were released. Copies that a worker reads after the second
+        # claim would be what that has sent.
+        await wait_until(first_copies_are_rows, budget_seconds=60, describe="rows of the first copies")
         out, _ = await dlq(settings, "replay", plan_id, "--wait", "60s", "--json-output", "-")
     summary = ReplaySummary.model_validate_json(out)
-    # The first copies were new events, since their claims were released.
     assert (summary.state, summary.outcomes) == ("sent", {"duplicate": 3})
-    assert (await fetch(settings, "SELECT count(*) FROM bridge_event"))[0][0] == 3
+    assert (await fetch(settings, count))[0][0] == 3
 
 
 async def test_a_batch_of_large_corrections_is_small(
