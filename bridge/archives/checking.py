@@ -68,8 +68,8 @@ def _row_problems(part: Part, file: ArchivedFile, summing: Summing, rows: int) -
     problems = []
     if rows != file.rows:
         problems.append(f"{name}: the file has {rows} rows, the manifest says {file.rows}")
-    if summing.strangers:
-        problems.append(f"{name}: {summing.strangers} rows are of another hour")
+    if summing.misplaced:
+        problems.append(f"{name}: {summing.misplaced} rows are of another hour")
     return problems
 
 

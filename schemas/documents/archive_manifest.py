@@ -3,11 +3,12 @@
 import hashlib
 import json
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from schemas.errors import Damaged, InvalidInput
+from schemas.documents.manifest import parsed
+from schemas.errors import Damaged
 
 FORMAT: Final = 1
 """The format of archives that this release writes, and the only one that it reads."""
@@ -101,19 +102,7 @@ class ArchiveVerification(BaseModel):
 
 def parse_archive_manifest(name: str, text: bytes) -> ArchiveManifest:
     """Return the manifest in `text`, the object `name`. Raises Damaged, or InvalidInput for an unknown format."""
-    try:
-        document: Any = json.loads(text)
-        found = document.get("format") if isinstance(document, dict) else None
-    except ValueError:
-        raise Damaged(f"{name}: the manifest is damaged: it is no JSON") from None
-    if found != FORMAT:
-        raise InvalidInput(f"{name}: the archive's format is {found!r}, and this release reads format {FORMAT}")
-    try:
-        manifest = ArchiveManifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise Damaged(f"{name}: the manifest is damaged: {place}: {first['msg']}") from None
+    manifest = parsed(ArchiveManifest, "archive", FORMAT, name, text)
     if manifest.checksum != manifest.computed_checksum():
         raise Damaged(f"{name}: the manifest was changed: its checksum is not that of its content")
     return manifest

@@ -2,11 +2,11 @@
 
 import json
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from schemas.errors import Damaged, InvalidInput
+from schemas.documents.manifest import parsed
 
 FORMAT: Final = 1
 """The format of backups that this release writes, and the only one that it reads."""
@@ -91,16 +91,4 @@ class BackupVerification(BaseModel):
 
 def parse_manifest(name: str, text: bytes) -> BackupManifest:
     """Return the manifest in `text`, the object `name`. Raises Damaged, or InvalidInput for an unknown format."""
-    try:
-        document: Any = json.loads(text)
-        found = document.get("format") if isinstance(document, dict) else None
-    except ValueError:
-        raise Damaged(f"{name}: the manifest is damaged: it is no JSON") from None
-    if found != FORMAT:
-        raise InvalidInput(f"{name}: the backup's format is {found!r}, and this release reads format {FORMAT}")
-    try:
-        return BackupManifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise Damaged(f"{name}: the manifest is damaged: {place}: {first['msg']}") from None
+    return parsed(BackupManifest, "backup", FORMAT, name, text)

@@ -100,13 +100,13 @@ class Summing:
         self._hour, self._begin = hour, round((hour - EPOCH) / timedelta(microseconds=1))
         self._digest = row_digester(columns)
         self._found: dict[tuple[str, int], _Partition] = {}
-        self.strangers = 0
+        self.misplaced = 0
         """The number of rows of other hours."""
 
     def add(self, values: Values) -> None:
         """Add a row."""
         topic, partition, offset, attempt = (values[at] for at in self._place)
-        self.strangers += not 0 <= values[self._received] - self._begin < 3_600_000_000
+        self.misplaced += not 0 <= values[self._received] - self._begin < 3_600_000_000
         found = self._found.get((topic, partition))
         if found is None:
             found = self._found[topic, partition] = _Partition(offset)
